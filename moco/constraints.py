@@ -1,0 +1,121 @@
+"""The one constraint grammar, `OP NUMBER[unit or x]`: `<= 0.8x`, `<= 25 ms`, `>= 91 %`, `<= +2 pp`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from moco.errors import ConfigError
+from moco.metrics import METRICS
+from moco.suggest import nearest
+from moco.trial import MetricValue
+
+_GRAMMAR = re.compile(r"^\s*(<=|>=)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([A-Za-z%/]*)\s*$")
+_ACCURACIES = {"top1_accuracy": "top1_error", "top5_accuracy": "top5_error"}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound as the user wrote it, relative parts unresolved.
+
+    Attributes:
+        metric: a metric, or any name that an evaluation gives.
+        op: `<=` or `>=`.
+        number: in the metric's stored unit; for relative constraints the factor (`x`) or the difference (`pp`).
+        relative_to_reference: None, `x` (number times the reference) or `pp` (reference plus number).
+        confidence: None compares the estimate; otherwise the one-sided bound at this confidence is compared.
+    """
+
+    metric: str
+    op: str
+    number: float
+    relative_to_reference: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A constraint with its reference put in: `metric op value`."""
+
+    metric: str
+    op: str
+    value: float
+    confidence: float | None = None
+
+    def violation(self, measured: MetricValue) -> float:
+        """How far the bound is missed, relative to the bound; <= 0 is feasible.
+
+        With a confidence c the pessimistic one-sided bound, estimate +- z_c * sem, takes the estimate's place.
+        """
+        pessimistic = measured.value
+        sign = 1.0 if self.op == "<=" else -1.0
+        if self.confidence is not None and measured.sem is not None:
+            pessimistic += sign * NormalDist().inv_cdf(self.confidence) * measured.sem
+        return sign * (pessimistic - self.value) / (abs(self.value) or 1.0)
+
+
+def parse(name: str, text: object, where: str = "constraints", confidence: float | None = None) -> Constraint:
+    """The constraint that `text` states on the metric `name`.
+
+    `top1_accuracy` and `top5_accuracy` are understood and turned into bounds on the errors.
+
+    Raises:
+        ConfigError: not of the grammar, or a unit that the metric does not have.
+    """
+    match = _GRAMMAR.match(text) if isinstance(text, str) else None
+    if match is None:
+        raise ConfigError(
+            f"{where}.{name}: expected 'OP NUMBER[unit or x]' such as '<= 0.8x', '<= 25 ms' or '<= +2 pp', got {text!r}"
+        )
+    op, sign, digits, unit = match.groups()
+    number = float(sign + digits)
+    if name in _ACCURACIES:
+        return _of_accuracy(name, op, number, unit, f"{where}.{name}", confidence)
+    if unit == "x":
+        return Constraint(name, op, number, "x", confidence)
+    if unit == "pp":
+        return Constraint(name, op, number / 100, "pp", confidence)
+    return Constraint(name, op, number * _unit_scale(name, unit, f"{where}.{name}"), None, confidence)
+
+
+def resolve(constraint: Constraint, reference: Mapping[str, MetricValue], where: str = "constraints") -> Bound:
+    """The bound that the constraint means for this reference.
+
+    Raises:
+        ConfigError: the constraint is relative and the reference lacks the metric.
+    """
+    value = constraint.number
+    if constraint.relative_to_reference is not None:
+        if constraint.metric not in reference:
+            raise ConfigError(
+                f"{where}.{constraint.metric}: the bound is relative to the reference, which has no such metric"
+                f"{nearest(constraint.metric, reference)}"
+            )
+        base = reference[constraint.metric].value
+        value = base * value if constraint.relative_to_reference == "x" else base + value
+    return Bound(constraint.metric, constraint.op, value, constraint.confidence)
+
+
+def _unit_scale(name: str, unit: str, where: str) -> float:
+    known = METRICS.get(name)
+    if unit == "" or known is None:
+        return 1.0
+    if unit == known.shown_as:
+        return 1.0 / known.scale
+    if unit == known.unit:
+        return 1.0
+    raise ConfigError(f"{where}: unit '{unit}' does not fit; '{name}' is given in '{known.shown_as or 'a plain number'}'")
+
+
+def _of_accuracy(name: str, op: str, number: float, unit: str, where: str, confidence: float | None) -> Constraint:
+    flipped = "<=" if op == ">=" else ">="
+    if unit == "pp":
+        return Constraint(_ACCURACIES[name], flipped, -number / 100, "pp", confidence)
+    if unit in {"%", ""}:
+        accuracy = number / 100 if unit == "%" else number
+        if not 0 <= accuracy <= 1:
+            raise ConfigError(f"{where}: an accuracy lies in 0..1 or 0..100 %, got {number:g}{unit}")
+        return Constraint(_ACCURACIES[name], flipped, 1 - accuracy, None, confidence)
+    raise ConfigError(f"{where}: give an accuracy in '%' or 'pp', got '{unit}'")

@@ -1,0 +1,1 @@
+"""Part of moco: see docs and the module names."""

@@ -1,0 +1,41 @@
+"""Every error that moco raises on purpose: what was expected, what came, where, and what to do."""
+
+from __future__ import annotations
+
+
+class MocoError(Exception):
+    """Base of all of moco's errors; the command line prints its text as one line and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigError(MocoError):
+    """The experiment, an option or a bound is not valid; names the key path and the nearest valid value."""
+
+    exit_code = 2
+
+
+class DataError(MocoError):
+    """A data set or a file of weights is missing, empty, malformed or does not fit the network."""
+
+
+class SpaceError(MocoError):
+    """A search space or a policy does not fit the network: the layer or the parameter is named."""
+
+
+class CompressionError(MocoError):
+    """A network cannot be traced, pruned or exported, or what was done is not what was asked."""
+
+
+class MeasurementError(MocoError):
+    """A metric cannot be measured here, or a measurement is not valid."""
+
+
+class RunFolderError(MocoError):
+    """The run folder cannot be written, belongs to another experiment, or cannot be resumed."""
+
+    exit_code = 2
+
+
+class PolicyRejectedError(Exception):
+    """A policy cannot be built on this target: the trial ends as `rejected(reason)` and the search goes on."""

@@ -1,0 +1,160 @@
+"""The contracts of the plug-ins: searchers, objectives, targets and reporters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from moco.measurement import Measurement, TimingPlan
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue, Suggestion, Trial
+
+
+@dataclass(frozen=True)
+class SearcherCapabilities:
+    """What a searcher can take.
+
+    Attributes:
+        categorical, constraints, multi_objective: whether it handles them.
+        needs_layers: whether the space must have layer groups.
+        max_trials: beyond which a suggestion becomes too slow; None without a limit.
+    """
+
+    categorical: bool = True
+    constraints: bool = True
+    multi_objective: bool = True
+    needs_layers: bool = False
+    max_trials: int | None = None
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """A pure function of (problem, options, seed, trials told so far), built as `cls(problem, options, seed)`.
+
+    The generator of its n-th ask is spawned from (seed, n). What it must remember of an ask travels in the
+    suggestion's notes into the trial. So a restart is: build it, tell it the ledger, go on.
+    It sees the space, losses, violations and the score; never a network, a device, a file or a logger.
+    """
+
+    capabilities: SearcherCapabilities
+
+    def ask(self) -> Suggestion:
+        """The next suggestion; earlier ones may still be pending. Changes nothing but the count of asks."""
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """Take a finished trial: complete, rejected or failed, in any order, also ones it never asked for."""
+        ...
+
+
+class Objective(Protocol):
+    """A protocol: what is minimised, what is bounded, and its published scalar. Pure: no device, no data, no state."""
+
+    metrics: tuple[str, ...]
+    """Names of the metrics that an evaluation must hold."""
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """The problem of this protocol for a space and the metrics of the uncompressed network."""
+        ...
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """The protocol's published scalar; larger is better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a target can run and measure.
+
+    Attributes:
+        precisions: legal precisions, the first is the reference's.
+        channel_multiples: by precision, the number of channels that a width should be a multiple of.
+        layer_kinds: by precision, the kinds of layers (`conv`, `depthwise`, `linear`) that it may be set on.
+        metrics: names of the metrics that this target can measure on this machine.
+    """
+
+    precisions: tuple[str, ...]
+    channel_multiples: Mapping[str, int]
+    layer_kinds: Mapping[str, frozenset[str]]
+    metrics: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A deployable file.
+
+    Attributes:
+        sha256: hash of its bytes: what is scored is what is timed is what is shipped (W08).
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+class Session(Protocol):
+    """An artefact that is loaded on a target."""
+
+    artifact: Artifact
+    input_shape: tuple[int, ...]
+    """Shape of one image, (channels, height, width)."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Logits (n, classes) of normalised float32 images (n, channels, height, width)."""
+        ...
+
+
+class Target(Protocol):
+    """A device with a runtime."""
+
+    name: str
+    capabilities: Capabilities
+
+    def load(self, artifact: Artifact) -> Session:
+        """Open the file on the runtime.
+
+        Raises:
+            MeasurementError: the runtime cannot run the file.
+        """
+        ...
+
+    def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
+        """Time the sessions interleaved; the first is the reference. Raw samples are kept."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Runtime, versions, processor, threads: what a timed number depends on. JSON."""
+        ...
+
+
+class Reporter(Protocol):
+    """Shows a search somewhere. May be slow, absent or down: it never hurts the search."""
+
+    def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
+        """A search begins; `manifest` is the content of RUN/manifest.json."""
+        ...
+
+    def report(self, trial: Trial) -> None:
+        """A trial has finished."""
+        ...
+
+    def finish(self, result: Mapping[str, Any], folder: Path) -> None:
+        """The search is over; `result` is the content of RUN/result.json and the folder is complete."""
+        ...
+
+
+class Ledger(Protocol):
+    """The durable record of a search."""
+
+    def record(self, trial: Trial) -> None:
+        """Write a finished trial; it is safe on disk when this returns."""
+        ...
+
+    def trials(self) -> list[Trial]:
+        """All recorded trials by number."""
+        ...

@@ -1,0 +1,36 @@
+"""A canonical policy: what is really done to a network, as hashable JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Settings by name in canonical form: equal policies have equal text.
+
+    For a network the names are layers and the settings what is done to them; what is left alone is left out.
+    For a plain space the names are the parameters.
+    """
+
+    text: str
+
+    @staticmethod
+    def of(settings: Mapping[str, Any]) -> Policy:
+        """The policy with these settings (JSON values by name)."""
+        return Policy(json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The settings by name; do not change them."""
+        return dict(json.loads(self.text))
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()

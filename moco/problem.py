@@ -1,0 +1,108 @@
+"""What is minimised and what is bounded. Knows no algorithm; sign and direction are handled here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from moco import constraints as grammar
+from moco.constraints import Bound
+from moco.errors import ConfigError
+from moco.metrics import Direction
+from moco.space import SearchSpace
+from moco.suggest import nearest
+from moco.trial import Evaluation, MetricValue, Outcome
+
+Derived = Callable[[Mapping[str, MetricValue]], MetricValue]
+"""A metric computed from others, for example a protocol's weighted cost."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Losses and constraints over a space.
+
+    Attributes:
+        space: the search space; a plain dict of Optuna's distributions is taken too.
+        objectives: direction by metric name, in the order of the losses.
+        constraints: `{metric: "OP NUMBER[unit or x]"}` as written by a user.
+        bounds: constraints already resolved, checked after those.
+        derived: metrics computed from the measured ones before they are judged.
+        reference: metrics of the uncompressed network, that relative constraints refer to.
+        scorer: larger is better, orders the trials; None takes minus the mean of the losses that no constraint bounds
+            (of all of them, where each is bounded).
+        reference_point: loss by objective, for the hypervolume; None where the user gives it later.
+    """
+
+    space: SearchSpace
+    objectives: Mapping[str, str]
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    bounds: tuple[Bound, ...] = ()
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    reference: Mapping[str, MetricValue] = field(default_factory=dict)
+    scorer: Callable[[Evaluation], float] | None = None
+    reference_point: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the problem at its birth and resolve its constraints."""
+        if not isinstance(self.space, SearchSpace):
+            object.__setattr__(self, "space", SearchSpace(self.space))
+        if not self.objectives:
+            raise ConfigError("objectives: expected at least one {metric: 'minimize' or 'maximize'}, got none")
+        for name, direction in self.objectives.items():
+            if direction not in set(Direction):
+                raise ConfigError(f"objectives.{name}: expected 'minimize' or 'maximize', got {direction!r}")
+        parsed = tuple(
+            grammar.resolve(grammar.parse(name, text), self.reference) for name, text in self.constraints.items()
+        )
+        object.__setattr__(self, "bounds", (*self.bounds, *parsed))
+        object.__setattr__(self, "constraints", {})
+
+    def judge(self, evaluation: Evaluation) -> Outcome:
+        """Losses and violations of an evaluation.
+
+        Raises:
+            ValueError: a metric is missing or not a finite number; the trial has failed.
+        """
+        metrics = self.metrics(evaluation)
+        measured = [_finite(metrics, name) for name in self.objectives]
+        signs = [-1.0 if direction == Direction.MAXIMIZE else 1.0 for direction in self.objectives.values()]
+        return Outcome(
+            losses=tuple(sign * m.value for sign, m in zip(signs, measured, strict=True)),
+            loss_sems=tuple(m.sem for m in measured),
+            violations=tuple(bound.violation(_finite(metrics, bound.metric)) for bound in self.bounds),
+        )
+
+    def metrics(self, evaluation: Evaluation) -> dict[str, MetricValue]:
+        """The evaluation's metrics and the derived ones."""
+        metrics = dict(evaluation.metrics)
+        for name, derive in self.derived.items():
+            metrics[name] = derive(metrics)
+        return metrics
+
+    def score(self, evaluation: Evaluation) -> float:
+        """The scalar that orders trials; larger is better."""
+        if self.scorer is not None:
+            return self.scorer(evaluation)
+        losses = self.judge(evaluation).losses
+        bounded = {bound.metric for bound in self.bounds}
+        free = [loss for name, loss in zip(self.objectives, losses, strict=True) if name not in bounded]
+        return -math.fsum(free or losses) / len(free or losses)
+
+    def loss_point(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """Values by objective, as a user states them, as losses in the problem's order."""
+        for name in self.objectives:
+            if name not in values:
+                raise ConfigError(f"reference point: a value for '{name}' is missing")
+        return tuple(
+            -values[name] if direction == Direction.MAXIMIZE else values[name]
+            for name, direction in self.objectives.items()
+        )
+
+
+def _finite(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:
+    if name not in metrics:
+        raise ValueError(f"the evaluation gives no '{name}'{nearest(name, metrics)}")
+    if not math.isfinite(metrics[name].value):
+        raise ValueError(f"the evaluation gives {name} = {metrics[name].value}, which is not a finite number")
+    return metrics[name]

@@ -1,0 +1,44 @@
+"""Name to plug-in: built-in, or from an installed package's entry point."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from moco.errors import ConfigError
+from moco.suggest import nearest
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "searcher": {
+        "random": "moco.searchers.random:RandomSearcher",
+        "uniform": "moco.searchers.uniform:UniformSearcher",
+        "tpe": "moco.searchers.tpe:TPESearcher",
+        "nsga2": "moco.searchers.nsga2:NSGA2Searcher",
+    },
+    "objective": {
+        "accuracy-guaranteed": "moco.objectives.accuracy_guaranteed:AccuracyGuaranteedObjective",
+        "resource-constrained": "moco.objectives.resource_constrained:ResourceConstrainedObjective",
+    },
+    "target": {"onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget"},
+}
+"""Import path by kind and name. Each plug-in class has an `Options` dataclass beside its own parameters."""
+
+
+def names(kind: str) -> list[str]:
+    """All names of that kind, those of installed entry points (group `moco.<kind>`) included."""
+    return sorted({*BUILT_IN[kind], *(point.name for point in entry_points(group=f"moco.{kind}"))})
+
+
+def plugin(kind: str, name: str, where: str | None = None) -> Any:
+    """The class registered under that name.
+
+    Raises:
+        ConfigError: no such plug-in; the nearest name is given.
+    """
+    if name in BUILT_IN[kind]:
+        module, _, attribute = BUILT_IN[kind][name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=f"moco.{kind}", name=name):
+        return point.load()
+    raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")

@@ -1,0 +1,191 @@
+"""Search spaces: Optuna's distributions by name, the layer groups behind them, and how a point becomes a policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from moco.errors import SpaceError
+from moco.policy import Policy
+from moco.suggest import nearest
+from moco.trial import Point
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers that share parameters: a coupled-channel group, a block, a stage or an explicit list.
+
+    Attributes:
+        parameters: names of the space's parameters that belong to this group.
+        layers: names of the layers that they change, in the order of the forward pass.
+        features: numbers that describe the group to sequential searchers (S1.31), unscaled.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    layers: tuple[str, ...] = ()
+    features: Mapping[str, float] = field(default_factory=dict)
+
+
+class Codec(Protocol):
+    """What a network adds to a space: how points become policies, and what policies cost. Pure functions."""
+
+    def policy(self, point: Point) -> Policy:
+        """The canonical policy: channels, ranks and bits after rounding."""
+        ...
+
+    def point(self, policy: Policy) -> Point:
+        """A point of the space that stands for the policy: what was executed."""
+        ...
+
+    def cost(self, policy: Policy) -> Mapping[str, float]:
+        """Exact analytic costs (macs, parameters, bops, …) of the network under the policy."""
+        ...
+
+    def n_policies(self) -> int | None:
+        """Number of distinct policies; None where it is not countable."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space of policies.
+
+    Attributes:
+        distributions: Optuna's distributions by parameter name.
+        groups: layer groups in the order of the forward pass; empty for a plain space.
+        neutral: the values that change nothing, by parameter; empty where there is no such point.
+        codec: what the network adds; None for a plain space, whose policies are the points themselves.
+    """
+
+    distributions: Mapping[str, BaseDistribution]
+    groups: tuple[LayerGroup, ...] = ()
+    neutral: Point = field(default_factory=dict)
+    codec: Codec | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if not self.distributions:
+            raise SpaceError("search space: expected at least one parameter, got none; widen the space or the bounds")
+        for name, distribution in self.distributions.items():
+            if not isinstance(distribution, BaseDistribution):
+                raise SpaceError(
+                    f"search space: '{name}' must be one of Optuna's distributions, got {type(distribution).__name__}"
+                )
+        for group in self.groups:
+            for name in group.parameters:
+                if name not in self.distributions:
+                    raise SpaceError(
+                        f"layer group '{group.name}': unknown parameter '{name}'{nearest(name, self.distributions)}"
+                    )
+
+    def check(self, point: Point) -> None:
+        """Refuse a point that is not of this space.
+
+        Raises:
+            SpaceError: a name is missing or unknown, or a value lies outside its distribution.
+        """
+        for name in point:
+            if name not in self.distributions:
+                raise SpaceError(f"point: unknown parameter '{name}'{nearest(name, self.distributions)}")
+        for name, distribution in self.distributions.items():
+            if name not in point:
+                raise SpaceError(f"point: parameter '{name}' is missing")
+            if not _contains(distribution, point[name]):
+                raise SpaceError(f"point: {name} = {point[name]!r} is outside {distribution}")
+
+    def canonical(self, point: Point) -> Policy:
+        """The policy that the point stands for; points that round alike give one policy (W21)."""
+        self.check(point)
+        if self.codec is not None:
+            return self.codec.policy(point)
+        return Policy.of({name: _rounded(self.distributions[name], point[name]) for name in self.distributions})
+
+    def executed(self, policy: Policy, proposed: Point) -> Point:
+        """The point that searchers are told: what was executed, or `proposed` where the policy has no exact point."""
+        if self.codec is None:
+            return policy.settings
+        point = self.codec.point(policy)
+        return point if self.codec.policy(point) == policy else proposed
+
+    def cost(self, policy: Policy) -> Mapping[str, float]:
+        """Analytic costs of the policy, known before any measurement; empty for a plain space."""
+        return {} if self.codec is None else self.codec.cost(policy)
+
+    def n_policies(self) -> int | None:
+        """Number of distinct policies; None where a parameter is continuous."""
+        if self.codec is not None:
+            return self.codec.n_policies()
+        sizes = [_n_values(distribution) for distribution in self.distributions.values()]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+
+    def uniform(self, level: float, variant: int = 0) -> Point:
+        """The same step away from neutral for every parameter.
+
+        Args:
+            level: 0 is neutral (or each lower bound, where the space has no neutral point), 1 the far end.
+            variant: index of the choice that every categorical parameter takes, modulo its number of choices.
+        """
+        return {
+            name: _at_level(distribution, level, variant, self.neutral.get(name))
+            for name, distribution in self.distributions.items()
+        }
+
+    def n_variants(self) -> int:
+        """Number of different `variant`s of `uniform`."""
+        return max([len(d.choices) for d in self.distributions.values() if isinstance(d, CategoricalDistribution)], default=1)
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    return distribution.low - 1e-9 <= value <= distribution.high + 1e-9
+
+
+def _rounded(distribution: BaseDistribution, value: Any) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return value
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    if distribution.step is not None:
+        value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
+    value = min(max(value, distribution.low), distribution.high)
+    return int(round(value)) if isinstance(distribution, IntDistribution) else float(value)
+
+
+def _n_values(distribution: BaseDistribution) -> int | None:
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    if distribution.single():
+        return 1
+    if distribution.step is None:
+        return None
+    return int((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+
+
+def _at_level(distribution: BaseDistribution, level: float, variant: int, neutral: Any) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        choices = list(distribution.choices)
+        if neutral in choices:
+            choices = [neutral, *(choice for choice in choices if choice != neutral)]
+        return choices[variant % len(choices)]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    start = distribution.low if neutral is None else neutral
+    far = distribution.low if start - distribution.low > distribution.high - start else distribution.high
+    if distribution.log:
+        value = math.exp(math.log(start) + level * (math.log(far) - math.log(start)))
+    else:
+        value = start + level * (far - start)
+    return _rounded(distribution, value)

@@ -1,0 +1,144 @@
+"""What passes between the searcher, the evaluation and the study: frozen values, all of them JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from moco.policy import Policy
+
+Point = Mapping[str, Any]
+"""Values of a space's parameters by name, as Optuna's distributions give them."""
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A point that a searcher proposes.
+
+    Attributes:
+        id: the number of the ask, from 0; starts that the study brings itself have negative ids.
+        point: a value for every parameter of the space.
+        notes: JSON that the searcher wants back with the trial (raw actions, a generation, …).
+    """
+
+    id: int
+    point: Point
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A number with its standard error; `sem` is None where it is exact or was not estimated.
+
+    The standard error of `top1_error` and `top5_error` is that of the paired difference to the reference.
+    """
+
+    value: float
+    sem: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known of one compressed network.
+
+    Attributes:
+        metrics: value and standard error by metric name, in the metric's stored unit.
+        samples: raw samples by name, in the order they were taken.
+        seconds: time spent by stage (compress, recover, export, score, measure, …).
+        artifact_sha256: hash of the file that was scored and timed; None without a file.
+        details: JSON, for people: what was done, warnings, intervals.
+    """
+
+    metrics: Mapping[str, MetricValue]
+    samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    artifact_sha256: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """This evaluation as JSON values."""
+        return {
+            "metrics": {name: [m.value, m.sem] for name, m in self.metrics.items()},
+            "samples": {name: list(values) for name, values in self.samples.items()},
+            "seconds": dict(self.seconds),
+            "artifact_sha256": self.artifact_sha256,
+            "details": dict(self.details),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Evaluation:
+        """The evaluation that `to_json` wrote."""
+        return Evaluation(
+            metrics={name: MetricValue(*pair) for name, pair in data["metrics"].items()},
+            samples={name: tuple(values) for name, values in data["samples"].items()},
+            seconds=dict(data["seconds"]),
+            artifact_sha256=data["artifact_sha256"],
+            details=dict(data["details"]),
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An evaluation as a problem sees it.
+
+    Attributes:
+        losses: smaller is better, in the order of the problem's objectives.
+        loss_sems: their standard errors, None where unknown.
+        violations: one a constraint; <= 0 is feasible, the size is relative to the bound.
+    """
+
+    losses: tuple[float, ...]
+    loss_sems: tuple[float | None, ...] = ()
+    violations: tuple[float, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every constraint is met."""
+        return all(violation <= 0 for violation in self.violations)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished suggestion, as it stands in the ledger.
+
+    Attributes:
+        number: place in the ledger, from 0, in the order of finishing.
+        point: what was executed, after rounding: searchers learn from this, not from `suggestion.point` (W20).
+        policy: the canonical policy; None where the point had none.
+        evaluation, outcome, score: None unless complete. `score` is larger-is-better.
+        reason: why it was rejected or failed.
+        distinct: False where the policy had been evaluated before in this search.
+        seconds: wall-clock time of this trial.
+    """
+
+    number: int
+    suggestion: Suggestion
+    state: TrialState
+    point: Point
+    policy: Policy | None = None
+    evaluation: Evaluation | None = None
+    outcome: Outcome | None = None
+    score: float | None = None
+    reason: str | None = None
+    distinct: bool = True
+    seconds: float = 0.0
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the trial is complete and meets every constraint."""
+        return self.state is TrialState.COMPLETE and self.outcome is not None and self.outcome.feasible
+
+    @property
+    def origin(self) -> str:
+        """`reference`, `int8`, `ladder …` for a start, `search` for a searcher's suggestion."""
+        return str(self.suggestion.notes.get("start", "search"))
