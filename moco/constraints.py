@@ -106,7 +106,8 @@ def _unit_scale(name: str, unit: str, where: str) -> float:
         return 1.0 / known.scale
     if unit == known.unit:
         return 1.0
-    raise ConfigError(f"{where}: unit '{unit}' does not fit; '{name}' is given in '{known.shown_as or 'a plain number'}'")
+    expected = known.shown_as or "a plain number"
+    raise ConfigError(f"{where}: unit '{unit}' does not fit; '{name}' is given in '{expected}'")
 
 
 def _of_accuracy(name: str, op: str, number: float, unit: str, where: str, confidence: float | None) -> Constraint:

@@ -44,8 +44,12 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         _metric("top1_error", "", "share of images whose label is not the highest logit", shown_as="%", scale=100.0),
-        _metric("top5_error", "", "share of images whose label is not in the 5 highest logits", shown_as="%", scale=100.0),
-        _metric("latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", timed=True),
+        _metric(
+            "top5_error", "", "share of images whose label is not in the 5 highest logits", shown_as="%", scale=100.0
+        ),
+        _metric(
+            "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", timed=True
+        ),
         Metric("throughput_ips", "images/s", Direction.MAXIMIZE, "images a second, batch 32", "images/s", timed=True),
         _metric("size_mb", "MB", "the ONNX file, bytes / 1e6"),
         _metric("packed_size_mb", "MB", "what the codes need at their bits, bytes / 1e6"),

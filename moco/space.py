@@ -142,7 +142,8 @@ class SearchSpace:
 
     def n_variants(self) -> int:
         """Number of different `variant`s of `uniform`."""
-        return max([len(d.choices) for d in self.distributions.values() if isinstance(d, CategoricalDistribution)], default=1)
+        categorical = [d for d in self.distributions.values() if isinstance(d, CategoricalDistribution)]
+        return max((len(d.choices) for d in categorical), default=1)
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -161,7 +162,7 @@ def _rounded(distribution: BaseDistribution, value: Any) -> Any:
     if distribution.step is not None:
         value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
     value = min(max(value, distribution.low), distribution.high)
-    return int(round(value)) if isinstance(distribution, IntDistribution) else float(value)
+    return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def _n_values(distribution: BaseDistribution) -> int | None:

@@ -1,0 +1,138 @@
+"""The rooms of moco, what each may import, and the check over syntax trees (docs/decisions/0002-layers.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CORE = frozenset({"core"})
+NETWORKS = CORE | {"data", "models"}
+SURGERY = NETWORKS | {"compression"}
+FILES = SURGERY | {"recovery", "export"}
+ALLOWED: dict[str, frozenset[str]] = {
+    "core": frozenset(),
+    "data": CORE,
+    "models": CORE,
+    "compression": CORE | {"models"},
+    "recovery": CORE | {"compression"},
+    "export": CORE | {"compression"},
+    "evaluation": FILES,
+    "tracking": CORE,
+    "report": CORE,
+    "searchers": CORE,
+    "objectives": CORE,
+    "hardware": CORE | {"export"},
+    "app": FILES | {"evaluation", "tracking", "report", "searchers", "objectives", "hardware"},
+}
+"""Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
+
+HEAVY: dict[str, tuple[str, ...]] = {
+    "mlflow": ("moco.tracking",),
+    "moocore": ("moco.pareto",),
+    "onnx": ("moco.export",),
+    "onnxruntime": ("moco.hardware.onnxruntime",),
+    "onnxscript": ("moco.export",),
+    "optuna_dashboard": ("moco.tracking",),
+    "pandas": (),
+    "plotly": ("moco.report",),
+    "pyarrow": ("moco.data",),
+    "pydantic": ("moco.app",),
+    "rich": ("moco.app",),
+    "safetensors": ("moco.models", "moco.export"),
+    "sklearn": ("moco.data",),
+    "torch_pruning": ("moco.compression",),
+    "torchvision": ("moco.models", "moco.data"),
+    "typer": ("moco.app",),
+    "yaml": ("moco.app",),
+}
+"""Modules (and all below them) that may import a heavy or optional package."""
+
+FACADE = "moco"
+"""moco/__init__.py: re-exports for users, so nothing inside may import from it, but for the application."""
+
+
+def sources(root: Path = ROOT) -> dict[str, str]:
+    """Source text by module name, over moco/ and the plug-in folders that it links to."""
+    return {_module_name(path, root): path.read_text(encoding="utf-8") for path in _python_files(root / "moco")}
+
+
+def violations(modules: dict[str, str]) -> list[str]:
+    """One line for each import that climbs, or that reaches a heavy package from a module not named for it."""
+    return [
+        f"{module}:{line}: {fault}"
+        for module, text in sorted(modules.items())
+        for line, imported in _imports(module, ast.parse(text), frozenset(modules))
+        if (fault := _fault(module, imported)) is not None
+    ]
+
+
+def room(module: str) -> str:
+    """The room that a module of moco belongs to: a folder's name, or `core`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ALLOWED else "core"
+
+
+def _fault(module: str, imported: str) -> str | None:
+    package = imported.split(".", maxsplit=1)[0]
+    if package in {"searchers", "objectives", "hardware"}:
+        return f"imports '{imported}' by its bare name; it is 'moco.{imported}'"
+    if package != "moco":
+        allowed = HEAVY.get(package)
+        if allowed is None or any(module == name or module.startswith(f"{name}.") for name in allowed):
+            return None
+        return f"imports '{package}', which only {', '.join(allowed) or 'nobody'} may"
+    importer, target = room(module), room(imported)
+    if imported == FACADE and importer != "app":
+        return "imports from 'moco' itself; import from the module that defines the name"
+    if target == importer or target in ALLOWED[importer]:
+        return None
+    return f"'{importer}' imports '{imported}'; it may import {', '.join(sorted(ALLOWED[importer])) or 'nothing'}"
+
+
+def _imports(module: str, tree: ast.Module, known: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Line and module name of each import, also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(module, node, known)
+            for alias in node.names:
+                name = f"{base}.{alias.name}"
+                yield node.lineno, name if name in known else base
+        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
+            yield from (
+                (node.lineno, a.value) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            )
+
+
+def _absolute(module: str, node: ast.ImportFrom, known: frozenset[str]) -> str:
+    if node.level == 0:
+        return node.module or ""
+    is_package = any(name.startswith(f"{module}.") for name in known)
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + (1 if is_package else 0)]
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    # Path.rglob does not follow links before Python 3.13, and the plug-in folders are links.
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name != "__pycache__":
+            yield from _python_files(path)
+        elif path.suffix == ".py":
+            yield path
+
+
+def _module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
