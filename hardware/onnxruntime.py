@@ -1,0 +1,197 @@
+"""ONNX Runtime on this machine's processor.
+
+The clock is `time.perf_counter_ns` around a whole `InferenceSession.run` from a numpy array to a numpy array, as a
+deploying program would call it. Its limits: a shared host drifts by several percent within seconds, so only ratios
+to an interleaved reference are comparable; with more threads than idle cores no number is of use, so one thread is
+the default; energy is not measured (no counter is read), so it is not among the metrics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from moco.errors import ConfigError, MeasurementError
+from moco.hardware.processor import processor
+from moco.hardware.timing import Surroundings, doubts, images, interleave
+from moco.interfaces import Artifact, Capabilities
+from moco.interfaces import Session as AnySession
+from moco.measurement import Measurement, TimingPlan
+from moco.suggest import nearest
+
+INPUT, OUTPUT = "input", "logits"
+ERRORS_ONLY = 3
+"""ONNX Runtime's log severity: the exception carries the message, warnings about the graph help nobody here."""
+
+INT8_MULTIPLE = 4
+"""Int8 kernels take 4 channels at a time (one dot-product instruction): odd widths are slower than the next multiple
+of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (64->K->64 pairs: K 33 0.98, 32 0.58)."""
+
+KINDS = frozenset({"conv", "depthwise", "linear"})
+SCORED, COUNTED = ("top1_error", "top5_error"), ("size_mb", "parameters", "macs", "flops", "bops")
+METRICS = frozenset({*SCORED, *COUNTED, "latency_ms", "throughput_ips", "load_ms"})
+
+
+@dataclass(frozen=True)
+class ONNXRuntimeOptions:
+    """How sessions are opened.
+
+    Attributes:
+        threads: threads within an operator; more than one is of use on an otherwise idle machine only.
+        providers: ONNX Runtime's execution providers, the preferred one first.
+    """
+
+    threads: int = 1
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: no threads, or a provider that this build of ONNX Runtime does not have.
+        """
+        if self.threads < 1:
+            raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
+        available = ort.get_available_providers()
+        for provider in self.providers:
+            if provider not in available:
+                raise ConfigError(f"target.providers: '{provider}' is not available here{nearest(provider, available)}")
+
+
+class ONNXRuntimeSession:
+    """An ONNX file, open on ONNX Runtime.
+
+    Attributes:
+        load_ms: time it took to open the file, reading it from disk not included.
+    """
+
+    def __init__(self, artifact: Artifact, session: ort.InferenceSession, load_ms: float) -> None:
+        """Wrap an open session; raises MeasurementError where its input or output is not the one of moco's files."""
+        self.artifact = artifact
+        self.load_ms = load_ms
+        self.input_shape = _image_shape(session, artifact)
+        self._session = session
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
+
+        Raises:
+            MeasurementError: the images have another type or shape, or the runtime failed.
+        """
+        if images.dtype != np.float32 or images.shape[1:] != self.input_shape:
+            raise MeasurementError(
+                f"{self.artifact.path}: expected float32 images (n, {', '.join(map(str, self.input_shape))}), "
+                f"got {images.dtype} {images.shape}"
+            )
+        try:
+            logits: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+            raise MeasurementError(f"{self.artifact.path}: ONNX Runtime failed: {_one_line(error)}") from error
+        return logits
+
+
+class ONNXRuntimeTarget:
+    """This machine's processor under ONNX Runtime."""
+
+    Options = ONNXRuntimeOptions
+    name = "onnxruntime"
+
+    def __init__(self, options: ONNXRuntimeOptions | None = None) -> None:
+        """Choose threads and providers; opens nothing yet."""
+        self.options = options or ONNXRuntimeOptions()
+        self.capabilities = Capabilities(
+            precisions=("float32", "int8"),
+            channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE},
+            layer_kinds={"float32": KINDS, "int8": KINDS},
+            metrics=METRICS,
+        )
+
+    def load(self, artifact: Artifact) -> ONNXRuntimeSession:
+        """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
+
+        Raises:
+            MeasurementError: the file is absent or another one, the runtime cannot run it, or its input or output
+                is not the one that moco's files have.
+        """
+        try:
+            content = artifact.path.read_bytes()
+        except OSError as error:
+            raise MeasurementError(f"{artifact.path}: cannot be read: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != artifact.sha256:
+            raise MeasurementError(f"{artifact.path}: the file's SHA-256 is not the artefact's; it was changed since")
+        start = time.perf_counter_ns()
+        try:
+            session = ort.InferenceSession(content, self._session_options(), providers=list(self.options.providers))
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+            raise MeasurementError(f"{artifact.path}: ONNX Runtime cannot load it: {_one_line(error)}") from error
+        return ONNXRuntimeSession(artifact, session, (time.perf_counter_ns() - start) / 1e6)
+
+    def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
+        """Interleaved times of the sessions, the first being the reference, with raw samples and doubts.
+
+        Raises:
+            MeasurementError: no sessions, a session fails, or the clock gave a time that is not positive.
+        """
+        if not sessions:
+            raise MeasurementError("expected at least one session to time, got none")
+        calls = [partial(session.run, images(plan, session.input_shape)) for session in sessions]
+        surroundings = Surroundings(self.options.threads)
+        measurement = Measurement(plan, interleave(calls, plan), surroundings.environment())
+        hashes = [session.artifact.sha256 for session in sessions]
+        return replace(measurement, warnings=doubts(measurement, hashes))
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""
+        return {
+            "runtime": self.name,
+            "version": ort.__version__,
+            "providers": list(self.options.providers),
+            "threads": self.options.threads,
+            "processor": processor().name,
+            "instruction_sets": list(processor().instruction_sets),
+            "cores": processor().cores,
+            "system": f"{platform.system()} {platform.machine()}",
+        }
+
+    def _session_options(self) -> ort.SessionOptions:
+        """One fixed thread plan; waiting threads sleep, since spinning pools of idle sessions disturb the timed one."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.options.threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = ERRORS_ONLY
+        return options
+
+
+def _image_shape(session: ort.InferenceSession, artifact: Artifact) -> tuple[int, ...]:
+    """(channels, height, width) of the session's input.
+
+    Raises:
+        MeasurementError: the names, the type or the shape are not those of moco's files.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [i.name for i in inputs] != [INPUT] or OUTPUT not in [o.name for o in outputs]:
+        raise MeasurementError(
+            f"{artifact.path}: expected one input '{INPUT}' and an output '{OUTPUT}', "
+            f"got {[i.name for i in inputs]} and {[o.name for o in outputs]}"
+        )
+    kind, (batch, *shape) = inputs[0].type, inputs[0].shape
+    if kind != "tensor(float)" or isinstance(batch, int) or not all(isinstance(size, int) for size in shape):
+        raise MeasurementError(
+            f"{artifact.path}: expected a float32 input (dynamic batch, fixed size), got {kind} {inputs[0].shape}"
+        )
+    return tuple(shape)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
