@@ -1,1 +1,9 @@
-"""Part of moco: see docs and the module names."""
+"""Labelled images: digits, parquet files, torchvision's sets, or any torch data set."""
+
+from __future__ import annotations
+
+from moco.data.image_set import DataSets, ImageSet, Normalization
+from moco.data.sources import SourceOptions, load_data, same_classes
+from moco.data.torch_dataset import from_torch
+
+__all__ = ["DataSets", "ImageSet", "Normalization", "SourceOptions", "from_torch", "load_data", "same_classes"]

@@ -1,0 +1,43 @@
+"""scikit-learn's handwritten digits: 1,797 real gray images of 8x8 pixels (UCI, Alpaydin and Kaynak 1998)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from moco.data.decoding import content_hash
+from moco.data.image_set import DataSets, ImageArray, ImageSet, Normalization
+from moco.evaluation.splits import stratified
+
+TRAIN_IMAGES = 1000
+SPLIT_SEED = 0
+"""The split is part of the data set, so it does not follow the seed of a run."""
+
+
+def load(normalize: Normalization | None = None) -> DataSets:
+    """1,000 training and 797 test images, one channel in [0, 1], stratified, always the same."""
+    digits = load_digits()
+    pixels = (digits.images[:, None] * (255 / 16)).round().astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    parts = stratified(labels, (TRAIN_IMAGES, None), np.random.default_rng(SPLIT_SEED))
+    train, test = (
+        ImageSet(
+            name=f"digits ({part})",
+            labels=labels[rows],
+            shape=(1, 8, 8),
+            classes=10,
+            content_hash=content_hash(labels[rows], [pixels[rows].tobytes()]),
+            read=partial(read_pixels, pixels[rows]),
+            normalize=normalize,
+        )
+        for part, rows in zip(("train", "test"), parts, strict=True)
+    )
+    return DataSets(train, test)
+
+
+def read_pixels(pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> ImageArray:
+    """Images in [0, 1] of bytes (n, channels, height, width)."""
+    return pixels[indices].astype(np.float32) / np.float32(255)

@@ -1,0 +1,110 @@
+"""An immutable set of labelled images that are decoded on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moco.errors import ConfigError, DataError
+
+LabelArray = NDArray[np.int64]
+ImageArray = NDArray[np.float32]
+Read = Callable[[NDArray[np.int64]], ImageArray]
+"""Images (n, channels, height, width) of these indices, not yet normalised; raises DataError naming the row."""
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation of each channel, of pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ConfigError(f"data.normalize: {len(self.mean)} means but {len(self.std)} standard deviations")
+        if not all(np.isfinite(self.mean)):
+            raise ConfigError(f"data.normalize.mean: expected finite numbers, got {list(self.mean)}")
+        if not all(np.isfinite(value) and value > 0 for value in self.std):
+            raise ConfigError(f"data.normalize.std: expected numbers above 0, got {list(self.std)}")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images.
+
+    Attributes:
+        name: file or source, for error messages.
+        labels: class of each image, (n,), in [0, classes).
+        shape: of one image, (channels, height, width).
+        classes: number of classes; a set need not hold all of them.
+        content_hash: sha256 over the labels and the images as they are stored.
+        read: decodes images; see `Read`.
+        normalize: applied to every image that is handed out; None for images that are normalised already.
+    """
+
+    name: str
+    labels: LabelArray
+    shape: tuple[int, int, int]
+    classes: int
+    content_hash: str
+    read: Read
+    normalize: Normalization | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.labels):
+            raise DataError(f"{self.name}: expected at least one image, the set is empty")
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= self.classes))
+        if len(outside):
+            raise DataError(
+                f"{self.name}, row {outside[0]}: label {self.labels[outside[0]]} is outside of the "
+                f"{self.classes} classes (expected 0 to {self.classes - 1})"
+            )
+        if self.normalize is not None and len(self.normalize.mean) != self.shape[0]:
+            raise ConfigError(
+                f"data.normalize: {len(self.normalize.mean)} means and standard deviations, "
+                f"but the images of {self.name} have {self.shape[0]} channels"
+            )
+        labels = self.labels.view()
+        labels.setflags(write=False)
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def images(self, indices: NDArray[np.int64] | None = None) -> ImageArray:
+        """Normalised images (n, channels, height, width), float32, of these indices; None takes all.
+
+        Raises:
+            DataError: an image cannot be decoded, has another size than the first, or holds NaN; the row is named.
+        """
+        rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
+        images = self.read(rows)
+        broken = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+        if len(broken):
+            raise DataError(f"{self.name}, row {rows[broken[0]]}: the image holds values that are not finite")
+        if self.normalize is None:
+            return images
+        mean = np.asarray(self.normalize.mean, dtype=np.float32)[:, None, None]
+        std = np.asarray(self.normalize.std, dtype=np.float32)[:, None, None]
+        return np.divide(images - mean, std, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """A training and a test set of the same shape and classes."""
+
+    train: ImageSet
+    test: ImageSet
+
+    def __post_init__(self) -> None:
+        if self.train.shape != self.test.shape:
+            raise DataError(
+                f"images of {self.train.name} have the shape {self.train.shape}, those of {self.test.name} "
+                f"{self.test.shape}; expected the same (channels, height, width)"
+            )
+        if self.train.classes != self.test.classes:
+            raise DataError(f"{self.train.name} has {self.train.classes} classes, {self.test.name} {self.test.classes}")

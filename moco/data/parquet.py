@@ -1,0 +1,105 @@
+"""Images in parquet files, in the layout that data-set hubs use: encoded bytes in one column, the label in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
+from moco.data.image_set import ImageSet, LabelArray, Normalization
+from moco.errors import DataError
+from moco.suggest import nearest
+
+IMAGE_COLUMNS = ("img", "image", "bytes")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+
+
+def load(
+    path: str | Path,
+    *,
+    normalize: Normalization | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    resizing: Resizing | None = None,
+    classes: int | None = None,
+) -> ImageSet:
+    """The images of one file.
+
+    Args:
+        path: of the parquet file.
+        normalize: applied to pixels in [0, 1].
+        image_column: encoded bytes, or a struct that holds them as `bytes`; None takes the first of the usual names.
+        label_column: integers from 0; None takes the first of the usual names.
+        resizing: done to each image.
+        classes: number of classes; None takes the largest label plus one.
+
+    Raises:
+        DataError: the file or a column is missing, or a row is malformed.
+    """
+    table = _read(existing(path, "train or data.test"))
+    labels = _labels(table, _column(table, label_column, LABEL_COLUMNS, path), path)
+    if not len(labels):
+        raise DataError(f"{path}: expected at least one image, the file has no rows")
+    encoded = _encoded(table, _column(table, image_column, IMAGE_COLUMNS, path), path)
+    reader = EncodedImages(str(path), lambda row: _bytes(encoded, row), resizing or Resizing())
+    reader.check_sizes(len(labels))
+    height, width, channels = reader.decode(0).shape
+    return ImageSet(
+        name=str(path),
+        labels=labels,
+        shape=(channels, height, width),
+        classes=int(labels.max()) + 1 if classes is None else classes,
+        content_hash=content_hash(labels, (_bytes(encoded, row) for row in range(len(labels)))),
+        read=reader,
+        normalize=normalize,
+    )
+
+
+def _read(path: Path) -> Any:
+    """The table of a parquet file."""
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable parquet file: {error}") from error
+
+
+def _column(table: Any, wanted: str | None, usual: tuple[str, ...], path: str | Path) -> str:
+    """Name of the column to read: the wanted one, or the first of the usual names."""
+    for name in usual if wanted is None else (wanted,):
+        if name in table.column_names:
+            return name
+    asked = wanted or " or ".join(usual)
+    raise DataError(f"{path}: no column '{asked}'{nearest(wanted or usual[0], table.column_names)}")
+
+
+def _labels(table: Any, column: str, path: str | Path) -> LabelArray:
+    """Labels as integers; a missing or fractional one is refused."""
+    values = table.column(column)
+    if not pa.types.is_integer(values.type):
+        raise DataError(f"{path}: column '{column}' holds {values.type}, expected integers from 0")
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True)
+        raise DataError(f"{path}, row {row}: the label in column '{column}' is missing")
+    return np.array(values.to_numpy(), dtype=np.int64)
+
+
+def _encoded(table: Any, column: str, path: str | Path) -> Any:
+    """The column of encoded bytes, the field `bytes` of a struct being taken out."""
+    values = table.column(column).combine_chunks()
+    if pa.types.is_struct(values.type):
+        fields = [field.name for field in values.type]
+        if "bytes" not in fields:
+            raise DataError(f"{path}: column '{column}' has the fields {', '.join(fields)}; expected 'bytes'")
+        values = values.field("bytes")
+    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+        raise DataError(f"{path}: column '{column}' holds {values.type}, expected encoded images (bytes)")
+    return values
+
+
+def _bytes(encoded: Any, row: int) -> bytes:
+    """Encoded bytes of a row; empty where the value is missing, which no decoder takes."""
+    return encoded[row].as_py() or b""

@@ -1,0 +1,58 @@
+"""A user's own model or data set by import path; the configuration asks for `--allow-import` before this is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from moco.errors import ConfigError
+from moco.suggest import nearest
+
+
+def import_object(path: str, search_path: Path | None = None) -> Any:
+    """What `package.module:attribute` names.
+
+    Args:
+        path: the import path; the attribute may have dots.
+        search_path: a folder to look in first, for example that of the experiment; the current one is looked in next.
+
+    Raises:
+        ConfigError: the path is malformed, the module cannot be imported, or has no such attribute.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(f"import path '{path}': expected 'package.module:attribute'")
+    with _searched([folder for folder in (search_path, Path.cwd()) if folder is not None]):
+        try:
+            found: Any = importlib.import_module(module_name)
+        except Exception as error:  # a user's module may raise anything
+            raise ConfigError(
+                f"import path '{path}': module '{module_name}' cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"import path '{path}': '{module_name}' has no '{attribute}'{_near(part, found)}")
+        found = getattr(found, part)
+    return found
+
+
+def _near(name: str, owner: object) -> str:
+    """The nearest public attribute, as the end of an error message."""
+    public = [attribute for attribute in vars(owner) if not attribute.startswith("_")]
+    return nearest(name, public) if public else ""
+
+
+@contextmanager
+def _searched(folders: list[Path]) -> Iterator[None]:
+    """Look in these folders first while importing."""
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in folders]
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,42 @@
+"""Makes torchvision importable beside a torch build that its compiled operators do not fit.
+
+torchvision registers the shape functions of two detection operators when it is imported, and fails where its compiled
+library cannot be loaded (a wheel built for CUDA beside a CPU build of torch, for example). moco uses classification
+models, data sets and transforms only, none of which needs those operators.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+import torch
+
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+# The registration lives as long as this object does.
+_definitions: list[torch.library.Library] = []
+
+
+def import_torchvision() -> ModuleType:
+    """The module `torchvision`; on a normal installation this is a plain import.
+
+    Raises:
+        ImportError: torchvision is not installed.
+        RuntimeError: it cannot be imported for another reason than the missing operators.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name == "torchvision" or name.startswith("torchvision.")]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in _SCHEMAS:
+        library.define(schema)
+    _definitions.append(library)
+    return importlib.import_module("torchvision")

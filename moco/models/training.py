@@ -1,0 +1,136 @@
+"""Training a small network on the spot: deterministic, on the CPU, without a global random generator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from moco.errors import DataError
+from moco.randomness import derived_seed
+
+WARM_UP = 0.1
+"""Share of the training in which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained: stochastic gradient descent with Nesterov momentum, one cosine cycle.
+
+    Attributes:
+        epochs: passes over the images.
+        learning_rate: at its peak, after a linear warm-up over the first tenth of the steps.
+        batch_size: images in one step; a last, smaller batch is left out of its epoch.
+        weight_decay: of weights with two dimensions or more.
+        momentum: Nesterov's.
+        shift: pixels by which each image is moved at random in each direction; 0 leaves it where it is.
+        label_smoothing: share of the target that is spread over all classes, in [0, 1).
+    """
+
+    epochs: int = 20
+    learning_rate: float = 0.1
+    batch_size: int = 64
+    weight_decay: float = 1e-3
+    momentum: float = 0.9
+    shift: int = 1
+    label_smoothing: float = 0.1
+
+
+def train(
+    network: nn.Module,
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    plan: TrainingPlan | None = None,
+    seed: int = 0,
+) -> float:
+    """Draw new weights from the seed, train them in place, and return the mean loss of the last epoch.
+
+    Args:
+        images: normalised, (n, channels, height, width).
+        labels: (n,).
+
+    Raises:
+        DataError: there are fewer images than a batch, or the loss is not finite.
+    """
+    plan = plan or TrainingPlan()
+    if len(images) < plan.batch_size:
+        raise DataError(f"training needs at least one batch of {plan.batch_size} images, got {len(images)}")
+    rng = torch.Generator().manual_seed(derived_seed(seed, "training"))
+    initialise(network, rng)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of a sum, hence its rounding, depends on the number of threads
+    try:
+        network.train()
+        loss = _descend(network, torch.tensor(images), torch.tensor(labels), plan, rng)
+    finally:
+        torch.set_num_threads(threads)
+        network.eval()
+    if not math.isfinite(loss):
+        raise DataError(f"training diverged: the loss is {loss}; lower the learning rate ({plan.learning_rate})")
+    return loss
+
+
+def initialise(network: nn.Module, rng: torch.Generator) -> None:
+    """Draw the weights anew: He et al. 2015 for convolutions and linear layers, one and zero for batch-norms."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=rng)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01, generator=rng)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def shifted(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
+    """The batch with each image moved by up to `shift` pixels in each direction, zeros moving in."""
+    if shift == 0:
+        return images
+    count, _, height, width = images.shape
+    padded = F.pad(images, (shift,) * 4)
+    down, right = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=rng)
+    rows = (down + torch.arange(height))[:, None, :, None]
+    columns = (right + torch.arange(width))[:, None, None, :]
+    channels = torch.arange(images.shape[1])[None, :, None, None]
+    return padded[torch.arange(count)[:, None, None, None], channels, rows, columns]
+
+
+def learning_rate_factor(progress: float) -> float:
+    """Share of the peak learning rate at that share of the training: up in the first tenth, then half a cosine."""
+    if progress < WARM_UP:
+        return (progress + 0.01) / (WARM_UP + 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+
+
+def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingPlan, rng: torch.Generator) -> float:
+    """Train by the plan; the mean loss of the last epoch."""
+    optimizer = torch.optim.SGD(_parameter_groups(network, plan), lr=0.0, momentum=plan.momentum, nesterov=True)
+    steps = len(images) // plan.batch_size
+    losses = torch.zeros(steps)
+    for epoch in range(plan.epochs):
+        order = torch.randperm(len(images), generator=rng)
+        for step, batch in enumerate(order.split(plan.batch_size)[:steps]):
+            for group in optimizer.param_groups:
+                group["lr"] = plan.learning_rate * learning_rate_factor((epoch + step / steps) / plan.epochs)
+            logits = network(shifted(images[batch], plan.shift, rng))
+            loss = F.cross_entropy(logits, labels[batch], label_smoothing=plan.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses[step] = loss.detach()
+    return float(losses.mean())
+
+
+def _parameter_groups(network: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
+    """Weights that decay, and biases and batch-norm parameters that do not."""
+    weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
+    rest = [parameter for parameter in network.parameters() if parameter.dim() <= 1]
+    return [{"params": weights, "weight_decay": plan.weight_decay}, {"params": rest, "weight_decay": 0.0}]
