@@ -40,7 +40,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pydantic": ("moco.app",),
-    "rich": ("moco.app",),
+    "rich": ("moco.app", "moco.report.console"),
     "safetensors": ("moco.models", "moco.export"),
     "sklearn": ("moco.data",),
     "torch_pruning": ("moco.compression",),
