@@ -85,6 +85,7 @@ def count(network: nn.Module, input_shape: Sequence[int], bits: Mapping[str, tup
     """The counts for one image; the network is left as it was.
 
     Args:
+        network: any network of convolutions and linear layers.
         input_shape: (channels, height, width), or (batch, channels, height, width): the batch changes nothing.
         bits: (bits of the weights, bits of the activations) by layer name; 32 x 32 for the others.
 
@@ -109,7 +110,7 @@ class _Recorder:
     """A forward hook that writes down each use of a convolution or linear layer."""
 
     def __init__(self, network: nn.Module, bits: Mapping[str, tuple[int, int]]) -> None:
-        self.names = {
+        self.names: dict[nn.Module, str] = {
             module: name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
         }
         self.layers: list[LayerCount] = []

@@ -90,7 +90,8 @@ class ImageSet:
             return images
         mean = np.asarray(self.normalize.mean, dtype=np.float32)[:, None, None]
         std = np.asarray(self.normalize.std, dtype=np.float32)[:, None, None]
-        return np.divide(images - mean, std, dtype=np.float32)
+        normalized: ImageArray = (images - mean) / std
+        return normalized
 
 
 @dataclass(frozen=True)

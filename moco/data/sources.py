@@ -94,7 +94,7 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
 
 
 def _cifar10(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """torchvision's CIFAR-10."""
+    """The CIFAR-10 of torchvision."""
     return torchvision_sets.load_cifar10(options.root or "", normalize)
 
 

@@ -53,8 +53,11 @@ def train(
     """Draw new weights from the seed, train them in place, and return the mean loss of the last epoch.
 
     Args:
+        network: made of convolutions, batch-norms and linear layers.
         images: normalised, (n, channels, height, width).
-        labels: (n,).
+        labels: class of each image, (n,).
+        plan: how; None takes the plan that suits the digits.
+        seed: of the weights, the order of the images and their shifts.
 
     Raises:
         DataError: there are fewer images than a batch, or the loss is not finite.
@@ -117,7 +120,7 @@ def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingP
     losses = torch.zeros(steps)
     for epoch in range(plan.epochs):
         order = torch.randperm(len(images), generator=rng)
-        for step, batch in enumerate(order.split(plan.batch_size)[:steps]):
+        for step, batch in enumerate(torch.split(order, plan.batch_size)[:steps]):
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate * learning_rate_factor((epoch + step / steps) / plan.epochs)
             logits = network(shifted(images[batch], plan.shift, rng))

@@ -25,6 +25,7 @@ def load_weights(network: nn.Module, weights: str | Path, model_name: str | None
     """Load trained weights into the network, in place and only when all of them fit.
 
     Args:
+        network: changed in place.
         weights: path of a .safetensors file, or the name of torchvision's weights ("DEFAULT", "IMAGENET1K_V1").
         model_name: torchvision's name of the network, needed for its weights only.
 
@@ -52,13 +53,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise DataError(f"{path}: no such file of weights; expected a .safetensors file")
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable safetensors file: {error}") from error
+    return tensors
 
 
 def _published(weights: str, model_name: str | None) -> Mapping[str, Tensor]:
-    """torchvision's published weights, downloaded where they are not yet there."""
+    """The weights that torchvision published, downloaded where they are not yet there."""
     models = import_torchvision().models
     if model_name is None or model_name not in models.list_models(module=models):
         raise ConfigError(
