@@ -1,0 +1,85 @@
+"""The policy of a network: by layer, the filters kept of how many, and the precision. Neutral settings are left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moco.errors import SpaceError
+from moco.policy import Policy
+from moco.suggest import nearest
+
+FLOAT32, INT8 = "float32", "int8"
+BITS = {FLOAT32: 32, INT8: 8}
+FORMAT = 1
+
+NEUTRAL = Policy.of({})
+"""Changes nothing."""
+
+
+def policy_of(widths: Mapping[str, tuple[int, int]], precisions: Mapping[str, str]) -> Policy:
+    """The policy that keeps `kept of channels` filters per channel group, and sets precisions per layer."""
+    settings: dict[str, dict[str, Any]] = {}
+    for name, (kept, channels) in widths.items():
+        if kept < channels:
+            settings.setdefault(name, {})["filter_pruning"] = {"keep": kept, "of": channels}
+    for name, precision in precisions.items():
+        if precision != FLOAT32:
+            settings.setdefault(name, {})["precision"] = precision
+    return Policy.of(settings)
+
+
+def widths_of(policy: Policy) -> dict[str, int]:
+    """Filters kept by channel group; groups that stay whole are left out."""
+    return {
+        name: setting["filter_pruning"]["keep"] for name, setting in policy.settings.items() if "filter_pruning" in setting
+    }
+
+
+def precisions_of(policy: Policy) -> dict[str, str]:
+    """Precision by layer; layers in float32 are left out."""
+    return {name: setting["precision"] for name, setting in policy.settings.items() if "precision" in setting}
+
+
+def policy_file(policy: Policy, network: str) -> dict[str, Any]:
+    """The policy as it is written to policy.json."""
+    return {"format": FORMAT, "network": network, "groups": policy.settings}
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a policy.json, checked for form; whether it fits a network shows when it is applied.
+
+    Raises:
+        SpaceError: the file is missing, malformed, or of another format.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
+        raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    for name, setting in data["groups"].items():
+        _check(setting, f"{path}: groups.{name}")
+    widths = {
+        name: (setting["filter_pruning"]["keep"], setting["filter_pruning"]["of"])
+        for name, setting in data["groups"].items()
+        if "filter_pruning" in setting
+    }
+    return policy_of(widths, {name: s["precision"] for name, s in data["groups"].items() if "precision" in s})
+
+
+def _check(setting: object, where: str) -> None:
+    if not isinstance(setting, dict):
+        raise SpaceError(f"{where}: expected a mapping, got {setting!r}")
+    for key in setting:
+        if key not in {"filter_pruning", "precision"}:
+            raise SpaceError(f"{where}: unknown setting '{key}'{nearest(key, ('filter_pruning', 'precision'))}")
+    if setting.get("precision", FLOAT32) not in BITS:
+        raise SpaceError(f"{where}.precision: expected one of {', '.join(BITS)}, got {setting['precision']!r}")
+    pruning = setting.get("filter_pruning")
+    if pruning is not None:
+        numbers = [pruning.get("keep"), pruning.get("of")] if isinstance(pruning, dict) else [None]
+        if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers) or not 1 <= numbers[0] <= numbers[1]:
+            raise SpaceError(f"{where}.filter_pruning: expected {{keep: k, of: n}} with 1 <= k <= n, got {pruning!r}")

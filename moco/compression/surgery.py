@@ -1,0 +1,130 @@
+"""Real surgery: tensors are gathered, modules told their new widths; nothing is masked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from moco.models.cifar_resnet import PadShortcut
+
+UNOWNED = -1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Who owns each channel along one axis of a module.
+
+    Attributes:
+        groups: names of the groups that own channels here.
+        owner: (channels,) index into `groups`, UNOWNED where a channel always stays.
+        channel: (channels,) the channel of that group.
+    """
+
+    groups: list[str]
+    owner: np.ndarray
+    channel: np.ndarray
+
+    @staticmethod
+    def unowned(width: int) -> Axis:
+        """An axis whose channels all stay."""
+        return Axis([], np.full(width, UNOWNED), np.zeros(width, dtype=np.int64))
+
+    def claim(self, group: str, places: Sequence[int], channels: Sequence[int]) -> None:
+        """Give the `places` of this axis to `channels` of `group`."""
+        if group not in self.groups:
+            self.groups.append(group)
+        self.owner[places] = self.groups.index(group)
+        self.channel[places] = channels
+
+    def kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Ascending places that stay; None where all do."""
+        if not any(group in kept for group in self.groups):
+            return None
+        stays = np.ones(len(self.owner), dtype=bool)
+        for index, group in enumerate(self.groups):
+            if group in kept:
+                mine = self.owner == index
+                stays[mine] = np.isin(self.channel[mine], kept[group])
+        return np.flatnonzero(stays)
+
+
+def thinned(
+    network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapping[str, np.ndarray]
+) -> nn.Module:
+    """A copy of the network whose tensors hold only the kept channels.
+
+    The copy is made with the gathered tensors already in it, so that no large tensor is copied to be thrown away.
+    """
+    memo: dict[int, object] = {}
+    plans: list[tuple[str, np.ndarray | None, np.ndarray | None]] = []
+    for name in dict.fromkeys(name for name, _ in axes):
+        out = axes[name, "out"].kept(kept) if (name, "out") in axes else None
+        inner = axes[name, "in"].kept(kept) if (name, "in") in axes else None
+        if out is not None or inner is not None:
+            plans.append((name, out, inner))
+            _gather(network.get_submodule(name), out, inner, memo)
+    thin = copy.deepcopy(network, memo)
+    for name, out, inner in plans:
+        _resize(thin.get_submodule(name), out, inner)
+    return thin
+
+
+def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None, memo: dict[int, object]) -> None:
+    """Put the gathered tensors of `module` into the memo of the copy to come."""
+    if isinstance(module, PadShortcut):
+        memo[id(module.source)] = _rewired(module, out, inner)
+        return
+    for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+        if tensor.ndim == 0:  # num_batches_tracked
+            continue
+        gathered = tensor.detach()
+        if out is not None:
+            gathered = gathered[torch.from_numpy(out)]
+        if inner is not None and name == "weight" and not _per_channel(module):
+            gathered = gathered[:, torch.from_numpy(inner)]
+        gathered = gathered.clone()
+        is_parameter = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(gathered, requires_grad=tensor.requires_grad) if is_parameter else gathered
+
+
+def _per_channel(module: nn.Module) -> bool:
+    """Whether input and output are the same channels, so that the output side says it all."""
+    return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) or (isinstance(module, nn.Conv2d) and module.groups > 1)
+
+
+def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | None) -> torch.Tensor:
+    """`source` after channels have left on either side; an output fed by a channel that left becomes zero."""
+    source = module.source.numpy()
+    zero = module.in_channels
+    if out is not None:
+        source = source[out]
+    if inner is not None:
+        places = np.full(zero + 1, len(inner))
+        places[inner] = np.arange(len(inner))
+        source = places[source]
+    return torch.from_numpy(np.ascontiguousarray(source, dtype=np.int64))
+
+
+def _resize(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None) -> None:
+    """Tell a module, whose tensors are gathered already, its new widths."""
+    if isinstance(module, nn.Conv2d):
+        if module.groups > 1:
+            assert out is not None
+            module.groups = module.in_channels = module.out_channels = len(out)
+            return
+        module.out_channels = module.out_channels if out is None else len(out)
+        module.in_channels = module.in_channels if inner is None else len(inner)
+    elif isinstance(module, nn.Linear):
+        module.out_features = module.out_features if out is None else len(out)
+        module.in_features = module.in_features if inner is None else len(inner)
+    elif isinstance(module, PadShortcut):
+        module.out_channels = module.out_channels if out is None else len(out)
+        module.in_channels = module.in_channels if inner is None else len(inner)
+    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        assert out is not None
+        module.num_features = len(out)

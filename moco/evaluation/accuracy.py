@@ -1,0 +1,68 @@
+"""Accuracy of a file on its runtime: which images it gets right, and the paired standard error of its errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from moco.errors import MeasurementError
+from moco.evaluation.certificate import wald_sem
+from moco.trial import MetricValue
+
+BATCH = 100
+
+
+class Runs(Protocol):
+    """Whatever gives logits (n, classes) for images (n, channels, height, width)."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Logits of the images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Correct:
+    """Which images have their label first, and among the first five."""
+
+    top1: np.ndarray
+    top5: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, a fraction."""
+        return float(self.top1.mean())
+
+
+def logits_of(session: Runs, images: np.ndarray) -> np.ndarray:
+    """Logits (n, classes) in batches of at most 100 images.
+
+    Raises:
+        MeasurementError: the logits are not finite.
+    """
+    logits = np.concatenate([session.run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
+    if not np.all(np.isfinite(logits)):
+        raise MeasurementError("the network gives logits that are not finite numbers on the search split")
+    return logits
+
+
+def correct(logits: np.ndarray, labels: np.ndarray) -> Correct:
+    """Which images are right; ties go to the class with the lower index, as argmax does."""
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    hits = ranked == labels[:, None]
+    return Correct(hits[:, 0], hits.any(axis=1))
+
+
+def error_metrics(candidate: Correct, reference: Correct) -> dict[str, MetricValue]:
+    """top1_error and top5_error with the standard error of their paired difference to the reference."""
+    return {
+        "top1_error": _paired_error(candidate.top1, reference.top1),
+        "top5_error": _paired_error(candidate.top5, reference.top5),
+    }
+
+
+def _paired_error(candidate: np.ndarray, reference: np.ndarray) -> MetricValue:
+    lost = int(np.sum(reference & ~candidate))
+    gained = int(np.sum(candidate & ~reference))
+    return MetricValue(float(1 - candidate.mean()), wald_sem(lost, gained, len(candidate)))

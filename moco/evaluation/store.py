@@ -1,0 +1,69 @@
+"""The evaluation store: SQLite beside the runs, so that nothing is evaluated twice (W21).
+
+The key is a hash of everything that the result depends on; a new objective over old evaluations is answered from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moco.errors import RunFolderError
+from moco.policy import Policy
+from moco.trial import Evaluation
+
+
+class EvaluationStore:
+    """Evaluations by policy, for one context (network, data, recovery, runtime, machine, timing plan)."""
+
+    def __init__(self, path: Path, context: Mapping[str, Any]) -> None:
+        """Open or create the store.
+
+        Args:
+            context: JSON that, with the policy, decides an evaluation.
+
+        Raises:
+            RunFolderError: the file cannot be opened or written.
+        """
+        self.path = path
+        self.context = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
+        self.hits = self.misses = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS evaluations "
+                "(context TEXT, policy TEXT, evaluation TEXT, PRIMARY KEY (context, policy)) WITHOUT ROWID"
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise RunFolderError(f"{path}: the evaluation store cannot be opened: {error}; set `store: false`") from None
+
+    def get(self, policy: Policy) -> Evaluation | None:
+        """The stored evaluation of the policy in this context; counted as a hit or a miss."""
+        row = self._database.execute(
+            "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
+        ).fetchone()
+        self.hits, self.misses = (self.hits + 1, self.misses) if row else (self.hits, self.misses + 1)
+        return Evaluation.from_json(json.loads(row[0])) if row else None
+
+    def put(self, policy: Policy, evaluation: Evaluation) -> None:
+        """Store an evaluation; an earlier one of the same policy is kept.
+
+        Raises:
+            RunFolderError: the store cannot be written.
+        """
+        try:
+            self._database.execute(
+                "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?)",
+                (self.context, policy.text, json.dumps(evaluation.to_json())),
+            )
+        except sqlite3.Error as error:
+            raise RunFolderError(f"{self.path}: the evaluation store cannot be written: {error}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()

@@ -1,0 +1,90 @@
+"""Batch-norm folded into the convolution before it: what the runtime would do anyway, done once and by name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True)
+class FoldablePair:
+    """Names of a convolution or linear layer and of the batch-norm that alone reads its output."""
+
+    layer: str
+    batch_norm: str
+
+
+def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldablePair, ...]:
+    """The pairs that a forward pass of `example` (n, channels, height, width) shows, each verified by its outputs.
+
+    A pair is found where a batch-norm reads the very tensor that a layer gave. That nothing else reads it cannot be
+    seen from the outside, so a network whose folded copy gives other outputs keeps all its batch-norms.
+    """
+    producers: dict[int, str] = {}
+    alive: list[torch.Tensor] = []
+    pairs: list[FoldablePair] = []
+
+    def produced(name: str):  # type: ignore[no-untyped-def]  # a forward hook
+        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            producers[id(output)] = name
+            alive.append(output)  # an id is unique only while its object lives
+
+        return hook
+
+    def consumed(name: str):  # type: ignore[no-untyped-def]  # a forward hook
+        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> None:
+            if id(inputs[0]) in producers:
+                pairs.append(FoldablePair(producers.pop(id(inputs[0])), name))
+
+        return hook
+
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            handles.append(module.register_forward_hook(produced(name)))
+        elif isinstance(module, BATCH_NORMS):
+            handles.append(module.register_forward_hook(consumed(name)))
+    try:
+        with torch.no_grad():
+            expected = network(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    layers, norms = [p.layer for p in pairs], [p.batch_norm for p in pairs]
+    shared = len(set(layers)) < len(layers) or len(set(norms)) < len(norms)
+    if shared or not _same_outputs(fold(network, pairs), example, expected):
+        return ()
+    return tuple(pairs)
+
+
+def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
+    """A copy of the network in which each pair is one layer with a bias; the batch-norms become identities."""
+    folded = copy.deepcopy(network).eval()
+    for pair in pairs:
+        layer, batch_norm = folded.get_submodule(pair.layer), folded.get_submodule(pair.batch_norm)
+        fused = (
+            fuse_linear_bn_eval(layer, batch_norm)  # type: ignore[type-var]
+            if isinstance(layer, nn.Linear)
+            else fuse_conv_bn_eval(layer, batch_norm)  # type: ignore[type-var]
+        )
+        _replace(folded, pair.layer, fused)
+        _replace(folded, pair.batch_norm, nn.Identity())
+    return folded
+
+
+def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(parent), leaf, module)
+
+
+def _same_outputs(network: nn.Module, example: torch.Tensor, expected: torch.Tensor) -> bool:
+    with torch.no_grad():
+        got = network(example)
+    return bool(torch.allclose(got, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())))

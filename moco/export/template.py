@@ -1,0 +1,166 @@
+"""One exported graph for all candidates: the reference is exported once, and each candidate replaces its weights.
+
+A new export takes seconds, replacing the initializers milliseconds. A candidate whose graph is not the reference's (a
+network that bakes its widths into its graph) shows in the outputs, and is then exported for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from moco.errors import CompressionError
+from moco.export.folding import FoldablePair, fold, foldable_pairs
+from moco.export.shortcuts import pad_instead_of_gather
+
+INPUT, OUTPUT = "input", "logits"
+
+
+@dataclass(frozen=True)
+class Template:
+    """The graph of a network whose batch-norms are folded; its initializers bear the parameters' names."""
+
+    proto: onnx.ModelProto
+    pairs: tuple[FoldablePair, ...]
+
+    def render(self, network: nn.Module) -> onnx.ModelProto:
+        """The graph with the weights, widths and group counts of `network`, a pruned copy of the template's."""
+        folded = fold(network, self.pairs)
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self.proto)
+        del proto.graph.value_info[:]
+        state = folded.state_dict()
+        for initializer in proto.graph.initializer:
+            if initializer.name in state:
+                array = np.ascontiguousarray(state[initializer.name].detach().numpy())
+                initializer.CopyFrom(numpy_helper.from_array(array, initializer.name))
+        for node in proto.graph.node:
+            if node.op_type == "Conv":
+                _set_groups(node, folded)
+        pad_instead_of_gather(proto.graph)
+        return proto
+
+
+def build_template(network: nn.Module, example: torch.Tensor) -> Template:
+    """Export `network` once.
+
+    Args:
+        network: in evaluation mode.
+        example: (n, channels, height, width); the batch stays dynamic in the exported graph.
+
+    Raises:
+        CompressionError: the network cannot be traced; the exporter's reason is given.
+    """
+    pairs = foldable_pairs(network, example)
+    return Template(export_graph(fold(network, pairs), example), pairs)
+
+
+def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
+    """The network as an ONNX graph: float32 NCHW `input` with a dynamic batch, output `logits`.
+
+    Raises:
+        CompressionError: the network cannot be traced; the exporter's reason is given.
+    """
+    # A batch of one is specialised away by the tracer, so trace with two images.
+    images = example[:2] if len(example) >= 2 else torch.cat([example, example])
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                network,
+                (images,),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds; each means the same to the user
+        raise CompressionError(f"the network cannot be traced for ONNX: {_first_line(error)}") from error
+    if program is None:
+        raise CompressionError("the network cannot be traced for ONNX: the exporter gave no graph")
+    return _lean(program.model_proto)
+
+
+def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph without the exporter's records of where each node came from, which outweigh small networks."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(exported)
+    graph = proto.graph
+    del graph.value_info[:]
+    del proto.metadata_props[:]
+    del proto.functions[:]
+    graph.name, graph.doc_string = "network", ""
+    for index, node in enumerate(graph.node):
+        del node.metadata_props[:]
+        node.doc_string, node.name = "", f"n{index}"
+        _drop_default_attributes(node)
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    _pool_globally(graph)
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _drop_default_attributes(node: onnx.NodeProto) -> None:
+    kept = [a for a in node.attribute if not (a.name == "auto_pad" and a.s == b"NOTSET")]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def _pool_globally(graph: onnx.GraphProto) -> None:
+    """Write means over height and width as GlobalAveragePool, which runtimes also have in int8."""
+    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
+    for node in graph.node:
+        if node.op_type != "ReduceMean" or len(node.input) != 2 or node.input[1] not in constants:
+            continue
+        attributes = {a.name: a.i for a in node.attribute}
+        axes = sorted(int(axis) % 4 for axis in constants[node.input[1]].reshape(-1))
+        if axes == [2, 3] and attributes.get("keepdims", 1) == 1:
+            node.op_type = "GlobalAveragePool"
+            del node.input[1:]
+            del node.attribute[:]
+    used = {name for node in graph.node for name in node.input}
+    kept = [i for i in graph.initializer if i.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _set_groups(node: onnx.NodeProto, network: nn.Module) -> None:
+    name, _, leaf = node.input[1].rpartition(".")
+    modules = dict(network.named_modules())
+    module = modules.get(name) if leaf == "weight" else None
+    if isinstance(module, nn.Conv2d):
+        for attribute in node.attribute:
+            if attribute.name == "group":
+                attribute.i = module.groups
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and deprecation texts off the console."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[0] if lines else ''}"
