@@ -14,11 +14,11 @@ SURGERY = NETWORKS | {"compression"}
 FILES = SURGERY | {"recovery", "export"}
 ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
-    "data": CORE,
     "models": CORE,
+    "data": CORE | {"models"},
     "compression": CORE | {"models"},
     "recovery": CORE | {"compression"},
-    "export": CORE | {"compression"},
+    "export": CORE | {"models", "compression"},
     "evaluation": FILES,
     "tracking": CORE,
     "report": CORE,
@@ -32,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 HEAVY: dict[str, tuple[str, ...]] = {
     "mlflow": ("moco.tracking",),
     "moocore": ("moco.pareto",),
-    "onnx": ("moco.export",),
+    "onnx": ("moco.export", "moco.compression.verify"),
     "onnxruntime": ("moco.hardware.onnxruntime",),
     "onnxscript": ("moco.export",),
     "optuna_dashboard": ("moco.tracking",),
