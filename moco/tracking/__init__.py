@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""Where a search is recorded (the ledger, an Optuna study) and shown (reporters, MLflow among them)."""

@@ -1,0 +1,166 @@
+"""A trial as an entry of an Optuna study, and back: what people read of it, and all of it as one JSON value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from moco.errors import RunFolderError
+from moco.policy import Policy
+from moco.trial import Evaluation, Outcome, Suggestion, Trial, TrialState
+
+_RECORD = "moco:trial"
+_FORMAT = 1
+# A rejected policy was never measured, which is what Optuna's `pruned` shows; the dashboard filters the three apart.
+_OPTUNA_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.REJECTED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+def to_entry(
+    trial: Trial, distributions: Mapping[str, BaseDistribution], constraint_names: Sequence[str]
+) -> FrozenTrial:
+    """The finished entry that records the trial in one transaction.
+
+    Args:
+        trial: complete, rejected or failed.
+        distributions: of the space, by parameter.
+        constraint_names: one a violation.
+    """
+    params = _accepted(trial.point, distributions)
+    outcome = trial.outcome
+    entry = create_trial(
+        state=_OPTUNA_STATES[trial.state],
+        params=params,
+        distributions={name: distributions[name] for name in params},
+        values=None if outcome is None else [float(loss) for loss in outcome.losses],
+        constraints=None if outcome is None else _named(constraint_names, outcome.violations),
+        user_attrs=_readable(trial),
+        system_attrs=_system_attributes(trial),
+    )
+    if entry.datetime_complete is not None:
+        entry.datetime_start = entry.datetime_complete - timedelta(seconds=trial.seconds)
+    return entry
+
+
+def to_trial(entry: FrozenTrial) -> Trial | None:
+    """The trial that the entry records; None where it is unfinished or not ours."""
+    data = entry.system_attrs.get(_RECORD)
+    if data is None or not entry.state.is_finished():
+        return None
+    if data["format"] != _FORMAT:
+        raise RunFolderError(
+            f"ledger: trial {entry.number} is in format {data['format']}, this version of moco reads format {_FORMAT}; "
+            "use the version that is named in the run's manifest.json"
+        )
+    return Trial(
+        number=data["number"],
+        suggestion=Suggestion(**data["suggestion"]),
+        state=TrialState(data["state"]),
+        point=data["point"],
+        policy=None if data["policy"] is None else Policy(data["policy"]),
+        evaluation=None if data["evaluation"] is None else Evaluation.from_json(data["evaluation"]),
+        outcome=None if data["outcome"] is None else Outcome(*(tuple(values) for values in data["outcome"])),
+        score=data["score"],
+        reason=data["reason"],
+        distinct=data["distinct"],
+        seconds=data["seconds"],
+    )
+
+
+def _named(names: Sequence[str], violations: Sequence[float]) -> dict[str, float]:
+    return {name: float(violation) for name, violation in zip(names, violations, strict=True)}
+
+
+def _accepted(point: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """The values that Optuna can hold, as Python's own types; a failed trial's point may have others."""
+    params = {}
+    for name, distribution in distributions.items():
+        if name not in point:
+            continue
+        try:
+            value = _as_parameter(distribution, point[name])
+        except (TypeError, ValueError):
+            continue
+        params[name] = value
+    return params
+
+
+def _as_parameter(distribution: BaseDistribution, value: Any) -> Any:
+    """`value` as the distribution has it. Raises ValueError or TypeError where it has no such value."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[distribution.choices.index(_plain(value))]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    number = min(max(float(value), distribution.low), distribution.high)
+    if abs(number - float(value)) > 1e-9:
+        raise ValueError(f"{value} is outside {distribution}")
+    if distribution.step is not None:
+        steps = round((number - distribution.low) / distribution.step)
+        number = min(distribution.low + steps * distribution.step, distribution.high)
+    return round(number) if isinstance(distribution, IntDistribution) else number
+
+
+def _readable(trial: Trial) -> dict[str, Any]:
+    """What a person wants to see of the trial."""
+    shown: dict[str, Any] = {"origin": trial.origin, "state": trial.state.value}
+    if trial.reason is not None:
+        shown["reason"] = trial.reason
+    if trial.state is TrialState.COMPLETE:
+        shown["feasible"] = trial.feasible
+    if trial.score is not None:
+        shown["score"] = float(trial.score)
+    if trial.policy is not None:
+        shown["policy"] = trial.policy.text
+    if trial.evaluation is not None:
+        shown |= {name: float(metric.value) for name, metric in trial.evaluation.metrics.items() if name not in shown}
+    return shown
+
+
+def _system_attributes(trial: Trial) -> dict[str, Any]:
+    attributes: dict[str, Any] = {_RECORD: json.loads(json.dumps(_to_json(trial), default=_plain))}
+    if trial.outcome is not None:
+        # optuna-dashboard reads this older form only, Optuna's samplers and `best_trials` the named one.
+        attributes["constraints"] = [float(violation) for violation in trial.outcome.violations]
+    return attributes
+
+
+def _to_json(trial: Trial) -> dict[str, Any]:
+    outcome = trial.outcome
+    return {
+        "format": _FORMAT,
+        "number": trial.number,
+        "suggestion": {
+            "id": trial.suggestion.id,
+            "point": dict(trial.suggestion.point),
+            "notes": dict(trial.suggestion.notes),
+        },
+        "state": trial.state.value,
+        "point": dict(trial.point),
+        "policy": None if trial.policy is None else trial.policy.text,
+        "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
+        "outcome": None if outcome is None else [outcome.losses, outcome.loss_sems, outcome.violations],
+        "score": trial.score,
+        "reason": trial.reason,
+        "distinct": trial.distinct,
+        "seconds": trial.seconds,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Python's own value of a NumPy one."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    raise TypeError(f"expected a JSON value, got {type(value).__name__}")
