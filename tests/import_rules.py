@@ -17,8 +17,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "models": CORE,
     "data": CORE | {"models"},
     "compression": CORE | {"models"},
-    "recovery": CORE | {"compression"},
     "export": CORE | {"models", "compression"},
+    "recovery": CORE | {"compression", "export"},
     "evaluation": FILES,
     "tracking": CORE,
     "report": CORE,
@@ -32,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 HEAVY: dict[str, tuple[str, ...]] = {
     "mlflow": ("moco.tracking",),
     "moocore": ("moco.pareto",),
-    "onnx": ("moco.export", "moco.compression.verify"),
+    "onnx": ("moco.export", "moco.compression.verify", "moco.hardware.probe_model"),
     "onnxruntime": ("moco.hardware.onnxruntime",),
     "onnxscript": ("moco.export",),
     "optuna_dashboard": ("moco.tracking",),
@@ -64,7 +64,7 @@ def violations(modules: dict[str, str]) -> list[str]:
     return [
         f"{module}:{line}: {fault}"
         for module, text in sorted(modules.items())
-        for line, imported in _imports(module, ast.parse(text), frozenset(modules))
+        for line, imported in dict.fromkeys(_imports(module, ast.parse(text), frozenset(modules)))
         if (fault := _fault(module, imported)) is not None
     ]
 

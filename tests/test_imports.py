@@ -67,7 +67,7 @@ def test_the_plugin_folders_do_not_know_each_other() -> None:
         ("moco.report.page", "from moco import search", "imports from 'moco' itself"),
         ("moco.report.page", "import searchers.tpe", "by its bare name"),
         ("moco.report.page", "import mlflow.tracking", "imports 'mlflow', which only moco.tracking may"),
-        ("moco.exporting", "import onnx", "imports 'onnx', which only moco.export may"),
+        ("moco.exporting", "import onnx", "imports 'onnx', which only moco.export"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, text: str, fault: str) -> None:
