@@ -142,7 +142,8 @@ class ONNXRuntimeTarget:
         """
         if not sessions:
             raise MeasurementError("expected at least one session to time, got none")
-        calls = [partial(session.run, images(plan, session.input_shape)) for session in sessions]
+        inputs = {shape: images(plan, shape) for shape in {session.input_shape for session in sessions}}
+        calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
         surroundings = Surroundings(self.options.threads)
         measurement = Measurement(plan, interleave(calls, plan), surroundings.environment())
         hashes = [session.artifact.sha256 for session in sessions]

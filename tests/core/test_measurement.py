@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from moco.errors import MeasurementError
+from moco.measurement import Measurement, TimingPlan, interval_rank
+
+EXACT = TimingPlan(reopening_sd=0.0)
+
+
+def measured(pairs: np.ndarray, plan: TimingPlan = EXACT) -> Measurement:
+    return Measurement(plan, ((1.0,) * len(pairs), tuple(pairs)))
+
+
+def test_ranks_are_those_of_the_sign_test_tables() -> None:
+    # Two-sided 95 %: critical values of the sign test are 0, 3, 5, 14 and 39 for n = 6, 15, 20, 40 and 100.
+    assert [interval_rank(n, 0.95) - 1 for n in (6, 15, 20, 40, 100)] == [0, 3, 5, 13, 39]
+
+
+def test_too_few_slots_are_refused() -> None:
+    with pytest.raises(MeasurementError, match="got 5: raise `min_slots`"):
+        interval_rank(5, 0.95)
+
+
+def test_the_ratio_is_the_median_of_pairs_and_its_interval_two_of_them() -> None:
+    ratio = measured(np.linspace(0.8, 1.2, 15)).ratio()
+    assert ratio.value == pytest.approx(1.0)
+    assert (ratio.low, ratio.high) == pytest.approx((0.8 + 0.4 / 14 * 3, 0.8 + 0.4 / 14 * 11))
+
+
+def test_pairs_are_formed_within_rounds() -> None:
+    reference = tuple(float(2**n) for n in range(8))
+    candidate = tuple(time / 2 for time in reference)
+    ratio = Measurement(EXACT, (reference, candidate)).ratio()
+    assert (ratio.low, ratio.value, ratio.high) == (0.5, 0.5, 0.5)
+
+
+def test_one_slow_slot_does_not_move_the_ratio() -> None:
+    assert measured(np.array([1.0] * 14 + [9.0])).ratio().value == 1.0
+
+
+def test_opening_files_anew_widens_an_interval_without_noise() -> None:
+    ratio = measured(np.full(15, 0.5), TimingPlan(reopening_sd=0.01)).ratio()
+    assert ratio.sem == pytest.approx(0.005)
+    assert (ratio.low, ratio.high) == pytest.approx((0.5 - 0.0098, 0.5 + 0.0098), abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [15, 21, 60])
+@pytest.mark.parametrize("noise", ["normal", "heavy"])
+def test_intervals_hold_the_truth_as_often_as_they_say(n: int, noise: str) -> None:
+    rng = np.random.default_rng(7)
+    draws = rng.standard_normal((2000, n)) if noise == "normal" else rng.standard_t(2, (2000, n))
+    share = np.mean([measured(np.exp(0.02 * pairs)).ratio().holds(1.0) for pairs in draws])
+    # Exact coverage is 95.0 to 96.5 %; the standard error of the share is 0.5 %.
+    assert 0.94 <= share <= 0.98
+
+
+@pytest.mark.parametrize("n", [15, 60])
+def test_the_standard_error_is_that_of_the_median(n: int) -> None:
+    rng = np.random.default_rng(8)
+    estimates = [measured(np.exp(0.02 * pairs)).ratio() for pairs in rng.standard_normal((2000, n))]
+    spread = np.std([estimate.value for estimate in estimates])
+    assert np.mean([estimate.sem for estimate in estimates]) == pytest.approx(spread, rel=0.2)
+
+
+def test_spread_is_the_middle_half_of_the_ratios() -> None:
+    assert measured(np.linspace(0.8, 1.2, 41)).spread() == pytest.approx(0.2)

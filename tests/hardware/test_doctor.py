@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from moco.hardware import doctor
+from moco.hardware.doctor import Finding, probe
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Finding]:
+    return {finding.name: finding for finding in probe()}
+
+
+def test_everything_that_a_search_depends_on_is_looked_for(findings: dict[str, Finding]) -> None:
+    looked_for = {"processor", "int8", "load", "clock", "onnxruntime", "timing", "energy", "disk", "browser", "torch"}
+    assert looked_for <= set(findings)
+
+
+def test_every_lack_has_an_advice_and_every_finding_a_detail(findings: dict[str, Finding]) -> None:
+    assert [f.name for f in findings.values() if not f.detail or (not f.ok and not f.advice)] == []
+
+
+def test_the_runtime_tells_its_precisions_and_metrics(findings: dict[str, Finding]) -> None:
+    assert findings["onnxruntime"].ok
+    assert "int8 (widths: multiples of 4)" in findings["onnxruntime"].detail
+    assert "latency_ms" in findings["onnxruntime"].detail
+
+
+def test_timing_is_a_file_against_itself(findings: dict[str, Finding]) -> None:
+    assert findings["timing"].detail.startswith("a file against itself: ")
+
+
+def test_energy_is_absent_and_its_advice_names_the_metrics(findings: dict[str, Finding]) -> None:
+    assert not findings["energy"].ok
+    assert "energy_j" in findings["energy"].advice
+
+
+def test_a_counter_is_told_but_not_claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "intel-rapl:0").mkdir()
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("1")
+    monkeypatch.setattr(doctor, "POWERCAP", tmp_path)
+    monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
+    energy = next(finding for finding in probe() if finding.name == "energy")
+    assert "1 RAPL counters" in energy.detail
+    assert not energy.ok
+
+
+def test_a_runtime_that_cannot_be_imported_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moco.hardware.onnxruntime", None)
+    found = {finding.name: finding for finding in probe()}
+    assert not found["onnxruntime"].ok
+    assert not found["timing"].ok

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from moco.errors import ConfigError, MeasurementError
+from moco.hardware.onnxruntime import ONNXRuntimeTarget
+from moco.hardware.probe_model import conv_stack, write
+from moco.hardware.processor import processor
+from moco.registry import plugin
+
+IMAGE = (3, 8, 8)
+
+
+def small() -> onnx.ModelProto:
+    return conv_stack(layers=1, width=4, image=IMAGE)
+
+
+def test_it_is_found_by_name() -> None:
+    assert plugin("target", "onnxruntime") is ONNXRuntimeTarget
+
+
+def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    artifact = write(small(), tmp_path / "net.onnx")
+    with pytest.raises(MeasurementError, match="SHA-256"):
+        ONNXRuntimeTarget().load(replace(artifact, sha256="0" * 64))
+
+
+def test_an_input_of_another_name_is_refused(tmp_path: Path) -> None:
+    model = small()
+    model.graph.input[0].name = model.graph.node[0].input[0] = "x"
+    with pytest.raises(MeasurementError, match="expected one input 'input'"):
+        ONNXRuntimeTarget().load(write(model, tmp_path / "net.onnx"))
+
+
+def test_a_fixed_batch_is_refused(tmp_path: Path) -> None:
+    model = small()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(MeasurementError, match="dynamic batch"):
+        ONNXRuntimeTarget().load(write(model, tmp_path / "net.onnx"))
+
+
+def test_an_unknown_provider_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'CPUExecutionProvider'"):
+        ONNXRuntimeTarget.Options(providers=("CPUExecution",))
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        ONNXRuntimeTarget.Options(threads=0)
+
+
+def test_threads_are_part_of_the_fingerprint() -> None:
+    two = ONNXRuntimeTarget(ONNXRuntimeTarget.Options(threads=2))
+    assert two.describe() != ONNXRuntimeTarget().describe()
+
+
+def test_float_widths_follow_the_processor() -> None:
+    multiples = ONNXRuntimeTarget().capabilities.channel_multiples
+    assert multiples == {"float32": processor().float32_block, "int8": 4}
+
+
+def test_energy_is_not_claimed() -> None:
+    assert not {"energy_j", "power_w"} & ONNXRuntimeTarget().capabilities.metrics
+
+
+def test_loading_is_timed(tmp_path: Path) -> None:
+    assert ONNXRuntimeTarget().load(write(small(), tmp_path / "net.onnx")).load_ms > 0
