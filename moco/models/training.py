@@ -33,7 +33,7 @@ class TrainingPlan:
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
     """
 
-    epochs: int = 20
+    epochs: int = 15
     learning_rate: float = 0.1
     batch_size: int = 64
     weight_decay: float = 1e-3

@@ -1,0 +1,153 @@
+"""Exact counts against published numbers, hand counts and torch's own counter (W09)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from moco.counting import count
+from moco.errors import CompressionError, SpaceError
+from moco.models import build_model
+
+
+class Toy(nn.Module):
+    """Two uses of one convolution, a depthwise, a grouped one and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Conv2d(4, 4, 3, padding=1)
+        self.bn = nn.BatchNorm2d(4)
+        self.depthwise = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=4, bias=False)
+        self.grouped = nn.Conv2d(8, 6, (1, 3), groups=2, bias=False)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.bn(self.shared(self.shared(x)))
+        return self.head(self.grouped(self.depthwise(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "macs", "parameters"),
+    [
+        ("cifar_resnet20", {"shortcut": "A"}, 40_551_040, 269_722),
+        ("cifar_resnet20", {"shortcut": "B"}, 40_813_184, 272_474),
+        ("cifar_resnet56", {"shortcut": "A"}, 125_485_696, 853_018),
+        ("cifar_resnet56", {"shortcut": "B"}, 125_747_840, 855_770),
+        ("cifar_resnet18", {}, 555_422_720, 11_173_962),
+    ],
+)
+def test_cifar_networks_have_the_golden_counts(name: str, options: dict[str, str], macs: int, parameters: int) -> None:
+    counts = count(build_model(name, **options), (3, 32, 32))
+
+    assert (counts.macs, counts.parameters) == (macs, parameters)
+    assert counts.flops == 2 * macs
+    assert counts.bops == macs * 1024
+    assert counts.uncounted == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "parameters"),
+    [
+        ("resnet18", 1_814_073_344, 11_689_512),
+        ("resnet50", 4_089_184_256, 25_557_032),
+        ("mobilenet_v2", 300_774_272, 3_504_872),
+    ],
+)
+def test_torchvision_networks_have_the_published_counts(name: str, macs: int, parameters: int) -> None:
+    counts = count(build_model(name), (3, 224, 224))
+
+    assert (counts.macs, counts.parameters) == (macs, parameters)
+
+
+@pytest.mark.parametrize(("name", "side"), [("resnet50", 64), ("mobilenet_v2", 64), ("resnext50_32x4d", 64)])
+def test_flops_equal_those_of_torchs_own_counter(name: str, side: int) -> None:
+    network = build_model(name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, side, side))
+
+    assert count(network, (3, side, side)).flops == counter.get_total_flops()
+
+
+def test_resnet20_macs_equal_the_count_by_hand() -> None:
+    stem = 32 * 32 * 16 * 3 * 9
+    first = 6 * (32 * 32 * 16 * 16 * 9)
+    second = 16 * 16 * 32 * 16 * 9 + 5 * (16 * 16 * 32 * 32 * 9)
+    third = 8 * 8 * 64 * 32 * 9 + 5 * (8 * 8 * 64 * 64 * 9)
+
+    assert count(build_model("cifar_resnet20"), (3, 32, 32)).macs == stem + first + second + third + 64 * 10
+
+
+def test_each_layer_is_described_in_forward_order() -> None:
+    layers = count(Toy(), (4, 8, 8)).layers
+
+    assert [layer.name for layer in layers] == ["shared", "shared", "depthwise", "grouped", "head"]
+    assert [layer.kind for layer in layers] == ["conv", "conv", "depthwise", "grouped", "linear"]
+    assert [layer.macs for layer in layers] == [64 * 144, 64 * 144, 16 * 8 * 9, 4 * 2 * 6 * 4 * 3, 30]
+    assert [layer.parameters for layer in layers] == [148, 0, 72, 72, 35]
+    grouped = layers[3]
+    assert (grouped.kernel, grouped.groups, grouped.input_hw, grouped.output_hw) == ((1, 3), 2, (4, 4), (4, 2))
+    assert layers[2].stride == (2, 2)
+
+
+def test_shared_parameters_are_counted_once() -> None:
+    assert count(Toy(), (4, 8, 8)).parameters == 148 + 8 + 72 + 72 + 35
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_the_batch_changes_nothing(batch: int) -> None:
+    assert count(Toy(), (batch, 4, 8, 8)) == count(Toy(), (4, 8, 8))
+
+
+def test_bit_operations_use_the_bits_of_each_layer() -> None:
+    counts = count(Toy(), (4, 8, 8), bits={"head": (8, 8), "grouped": (4, 8)})
+
+    rest = 2 * 64 * 144 + 16 * 8 * 9
+    assert counts.bops == rest * 1024 + 4 * 2 * 6 * 4 * 3 * 32 + 30 * 64
+
+
+def test_bits_of_an_unknown_layer_are_refused() -> None:
+    with pytest.raises(SpaceError, match=r"'heat' is no convolution or linear layer .* did you mean 'head'\?"):
+        count(Toy(), (4, 8, 8), bits={"heat": (8, 8)})
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    network = Toy().train()
+    network.bn.eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    count(network, (4, 8, 8))
+
+    assert network.training
+    assert not network.bn.training
+    assert not any(module._forward_hooks for module in network.modules())
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_an_image_that_does_not_fit_is_one_clear_error_and_leaves_no_hook() -> None:
+    network = Toy()
+    with pytest.raises(CompressionError, match=r"does not run on an image of shape \(3, 8, 8\)"):
+        count(network, (3, 8, 8))
+
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_linear_layer_on_tokens_counts_every_token() -> None:
+    network = nn.Sequential(nn.Flatten(2), nn.Linear(64, 10))
+
+    assert count(network, (3, 8, 8)).macs == 3 * 64 * 10
+
+
+def test_weights_outside_of_counted_layers_are_named() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = x.flatten(2).transpose(1, 2)
+            return self.head(self.attention(x, x, x)[0].mean(1))
+
+    assert count(Attention(), (8, 2, 2)).uncounted == ("attention", "attention.out_proj")
