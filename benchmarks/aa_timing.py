@@ -52,7 +52,8 @@ class Series:
         doubted = sum(bool(measurement.warnings) for measurement in self.measurements)
         slots = np.median([len(measurement.samples_ms[0]) for measurement in self.measurements])
         times = np.array([measurement.median_ms() for measurement in self.measurements])
-        yield f"  time of a call          {np.median(times):8.3f} ms (repeats vary by {np.std(times) / times.mean():.1%})"
+        drift = np.std(times) / np.mean(times)
+        yield f"  time of a call          {np.median(times):8.3f} ms (repeats vary by {drift:.1%})"
         yield f"  ratio                   {np.median(value):8.4f}    (standard deviation {np.std(value):.4f})"
         yield f"  interval, half width    {np.median(high - low) / 2:8.4f}    (widest {np.max(high - low) / 2:.4f})"
         yield f"  slots, seconds a repeat {slots:8.0f}    {self.seconds / len(times):.2f} s"
@@ -83,9 +84,8 @@ def same(target: ONNXRuntimeTarget, file: Artifact, plan: TimingPlan, repeats: i
 def different(target: ONNXRuntimeTarget, folder: Path, plan: TimingPlan, repeats: int) -> bool:
     """Prints the A/B figures; whether they are as asked."""
     pair = write(conv_stack(LAYERS), folder / "a.onnx"), write(conv_stack(LAYERS + 1), folder / "b.onnx")
-    truth = float(
-        np.mean(repeat(target, pair, TimingPlan(batch=plan.batch, seconds=10 * plan.seconds), LONG).ratios[:, 0])
-    )
+    longer = TimingPlan(batch=plan.batch, seconds=10 * plan.seconds)
+    truth = float(np.mean(repeat(target, pair, longer, LONG).ratios[:, 0]))
     series = repeat(target, pair, plan, repeats)
     _, low, high = series.ratios.T
     detected, held = int(np.sum(low > 1)), int(np.sum((low <= truth) & (high >= truth)))
