@@ -13,6 +13,9 @@ from moco.suggest import nearest
 from moco.trial import MetricValue
 
 _GRAMMAR = re.compile(r"^\s*(<=|>=)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([A-Za-z%/]*)\s*$")
+ROUNDING = 1e-12
+"""A bound is met exactly within this relative error: 1 - 0.91 is a little less than 90 / 1000."""
+
 _ACCURACIES = {"top1_accuracy": "top1_error", "top5_accuracy": "top5_error"}
 
 
@@ -48,12 +51,14 @@ class Bound:
         """How far the bound is missed, relative to the bound; <= 0 is feasible.
 
         With a confidence c the pessimistic one-sided bound, estimate +- z_c * sem, takes the estimate's place.
+        A bound that is met exactly but for rounding gives 0.
         """
         pessimistic = measured.value
         sign = 1.0 if self.op == "<=" else -1.0
         if self.confidence is not None and measured.sem is not None:
             pessimistic += sign * NormalDist().inv_cdf(self.confidence) * measured.sem
-        return sign * (pessimistic - self.value) / (abs(self.value) or 1.0)
+        missed = sign * (pessimistic - self.value) / (abs(self.value) or 1.0)
+        return 0.0 if abs(missed) < ROUNDING else missed
 
 
 def parse(name: str, text: object, where: str = "constraints", confidence: float | None = None) -> Constraint:
@@ -69,13 +74,15 @@ def parse(name: str, text: object, where: str = "constraints", confidence: float
         raise ConfigError(
             f"{where}.{name}: expected 'OP NUMBER[unit or x]' such as '<= 0.8x', '<= 25 ms' or '<= +2 pp', got {text!r}"
         )
+    if confidence is not None and not 0 < confidence < 1:
+        raise ConfigError(f"{where}.{name}: a confidence lies between 0 and 1, such as 0.9, got {confidence!r}")
     op, sign, digits, unit = match.groups()
     number = float(sign + digits)
     if name in _ACCURACIES:
         return _of_accuracy(name, op, number, unit, f"{where}.{name}", confidence)
     if unit == "x":
         return Constraint(name, op, number, "x", confidence)
-    if unit == "pp":
+    if unit == "pp" and (name not in METRICS or METRICS[name].shown_as == "%"):
         return Constraint(name, op, number / 100, "pp", confidence)
     return Constraint(name, op, number * _unit_scale(name, unit, f"{where}.{name}"), None, confidence)
 

@@ -103,6 +103,7 @@ class Problem:
 def _finite(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:
     if name not in metrics:
         raise ValueError(f"the evaluation gives no '{name}'{nearest(name, metrics)}")
-    if not math.isfinite(metrics[name].value):
-        raise ValueError(f"the evaluation gives {name} = {metrics[name].value}, which is not a finite number")
-    return metrics[name]
+    measured = metrics[name]
+    if not math.isfinite(measured.value) or (measured.sem is not None and not math.isfinite(measured.sem)):
+        raise ValueError(f"the evaluation gives {name} = {measured.value} +- {measured.sem}, not a finite number")
+    return measured

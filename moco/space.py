@@ -108,7 +108,7 @@ class SearchSpace:
         self.check(point)
         if self.codec is not None:
             return self.codec.policy(point)
-        return Policy.of({name: _rounded(self.distributions[name], point[name]) for name in self.distributions})
+        return Policy.of({name: snapped(self.distributions[name], point[name]) for name in self.distributions})
 
     def executed(self, policy: Policy, proposed: Point) -> Point:
         """The point that searchers are told: what was executed, or `proposed` where the policy has no exact point."""
@@ -125,7 +125,7 @@ class SearchSpace:
         """Number of distinct policies; None where a parameter is continuous."""
         if self.codec is not None:
             return self.codec.n_policies()
-        sizes = [_n_values(distribution) for distribution in self.distributions.values()]
+        sizes = [n_values(distribution) for distribution in self.distributions.values()]
         return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     def uniform(self, level: float, variant: int = 0) -> Point:
@@ -155,17 +155,20 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     return distribution.low - 1e-9 <= value <= distribution.high + 1e-9
 
 
-def _rounded(distribution: BaseDistribution, value: Any) -> Any:
+def snapped(distribution: BaseDistribution, value: Any) -> Any:
+    """The distribution's own value nearest to `value`, in its own type: on the grid, within the bounds, the choice."""
     if isinstance(distribution, CategoricalDistribution):
-        return value
+        return distribution.choices[distribution.choices.index(value)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     if distribution.step is not None:
         value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
     value = min(max(value, distribution.low), distribution.high)
-    return int(value) if isinstance(distribution, IntDistribution) else float(value)
+    # Adding zero turns -0.0 into 0.0: they are equal, so their policies must have equal text.
+    return int(value) if isinstance(distribution, IntDistribution) else float(value) + 0.0
 
 
-def _n_values(distribution: BaseDistribution) -> int | None:
+def n_values(distribution: BaseDistribution) -> int | None:
+    """Number of values that the distribution can take; None where it is continuous."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
@@ -189,4 +192,4 @@ def _at_level(distribution: BaseDistribution, level: float, variant: int, neutra
         value = math.exp(math.log(start) + level * (math.log(far) - math.log(start)))
     else:
         value = start + level * (far - start)
-    return _rounded(distribution, value)
+    return snapped(distribution, value)

@@ -1,0 +1,61 @@
+"""An Optuna sampler behind ask and tell: a study in memory that holds the told trials, and nothing else.
+
+A fresh sampler makes each draw, so that no state of a generator outlives it; the trial that Optuna opens for a draw is
+failed at once, and samplers do not look at failed trials. Pending asks are therefore invisible to the sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState, create_trial
+
+from moco.encoding import project
+from moco.problem import Problem
+from moco.trial import Outcome, Point
+
+
+class SamplerStudy:
+    """The told trials as Optuna's samplers see them; every loss is minimised."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._space = problem.space
+        self.study = _silent_study(len(problem.objectives))
+
+    def draw(self, sampler: BaseSampler) -> Point:
+        """A point of the space from a sampler that was seeded for this draw."""
+        self.study.sampler = sampler
+        trial = self.study.ask(dict(self._space.distributions))
+        self.study.tell(trial, state=TrialState.FAIL)
+        return project(self._space, trial.params)
+
+    def add(self, point: Point, outcome: Outcome, attributes: Mapping[str, Any]) -> None:
+        """Add what was executed, with its losses and violations.
+
+        Args:
+            point: brought back into the space where rounding has led it out.
+            outcome: of a complete trial.
+            attributes: what this sampler wants to find in the trial's system attributes.
+        """
+        self.study.add_trial(
+            create_trial(
+                values=outcome.losses,
+                params=project(self._space, point),
+                distributions=dict(self._space.distributions),
+                system_attrs=dict(attributes),
+                constraints={str(n): violation for n, violation in enumerate(outcome.violations)},
+            )
+        )
+
+
+def _silent_study(n_losses: int) -> optuna.Study:
+    """A study in memory; Optuna announces each new one on the console, so its log is held back meanwhile."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(directions=["minimize"] * n_losses)
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,81 @@
+"""Tree-structured Parzen estimator: models where good trials lie and where the others, and proposes by their ratio.
+
+Thin over Optuna's TPESampler: J. Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011; several
+losses by Y. Ozaki et al., "Multiobjective tree-structured Parzen estimator for computationally expensive optimization
+problems", GECCO 2020. Trials that miss a constraint count as worse than all feasible ones, by their summed violations.
+
+Departures from the papers:
+1. Starts count as start-up trials: the model begins the sooner.
+2. Pending asks are not modelled (Optuna's constant liar): suggestions depend on told trials only.
+3. A draw whose policy was told before is redrawn (`asks.REDRAWS`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.samplers import TPESampler
+
+from moco.errors import ConfigError
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.searchers.asks import Asks, at_least
+from moco.searchers.optuna_sampler import SamplerStudy
+from moco.trial import Point, Suggestion, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class TPEOptions:
+    """Options of TPE.
+
+    Attributes:
+        startup: complete trials before the model takes over, >= 1; until then draws are uniform. Optuna's default.
+        candidates: draws from the model of which the best is proposed, >= 1. Optuna's default.
+        multivariate: whether parameters are modelled together rather than each by itself; None is Optuna's default,
+            together for one loss and each by itself for several. At 100 trials, together was better on 2 parameters
+            and each by itself on 20 (four times slower: 50 ms a suggestion at 40 parameters).
+    """
+
+    startup: int = 10
+    candidates: int = 24
+    multivariate: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        at_least("startup", self.startup, 1)
+        at_least("candidates", self.candidates, 1)
+        if self.multivariate not in (None, True, False):
+            raise ConfigError(f"searcher.multivariate: expected true, false or null, got {self.multivariate!r}")
+
+
+class TPESearcher:
+    """TPE over all losses and constraints of the problem."""
+
+    Options = TPEOptions
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
+        self._options = options
+        self._asks = Asks(problem, seed)
+        self._trials = SamplerStudy(problem)
+
+    def ask(self) -> Suggestion:
+        """The most promising of `candidates` draws from the model."""
+        return self._asks.next(self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a complete trial."""
+        self._asks.tell(trial)
+        if trial.state is TrialState.COMPLETE and trial.outcome is not None:
+            self._trials.add(trial.point, trial.outcome, {})
+
+    def _draw(self, rng: np.random.Generator) -> Point:
+        sampler = TPESampler(
+            n_startup_trials=self._options.startup,
+            n_ei_candidates=self._options.candidates,
+            multivariate=self._options.multivariate,
+            constant_liar=False,
+            seed=int(rng.integers(2**32)),
+        )
+        return self._trials.draw(sampler)
