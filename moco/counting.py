@@ -133,12 +133,13 @@ class _Recorder:
         self.layers.append(LayerCount(name=name, parameters=parameters, bops=bops, **geometry))
 
     def uncounted(self, network: nn.Module) -> tuple[str, ...]:
-        """Modules that hold weights of two dimensions or more themselves and were not recorded."""
+        """Modules that were not recorded and themselves hold weights that are more than a vector."""
         recorded = {layer.name for layer in self.layers}
         return tuple(
-            name
+            name or "(network)"
             for name, module in network.named_modules()
-            if name not in recorded and any(weight.dim() > 1 for weight in module.parameters(recurse=False))
+            if name not in recorded
+            and any(weight.numel() > max(weight.shape, default=1) for weight in module.parameters(recurse=False))
         )
 
 

@@ -90,7 +90,7 @@ def test_cifar10_that_cannot_be_downloaded_is_one_clear_error(tmp_path: Path, mo
 
     monkeypatch.setattr("torchvision.datasets.CIFAR10", offline)
 
-    with pytest.raises(DataError, match="CIFAR-10 is not in .* and cannot be downloaded: no route"):
+    with pytest.raises(DataError, match=r"CIFAR-10 is not in .* and cannot be downloaded: no route"):
         load_data("cifar10", SourceOptions(root=tmp_path))
 
 

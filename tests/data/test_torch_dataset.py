@@ -47,7 +47,9 @@ def test_a_normalisation_is_applied_where_it_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [Image.fromarray(BYTES), BYTES, torch.from_numpy(BYTES.transpose(2, 0, 1).copy())], ids=lambda i: type(i)
+    "image",
+    [Image.fromarray(BYTES), BYTES, torch.from_numpy(BYTES.transpose(2, 0, 1).copy())],
+    ids=["image", "array", "tensor"],
 )
 def test_bytes_become_values_in_the_unit_range(image: Any) -> None:
     images = from_torch(Listed([(image, 0), (image, 1)])).images()

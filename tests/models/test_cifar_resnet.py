@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
+from torch import nn
 
 from moco.data import ImageSet, Normalization, parquet
 from moco.errors import ConfigError
@@ -32,7 +32,7 @@ def test_the_pad_shortcut_equals_slicing_and_padding(inputs: int, outputs: int, 
     x = torch.randn(2, inputs, 8, 8, generator=torch.Generator().manual_seed(0))
     low = (outputs - inputs) // 2
 
-    expected = F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, low, outputs - inputs - low))
+    expected = nn.functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, low, outputs - inputs - low))
 
     assert torch.equal(PadShortcut(inputs, outputs, stride)(x), expected)
 
