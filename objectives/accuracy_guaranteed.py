@@ -1,0 +1,102 @@
+"""Accuracy-guaranteed protocol: spend as little as possible while top-1 accuracy stays above a floor.
+
+Chalmers MSc thesis 2020, protocol AG, as corrected in S1.20-S1.22. With resources r (latency, energy, throughput,
+size), weights w that sum to 1 and accuracy p:
+
+    minimise sum_r w_r * frac(r)   subject to   p >= c,      c = accuracy of the reference - 10 points
+    score = -sum_r w_r * frac(r)   where p >= c and every further bound is met, otherwise -50
+
+frac is a cost ratio, new/ref where less is better and ref/new for throughput, so the reference scores -1 and what
+costs less scores closer to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from moco.constraints import Bound, Constraint
+from moco.errors import ConfigError
+from moco.objectives.cost import COST, equal_weights, normalised, weighted_cost
+from moco.objectives.floor import floor_constraint
+from moco.objectives.protocol import INFEASIBLE, Scorer, all_met, needed, parsed, resolved
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue
+
+RESOURCES = ("latency_ms", "energy_j", "throughput_ips", "size_mb")
+"""The four resources of S1.20, 0.25 each."""
+
+
+@dataclass(frozen=True)
+class AccuracyGuaranteedOptions:
+    """What the user may choose.
+
+    Attributes:
+        floor: `-10 pp` (points below the reference), `>= 91 %`, or `{value: "-2 pp", confidence: 0.9}`.
+        weights: weight by metric, >= 0; scaled to sum 1.
+        constraints: further bounds by metric, `OP NUMBER[unit or x]`.
+        drop_unmeasurable: leave out the weight of a metric that this machine cannot measure, instead of refusing it.
+    """
+
+    floor: str | Mapping[str, Any] = "-10 pp"
+    weights: Mapping[str, float] = field(default_factory=lambda: equal_weights(RESOURCES))
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    drop_unmeasurable: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a value is not of its grammar, out of range or about an unknown metric.
+        """
+        floor_constraint(self.floor)
+        normalised(self.weights, "objective.weights")
+        for constraint in parsed(self.constraints, "objective.constraints"):
+            if constraint.metric == "top1_error":
+                raise ConfigError("objective.constraints: top-1 accuracy is bounded by objective.floor; state it there")
+
+
+class AccuracyGuaranteedObjective:
+    """The protocol with its options; see the module's text."""
+
+    Options = AccuracyGuaranteedOptions
+
+    def __init__(self, options: AccuracyGuaranteedOptions | None = None) -> None:
+        """Take the options; without them, those of the thesis."""
+        self.options = options or AccuracyGuaranteedOptions()
+        self.weights: Mapping[str, float] = normalised(self.options.weights, "objective.weights")
+        self.floor: Constraint = floor_constraint(self.options.floor)
+        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
+        self.drop_unmeasurable: bool = self.options.drop_unmeasurable
+        self.metrics: tuple[str, ...] = needed(self.weights, self.constraints)
+
+    def without(self, names: frozenset[str]) -> AccuracyGuaranteedObjective:
+        """This objective without the weights of these metrics; those that are left are scaled to sum 1."""
+        weights = {name: weight for name, weight in self.weights.items() if name not in names}
+        return AccuracyGuaranteedObjective(replace(self.options, weights=weights))
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """Minimise top-1 error and cost, with the floor and the further bounds."""
+        return Problem(
+            space=space,
+            objectives={"top1_error": "minimize", COST: "minimize"},
+            bounds=self._bounds(reference),
+            derived={COST: weighted_cost(self.weights, reference, "objective.weights")},
+            reference=reference,
+            scorer=Scorer(self, reference),
+            reference_point={"top1_error": 1.0, COST: 1.0},
+        )
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """Minus the cost where the floor and every bound are met, otherwise -50."""
+        cost = weighted_cost(self.weights, reference, "objective.weights")
+        met = all_met(self._bounds(reference), cost, evaluation.metrics)
+        return -cost(evaluation.metrics).value if met else INFEASIBLE
+
+    def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
+        return (
+            *resolved((self.floor,), reference, "objective.floor"),
+            *resolved(self.constraints, reference, "objective.constraints"),
+        )
