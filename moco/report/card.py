@@ -1,0 +1,105 @@
+"""RUN/best/card.md: what the delivered network is, how good, how far to trust it and how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moco.report.asked import asked, network_name, plain
+from moco.report.comparison import Row, compare, compared_metrics
+from moco.report.policy_text import describe_groups
+from moco.report.snippet import onnxruntime_snippet
+from moco.report.values import NOT_AVAILABLE, label, points, shown, shown_interval, shown_ratio
+from moco.report.verdict import verdict
+
+_LIMITS = (
+    "Accuracy is stated for images drawn like those of the data above; on other images it is not known. "
+    "Timings hold for the target and the machine above."
+)
+
+
+def card(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """The model card in Markdown; its snippet runs as it stands in the folder of the card."""
+    found = verdict(result, network_name(manifest))
+    parts = [
+        f"# {_text(str(result['experiment']))}",
+        f"**{found.status.value}.** {_text(found.text)}",
+        "## Metrics",
+        _metrics(result),
+        "Intervals are 95 %; the ratio is new / reference. Accuracies are those of the search split.",
+        "## Certificate",
+        _certificate(result.get("certificate") or {}),
+        "## Use",
+        "`model.onnx` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
+        f"```python\n{onnxruntime_snippet(manifest, 'model.onnx')}```",
+        "## What was done",
+        _policy(result),
+        "## Where it comes from",
+        _list({**asked(result, manifest), **_origin(manifest)}),
+        "## Limits",
+        _LIMITS,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _metrics(result: Mapping[str, Any]) -> str:
+    rows = compare(result)
+    by_name = {row.name: row for row in rows}
+    chosen = by_name.get("chosen") or by_name.get("best effort")
+    reference = by_name["reference"]
+    lines = ["| metric | this network | reference | ratio |", "|---|---:|---:|---:|"]
+    for name in compared_metrics([reference] if chosen is None else [chosen, reference]):
+        value = NOT_AVAILABLE if chosen is None else _value(chosen, name)
+        relative = None if chosen is None else chosen.ratios.get(name)
+        relative_text = "" if relative is None else shown_ratio(relative)
+        cells = (_text(label(name)), value, shown(name, reference.metrics.get(name)), relative_text)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _value(row: Row, name: str) -> str:
+    text = shown(name, row.metrics.get(name))
+    return f"{text} {shown_interval(name, *row.intervals[name])}" if name in row.intervals else text
+
+
+def _certificate(certificate: Mapping[str, Any]) -> str:
+    if not certificate:
+        return "Not certified on unseen images."
+    confidence, images = certificate.get("confidence"), certificate.get("images")
+    facts = {
+        "holds": plain(certificate.get("holds")),
+        "floor": points(certificate.get("floor")),
+        "estimate": points(certificate.get("estimate")),
+        "lower bound": points(certificate.get("lower_bound")),
+        "confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
+        "images": plain(images),
+        "method": plain(certificate.get("method")),
+    }
+    return f"> {_text(plain(certificate.get('statement')))}\n\n{_list(facts)}"
+
+
+def _policy(result: Mapping[str, Any]) -> str:
+    best = result.get("best") or {}
+    lines = describe_groups(best.get("policy"), (result.get("space") or {}).get("groups") or [])
+    return "\n".join(f"- {_text(line)}" for line in lines) or "Nothing was changed."
+
+
+def _origin(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "Data hash": plain((manifest.get("data") or {}).get("hash")),
+        "Hardware": plain(manifest.get("hardware")),
+        "Versions": plain(manifest.get("versions")),
+        "Created": plain(manifest.get("created")),
+        "Command": plain(manifest.get("command")),
+    }
+
+
+def _list(pairs: Mapping[str, str]) -> str:
+    return "\n".join(f"- {_text(name)}: {_text(text)}" for name, text in pairs.items())
+
+
+def _text(text: str) -> str:
+    """Text that Markdown takes as text: one line, nothing that starts markup or a table's cell."""
+    for special in "\\`*|<[":
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())

@@ -1,0 +1,61 @@
+"""The end of a search on the console: verdict, comparison and where the report is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from moco.report.comparison import Row, compare, compared_metrics
+from moco.report.tables import yes_no
+from moco.report.values import label, shown, shown_ratio, unit
+from moco.report.verdict import Status, verdict
+
+_STYLES = {
+    Status.CERTIFIED: "bold green",
+    Status.NOT_CERTIFIED: "bold yellow",
+    Status.INFEASIBLE: "bold red",
+    Status.NOTHING: "bold red",
+}
+_SHOWN = frozenset({"top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w"})
+
+
+def console_summary(result: Mapping[str, Any], report: Path | None = None) -> RenderableType:
+    """The chosen network against the reference and the baselines, the verdict, and the path of the report.
+
+    Args:
+        result: content of RUN/result.json.
+        report: RUN/report.html; None where none was written.
+    """
+    found = verdict(result)
+    parts: list[RenderableType] = [
+        _table(compare(result)),
+        Text(f"{found.status.value}: {found.text}", _STYLES[found.status]),
+    ]
+    parts += [Text(f"warning: {text}", "yellow") for text in result.get("warnings") or []]
+    if report is not None:
+        parts.append(Text(f"report: {report}"))
+    return Group(*parts)
+
+
+def _table(rows: list[Row]) -> Table:
+    metrics = [name for name in compared_metrics(rows) if name in _SHOWN] or compared_metrics(rows)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("network", no_wrap=True)
+    for name in metrics:
+        table.add_column(f"{label(name)} {unit(name)}".rstrip(), justify="right")
+    table.add_column("feasible", justify="right")
+    for row in rows:
+        style = "bold" if row.name in {"chosen", "best effort"} else None
+        table.add_row(Text(row.name), *(_cell(row, name) for name in metrics), yes_no(row.feasible), style=style)
+    return table
+
+
+def _cell(row: Row, name: str) -> Text:
+    text = shown(name, row.metrics.get(name)).removesuffix(unit(name)).rstrip()
+    relative = row.ratios.get(name)
+    return Text(text if relative is None else f"{text} {shown_ratio(relative)}", justify="right")

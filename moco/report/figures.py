@@ -1,0 +1,190 @@
+"""The figures of the report: pure functions from values to plotly figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import accumulate
+from typing import Any
+
+import plotly.graph_objects as go
+
+from moco.pareto import hypervolume, non_dominated
+from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
+from moco.report.run_folder import TrialRecord
+from moco.report.style import ACCENT, FAINT, GRID, INK, MUTED, PRECISION_COLOURS, SPARE_COLOURS
+from moco.report.values import seconds
+
+STAGES = ("compress", "recover", "export", "score", "measure", "search", "record", "other")
+"""In the order in which a candidate meets them; overheads last."""
+
+_TITLE = {"size": 12, "color": MUTED}
+
+
+def base_figure(height: int, x_title: str, y_title: str) -> go.Figure:
+    """An empty figure in the report's style; height in pixels."""
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": MUTED,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "fixedrange": True,
+        "tickfont": {"size": 11},
+        "separatethousands": True,
+    }
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height,
+            "margin": {"l": 8, "r": 14, "t": 12, "b": 8},
+            "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "hoverlabel": {
+                "bgcolor": "white",
+                "bordercolor": MUTED,
+                "align": "left",
+                "font": {"size": 12, "color": INK},
+            },
+            "hovermode": "closest",
+            # a finger that drags over a figure scrolls the page
+            "dragmode": False,
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 12}},
+            "xaxis": {**axis, "title": {"text": x_title, "standoff": 6, "font": _TITLE}},
+            "yaxis": {**axis, "title": {"text": y_title, "standoff": 6, "font": _TITLE}},
+        }
+    )
+
+
+def score_figure(trials: Sequence[TrialRecord]) -> go.Figure | None:
+    """Score of each feasible trial and the best one so far; None where no feasible trial has a score."""
+    scored = [(trial.number, trial.score) for trial in trials if trial.feasible and trial.score is not None]
+    if not scored:
+        return None
+    x = [number for number, _ in scored]
+    y = [score for _, score in scored]
+    figure = base_figure(300, "trial", "score (larger is better)")
+    figure.add_scatter(
+        x=x, y=y, mode="markers", name="feasible trial", marker={"color": FAINT, "size": 6}, hovertemplate=_POINT
+    )
+    last = max(trial.number for trial in trials)
+    best = list(accumulate(y, max))
+    figure.update_xaxes(range=_trial_range(trials))
+    figure.add_scatter(
+        x=[*x, last], y=[*best, best[-1]], mode="lines", name="best so far", line=_STEP, hovertemplate=_POINT
+    )
+    return figure
+
+
+def hypervolume_figure(trials: Sequence[TrialRecord], reference_point: Sequence[float] | None) -> go.Figure | None:
+    """Hypervolume of the feasible front after each trial; None without a reference point or a feasible trial."""
+    if reference_point is None:
+        return None
+    front: list[tuple[float, ...]] = []
+    x, y, volume = [], [], 0.0
+    for trial in sorted(trials, key=lambda t: t.number):
+        if trial.feasible and len(trial.losses) == len(reference_point):
+            candidates = [*front, trial.losses]
+            front = [point for point, kept in zip(candidates, non_dominated(candidates), strict=True) if kept]
+            volume = hypervolume(front, reference_point)
+        x.append(trial.number)
+        y.append(volume)
+    if not front:
+        return None
+    figure = base_figure(300, "trial", "hypervolume of the front")
+    figure.update_xaxes(range=_trial_range(trials))
+    figure.add_scatter(x=x, y=y, mode="lines", name="hypervolume", line=_STEP, hovertemplate=_POINT, showlegend=False)
+    return figure
+
+
+def policy_figure(layers: Sequence[Mapping[str, Any]], policy: Mapping[str, Any] | None) -> go.Figure | None:
+    """Channels kept of the original ones, a bar a layer, coloured by precision; None where no layer is known."""
+    layers = [layer for layer in layers if layer.get("out_channels") is not None]
+    if not layers:
+        return None
+    settings = [_settings(layer, layer_settings(policy)) for layer in layers]
+    names = [str(layer["name"]) for layer in layers]
+    original = [int(layer["out_channels"]) for layer in layers]
+    figure = base_figure(360, "layer, from input to output", "channels")
+    figure.update_layout(barmode="overlay", bargap=0.25)
+    figure.update_xaxes(
+        type="category", categoryorder="array", categoryarray=names, tickfont={"size": 10}, showgrid=False
+    )
+    figure.add_bar(
+        x=names,
+        y=original,
+        name="removed",
+        marker={"color": "#ffffff", "line": {"color": MUTED, "width": 1}},
+        hoverinfo="skip",
+    )
+    for kind, colour in _colours([precision(setting) for setting in settings]).items():
+        chosen = [i for i, setting in enumerate(settings) if precision(setting) == kind]
+        kept = [_kept(settings[i], original[i]) for i in chosen]
+        figure.add_bar(
+            x=[names[i] for i in chosen],
+            y=kept,
+            name=escape(f"kept, {kind}"),
+            marker={"color": colour},
+            hovertext=[
+                f"<b>{escape(names[i])}</b><br>{n} of {original[i]} channels, {escape(kind)}"
+                for i, n in zip(chosen, kept, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    return figure
+
+
+def seconds_figure(spent: Mapping[str, float | None]) -> go.Figure | None:
+    """Seconds by stage, a bar each, with their share of the total; None where no stage was timed."""
+    order = [name for name in (*STAGES, *spent) if name != "total"]
+    known = {name: value for name in order if (value := spent.get(name)) is not None}
+    if not known:
+        return None
+    values = list(known.values())
+    total = spent.get("total")
+    total = sum(values) if total is None else total
+    figure = base_figure(40 + 30 * len(known), "", "")
+    figure.add_bar(
+        x=values,
+        y=[escape(name) for name in known],
+        orientation="h",
+        marker={"color": ACCENT},
+        text=[f" {seconds(value)} · {100 * value / total:.0f} %" if total else seconds(value) for value in values],
+        textposition="outside",
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
+    # room for the text beside the longest bar, on a phone too
+    figure.update_xaxes(visible=False, range=[0, 1.6 * max(values) or 1.0])
+    figure.update_yaxes(autorange="reversed", ticks="", showgrid=False, tickfont={"size": 13})
+    figure.update_layout(bargap=0.35)
+    return figure
+
+
+_POINT = "trial %{x}: %{y:.4g}<extra></extra>"
+_STEP = {"color": ACCENT, "width": 2.5, "shape": "hv"}
+
+
+def _trial_range(trials: Sequence[TrialRecord]) -> list[float]:
+    return [-0.5, max(trial.number for trial in trials) + 0.5]
+
+
+def _settings(layer: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+    # a layer that shares its channels with others follows the layer that its channel group is named after,
+    # but has a precision of its own
+    name, group = str(layer["name"]), str(layer.get("group") or layer["name"])
+    shared = {key: value for key, value in (policy.get(group) or {}).items() if key != "precision"}
+    return {**shared, **(policy.get(name) or {})}
+
+
+def _kept(settings: Any, original: int) -> int:
+    channels = kept_channels(settings)
+    return original if channels is None else channels[0]
+
+
+def _colours(kinds: Sequence[str]) -> dict[str, str]:
+    present = sorted(set(kinds), key=lambda kind: (kind != FULL_PRECISION, kind))
+    spare = iter(SPARE_COLOURS)
+    return {kind: PRECISION_COLOURS.get(kind) or next(spare, INK) for kind in present}

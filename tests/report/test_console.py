@@ -1,0 +1,44 @@
+"""The end of a search on the console."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from moco.report.console import console_summary
+from moco.report.verdict import verdict
+from tests.report.example_run import result, trials
+
+
+def printed(data: dict[str, Any], report: Path | None = None) -> str:
+    console = Console(width=400, record=True, file=StringIO())
+    console.print(console_summary(data, report))
+    return console.export_text()
+
+
+def test_the_summary_has_the_table_the_verdict_and_the_report() -> None:
+    data = result(trials())
+    text = printed(data, Path("runs/a/report.html"))
+    for name in ("chosen", "reference", "int8", "ladder 0.9 int8"):
+        assert f"\n{name}" in text
+    assert verdict(data).text in text
+    assert "report: runs/a/report.html" in text
+
+
+def test_warnings_are_repeated() -> None:
+    assert "warning: the clock is odd" in printed(result(trials()) | {"warnings": ["the clock is odd"]})
+
+
+def test_markup_in_names_is_printed_as_text() -> None:
+    data = result(trials())
+    data["baselines"][1]["name"] = "[bold]x[/bold]"
+    assert "[bold]x[/bold]" in printed(data)
+
+
+def test_a_search_without_a_network_shows_the_reference() -> None:
+    text = printed(result(trials()) | {"best": None, "baselines": [], "feasible": 0})
+    assert "No network could be built and measured in 30 trials." in text
+    assert "91.90" in text

@@ -1,0 +1,42 @@
+"""Policies in words."""
+
+from __future__ import annotations
+
+from moco.report.policy_text import describe, describe_groups, kept_channels, layer_settings
+
+KEPT = {"filter_pruning": {"keep": 12, "of": 16}}
+GROUPS = [{"name": name, "layers": [f"{name}.conv1", f"{name}.conv2"]} for name in ("a", "b", "c", "d")]
+
+
+def test_a_layer_says_channels_and_precision() -> None:
+    assert describe(KEPT | {"precision": "int8"}) == "12/16 int8"
+    assert describe({"svd": {"rank": 3}}) == 'svd {"rank": 3}'
+    assert describe(None) == "unchanged"
+
+
+def test_the_saved_form_of_a_policy_is_read_like_the_bare_one() -> None:
+    assert layer_settings({"format": 1, "network": "n", "groups": {"a": KEPT}}) == layer_settings({"a": KEPT})
+
+
+def test_neighbours_with_the_same_settings_share_a_line() -> None:
+    policy = {
+        "b.conv1": KEPT,
+        "c.conv1": KEPT,
+        "d.conv1": KEPT | {"precision": "int8"},
+        "d.conv2": {"precision": "int8"},
+    }
+    assert describe_groups(policy, GROUPS) == ["a: unchanged", "b … c: 12/16", "d: 12/16 int8"]
+
+
+def test_lines_beyond_the_limit_are_counted() -> None:
+    policy = {f"{name}.conv1": {"filter_pruning": {"keep": keep, "of": 16}} for keep, name in enumerate("abcd", 1)}
+    assert describe_groups(policy, GROUPS, limit=3) == ["a: 1/16", "b: 2/16", "… and 2 more"]
+
+
+def test_a_plain_space_is_described_by_its_parameters() -> None:
+    assert describe_groups({"x": 0.123456, "kind": "wide"}, []) == ["x: 0.1235", "kind: wide"]
+
+
+def test_channels_are_those_of_any_method_that_keeps_some() -> None:
+    assert kept_channels({"channel_pruning": {"keep": 3, "of": 8}}) == (3, 8)
+    assert kept_channels({"precision": "int8"}) is None

@@ -1,0 +1,80 @@
+"""The one sentence: every outcome has its words and its status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moco.report.verdict import Status, chosen_metrics, verdict
+
+CERTIFICATE = {"floor": -0.02, "images": 4000, "confidence": 0.95, "lower_bound": -0.017, "holds": True, "bounds": []}
+
+
+def a_result(**changes: Any) -> dict[str, Any]:
+    metrics = {"top1_error": 0.088, "latency_ms": 0.47, "size_mb": 0.26, "cost": 0.38}
+    result: dict[str, Any] = {
+        "experiment": "mine",
+        "trials": 30,
+        "feasible": 12,
+        "exit": "done",
+        "reference": {"top1_error": 0.081, "latency_ms": 1.0, "size_mb": 1.0},
+        "best": {"trial": 7, "metrics": metrics},
+        "certificate": CERTIFICATE,
+    }
+    return result | changes
+
+
+def test_a_certified_network_is_stated_with_its_evidence() -> None:
+    assert verdict(a_result(), "ResNet-20").text == (
+        "ResNet-20 at 0.38x the cost: latency 0.47x, size 0.26x, top-1 91.2 % (reference 91.9 %); "
+        "the floor of -2 pp holds on 4,000 unseen images at 95 % confidence."
+    )
+    assert verdict(a_result()).status is Status.CERTIFIED
+
+
+def test_a_floor_that_is_missed_gives_its_lower_bound() -> None:
+    found = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "lower_bound": -0.0262}))
+    assert found.status is Status.NOT_CERTIFIED
+    assert "the floor of -2 pp does not hold" in found.text
+    assert found.text.endswith("(lower bound -2.62 pp).")
+
+
+@pytest.mark.parametrize("certificate", [None, CERTIFICATE | {"holds": None}])
+def test_without_a_certificate_nothing_is_called_certified(certificate: Any) -> None:
+    found = verdict(a_result(certificate=certificate))
+    assert found.status is Status.NOT_CERTIFIED
+    assert found.text.endswith("not certified on unseen images.")
+
+
+def test_bounds_are_named_where_there_is_no_floor() -> None:
+    bounds = [{"metric": "latency_ms", "holds": True}, {"metric": "size_mb", "holds": True}]
+    found = verdict(a_result(certificate=CERTIFICATE | {"floor": None, "bounds": bounds}))
+    assert "the bounds on latency and size hold on 4,000" in found.text
+
+
+@pytest.mark.parametrize("change", [{"exit": "infeasible"}, {"feasible": 0}])
+def test_a_best_effort_is_never_called_feasible(change: dict[str, Any]) -> None:
+    found = verdict(a_result(**change))
+    assert found.status is Status.INFEASIBLE
+    assert found.text.startswith("No feasible network in 30 trials; best effort: ")
+
+
+def test_a_best_that_is_marked_infeasible_is_a_best_effort() -> None:
+    best = a_result()["best"] | {"feasible": False}
+    assert verdict(a_result(best=best)).status is Status.INFEASIBLE
+
+
+def test_a_search_without_any_network_says_so() -> None:
+    found = verdict(a_result(best=None, feasible=0, certificate=None))
+    assert (found.status, found.text) == (Status.NOTHING, "No network could be built and measured in 30 trials.")
+
+
+def test_the_longer_timing_replaces_that_of_the_search() -> None:
+    result = a_result(retimed={"latency_ms": {"value": 0.5, "low": 0.49, "high": 0.51}, "energy_j": None})
+    assert chosen_metrics(result)["latency_ms"] == 0.5
+    assert "latency 0.50x" in verdict(result).text
+
+
+def test_metrics_that_the_reference_lacks_have_no_ratio() -> None:
+    assert "latency n/a" in verdict(a_result(reference={"top1_error": 0.081, "size_mb": 1.0})).text
