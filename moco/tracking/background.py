@@ -1,0 +1,134 @@
+"""Runs a reporter on a thread of its own: late, broken or stuck, it costs the search nothing but its reports."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from moco.interfaces import Reporter
+from moco.trial import Trial
+
+
+class BackgroundReporter:
+    """A reporter (`moco.interfaces.Reporter`) that returns at once and never raises; see `warnings` in the end."""
+
+    def __init__(self, reporter: Reporter, name: str, queue_limit: int = 1000, close_timeout_s: float = 30.0) -> None:
+        """Wrap a reporter; its thread starts with the search.
+
+        Args:
+            reporter: called on one thread only, in the order of the search.
+            name: how warnings call it.
+            queue_limit: calls that may wait; trials beyond are dropped.
+            close_timeout_s: how long `finish` waits for the rest to be written.
+        """
+        self._reporter = reporter
+        self._name = name
+        self._queue_limit = queue_limit
+        self._close_timeout_s = close_timeout_s
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._calling = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._gave_up = False
+        self._problem: str | None = None
+        self._reported = 0
+        self._written = 0
+        self._calls = 0
+        self._waited_for = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """After `finish`: nothing, or one text that says what is missing and why."""
+        if self._problem is None:
+            return ()
+        lost = self._reported - self._written
+        missing = f"{lost} of {self._reported} trials are missing there" if lost else "its summary is incomplete"
+        return (f"{self._name}: {missing}: {self._problem}; the search and its run folder are complete without it",)
+
+    def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
+        """Queue the start of the search; a reporter that fails here is left alone from then on."""
+        self._waiting.append(lambda: self._start(manifest, folder))
+        self._thread = threading.Thread(target=self._work, name=f"moco-{self._name}", daemon=True)
+        self._thread.start()
+
+    def report(self, trial: Trial) -> None:
+        """Queue a trial; it is dropped where too many wait already."""
+        with self._changed:
+            self._reported += 1
+            if self._gave_up:
+                return
+            if len(self._waiting) >= self._queue_limit:
+                self._problem = self._problem or f"it is too slow, {self._queue_limit} reports were waiting"
+                return
+            self._waiting.append(lambda: self._report(trial))
+            self._changed.notify()
+
+    def finish(self, result: Mapping[str, Any], folder: Path) -> None:
+        """Queue the end of the search and wait for the thread, no longer than the time-out."""
+        if self._thread is None:
+            return
+        with self._changed:
+            self._closing = True
+            if not self._gave_up:
+                self._waiting.append(lambda: self._reporter.finish(result, folder))
+            self._changed.notify()
+        self._thread.join(self._close_timeout_s)
+        if self._thread.is_alive():
+            self._give_up(f"it was not done {self._close_timeout_s:g} s after the search")
+
+    @contextmanager
+    def quiet(self, wait_s: float = 1.0) -> Iterator[None]:
+        """Hold the reporter's next call back, for a block that takes timings.
+
+        A thread that works beside a timed one takes the interpreter from it for 5 ms at a time. A call that is under
+        way is given `wait_s` to end, once; then the block runs beside it.
+        """
+        held = self._calling.acquire(timeout=0 if self._waited_for == self._calls else wait_s)
+        if not held:
+            self._waited_for = self._calls
+        try:
+            yield
+        finally:
+            if held:
+                self._calling.release()
+
+    def _start(self, manifest: Mapping[str, Any], folder: Path) -> None:
+        try:
+            self._reporter.start(manifest, folder)
+        except BaseException as error:
+            self._give_up(_line(error))
+
+    def _report(self, trial: Trial) -> None:
+        self._reporter.report(trial)
+        self._written += 1
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            with self._calling:
+                self._calls += 1
+                try:
+                    call()
+                except BaseException as error:  # also SystemExit: nobody above this thread would hear of it
+                    self._problem = self._problem or _line(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing or self._gave_up)
+            return self._waiting.popleft() if self._waiting else None
+
+    def _give_up(self, reason: str) -> None:
+        with self._changed:
+            self._gave_up = True
+            self._problem = self._problem or reason
+            self._waiting.clear()
+
+
+def _line(error: BaseException) -> str:
+    """The error as one line of at most 300 characters."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

@@ -1,0 +1,117 @@
+"""What MLflow is told of a search and of its trials, in the names, types and lengths that it accepts."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from moco.trial import Trial
+
+# MLflow's own limits (mlflow.utils.validation, 3.x); a server refuses a whole batch for one value beyond them.
+MAX_KEY = 250
+MAX_PARAM = 6000
+MAX_TAG = 8000
+_NOT_IN_KEYS = re.compile(r"[^\w.\-/ ]")
+
+
+def flattened(tree: Any, separator: str = ".", path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings and sequences of mappings, each with its path; other sequences are leaves."""
+    if isinstance(tree, Mapping) and tree:
+        for name, branch in tree.items():
+            yield from flattened(branch, separator, f"{path}{separator}{name}" if path else str(name))
+    elif isinstance(tree, (list, tuple)) and any(isinstance(item, Mapping) for item in tree):
+        for index, item in enumerate(tree):
+            yield from flattened(item, separator, f"{path}{separator}{index}")
+    else:
+        yield path, tree
+
+
+def as_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as texts that MLflow accepts; too long ones end in an ellipsis."""
+    return {_key(name): _cut(str(value), MAX_PARAM) for name, value in values.items()}
+
+
+def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as texts that MLflow accepts; None is left out."""
+    return {_key(name): _cut(str(value), MAX_TAG) for name, value in values.items() if value is not None}
+
+
+def as_metrics(values: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers among the values, truth as 0 or 1."""
+    numbers = {_key(name): float(value) for name, value in values.items() if isinstance(value, (int, float))}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def search_params(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters of a search: its configuration, flattened, with the searcher and the seed."""
+    known = {name: manifest[name] for name in ("name", "searcher", "seed") if name in manifest}
+    return as_params(dict(flattened({**known, **(manifest.get("config") or {})})))
+
+
+def search_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of a search: versions and hardware."""
+    return as_tags({f"moco.{name}": value for name in ("versions", "hardware") if (value := manifest.get(name))})
+
+
+def loss_names(manifest: Mapping[str, Any]) -> list[str]:
+    """Names of the losses in their order; empty where the manifest does not say."""
+    return [str(name) for name in (manifest.get("problem") or {}).get("objectives") or ()]
+
+
+def trial_params(trial: Trial) -> dict[str, str]:
+    """Parameters of a trial: the point that was executed, and its policy."""
+    policy = {} if trial.policy is None else {"policy": trial.policy.text, "policy_key": trial.policy.key[:12]}
+    return as_params({**trial.point, **policy})
+
+
+def trial_tags(trial: Trial) -> dict[str, str]:
+    """Tags of a trial: what to filter runs by."""
+    feasible = None if trial.outcome is None else str(trial.feasible).lower()
+    return as_tags(
+        {
+            "moco.trial": trial.number,
+            "moco.state": trial.state.value,
+            "moco.origin": trial.origin,
+            "moco.feasible": feasible,
+            "moco.reason": trial.reason,
+            "moco.distinct": str(trial.distinct).lower(),
+        }
+    )
+
+
+def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
+    """Numbers of a trial: metrics under their names, and losses, violations, standard errors and seconds in folders."""
+    numbers: dict[str, Any] = {"seconds": trial.seconds}
+    if trial.score is not None:
+        numbers["score"] = trial.score
+    if trial.evaluation is not None:
+        for name, metric in trial.evaluation.metrics.items():
+            numbers[name] = metric.value
+            numbers[f"sem/{name}"] = metric.sem
+        numbers |= {f"seconds/{stage}": spent for stage, spent in trial.evaluation.seconds.items()}
+    if trial.outcome is not None:
+        names = losses if len(losses) == len(trial.outcome.losses) else range(len(trial.outcome.losses))
+        numbers |= {f"loss/{name}": loss for name, loss in zip(names, trial.outcome.losses, strict=True)}
+        numbers |= {f"violation/{index}": missed for index, missed in enumerate(trial.outcome.violations)}
+        numbers["feasible"] = trial.feasible
+    return as_metrics(numbers)
+
+
+def result_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers of a finished search: everything of result.json but the policies and the points of the front."""
+    best = {name: value for name, value in (result.get("best") or {}).items() if name != "policy"}
+    shown = {**{name: value for name, value in result.items() if name != "front"}, "best": best}
+    numbers = as_metrics(dict(flattened(shown, "/")))
+    return {**numbers, "front_size": float(len(result.get("front") or ()))}
+
+
+def _key(name: str) -> str:
+    # MLflow takes names as paths and refuses those that a file system would read differently.
+    return posixpath.normpath(_NOT_IN_KEYS.sub("_", name)[:MAX_KEY]).lstrip("./") or "_"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
