@@ -26,13 +26,19 @@ Call = Callable[[], object]
 Clock = Callable[[], int]
 """A monotonic clock in nanoseconds."""
 
+CLOCKS: dict[str, Clock] = {"processor": time.thread_time_ns, "wall": time.perf_counter_ns}
+"""Processor time of the calling thread, or time on the wall."""
+
 Samples = tuple[tuple[float, ...], ...]
 
 MAX_SPREAD = 0.25
 """Quartile range of the paired ratios, relative to their median, above which a measurement is called wide."""
 
-MIN_CPU_SHARE = 0.9
-"""Share of the wall-clock time that the process must have computed; below it others took the core."""
+MAX_LOAD = {"processor": 2.0, "wall": 1.0}
+"""By clock, the load average for each core above which a measurement is doubted."""
+
+MIN_CPU_SHARE = {"processor": 0.5, "wall": 0.9}
+"""By clock, the share of the time that the process must have had its core: others that take it also fill its caches."""
 
 MAX_SELF_RATIO = 0.02
 """How far from 1 the ratio of a file to itself may be before the whole measurement is doubted."""
@@ -99,9 +105,9 @@ def _no_garbage_collection() -> Iterator[None]:
 class Surroundings:
     """What else the machine did while a measurement ran: made before it, read by `environment` after it."""
 
-    def __init__(self, threads: int) -> None:
-        """Start to watch a measurement that keeps that many threads busy."""
-        self._threads = threads
+    def __init__(self, threads: int, clock: str = "wall") -> None:
+        """Start to watch a measurement that keeps that many threads busy and is timed by that clock."""
+        self._threads, self._clock = threads, clock
         self._load = _load_average()
         self._cpu_s, self._wall_s = time.process_time(), time.perf_counter()
 
@@ -113,6 +119,7 @@ class Surroundings:
             "processor": processor().name,
             "cores": processor().cores,
             "threads": self._threads,
+            "clock": self._clock,
             "load_before": self._load,
             "load_after": _load_average(),
             "cpu_share": round(cpu_share, 3),
@@ -129,9 +136,10 @@ def doubts(measurement: Measurement, hashes: Sequence[str]) -> tuple[str, ...]:
     """Why the measurement should be doubted, in words; `hashes` are those of the sessions' files."""
     environment, found = measurement.environment, []
     load = environment.get("load_before")
-    if load and load[0] > environment["cores"]:
+    clock = environment.get("clock", "wall")
+    if load and load[0] > environment["cores"] * MAX_LOAD[clock]:
         found.append(f"load average {load[0]:g} on {environment['cores']} cores before timing")
-    if environment.get("cpu_share", 1.0) < MIN_CPU_SHARE:
+    if environment.get("cpu_share", 1.0) < MIN_CPU_SHARE[clock]:
         found.append(f"the process had a core {environment['cpu_share']:.0%} of the time only: others compete")
     for session in range(1, len(hashes)):
         spread = measurement.spread(session)

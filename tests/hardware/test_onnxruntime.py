@@ -53,6 +53,22 @@ def test_no_threads_are_refused() -> None:
         ONNXRuntimeTarget.Options(threads=0)
 
 
+def test_one_thread_is_timed_by_its_processor_time_and_more_by_the_wall() -> None:
+    assert ONNXRuntimeTarget().describe()["clock"] == "processor"
+    assert ONNXRuntimeTarget(ONNXRuntimeTarget.Options(threads=2)).describe()["clock"] == "wall"
+    assert ONNXRuntimeTarget(ONNXRuntimeTarget.Options(clock="wall")).describe()["clock"] == "wall"
+
+
+def test_a_clock_that_would_miss_threads_is_refused() -> None:
+    with pytest.raises(ConfigError, match="take 'wall'"):
+        ONNXRuntimeTarget.Options(threads=2, clock="processor")
+
+
+def test_an_unknown_clock_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'wall'"):
+        ONNXRuntimeTarget.Options(clock="wal")
+
+
 def test_threads_are_part_of_the_fingerprint() -> None:
     two = ONNXRuntimeTarget(ONNXRuntimeTarget.Options(threads=2))
     assert two.describe() != ONNXRuntimeTarget().describe()

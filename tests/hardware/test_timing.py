@@ -128,6 +128,12 @@ def test_competition_for_the_core_is_told() -> None:
     assert "60% of the time" in doubts(measurement(((2.0,) * 8,), cpu_share=0.6), ["a"])[0]
 
 
+def test_the_processor_clock_bears_more_company() -> None:
+    company = {"cpu_share": 0.6, "load_before": [3.5, 1, 1]}
+    assert doubts(measurement(((2.0,) * 8,), clock="processor", **company), ["a"]) == ()
+    assert len(doubts(measurement(((2.0,) * 8,), clock="wall", **company), ["a"])) == 2
+
+
 def test_wide_ratios_are_told() -> None:
     assert "session 1: the middle half" in doubts(measurement(((1.0,) * 8, (1.0, 2.0) * 4)), ["a", "b"])[0]
 
