@@ -9,8 +9,8 @@ from moco.report.asked import asked, network_name, plain
 from moco.report.comparison import Row, compare, compared_metrics
 from moco.report.policy_text import describe_groups
 from moco.report.snippet import onnxruntime_snippet
-from moco.report.values import NOT_AVAILABLE, label, points, shown, shown_interval, shown_ratio
-from moco.report.verdict import verdict
+from moco.report.values import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
+from moco.report.verdict import accuracy_text, verdict
 
 _LIMITS = (
     "Accuracy is stated for images drawn like those of the data above; on other images it is not known. "
@@ -68,13 +68,15 @@ def _certificate(certificate: Mapping[str, Any]) -> str:
     confidence, images = certificate.get("confidence"), certificate.get("images")
     facts = {
         "holds": plain(certificate.get("holds")),
-        "floor": points(certificate.get("floor")),
-        "estimate": points(certificate.get("estimate")),
-        "lower bound": points(certificate.get("lower_bound")),
+        "floor": accuracy_text(certificate, "floor"),
+        "estimate": accuracy_text(certificate, "estimate"),
+        "lower bound": accuracy_text(certificate, "lower_bound"),
         "confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
         "images": plain(images),
         "method": plain(certificate.get("method")),
     }
+    for bound in certificate.get("bounds") or []:
+        facts[f"bound on {label(str(bound['metric']))}"] = plain(bound.get("holds"))
     return f"> {_text(plain(certificate.get('statement')))}\n\n{_list(facts)}"
 
 

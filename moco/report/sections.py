@@ -16,8 +16,8 @@ from moco.report.policy_text import describe_groups
 from moco.report.run_folder import TrialRecord, objectives
 from moco.report.snippet import onnxruntime_snippet
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
-from moco.report.values import NOT_AVAILABLE, label, points, seconds
-from moco.report.verdict import Status, verdict
+from moco.report.values import NOT_AVAILABLE, label, seconds
+from moco.report.verdict import Status, accuracy_text, verdict
 
 _TONES = {
     Status.CERTIFIED: "good",
@@ -141,9 +141,9 @@ def certificate_section(result: Mapping[str, Any]) -> Html:
     images, confidence = certificate.get("images"), certificate.get("confidence")
     facts = {
         "Holds": yes_no(certificate.get("holds")),
-        "Floor": points(certificate.get("floor")),
-        "Estimate": points(certificate.get("estimate")),
-        "Lower bound": points(certificate.get("lower_bound")),
+        "Floor": accuracy_text(certificate, "floor"),
+        "Estimate": accuracy_text(certificate, "estimate"),
+        "Lower bound": accuracy_text(certificate, "lower_bound"),
         "Confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
         "Images": NOT_AVAILABLE if images is None else f"{images:,}, unseen by the search",
         "Method": str(certificate.get("method") or NOT_AVAILABLE),
@@ -152,8 +152,8 @@ def certificate_section(result: Mapping[str, Any]) -> Html:
     if certificate.get("bounds"):
         parts += [element("h3", "Bounds"), bounds_table(certificate["bounds"])]
     if certificate.get("attempts"):
-        parts += [element("h3", "Attempts"), attempts_table(certificate["attempts"])]
-    note = "Floor, estimate and lower bound are differences of top-1 accuracy to the reference, paired image by image."
+        parts += [element("h3", "Attempts"), attempts_table(certificate)]
+    note = "Points (pp) are differences of top-1 accuracy to the reference, paired image by image."
     return _section("certificate", "Certificate", *parts, _note(note))
 
 

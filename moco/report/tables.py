@@ -14,12 +14,12 @@ from moco.report.values import (
     is_accuracy,
     label,
     ordered,
-    points,
     seconds,
     shown,
     shown_interval,
     shown_ratio,
 )
+from moco.report.verdict import accuracy_text
 
 
 def table(head: Sequence[str], rows: Sequence[Html], caption: str, class_: str | None = None) -> Html:
@@ -54,17 +54,17 @@ def trials_table(trials: Sequence[TrialRecord], groups: Sequence[Mapping[str, An
     return table(head, [_trial_row(trial, metrics, groups) for trial in trials], "All trials", "wide small")
 
 
-def attempts_table(attempts: Sequence[Mapping[str, Any]]) -> Html:
+def attempts_table(certificate: Mapping[str, Any]) -> Html:
     """The networks that were put to the certification split, in order."""
+    terms = {key: certificate.get(key) for key in ("floor", "relative")}
     rows = [
         _row(
             str(place + 1),
-            f"trial {entry.get('trial', NOT_AVAILABLE)}",
-            points(entry.get("estimate")),
-            points(entry.get("lower_bound")),
+            f"trial {entry['trial']}" if "trial" in entry else str(entry.get("candidate", NOT_AVAILABLE)),
+            *(accuracy_text({**terms, **entry}, key) for key in _ATTEMPT),
             yes_no(entry.get("holds")),
         )
-        for place, entry in enumerate(attempts)
+        for place, entry in enumerate(certificate.get("attempts") or [])
     ]
     return table(["attempt", "network", "estimate", "lower bound", "holds"], rows, "Attempts at the certificate")
 
@@ -77,6 +77,9 @@ def bounds_table(bounds: Sequence[Mapping[str, Any]]) -> Html:
         cells = [_bound(name, entry.get(key)) for key in ("bound", "estimate", "upper")]
         rows.append(_row(label(name), *cells, yes_no(entry.get("holds"))))
     return table(["metric", "bound", "estimate", "pessimistic end", "holds"], rows, "Bounds on the delivered file")
+
+
+_ATTEMPT = ("estimate", "lower_bound")
 
 
 def yes_no(value: bool | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -30,6 +30,14 @@ class Verdict:
     text: str
 
 
+@dataclass(frozen=True)
+class Claim:
+    """One thing that fresh evidence says of the delivered network."""
+
+    holds: bool
+    text: str
+
+
 def verdict(result: Mapping[str, Any], network: str | None = None) -> Verdict:
     """What came of the search.
 
@@ -44,11 +52,11 @@ def verdict(result: Mapping[str, Any], network: str | None = None) -> Verdict:
     summary = _summary(result, network or result.get("network") or "The chosen network")
     if not is_feasible(result):
         return Verdict(Status.INFEASIBLE, f"No feasible network in {trials} trials; best effort: {summary}.")
-    certificate = result.get("certificate") or {}
-    if certificate.get("holds") is None:
+    evidence = claims(result.get("certificate") or {})
+    if not evidence:
         return Verdict(Status.NOT_CERTIFIED, f"{summary}; not certified on unseen images.")
-    status = Status.CERTIFIED if certificate["holds"] else Status.NOT_CERTIFIED
-    return Verdict(status, f"{summary}; {_certified(certificate)}.")
+    status = Status.CERTIFIED if all(claim.holds for claim in evidence) else Status.NOT_CERTIFIED
+    return Verdict(status, f"{'; '.join([summary, *(claim.text for claim in evidence)])}.")
 
 
 def is_feasible(result: Mapping[str, Any]) -> bool:
@@ -79,23 +87,52 @@ def _summary(result: Mapping[str, Any], network: str) -> str:
     return f"{start}: {', '.join(facts)}" if facts else start
 
 
-def _certified(certificate: Mapping[str, Any]) -> str:
-    holds = certificate["holds"]
-    floor, bounds = certificate.get("floor"), certificate.get("bounds") or []
-    if floor is not None:
-        claim = f"the floor of {points(floor)} {'holds' if holds else 'does not hold'}"
-    elif bounds:
-        metrics = " and ".join(dict.fromkeys(label(str(bound["metric"])) for bound in bounds))
-        claim = f"the bounds on {metrics} {'hold' if holds else 'do not hold'}"
+def claims(certificate: Mapping[str, Any]) -> list[Claim]:
+    """What the certificate says of the floor and of the bounds; empty where it says nothing of either."""
+    bounds = [bound for bound in certificate.get("bounds") or [] if bound.get("holds") is not None]
+    found = [*_of_floor(certificate), *_of_bounds(bounds, holds=True), *_of_bounds(bounds, holds=False)]
+    lower = certificate.get("lower_bound")
+    if certificate.get("floor") is None and found and isinstance(lower, (int, float)):
+        side = f"at most {points(lower).lstrip('-')} below" if lower < 0 else f"at least {points(lower)} above"
+        found.append(Claim(True, f"top-1 {side} the reference{_evidence(certificate)}"))
+    return found
+
+
+def _of_floor(certificate: Mapping[str, Any]) -> list[Claim]:
+    floor, lower, holds = (certificate.get(key) for key in ("floor", "lower_bound", "holds"))
+    if isinstance(floor, (int, float)) and isinstance(lower, (int, float)):
+        # `holds` may speak of the bounds too
+        holds = lower >= floor
+    if floor is None or holds is None:
+        return []
+    words = "holds" if holds else "does not hold"
+    text = f"the floor of {accuracy_text(certificate, 'floor')} {words}{_evidence(certificate)}"
+    if not holds and lower is not None:
+        text += f" (lower bound {accuracy_text(certificate, 'lower_bound')})"
+    return [Claim(bool(holds), text)]
+
+
+def _of_bounds(bounds: Sequence[Mapping[str, Any]], holds: bool) -> list[Claim]:
+    names = list(dict.fromkeys(label(str(bound["metric"])) for bound in bounds if bound["holds"] is holds))
+    if not names:
+        return []
+    if len(names) == 1:
+        words = f"the bound on {names[0]} {'holds' if holds else 'does not hold'}"
     else:
-        claim = f"the certificate {'holds' if holds else 'does not hold'}"
-    return claim + _evidence(certificate)
+        words = f"the bounds on {' and '.join(names)} {'hold' if holds else 'do not hold'}"
+    return [Claim(holds, f"{words} on the delivered file")]
+
+
+def accuracy_text(certificate: Mapping[str, Any], key: str) -> str:
+    """A number of the certificate in its terms: points to the reference, or an accuracy where the floor is one."""
+    value, floor = certificate.get(key), certificate.get("floor")
+    relative = certificate.get("relative")
+    if relative is None:
+        relative = not (isinstance(floor, (int, float)) and floor > 0)
+    return points(value) if relative or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
 
 
 def _evidence(certificate: Mapping[str, Any]) -> str:
     images, confidence = certificate.get("images"), certificate.get("confidence")
     text = "" if images is None else f" on {images:,} unseen images"
-    text += "" if confidence is None else f" at {100 * confidence:g} % confidence"
-    if not certificate["holds"] and isinstance(certificate.get("lower_bound"), (int, float)):
-        text += f" (lower bound {points(certificate['lower_bound'])})"
-    return text
+    return text + ("" if confidence is None else f" at {100 * confidence:g} % confidence")

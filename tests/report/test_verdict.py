@@ -40,7 +40,7 @@ def test_a_floor_that_is_missed_gives_its_lower_bound() -> None:
     assert found.text.endswith("(lower bound -2.62 pp).")
 
 
-@pytest.mark.parametrize("certificate", [None, CERTIFICATE | {"holds": None}])
+@pytest.mark.parametrize("certificate", [None, CERTIFICATE | {"floor": None, "holds": None}])
 def test_without_a_certificate_nothing_is_called_certified(certificate: Any) -> None:
     found = verdict(a_result(certificate=certificate))
     assert found.status is Status.NOT_CERTIFIED
@@ -50,7 +50,25 @@ def test_without_a_certificate_nothing_is_called_certified(certificate: Any) -> 
 def test_bounds_are_named_where_there_is_no_floor() -> None:
     bounds = [{"metric": "latency_ms", "holds": True}, {"metric": "size_mb", "holds": True}]
     found = verdict(a_result(certificate=CERTIFICATE | {"floor": None, "bounds": bounds}))
-    assert "the bounds on latency and size hold on 4,000" in found.text
+    assert (
+        "; the bounds on latency and size hold on the delivered file; top-1 at most 1.7 pp below the reference on 4,000"
+        in found.text
+    )
+    assert found.status is Status.CERTIFIED
+
+
+def test_a_bound_that_fails_spoils_the_certificate_but_not_the_floor() -> None:
+    bounds = [{"metric": "latency_ms", "holds": False}, {"metric": "size_mb", "holds": True}]
+    found = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "bounds": bounds}))
+    assert found.status is Status.NOT_CERTIFIED
+    assert "the floor of -2 pp holds" in found.text
+    assert "the bound on latency does not hold on the delivered file" in found.text
+
+
+def test_an_absolute_floor_is_an_accuracy() -> None:
+    found = verdict(a_result(certificate=CERTIFICATE | {"floor": 0.91, "lower_bound": 0.9052, "holds": False}))
+    assert "the floor of 91.00 % does not hold on 4,000 unseen images" in found.text
+    assert "(lower bound 90.52 %)" in found.text
 
 
 @pytest.mark.parametrize("change", [{"exit": "infeasible"}, {"feasible": 0}])
