@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from moco.errors import MeasurementError
-from moco.evaluation.certificate import wald_sem
+from moco.evaluation.certificate import paired_sem
 from moco.trial import MetricValue
 
 BATCH = 100
@@ -65,4 +65,4 @@ def error_metrics(candidate: Correct, reference: Correct) -> dict[str, MetricVal
 def _paired_error(candidate: np.ndarray, reference: np.ndarray) -> MetricValue:
     lost = int(np.sum(reference & ~candidate))
     gained = int(np.sum(candidate & ~reference))
-    return MetricValue(float(1 - candidate.mean()), wald_sem(lost, gained, len(candidate)))
+    return MetricValue(float(1 - candidate.mean()), paired_sem(lost, gained, len(candidate)))

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import (
+    fuse_conv_bn_eval,
+    fuse_conv_bn_weights,
+    fuse_linear_bn_eval,
+    fuse_linear_bn_weights,
+)
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -77,6 +82,19 @@ def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
         _replace(folded, pair.layer, fused)
         _replace(folded, pair.batch_norm, nn.Identity())
     return folded
+
+
+def folded_state(network: nn.Module, pairs: Sequence[FoldablePair]) -> dict[str, torch.Tensor]:
+    """The tensors of `fold(network, pairs)` by name, without building that network."""
+    state = dict(network.state_dict())
+    for pair in pairs:
+        layer, norm = network.get_submodule(pair.layer), network.get_submodule(pair.batch_norm)
+        fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
+        weight, bias = fuse(
+            layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias  # type: ignore[arg-type]
+        )
+        state[f"{pair.layer}.weight"], state[f"{pair.layer}.bias"] = weight.detach(), bias.detach()
+    return state
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -56,7 +56,7 @@ def quantizable_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
 def observed_tensors(proto: onnx.ModelProto, layers: Collection[str]) -> tuple[str, ...]:
     """Names of the tensors whose ranges `quantize` asks for."""
     builder = _Builder(proto, layers, None)
-    builder.build()
+    builder.walk()
     return tuple(builder.asked)
 
 
@@ -95,7 +95,7 @@ class _Builder:
         self.new: dict[str, onnx.TensorProto] = {}
         self.fused: set[str] = set()  # outputs of activations that were written with the node before them
 
-    def build(self) -> onnx.ModelProto:
+    def walk(self) -> None:
         for node in self.proto.graph.node:
             if node.output[0] in self.fused:
                 continue
@@ -107,6 +107,9 @@ class _Builder:
                 self._emit_with_codes(node, list(node.input))
             else:
                 self._float(node)
+
+    def build(self) -> onnx.ModelProto:
+        self.walk()
         return self._finished()
 
     # ---- the four ways that a node is written

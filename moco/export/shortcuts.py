@@ -7,13 +7,19 @@ ResNet-56 in int8 the Gather cost two transposes for every layer after it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 
-def pad_instead_of_gather(graph: onnx.GraphProto) -> None:
-    """Rewrite, in place, each Gather of a zero-padded tensor's channels whose sources are a run with zeros around it."""
+def pad_instead_of_gather(graph: onnx.GraphProto, zero_channels: Mapping[str, int]) -> None:
+    """Rewrite, in place, each Gather of a zero-padded tensor's channels whose sources are a run with zeros around it.
+
+    Args:
+        zero_channels: by name of the gathered indices, the index that stands for zero: the number of real channels.
+    """
     constants = {i.name: i for i in graph.initializer}
     producers = {node.output[0]: node for node in graph.node}
     readers: dict[str, int] = {}
@@ -23,11 +29,11 @@ def pad_instead_of_gather(graph: onnx.GraphProto) -> None:
     removed: set[str] = set()
     for node in graph.node:
         pad = producers.get(node.input[0]) if node.op_type == "Gather" else None
-        if pad is None or pad.op_type != "Pad" or readers[pad.output[0]] != 1 or node.input[1] not in constants:
+        if pad is None or pad.op_type != "Pad" or readers[pad.output[0]] != 1 or node.input[1] not in zero_channels:
             continue
         if not _pads_one_zero_channel(pad, constants):
             continue
-        run = _run_with_zeros(numpy_helper.to_array(constants[node.input[1]]))
+        run = _run_with_zeros(numpy_helper.to_array(constants[node.input[1]]), zero_channels[node.input[1]])
         if run is None:
             continue
         name = f"{node.output[0]}_pads"
@@ -59,13 +65,10 @@ def _pads_one_zero_channel(pad: onnx.NodeProto, constants: dict[str, onnx.Tensor
     return numpy_helper.to_array(constants[pad.input[1]]).tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
 
 
-def _run_with_zeros(source: np.ndarray) -> list[int] | None:
+def _run_with_zeros(source: np.ndarray, zero: int) -> list[int] | None:
     """Pads [n, c, h, w, n, c, h, w] that give the same as gathering `source`; None where it is no whole run."""
-    zero = int(source.max())  # the padded channel has the highest index, and a shortcut that widens always uses it
     places = np.flatnonzero(source != zero)
-    if len(places) != zero or not np.array_equal(source[places], np.arange(zero)):
+    if not np.array_equal(source[places], np.arange(zero)) or not np.array_equal(places, places[0] + np.arange(zero)):
         return None
-    front, back = int(places[0]), int(len(source) - 1 - places[-1])
-    if front + zero + back != len(source):
-        return None
-    return [0, front, 0, 0, 0, back, 0, 0]
+    front = int(places[0])
+    return [0, front, 0, 0, 0, len(source) - front - zero, 0, 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,8 +19,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
-from moco.export.folding import FoldablePair, fold, foldable_pairs
+from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
 from moco.export.shortcuts import pad_instead_of_gather
+from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
 
@@ -34,19 +35,19 @@ class Template:
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths and group counts of `network`, a pruned copy of the template's."""
-        folded = fold(network, self.pairs)
+        state = folded_state(network, self.pairs)
+        modules = dict(network.named_modules())
         proto = onnx.ModelProto()
         proto.CopyFrom(self.proto)
         del proto.graph.value_info[:]
-        state = folded.state_dict()
         for initializer in proto.graph.initializer:
             if initializer.name in state:
-                array = np.ascontiguousarray(state[initializer.name].detach().numpy())
+                array = np.ascontiguousarray(state[initializer.name].numpy())
                 initializer.CopyFrom(numpy_helper.from_array(array, initializer.name))
         for node in proto.graph.node:
             if node.op_type == "Conv":
-                _set_groups(node, folded)
-        pad_instead_of_gather(proto.graph)
+                _set_groups(node, modules)
+        pad_instead_of_gather(proto.graph, _zero_channels(network))
         return proto
 
 
@@ -61,7 +62,9 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
         CompressionError: the network cannot be traced; the exporter's reason is given.
     """
     pairs = foldable_pairs(network, example)
-    return Template(export_graph(fold(network, pairs), example), pairs)
+    proto = export_graph(fold(network, pairs), example)
+    _name_sources(proto.graph, network)
+    return Template(proto, pairs)
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
@@ -96,6 +99,7 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     proto.CopyFrom(exported)
     graph = proto.graph
+    _flatten_instead_of_reshape(graph)
     del graph.value_info[:]
     del proto.metadata_props[:]
     del proto.functions[:]
@@ -110,6 +114,42 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     _pool_globally(graph)
     onnx.checker.check_model(proto)
     return proto
+
+
+def _flatten_instead_of_reshape(graph: onnx.GraphProto) -> None:
+    """Write reshapes of (batch, ...) to (batch, all the rest) as Flatten, which does not bake a width in."""
+    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+    for node in graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants or node.input[0] not in shapes:
+            continue
+        target, source = constants[node.input[1]].tolist(), shapes[node.input[0]]
+        if len(target) == 2 and len(source) > 2 and 0 not in source[1:] and target[1] == int(np.prod(source[1:])):
+            node.op_type = "Flatten"
+            del node.input[1:]
+            del node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("axis", 1))
+
+
+def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:
+    """Give the indices that shortcuts gather by their buffers' names, which the exporter drops for constants."""
+    sources = {f"{n}.source": m.source.numpy() for n, m in network.named_modules() if isinstance(m, PadShortcut)}
+    indices = {i.name: i for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
+    for node in graph.node:
+        found = indices.get(node.input[1]) if node.op_type == "Gather" else None
+        if found is None or found.name in sources:
+            continue
+        array = numpy_helper.to_array(found)
+        name = next((name for name, source in sources.items() if np.array_equal(source, array)), None)
+        if name is not None:
+            del sources[name]
+            graph.initializer.append(numpy_helper.from_array(array, name))
+            node.input[1] = name
+
+
+def _zero_channels(network: nn.Module) -> dict[str, int]:
+    """By a shortcut's `source`, the index that stands for zero."""
+    return {f"{n}.source": m.in_channels for n, m in network.named_modules() if isinstance(m, PadShortcut)}
 
 
 def _drop_default_attributes(node: onnx.NodeProto) -> None:
@@ -136,9 +176,8 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(kept)
 
 
-def _set_groups(node: onnx.NodeProto, network: nn.Module) -> None:
+def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:
     name, _, leaf = node.input[1].rpartition(".")
-    modules = dict(network.named_modules())
     module = modules.get(name) if leaf == "weight" else None
     if isinstance(module, nn.Conv2d):
         for attribute in node.attribute:

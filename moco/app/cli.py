@@ -1,0 +1,170 @@
+"""The command line: a thin layer over the functions of moco.app. Errors are one line, exit codes those of the design.
+
+0 done, 1 failed, 2 bad usage or configuration, 3 finished without a feasible network.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from moco.errors import MocoError
+
+DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
+DEMO = "digits.yaml"
+
+app = typer.Typer(
+    help="Compress trained vision networks by search, measured and certified on the device that will run them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")]
+AllowImport = Annotated[bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")]
+PolicyPath = Annotated[Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")]
+
+
+def console() -> Console:
+    """The console that results go to."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn an error of moco's into one line on the error stream and its exit code."""
+
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except MocoError as error:
+            typer.echo(f"moco: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("moco: interrupted; finished trials are in the ledger, continue with --resume", err=True)
+            raise typer.Exit(FAILED) from None
+        except (OSError, MemoryError) as error:
+            if os.environ.get("MOCO_DEBUG"):
+                raise
+            typer.echo(f"moco: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(FAILED) from None
+
+    return guarded
+
+
+@app.command()
+@fails_in_one_line
+def search(
+    experiment: ExperimentPath,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+    allow_import: AllowImport = False,
+) -> None:
+    """Search for the best compressed networks and deliver the certified one."""
+    from moco.app.config import load_experiment
+
+    _search(load_experiment(experiment, overrides or (), allow_import=allow_import), out, resume=resume)
+
+
+@app.command()
+@fails_in_one_line
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+) -> None:
+    """Train a small network on real digits on the spot, and search it: the main job in two minutes."""
+    from moco.app.config import load_experiment
+
+    with as_file(files("moco.app") / DEMO) as path:
+        experiment = load_experiment(path, overrides or ())
+    _search(experiment, out, resume=resume)
+
+
+@app.command()
+@fails_in_one_line
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Write RUN/report.html anew and print the verdict."""
+    import json
+
+    from moco.report.console import console_summary
+    from moco.report.page import write_report
+
+    page = write_report(run)
+    console().print(console_summary(json.loads((run / "result.json").read_text(encoding="utf-8")), page))
+
+
+@app.command()
+@fails_in_one_line
+def profile(
+    experiment: ExperimentPath,
+    policy: Annotated[Path | None, typer.Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
+    overrides: Overrides = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Measure the reference, or a policy, with every metric that this machine can measure."""
+    from moco.app.config import load_experiment
+    from moco.app.inspect import profiled, profile_table
+
+    found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy)
+    console().print(profile_table(found))
+
+
+@app.command()
+@fails_in_one_line
+def apply(
+    experiment: ExperimentPath,
+    policy: PolicyPath,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the network goes.")],
+    overrides: Overrides = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
+    from moco.app.config import load_experiment
+    from moco.app.inspect import applied
+
+    artifact = applied(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out)
+    console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
+
+
+@app.command()
+@fails_in_one_line
+def doctor() -> None:
+    """Tell what this machine can measure and run."""
+    from moco.app.inspect import doctor_table
+
+    console().print(doctor_table())
+
+
+def _search(experiment: Any, out: Path | None, *, resume: bool) -> None:
+    from moco.app.progress import Progress
+    from moco.app.search import search_experiment
+    from moco.report.console import console_summary
+
+    folder = out or Path("runs") / experiment.name
+    screen = console()
+    with Progress(screen) as progress:
+        result = search_experiment(experiment, folder, resume=resume, progress=progress)
+    screen.print(console_summary(result, folder / "report.html"))
+    if result["exit"] == "infeasible":
+        raise typer.Exit(INFEASIBLE)
+
+
+def main() -> None:
+    """Entry point of the `moco` command."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker: two beside a busy neighbour ruin every timing
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A search of a network with all its parts built, and what is prepared from it before the first trial."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from moco.compression.analytic import analytic_cost
+from moco.compression.apply import Compressor
+from moco.compression.layer_groups import grouped
+from moco.compression.network_space import SpaceOptions, network_space
+from moco.data import DataSets
+from moco.evaluation.evaluator import Builder, EvaluationPlan, Evaluator, Images
+from moco.evaluation.splits import Splits, make_splits
+from moco.evaluation.store import EvaluationStore
+from moco.interfaces import Objective, Reporter, Target
+from moco.measurement import TimingPlan
+from moco.problem import Problem
+from moco.randomness import derived_seed
+from moco.space import SearchSpace
+from moco.study import Budget
+
+DISTRIBUTIONS = (
+    "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn", "torch", "torch-pruning", "torchvision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the honest end is made.
+
+    Attributes:
+        confidence: of the certificate, one-sided.
+        attempts: how many candidates may be tried on the certification split.
+        seconds: of the longer timing, for each file and batch size.
+    """
+
+    confidence: float = 0.95
+    attempts: int = 5
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """All parts of a search, built from an experiment or from Python."""
+
+    name: str
+    seed: int
+    network: nn.Module
+    network_name: str
+    data: DataSets
+    split_sizes: Mapping[str, int]
+    groups: str | Mapping[str, Sequence[str]]
+    ignore: Sequence[str]
+    space: SpaceOptions
+    batch_norm: bool
+    target: Target
+    timing: Mapping[str, TimingPlan]
+    objective: Objective
+    searcher: str
+    searcher_options: Any
+    start: str
+    budget: Budget
+    ending: Ending
+    config: Mapping[str, Any]
+    fingerprint: str
+    storage: str | None = None
+    store: Path | None = None
+    reporters: Sequence[Reporter] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose network is traced, exported, scored and timed: ready for its first trial."""
+
+    job: Job
+    splits: Splits
+    compressor: Compressor
+    builder: Builder
+    evaluator: Evaluator
+    space: SearchSpace
+    problem: Problem
+    store: EvaluationStore | None = None
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+
+def trace(job: Job) -> tuple[Compressor, SearchSpace]:
+    """The coupled channels of the network and its search space: all that needs no data and no clock.
+
+    Raises:
+        CompressionError, SpaceError, ConfigError: the network cannot be traced, or nothing is left to choose.
+    """
+    job.network.eval()
+    example = torch.zeros(2, *job.data.train.shape)
+    compressor = Compressor.of(job.network, example)
+    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
+    costs = analytic_cost(job.network, compressor.graph, compressor.counts)
+    return compressor, network_space(found, compressor.counts, costs, job.space, job.target.capabilities)
+
+
+def prepare(job: Job, folder: Path) -> Prepared:
+    """Trace, split, export the template, build the reference, score and time it.
+
+    Args:
+        folder: where the files of candidates go.
+
+    Raises:
+        MocoError: in one line, what does not fit.
+    """
+    compressor, space = trace(job)
+    splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
+    calibration = job.data.train.images(splits.calibration)
+    builder = Builder(compressor, calibration, job.batch_norm, folder)
+    search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
+    store = EvaluationStore(job.store, context(job, splits)) if job.store is not None else None
+    timing = {
+        name: _seeded(plan, job.seed, name) for name, plan in job.timing.items() if name in set(job.objective.metrics)
+    }
+    evaluator = Evaluator(builder, job.target, search, EvaluationPlan(job.batch_norm, timing), store)
+    problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+    warnings = tuple(f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items())
+    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, (*job.warnings, *warnings))
+
+
+def context(job: Job, splits: Splits) -> dict[str, Any]:
+    """All but the policy that an evaluation depends on: the evaluation store's key."""
+    return {
+        "network": network_hash(job.network),
+        "data": [job.data.train.content_hash, job.data.test.content_hash],
+        "normalize": str((job.data.train.normalize, job.data.test.normalize)),
+        "splits": {name: splits.hashes[name] for name in ("calibration", "search")},
+        "batch_norm": job.batch_norm,
+        "timing": {name: str(_seeded(plan, job.seed, name)) for name, plan in sorted(job.timing.items())},
+        "metrics": sorted(job.objective.metrics),
+        "target": dict(job.target.describe()),
+        "versions": versions(),
+    }
+
+
+def network_hash(network: nn.Module) -> str:
+    """SHA-256 over the network's structure and tensors."""
+    digest = hashlib.sha256(str(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _seeded(plan: TimingPlan, seed: int, name: str) -> TimingPlan:
+    return TimingPlan(**{**plan.__dict__, "seed": derived_seed(seed, "timing", name)})

@@ -1,0 +1,100 @@
+"""`moco.search`: any searcher on any callable, without a network, a file or a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moco import pareto
+from moco.app.options import options_of
+from moco.errors import ConfigError
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.registry import plugin
+from moco.starts import starts
+from moco.study import Budget, Study, best
+from moco.trial import Evaluation, MetricValue, Point, Trial
+
+Value = float | tuple[float, float | None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        trials: all of them, in the order of finishing.
+    """
+
+    problem: Problem
+    trials: Sequence[Trial]
+
+    @property
+    def front(self) -> list[Trial]:
+        """Feasible trials that no other dominates."""
+        return pareto.front(self.trials)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial by the problem's score; infeasible only where none is feasible."""
+        return best(self.trials)
+
+    def hypervolume(self, reference_point: Mapping[str, float] | None = None) -> float:
+        """Volume between the front and the reference point, given as values by objective.
+
+        Raises:
+            ConfigError: no reference point, here or in the problem, or one that lacks an objective.
+        """
+        point = reference_point if reference_point is not None else self.problem.reference_point
+        if point is None:
+            raise ConfigError("hypervolume: give a reference point, {objective: value}")
+        losses = [trial.outcome.losses for trial in self.front if trial.outcome is not None]
+        return pareto.hypervolume(losses, self.problem.loss_point(point))
+
+
+def search(
+    problem: Problem,
+    evaluate: Callable[[Point], Mapping[str, Value]],
+    *,
+    searcher: str = "nsga2",
+    trials: int = 100,
+    seconds: float | None = None,
+    seed: int = 0,
+    start: str = "none",
+    options: Mapping[str, Any] | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> SearchResult:
+    """Search `problem` with `evaluate`.
+
+    Args:
+        evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
+            `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or NaN
+            makes the trial fail, and the search goes on.
+        searcher: a registered searcher.
+        trials, seconds: the budget; a finite space that is exhausted ends the search before.
+        start: `none`, `reference` or `ladder`, evaluated first, inside the budget.
+        options: of the searcher.
+
+    Raises:
+        ConfigError: an unknown searcher or option.
+        SearchAbortedError: several trials failed in a row.
+    """
+    if trials < 1:
+        raise ConfigError(f"trials: expected at least 1, got {trials}")
+    kind = plugin("searcher", searcher)
+    built = kind(problem, options_of(kind.Options, options or {}, "options"), seed)
+
+    def evaluated(policy: Policy) -> Evaluation:
+        return Evaluation({name: _metric(name, value) for name, value in evaluate(policy.settings).items()})
+
+    study = Study(problem, built, evaluated, starts=starts(problem.space, start))
+    study.run(Budget(trials, seconds), on_trial=on_trial)
+    return SearchResult(problem, tuple(study.trials))
+
+
+def _metric(name: str, value: Value) -> MetricValue:
+    pair = value if isinstance(value, tuple) else (value, None)
+    if len(pair) != 2:
+        raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}")
+    return MetricValue(float(pair[0]), None if pair[1] is None else float(pair[1]))

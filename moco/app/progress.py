@@ -1,0 +1,136 @@
+"""What a search shows while it works: a live line on a terminal, plain lines elsewhere, and a soft stop on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from moco.metrics import shown
+from moco.study import Budget, Study, best
+from moco.trial import Trial
+
+MOST_GROUPS = 40
+PLAIN_EVERY_S = 10.0
+
+
+class Progress:
+    """Shows a search on a console. As a context it turns the first Ctrl-C into a request to end after this trial."""
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing yet."""
+        self.console = console
+        self.study: Study | None = None
+        self._budget = Budget(0)
+        self._status: Status | None = None
+        self._last_line = self._began = 0.0
+        self._previous: Any = None
+        self._stop_early = False
+
+    def __enter__(self) -> Progress:
+        """Take over Ctrl-C."""
+        try:
+            self._previous = signal.signal(signal.SIGINT, self._interrupted)
+        except ValueError:  # not in the main thread: Ctrl-C stays what it was
+            self._previous = None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give Ctrl-C back."""
+        self._stop()
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def step(self, text: str) -> None:
+        """Say what is being done now."""
+        self._stop()
+        if self.console.is_terminal:
+            self._status = self.console.status(text)
+            self._status.start()
+        else:
+            self.console.print(text)
+
+    def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...]) -> None:
+        """Show the search space before the search."""
+        self._stop()
+        table = Table(title=f"Search space: {policies_text(summary['policies'])}", title_justify="left")
+        for column in ("group", "layers", "legal widths", "precisions"):
+            table.add_column(column)
+        for group in summary["groups"][:MOST_GROUPS]:
+            widths = "; ".join(f"{name} {_list(values)}" for name, values in group["widths"].items()) or "-"
+            table.add_row(group["name"], str(len(group["layers"])), widths, " ".join(group["precisions"]))
+        if len(summary["groups"]) > MOST_GROUPS:
+            table.caption = f"and {len(summary['groups']) - MOST_GROUPS} more"
+        self.console.print(table)
+        for warning in warnings:
+            self.console.print(f"warning: {warning}")
+
+    def begin(self, study: Study, budget: Budget) -> None:
+        """The first trial is about to begin."""
+        self.study, self._budget = study, budget
+        self._began = time.monotonic()
+        self._done_before = len(study.trials)
+        study.stop_requested = self._stop_early
+        if study.trials:
+            self.console.print(f"resumed after {len(study.trials)} finished trials")
+        self.step("searching")
+
+    def trial(self, trial: Trial) -> None:
+        """A trial is in the ledger."""
+        line = self._line(trial)
+        if self._status is not None:
+            self._status.update(line)
+        elif time.monotonic() - self._last_line > PLAIN_EVERY_S or len(self._trials) in {1, self._budget.trials}:
+            self._last_line = time.monotonic()
+            self.console.print(line)
+        if trial.reason is not None:
+            self.console.print(f"trial {trial.number} {trial.state.value}: {trial.reason}")
+
+    @property
+    def _trials(self) -> list[Trial]:
+        return self.study.trials if self.study is not None else []
+
+    def _line(self, trial: Trial) -> str:
+        top = best(self._trials)
+        feasible = sum(t.feasible for t in self._trials)
+        new = max(len(self._trials) - self._done_before, 1)
+        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - len(self._trials), 0)
+        if self._budget.seconds is not None and self.study is not None:
+            left_s = min(left_s, max(self._budget.seconds - self.study.elapsed_s, 0.0))
+        text = f"trial {len(self._trials)}/{self._budget.trials} ({trial.origin})"
+        if top is not None and top.evaluation is not None and top.score is not None:
+            error = top.evaluation.metrics.get("top1_error")
+            score = f"{top.score:.3f}" if top.feasible else "none feasible yet"
+            text += f"  best {score}" + (f" at top-1 {shown('top1_error', 1 - error.value)}" if error is not None else "")
+        return text + f"  feasible {feasible}/{len(self._trials)}  {left_s:.0f} s left"
+
+    def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._stop_early or self.study is None:
+            raise KeyboardInterrupt
+        self._stop_early = True
+        self.study.stop_requested = True
+        self.console.print("ending after this trial; press Ctrl-C again to leave at once")
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def policies_text(count: int | None) -> str:
+    """A number of policies as a person reads it."""
+    if count is None:
+        return "uncountably many policies"
+    return f"{count:,} policies" if count < 10**9 else f"about 10^{len(str(count)) - 1} policies"
+
+
+def _list(widths: list[int]) -> str:
+    if len(widths) > 6:
+        return f"{widths[0]} {widths[1]} … {widths[-1]}"
+    return " ".join(map(str, widths))

@@ -1,0 +1,163 @@
+"""The content of manifest.json and result.json (design: "Command line, run folder and Python")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from moco import pareto
+from moco.app.ending import Delivery, Finisher
+from moco.app.job import Prepared
+from moco.app.run_folder import summary_of
+from moco.study import Study
+from moco.trial import MetricValue, Trial
+
+STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "record")
+
+
+def manifest_of(prepared: Prepared, created: str, versions: Mapping[str, str], space: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
+    job = prepared.job
+    counts = prepared.compressor.counts
+    return {
+        "name": job.name,
+        "created": created,
+        "fingerprint": job.fingerprint,
+        "command": f"moco search experiment.yaml --out {job.name}",
+        "searcher": job.searcher,
+        "seed": job.seed,
+        "seeds": {"run": job.seed},
+        "versions": dict(versions),
+        "hardware": dict(job.target.describe()),
+        "data": {
+            "hash": {"train": job.data.train.content_hash, "test": job.data.test.content_hash},
+            "splits": {
+                name: {"images": prepared.splits.sizes[name], "hash": digest}
+                for name, digest in prepared.splits.hashes.items()
+            },
+        },
+        "network": {
+            "name": job.network_name,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "out_channels": layer.out_channels,
+                    "macs": layer.macs,
+                    "parameters": layer.parameters,
+                }
+                for layer in counts.layers
+            ],
+        },
+        "problem": {
+            "objectives": dict(prepared.problem.objectives),
+            "bounds": [f"{b.metric} {b.op} {b.value:.6g}" for b in prepared.problem.bounds],
+        },
+        "space": dict(space),
+        "config": dict(job.config),
+    }
+
+
+def result_of(
+    prepared: Prepared,
+    study: Study,
+    delivery: Delivery | None,
+    finisher: Finisher,
+    space: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """What the search found."""
+    job, problem, trials = prepared.job, prepared.problem, study.trials
+    reference_point = [problem.reference_point[name] for name in problem.objectives] if problem.reference_point else None
+    front = pareto.front(trials)
+    losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
+    feasible = delivery is not None and delivery.trial.feasible
+    store = prepared.store
+    return {
+        "experiment": job.name,
+        "searcher": job.searcher,
+        "seed": job.seed,
+        "exit": "done" if feasible else "infeasible",
+        "objective": {"protocol": job.config["objective"]["protocol"], "text": _asked(prepared)},
+        "objectives": list(problem.objectives),
+        "reference": _reference(prepared),
+        "trials": len(trials),
+        "distinct": study.n_distinct,
+        "feasible": sum(trial.feasible for trial in trials),
+        "budget": {"trials": job.budget.trials, "seconds": job.budget.seconds},
+        "best": None if delivery is None else _best(delivery),
+        "retimed": {} if delivery is None else {n: vars(i) for n, i in delivery.retimed.items()},
+        "intervals": {} if delivery is None else {n: [i.low, i.high] for n, i in delivery.retimed.items()},
+        "front": [summary_of(trial, _values(problem.metrics(trial.evaluation))) for trial in front if trial.evaluation],
+        "hypervolume": {
+            "value": None if reference_point is None else pareto.hypervolume(losses, reference_point),
+            "reference_point": reference_point,
+        },
+        "baselines": [_baseline(prepared, trial) for trial in trials if trial.origin != "search" and trial.evaluation],
+        "certificate": None if delivery is None else _certificate(delivery),
+        "seconds": _seconds(trials),
+        "cache": {
+            "hits": (store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
+            "misses": store.misses if store is not None else study.n_distinct,
+        },
+        "space": dict(space),
+        "warnings": list(warnings),
+    }
+
+
+def _reference(prepared: Prepared) -> dict[str, float]:
+    reference = prepared.evaluator.reference.evaluation
+    return _values(prepared.problem.metrics(reference))
+
+
+def _best(delivery: Delivery) -> dict[str, Any]:
+    summary = summary_of(delivery.trial, _values(delivery.metrics))
+    return {
+        **summary,
+        "score": delivery.trial.score,
+        "feasible": delivery.trial.feasible,
+        "origin": delivery.trial.origin,
+        "holds": delivery.holds,
+        "sha256": delivery.artifact.sha256,
+    }
+
+
+def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:
+    assert trial.evaluation is not None
+    return {
+        "name": trial.origin,
+        "feasible": trial.feasible,
+        "score": trial.score,
+        **summary_of(trial, _values(prepared.problem.metrics(trial.evaluation))),
+    }
+
+
+def _certificate(delivery: Delivery) -> dict[str, Any]:
+    content = delivery.certificate.to_json()
+    attempts = [{**attempt, "trial": int(attempt["candidate"])} for attempt in content["attempts"]]
+    return {**content, "attempts": attempts, "bounds": list(delivery.budgets), "sha256": delivery.artifact.sha256}
+
+
+def _asked(prepared: Prepared) -> str:
+    bounds = " and ".join(_bound_text(prepared, i) for i in range(len(prepared.problem.bounds))) or "no bounds"
+    return f"minimise {' and '.join(prepared.problem.objectives)} subject to {bounds}"
+
+
+def _bound_text(prepared: Prepared, index: int) -> str:
+    bound = prepared.problem.bounds[index]
+    sure = f" with {100 * bound.confidence:g} % confidence" if bound.confidence is not None else ""
+    return f"{bound.metric} {bound.op} {bound.value:.4g}{sure}"
+
+
+def _seconds(trials: Sequence[Trial]) -> dict[str, float]:
+    """Seconds by stage over all trials; `other` is what no stage accounts for."""
+    seconds = dict.fromkeys(STAGES, 0.0)
+    for trial in trials:
+        for stage, spent in (trial.evaluation.seconds if trial.evaluation is not None else {}).items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    total = sum(trial.seconds for trial in trials)
+    return {**seconds, "other": max(total - sum(seconds.values()), 0.0), "total": total}
+
+
+def _values(metrics: Mapping[str, MetricValue]) -> dict[str, float]:
+    return {name: value.value for name, value in metrics.items()}

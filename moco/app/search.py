@@ -1,0 +1,177 @@
+"""A whole search of a network: prepare, search, certify, deliver, report."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from moco.app.config import Experiment
+from moco.app.ending import Delivery, Finisher
+from moco.app.job import Job, Prepared, prepare, versions
+from moco.app.progress import Progress
+from moco.app.results import manifest_of, result_of
+from moco.app.run_folder import (
+    EXPERIMENT,
+    LEDGER,
+    MANIFEST,
+    RESULT,
+    claim,
+    clear,
+    open_run_folder,
+    write_json,
+    write_network,
+    write_text,
+    write_trials,
+    write_yaml,
+)
+from moco.compression.network_space import space_summary
+from moco.data import DataSets
+from moco.interfaces import Reporter
+from moco.registry import plugin
+from moco.report.card import card
+from moco.report.page import write_report
+from moco.starts import starts
+from moco.study import SearchAbortedError, Study
+from moco.tracking.optuna_study import OptunaLedger
+
+FILES = ".files"
+"""Folder of the candidates' files while a search runs."""
+
+
+def search_experiment(
+    experiment: Experiment,
+    out: Path,
+    *,
+    network: nn.Module | None = None,
+    data: DataSets | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run the experiment into `out` and give the content of result.json.
+
+    Args:
+        network, data: in place of the experiment's.
+        resume: continue the search that `out` holds.
+
+    Raises:
+        MocoError: in one line, what is wrong; finished trials stay in the ledger.
+    """
+    from moco.app.build import build_job
+
+    open_run_folder(out, resume)
+    with _one_thread():
+        job = build_job(experiment, out, network=network, data=data)
+        claim(out, job.fingerprint)
+        if progress is not None:
+            progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
+        prepared = prepare(job, out / FILES)
+        return Search(prepared, out, progress).run()
+
+
+class Search:
+    """One prepared search in its run folder."""
+
+    def __init__(self, prepared: Prepared, out: Path, progress: Progress | None) -> None:
+        """Write what is known before the first trial."""
+        self.prepared, self.out, self.progress = prepared, out, progress
+        self.job: Job = prepared.job
+        self.space = space_summary(prepared.space)
+        self.manifest = manifest_of(prepared, _now(), versions(), self.space)
+        write_yaml(out / EXPERIMENT, dict(self.job.config))
+        write_json(out / MANIFEST, self.manifest)
+
+    def run(self) -> dict[str, Any]:
+        """Search until the budget is spent, then deliver."""
+        job = self.job
+        if self.progress is not None:
+            self.progress.space(self.space, self.prepared.warnings)
+        ledger = OptunaLedger.open(
+            job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}", job.name, self.prepared.problem, job.fingerprint
+        )
+        for reporter in job.reporters:
+            reporter.start(self.manifest, self.out)
+        searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
+        study = Study(
+            self.prepared.problem,
+            searcher,
+            self.prepared.evaluator,
+            starts=starts(self.prepared.space, job.start),
+            ledger=ledger,
+            reporters=job.reporters,
+        )
+        if self.progress is not None:
+            self.progress.begin(study, job.budget)
+        try:
+            study.run(job.budget, on_trial=self.progress.trial if self.progress is not None else None)
+        except SearchAbortedError:
+            self._write_trials(study)
+            raise
+        self._write_trials(study)
+        if self.progress is not None:
+            self.progress.step("certifying on unseen images and timing the winner again")
+        finisher = Finisher(self.prepared)
+        delivery = finisher.deliver(study.trials)
+        warnings = [*self.prepared.warnings, *_reporter_warnings(job.reporters)]
+        result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
+        self._write_networks(result, delivery, finisher, study)
+        write_json(self.out / RESULT, result)
+        if delivery is not None:
+            write_text(self.out / "best" / "card.md", card(result, self.manifest))
+        write_report(self.out)
+        for reporter in job.reporters:
+            reporter.finish(result, self.out)
+        late = [w for w in _reporter_warnings(job.reporters) if w not in warnings]
+        if late:
+            result = {**result, "warnings": [*result["warnings"], *late]}
+            write_json(self.out / RESULT, result)
+            write_report(self.out)
+        shutil.rmtree(self.out / FILES, ignore_errors=True)
+        ledger.close()
+        return result
+
+    def _write_trials(self, study: Study) -> None:
+        write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _write_networks(
+        self, result: Mapping[str, Any], delivery: Delivery | None, finisher: Finisher, study: Study
+    ) -> None:
+        """best/ with its certificate, and front/ with a file for each of its trials."""
+        clear(self.out / "best")
+        clear(self.out / "front")
+        name = self.job.network_name
+        if delivery is not None:
+            assert delivery.trial.policy is not None
+            write_network(self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network)
+            write_json(self.out / "best" / "certificate.json", result["certificate"])
+        for entry in result["front"]:
+            policy = study.trials[entry["trial"]].policy
+            assert policy is not None
+            write_network(self.out / "front" / str(entry["trial"]), finisher.built(policy)[0], policy, name)
+
+
+def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:
+    return [warning for reporter in reporters for warning in getattr(reporter, "warnings", ())]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: with a second one beside a busy neighbour both the passes and the timings suffer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

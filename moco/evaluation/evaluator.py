@@ -1,0 +1,268 @@
+"""One candidate from policy to numbers: compress, recover, export, score, measure; every stage timed by itself.
+
+What is scored is what is timed is what is shipped: one file, by hash (W08).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from moco.compression.apply import Compressor
+from moco.compression.settings import NEUTRAL, precisions_of
+from moco.compression.verify import verify_file, verify_network
+from moco.counting import count
+from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
+from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
+from moco.evaluation.store import EvaluationStore
+from moco.export.calibration import calibrate, open_session
+from moco.export.quantize import observed_tensors, quantize
+from moco.export.template import INPUT, Template, build_template
+from moco.interfaces import Artifact, Session, Target
+from moco.measurement import Measurement, TimingPlan
+from moco.policy import Policy
+from moco.recovery.batch_norm import Statistics, batch_statistics, re_estimate
+from moco.trial import Evaluation, MetricValue
+
+PARITY_IMAGES, PARITY_TOLERANCE = 2, 1e-3
+
+
+@dataclass(frozen=True)
+class Images:
+    """Decoded images (n, channels, height, width), normalised float32, with their labels (n,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """How a candidate is evaluated.
+
+    Attributes:
+        batch_norm: whether batch-norm statistics are re-estimated after surgery.
+        timing: plans by metric, `latency_ms` and `throughput_ips`; a metric without a plan is not measured.
+    """
+
+    batch_norm: bool = True
+    timing: Mapping[str, TimingPlan] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The uncompressed network as a file on the target, that everything is compared to."""
+
+    artifact: Artifact
+    session: Session
+    correct: Correct
+    evaluation: Evaluation
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class Builder:
+    """Builds the file of a policy: surgery, recovery, export. The same policy always gives the same bytes."""
+
+    def __init__(self, compressor: Compressor, calibration: np.ndarray, batch_norm: bool, folder: Path) -> None:
+        """Export the template once.
+
+        Args:
+            calibration: unlabelled images (n, channels, height, width), for batch-norm and int8 ranges.
+            folder: where the files go.
+
+        Raises:
+            CompressionError: the network cannot be exported, or the calibration images are not finite.
+        """
+        if not len(calibration) or not np.all(np.isfinite(calibration)):
+            raise CompressionError(
+                f"calibration: expected finite images, got {len(calibration)} with "
+                f"{int(np.sum(~np.isfinite(calibration)))} values that are not; see data.splits.calibration"
+            )
+        self.compressor, self.calibration, self.folder = compressor, calibration, folder
+        self.images = torch.from_numpy(calibration)
+        self.statistics: Statistics | None = batch_statistics(compressor.network, self.images) if batch_norm else None
+        self.template: Template = build_template(compressor.network, self.images[:2])
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def build(self, policy: Policy, watch: Stopwatch | None = None) -> tuple[Artifact, nn.Module]:
+        """The file of the policy, and the compressed network that it was exported from.
+
+        Raises:
+            CompressionError, SpaceError: the policy cannot be built; the layer or the tensor is named.
+        """
+        watch = watch or Stopwatch()
+        with watch.stage("compress"):
+            kept = self.compressor.kept(policy)
+            thin = self.compressor.graph.thin(self.compressor.network, kept)
+            verify_network(thin, self.compressor.graph, kept)
+        if self.statistics is not None and kept:
+            with watch.stage("recover"):
+                re_estimate(thin, self.images, self.statistics, self.compressor.kept_of_batch_norms(kept))
+        with watch.stage("export"):
+            proto = self.template.render(thin)
+        proto = self._checked(proto, thin, precisions_of(policy), watch)
+        with watch.stage("export"):
+            verify_file(proto, policy)
+            return self._written(proto), thin
+
+    def _checked(
+        self, proto: onnx.ModelProto, thin: nn.Module, int8_layers: Mapping[str, str], watch: Stopwatch
+    ) -> onnx.ModelProto:
+        """The graph, in int8 where asked, after its float form gave what the network gives."""
+        try:
+            return self._quantized(proto, thin, int8_layers, watch)
+        except CompressionError:
+            # A graph that bakes its widths in cannot take other weights: this candidate gets an export of its own.
+            with watch.stage("export"):
+                own = build_template(thin, self.images[:2])
+                proto = own.render(thin)
+            return self._quantized(proto, thin, int8_layers, watch)
+
+    def _quantized(
+        self, proto: onnx.ModelProto, thin: nn.Module, int8_layers: Mapping[str, str], watch: Stopwatch
+    ) -> onnx.ModelProto:
+        if not int8_layers:
+            with watch.stage("export"):
+                logits = open_session(proto).run(None, {INPUT: self.calibration[:PARITY_IMAGES]})[0]
+                self._check_parity(logits, thin)
+            return proto
+        with watch.stage("export"):
+            tensors = observed_tensors(proto, int8_layers)
+        with watch.stage("calibrate"):
+            calibration = calibrate(proto, tensors, self.calibration)
+        with watch.stage("export"):
+            self._check_parity(calibration.logits, thin)
+            return quantize(proto, int8_layers, calibration.ranges)
+
+    def _check_parity(self, logits: np.ndarray, thin: nn.Module) -> None:
+        with torch.no_grad():
+            expected = thin(self.images[:PARITY_IMAGES]).numpy()
+        difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
+        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
+            raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")
+
+    def _written(self, proto: onnx.ModelProto) -> Artifact:
+        data = proto.SerializeToString(deterministic=True)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.folder / f"{sha256[:16]}.onnx"
+        if not path.exists():
+            path.write_bytes(data)
+        return Artifact(path, sha256, len(data))
+
+
+class Evaluator:
+    """Evaluates policies on one target; a stored evaluation is not made again."""
+
+    def __init__(
+        self, builder: Builder, target: Target, search: Images, plan: EvaluationPlan, store: EvaluationStore | None = None
+    ) -> None:
+        """Build, score and time the reference.
+
+        Args:
+            search: the search split.
+        """
+        self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
+        self.reference = self._reference()
+
+    def __call__(self, policy: Policy) -> Evaluation:
+        """The evaluation of a policy.
+
+        Raises:
+            PolicyRejectedError: the policy cannot be built or does not run on this target.
+        """
+        stored = self.store.get(policy) if self.store is not None else None
+        if stored is not None:
+            return stored
+        evaluation = self.evaluate(policy)
+        if self.store is not None:
+            self.store.put(policy, evaluation)
+        return evaluation
+
+    def evaluate(self, policy: Policy) -> Evaluation:
+        """Build, score and time the policy's file, whatever the store holds.
+
+        Raises:
+            PolicyRejectedError: the policy cannot be built or does not run on this target.
+        """
+        watch = Stopwatch()
+        try:
+            artifact, thin = self.builder.build(policy, watch)
+            with watch.stage("load"):
+                session = self.target.load(artifact)
+        except (CompressionError, SpaceError, MeasurementError) as error:
+            raise PolicyRejectedError(str(error)) from error
+        with watch.stage("score"):
+            right = correct(logits_of(session, self.search.images), self.search.labels)
+        metrics = error_metrics(right, self.reference.correct)
+        metrics |= self._counted(artifact, thin, policy)
+        samples: dict[str, tuple[float, ...]] = {}
+        details: dict[str, Any] = {"warnings": []}
+        for name, plan in self.plan.timing.items():
+            with watch.stage("measure"):
+                measurement = self.target.measure([self.reference.session, session], plan)
+                metrics[name] = timed_metric(name, measurement, self.reference.evaluation.metrics[name].value)
+            samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
+            ratio = measurement.ratio()
+            details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
+            details["warnings"] += measurement.warnings
+        return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
+
+    def _reference(self) -> Reference:
+        artifact, network = self.builder.build(NEUTRAL)
+        session = self.target.load(artifact)
+        right = correct(logits_of(session, self.search.images), self.search.labels)
+        metrics = error_metrics(right, right) | self._counted(artifact, network, NEUTRAL)
+        for name, plan in self.plan.timing.items():
+            measured = self.target.measure([session, session], plan)
+            metrics[name] = _of_time(name, measured.median_ms(0), measured.plan.batch)
+        metrics = {name: MetricValue(m.value, None) for name, m in metrics.items()}  # the reference defines the scale
+        return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
+
+    def _counted(self, artifact: Artifact, network: nn.Module, policy: Policy) -> dict[str, MetricValue]:
+        shape = tuple(self.search.images.shape[1:])
+        counts = count(network, shape, {layer: (8, 8) for layer in precisions_of(policy)})
+        values = {
+            "size_mb": artifact.size_bytes / 1e6,
+            "parameters": counts.parameters,
+            "macs": counts.macs,
+            "flops": counts.flops,
+            "bops": counts.bops,
+        }
+        return {name: MetricValue(float(value)) for name, value in values.items()}
+
+
+def timed_metric(name: str, measurement: Measurement, reference: float) -> MetricValue:
+    """A timed metric as the paired ratio times the reference's constant, with its standard error."""
+    ratio = measurement.ratio()
+    value = reference / ratio.value if name == "throughput_ips" else reference * ratio.value
+    return MetricValue(value, value * ratio.sem / ratio.value)
+
+
+def _of_time(name: str, milliseconds: float, batch: int) -> MetricValue:
+    return MetricValue(batch * 1000 / milliseconds if name == "throughput_ips" else milliseconds)
+
+

@@ -1,0 +1,229 @@
+"""The search loop: ask, evaluate, tell, record, report. Owns the history, the budget and the failure policy.
+
+Written for several pending asks: evaluations go to a `concurrent.futures.Executor` and come back by id, in any order.
+A trial is in the ledger before the searcher hears of it, so a search that dies loses nothing that was finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+from moco.errors import MocoError, PolicyRejectedError
+from moco.interfaces import Ledger, Reporter, Searcher
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState
+
+FAILURES_IN_A_ROW = 5
+"""After so many failed trials without any other in between something is broken that no further trial will mend."""
+
+
+class SearchAbortedError(MocoError):
+    """Too many trials failed in a row; the finished ones are in the ledger."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends.
+
+    Attributes:
+        trials: how many finished trials, starts included; duplicates count.
+        seconds: wall-clock, earlier sessions of a resumed search included; None without a limit.
+    """
+
+    trials: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A point that the study evaluates before it asks the searcher."""
+
+    name: str
+    point: Point
+
+
+class InlineExecutor(Executor):
+    """Runs what is submitted at once, in this thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn` now; its result or its exception is in the future that is given."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # carried to the one that asks for the result
+            future.set_exception(error)
+        return future
+
+
+@dataclass(frozen=True)
+class _Pending:
+    suggestion: Suggestion
+    policy: Policy
+    started: float
+    search_s: float
+
+
+class Study:
+    """One search; `run` may be called again with a larger budget."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        searcher: Searcher,
+        evaluate: Callable[[Policy], Evaluation],
+        *,
+        starts: Sequence[Start] = (),
+        ledger: Ledger | None = None,
+        reporters: Sequence[Reporter] = (),
+    ) -> None:
+        """Take up where the ledger ends: the searcher is told all that it holds."""
+        self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
+        self.ledger, self.reporters = ledger, reporters
+        self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []
+        self.stop_requested = False
+        self._known: dict[Policy, Trial] = {}
+        self._last_record_s = 0.0
+        for trial in self.trials:
+            self._remember(trial)
+            self.searcher.tell(trial)
+        taken = {trial.suggestion.id for trial in self.trials}
+        suggestions = [Suggestion(-1 - i, start.point, {"start": start.name}) for i, start in enumerate(starts)]
+        self._starts_left = [suggestion for suggestion in suggestions if suggestion.id not in taken]
+
+    @property
+    def elapsed_s(self) -> float:
+        """Wall-clock seconds of all finished trials."""
+        return sum(trial.seconds for trial in self.trials)
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of distinct policies that were evaluated."""
+        return sum(trial.distinct for trial in self.trials)
+
+    def run(
+        self,
+        budget: Budget,
+        *,
+        executor: Executor | None = None,
+        workers: int = 1,
+        on_trial: Callable[[Trial], None] | None = None,
+    ) -> list[Trial]:
+        """Search until the budget is spent, the space is exhausted or a stop is requested.
+
+        Args:
+            executor: runs the evaluations; inline without one.
+            workers: how many evaluations may be pending.
+            on_trial: called after each recorded trial, for progress.
+
+        Raises:
+            SearchAbortedError: too many trials failed in a row.
+            RunFolderError: the ledger cannot be written.
+        """
+        executor = executor or InlineExecutor()
+        pending: dict[Future[Evaluation], _Pending] = {}
+        while True:
+            while len(pending) < workers and self._may_ask(budget, len(pending)):
+                asked = self._ask()
+                earlier = self._known.get(asked.policy)
+                if earlier is not None:
+                    self._finish(asked, _repeated(earlier), on_trial)
+                else:
+                    pending[executor.submit(self.evaluate, asked.policy)] = asked
+            if not pending:
+                return self.trials
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda f: pending[f].suggestion.id):
+                asked = pending.pop(future)
+                self._finish(asked, self._outcome(future), on_trial)
+
+    def _may_ask(self, budget: Budget, n_pending: int) -> bool:
+        if self.stop_requested or len(self.trials) + n_pending >= budget.trials:
+            return False
+        if budget.seconds is not None and self.elapsed_s >= budget.seconds:
+            return False
+        n_policies = self.problem.space.n_policies()
+        return n_policies is None or len(self._known) + n_pending < n_policies
+
+    def _ask(self) -> _Pending:
+        started = time.perf_counter()
+        suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
+        policy = self.problem.space.canonical(suggestion.point)
+        return _Pending(suggestion, policy, started, time.perf_counter() - started)
+
+    def _outcome(self, future: Future[Evaluation]) -> Trial:
+        """The trial that the evaluation gives, its number and suggestion still to be filled in."""
+        blank = Trial(-1, Suggestion(0, {}), TrialState.FAILED, {})
+        try:
+            evaluation = future.result()
+            outcome = self.problem.judge(evaluation)
+            score = self.problem.score(evaluation)
+        except PolicyRejectedError as error:
+            return replace(blank, state=TrialState.REJECTED, reason=str(error))
+        except Exception as error:  # a candidate may fail in any way; the search goes on
+            return replace(blank, reason=f"{type(error).__name__}: {error}")
+        return replace(blank, state=TrialState.COMPLETE, evaluation=evaluation, outcome=outcome, score=score)
+
+    def _finish(self, asked: _Pending, ended: Trial, on_trial: Callable[[Trial], None] | None) -> None:
+        """Number the trial, record it, tell the searcher, report it."""
+        trial = replace(
+            ended,
+            number=len(self.trials),
+            suggestion=asked.suggestion,
+            policy=asked.policy,
+            point=self.problem.space.executed(asked.policy, asked.suggestion.point),
+            seconds=time.perf_counter() - asked.started + self._last_record_s,
+        )
+        if trial.evaluation is not None:
+            # The time of writing a trial is known after it is written, so it is charged to the next one.
+            spent = {"search": asked.search_s, "record": self._last_record_s}
+            seconds = {**trial.evaluation.seconds, **spent} if trial.distinct else spent
+            trial = replace(trial, evaluation=replace(trial.evaluation, seconds=seconds))
+        started = time.perf_counter()
+        if self.ledger is not None:
+            self.ledger.record(trial)
+        for reporter in self.reporters:
+            reporter.report(trial)
+        self._last_record_s = time.perf_counter() - started
+        self.trials.append(trial)
+        self._remember(trial)
+        self.searcher.tell(trial)
+        if on_trial is not None:
+            on_trial(trial)
+        self._check_failures()
+
+    def _remember(self, trial: Trial) -> None:
+        if trial.policy is not None and trial.state is not TrialState.FAILED:
+            self._known.setdefault(trial.policy, trial)
+
+    def _check_failures(self) -> None:
+        last = self.trials[-FAILURES_IN_A_ROW:]
+        if len(last) == FAILURES_IN_A_ROW and all(trial.state is TrialState.FAILED for trial in last):
+            raise SearchAbortedError(
+                f"the last {FAILURES_IN_A_ROW} trials failed, the last one (trial {last[-1].number}) with: "
+                f"{last[-1].reason}; the finished trials are in the ledger, fix the cause and use --resume"
+            )
+
+
+def _repeated(earlier: Trial) -> Trial:
+    """An earlier trial of the same policy, told again without another evaluation."""
+    return replace(earlier, distinct=False)
+
+
+def rank(trial: Trial) -> tuple[bool, float]:
+    """Orders complete trials, the best last: feasibility first, then the score, or the total violation (W13)."""
+    assert trial.outcome is not None
+    assert trial.score is not None
+    if trial.feasible:
+        return True, trial.score
+    return False, -sum(max(violation, 0.0) for violation in trial.outcome.violations)
+
+
+def best(trials: Iterable[Trial]) -> Trial | None:
+    """The best complete trial; of equals the earlier one. Infeasible only where none is feasible."""
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return max(complete, key=lambda trial: (rank(trial), -trial.number), default=None)
