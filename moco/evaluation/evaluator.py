@@ -25,6 +25,7 @@ from moco.counting import count
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.store import EvaluationStore
+from moco.export.compact import compact
 from moco.export.calibration import calibrate, open_session
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import INPUT, Template, build_template
@@ -127,6 +128,7 @@ class Builder:
         proto = self._checked(proto, thin, precisions_of(policy), watch)
         with watch.stage("export"):
             verify_file(proto, policy)
+            compact(proto)
             return self._written(proto), thin
 
     def _checked(

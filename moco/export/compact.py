@@ -1,0 +1,59 @@
+"""A graph with short names and without defaults: in a small int8 network names weigh as much as scales do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_DEFAULTS: dict[tuple[str, str], object] = {("Conv", "group"): 1, ("DequantizeLinear", "axis"): 1}
+_ALL_ONES = {("Conv", "strides"), ("Conv", "dilations")}
+_INFERRED = {("Conv", "kernel_shape")}
+
+
+def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight_q")) -> None:
+    """Shorten, in place, every name but those of the graph's inputs and outputs and of initializers that end in `keep`."""
+    graph = proto.graph
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    kept |= {initializer.name for initializer in graph.initializer if initializer.name.endswith(keep)}
+    fresh = _short_names(kept)
+    names: dict[str, str] = {name: name for name in (*kept, "")}
+
+    def short(name: str) -> str:
+        if name not in names:
+            names[name] = next(fresh)
+        return names[name]
+
+    for initializer in graph.initializer:
+        initializer.name = short(initializer.name)
+    for node in graph.node:
+        node.name = ""
+        for field in (node.input, node.output):
+            for index, name in enumerate(field):
+                field[index] = short(name)
+        written = [a for a in node.attribute if not _is_default(node.op_type, a)]
+        del node.attribute[:]
+        node.attribute.extend(written)
+
+
+def _short_names(taken: set[str]) -> Iterator[str]:
+    number = 0
+    while True:
+        name, rest = "", number
+        while True:
+            name, rest = _DIGITS[rest % 36] + name, rest // 36
+            if not rest:
+                break
+        if name not in taken:
+            yield name
+        number += 1
+
+
+def _is_default(op_type: str, attribute: onnx.AttributeProto) -> bool:
+    key = (op_type, attribute.name)
+    if key in _INFERRED:
+        return True
+    if key in _ALL_ONES:
+        return all(value == 1 for value in attribute.ints)
+    return key in _DEFAULTS and attribute.i == _DEFAULTS[key]
