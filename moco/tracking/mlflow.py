@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
@@ -34,6 +34,12 @@ _PARENT = "mlflow.parentRunId"
 _TRIAL = "moco.trial"
 _BATCH = 100
 """Parameters that a server takes in one call."""
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # otherwise it reports its use to its makers, from its first import on
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a run, in the middle of the search's progress
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # of 7, which take four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # of 120 s
+}
 
 
 class MLflowReporter:
@@ -57,6 +63,7 @@ class MLflowReporter:
         self._parent_id = ""
         self._losses: list[str] = []
         self._written: set[int] = set()
+        self._settings = ExitStack()
 
     def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
         """Open the parent run, or continue the one that RUN/mlflow.json names: the search is resumed.
@@ -65,17 +72,13 @@ class MLflowReporter:
             ConnectionError: the server does not answer.
         """
         self._losses = values.loss_names(manifest)
-        with self._working():
-            from mlflow import MlflowClient
-
-            self._client = MlflowClient(self._uri)
-            self._experiment_id = self._experiment()
-            if not self._continue(folder / _NOTE):
-                tags = {"mlflow.source.name": "moco", "moco.run_folder": str(folder), **values.search_tags(manifest)}
-                run = self._client.create_run(self._experiment_id, tags=tags, run_name=self._run_name)
-                self._parent_id = run.info.run_id
-                self._log(self._parent_id, params=values.search_params(manifest))
-                (folder / _NOTE).write_text(json.dumps(self._address(), indent=1), encoding="utf-8")
+        self._settings.enter_context(_environment())
+        try:
+            with self._working():
+                self._open(manifest, folder)
+        except BaseException:
+            self._settings.close()
+            raise
 
     def report(self, trial: Trial) -> None:
         """Write a trial as a nested run; one that is there already is left as it is."""
@@ -96,7 +99,7 @@ class MLflowReporter:
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """Write the result, the files of the run folder and the chosen network, and end the parent run."""
-        with self._working():
+        with self._settings, self._working():
             self._log(self._parent_id, metrics=values.result_metrics(result))
             if statement := (result.get("certificate") or {}).get("statement"):
                 self._client.set_tag(self._parent_id, "moco.certificate", statement[: values.MAX_TAG])
@@ -113,10 +116,22 @@ class MLflowReporter:
         """Fail within seconds where a server is down (MLflow itself tries for minutes), and print nothing."""
         if self._uri.startswith(("http://", "https://")):
             _probe(self._uri, self._probe_timeout_s)
-        with _telemetry_off():
-            import mlflow  # noqa: F401  sets the levels of its loggers, so it comes before `quiet`
+        import mlflow  # noqa: F401  sets the levels of its loggers, so it comes before `quiet`
+
         with quiet("mlflow", "alembic"):
             yield
+
+    def _open(self, manifest: Mapping[str, Any], folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(self._uri)
+        self._experiment_id = self._experiment()
+        if self._continue(folder / _NOTE):
+            return
+        tags = {"mlflow.source.name": "moco", "moco.run_folder": str(folder), **values.search_tags(manifest)}
+        self._parent_id = self._client.create_run(self._experiment_id, tags=tags, run_name=self._run_name).info.run_id
+        self._log(self._parent_id, params=values.search_params(manifest))
+        (folder / _NOTE).write_text(json.dumps(self._address(), indent=1), encoding="utf-8")
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment_name)
@@ -164,15 +179,14 @@ class MLflowReporter:
 
 
 @contextmanager
-def _telemetry_off() -> Iterator[None]:
-    """Keep MLflow from reporting its use to its makers; it decides so when it is first imported, by this variable."""
-    name = "MLFLOW_DISABLE_TELEMETRY"
-    chosen = name in os.environ
-    os.environ.setdefault(name, "true")
+def _environment() -> Iterator[None]:
+    """MLflow's settings for which it has no other way, where the user has not set them; taken back in the end."""
+    added = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        if not chosen:
+        for name in added:
             os.environ.pop(name, None)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -278,15 +280,16 @@ _FIRST_IMPORT = """
 import os, sys
 from pathlib import Path
 from moco.tracking.mlflow import MLflowReporter
+reporter = MLflowReporter("sqlite:///" + sys.argv[1] + "/file/mlflow.db", "a", "b")
 assert "mlflow" not in sys.modules
-MLflowReporter("sqlite:///" + sys.argv[1] + "/file/mlflow.db", "a", "b")
+before = dict(os.environ)
 try:
-    MLflowReporter("sqlite:///" + sys.argv[1] + "/file/mlflow.db", "a", "b").start({}, Path(sys.argv[1]))
+    reporter.start({}, Path(sys.argv[1]))
 except Exception:
     pass
 from mlflow.telemetry.client import get_telemetry_client
 assert get_telemetry_client() is None
-assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ
+assert not {name for name in set(os.environ) - set(before) if name.startswith("MLFLOW_")}, os.environ
 """
 
 
@@ -298,3 +301,42 @@ def test_mlflow_is_imported_with_the_search_and_does_not_report_home(tmp_path: P
     done = subprocess.run([sys.executable, "-c", _FIRST_IMPORT, str(tmp_path)], env=environment, capture_output=True)
 
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Address of a real tracking server."""
+    port = _free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    stores = [
+        f"--backend-store-uri=sqlite:///{tmp_path / 'server.db'}",
+        f"--artifacts-destination={tmp_path / 'store'}",
+    ]
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen([*command, *stores], stdout=log, stderr=log, start_new_session=True)
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_tracking_server_takes_the_search_and_the_model_without_a_word(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(tmp_path / "run")
+    reporter = MLflowReporter(server, "experiments", "made")
+    for _ in range(240):
+        try:
+            reporter.start(MANIFEST, folder)
+            break
+        except ConnectionError:
+            time.sleep(0.5)
+
+    reporter.report(made_trials.trial(1, made_trials.problem()))
+    reporter.finish(RESULT, folder)
+
+    shown = Shown(server, folder, (), "", set())
+    [output] = shown.parent().outputs.model_outputs
+    assert capfd.readouterr() == ("", "")
+    assert shown.client.get_logged_model(output.model_id).status == "READY"
+    assert [run.info.status for run in shown.children()] == ["FINISHED"]
