@@ -45,8 +45,11 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Check the problem at its birth and resolve its constraints."""
-        if not isinstance(self.space, SearchSpace):
-            object.__setattr__(self, "space", SearchSpace(self.space))
+        given: object = self.space
+        if isinstance(given, Mapping):
+            object.__setattr__(self, "space", SearchSpace(given))
+        elif not isinstance(given, SearchSpace):
+            raise ConfigError(f"space: expected a SearchSpace or a dict of distributions, got {type(given).__name__}")
         if not self.objectives:
             raise ConfigError("objectives: expected at least one {metric: 'minimize' or 'maximize'}, got none")
         for name, direction in self.objectives.items():

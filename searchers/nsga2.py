@@ -84,6 +84,7 @@ class NSGA2Searcher:
         if place == 0:
             # Optuna selects at the first draw otherwise, and keeps the selection in another order than it first used:
             # a searcher that is rebuilt within a generation would draw other parents.
+            self._trials.refresh()
             self._sampler(seed=0).get_parent_population(self._trials.study, generation)
 
     def _draw(self, rng: np.random.Generator) -> Point:

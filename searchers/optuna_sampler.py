@@ -32,6 +32,10 @@ class SamplerStudy:
         self.study.tell(trial, state=TrialState.FAIL)
         return project(self._space, trial.params)
 
+    def refresh(self) -> None:
+        """Let methods of samplers see all trials: Optuna keeps a list that it renews when a trial is closed only."""
+        self.study.tell(self.study.ask(), state=TrialState.FAIL)
+
     def add(self, point: Point, outcome: Outcome, attributes: Mapping[str, Any]) -> None:
         """Add what was executed, with its losses and violations.
 

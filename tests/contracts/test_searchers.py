@@ -1,0 +1,227 @@
+"""The contract of every registered searcher: a new one is covered as soon as `moco.registry` knows its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from moco import registry
+from moco.interfaces import Searcher, SearcherCapabilities
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Suggestion, Trial, TrialState
+from tests.contracts.loop import build, finished, points, run, told, without_result
+from tests.contracts.spaces import SPACES, distances, two_losses
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = registry.names("searcher")
+NOT_RANDOM = {"uniform"}
+"""Searchers whose suggestions do not depend on the seed."""
+
+N = 24
+"""Trials of a run: beyond TPE's start-up and NSGA-II's second generation."""
+
+BAD = {
+    2: TrialState.REJECTED,
+    5: TrialState.FAILED,
+    11: TrialState.REJECTED,
+    12: TrialState.FAILED,
+    19: TrialState.REJECTED,
+}
+
+pytestmark = pytest.mark.parametrize("name", NAMES)
+
+
+def mixed(constraints: dict[str, str] | None = None) -> tuple[Problem, Any]:
+    """The problem over every kind of parameter, and its function."""
+    return two_losses(SPACES["mixed"], constraints), partial(distances, SPACES["mixed"])
+
+
+def starts(problem: Problem, evaluate: Any) -> list[Trial]:
+    """Three trials that the study brought itself."""
+    suggestions = [
+        Suggestion(-1 - n, problem.space.uniform(level), {"start": f"ladder {level:g}"})
+        for n, level in enumerate((0.0, 0.5, 1.0))
+    ]
+    return [finished(problem, evaluate, suggestion, number) for number, suggestion in enumerate(suggestions)]
+
+
+def check_of_space(space: SearchSpace, suggestion: Suggestion) -> None:
+    """Fails unless the point is of the space, in the types of its distributions, and JSON."""
+    space.check(suggestion.point)
+    for key, distribution in space.distributions.items():
+        value = suggestion.point[key]
+        exact = distribution.to_external_repr(distribution.to_internal_repr(value))
+        assert (type(value), value) == (type(exact), exact)
+    assert json.loads(json.dumps(dict(suggestion.point))) == dict(suggestion.point)
+    assert json.loads(json.dumps(dict(suggestion.notes))) == dict(suggestion.notes)
+
+
+def test_it_declares_what_it_is(name: str) -> None:
+    cls = registry.plugin("searcher", name)
+    assert isinstance(cls.capabilities, SearcherCapabilities)
+    assert dataclasses.is_dataclass(cls.Options)
+    assert cls.Options.__dataclass_params__.frozen
+    assert isinstance(build(name, mixed()[0]), Searcher)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_values_are_of_the_space_and_ids_count_from_zero(name: str, space: str) -> None:
+    problem = two_losses(SPACES[space])
+    trials = run(build(name, problem), problem, partial(distances, problem.space), N)
+    for trial in trials:
+        check_of_space(problem.space, trial.suggestion)
+    assert [trial.suggestion.id for trial in trials] == list(range(N))
+
+
+def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
+    problem, evaluate = mixed()
+    first, second = (points(run(build(name, problem, seed=7), problem, evaluate, N)) for _ in range(2))
+    assert first == second
+
+
+def test_another_seed_gives_other_suggestions(name: str) -> None:
+    problem, evaluate = mixed()
+    first, second = (points(run(build(name, problem, seed), problem, evaluate, N)) for seed in (7, 8))
+    assert (first == second) is (name in NOT_RANDOM)
+
+
+@pytest.fixture(scope="module")
+def in_another_process() -> dict[str, list[dict[str, Any]]]:
+    """What each searcher proposes in a fresh interpreter, where strings hash otherwise."""
+    script = """
+import json
+from tests.contracts import test_searchers as t
+problem, evaluate = t.mixed()
+print(json.dumps({n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t.N)) for n in t.NAMES}))
+"""
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_another_process_gives_the_same_suggestions(name: str, in_another_process: dict[str, Any]) -> None:
+    problem, evaluate = mixed()
+    assert points(run(build(name, problem, seed=7), problem, evaluate, N)) == in_another_process[name]
+
+
+def test_rejected_and_failed_trials_are_survived(name: str) -> None:
+    problem, evaluate = mixed()
+    for trial in run(build(name, problem), problem, evaluate, N, bad=BAD):
+        check_of_space(problem.space, trial.suggestion)
+
+
+def test_a_search_without_a_single_result_goes_on(name: str) -> None:
+    problem, evaluate = mixed()
+    trials = run(build(name, problem), problem, evaluate, N, bad=dict.fromkeys(range(N), TrialState.FAILED))
+    assert len({trial.policy for trial in trials}) > 1
+
+
+@pytest.mark.parametrize("k", [1, 9, 10, 13, 17, 20, 23])
+def test_a_restart_goes_on_as_if_uninterrupted(name: str, k: int) -> None:
+    problem, evaluate = mixed({"sum": "<= 5"})
+    first = starts(problem, evaluate)
+    uninterrupted = run(told(build(name, problem), first), problem, evaluate, N, bad=BAD)
+    rebuilt = told(build(name, problem), [*first, *uninterrupted[:k]])
+    assert points(run(rebuilt, problem, evaluate, N - k, first=k, bad=BAD)) == points(uninterrupted[k:])
+
+
+def test_a_restart_goes_on_after_tells_out_of_order(name: str) -> None:
+    """Suggestions depend on what was told and on how often it was asked, not on what was pending meanwhile."""
+    problem, evaluate = mixed()
+    searcher, ledger = build(name, problem), []
+    for batch in ([3, 0, 2, 1], [1, 3, 0, 2], [2, 0, 1, 3], [0, 3, 2, 1], [3, 2, 1, 0]):
+        pending = [searcher.ask() for _ in batch]
+        for place in batch:
+            trial = finished(problem, evaluate, pending[place], len(ledger))
+            searcher.tell(trial)
+            ledger.append(trial)
+    rebuilt = told(build(name, problem), ledger)
+    assert [rebuilt.ask() for _ in range(3)] == [searcher.ask() for _ in range(3)]
+
+
+def test_pending_asks_have_ids_of_their_own(name: str) -> None:
+    problem, evaluate = mixed()
+    searcher = build(name, problem)
+    pending = [searcher.ask() for _ in range(15)]
+    searcher.tell(finished(problem, evaluate, pending[9], 0))
+    pending += [searcher.ask() for _ in range(5)]
+    assert [suggestion.id for suggestion in pending] == list(range(20))
+
+
+def test_a_rebuilt_searcher_never_gives_an_id_twice(name: str) -> None:
+    problem, evaluate = mixed()
+    late = finished(problem, evaluate, Suggestion(6, problem.space.uniform(0.5)), 0)
+    assert told(build(name, problem), [late]).ask().id == 7
+
+
+def test_starts_do_not_count_as_asks(name: str) -> None:
+    problem, evaluate = mixed()
+    searcher = told(build(name, problem), starts(problem, evaluate))
+    assert searcher.ask().id == 0
+
+
+def test_trials_of_another_searcher_are_taken(name: str) -> None:
+    problem, evaluate = mixed()
+    others = run(build("random", problem, seed=99), problem, evaluate, N)
+    searcher = told(build(name, problem), others)
+    for trial in run(searcher, problem, evaluate, 5, first=N):
+        check_of_space(problem.space, trial.suggestion)
+
+
+def test_a_constant_objective_is_survived(name: str) -> None:
+    problem = two_losses(SPACES["mixed"])
+    for trial in run(build(name, problem), problem, lambda _: {"near": 1.0, "far": 1.0}, N):
+        check_of_space(problem.space, trial.suggestion)
+
+
+def test_an_exhausted_finite_space_is_survived(name: str) -> None:
+    problem = two_losses(SPACES["finite"])
+    trials = run(build(name, problem), problem, partial(distances, problem.space), 30)
+    assert len({trial.policy for trial in trials}) <= 6
+
+
+@pytest.mark.parametrize("n_losses", [1, 2, 3])
+def test_any_number_of_losses_is_taken(name: str, n_losses: int) -> None:
+    if n_losses > 1 and not build(name, mixed()[0]).capabilities.multi_objective:
+        pytest.skip(f"{name} declares that it takes one loss")
+    problem = Problem(SPACES["mixed"], dict.fromkeys(["near", "far", "sum"][:n_losses], "minimize"))
+    for trial in run(build(name, problem), problem, partial(distances, problem.space), N):
+        check_of_space(problem.space, trial.suggestion)
+
+
+@pytest.mark.parametrize("bound", ["<= 5", "<= -1"], ids=["some feasible", "none feasible"])
+def test_constraints_are_taken_where_declared(name: str, bound: str) -> None:
+    problem, evaluate = mixed({"sum": bound, "near": "<= 0.4"})
+    if not build(name, problem).capabilities.constraints:
+        pytest.skip(f"{name} declares that it takes no constraints")
+    for trial in run(build(name, problem), problem, evaluate, N):
+        check_of_space(problem.space, trial.suggestion)
+
+
+def test_nothing_global_is_touched(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    problem, evaluate = mixed()
+    before = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
+    run(build(name, problem), problem, evaluate, N, bad=BAD)
+    after = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
+    assert before == after
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_trial_without_a_policy_is_survived(name: str) -> None:
+    problem, _ = mixed()
+    searcher = build(name, problem)
+    bad = dataclasses.replace(without_result(problem, searcher.ask(), 0, TrialState.REJECTED), policy=None)
+    searcher.tell(bad)
+    check_of_space(problem.space, searcher.ask())

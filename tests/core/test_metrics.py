@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from moco.errors import ConfigError
+from moco.metrics import METRICS, Direction, cost_ratio, metric, shown
+
+
+def test_a_metric_is_found_by_its_name() -> None:
+    assert metric("latency_ms").unit == "ms"
+
+
+def test_an_unknown_metric_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"bounds: unknown metric 'latency'; did you mean 'latency_ms'\?"):
+        metric("latency", "bounds")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("top1_error", 0.08136, "8.14 %"),
+        ("top1_error", 0.0, "0.00 %"),
+        ("latency_ms", 1.23456, "1.235 ms"),
+        ("throughput_ips", 1234.5678, "1234.568 images/s"),
+        ("parameters", 269722, "269,722"),
+        ("cost", 0.345, "0.345"),
+        ("energy_j", None, "n/a"),
+        ("of_the_user", 0.123456, "0.1235"),
+    ],
+)
+def test_numbers_are_shown_with_their_unit(name: str, value: float | None, text: str) -> None:
+    assert shown(name, value) == text
+
+
+def test_cost_ratios_are_below_one_for_the_better_network() -> None:
+    assert cost_ratio("latency_ms", 5.0, 10.0) == 0.5
+    assert cost_ratio("throughput_ips", 200.0, 100.0) == 0.5
+
+
+def test_physical_metrics_carry_their_unit_in_their_name() -> None:
+    suffixes = {"ms": "_ms", "s": "_s", "MB": "_mb", "J": "_j", "W": "_w", "images/s": "_ips"}
+    assert [m.name for m in METRICS.values() if m.unit and not m.name.endswith(suffixes[m.unit])] == []
+
+
+def test_throughput_alone_is_better_when_larger() -> None:
+    assert [name for name, m in METRICS.items() if m.direction is Direction.MAXIMIZE] == ["throughput_ips"]

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from moco.constraints import Bound
+from moco.errors import ConfigError
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue
+
+SPACE = {"x": FloatDistribution(0.0, 1.0)}
+REFERENCE = {"top1_error": MetricValue(0.08), "latency_ms": MetricValue(10.0)}
+
+
+def evaluation(**metrics: float) -> Evaluation:
+    return Evaluation({name: MetricValue(value) for name, value in metrics.items()})
+
+
+def test_a_plain_dict_becomes_a_space() -> None:
+    assert Problem(space=SPACE, objectives={"loss": "minimize"}).space == SearchSpace(SPACE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": [FloatDistribution(0, 1)]}, "space: expected a SearchSpace or a dict of distributions, got list"),
+        ({"objectives": {}}, "objectives: expected at least one"),
+        ({"objectives": {"loss": "min"}}, r"objectives\.loss: expected 'minimize' or 'maximize', got 'min'"),
+        ({"constraints": {"loss": "0.1"}}, r"constraints\.loss: expected 'OP NUMBER"),
+        (
+            {"constraints": {"latency_ms": "<= 0.8x"}},
+            r"constraints\.latency_ms: the bound is relative to the reference",
+        ),
+    ],
+)
+def test_wrong_problems_are_refused_at_their_birth(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Problem(**{"space": SPACE, "objectives": {"loss": "minimize"}, **changes})
+
+
+def test_losses_are_minimised_in_the_order_of_the_objectives() -> None:
+    problem = Problem(SPACE, {"throughput_ips": "maximize", "size_mb": "minimize"})
+    measured = {"size_mb": MetricValue(2.0), "throughput_ips": MetricValue(50.0, sem=3.0)}
+    outcome = problem.judge(Evaluation(measured))
+    assert outcome.losses == (-50.0, 2.0)
+    assert outcome.loss_sems == (3.0, None)
+    assert outcome.violations == ()
+    assert outcome.feasible
+
+
+def test_violations_stand_in_the_order_of_the_bounds() -> None:
+    problem = Problem(
+        SPACE,
+        {"latency_ms": "minimize"},
+        constraints={"top1_error": "<= +2 pp", "latency_ms": "<= 0.8x"},
+        bounds=(Bound("size_mb", "<=", 1.0),),
+        reference=REFERENCE,
+    )
+    outcome = problem.judge(evaluation(top1_error=0.08, latency_ms=10.0, size_mb=0.5))
+    assert outcome.violations == pytest.approx((-0.5, -0.2, 0.25))
+    assert not outcome.feasible
+
+
+def test_derived_metrics_are_judged_like_measured_ones() -> None:
+    def total(metrics: Any) -> MetricValue:
+        return MetricValue(metrics["a"].value + metrics["b"].value)
+
+    problem = Problem(SPACE, {"total": "minimize"}, constraints={"total": "<= 2"}, derived={"total": total})
+    outcome = problem.judge(evaluation(a=1.0, b=2.0))
+    assert (outcome.losses, outcome.violations) == ((3.0,), (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"los": MetricValue(1.0)}, r"gives no 'loss'; did you mean 'los'\?"),
+        ({"loss": MetricValue(math.nan)}, "gives loss = nan"),
+        ({"loss": MetricValue(math.inf)}, "gives loss = inf"),
+        ({"loss": MetricValue(1.0, sem=math.nan)}, r"gives loss = 1.0 \+- nan"),
+    ],
+)
+def test_what_is_no_finite_number_is_never_judged(metrics: dict[str, MetricValue], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Problem(SPACE, {"loss": "minimize"}).judge(Evaluation(metrics))
+
+
+def test_bounds_must_be_measured_too() -> None:
+    with pytest.raises(ValueError, match="gives size_mb = nan"):
+        Problem(SPACE, {"loss": "minimize"}, {"size_mb": "<= 1"}).judge(evaluation(loss=1.0, size_mb=math.nan))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "score"),
+    [({}, -2.0), ({"a": "<= 9"}, -3.0), ({"a": "<= 9", "b": "<= 9"}, -2.0)],
+    ids=["none bounded", "the free one counts", "all bounded"],
+)
+def test_the_default_score_is_minus_the_mean_of_the_free_losses(constraints: dict[str, str], score: float) -> None:
+    problem = Problem(SPACE, {"a": "minimize", "b": "minimize"}, constraints)
+    assert problem.score(evaluation(a=1.0, b=3.0)) == score
+
+
+def test_a_scorer_takes_its_place() -> None:
+    problem = Problem(SPACE, {"a": "minimize"}, scorer=lambda e: e.metrics["a"].value * 10)
+    assert problem.score(evaluation(a=1.5)) == 15.0
+
+
+def test_a_reference_point_is_turned_into_losses() -> None:
+    problem = Problem(SPACE, {"throughput_ips": "maximize", "size_mb": "minimize"})
+    assert problem.loss_point({"size_mb": 2.0, "throughput_ips": 50.0, "other": 1.0}) == (-50.0, 2.0)
+
+
+def test_a_reference_point_is_whole() -> None:
+    with pytest.raises(ConfigError, match="reference point: a value for 'size_mb' is missing"):
+        Problem(SPACE, {"size_mb": "minimize"}).loss_point({})
