@@ -73,7 +73,7 @@ def search(
     """Search for the best compressed networks and deliver the certified one."""
     from moco.app.config import load_experiment
 
-    _search(load_experiment(experiment, overrides or (), allow_import=allow_import), out, resume=resume)
+    _search(load_experiment(experiment, overrides or (), allow_import=allow_import), out, experiment.parent, resume=resume)
 
 
 @app.command()
@@ -88,7 +88,7 @@ def demo(
 
     with as_file(files("moco.app") / DEMO) as path:
         experiment = load_experiment(path, overrides or ())
-    _search(experiment, out, resume=resume)
+    _search(experiment, out, None, resume=resume)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def profile(
     from moco.app.config import load_experiment
     from moco.app.inspect import profiled, profile_table
 
-    found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy)
+    found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, experiment.parent)
     console().print(profile_table(found))
 
 
@@ -133,7 +133,7 @@ def apply(
     from moco.app.config import load_experiment
     from moco.app.inspect import applied
 
-    artifact = applied(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out)
+    artifact = applied(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent)
     console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
 
 
@@ -146,7 +146,7 @@ def doctor() -> None:
     console().print(doctor_table())
 
 
-def _search(experiment: Any, out: Path | None, *, resume: bool) -> None:
+def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
     from moco.app.progress import Progress
     from moco.app.search import search_experiment
     from moco.report.console import console_summary
@@ -154,7 +154,7 @@ def _search(experiment: Any, out: Path | None, *, resume: bool) -> None:
     folder = out or Path("runs") / experiment.name
     screen = console()
     with Progress(screen) as progress:
-        result = search_experiment(experiment, folder, resume=resume, progress=progress)
+        result = search_experiment(experiment, folder, folder=modules, resume=resume, progress=progress)
     screen.print(console_summary(result, folder / "report.html"))
     if result["exit"] == "infeasible":
         raise typer.Exit(INFEASIBLE)

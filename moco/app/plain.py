@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moco import pareto
-from moco.app.options import options_of
+from moco.app.config import options_of
 from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem

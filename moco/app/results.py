@@ -18,7 +18,8 @@ STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score
 def manifest_of(prepared: Prepared, created: str, versions: Mapping[str, str], space: Mapping[str, Any]) -> dict[str, Any]:
     """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
     job = prepared.job
-    counts = prepared.compressor.counts
+    counts, graph = prepared.compressor.counts, prepared.compressor.graph
+    group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
     return {
         "name": job.name,
         "created": created,
@@ -38,9 +39,11 @@ def manifest_of(prepared: Prepared, created: str, versions: Mapping[str, str], s
         },
         "network": {
             "name": job.network_name,
+            "input_shape": list(job.data.train.shape),
             "layers": [
                 {
                     "name": layer.name,
+                    "group": group_of.get(layer.name),
                     "kind": layer.kind,
                     "out_channels": layer.out_channels,
                     "macs": layer.macs,
@@ -75,6 +78,7 @@ def result_of(
     store = prepared.store
     return {
         "experiment": job.name,
+        "network": job.network_name,
         "searcher": job.searcher,
         "seed": job.seed,
         "exit": "done" if feasible else "infeasible",
@@ -86,7 +90,7 @@ def result_of(
         "feasible": sum(trial.feasible for trial in trials),
         "budget": {"trials": job.budget.trials, "seconds": job.budget.seconds},
         "best": None if delivery is None else _best(delivery),
-        "retimed": {} if delivery is None else {n: vars(i) for n, i in delivery.retimed.items()},
+        "retimed": {} if delivery is None else _retimed(delivery),
         "intervals": {} if delivery is None else {n: [i.low, i.high] for n, i in delivery.retimed.items()},
         "front": [summary_of(trial, _values(problem.metrics(trial.evaluation))) for trial in front if trial.evaluation],
         "hypervolume": {
@@ -94,7 +98,7 @@ def result_of(
             "reference_point": reference_point,
         },
         "baselines": [_baseline(prepared, trial) for trial in trials if trial.origin != "search" and trial.evaluation],
-        "certificate": None if delivery is None else _certificate(delivery),
+        "certificate": None if delivery is None else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
         "seconds": _seconds(trials),
         "cache": {
             "hits": (store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
@@ -132,10 +136,18 @@ def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _certificate(delivery: Delivery) -> dict[str, Any]:
+def _retimed(delivery: Delivery) -> dict[str, Any]:
+    """The longer timings, and the cost that they make."""
+    found: dict[str, Any] = {name: vars(interval) for name, interval in delivery.retimed.items()}
+    if "cost" in delivery.metrics:
+        found["cost"] = {"value": delivery.metrics["cost"].value, "low": None, "high": None}
+    return found
+
+
+def _certificate(delivery: Delivery, relative: bool) -> dict[str, Any]:
     content = delivery.certificate.to_json()
     attempts = [{**attempt, "trial": int(attempt["candidate"])} for attempt in content["attempts"]]
-    return {**content, "attempts": attempts, "bounds": list(delivery.budgets), "sha256": delivery.artifact.sha256}
+    return {**content, "attempts": attempts, "bounds": list(delivery.budgets), "relative": relative, "sha256": delivery.artifact.sha256}
 
 
 def _asked(prepared: Prepared) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from moco.app.build import build_job
 from moco.app.config import Experiment
 from moco.app.ending import Delivery, Finisher
 from moco.app.job import Job, Prepared, prepare, versions
@@ -52,6 +53,7 @@ def search_experiment(
     *,
     network: nn.Module | None = None,
     data: DataSets | None = None,
+    folder: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -59,16 +61,15 @@ def search_experiment(
 
     Args:
         network, data: in place of the experiment's.
+        folder: searched for modules of the user's own, where the experiment imports some.
         resume: continue the search that `out` holds.
 
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
-    from moco.app.build import build_job
-
     open_run_folder(out, resume)
     with _one_thread():
-        job = build_job(experiment, out, network=network, data=data)
+        job = build_job(experiment, out, network=network, data=data, folder=folder)
         claim(out, job.fingerprint)
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")

@@ -1,0 +1,223 @@
+"""From the names in an experiment to the objects of a search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from moco.app.config import Experiment, objective_options, resolved, searcher_options, target_options
+from moco.app.job import Ending, Job
+from moco.compression.network_space import SpaceOptions
+from moco.compression.settings import FLOAT32
+from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
+from moco.errors import ConfigError, DataError
+from moco.interfaces import Objective, Reporter, Target
+from moco.measurement import TimingPlan
+from moco.models import build_model, import_object, load_weights
+from moco.models.training import TrainingPlan, train
+from moco.objectives.measurable import measurable
+from moco.randomness import derived_seed
+from moco.registry import plugin
+from moco.study import Budget
+from moco.tracking.background import BackgroundReporter
+from moco.tracking.mlflow import MLflowReporter
+
+CHANGEABLE = ("name", "budget", "tracking", "certificate", "store")
+"""Sections that may differ when a search is resumed."""
+
+
+def build_job(
+    experiment: Experiment,
+    out: Path,
+    *,
+    network: nn.Module | None = None,
+    data: DataSets | None = None,
+    folder: Path | None = None,
+) -> Job:
+    """All parts of the search.
+
+    Args:
+        out: the run folder; the evaluation store and MLflow's default store lie beside it.
+        network, data: in place of the experiment's.
+        folder: searched for modules of the user's own, where the experiment imports some.
+
+    Raises:
+        MocoError: in one line, which part cannot be built and why.
+    """
+    config = resolved(experiment)
+    target: Target = _target(experiment)
+    objective, warnings = _objective(experiment, target)
+    data = data if data is not None else build_data(experiment, folder)
+    name = network_name(experiment, network)
+    network = network if network is not None else build_network(experiment, data, folder)
+    return Job(
+        name=experiment.name,
+        seed=experiment.seed,
+        network=network,
+        network_name=name,
+        data=data,
+        split_sizes=_split_sizes(experiment, data),
+        groups=experiment.space.groups,
+        ignore=experiment.space.ignore,
+        space=_space_options(experiment),
+        batch_norm="batch_norm" in experiment.recovery,
+        target=target,
+        timing=_timing(experiment),
+        objective=objective,
+        searcher=experiment.searcher.name,
+        searcher_options=searcher_options(experiment),
+        start=experiment.searcher.start,
+        budget=Budget(experiment.budget.trials, experiment.budget.seconds),
+        ending=Ending(
+            experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
+        ),
+        config=config,
+        fingerprint=fingerprint(config),
+        storage=experiment.tracking.storage,
+        store=_store(experiment, out),
+        reporters=_reporters(experiment, out),
+        warnings=warnings,
+    )
+
+
+def build_data(experiment: Experiment, folder: Path | None = None) -> DataSets:
+    """The training and the test set; `folder` is searched for a module of the user's own.
+
+    Raises:
+        DataError, ConfigError: a set is missing, empty or malformed.
+    """
+    data = experiment.data
+    normalize = None if data.normalize is None else Normalization(tuple(data.normalize.mean), tuple(data.normalize.std))
+    if data.source == "import":
+        train_set, test_set = import_object(str(data.import_path), folder)()
+        return as_data_sets(train_set, test_set, normalize)
+    given = {field.name: getattr(data, field.name) for field in fields(SourceOptions)}
+    options = SourceOptions(**given)
+    return load_data(data.source, options, normalize)
+
+
+def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None = None) -> DataSets:
+    """Two map-style data sets, or image sets, as moco takes them."""
+    sets = [
+        given if isinstance(given, ImageSet) else from_torch(given, name=name, normalize=normalize)
+        for name, given in (("training set", train_set), ("test set", test_set))
+    ]
+    return same_classes(*sets)
+
+
+def build_network(experiment: Experiment, data: DataSets, folder: Path | None = None) -> nn.Module:
+    """The trained network, in evaluation mode.
+
+    Raises:
+        ConfigError, DataError: an unknown model, or weights or a data set that do not fit it.
+    """
+    model = experiment.model
+    if model.import_path is not None:
+        network = import_object(model.import_path, folder)(**model.options)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module")
+    else:
+        classes = model.num_classes if model.num_classes is not None else data.train.classes
+        network = build_model(str(model.name), classes, **model.options)
+    if model.weights is not None:
+        load_weights(network, model.weights, model.name)
+    if model.train is not None:
+        rows = data.train
+        plan = TrainingPlan(**model.train.model_dump(exclude_none=True))
+        train(network, rows.images(), rows.labels.copy(), plan=plan, seed=derived_seed(experiment.seed, "training"))
+    network.eval()
+    _check_classes(network, data)
+    return network
+
+
+def network_name(experiment: Experiment, network: nn.Module | None = None) -> str:
+    """Name of the network for people and for policy.json."""
+    if network is not None:
+        return type(network).__name__
+    return str(experiment.model.name or experiment.model.import_path)
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Hash of all that the trials of one search must share."""
+    shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _check_classes(network: nn.Module, data: DataSets) -> None:
+    import torch
+
+    with torch.no_grad():
+        try:
+            logits = network(torch.zeros(1, *data.train.shape))
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise DataError(
+                f"the network does not take images of shape {data.train.shape} from {data.train.name}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < data.train.classes:
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise DataError(f"the network gives {got}, {data.train.name} has {data.train.classes} classes; expected (1, classes)")
+
+
+def _target(experiment: Experiment) -> Target:
+    target: Target = plugin("target", experiment.target.runtime)(target_options(experiment))
+    return target
+
+
+def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple[str, ...]]:
+    objective = plugin("objective", experiment.objective.protocol)(objective_options(experiment))
+    return measurable(objective, target.capabilities.metrics)
+
+
+def _space_options(experiment: Experiment) -> SpaceOptions:
+    space = experiment.space
+    pruning, quantization = space.filter_pruning, space.quantization
+    multiple = space.channel_multiple
+    precisions = (FLOAT32,) if quantization is None else tuple(quantization.precision)
+    return SpaceOptions(
+        keep=None if pruning is None else tuple(pruning.keep),
+        coupled=True if pruning is None else pruning.coupled,
+        precisions=precisions,
+        channel_multiples=dict.fromkeys(precisions, multiple) if isinstance(multiple, int) else multiple,
+    )
+
+
+def _timing(experiment: Experiment) -> dict[str, TimingPlan]:
+    timing = experiment.target.timing
+    return {
+        "latency_ms": TimingPlan(1, timing.seconds_batch1, timing.slot_ms, warmup_calls=timing.warmup_calls),
+        "throughput_ips": TimingPlan(32, timing.seconds_batch32, timing.slot_ms, warmup_calls=timing.warmup_calls),
+    }
+
+
+def _split_sizes(experiment: Experiment, data: DataSets) -> dict[str, int]:
+    """The sizes asked; certification takes what search leaves of the test set where it is not given."""
+    splits = experiment.data.splits
+    rest = len(data.test) - splits.search
+    certification = splits.certification if splits.certification is not None else max(rest, 1)
+    return {"calibration": splits.calibration, "search": splits.search, "certification": certification}
+
+
+def _store(experiment: Experiment, out: Path) -> Path | None:
+    if experiment.store is False:
+        return None
+    if experiment.store is True or experiment.store is None:
+        return out.resolve().parent / "evaluations.db"
+    return Path(experiment.store)
+
+
+def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:
+    mlflow = experiment.tracking.mlflow
+    if mlflow is False:
+        return ()
+    uri = None if isinstance(mlflow, bool) else mlflow.uri
+    name = None if isinstance(mlflow, bool) else mlflow.experiment
+    default = f"sqlite:///{out.resolve().parent / 'mlflow.db'}"
+    reporter = MLflowReporter(uri or default, name or "moco", experiment.name)
+    return (BackgroundReporter(reporter, "MLflow"),)

@@ -1,0 +1,180 @@
+"""One clear line for a value that does not fit its schema: the key path, what was expected, what came."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from moco.errors import ConfigError
+from moco.suggest import nearest
+
+_NUMBERS = frozenset({"float_type", "int_type", "float_parsing", "int_parsing"})
+_WORDS = {
+    "an object": "a mapping",
+    "a valid dictionary": "a mapping",
+    "a valid array": "a list",
+    "a valid tuple": "a list",
+    "a valid list": "a list",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+}.items()
+"""Pydantic's words and YAML's."""
+
+
+def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -> None:
+    """Pass a mapping whose keys, at every depth, are the model's; plug-in sections take further ones.
+
+    Raises:
+        ConfigError: an unknown key; its path and the nearest valid one are named.
+    """
+    if not isinstance(data, Mapping):
+        return
+    known = {field.alias or name: field for name, field in model.model_fields.items()}
+    for key, value in data.items():
+        path = joined(where, key)
+        if key in known:
+            for inner in _models_in(known[key].annotation):
+                refuse_unknown_keys(inner, value, path)
+        elif model.model_config.get("extra") != "allow":
+            raise ConfigError(f"{path}: unknown key{nearest(key, known)}")
+
+
+def refuse_what_is_not_plain(data: object, where: str = "") -> None:
+    """Pass text, finite numbers, true, false, null, lists, and mappings whose keys are text.
+
+    Raises:
+        ConfigError: something else, which YAML makes of `on:`, of `1:` and of dates.
+    """
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where or 'experiment'}: the key {key!r} is not text; put it in quotes")
+            refuse_what_is_not_plain(value, joined(where, key))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            refuse_what_is_not_plain(value, f"{where}[{index}]")
+    elif isinstance(data, float) and not math.isfinite(data):
+        raise ConfigError(f"{where}: expected a finite number, got {data}")
+    elif not isinstance(data, str | int | float | None):
+        raise ConfigError(
+            f"{where}: expected text, a number, a list or a mapping, got a {type(data).__name__}; quote it"
+        )
+
+
+def explain(error: ValidationError, data: object, where: str = "") -> ConfigError:
+    """The first thing that is wrong, as an error of one line; of a choice of types all that would have been right.
+
+    Args:
+        error: of pydantic.
+        data: what was validated.
+        where: key path of `data`.
+    """
+    problems = [_located(problem, data) for problem in error.errors(include_url=False)]
+    first = problems[0].path
+    # What lies deeper says more: of a mapping that one type of a choice took, the key that is wrong.
+    path = max((p.path for p in problems if p.path[: len(first)] == first), key=len)
+    here = [problem for problem in problems if problem.path == path]
+    key_path = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in ((where,) if where else ()) + path
+    )
+    key_path = key_path.removeprefix(".")
+    for problem in here:
+        if sentence := problem.sentence():
+            return ConfigError(f"{key_path}: {sentence}")
+    expected = " or ".join(dict.fromkeys(problem.expected() for problem in here))
+    return ConfigError(f"{key_path}: expected {expected}, got {here[0].value!r}{here[0].near()}")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One of pydantic's complaints, at its place in the data."""
+
+    path: tuple[str | int, ...]
+    value: object
+    kind: str
+    message: str
+
+    def sentence(self) -> str | None:
+        """All that is to say; None where it is `expected X, got Y`."""
+        if self.kind == "missing":
+            return "is missing"
+        if self.kind == "value_error":
+            return self.message.removeprefix("Value error, ")
+        if self.kind in _NUMBERS and isinstance(self.value, str) and (number := as_yaml_number(self.value)):
+            return f"'{self.value}' arrived as text; YAML wants {number}"
+        return None
+
+    def expected(self) -> str:
+        """What would have been right."""
+        text = re.sub(r"^(Input|String|List|Dictionary|Tuple|Value) should (be )?", "", self.message)
+        for pydantics, ours in _WORDS:
+            text = text.replace(pydantics, ours)
+        return text
+
+    def near(self) -> str:
+        """The nearest of the choices, where the value is text."""
+        choices = re.findall(r"'([^']*)'", self.message)
+        if self.kind != "literal_error" or not isinstance(self.value, str):
+            return ""
+        close = nearest(self.value, choices)
+        return close if "did you mean" in close else ""
+
+
+def as_yaml_number(text: str) -> str | None:
+    """How YAML 1.1 wants the number that the text means; None where it means none.
+
+    PyYAML reads `3e-4` and `1e6` as text: an exponent needs a point before it and a sign.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    mantissa, mark, exponent = text.strip().lower().partition("e")
+    if not mark:
+        return f"{text.strip()} without quotes"
+    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+
+
+def joined(where: str, key: object) -> str:
+    """The key path of a key within `where`."""
+    return f"{where}.{key}" if where else str(key)
+
+
+def _located(problem: ErrorDetails, data: object) -> _Problem:
+    """The complaint without the names of types that pydantic puts into the place."""
+    path: list[str | int] = []
+    value = data
+    for part in problem["loc"]:
+        if _has(value, part):
+            value = value[part]  # type: ignore[index]
+        elif part == "[key]":
+            value = path[-1]
+            continue
+        elif problem["type"] != "missing" or part != problem["loc"][-1]:
+            continue
+        path.append(part)
+    return _Problem(tuple(path), value, problem["type"], problem["msg"])
+
+
+def _has(value: object, part: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

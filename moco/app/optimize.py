@@ -1,0 +1,90 @@
+"""`moco.optimize` and `moco.compress`: your own network, no YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from moco.app.build import as_data_sets
+from moco.app.config import experiment_of
+from moco.app.progress import Progress
+from moco.app.search import search_experiment
+from moco.compression.apply import compress
+
+DEFAULT_SPACE = {
+    "groups": "per-block",
+    "filter_pruning": {"keep": [0.3, 1.0], "rank": "l1"},
+    "quantization": {"precision": ["float32", "int8"]},
+}
+DEFAULT_WEIGHTS = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
+
+
+def optimize(
+    network: nn.Module,
+    *,
+    train: Any,
+    test: Any,
+    objective: str = "accuracy-guaranteed",
+    floor: str | Mapping[str, Any] | None = None,
+    constraints: Mapping[str, str] | None = None,
+    target: str = "onnxruntime",
+    searcher: str = "nsga2",
+    trials: int = 100,
+    seconds: float | None = None,
+    seed: int = 0,
+    out: str | Path = "runs/optimize",
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Search the best compressed networks of a trained network and deliver the certified one.
+
+    Args:
+        network: takes (n, channels, height, width), gives logits (n, classes).
+        train, test: map-style data sets of (image, label), images normalised as the network takes them.
+        objective: `accuracy-guaranteed` or `resource-constrained`.
+        floor: of the accuracy-guaranteed protocol, such as "-2 pp" or {"value": "-2 pp", "confidence": 0.9}.
+        constraints: bounds by metric, such as {"latency_ms": "<= 0.8x"}.
+        trials, seconds: the budget.
+        out: the run folder.
+        settings: further sections of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}.
+
+    Returns:
+        The content of result.json; the networks are in the run folder.
+
+    Raises:
+        MocoError: in one line, what is wrong.
+    """
+    protocol: dict[str, Any] = {"protocol": objective}
+    if objective == "accuracy-guaranteed":
+        protocol["weights"] = dict(DEFAULT_WEIGHTS)
+    if floor is not None:
+        protocol["floor"] = floor if isinstance(floor, str) else dict(floor)
+    if constraints is not None:
+        protocol["constraints"] = dict(constraints)
+    sections: dict[str, Any] = {
+        "name": Path(out).name,
+        "seed": seed,
+        "model": {"name": type(network).__name__},
+        "data": {"source": "python"},
+        "space": dict(DEFAULT_SPACE),
+        "target": {"runtime": target},
+        "objective": protocol,
+        "searcher": {"name": searcher},
+        "budget": {"trials": trials, "seconds": seconds},
+        **(settings or {}),
+    }
+    data = as_data_sets(train, test)
+    training = network.training
+    try:
+        return search_experiment(
+            experiment_of(sections), Path(out), network=network, data=data, resume=resume, progress=progress
+        )
+    finally:
+        network.train(training)
+
+
+__all__ = ["compress", "optimize"]

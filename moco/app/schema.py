@@ -1,0 +1,261 @@
+"""What an experiment may say: one frozen model a section of the YAML. Units and defaults: docs/configuration.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+KeepRatio = Annotated[float, Field(gt=0, le=1)]
+Precision = Literal["float32", "int8"]
+
+IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+NAME = re.compile(r"^\w[\w.+-]*$")
+
+
+class Section(BaseModel):
+    """A mapping of the YAML: unknown keys and values of another type are refused, nothing is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PluginSection(Section):
+    """A section whose further keys are the options of the plug-in that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The keys that are not moco's own, as written."""
+        return dict(self.model_extra or {})
+
+
+class TrainConfig(Section):
+    """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
+
+    epochs: Count | None = None
+    learning_rate: Seconds | None = None
+    batch_size: Count | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+
+class ModelConfig(Section):
+    """The network: of the zoo or of torchvision by name, or the user's own by import path."""
+
+    name: str | None = None
+    import_path: str | None = Field(default=None, alias="import")
+    weights: str | None = None
+    num_classes: Count | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    train: TrainConfig | None = None
+
+    @field_validator("import_path")
+    @classmethod
+    def _is_import_path(cls, value: str | None) -> str | None:
+        return _import_path(value)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ModelConfig:
+        if (self.name is None) == (self.import_path is None):
+            raise ValueError("expected either 'name' or 'import', got " + ("neither" if self.name is None else "both"))
+        if self.weights is not None and self.train is not None:
+            raise ValueError("expected 'weights' or 'train', got both")
+        return self
+
+
+class NormalizeConfig(Section):
+    """Mean and standard deviation of each channel, of pixels in [0, 1]."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Seconds, ...], Field(min_length=1)]
+
+
+class SplitsConfig(Section):
+    """Images in each split; calibration is taken from the training set, the other two from the test set.
+
+    Without a number, certification takes all that search leaves.
+    """
+
+    calibration: Count = 512
+    search: Count = 1000
+    certification: Count | None = None
+
+
+class DataConfig(Section):
+    """The images."""
+
+    source: Literal["digits", "parquet", "cifar10", "imagefolder", "import", "python"]
+    train: str | None = None
+    test: str | None = None
+    root: str | None = None
+    import_path: str | None = Field(default=None, alias="import")
+    image_column: str | None = None
+    label_column: str | None = None
+    resize: Count | None = None
+    crop: Count | None = None
+    normalize: NormalizeConfig | None = None
+    splits: SplitsConfig = SplitsConfig()
+
+    @field_validator("import_path")
+    @classmethod
+    def _is_import_path(cls, value: str | None) -> str | None:
+        return _import_path(value)
+
+    @model_validator(mode="after")
+    def _import_goes_with_its_source(self) -> DataConfig:
+        if (self.source == "import") != (self.import_path is not None):
+            raise ValueError(f"source 'import' and the key 'import' belong together, got source '{self.source}'")
+        return self
+
+
+class FilterPruningConfig(Section):
+    """Filter pruning by L1 norm; `coupled` also prunes the channels that several layers give together."""
+
+    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+    rank: Literal["l1"] = "l1"
+    coupled: bool = True
+
+    @field_validator("keep")
+    @classmethod
+    def _in_order(cls, keep: tuple[float, float]) -> tuple[float, float]:
+        if keep[0] > keep[1]:
+            raise ValueError(f"expected [lowest, highest] ratio to keep, got {list(keep)}")
+        return keep
+
+
+class QuantizationConfig(Section):
+    """Precisions that a layer group may have."""
+
+    precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("float32", "int8")
+
+    @field_validator("precision")
+    @classmethod
+    def _each_once(cls, precision: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(precision)) < len(precision):
+            raise ValueError(f"expected each precision once, got {list(precision)}")
+        return precision
+
+
+class SpaceConfig(Section):
+    """What may be done to which layers."""
+
+    groups: Literal["per-layer", "per-block", "per-stage"] | dict[str, tuple[str, ...]] = "per-block"
+    ignore: tuple[str, ...] = ()
+    channel_multiple: Count | dict[Precision, Count] | None = None
+    filter_pruning: FilterPruningConfig | None = None
+    quantization: QuantizationConfig | None = None
+
+    @model_validator(mode="after")
+    def _some_method(self) -> SpaceConfig:
+        if self.filter_pruning is None and self.quantization is None:
+            raise ValueError("expected 'filter_pruning', 'quantization' or both, got neither")
+        return self
+
+    @field_validator("groups")
+    @classmethod
+    def _patterns(cls, groups: str | dict[str, tuple[str, ...]]) -> str | dict[str, tuple[str, ...]]:
+        if not isinstance(groups, str) and not all(groups.values()):
+            raise ValueError("expected at least one pattern in each group")
+        if not groups:
+            raise ValueError("expected at least one group")
+        return groups
+
+
+class TimingConfig(Section):
+    """How every candidate is timed beside the reference; each session gets that long."""
+
+    seconds_batch1: Seconds = 0.2
+    seconds_batch32: Seconds = 0.6
+    slot_ms: Seconds = 10.0
+    warmup_calls: Annotated[int, Field(ge=0)] = 3
+
+
+class TargetConfig(PluginSection):
+    """The device; further keys are the runtime's options."""
+
+    runtime: str = "onnxruntime"
+    threads: Count = 1
+    timing: TimingConfig = TimingConfig()
+
+
+class ObjectiveConfig(PluginSection):
+    """The protocol; further keys are its options."""
+
+    protocol: str
+
+
+class SearcherConfig(PluginSection):
+    """The search strategy; further keys are its options."""
+
+    name: str = "nsga2"
+    start: Literal["none", "reference", "ladder"] = "ladder"
+
+
+class BudgetConfig(Section):
+    """When the search ends: after so many trials or so many seconds, whatever comes first."""
+
+    trials: Count = 100
+    seconds: Seconds | None = None
+
+
+class CertificateConfig(Section):
+    """The honest end: one-sided confidence, candidates that may be tried, seconds of the longer timing."""
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    attempts: Count = 5
+    seconds: Seconds = 2.0
+
+
+class MLflowConfig(Section):
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store beside the run folder."""
+
+    uri: str | None = None
+    experiment: str | None = None
+
+
+class TrackingConfig(Section):
+    """Who is told; `storage` is the ledger's database URL, in place of RUN/study.db."""
+
+    mlflow: bool | MLflowConfig = False
+    dashboard: bool = True
+    storage: str | None = None
+
+
+class Experiment(Section):
+    """A whole experiment.
+
+    Attributes:
+        store: evaluations that later searches can use: a file, true (or null) for the usual one, false for none.
+        folder: where import paths are looked up first; the file's own folder unless it says otherwise.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: ModelConfig
+    data: DataConfig
+    space: SpaceConfig
+    recovery: tuple[Literal["batch_norm"], ...] = ("batch_norm",)
+    target: TargetConfig = TargetConfig()
+    objective: ObjectiveConfig
+    searcher: SearcherConfig = SearcherConfig()
+    budget: BudgetConfig = BudgetConfig()
+    certificate: CertificateConfig = CertificateConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    store: bool | str | None = True
+    folder: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not NAME.match(name):
+            raise ValueError(f"expected letters, digits and . _ + - (it names the run folder), got {name!r}")
+        return name
+
+
+def _import_path(value: str | None) -> str | None:
+    if value is not None and not IMPORT_PATH.match(value):
+        raise ValueError(f"expected 'package.module:attribute', got {value!r}")
+    return value
