@@ -1,8 +1,8 @@
 """Searchers that learn find larger fronts than random search at the same number of trials.
 
 A searcher must win on at least 7 of 8 seeds, against random search of the same seed and budget. Two searchers that are
-alike would pass once in 28 times: (8 + 1) / 2^8. Branin-Currin is not asked of NSGA-II, nor of TPE with each variable by
-itself (each won 7 of 10 seeds): random search covers a square well, and the front is a curve in both variables at once.
+alike would pass once in 28 times: (8 + 1) / 2^8. Branin-Currin is not asked of NSGA-II, nor of TPE with each variable
+by itself (each won 7 of 10 seeds): random search covers a square well, and the front is a curve in both variables.
 """
 
 from __future__ import annotations
