@@ -1,4 +1,4 @@
-"""What a search evaluates before it asks its searcher (design: "Start"): the reference, int8, a ladder of uniform policies.
+"""What a search evaluates before it asks its searcher: the reference, int8, a ladder of uniform policies.
 
 They count in the budget and stand in every report as baselines: was the search worth it?
 """

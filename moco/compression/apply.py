@@ -110,5 +110,3 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
         return Compressor.of(network, example).compress(policy)
     finally:
         network.train(training)
-
-

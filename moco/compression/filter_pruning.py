@@ -29,16 +29,12 @@ def filter_norms(network: nn.Module, group: ChannelGroup) -> np.ndarray:
 
 def rankings(network: nn.Module, graph: ChannelGraph) -> dict[str, np.ndarray]:
     """By group, its channels from the most to the least important; of equals the lower index comes first."""
-    return {
-        name: np.argsort(-filter_norms(network, group), kind="stable") for name, group in graph.groups.items()
-    }
+    return {name: np.argsort(-filter_norms(network, group), kind="stable") for name, group in graph.groups.items()}
 
 
 def kept_channels(ranking: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict[str, np.ndarray]:
     """By group, the ascending indices of the `widths[group]` most important channels; whole groups are left out."""
-    return {
-        name: np.sort(ranking[name][:width]) for name, width in widths.items() if width < len(ranking[name])
-    }
+    return {name: np.sort(ranking[name][:width]) for name, width in widths.items() if width < len(ranking[name])}
 
 
 def rounded_width(channels: int, keep: float, multiple: int = 1) -> int:
@@ -48,6 +44,8 @@ def rounded_width(channels: int, keep: float, multiple: int = 1) -> int:
     """
     # 1e-9 undoes the representation error of products like 10 * (1 - 0.9).
     width = channels - math.floor(channels * (1 - keep) + 1e-9)
+    if width >= channels:  # nothing is asked, so nothing is rounded: 18 channels stay 18 where the multiple is 16
+        return channels
     if multiple > 1:
         width = max(math.floor(width / multiple + 0.5), 1) * multiple
     return max(1, min(width, channels))

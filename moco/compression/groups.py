@@ -189,7 +189,11 @@ def _unprunable(
         module = network.get_submodule(name)
         if not isinstance(module, PRUNABLE_MODULES):
             return f"'{name}' is a {type(module).__name__}, whose channels cannot be removed here"
-        if isinstance(module, nn.Conv2d) and module.groups > 1 and not module.groups == module.in_channels == module.out_channels:
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.groups > 1
+            and not module.groups == module.in_channels == module.out_channels
+        ):
             return f"'{name}' is a grouped convolution ({module.groups} groups)"
     for item in group:
         module = item.dep.target.module

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from moco.compression.analytic import AnalyticCost
 from moco.compression.filter_pruning import rounded_width
-from moco.compression.groups import ChannelGraph, ChannelGroup
+from moco.compression.groups import ChannelGroup
 from moco.compression.layer_groups import Grouped
 from moco.compression.settings import FLOAT32, policy_of, precisions_of, widths_of
 from moco.counting import Counts
@@ -141,7 +141,8 @@ def network_space(
     for precision in options.precisions:
         if precision not in capabilities.precisions:
             raise SpaceError(
-                f"space.quantization.precision: the target has no '{precision}'; it has {', '.join(capabilities.precisions)}"
+                f"space.quantization.precision: the target has no '{precision}'; "
+                f"it has {', '.join(capabilities.precisions)}"
             )
     multiples = options.channel_multiples or capabilities.channel_multiples
     multiples = {precision: multiples.get(precision, 1) for precision in options.precisions}
@@ -216,9 +217,7 @@ def _reachable(choice: Choice, multiple: int) -> set[tuple[int, ...]]:
     ratios = {low, high}
     for group in choice.prunable:
         ratios.update(k / group.channels for k in range(1, group.channels + 1) if low <= k / group.channels <= high)
-    return {
-        tuple(rounded_width(group.channels, ratio, multiple) for group in choice.prunable) for ratio in ratios
-    }
+    return {tuple(rounded_width(group.channels, ratio, multiple) for group in choice.prunable) for ratio in ratios}
 
 
 def _layer_group(choice: Choice, counts: Counts) -> LayerGroup:

@@ -34,7 +34,9 @@ def policy_of(widths: Mapping[str, tuple[int, int]], precisions: Mapping[str, st
 def widths_of(policy: Policy) -> dict[str, int]:
     """Filters kept by channel group; groups that stay whole are left out."""
     return {
-        name: setting["filter_pruning"]["keep"] for name, setting in policy.settings.items() if "filter_pruning" in setting
+        name: setting["filter_pruning"]["keep"]
+        for name, setting in policy.settings.items()
+        if "filter_pruning" in setting
     }
 
 
@@ -78,8 +80,16 @@ def _check(setting: object, where: str) -> None:
             raise SpaceError(f"{where}: unknown setting '{key}'{nearest(key, ('filter_pruning', 'precision'))}")
     if setting.get("precision", FLOAT32) not in BITS:
         raise SpaceError(f"{where}.precision: expected one of {', '.join(BITS)}, got {setting['precision']!r}")
-    pruning = setting.get("filter_pruning")
-    if pruning is not None:
-        numbers = [pruning.get("keep"), pruning.get("of")] if isinstance(pruning, dict) else [None]
-        if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers) or not 1 <= numbers[0] <= numbers[1]:
-            raise SpaceError(f"{where}.filter_pruning: expected {{keep: k, of: n}} with 1 <= k <= n, got {pruning!r}")
+    if "filter_pruning" in setting and not _is_width(setting["filter_pruning"]):
+        raise SpaceError(
+            f"{where}.filter_pruning: expected {{keep: k, of: n}} with 1 <= k <= n, got {setting['filter_pruning']!r}"
+        )
+
+
+def _is_width(pruning: object) -> bool:
+    """Whether it is {keep: k, of: n} with whole numbers 1 <= k <= n."""
+    if not isinstance(pruning, dict) or set(pruning) != {"keep", "of"}:
+        return False
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in pruning.values()):
+        return False
+    return bool(1 <= pruning["keep"] <= pruning["of"])

@@ -53,9 +53,7 @@ class Axis:
         return np.flatnonzero(stays)
 
 
-def thinned(
-    network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapping[str, np.ndarray]
-) -> nn.Module:
+def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapping[str, np.ndarray]) -> nn.Module:
     """A copy of the network whose tensors hold only the kept channels.
 
     The copy is made with the gathered tensors already in it, so that no large tensor is copied to be thrown away.

@@ -15,6 +15,7 @@ from torch import nn
 from moco.compression.groups import ChannelGraph
 from moco.compression.settings import INT8, precisions_of, widths_of
 from moco.errors import CompressionError
+from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy
 
 INTEGER_CODES = {TensorProto.INT8, TensorProto.UINT8}
@@ -53,7 +54,9 @@ def verify_file(proto: onnx.ModelProto, policy: Policy) -> None:
     for name, precision in precisions.items():
         codes = initializers.get(f"{name}.weight_q")
         if precision == INT8 and (codes is None or codes.data_type not in INTEGER_CODES):
-            raise CompressionError(f"verification: '{name}' was to be int8, the file holds no integer codes of its weight")
+            raise CompressionError(
+                f"verification: '{name}' was to be int8, the file holds no integer codes of its weight"
+            )
     stray = [n for n in initializers if n.endswith(".weight_q") and n.removesuffix(".weight_q") not in precisions]
     if stray:
         raise CompressionError(f"verification: '{stray[0].removesuffix('.weight_q')}' is int8 without being asked")
@@ -68,12 +71,11 @@ def verify_file(proto: onnx.ModelProto, policy: Policy) -> None:
 
 
 def _width(module: nn.Module, side: str) -> int:
-    weight = getattr(module, "weight", None)
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        assert weight is not None
-        if isinstance(module, nn.Conv2d) and module.groups > 1:
-            return int(weight.shape[0])
-        return int(weight.shape[0 if side == "out" else 1])
-    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+    """Channels on that side of a module, read off its tensors."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        grouped = isinstance(module, nn.Conv2d) and module.groups > 1
+        return int(module.weight.shape[0 if side == "out" or grouped else 1])
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         return int(module.running_mean.shape[0]) if module.running_mean is not None else module.num_features
-    return int(module.source.shape[0]) if side == "out" else int(module.in_channels)  # type: ignore[union-attr,arg-type]
+    assert isinstance(module, PadShortcut)
+    return int(module.source.shape[0]) if side == "out" else module.in_channels

@@ -25,8 +25,8 @@ from moco.counting import count
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.store import EvaluationStore
-from moco.export.compact import compact
 from moco.export.calibration import calibrate, open_session
+from moco.export.compact import compact
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import INPUT, Template, build_template
 from moco.interfaces import Artifact, Session, Target
@@ -180,7 +180,12 @@ class Evaluator:
     """Evaluates policies on one target; a stored evaluation is not made again."""
 
     def __init__(
-        self, builder: Builder, target: Target, search: Images, plan: EvaluationPlan, store: EvaluationStore | None = None
+        self,
+        builder: Builder,
+        target: Target,
+        search: Images,
+        plan: EvaluationPlan,
+        store: EvaluationStore | None = None,
     ) -> None:
         """Build, score and time the reference.
 
@@ -246,7 +251,7 @@ class Evaluator:
 
     def _counted(self, artifact: Artifact, network: nn.Module, policy: Policy) -> dict[str, MetricValue]:
         shape = tuple(self.search.images.shape[1:])
-        counts = count(network, shape, {layer: (8, 8) for layer in precisions_of(policy)})
+        counts = count(network, shape, dict.fromkeys(precisions_of(policy), (8, 8)))
         values = {
             "size_mb": artifact.size_bytes / 1e6,
             "parameters": counts.parameters,
@@ -266,5 +271,3 @@ def timed_metric(name: str, measurement: Measurement, reference: float) -> Metri
 
 def _of_time(name: str, milliseconds: float, batch: int) -> MetricValue:
     return MetricValue(batch * 1000 / milliseconds if name == "throughput_ips" else milliseconds)
-
-

@@ -34,13 +34,15 @@ class EvaluationStore:
         self.hits = self.misses = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=30, isolation_level=None)
+            self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS evaluations "
                 "(context TEXT, policy TEXT, evaluation TEXT, PRIMARY KEY (context, policy)) WITHOUT ROWID"
             )
         except (sqlite3.Error, OSError) as error:
-            raise RunFolderError(f"{path}: the evaluation store cannot be opened: {error}; set `store: false`") from None
+            raise RunFolderError(
+                f"{path}: the evaluation store cannot be opened: {error}; set `store: false`"
+            ) from None
 
     def get(self, policy: Policy) -> Evaluation | None:
         """The stored evaluation of the policy in this context; counted as a hit or a miss."""

@@ -74,12 +74,14 @@ def _with_extremes(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnx.Model
     graph = extended.graph
     del graph.output[1:]
     relu_outputs = {node.output[0] for node in graph.node if node.op_type == "Relu"}
-    graph.initializer.append(numpy_helper.from_array(np.float32(0), "moco_zero"))
+    graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "moco_zero"))
     for index, name in enumerate(tensors):
         if name in relu_outputs:  # its minimum needs no pass over the map
             graph.node.append(helper.make_node("Identity", ["moco_zero"], [f"low{index}"]))
         else:
             graph.node.append(helper.make_node("ReduceMin", [name], [f"low{index}"], keepdims=0))
         graph.node.append(helper.make_node("ReduceMax", [name], [f"high{index}"], keepdims=0))
-        graph.output.extend(helper.make_tensor_value_info(f"{end}{index}", TensorProto.FLOAT, []) for end in ("low", "high"))
+        graph.output.extend(
+            helper.make_tensor_value_info(f"{end}{index}", TensorProto.FLOAT, []) for end in ("low", "high")
+        )
     return extended

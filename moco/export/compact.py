@@ -13,7 +13,7 @@ _INFERRED = {("Conv", "kernel_shape")}
 
 
 def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight_q")) -> None:
-    """Shorten, in place, every name but those of the graph's inputs and outputs and of initializers that end in `keep`."""
+    """Shorten, in place, the names of tensors: not of inputs, outputs and initializers that end in `keep`."""
     graph = proto.graph
     kept = {value.name for value in (*graph.input, *graph.output)}
     kept |= {initializer.name for initializer in graph.initializer if initializer.name.endswith(keep)}

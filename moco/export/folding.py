@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,41 +32,49 @@ def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldableP
     A pair is found where a batch-norm reads the very tensor that a layer gave. That nothing else reads it cannot be
     seen from the outside, so a network whose folded copy gives other outputs keeps all its batch-norms.
     """
-    producers: dict[int, str] = {}
-    alive: list[torch.Tensor] = []
-    pairs: list[FoldablePair] = []
-
-    def produced(name: str):  # type: ignore[no-untyped-def]  # a forward hook
-        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-            producers[id(output)] = name
-            alive.append(output)  # an id is unique only while its object lives
-
-        return hook
-
-    def consumed(name: str):  # type: ignore[no-untyped-def]  # a forward hook
-        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...], _output: torch.Tensor) -> None:
-            if id(inputs[0]) in producers:
-                pairs.append(FoldablePair(producers.pop(id(inputs[0])), name))
-
-        return hook
-
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            handles.append(module.register_forward_hook(produced(name)))
-        elif isinstance(module, BATCH_NORMS):
-            handles.append(module.register_forward_hook(consumed(name)))
+    seen = _Readers()
+    handles = [
+        module.register_forward_hook(seen.hook(name))
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.Linear)) or _has_statistics(module)
+    ]
     try:
         with torch.no_grad():
             expected = network(example)
     finally:
         for handle in handles:
             handle.remove()
-    layers, norms = [p.layer for p in pairs], [p.batch_norm for p in pairs]
+    layers, norms = [p.layer for p in seen.pairs], [p.batch_norm for p in seen.pairs]
     shared = len(set(layers)) < len(layers) or len(set(norms)) < len(norms)
-    if shared or not _same_outputs(fold(network, pairs), example, expected):
+    if shared or not _same_outputs(fold(network, seen.pairs), example, expected):
         return ()
-    return tuple(pairs)
+    return tuple(seen.pairs)
+
+
+class _Readers:
+    """Forward hooks that note which batch-norm reads which layer's output."""
+
+    def __init__(self) -> None:
+        self.pairs: list[FoldablePair] = []
+        self._producers: dict[int, str] = {}
+        self._alive: list[torch.Tensor] = []  # an id is unique only while its object lives
+
+    def hook(self, name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
+        """The hook of the module of that name."""
+
+        def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            if not isinstance(module, BATCH_NORMS):
+                self._producers[id(output)] = name
+                self._alive.append(output)
+            elif id(inputs[0]) in self._producers:
+                self.pairs.append(FoldablePair(self._producers.pop(id(inputs[0])), name))
+
+        return note
+
+
+def _has_statistics(module: nn.Module) -> bool:
+    """Whether it is a batch-norm with running statistics: one without normalises by the batch and cannot be folded."""
+    return isinstance(module, BATCH_NORMS) and module.running_mean is not None
 
 
 def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
@@ -74,12 +82,12 @@ def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
     folded = copy.deepcopy(network).eval()
     for pair in pairs:
         layer, batch_norm = folded.get_submodule(pair.layer), folded.get_submodule(pair.batch_norm)
-        fused = (
-            fuse_linear_bn_eval(layer, batch_norm)  # type: ignore[type-var]
-            if isinstance(layer, nn.Linear)
-            else fuse_conv_bn_eval(layer, batch_norm)  # type: ignore[type-var]
-        )
-        _replace(folded, pair.layer, fused)
+        assert isinstance(batch_norm, BATCH_NORMS)
+        if isinstance(layer, nn.Linear):
+            _replace(folded, pair.layer, fuse_linear_bn_eval(layer, batch_norm))
+        else:
+            assert isinstance(layer, nn.Conv2d)
+            _replace(folded, pair.layer, fuse_conv_bn_eval(layer, batch_norm))
         _replace(folded, pair.batch_norm, nn.Identity())
     return folded
 
@@ -89,9 +97,13 @@ def folded_state(network: nn.Module, pairs: Sequence[FoldablePair]) -> dict[str,
     state = dict(network.state_dict())
     for pair in pairs:
         layer, norm = network.get_submodule(pair.layer), network.get_submodule(pair.batch_norm)
+        assert isinstance(norm, BATCH_NORMS)
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
         weight, bias = fuse(
-            layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias  # type: ignore[arg-type]
+            layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
         state[f"{pair.layer}.weight"], state[f"{pair.layer}.bias"] = weight.detach(), bias.detach()
     return state

@@ -126,7 +126,9 @@ class _Builder:
         inputs = [data, self._constant_codes(weight, codes, per_channel)]
         if bias is not None:
             bias_scales = (per_channel * np.float32(self.scales[data].scale)).astype(np.float32)
-            inputs.append(self._constant_codes(node.input[2], np.rint(bias / bias_scales).astype(np.int32), bias_scales))
+            inputs.append(
+                self._constant_codes(node.input[2], np.rint(bias / bias_scales).astype(np.int32), bias_scales)
+            )
         self._emit_with_codes(node, inputs)
 
     def _moved(self, node: onnx.NodeProto) -> None:
@@ -178,9 +180,7 @@ class _Builder:
         dequantized = f"{name}_d"
         if dequantized not in self.floats:
             operands = [_codes(name), *self._scale_inputs(self.scales[name])]
-            self.nodes.append(
-                helper.make_node("DequantizeLinear", operands, [dequantized], name=f"d{len(self.nodes)}")
-            )
+            self.nodes.append(helper.make_node("DequantizeLinear", operands, [dequantized], name=f"d{len(self.nodes)}"))
             self.floats.add(dequantized)
         return dequantized
 

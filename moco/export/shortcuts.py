@@ -62,7 +62,7 @@ def _pads_one_zero_channel(pad: onnx.NodeProto, constants: dict[str, onnx.Tensor
         value = constants.get(pad.input[2])
         if value is None or float(numpy_helper.to_array(value)) != 0.0:
             return False
-    return numpy_helper.to_array(constants[pad.input[1]]).tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    return bool(numpy_helper.to_array(constants[pad.input[1]]).tolist() == [0, 0, 0, 0, 0, 1, 0, 0])
 
 
 def _run_with_zeros(source: np.ndarray, zero: int) -> list[int] | None:

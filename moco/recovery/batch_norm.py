@@ -8,6 +8,7 @@ nothing changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -30,8 +31,9 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, tupl
     """
     norms = {name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)}
     with _observing(list(norms.values())), torch.no_grad():
-        for start in range(0, len(images), BATCH):
-            network(images[start : start + BATCH])
+        # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
+        for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
+            network(part)
         return {
             name: (module.running_mean.clone(), module.running_var.clone())
             for name, module in norms.items()
@@ -56,7 +58,9 @@ def re_estimate(
         module = network.get_submodule(name)
         assert isinstance(module.running_mean, torch.Tensor)
         assert isinstance(module.running_var, torch.Tensor)
-        ratio = torch.where(original_variance > 0, variance / original_variance, torch.ones_like(variance))
+        # A channel that is constant on these images tells nothing of its variance on others.
+        known = (original_variance > 0) & (variance > 0)
+        ratio = torch.where(known, variance / original_variance, torch.ones_like(variance))
         module.running_mean.add_(mean - original_mean)
         module.running_var.mul_(ratio)
 
@@ -64,9 +68,7 @@ def re_estimate(
 @contextmanager
 def _observing(norms: list[nn.Module]) -> Iterator[None]:
     """Let the batch-norms average what they see into fresh running statistics, and put all back afterwards."""
-    before = [
-        (m.training, m.momentum, m.running_mean, m.running_var, m.num_batches_tracked) for m in norms
-    ]
+    before = [(m.training, m.momentum, m.running_mean, m.running_var, m.num_batches_tracked) for m in norms]
     try:
         for module in norms:
             if module.running_mean is not None:
