@@ -23,7 +23,7 @@ def problem(groups: int = 3) -> Problem:
     return Problem(
         space=space,  # type: ignore[arg-type]
         objectives={"top1_error": "minimize", "cost": "minimize"},
-        constraints={"top1_error": "<= +4 pp", "latency_ms": "<= 0.8x"},
+        constraints={"top1_error": "<= +3 pp", "latency_ms": "<= 0.8x"},
         reference={"top1_error": MetricValue(0.08), "latency_ms": MetricValue(1.25)},
     )
 
