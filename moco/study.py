@@ -68,6 +68,38 @@ class _Pending:
     search_s: float
 
 
+class _Crew:
+    """The evaluations under way; a policy that is under way already waits for its twin."""
+
+    def __init__(self, executor: Executor, evaluate: Callable[[Policy], Evaluation]) -> None:
+        self._executor, self._evaluate = executor, evaluate
+        self._pending: dict[Future[Evaluation], _Pending] = {}
+        self._waiting: list[_Pending] = []
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._waiting)
+
+    def take(self, asked: _Pending) -> None:
+        """Begin the evaluation, or let it wait for that of the same policy."""
+        if any(asked.policy == other.policy for other in self._pending.values()):
+            self._waiting.append(asked)
+        else:
+            self._pending[self._executor.submit(self._evaluate, asked.policy)] = asked
+
+    def finished(self) -> list[tuple[_Pending, Future[Evaluation]]]:
+        """Those that are done, at least one, in the order in which they were asked."""
+        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        taken = [(self._pending.pop(future), future) for future in done]
+        return sorted(taken, key=lambda pair: pair[0].started)
+
+    def twins(self) -> list[_Pending]:
+        """Those that waited for an evaluation that is done now; they are no longer in the crew."""
+        busy = {asked.policy for asked in self._pending.values()}
+        free = [asked for asked in self._waiting if asked.policy not in busy]
+        self._waiting = [asked for asked in self._waiting if asked.policy in busy]
+        return free
+
+
 class Study:
     """One search; `run` may be called again with a larger budget."""
 
@@ -88,6 +120,8 @@ class Study:
         self.stop_requested = False
         self._known: dict[Policy, Trial] = {}
         self._last_record_s = 0.0
+        self._earlier_s = sum(trial.seconds for trial in self.trials)
+        self._running_since: float | None = None
         for trial in self.trials:
             self._remember(trial)
             self.searcher.tell(trial)
@@ -97,8 +131,9 @@ class Study:
 
     @property
     def elapsed_s(self) -> float:
-        """Wall-clock seconds of all finished trials."""
-        return sum(trial.seconds for trial in self.trials)
+        """Wall-clock seconds of this search: earlier sessions by the sum of their trials, this one by the clock."""
+        now = 0.0 if self._running_since is None else time.perf_counter() - self._running_since
+        return self._earlier_s + now
 
     @property
     def n_distinct(self) -> int:
@@ -124,22 +159,27 @@ class Study:
             SearchAbortedError: too many trials failed in a row.
             RunFolderError: the ledger cannot be written.
         """
-        executor = executor or InlineExecutor()
-        pending: dict[Future[Evaluation], _Pending] = {}
-        while True:
-            while len(pending) < workers and self._may_ask(budget, len(pending)):
-                asked = self._ask()
-                earlier = self._known.get(asked.policy)
-                if earlier is not None:
-                    self._finish(asked, _repeated(earlier), on_trial)
-                else:
-                    pending[executor.submit(self.evaluate, asked.policy)] = asked
-            if not pending:
-                return self.trials
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=lambda f: pending[f].suggestion.id):
-                asked = pending.pop(future)
-                self._finish(asked, self._outcome(future), on_trial)
+        crew = _Crew(executor or InlineExecutor(), self.evaluate)
+        self._running_since = time.perf_counter()
+        try:
+            while True:
+                while len(crew) < workers and self._may_ask(budget, len(crew)):
+                    asked = self._ask()
+                    if asked.policy in self._known:
+                        self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
+                    else:
+                        crew.take(asked)
+                if not len(crew):
+                    return self.trials
+                for asked, future in crew.finished():
+                    self._finish(asked, self._outcome(future), on_trial)
+                for asked in crew.twins():
+                    if asked.policy in self._known:
+                        self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
+                    else:  # its twin failed, so it gets its own evaluation
+                        crew.take(asked)
+        finally:
+            self._earlier_s, self._running_since = self.elapsed_s, None
 
     def _may_ask(self, budget: Budget, n_pending: int) -> bool:
         if self.stop_requested or len(self.trials) + n_pending >= budget.trials:
