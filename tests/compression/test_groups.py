@@ -1,0 +1,208 @@
+"""Coupled channels: a thin network is the masked one (W26), its counts are those that the space states."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from moco.compression.analytic import analytic_cost
+from moco.compression.apply import Compressor
+from moco.compression.groups import ChannelGraph
+from moco.compression.settings import INT8, policy_of
+from moco.compression.verify import verify_network
+from moco.counting import count
+from moco.errors import CompressionError
+from moco.models.cifar_resnet import PadShortcut
+from tests.compression.toys import Chain, Concat, Shared, images, made, seeded, tiny, vgg
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "resnet20 A": (partial(seeded, "cifar_resnet20"), (3, 32, 32)),
+    "resnet20 B": (partial(seeded, "cifar_resnet20", shortcut="B"), (3, 32, 32)),
+    "mobilenet_v2": (partial(seeded, "mobilenet_v2", num_classes=10), (3, 64, 64)),
+    "resnet18": (partial(seeded, "resnet18", num_classes=10), (3, 64, 64)),
+    "vgg11_bn": (vgg, (3, 64, 64)),
+    "concat": (partial(made, Concat), (3, 16, 16)),
+    "shared": (partial(made, Shared), (3, 16, 16)),
+    "gray": (tiny, (1, 8, 8)),
+}
+HEADS = {"mobilenet_v2": "classifier.1", "resnet18": "fc", "vgg11_bn": "classifier.3", "concat": "head", "shared": "head"}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def case(request: pytest.FixtureRequest) -> tuple[str, Compressor, torch.Tensor]:
+    build, shape = NETWORKS[request.param]
+    example = images(2, shape[0], shape[1])
+    return request.param, Compressor.of(build(), example), example
+
+
+def random_widths(graph: ChannelGraph, seed: int) -> dict[str, tuple[int, int]]:
+    rng = np.random.default_rng(seed)
+    return {name: (int(rng.integers(1, g.channels + 1)), g.channels) for name, g in graph.groups.items()}
+
+
+def masked(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarray]) -> nn.Module:
+    """A copy of the network, of full width, whose removed channels are zero."""
+    network = copy.deepcopy(network)
+    for (name, side), axis in graph.axes.items():
+        places = axis.kept(kept)
+        if places is None or side == "in":
+            continue
+        gone = np.setdiff1d(np.arange(len(axis.owner)), places)
+        module = network.get_submodule(name)
+        if isinstance(module, PadShortcut):
+            module.source[gone] = module.in_channels
+            continue
+        for parameter in module.parameters(recurse=False):
+            parameter.data[gone] = 0
+    return network
+
+
+def fingerprint(network: nn.Module) -> dict[str, tuple[tuple[int, ...], float]]:
+    return {name: (tuple(t.shape), float(t.double().abs().sum())) for name, t in network.state_dict().items()}
+
+
+@torch.no_grad()
+def test_removing_channels_equals_zeroing_them(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    _, compressor, example = case
+    network, before = compressor.network, fingerprint(compressor.network)
+    for seed in range(2):
+        kept = compressor.kept(policy_of(random_widths(compressor.graph, seed), {}))
+        thin = compressor.graph.thin(network, kept)
+        expected = masked(network, compressor.graph, kept)(example)
+
+        assert float((thin(example) - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+        verify_network(thin, compressor.graph, kept)
+    assert fingerprint(network) == before
+
+
+def test_counts_of_the_thin_network_are_those_that_the_space_states(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    _, compressor, example = case
+    costs = analytic_cost(compressor.network, compressor.graph, compressor.counts)
+    layers = sorted({layer.name for layer in compressor.counts.layers})
+    for seed in range(2):
+        chosen = np.random.default_rng(seed).random(len(layers)) < 0.5
+        precisions = {layer: INT8 for layer, int8 in zip(layers, chosen, strict=True) if int8}
+        widths = random_widths(compressor.graph, seed)
+        thin = compressor.compress(policy_of(widths, precisions))
+        counted = count(thin, tuple(example.shape[1:]), dict.fromkeys(precisions, (8, 8)))
+        stated = costs.of({name: kept for name, (kept, _) in widths.items()}, precisions)
+
+        assert stated["macs"] == counted.macs
+        assert stated["flops"] == counted.flops
+        assert stated["bops"] == counted.bops
+        assert stated["parameters"] == counted.parameters == sum(p.numel() for p in thin.parameters())
+
+
+def test_the_whole_network_costs_what_it_counts(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    _, compressor, _ = case
+    stated = analytic_cost(compressor.network, compressor.graph, compressor.counts).of({}, {})
+
+    assert stated["macs"] == compressor.counts.macs
+    assert stated["parameters"] == compressor.counts.parameters
+    assert stated["packed_size_mb"] == pytest.approx(compressor.counts.parameters * 4 / 1e6)
+
+
+def test_every_layer_but_the_head_gives_one_groups_channels(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    name, compressor, _ = case
+    producers = [layer for group in compressor.graph.groups.values() for layer in group.producers]
+    layers = {layer.name for layer in compressor.counts.layers}
+
+    assert len(producers) == len(set(producers))
+    assert layers - set(producers) == {HEADS.get(name, "linear")}
+    assert compressor.graph.left_out == {}
+    for group in compressor.graph.groups.values():
+        for layer in group.producers:
+            axis = compressor.graph.axes[layer, "out"]
+            assert axis.groups == [group.name]
+            assert sorted(axis.channel[axis.owner == 0]) == list(range(group.channels))
+
+
+def test_groups_come_in_the_order_of_the_forward_pass(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    _, compressor, _ = case
+    order = list(dict.fromkeys(layer.name for layer in compressor.counts.layers))
+
+    places = [order.index(name) for name in compressor.graph.groups]
+    assert places == sorted(places)
+
+
+def test_the_whole_kept_gives_an_equal_network(case: tuple[str, Compressor, torch.Tensor]) -> None:
+    _, compressor, example = case
+    with torch.no_grad():
+        assert torch.equal(compressor.graph.thin(compressor.network, {})(example), compressor.network(example))
+
+
+def test_residual_streams_are_one_group_and_inner_channels_their_own() -> None:
+    compressor = Compressor.of(seeded("cifar_resnet20"), images(2))
+
+    assert compressor.graph.groups["conv1"].producers == ("conv1", *(f"layer1.{i}.conv2" for i in range(3)))
+    assert compressor.graph.groups["layer1.1.conv1"].consumers == ("layer1.1.conv2",)
+
+
+def test_a_depthwise_convolution_follows_the_one_before_it() -> None:
+    compressor = Compressor.of(made(Chain, nn.Conv2d(8, 8, 3, padding=1, groups=8)), images(2, side=8))
+    thin = compressor.compress(policy_of({"stem": (3, 8)}, {}))
+
+    assert compressor.graph.groups["stem"].producers == ("stem", "middle")
+    assert (thin.middle.groups, thin.middle.in_channels, thin.middle.weight.shape[0]) == (3, 3, 3)
+    assert thin.last.in_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("middle", "reason"),
+    [
+        (nn.Conv2d(8, 8, 3, padding=1, groups=2), "'middle' is a grouped convolution (2 groups)"),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=4), "'middle' is a grouped convolution (4 groups)"),
+        (nn.GroupNorm(2, 8), "'middle' is a GroupNorm, whose channels cannot be removed here"),
+        (nn.ConvTranspose2d(8, 8, 3, padding=1), "'middle' is a ConvTranspose2d, whose channels cannot be removed here"),
+        (nn.LayerNorm([8, 8, 8]), "LayerNorm"),
+        (nn.PReLU(8), "PReLU"),
+    ],
+)
+def test_what_cannot_be_thinned_exactly_is_left_out_with_the_reason(middle: nn.Module, reason: str) -> None:
+    compressor = Compressor.of(made(Chain, middle), images(2, side=8))
+
+    assert "stem" not in compressor.graph.groups
+    assert reason in compressor.graph.left_out["stem"]
+    with pytest.raises(CompressionError, match="'stem' is no prunable group: "):
+        compressor.graph.thin(compressor.network, {"stem": np.arange(4)})
+    thin = compressor.compress(policy_of({"last": (2, 6)}, {}))
+    with torch.no_grad():
+        assert thin(images(2, side=8)).shape == (2, 5)
+
+
+def test_a_group_that_is_not_there_is_refused() -> None:
+    compressor = Compressor.of(made(Concat), images(2, side=8))
+    with pytest.raises(CompressionError, match="'lefft' is no prunable group; there are left, right, both"):
+        compressor.graph.thin(compressor.network, {"lefft": np.arange(4)})
+
+
+@pytest.mark.parametrize("places", [[], [0, 8], [-1, 2]])
+def test_no_channel_left_or_one_out_of_range_is_refused(places: list[int]) -> None:
+    compressor = Compressor.of(made(Concat), images(2, side=8))
+    with pytest.raises(CompressionError, match="'left' has 8 channels, of which at least one must stay"):
+        compressor.graph.thin(compressor.network, {"left": np.asarray(places, dtype=np.int64)})
+
+
+def test_tracing_leaves_no_gradient_and_no_flag_behind() -> None:
+    network = made(Concat)
+    network.left.weight.requires_grad_(False)
+    Compressor.of(network, images(2, side=8))
+
+    assert not network.left.weight.requires_grad
+    assert network.both.weight.requires_grad
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_frozen_parameters_stay_frozen_in_the_thin_network() -> None:
+    network = made(Concat)
+    network.left.weight.requires_grad_(False)
+    thin = Compressor.of(network, images(2, side=8)).compress(policy_of({"left": (2, 8)}, {}))
+
+    assert not thin.left.weight.requires_grad
+    assert thin.both.weight.requires_grad

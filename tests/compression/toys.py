@@ -1,0 +1,116 @@
+"""Small networks for the tests of compression, export and evaluation, with statistics as training leaves them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from moco.models import build_model
+from moco.models.cifar_resnet import ResidualNetwork
+
+
+class Concat(nn.Module):
+    """Two branches that are concatenated; a batch-norm and two layers read both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Conv2d(3, 8, 3, padding=1)
+        self.right = nn.Conv2d(3, 12, 1, bias=False)
+        self.norm = nn.BatchNorm2d(20)
+        self.both = nn.Conv2d(20, 6, 3, padding=1)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(torch.cat([self.left(x), self.right(x)], dim=1)))
+        return self.head(torch.relu(self.both(x)).mean((2, 3)))
+
+
+class Chain(nn.Module):
+    """A stem, one module in the middle, a convolution and a head."""
+
+    def __init__(self, middle: nn.Module, width: int = 8, out: int = 8) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.middle = middle
+        self.last = nn.Conv2d(out, 6, 3, padding=1)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.middle(torch.relu(self.stem(x))))
+        return self.head(torch.relu(self.last(x)).mean((2, 3)))
+
+
+class Shared(nn.Module):
+    """One convolution that is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.twice = nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.twice(torch.relu(self.stem(x))))
+        return self.head(torch.relu(self.twice(3 * x)).mean((2, 3)))
+
+
+class Baked(nn.Module):
+    """Divides by its width, which an exported graph holds as a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.conv(x)))
+        return self.head(x.mean((2, 3))) * (10.0 / x.shape[1])
+
+
+def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
+    """The network in evaluation mode with batch-norms that do something."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for tensor, low in ((module.weight, 0.5), (module.bias, -0.3), (module.running_var, 0.5)):
+                assert tensor is not None
+                tensor.data.uniform_(low, low + 1.0, generator=generator)
+            assert module.running_mean is not None
+            module.running_mean.normal_(0, 0.3, generator=generator)
+    return network.eval()
+
+
+def seeded(build: str, seed: int = 0, **options: object) -> nn.Module:
+    """A network of the zoo with weights drawn from the seed; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return randomized(build_model(build, **options), seed)
+
+
+def made(cls: type[nn.Module], *args: object, seed: int = 0) -> nn.Module:
+    """A toy of that class with weights drawn from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return randomized(cls(*args), seed)
+
+
+def tiny(option: str = "A", seed: int = 0) -> nn.Module:
+    """A residual network of two stages with 8 and 16 channels for gray images of 8x8."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return randomized(ResidualNetwork((8, 16), (2, 2), 10, option=option, in_channels=1), seed)
+
+
+def vgg() -> nn.Module:
+    """torchvision's vgg11_bn with a small classifier: 512 channels of 7x7 are flattened."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build_model("vgg11_bn", num_classes=10)
+        network.classifier = nn.Sequential(nn.Linear(512 * 49, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 10))
+        return randomized(network)
+
+
+def images(n: int, channels: int = 3, side: int = 32, seed: int = 0) -> torch.Tensor:
+    """Random images (n, channels, side, side)."""
+    return torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(seed))
