@@ -137,9 +137,7 @@ class MLflowReporter:
         found = self._client.get_experiment_by_name(self._experiment_name)
         if found is not None:
             return str(found.experiment_id)
-        return str(
-            self._client.create_experiment(self._experiment_name, artifact_location=_artifacts_beside(self._uri))
-        )
+        return str(self._client.create_experiment(self._experiment_name, _artifacts_beside(self._uri)))
 
     def _address(self) -> dict[str, str]:
         """Where the search is found again; without a password that the address may hold."""
@@ -148,11 +146,16 @@ class MLflowReporter:
 
     def _continue(self, note: Path) -> bool:
         """Whether there was a parent run to continue; takes note of the trials that it has."""
+        from mlflow.exceptions import MlflowException
+
         found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
         self._parent_id = str(found.get("run_id", ""))
         if not found or found != self._address():
             return False
-        self._client.update_run(self._parent_id, status="RUNNING")
+        try:
+            self._client.update_run(self._parent_id, status="RUNNING")
+        except MlflowException:  # deleted there, or another store at that address
+            return False
         finished = f"tags.`{_PARENT}` = '{self._parent_id}' and attributes.status != 'RUNNING'"
         page = None
         while True:

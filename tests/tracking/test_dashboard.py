@@ -47,7 +47,7 @@ def test_the_dashboard_shows_the_feasible_front_and_marks_infeasible_trials(tmp_
     }  # the history, and the front where it was drawn first
     assert ">Infeasible<" in page
     assert "Pareto Front" in page
-    assert _red_pixels(tmp_path / "page.png") > 20  # the front's latest trial is dark red
+    assert _red_pixels(tmp_path / "page.png") >= 10  # the latest trial of the front is a dark red dot
 
 
 def _red_pixels(picture: Path) -> int:

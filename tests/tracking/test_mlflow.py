@@ -221,6 +221,18 @@ def test_a_run_folder_that_was_made_anew_gets_a_run_of_its_own(shown: Shown, tmp
     assert json.loads((tmp_path / "mlflow.json").read_text())["run_id"] != shown.parent().info.run_id
 
 
+def test_a_resumed_search_whose_run_was_deleted_starts_another(shown: Shown, tmp_path: Path) -> None:
+    MLflowReporter(shown.uri, "deleted", "made").start(MANIFEST, tmp_path)
+    first = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
+    shown.client.delete_run(first)
+
+    MLflowReporter(shown.uri, "deleted", "made").start(MANIFEST, tmp_path)
+
+    second = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
+    assert second != first
+    assert shown.client.get_run(second).data.params["seed"] == "3"
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
