@@ -38,10 +38,6 @@ def parsed(constraints: Mapping[str, str], where: str) -> tuple[Constraint, ...]
     found = tuple(parse(name, text, where) for name, text in constraints.items())
     for constraint in found:
         metric(constraint.metric, where)
-        if constraint.relative_to_reference == "pp" and constraint.metric not in {"top1_error", "top5_error"}:
-            raise ConfigError(
-                f"{where}.{constraint.metric}: points ('pp') are for accuracies; give a factor, '<= 0.8x'"
-            )
         lowest_out = constraint.number < 0 or (constraint.number == 0 and constraint.metric not in NOT_COSTS)
         if constraint.op == "<=" and lowest_out and constraint.relative_to_reference != "pp":
             raise ConfigError(

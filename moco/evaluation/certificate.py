@@ -147,8 +147,9 @@ def certify(
     """The certificate of the first candidate that holds, or of the first one where none does.
 
     Candidates are tested in their order until one holds, at most `max_attempts` of them (K, or their number where there
-    are fewer), each at confidence 1 - (1 - confidence) / K. So whatever the search did and however the candidates were ordered, without
-    looking at these images, a network below the floor is certified with a probability of at most 1 - confidence.
+    are fewer), each at confidence 1 - (1 - confidence) / K. So whatever the search did and however the candidates were
+    ordered, without looking at these images, a network below the floor is certified with a probability of at most
+    1 - confidence.
     Without a floor only the first is scored.
 
     Args:

@@ -77,7 +77,7 @@ def test_floors_that_make_no_sense_are_refused(floor: Any, message: str) -> None
         ({"constraints": {"size_mb": "0.8x"}}, r"objective\.constraints\.size_mb: expected 'OP NUMBER"),
         ({"constraints": {"size_mb": "<= -1 MB"}}, r"objective\.constraints\.size_mb: no network has a value <= -1"),
         ({"constraints": {"size_mb": "<= 0x"}}, r"objective\.constraints\.size_mb: no network has a value <= 0"),
-        ({"constraints": {"size_mb": "<= +2 pp"}}, r"size_mb: points \('pp'\) are for accuracies"),
+        ({"constraints": {"size_mb": "<= +2 pp"}}, r"objective\.constraints\.size_mb: unit 'pp' does not fit"),
         ({"constraints": {"size_mb": "<= 3 ms"}}, r"unit 'ms' does not fit"),
         ({"constraints": {"top1_accuracy": ">= 90 %"}}, r"top-1 accuracy is bounded by objective\.floor"),
     ],
