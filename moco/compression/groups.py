@@ -7,7 +7,7 @@ and the channel of the group that owns it. Removing channels is then one gather 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,30 +82,42 @@ class ChannelGraph:
 def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> ChannelGraph:
     """The channel groups of `network`, traced with `example` (1, channels, height, width).
 
-    The layers that give the logits keep their width. A group that touches a module moco cannot thin exactly is left
-    out, with the reason.
+    The layers that give the logits keep their width. A group that touches a module moco cannot thin exactly, or
+    without whose channels the network does not run, is left out, with the reason.
 
     Raises:
-        CompressionError: Torch-Pruning cannot trace the network.
+        CompressionError: Torch-Pruning cannot trace the network, or it gives no logits.
     """
+    heads = _heads(network, example, counts)
+    traced = _traced_groups(network, example, heads)
+    graph = _assembled(network, traced, counts, {})
+    if _runs(network, example, graph, graph.groups):
+        return graph
+    stuck = [name for name in graph.groups if not _runs(network, example, graph, [name])]
+    reason = "the network does not run with fewer of these channels: its forward pass holds their number"
+    return _assembled(network, traced, counts, dict.fromkeys(stuck, reason))
+
+
+def _assembled(
+    network: nn.Module, traced: Sequence[torch_pruning.Group], counts: Counts, refused: Mapping[str, str]
+) -> ChannelGraph:
+    """The traced groups by name with their places in the tensors; those that are refused are left out."""
     order = {layer.name: index for index, layer in enumerate(counts.layers)}
     names = {module: name for name, module in network.named_modules()}
-    heads = _heads(network, example, counts)
     groups: dict[str, ChannelGroup] = {}
     owners: dict[tuple[str, str], Axis] = {}
     left_out: dict[str, str] = {}
-    for found in _traced_groups(network, example, heads):
-        members = [(item.dep.target.module, item.dep, item.idxs, item.root_idxs) for item in found]
+    for found in traced:
         items = [
-            (names[module], "out" if _is_out(dep) else "in", list(idxs), list(roots))
-            for module, dep, idxs, roots in members
-            if module in names
+            (names[item.dep.target.module], "out" if _is_out(item.dep) else "in", list(item.idxs), list(item.root_idxs))
+            for item in found
+            if item.dep.target.module in names
         ]
         producers = sorted({n for n, axis, _, _ in items if axis == "out" and n in order}, key=order.__getitem__)
         consumers = sorted({n for n, axis, _, _ in items if axis == "in" and n in order}, key=order.__getitem__)
         if not producers:
             continue
-        reason = _unprunable(network, [name for name, _, _, _ in items], found, names)
+        reason = refused.get(producers[0]) or _unprunable(network, [name for name, _, _, _ in items], found, names)
         if reason is not None:
             left_out[producers[0]] = reason
             continue
@@ -114,8 +126,18 @@ def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> 
         for name, axis, idxs, roots in items:
             side = owners.setdefault((name, axis), Axis.unowned(_width(network.get_submodule(name), axis)))
             side.claim(group.name, idxs, roots)
-    ordered = dict(sorted(groups.items(), key=lambda pair: order[pair[0]]))
-    return ChannelGraph(ordered, owners, left_out)
+    return ChannelGraph(dict(sorted(groups.items(), key=lambda pair: order[pair[0]])), owners, left_out)
+
+
+def _runs(network: nn.Module, example: torch.Tensor, graph: ChannelGraph, names: Iterable[str]) -> bool:
+    """Whether the network still gives its logits when it has lost half of the channels of these groups."""
+    halves = {name: np.arange(max(graph.groups[name].channels // 2, 1)) for name in names}
+    with torch.no_grad():
+        expected = network(example[:1]).shape
+        try:
+            return bool(graph.thin(network, halves)(example[:1]).shape == expected)
+        except (RuntimeError, ValueError, IndexError):
+            return False
 
 
 class _PadShortcutPruner(torch_pruning.BasePruningFunc):  # type: ignore[misc]
@@ -160,9 +182,15 @@ def _traced_groups(network: nn.Module, example: torch.Tensor, heads: Sequence[nn
 def _heads(network: nn.Module, example: torch.Tensor, counts: Counts) -> list[nn.Module]:
     """The layers whose width is the number of classes: the last one of that width in the forward pass."""
     with torch.no_grad():
-        classes = network(example[:1]).shape[1]
+        logits = network(example[:1])
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or not counts.layers:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise CompressionError(
+            f"expected a network of convolutions and linear layers that gives logits (n, classes), got {got} "
+            f"from {len(counts.layers)} such layers"
+        )
     for layer in reversed(counts.layers):
-        if layer.out_channels == classes:
+        if layer.out_channels == logits.shape[1]:
             return [network.get_submodule(layer.name)]
     return [network.get_submodule(counts.layers[-1].name)]
 

@@ -78,8 +78,9 @@ def _check(setting: object, where: str) -> None:
     for key in setting:
         if key not in {"filter_pruning", "precision"}:
             raise SpaceError(f"{where}: unknown setting '{key}'{nearest(key, ('filter_pruning', 'precision'))}")
-    if setting.get("precision", FLOAT32) not in BITS:
-        raise SpaceError(f"{where}.precision: expected one of {', '.join(BITS)}, got {setting['precision']!r}")
+    precision = setting.get("precision", FLOAT32)
+    if not isinstance(precision, str) or precision not in BITS:
+        raise SpaceError(f"{where}.precision: expected one of {', '.join(BITS)}, got {precision!r}")
     if "filter_pruning" in setting and not _is_width(setting["filter_pruning"]):
         raise SpaceError(
             f"{where}.filter_pruning: expected {{keep: k, of: n}} with 1 <= k <= n, got {setting['filter_pruning']!r}"

@@ -31,7 +31,13 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "shared": (partial(made, Shared), (3, 16, 16)),
     "gray": (tiny, (1, 8, 8)),
 }
-HEADS = {"mobilenet_v2": "classifier.1", "resnet18": "fc", "vgg11_bn": "classifier.3", "concat": "head", "shared": "head"}
+HEADS = {
+    "mobilenet_v2": "classifier.1",
+    "resnet18": "fc",
+    "vgg11_bn": "classifier.3",
+    "concat": "head",
+    "shared": "head",
+}
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -159,7 +165,10 @@ def test_a_depthwise_convolution_follows_the_one_before_it() -> None:
         (nn.Conv2d(8, 8, 3, padding=1, groups=2), "'middle' is a grouped convolution (2 groups)"),
         (nn.Conv2d(8, 8, 3, padding=1, groups=4), "'middle' is a grouped convolution (4 groups)"),
         (nn.GroupNorm(2, 8), "'middle' is a GroupNorm, whose channels cannot be removed here"),
-        (nn.ConvTranspose2d(8, 8, 3, padding=1), "'middle' is a ConvTranspose2d, whose channels cannot be removed here"),
+        (
+            nn.ConvTranspose2d(8, 8, 3, padding=1),
+            "'middle' is a ConvTranspose2d, whose channels cannot be removed here",
+        ),
         (nn.LayerNorm([8, 8, 8]), "LayerNorm"),
         (nn.PReLU(8), "PReLU"),
     ],
@@ -206,3 +215,27 @@ def test_frozen_parameters_stay_frozen_in_the_thin_network() -> None:
 
     assert not thin.left.weight.requires_grad
     assert thin.both.weight.requires_grad
+
+
+class Stuck(nn.Module):
+    """Its forward pass holds the width of its second layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3)
+        self.second = nn.Conv2d(6, 8, 3)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.second(torch.relu(self.first(x))))
+        return self.head(x.mean((2, 3)).view(len(x), 8))
+
+
+def test_a_group_whose_width_the_forward_pass_holds_is_left_out() -> None:
+    compressor = Compressor.of(made(Stuck), images(2, side=8))
+
+    assert list(compressor.graph.groups) == ["first"]
+    assert "does not run with fewer of these channels" in compressor.graph.left_out["second"]
+    with torch.no_grad():
+        assert compressor.compress(policy_of({"first": (2, 6)}, {}))(images(2, side=8)).shape == (2, 5)
+    assert analytic_cost(compressor.network, compressor.graph, compressor.counts).of({"first": 2}, {})["macs"] > 0
