@@ -27,13 +27,14 @@ def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
         raise ConfigError(f"searcher.start: unknown start '{kind}'{nearest(kind, KINDS)}")
     if kind == "none":
         return []
-    found = [Start("reference", space.uniform(0.0))]
+    variants = range(space.n_variants())
+    untouched = space.codec is None or not space.canonical(space.uniform(0.0)).settings
+    found = [Start("reference" if untouched else _variant_name(space, 0), space.uniform(0.0))]
     if kind == "ladder":
-        variants = range(space.n_variants())
         found += [Start(_variant_name(space, variant), space.uniform(0.0, variant)) for variant in variants[1:]]
-        lightest = variants[-1]
-        suffix = f" {_variant_name(space, lightest)}" if lightest else ""
-        found += [Start(f"ladder {level:g}{suffix}", space.uniform(level, lightest)) for level in LADDER_LEVELS]
+        name = _variant_name(space, variants[-1])
+        suffix = f" {name}" if name else ""
+        found += [Start(f"ladder {level:g}{suffix}", space.uniform(level, variants[-1])) for level in LADDER_LEVELS]
     policies = [space.canonical(start.point) for start in found]
     return [start for index, start in enumerate(found) if policies[index] not in policies[:index]]
 
@@ -42,6 +43,6 @@ def _variant_name(space: SearchSpace, variant: int) -> str:
     point = space.uniform(0.0, variant)
     names = {
         str(point[name]) for name, d in space.distributions.items()
-        if isinstance(d, CategoricalDistribution) and len(d.choices) > 1
-    }  # fmt: skip
-    return "+".join(sorted(names)) or "reference"
+        if isinstance(d, CategoricalDistribution)
+    } - {"float32"}  # fmt: skip
+    return "+".join(sorted(names))

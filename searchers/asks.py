@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from moco.encoding import from_unit
 from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem
@@ -13,8 +14,12 @@ from moco.randomness import generator
 from moco.trial import Point, Suggestion, Trial
 
 REDRAWS = 10
-"""A policy that was told before is redrawn up to this often, then proposed again: a small space may have no other left.
-Rounding makes repeats frequent (W21), and each costs a trial of the budget and teaches nothing."""
+"""A policy that was told before is redrawn up to this often. Rounding makes repeats frequent (W21), and each costs a
+trial of the budget and teaches nothing: a model that has found a good region proposed 70 repeats in 100 trials."""
+
+NEIGHBOURS = 50
+"""After that, so many neighbours of the last draw are tried, ever further away, before it is proposed again: a small
+space may have no other policy left."""
 
 
 class Asks:
@@ -30,14 +35,28 @@ class Asks:
         self.count = 0
 
     def next(self, draw: Callable[[np.random.Generator], Point]) -> Suggestion:
-        """The next suggestion: the first draw whose policy was not told before, or else the last draw."""
+        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not told before."""
         rng = generator(self._seed, "searcher", self.count)
         point = draw(rng)
         for _ in range(REDRAWS):
-            if self._problem.space.canonical(point) not in self._told:
-                break
+            if self._is_new(point):
+                return self.number(point)
             point = draw(rng)
+        for attempt in range(NEIGHBOURS):
+            neighbour = self._neighbour(point, 1 + attempt * len(point) // NEIGHBOURS, rng)
+            if self._is_new(neighbour):
+                return self.number(neighbour)
         return self.number(point)
+
+    def _is_new(self, point: Point) -> bool:
+        return self._problem.space.canonical(point) not in self._told
+
+    def _neighbour(self, point: Point, changes: int, rng: np.random.Generator) -> Point:
+        """The point with so many of its parameters drawn anew, uniformly."""
+        names = list(self._problem.space.distributions)
+        changed = rng.choice(len(names), size=min(changes, len(names)), replace=False)
+        drawn = {names[i]: from_unit(self._problem.space.distributions[names[i]], float(rng.random())) for i in changed}
+        return {**point, **drawn}
 
     def number(self, point: Point) -> Suggestion:
         """The point as the next suggestion."""

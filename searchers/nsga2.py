@@ -66,7 +66,7 @@ class NSGA2Searcher:
     def __init__(self, problem: Problem, options: NSGA2Options, seed: int) -> None:
         self._options = options
         self._asks = Asks(problem, seed)
-        self._trials = SamplerStudy(problem)
+        self._trials = SamplerStudy(problem, len(problem.objectives))
         self._n_complete = 0
 
     def ask(self) -> Suggestion:

@@ -21,9 +21,9 @@ from moco.trial import Outcome, Point
 class SamplerStudy:
     """The told trials as Optuna's samplers see them; every loss is minimised."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, n_losses: int) -> None:
         self._space = problem.space
-        self.study = _silent_study(len(problem.objectives))
+        self.study = _silent_study(n_losses)
 
     def draw(self, sampler: BaseSampler) -> Point:
         """A point of the space from a sampler that was seeded for this draw."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,9 @@ def build_network(experiment: Experiment, data: DataSets, folder: Path | None = 
     if model.import_path is not None:
         network = import_object(model.import_path, folder)(**model.options)
         if not isinstance(network, nn.Module):
-            raise ConfigError(f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module")
+            raise ConfigError(
+                f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module"
+            )
     else:
         classes = model.num_classes if model.num_classes is not None else data.train.classes
         network = build_model(str(model.name), classes, **model.options)
@@ -162,7 +164,9 @@ def _check_classes(network: nn.Module, data: DataSets) -> None:
             ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < data.train.classes:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise DataError(f"the network gives {got}, {data.train.name} has {data.train.classes} classes; expected (1, classes)")
+        raise DataError(
+            f"the network gives {got}, {data.train.name} has {data.train.classes} classes; expected (1, classes)"
+        )
 
 
 def _target(experiment: Experiment) -> Target:
@@ -181,11 +185,17 @@ def _space_options(experiment: Experiment) -> SpaceOptions:
     multiple = space.channel_multiple
     precisions = (FLOAT32,) if quantization is None else tuple(quantization.precision)
     return SpaceOptions(
-        keep=None if pruning is None else tuple(pruning.keep),
+        keep=None if pruning is None else pruning.keep,
         coupled=True if pruning is None else pruning.coupled,
         precisions=precisions,
-        channel_multiples=dict.fromkeys(precisions, multiple) if isinstance(multiple, int) else multiple,
+        channel_multiples=_multiples(multiple, precisions),
     )
+
+
+def _multiples(multiple: int | Mapping[Any, int] | None, precisions: Sequence[str]) -> dict[str, int] | None:
+    if multiple is None:
+        return None
+    return dict.fromkeys(precisions, multiple) if isinstance(multiple, int) else dict(multiple)
 
 
 def _timing(experiment: Experiment) -> dict[str, TimingPlan]:

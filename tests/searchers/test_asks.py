@@ -30,12 +30,32 @@ def test_a_told_policy_is_drawn_again(problem: Problem, state: TrialState) -> No
     assert asks.next(lambda _: {"n": next(draws)}).point == {"n": 4}
 
 
-def test_a_point_is_repeated_where_draws_give_no_other(problem: Problem) -> None:
+def test_a_neighbour_is_proposed_where_draws_give_nothing_new(problem: Problem) -> None:
     asks, draws = Asks(problem, seed=0), []
     asks.tell(told(problem, 3))
 
-    assert asks.next(lambda _: draws.append(0) or {"n": 3}).point == {"n": 3}
+    point = asks.next(lambda _: draws.append(0) or {"n": 3}).point
+    assert point != {"n": 3}
+    problem.space.check(point)
     assert len(draws) == 1 + REDRAWS
+
+
+def test_a_neighbour_changes_as_few_parameters_as_it_can() -> None:
+    names = [f"p{i}" for i in range(20)]
+    problem = Problem(space={name: IntDistribution(0, 9) for name in names}, objectives={"loss": "minimize"})
+    point = dict.fromkeys(names, 0)
+    asks = Asks(problem, seed=0)
+    asks.tell(Trial(0, Suggestion(-1, point), TrialState.COMPLETE, point, problem.space.canonical(point)))
+
+    neighbour = asks.next(lambda _: point).point
+    assert sum(neighbour[name] != 0 for name in names) == 1
+
+
+def test_a_point_is_repeated_where_the_space_holds_no_other(problem: Problem) -> None:
+    asks = Asks(problem, seed=0)
+    for n in range(10):
+        asks.tell(told(problem, n))
+    assert asks.next(lambda _: {"n": 3}).point == {"n": 3}
 
 
 def test_a_pending_policy_may_be_proposed_again(problem: Problem) -> None:
