@@ -1,0 +1,134 @@
+"""Every seeded fault of a compression that was not done is found (W27)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from moco.compression.apply import Compressor
+from moco.compression.settings import NEUTRAL, policy_of
+from moco.compression.verify import verify_file, verify_network
+from moco.errors import CompressionError
+from moco.export.quantize import observed_tensors, quantize
+from moco.export.template import Template, build_template
+from moco.models.cifar_resnet import PadShortcut
+from moco.policy import Policy
+from tests.compression.toys import images, tiny
+
+EXAMPLE = images(2, 1, 8)
+COMPRESSOR = Compressor.of(tiny(), EXAMPLE)
+WIDTHS = {"layer1.0.conv1": (5, 8), "layer2.1.conv1": (9, 16), "conv1": (6, 8)}
+INT8 = ("layer1.0.conv1", "layer2.0.conv2", "linear")
+POLICY = policy_of(WIDTHS, dict.fromkeys(INT8, "int8"))
+
+
+@cache
+def template() -> Template:
+    return build_template(COMPRESSOR.network, EXAMPLE)
+
+
+def file_of(policy: Policy, int8: tuple[str, ...]) -> onnx.ModelProto:
+    proto = template().render(COMPRESSOR.compress(policy))
+    return quantize(proto, int8, dict.fromkeys(observed_tensors(proto, int8), (-3.0, 3.0)))
+
+
+def test_what_was_asked_passes() -> None:
+    kept = COMPRESSOR.kept(POLICY)
+    verify_network(COMPRESSOR.graph.thin(COMPRESSOR.network, kept), COMPRESSOR.graph, kept)
+    verify_file(file_of(POLICY, INT8), POLICY)
+    verify_network(COMPRESSOR.network, COMPRESSOR.graph, {})
+    verify_file(file_of(NEUTRAL, ()), NEUTRAL)
+
+
+def test_a_schedule_that_did_nothing_is_found() -> None:
+    for name, (width, of) in WIDTHS.items():
+        policy = policy_of({name: (width, of)}, {})
+        with pytest.raises(CompressionError, match="was to have"):
+            verify_network(COMPRESSOR.network, COMPRESSOR.graph, COMPRESSOR.kept(policy))
+        with pytest.raises(CompressionError, match=f"'{name}' was to keep {width} filters, the file holds {of}"):
+            verify_file(file_of(NEUTRAL, ()), policy)
+
+
+def test_a_network_that_is_only_masked_is_found() -> None:
+    kept = COMPRESSOR.kept(POLICY)
+    network = copy.deepcopy(COMPRESSOR.network)
+    for name, places in kept.items():
+        gone = np.setdiff1d(np.arange(COMPRESSOR.graph.groups[name].channels), places)
+        for layer in COMPRESSOR.graph.groups[name].producers:
+            network.get_submodule(layer).weight.data[gone] = 0
+    with pytest.raises(CompressionError, match="was not applied by real surgery"):
+        verify_network(network, COMPRESSOR.graph, kept)
+    masked = template().render(network)
+    with pytest.raises(CompressionError, match="was to keep"):
+        verify_file(masked, policy_of(WIDTHS, {}))
+
+
+def one_more_output(network: nn.Module) -> None:
+    network.layer1[0].conv1.weight = nn.Parameter(torch.zeros(6, *network.layer1[0].conv1.weight.shape[1:]))
+
+
+def one_more_input(network: nn.Module) -> None:
+    weight = network.layer2[1].conv2.weight
+    network.layer2[1].conv2.weight = nn.Parameter(torch.zeros(len(weight), weight.shape[1] + 1, 3, 3))
+
+
+def one_more_statistic(network: nn.Module) -> None:
+    network.layer2[1].bn1.running_mean = torch.zeros(10)
+
+
+def shortcut_not_rewired(network: nn.Module) -> None:
+    shortcut = network.layer2[0].shortcut
+    assert isinstance(shortcut, PadShortcut)
+    shortcut.in_channels = 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (one_more_output, "'layer1.0.conv1' was to have 5 output channels, its tensors have 6"),
+        (one_more_input, "'layer2.1.conv2' was to have 9 input channels, its tensors have 10"),
+        (one_more_statistic, "'layer2.1.bn1' was to have 9 output channels, its tensors have 10"),
+        (shortcut_not_rewired, "'layer2.0.shortcut' was to have 6 input channels, its tensors have 8"),
+    ],
+)
+def test_a_module_with_one_channel_too_many_is_named(fault: Callable[[nn.Module], None], error: str) -> None:
+    kept = COMPRESSOR.kept(POLICY)
+    thin = COMPRESSOR.graph.thin(COMPRESSOR.network, kept)
+    fault(thin)
+    with pytest.raises(CompressionError, match=error):
+        verify_network(thin, COMPRESSOR.graph, kept)
+
+
+@pytest.mark.parametrize("layer", INT8)
+def test_an_int8_layer_that_was_left_float_is_named(layer: str) -> None:
+    left = tuple(name for name in INT8 if name != layer)
+    with pytest.raises(CompressionError, match=f"'{layer}' was to be int8, the file holds no integer codes"):
+        verify_file(file_of(POLICY, left), POLICY)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "layer1.1.conv2"])
+def test_a_float_layer_that_was_made_int8_is_named(layer: str) -> None:
+    with pytest.raises(CompressionError, match=f"'{layer}' is int8 without being asked"):
+        verify_file(file_of(POLICY, (*INT8, layer)), POLICY)
+
+
+def test_codes_stored_as_floats_are_found() -> None:
+    proto = file_of(POLICY, INT8)
+    for tensor in proto.graph.initializer:
+        if tensor.name == "linear.weight_q":
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    with pytest.raises(CompressionError, match="'linear' was to be int8"):
+        verify_file(proto, POLICY)
+
+
+def test_a_file_without_the_layer_is_found() -> None:
+    with pytest.raises(CompressionError, match="the file holds no weight of 'absent'"):
+        verify_file(file_of(NEUTRAL, ()), policy_of({"absent": (2, 4)}, {}))
