@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import MocoError, PolicyRejectedError
+from moco.errors import MocoError, PolicyRejectedError, RunFolderError
 from moco.interfaces import Ledger, Reporter, Searcher
 from moco.policy import Policy
 from moco.problem import Problem
@@ -23,7 +23,11 @@ FAILURES_IN_A_ROW = 5
 
 
 class SearchAbortedError(MocoError):
-    """Too many trials failed in a row; the finished ones are in the ledger."""
+    """Too many trials failed in a row; `trials` are those that were finished, also in the ledger."""
+
+    def __init__(self, text: str, trials: Sequence[Trial] = ()) -> None:
+        super().__init__(text)
+        self.trials = tuple(trials)
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Study:
 
         Raises:
             SearchAbortedError: too many trials failed in a row.
-            RunFolderError: the ledger cannot be written.
+            RunFolderError: the ledger or a candidate's file cannot be written.
         """
         crew = _Crew(executor or InlineExecutor(), self.evaluate)
         self._running_since = time.perf_counter()
@@ -204,6 +208,8 @@ class Study:
             score = self.problem.score(evaluation)
         except PolicyRejectedError as error:
             return replace(blank, state=TrialState.REJECTED, reason=str(error))
+        except RunFolderError:  # a full disk is no fault of the candidate's, which would count in the budget
+            raise
         except Exception as error:  # a candidate may fail in any way; the search goes on
             return replace(blank, reason=f"{type(error).__name__}: {error}")
         return replace(blank, state=TrialState.COMPLETE, evaluation=evaluation, outcome=outcome, score=score)
@@ -245,7 +251,8 @@ class Study:
         if len(last) == FAILURES_IN_A_ROW and all(trial.state is TrialState.FAILED for trial in last):
             raise SearchAbortedError(
                 f"the last {FAILURES_IN_A_ROW} trials failed, the last one (trial {last[-1].number}) with: "
-                f"{last[-1].reason}; the finished trials are in the ledger, fix the cause and use --resume"
+                f"{last[-1].reason}",
+                self.trials,
             )
 
 

@@ -9,10 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from moco.app.config import Experiment, objective_options, resolved, searcher_options, target_options
-from moco.app.job import Ending, Job
+from moco.app.job import Ending, Job, network_hash
 from moco.compression.network_space import SpaceOptions
 from moco.compression.settings import FLOAT32
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
@@ -28,8 +29,8 @@ from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
 
-CHANGEABLE = ("name", "budget", "tracking", "certificate", "store")
-"""Sections that may differ when a search is resumed."""
+CHANGEABLE = ("budget", "tracking", "certificate", "store")
+"""Sections that may differ when a search is resumed, all but the ledger's address."""
 
 
 def build_job(
@@ -51,11 +52,14 @@ def build_job(
         MocoError: in one line, which part cannot be built and why.
     """
     config = resolved(experiment)
+    name = network_name(experiment, network)
     target: Target = _target(experiment)
     objective, warnings = _objective(experiment, target)
     data = data if data is not None else build_data(experiment, folder)
-    name = network_name(experiment, network)
-    network = network if network is not None else build_network(experiment, data, folder)
+    if network is None:
+        network = build_network(experiment, data, folder)
+    else:
+        check_fit(network.eval(), data)
     return Job(
         name=experiment.name,
         seed=experiment.seed,
@@ -78,7 +82,7 @@ def build_job(
             experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
         ),
         config=config,
-        fingerprint=fingerprint(config),
+        fingerprint=fingerprint(config, network, data),
         storage=experiment.tracking.storage,
         store=_store(experiment, out),
         reporters=_reporters(experiment, out),
@@ -95,8 +99,14 @@ def build_data(experiment: Experiment, folder: Path | None = None) -> DataSets:
     data = experiment.data
     normalize = None if data.normalize is None else Normalization(tuple(data.normalize.mean), tuple(data.normalize.std))
     if data.source == "import":
-        train_set, test_set = import_object(str(data.import_path), folder)()
-        return as_data_sets(train_set, test_set, normalize)
+        sets = _called(str(data.import_path), "data.import", folder)
+        if not isinstance(sets, tuple | list) or len(sets) != 2:
+            raise ConfigError(
+                f"data.import: '{data.import_path}' gave a {type(sets).__name__}, expected (training set, test set)"
+            )
+        return as_data_sets(sets[0], sets[1], normalize)
+    if data.source == "python":
+        raise ConfigError("data.source: 'python' stands for data sets given to moco.optimize; name a source of files")
     given = {field.name: getattr(data, field.name) for field in fields(SourceOptions)}
     options = SourceOptions(**given)
     return load_data(data.source, options, normalize)
@@ -119,23 +129,37 @@ def build_network(experiment: Experiment, data: DataSets, folder: Path | None = 
     """
     model = experiment.model
     if model.import_path is not None:
-        network = import_object(model.import_path, folder)(**model.options)
+        network = _called(model.import_path, "model.import", folder, **model.options)
         if not isinstance(network, nn.Module):
             raise ConfigError(
                 f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module"
             )
+    elif "num_classes" in model.options:
+        raise ConfigError("model.options.num_classes: write it as model.num_classes")
     else:
         classes = model.num_classes if model.num_classes is not None else data.train.classes
         network = build_model(str(model.name), classes, **model.options)
     if model.weights is not None:
         load_weights(network, model.weights, model.name)
+    check_fit(network.eval(), data)
     if model.train is not None:
         rows = data.train
         plan = TrainingPlan(**model.train.model_dump(exclude_none=True))
         train(network, rows.images(), rows.labels.copy(), plan=plan, seed=derived_seed(experiment.seed, "training"))
-    network.eval()
-    _check_classes(network, data)
-    return network
+    return network.eval()
+
+
+def _called(path: str, where: str, folder: Path | None, **options: Any) -> Any:
+    """What the user's own function gives.
+
+    Raises:
+        ConfigError: it cannot be imported, or fails.
+    """
+    function = import_object(path, folder)
+    try:
+        return function(**options)
+    except Exception as error:  # a user's function may raise anything
+        raise ConfigError(f"{where}: '{path}' failed: {type(error).__name__}: {error}") from error
 
 
 def network_name(experiment: Experiment, network: nn.Module | None = None) -> str:
@@ -145,22 +169,28 @@ def network_name(experiment: Experiment, network: nn.Module | None = None) -> st
     return str(experiment.model.name or experiment.model.import_path)
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Hash of all that the trials of one search must share."""
+def fingerprint(config: Mapping[str, Any], network: nn.Module, data: DataSets) -> dict[str, str]:
+    """Hashes of all that the trials of one search must share: settings, the network's tensors, the images."""
     shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
-    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    shared["storage"] = config["tracking"].get("storage")
+    settings = hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
+    images = hashlib.sha256(f"{data.train.content_hash} {data.test.content_hash}".encode()).hexdigest()
+    return {"settings": settings[:16], "network": network_hash(network)[:16], "data": images[:16]}
 
 
-def _check_classes(network: nn.Module, data: DataSets) -> None:
-    import torch
+def check_fit(network: nn.Module, data: DataSets) -> None:
+    """Pass a network that takes the images and gives a logit for each class.
 
+    Raises:
+        DataError: it does not.
+    """
     with torch.no_grad():
         try:
             logits = network(torch.zeros(1, *data.train.shape))
-        except (RuntimeError, ValueError, TypeError) as error:
+        except Exception as error:  # a user's network may raise anything
             raise DataError(
                 f"the network does not take images of shape {data.train.shape} from {data.train.name}: "
-                f"{str(error).splitlines()[0]}"
+                f"{type(error).__name__}: {error}"
             ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < data.train.classes:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -29,9 +30,15 @@ app = typer.Typer(
 )
 
 ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")]
-AllowImport = Annotated[bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")]
-PolicyPath = Annotated[Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
+]
+AllowImport = Annotated[
+    bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")
+]
+PolicyPath = Annotated[
+    Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")
+]
 
 
 def console() -> Console:
@@ -73,7 +80,9 @@ def search(
     """Search for the best compressed networks and deliver the certified one."""
     from moco.app.config import load_experiment
 
-    _search(load_experiment(experiment, overrides or (), allow_import=allow_import), out, experiment.parent, resume=resume)
+    _search(
+        load_experiment(experiment, overrides or (), allow_import=allow_import), out, experiment.parent, resume=resume
+    )
 
 
 @app.command()
@@ -114,7 +123,7 @@ def profile(
 ) -> None:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
     from moco.app.config import load_experiment
-    from moco.app.inspect import profiled, profile_table
+    from moco.app.inspect import profile_table, profiled
 
     found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, experiment.parent)
     console().print(profile_table(found))
@@ -133,7 +142,9 @@ def apply(
     from moco.app.config import load_experiment
     from moco.app.inspect import applied
 
-    artifact = applied(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent)
+    artifact = applied(
+        load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent
+    )
     console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
 
 
@@ -148,13 +159,13 @@ def doctor() -> None:
 
 def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
     from moco.app.progress import Progress
-    from moco.app.search import search_experiment
+    from moco.app.search import Given, search_experiment
     from moco.report.console import console_summary
 
     folder = out or Path("runs") / experiment.name
     screen = console()
     with Progress(screen) as progress:
-        result = search_experiment(experiment, folder, folder=modules, resume=resume, progress=progress)
+        result = search_experiment(experiment, folder, given=Given(folder=modules), resume=resume, progress=progress)
     screen.print(console_summary(result, folder / "report.html"))
     if result["exit"] == "infeasible":
         raise typer.Exit(INFEASIBLE)
@@ -163,6 +174,9 @@ def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: 
 def main() -> None:
     """Entry point of the `moco` command."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker: two beside a busy neighbour ruin every timing
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode must not end a search
     app()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from moco import pareto
-from moco.app.job import Prepared
+from moco.app.job import Prepared, floor_of
 from moco.evaluation.accuracy import correct, logits_of
-from moco.evaluation.certificate import Certificate, Floor, certify
+from moco.evaluation.certificate import Certificate, certify
 from moco.evaluation.evaluator import timed_metric
 from moco.interfaces import Artifact, Session
 from moco.measurement import RatioEstimate
@@ -66,8 +66,7 @@ class Finisher:
     def __init__(self, prepared: Prepared) -> None:
         """Take a search that is over."""
         self.prepared = prepared
-        constraint = getattr(prepared.job.objective, "floor", None)
-        self.floor = None if constraint is None else Floor.of(constraint)
+        self.floor = floor_of(prepared.job)
         self._built: dict[Policy, tuple[Artifact, nn.Module, Session]] = {}
         self._retimed: dict[int, dict[str, Interval]] = {}
 
@@ -137,20 +136,17 @@ class Finisher:
         assert trial.evaluation is not None
         artifact, network, _ = self.built(trial.policy)
         retimed = self._timed_again(trial)
-        measured = {name: MetricValue(interval.value) for name, interval in retimed.items()}
-        metrics = self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **measured}))
+        measured = {name: interval.value for name, interval in retimed.items()}
+        metrics = self._metrics(trial, measured)
         return Delivery(trial, artifact, network, metrics, certificate, retimed, self._budgets(trial))
 
     def _budgets(self, trial: Trial) -> list[dict[str, Any]]:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
-        assert trial.evaluation is not None
-        retimed, found = self._timed_again(trial), []
-        metrics = self.prepared.problem.metrics(trial.evaluation)
+        intervals, found = self._intervals(trial), []
         for bound in self.prepared.problem.bounds:
             if bound.metric == "top1_error":
                 continue
-            exact = metrics[bound.metric].value
-            interval = retimed.get(bound.metric, Interval(exact, exact, exact))
+            interval = intervals[bound.metric]
             upper = interval.high if bound.op == "<=" else interval.low
             holds = bound.violation(MetricValue(upper)) <= 0
             found.append(
@@ -164,6 +160,26 @@ class Finisher:
                 }
             )
         return found
+
+    def _intervals(self, trial: Trial) -> dict[str, Interval]:
+        """Every metric on the longer measurement; what is derived has the extremes of what it is derived from."""
+        retimed = self._timed_again(trial)
+        best_ends, worst_ends = {}, {}
+        for name, interval in retimed.items():
+            ends = interval.low, interval.high
+            best_ends[name], worst_ends[name] = ends[::-1] if METRICS[name].direction == "maximize" else ends
+        values = self._metrics(trial, {name: interval.value for name, interval in retimed.items()})
+        extremes = self._metrics(trial, best_ends), self._metrics(trial, worst_ends)
+        return {
+            name: Interval(metric.value, *sorted(extreme[name].value for extreme in extremes))
+            for name, metric in values.items()
+        }
+
+    def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
+        """The trial's metrics with some measured again, and what is derived from them."""
+        assert trial.evaluation is not None
+        again = {name: MetricValue(value) for name, value in measured.items()}
+        return self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **again}))
 
     def _timed_again(self, trial: Trial) -> dict[str, Interval]:
         if trial.number not in self._retimed:

@@ -98,5 +98,3 @@ def _untracked(experiment: Experiment) -> Experiment:
     """The experiment without trackers and store: nothing of an inspection is recorded."""
     tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
     return experiment.model_copy(update={"tracking": tracking, "store": False})
-
-

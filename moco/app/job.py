@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from moco.compression.apply import Compressor
 from moco.compression.layer_groups import grouped
 from moco.compression.network_space import SpaceOptions, network_space
 from moco.data import DataSets
+from moco.evaluation.certificate import Floor, check_possible
 from moco.evaluation.evaluator import Builder, EvaluationPlan, Evaluator, Images
 from moco.evaluation.splits import Splits, make_splits
 from moco.evaluation.store import EvaluationStore
@@ -28,9 +30,11 @@ from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.space import SearchSpace
 from moco.study import Budget
+from moco.tracking.background import BackgroundReporter
 
 DISTRIBUTIONS = (
-    "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn", "torch", "torch-pruning", "torchvision",
+    "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn",
+    "torch", "torch-pruning", "torchvision",
 )  # fmt: skip
 
 
@@ -51,7 +55,11 @@ class Ending:
 
 @dataclass(frozen=True)
 class Job:
-    """All parts of a search, built from an experiment or from Python."""
+    """All parts of a search, built from an experiment or from Python.
+
+    Attributes:
+        fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
+    """
 
     name: str
     seed: int
@@ -72,7 +80,7 @@ class Job:
     budget: Budget
     ending: Ending
     config: Mapping[str, Any]
-    fingerprint: str
+    fingerprint: Mapping[str, str]
     storage: str | None = None
     store: Path | None = None
     reporters: Sequence[Reporter] = ()
@@ -91,7 +99,8 @@ class Prepared:
     space: SearchSpace
     problem: Problem
     store: EvaluationStore | None = None
-    warnings: tuple[str, ...] = field(default_factory=tuple)
+    warnings: tuple[str, ...] = ()
+    outlook: str = ""
 
 
 def trace(job: Job) -> tuple[Compressor, SearchSpace]:
@@ -108,17 +117,19 @@ def trace(job: Job) -> tuple[Compressor, SearchSpace]:
     return compressor, network_space(found, compressor.counts, costs, job.space, job.target.capabilities)
 
 
-def prepare(job: Job, folder: Path) -> Prepared:
+def prepare(job: Job, folder: Path, constants: Mapping[str, float] | None = None) -> Prepared:
     """Trace, split, export the template, build the reference, score and time it.
 
     Args:
         folder: where the files of candidates go.
+        constants: the reference's timed metrics, as an earlier session of this search has measured them.
 
     Raises:
         MocoError: in one line, what does not fit.
     """
     compressor, space = trace(job)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
+    outlook = certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
     builder = Builder(compressor, calibration, job.batch_norm, folder)
     search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
@@ -126,10 +137,40 @@ def prepare(job: Job, folder: Path) -> Prepared:
     timing = {
         name: _seeded(plan, job.seed, name) for name, plan in job.timing.items() if name in set(job.objective.metrics)
     }
-    evaluator = Evaluator(builder, job.target, search, EvaluationPlan(job.batch_norm, timing), store)
+    plan = EvaluationPlan(job.batch_norm, timing, constants or {})
+    evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
     warnings = tuple(f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items())
-    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, (*job.warnings, *warnings))
+    warnings = (*job.warnings, *warnings)
+    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook)
+
+
+def floor_of(job: Job) -> Floor | None:
+    """The accuracy that the certificate is about; None for a protocol without one."""
+    constraint = getattr(job.objective, "floor", None)
+    return None if constraint is None else Floor.of(constraint)
+
+
+def certificate_outlook(job: Job) -> str:
+    """What the certificate will be able to show, in a sentence (W02); empty without a floor.
+
+    Raises:
+        ConfigError: the certification split is too small for any network to be certified.
+    """
+    floor = floor_of(job)
+    if floor is None:
+        return ""
+    return check_possible(floor, job.split_sizes["certification"], job.ending.confidence, job.ending.attempts)
+
+
+@contextmanager
+def _all_quiet(reporters: Sequence[Reporter]) -> Iterator[None]:
+    """Hold reporters that work in threads of this process back, while a block is timed."""
+    with ExitStack() as stack:
+        for reporter in reporters:
+            if isinstance(reporter, BackgroundReporter):
+                stack.enter_context(reporter.quiet())
+        yield
 
 
 def context(job: Job, splits: Splits) -> dict[str, Any]:

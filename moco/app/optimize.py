@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 from moco.app.build import as_data_sets
 from moco.app.config import experiment_of
 from moco.app.progress import Progress
-from moco.app.search import search_experiment
+from moco.app.search import Given, search_experiment
 from moco.compression.apply import compress
 
 DEFAULT_SPACE = {
@@ -22,7 +23,7 @@ DEFAULT_SPACE = {
 DEFAULT_WEIGHTS = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
 
 
-def optimize(
+def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     network: nn.Module,
     *,
     train: Any,
@@ -50,7 +51,8 @@ def optimize(
         constraints: bounds by metric, such as {"latency_ms": "<= 0.8x"}.
         trials, seconds: the budget.
         out: the run folder.
-        settings: further sections of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}.
+        settings: further keys of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}; in a
+            section they replace those that are given above.
 
     Returns:
         The content of result.json; the networks are in the run folder.
@@ -66,7 +68,7 @@ def optimize(
     if constraints is not None:
         protocol["constraints"] = dict(constraints)
     sections: dict[str, Any] = {
-        "name": Path(out).name,
+        "name": re.sub(r"[^A-Za-z0-9._+-]+", "-", Path(out).resolve().name).strip("-.") or "optimize",
         "seed": seed,
         "model": {"name": type(network).__name__},
         "data": {"source": "python"},
@@ -75,16 +77,25 @@ def optimize(
         "objective": protocol,
         "searcher": {"name": searcher},
         "budget": {"trials": trials, "seconds": seconds},
-        **(settings or {}),
     }
+    sections = _merged(sections, settings or {})
     data = as_data_sets(train, test)
     training = network.training
     try:
         return search_experiment(
-            experiment_of(sections), Path(out), network=network, data=data, resume=resume, progress=progress
+            experiment_of(sections), Path(out), given=Given(network, data), resume=resume, progress=progress
         )
     finally:
         network.train(training)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over`, also within the sections."""
+    merged = dict(base)
+    for key, value in over.items():
+        section = merged.get(key)
+        merged[key] = {**section, **value} if isinstance(section, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 __all__ = ["compress", "optimize"]

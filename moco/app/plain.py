@@ -53,7 +53,7 @@ class SearchResult:
         return pareto.hypervolume(losses, self.problem.loss_point(point))
 
 
-def search(
+def search(  # noqa: PLR0913, each is a keyword of the published signature
     problem: Problem,
     evaluate: Callable[[Point], Mapping[str, Value]],
     *,
@@ -69,8 +69,8 @@ def search(
 
     Args:
         evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
-            `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or NaN
-            makes the trial fail, and the search goes on.
+            `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
+            NaN makes the trial fail, and the search goes on.
         searcher: a registered searcher.
         trials, seconds: the budget; a finite space that is exhausted ends the search before.
         start: `none`, `reference` or `ladder`, evaluated first, inside the budget.
@@ -78,7 +78,7 @@ def search(
 
     Raises:
         ConfigError: an unknown searcher or option.
-        SearchAbortedError: several trials failed in a row.
+        SearchAbortedError: several trials failed in a row; the error has the finished `trials`.
     """
     if trials < 1:
         raise ConfigError(f"trials: expected at least 1, got {trials}")

@@ -41,7 +41,9 @@ class Progress:
             self._previous = None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Give Ctrl-C back."""
         self._stop()
         if self._previous is not None:
@@ -56,7 +58,7 @@ class Progress:
         else:
             self.console.print(text)
 
-    def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...]) -> None:
+    def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...], outlook: str) -> None:
         """Show the search space before the search."""
         self._stop()
         table = Table(title=f"Search space: {policies_text(summary['policies'])}", title_justify="left")
@@ -68,6 +70,8 @@ class Progress:
         if len(summary["groups"]) > MOST_GROUPS:
             table.caption = f"and {len(summary['groups']) - MOST_GROUPS} more"
         self.console.print(table)
+        if outlook:
+            self.console.print(outlook)
         for warning in warnings:
             self.console.print(f"warning: {warning}")
 
@@ -107,7 +111,9 @@ class Progress:
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get("top1_error")
             score = f"{top.score:.3f}" if top.feasible else "none feasible yet"
-            text += f"  best {score}" + (f" at top-1 {shown('top1_error', 1 - error.value)}" if error is not None else "")
+            text += f"  best {score}" + (
+                f" at top-1 {shown('top1_error', 1 - error.value)}" if error is not None else ""
+            )
         return text + f"  feasible {feasible}/{len(self._trials)}  {left_s:.0f} s left"
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:

@@ -9,21 +9,27 @@ from moco import pareto
 from moco.app.ending import Delivery, Finisher
 from moco.app.job import Prepared
 from moco.app.run_folder import summary_of
+from moco.constraints import Bound
+from moco.metrics import shown
 from moco.study import Study
 from moco.trial import MetricValue, Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "record")
 
 
-def manifest_of(prepared: Prepared, created: str, versions: Mapping[str, str], space: Mapping[str, Any]) -> dict[str, Any]:
+def manifest_of(
+    prepared: Prepared, created: str, versions: Mapping[str, str], space: Mapping[str, Any]
+) -> dict[str, Any]:
     """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
     job = prepared.job
     counts, graph = prepared.compressor.counts, prepared.compressor.graph
+    reference = prepared.evaluator.reference.evaluation.metrics
     group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
     return {
         "name": job.name,
         "created": created,
-        "fingerprint": job.fingerprint,
+        "fingerprint": dict(job.fingerprint),
+        "reference": {name: reference[name].value for name in prepared.evaluator.plan.timing},
         "command": f"moco search experiment.yaml --out {job.name}",
         "searcher": job.searcher,
         "seed": job.seed,
@@ -71,7 +77,9 @@ def result_of(
 ) -> dict[str, Any]:
     """What the search found."""
     job, problem, trials = prepared.job, prepared.problem, study.trials
-    reference_point = [problem.reference_point[name] for name in problem.objectives] if problem.reference_point else None
+    reference_point = (
+        [problem.reference_point[name] for name in problem.objectives] if problem.reference_point else None
+    )
     front = pareto.front(trials)
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
     feasible = delivery is not None and delivery.trial.feasible
@@ -98,7 +106,9 @@ def result_of(
             "reference_point": reference_point,
         },
         "baselines": [_baseline(prepared, trial) for trial in trials if trial.origin != "search" and trial.evaluation],
-        "certificate": None if delivery is None else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
+        "certificate": None
+        if delivery is None
+        else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
         "seconds": _seconds(trials),
         "cache": {
             "hits": (store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
@@ -147,18 +157,35 @@ def _retimed(delivery: Delivery) -> dict[str, Any]:
 def _certificate(delivery: Delivery, relative: bool) -> dict[str, Any]:
     content = delivery.certificate.to_json()
     attempts = [{**attempt, "trial": int(attempt["candidate"])} for attempt in content["attempts"]]
-    return {**content, "attempts": attempts, "bounds": list(delivery.budgets), "relative": relative, "sha256": delivery.artifact.sha256}
+    return {
+        **content,
+        "attempts": attempts,
+        "bounds": list(delivery.budgets),
+        "relative": relative,
+        "sha256": delivery.artifact.sha256,
+    }
 
 
 def _asked(prepared: Prepared) -> str:
-    bounds = " and ".join(_bound_text(prepared, i) for i in range(len(prepared.problem.bounds))) or "no bounds"
-    return f"minimise {' and '.join(prepared.problem.objectives)} subject to {bounds}"
+    """What was asked, as a person says it."""
+    objective = prepared.job.objective
+    weights = getattr(objective, "weights", {})
+    cost = ", ".join(
+        name if len({*weights.values()}) < 2 else f"{weight:.2g} {name}" for name, weight in weights.items()
+    )
+    wish = {
+        "accuracy-guaranteed": f"least cost (the mean of {cost}, relative to the reference)",
+        "resource-constrained": "most top-1 accuracy",
+    }.get(prepared.job.config["objective"]["protocol"], f"least {' and '.join(prepared.problem.objectives)}")
+    bounds = " and ".join(map(_bound_text, prepared.problem.bounds))
+    return f"{wish}, with {bounds}" if bounds else wish
 
 
-def _bound_text(prepared: Prepared, index: int) -> str:
-    bound = prepared.problem.bounds[index]
-    sure = f" with {100 * bound.confidence:g} % confidence" if bound.confidence is not None else ""
-    return f"{bound.metric} {bound.op} {bound.value:.4g}{sure}"
+def _bound_text(bound: Bound) -> str:
+    sure = f" ({100 * bound.confidence:g} % sure on the search split)" if bound.confidence is not None else ""
+    if bound.metric == "top1_error":
+        return f"a top-1 accuracy of at least {shown('top1_error', 1 - bound.value)}{sure}"
+    return f"{bound.metric} {bound.op} {shown(bound.metric, bound.value)}{sure}"
 
 
 def _seconds(trials: Sequence[Trial]) -> dict[str, float]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -22,21 +22,23 @@ from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.trial import Trial
 
+COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
 
 
 def open_run_folder(out: Path, resume: bool) -> None:
     """Make sure that `out` can be written and holds no other search.
 
+    A search that died before its first trial has left a folder without a ledger, which --resume takes too.
+
     Raises:
-        RunFolderError: it cannot be written, holds a search although it is not to be resumed, or holds none although
+        RunFolderError: it cannot be written, holds a search although it is not to be resumed, or is not there although
             it is.
     """
-    held = (out / LEDGER).exists()
-    if held and not resume:
+    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
         raise RunFolderError(f"{out}: holds a search already; continue it with --resume or choose another --out")
-    if resume and not held and not (out / MANIFEST).exists():
-        raise RunFolderError(f"{out}: nothing to resume, there is no {LEDGER} in it; leave --resume out")
+    if resume and not out.is_dir():
+        raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -46,23 +48,29 @@ def open_run_folder(out: Path, resume: bool) -> None:
         raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
 
 
-def claim(out: Path, fingerprint: str) -> None:
-    """Refuse a folder that an earlier search of another experiment has begun.
+def claim(out: Path, fingerprint: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of the search that is continued in `out`; empty where none has begun.
 
     Raises:
-        RunFolderError: the manifest names another fingerprint.
+        RunFolderError: another experiment's search has begun in this folder; what differs is named.
     """
+    path = out / MANIFEST
     try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return
+        return {}
     except (OSError, ValueError) as error:
-        raise RunFolderError(f"{out / MANIFEST}: cannot be read: {error}") from None
-    if manifest.get("fingerprint") != fingerprint:
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+    found = manifest.get("fingerprint") if isinstance(manifest, dict) else None
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{path}: not what a search writes; choose another --out")
+    differing = [part for part, value in fingerprint.items() if found.get(part) != value]
+    if differing:
         raise RunFolderError(
-            f"{out}: belongs to another experiment ('{manifest.get('name')}' with other settings); only the budget, "
-            "tracking and certificate may change on --resume; choose another --out"
+            f"{out}: belongs to another experiment ('{manifest.get('name')}'): other {' and '.join(differing)}; only "
+            "budget, tracking, certificate and store may change on --resume; choose another --out"
         )
+    return manifest
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -96,7 +104,7 @@ def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) 
     write_json(out / "trials.json", [trial_record(trial) for trial in trials])
     losses = [f"loss.{name}" for name in objectives]
     parameters = sorted({name for trial in trials for name in trial.point})
-    columns = ["number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason", *losses, *METRICS, *parameters]
+    columns = [*COLUMNS, *losses, *METRICS, *parameters]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -139,10 +147,13 @@ def write_network(
     try:
         shutil.copyfile(artifact.path, folder / "model.onnx")
         if network is not None:
-            tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-            save_file(tensors, folder / "network.safetensors", metadata={"policy": policy.text, "network": network_name})
-    except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from None
+            # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
+            save_file(
+                tensors, folder / "network.safetensors", metadata={"policy": policy.text, "network": network_name}
+            )
+    except (OSError, SafetensorError) as error:
+        raise RunFolderError(f"{folder}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def clear(folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +48,35 @@ FILES = ".files"
 """Folder of the candidates' files while a search runs."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """What comes from Python in place of the experiment's.
+
+    Attributes:
+        network, data: None takes the experiment's.
+        folder: searched for modules of the user's own, where the experiment imports some.
+    """
+
+    network: nn.Module | None = None
+    data: DataSets | None = None
+    folder: Path | None = None
+
+
+NOTHING = Given()
+
+
 def search_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    network: nn.Module | None = None,
-    data: DataSets | None = None,
-    folder: Path | None = None,
+    given: Given = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the experiment into `out` and give the content of result.json.
 
     Args:
-        network, data: in place of the experiment's.
-        folder: searched for modules of the user's own, where the experiment imports some.
+        given: what comes in place of the experiment's.
         resume: continue the search that `out` holds.
 
     Raises:
@@ -69,11 +84,11 @@ def search_experiment(
     """
     open_run_folder(out, resume)
     with _one_thread():
-        job = build_job(experiment, out, network=network, data=data, folder=folder)
-        claim(out, job.fingerprint)
+        job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
+        begun = claim(out, job.fingerprint)
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
-        prepared = prepare(job, out / FILES)
+        prepared = prepare(job, out / FILES, begun.get("reference"))
         return Search(prepared, out, progress).run()
 
 
@@ -81,22 +96,20 @@ class Search:
     """One prepared search in its run folder."""
 
     def __init__(self, prepared: Prepared, out: Path, progress: Progress | None) -> None:
-        """Write what is known before the first trial."""
+        """Take a search that has not begun, or that goes on."""
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
         self.space = space_summary(prepared.space)
         self.manifest = manifest_of(prepared, _now(), versions(), self.space)
-        write_yaml(out / EXPERIMENT, dict(self.job.config))
-        write_json(out / MANIFEST, self.manifest)
 
     def run(self) -> dict[str, Any]:
         """Search until the budget is spent, then deliver."""
         job = self.job
         if self.progress is not None:
-            self.progress.space(self.space, self.prepared.warnings)
-        ledger = OptunaLedger.open(
-            job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}", job.name, self.prepared.problem, job.fingerprint
-        )
+            self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
+        ledger = self._ledger()
+        write_yaml(self.out / EXPERIMENT, dict(job.config))
+        write_json(self.out / MANIFEST, self.manifest)
         for reporter in job.reporters:
             reporter.start(self.manifest, self.out)
         searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
@@ -112,9 +125,11 @@ class Search:
             self.progress.begin(study, job.budget)
         try:
             study.run(job.budget, on_trial=self.progress.trial if self.progress is not None else None)
-        except SearchAbortedError:
+        except SearchAbortedError as error:
             self._write_trials(study)
-            raise
+            raise SearchAbortedError(
+                f"{error}; the finished trials are in the ledger, fix the cause and use --resume", error.trials
+            ) from None
         self._write_trials(study)
         if self.progress is not None:
             self.progress.step("certifying on unseen images and timing the winner again")
@@ -137,6 +152,11 @@ class Search:
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         ledger.close()
         return result
+
+    def _ledger(self) -> OptunaLedger:
+        job = self.job
+        url = job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
+        return OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
 
     def _write_trials(self, study: Study) -> None:
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
@@ -175,4 +195,4 @@ def _one_thread() -> Iterator[None]:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from moco.compression.apply import Compressor
 from moco.compression.settings import NEUTRAL, precisions_of
 from moco.compression.verify import verify_file, verify_network
 from moco.counting import count
-from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
+from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, RunFolderError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.store import EvaluationStore
 from moco.export.calibration import calibrate, open_session
@@ -53,10 +53,13 @@ class EvaluationPlan:
     Attributes:
         batch_norm: whether batch-norm statistics are re-estimated after surgery.
         timing: plans by metric, `latency_ms` and `throughput_ips`; a metric without a plan is not measured.
+        constants: the reference's timed metrics where an earlier session of this search has measured them. They are
+            the scale of every timed metric, so all trials of a search must share them.
     """
 
     batch_norm: bool = True
     timing: Mapping[str, TimingPlan] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,12 @@ class Builder:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.folder / f"{sha256[:16]}.onnx"
         if not path.exists():
-            path.write_bytes(data)
+            partial = path.with_suffix(".partial")
+            try:
+                partial.write_bytes(data)
+                partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
+            except OSError as error:
+                raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
         return Artifact(path, sha256, len(data))
 
 
@@ -186,12 +194,15 @@ class Evaluator:
         search: Images,
         plan: EvaluationPlan,
         store: EvaluationStore | None = None,
+        quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Build, score and time the reference.
 
         Args:
             search: the search split.
+            quiet: keeps other threads of this process still while a block is timed.
         """
+        self.quiet = quiet
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
         self.reference = self._reference()
 
@@ -203,7 +214,7 @@ class Evaluator:
         """
         stored = self.store.get(policy) if self.store is not None else None
         if stored is not None:
-            return stored
+            return self._rescaled(stored)
         evaluation = self.evaluate(policy)
         if self.store is not None:
             self.store.put(policy, evaluation)
@@ -225,11 +236,12 @@ class Evaluator:
         with watch.stage("score"):
             right = correct(logits_of(session, self.search.images), self.search.labels)
         metrics = error_metrics(right, self.reference.correct)
-        metrics |= self._counted(artifact, thin, policy)
+        with watch.stage("export"):
+            metrics |= self._counted(artifact, thin, policy)
         samples: dict[str, tuple[float, ...]] = {}
         details: dict[str, Any] = {"warnings": []}
         for name, plan in self.plan.timing.items():
-            with watch.stage("measure"):
+            with watch.stage("measure"), self.quiet():
                 measurement = self.target.measure([self.reference.session, session], plan)
                 metrics[name] = timed_metric(name, measurement, self.reference.evaluation.metrics[name].value)
             samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
@@ -238,14 +250,30 @@ class Evaluator:
             details["warnings"] += measurement.warnings
         return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
 
+    def _rescaled(self, stored: Evaluation) -> Evaluation:
+        """A stored evaluation on this search's scale; no time was spent on it here.
+
+        What was stored is the paired ratio times the constant of the search that measured it.
+        """
+        metrics = dict(stored.metrics)
+        for name in self.plan.timing:
+            ratio = stored.details[f"{name}.ratio"][0]
+            constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]
+            value = _scaled(name, constant, ratio)
+            metrics[name] = MetricValue(value, None if old.sem is None else old.sem * value / old.value)
+        return replace(stored, metrics=metrics, seconds={})
+
     def _reference(self) -> Reference:
         artifact, network = self.builder.build(NEUTRAL)
         session = self.target.load(artifact)
         right = correct(logits_of(session, self.search.images), self.search.labels)
         metrics = error_metrics(right, right) | self._counted(artifact, network, NEUTRAL)
         for name, plan in self.plan.timing.items():
-            measured = self.target.measure([session, session], plan)
-            metrics[name] = _of_time(name, measured.median_ms(0), measured.plan.batch)
+            if name in self.plan.constants:
+                metrics[name] = MetricValue(self.plan.constants[name])
+            else:
+                measured = self.target.measure([session, session], plan)
+                metrics[name] = _of_time(name, measured.median_ms(0), measured.plan.batch)
         metrics = {name: MetricValue(m.value, None) for name, m in metrics.items()}  # the reference defines the scale
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
@@ -265,8 +293,12 @@ class Evaluator:
 def timed_metric(name: str, measurement: Measurement, reference: float) -> MetricValue:
     """A timed metric as the paired ratio times the reference's constant, with its standard error."""
     ratio = measurement.ratio()
-    value = reference / ratio.value if name == "throughput_ips" else reference * ratio.value
+    value = _scaled(name, reference, ratio.value)
     return MetricValue(value, value * ratio.sem / ratio.value)
+
+
+def _scaled(name: str, reference: float, ratio: float) -> float:
+    return reference / ratio if name == "throughput_ips" else reference * ratio
 
 
 def _of_time(name: str, milliseconds: float, batch: int) -> MetricValue:

@@ -45,10 +45,17 @@ class EvaluationStore:
             ) from None
 
     def get(self, policy: Policy) -> Evaluation | None:
-        """The stored evaluation of the policy in this context; counted as a hit or a miss."""
-        row = self._database.execute(
-            "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
-        ).fetchone()
+        """The stored evaluation of the policy in this context; counted as a hit or a miss.
+
+        Raises:
+            RunFolderError: the store cannot be read.
+        """
+        try:
+            row = self._database.execute(
+                "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise RunFolderError(f"{self.path}: the evaluation store cannot be read: {error}") from None
         self.hits, self.misses = (self.hits + 1, self.misses) if row else (self.hits, self.misses + 1)
         return Evaluation.from_json(json.loads(row[0])) if row else None
 
