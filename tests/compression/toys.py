@@ -78,6 +78,8 @@ def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
                 tensor.data.uniform_(low, low + 1.0, generator=generator)
             assert module.running_mean is not None
             module.running_mean.normal_(0, 0.3, generator=generator)
+        elif isinstance(module, nn.Linear):  # torchvision begins with zeros, which the exporter leaves out
+            module.bias.data.normal_(0, 0.1, generator=generator)
     return network.eval()
 
 
