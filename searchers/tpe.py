@@ -24,7 +24,6 @@ from moco.searchers.asks import Asks, at_least
 from moco.searchers.optuna_sampler import SamplerStudy
 from moco.trial import Point, Suggestion, Trial, TrialState
 
-
 LOSSES, SCORE = "losses", "score"
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.compression.analytic import analytic_cost
 from moco.compression.apply import Compressor
 from moco.compression.layer_groups import grouped
 from moco.compression.network_space import SpaceOptions, network_space
@@ -113,8 +112,7 @@ def trace(job: Job) -> tuple[Compressor, SearchSpace]:
     example = torch.zeros(2, *job.data.train.shape)
     compressor = Compressor.of(job.network, example)
     found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
-    costs = analytic_cost(job.network, compressor.graph, compressor.counts)
-    return compressor, network_space(found, compressor.counts, costs, job.space, job.target.capabilities)
+    return compressor, network_space(found, compressor.counts, compressor.costs, job.space, job.target.capabilities)
 
 
 def prepare(job: Job, folder: Path, constants: Mapping[str, float] | None = None) -> Prepared:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from moco.compression.analytic import AnalyticCost, analytic_cost
 from moco.compression.filter_pruning import kept_channels, rankings
 from moco.compression.groups import ChannelGraph, channel_graph
 from moco.compression.settings import precisions_of, widths_of
@@ -27,12 +28,14 @@ class Compressor:
         graph: its coupled channels.
         ranking: by group, its channels from the most to the least important.
         counts: its exact counts.
+        costs: its exact costs under any policy.
     """
 
     network: nn.Module
     graph: ChannelGraph
     ranking: Mapping[str, np.ndarray]
     counts: Counts
+    costs: AnalyticCost
 
     @staticmethod
     def of(network: nn.Module, example: torch.Tensor) -> Compressor:
@@ -43,7 +46,7 @@ class Compressor:
         """
         counts = count(network, tuple(example.shape[1:]))
         graph = channel_graph(network, example, counts)
-        return Compressor(network, graph, rankings(network, graph), counts)
+        return Compressor(network, graph, rankings(network, graph), counts, analytic_cost(network, graph, counts))
 
     def kept(self, policy: Policy) -> dict[str, np.ndarray]:
         """By channel group, the indices of the channels that the policy keeps.

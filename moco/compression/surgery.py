@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,10 +67,21 @@ def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapp
         if out is not None or inner is not None:
             plans.append((name, out, inner))
             _gather(network.get_submodule(name), out, inner, memo)
+    _ease_the_copy(network, memo)
     thin = copy.deepcopy(network, memo)
     for name, out, inner in plans:
         _resize(thin.get_submodule(name), out, inner)
     return thin
+
+
+def _ease_the_copy(network: nn.Module, memo: dict[int, object]) -> None:
+    """Put copies of what is simple into the memo: `copy.deepcopy` spends two thirds of its time on empty hook tables."""
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, OrderedDict) and not value:
+                memo[id(value)] = OrderedDict()
+    for buffer in network.buffers():
+        memo.setdefault(id(buffer), buffer.clone())
 
 
 def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None, memo: dict[int, object]) -> None:

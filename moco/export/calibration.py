@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from moco.errors import CompressionError
-from moco.export.template import INPUT
+from moco.export.template import INPUT, OUTPUT
 
 BATCH = 16
 """Small enough for the feature maps to stay in the processor's cache: 64 images took twice as long."""
@@ -47,8 +47,8 @@ def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray
     for index, name in enumerate(inner):
         lows, highs = ([float(batch[1 + 2 * index + end]) for batch in batches] for end in (0, 1))
         ranges[name] = (min(lows), max(highs))
-    for name, bounds in ranges.items():
-        if not np.all(np.isfinite(bounds)):
+    for name, values in (*ranges.items(), (OUTPUT, batches[0][0])):
+        if not np.all(np.isfinite(values)):
             raise CompressionError(f"calibration: tensor '{name}' is not finite on the calibration images")
     return Calibration(ranges, np.asarray(batches[0][0]))
 

@@ -8,7 +8,7 @@ additions, pooling, slicing and reshaping until a float layer asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,10 @@ class Scale:
     def of(low: float, high: float) -> Scale:
         """The scale whose 256 codes span [low, high] widened to hold 0, which is represented exactly."""
         low, high = min(low, 0.0), max(high, 0.0)
-        scale = (high - low) / 255 or 1.0
-        return Scale(float(np.float32(scale)), round(-low / scale))
+        scale = float(np.float32((high - low) / 255))
+        if scale < np.finfo(np.float32).tiny:  # nothing but zero was seen
+            return Scale(1.0, 0)
+        return Scale(scale, round(-low / scale))
 
 
 def quantizable_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ class _Builder:
         self.floats: set[str] = {value.name for value in proto.graph.input}  # tensors that exist as floats
         self.nodes: list[onnx.NodeProto] = []
         self.new: dict[str, onnx.TensorProto] = {}
+        self.uses: dict[str, int] = {}  # how often a constant was used before
         self.fused: set[str] = set()  # outputs of activations that were written with the node before them
 
     def walk(self) -> None:
@@ -118,17 +121,23 @@ class _Builder:
         data, weight = node.input[0], node.input[1]
         if data not in self.scales:
             self._to_codes(data, self._scale(data))
+        if self.ranges is None:  # only the names of tensors are asked for
+            self._emit_with_codes(node, [data])
+            return
         weights = self.constants[weight]
         bias = self.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
-        per_channel = _weight_scales(weights, bias, self.scales[data].scale)
-        axes = tuple(range(1, weights.ndim))
-        codes = np.clip(np.rint(weights / np.expand_dims(per_channel, axes)), -127, 127).astype(np.int8)
-        inputs = [data, self._constant_codes(weight, codes, per_channel)]
+        scales = _weight_scales(weights, bias, self.scales[data].scale)
+        if not np.all(np.isfinite(scales)):
+            raise CompressionError(f"int8: '{weight}' or its bias holds values that are not finite")
+        wide = np.expand_dims(scales, tuple(range(1, weights.ndim)))
+        codes = np.clip(np.rint(weights / wide), -127, 127).astype(np.int8)
+        # The runtime fuses a linear layer only where its weight has a zero point, a convolution without one too.
+        zeros = [self._initializer(f"zero_codes_{len(scales)}", np.zeros(len(scales), np.int8))]
+        inputs = [data, self._constant_codes(weight, codes, scales, zeros if node.op_type == "Gemm" else [])]
         if bias is not None:
-            bias_scales = (per_channel * np.float32(self.scales[data].scale)).astype(np.float32)
-            inputs.append(
-                self._constant_codes(node.input[2], np.rint(bias / bias_scales).astype(np.int32), bias_scales)
-            )
+            bias_scales = (scales * np.float32(self.scales[data].scale)).astype(np.float32)
+            codes = np.rint(bias / bias_scales).astype(np.int32)
+            inputs.append(self._constant_codes(node.input[2], codes, bias_scales))
         self._emit_with_codes(node, inputs)
 
     def _moved(self, node: onnx.NodeProto) -> None:
@@ -184,14 +193,16 @@ class _Builder:
             self.floats.add(dequantized)
         return dequantized
 
-    def _constant_codes(self, name: str, codes: np.ndarray, scales: np.ndarray) -> str:
-        dequantized = f"{name}_d"
-        if dequantized not in self.floats:
-            operands = [self._initializer(_codes(name), codes), self._initializer(f"{name}_s", scales)]
-            self.nodes.append(
-                helper.make_node("DequantizeLinear", operands, [dequantized], name=f"d{len(self.nodes)}", axis=0)
-            )
-            self.floats.add(dequantized)
+    def _constant_codes(self, name: str, codes: np.ndarray, scales: np.ndarray, zeros: Sequence[str] = ()) -> str:
+        """The dequantized constant; at each further use with codes of its own, since the input's scale differs."""
+        uses = self.uses[name] = self.uses.get(name, -1) + 1
+        suffix = str(uses or "")
+        dequantized = f"{name}_d{suffix}"
+        operands = [self._initializer(_codes(name) + suffix, codes), self._initializer(f"{name}_s{suffix}", scales)]
+        node = helper.make_node(
+            "DequantizeLinear", [*operands, *zeros], [dequantized], name=f"d{len(self.nodes)}", axis=0
+        )
+        self.nodes.append(node)
         return dequantized
 
     def _scale_inputs(self, scale: Scale) -> list[str]:
