@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from moco.errors import CompressionError
 
@@ -261,8 +261,3 @@ def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
     copied = onnx.NodeProto()
     copied.CopyFrom(node)
     return copied
-
-
-def is_code(tensor: onnx.TensorProto) -> bool:
-    """Whether an initializer holds 8-bit codes."""
-    return tensor.data_type in {TensorProto.INT8, TensorProto.UINT8}
