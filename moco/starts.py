@@ -29,7 +29,7 @@ def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
         return []
     variants = range(space.n_variants())
     untouched = space.codec is None or not space.canonical(space.uniform(0.0)).settings
-    found = [Start("reference" if untouched else _variant_name(space, 0), space.uniform(0.0))]
+    found = [Start("reference" if untouched else _variant_name(space, 0) or "lightest", space.uniform(0.0))]
     if kind == "ladder":
         found += [Start(_variant_name(space, variant), space.uniform(0.0, variant)) for variant in variants[1:]]
         name = _variant_name(space, variants[-1])

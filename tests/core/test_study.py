@@ -1,0 +1,488 @@
+"""The loop: budget, starts, duplicates, failures, workers, resume, order of record and tell."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from moco import study as study_module
+from moco.errors import PolicyRejectedError
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.randomness import generator
+from moco.space import SearchSpace
+from moco.study import FAILURES_IN_A_ROW, Budget, SearchAbortedError, Start, Study, best, rank
+from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
+
+FINITE = Problem(SearchSpace({"n": IntDistribution(0, 9)}), {"loss": "minimize"})
+WIDE = Problem(SearchSpace({"n": IntDistribution(0, 10**6)}), {"loss": "minimize"})
+
+
+class Learner:
+    """Draws from (seed, ask) and from what it was told, so that a continuation shows whether it was told the same."""
+
+    def __init__(self, problem: Problem = WIDE, script: list[int] | None = None) -> None:
+        self.problem, self.script = problem, script
+        self.asks, self.told = 0, []
+
+    def ask(self) -> Suggestion:
+        number, self.asks = self.asks, self.asks + 1
+        high = self.problem.space.distributions["n"].high
+        n = self.script[number % len(self.script)] if self.script else int(generator(3, number).integers(0, high))
+        n = (n + sum(trial.point["n"] for trial in self.told)) % (high + 1) if not self.script else n
+        return Suggestion(number, {"n": n}, {"asked": number})
+
+    def tell(self, trial: Trial) -> None:
+        self.told.append(trial)
+        self.asks = max(self.asks, trial.suggestion.id + 1)
+
+
+class ListLedger:
+    """A ledger in memory that goes through JSON as a real one does."""
+
+    def __init__(self, log: list[str] | None = None) -> None:
+        self.recorded: list[Trial] = []
+        self.log = log if log is not None else []
+
+    def record(self, trial: Trial) -> None:
+        if trial.evaluation is not None:
+            json.dumps(trial.evaluation.to_json(), allow_nan=False)
+        self.recorded.append(trial)
+        self.log.append(f"record {trial.number}")
+
+    def trials(self) -> list[Trial]:
+        return list(self.recorded)
+
+
+class Shown:
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def start(self, manifest: Mapping[str, Any], folder: Path) -> None: ...
+
+    def report(self, trial: Trial) -> None:
+        self.log.append(f"report {trial.number}")
+
+    def finish(self, result: Mapping[str, Any], folder: Path) -> None: ...
+
+
+class Evaluate:
+    """Counts its calls; those in `raises` raise."""
+
+    def __init__(self, raises: Mapping[int, Exception] | None = None, loss: Callable[[int], float] = float) -> None:
+        self.calls: list[int] = []
+        self.raises, self.loss = raises or {}, loss
+
+    def __call__(self, policy: Policy) -> Evaluation:
+        n = policy.settings["n"]
+        self.calls.append(n)
+        if n in self.raises:
+            raise self.raises[n]
+        return Evaluation({"loss": MetricValue(self.loss(n))}, seconds={"score": 0.5})
+
+
+def numbers(trials: list[Trial]) -> list[int]:
+    return [trial.point["n"] for trial in trials]
+
+
+def test_a_budget_of_trials_is_kept() -> None:
+    study = Study(WIDE, Learner(), Evaluate())
+
+    assert len(study.run(Budget(7))) == 7
+    assert [trial.number for trial in study.trials] == list(range(7))
+    assert study.n_distinct == 7
+
+
+def test_a_larger_budget_goes_on_where_the_first_ended() -> None:
+    once, twice = Study(WIDE, Learner(), Evaluate()), Study(WIDE, Learner(), Evaluate())
+    twice.run(Budget(4))
+
+    assert numbers(twice.run(Budget(9))) == numbers(once.run(Budget(9)))
+
+
+def test_a_spent_budget_asks_nothing() -> None:
+    searcher = Learner()
+    assert Study(WIDE, searcher, Evaluate()).run(Budget(0)) == []
+    assert Study(WIDE, searcher, Evaluate()).run(Budget(5, seconds=0.0)) == []
+    assert searcher.asks == 0
+
+
+class Clock:
+    """Stands in for the module `time` within the study."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(study_module, "time", clock)
+    return clock
+
+
+def taking(clock: Clock, seconds: float) -> Callable[[Policy], Evaluation]:
+    def evaluate(policy: Policy) -> Evaluation:
+        clock.now += seconds
+        return Evaluation({"loss": MetricValue(float(policy.settings["n"]))})
+
+    return evaluate
+
+
+def test_a_budget_of_seconds_ends_after_the_trial_that_spends_it(clock: Clock) -> None:
+    study = Study(WIDE, Learner(), taking(clock, 2.0))
+
+    assert len(study.run(Budget(100, seconds=7.0))) == 4
+    assert study.elapsed_s == 8.0
+    assert [trial.seconds for trial in study.trials] == [2.0] * 4
+
+
+def test_seconds_of_earlier_sessions_count(clock: Clock) -> None:
+    ledger = ListLedger()
+    Study(WIDE, Learner(), taking(clock, 2.0), ledger=ledger).run(Budget(3))
+    clock.now += 1000.0  # between the sessions
+    resumed = Study(WIDE, Learner(), taking(clock, 2.0), ledger=ledger)
+
+    assert resumed.elapsed_s == 6.0
+    assert len(resumed.run(Budget(100, seconds=9.0))) == 5
+
+
+def test_workers_share_the_clock_not_their_sum(clock: Clock) -> None:
+    study = Study(WIDE, Learner(), taking(clock, 1.0))
+    study.run(Budget(4), workers=2)  # inline, so one after the other: 4 s, though trials overlap
+
+    assert study.elapsed_s == 4.0
+
+
+def test_starts_come_first_and_count_in_the_budget() -> None:
+    starts = [Start("reference", {"n": 5}), Start("ladder 0.5", {"n": 7})]
+    study = Study(WIDE, Learner(script=[1, 2, 3]), Evaluate(), starts=starts)
+    trials = study.run(Budget(4))
+
+    assert numbers(trials) == [5, 7, 1, 2]
+    assert [trial.origin for trial in trials] == ["reference", "ladder 0.5", "search", "search"]
+    assert [trial.suggestion.id for trial in trials] == [-1, -2, 0, 1]
+
+
+def test_the_searcher_is_told_the_starts_too() -> None:
+    searcher = Learner()
+    Study(WIDE, searcher, Evaluate(), starts=[Start("reference", {"n": 5})]).run(Budget(1))
+
+    assert [trial.origin for trial in searcher.told] == ["reference"]
+
+
+def test_a_repeated_policy_is_told_again_but_evaluated_once() -> None:
+    evaluate, searcher = Evaluate(), Learner(script=[4, 4, 5, 4])
+    trials = Study(WIDE, searcher, evaluate).run(Budget(4))
+
+    assert evaluate.calls == [4, 5]
+    assert [trial.distinct for trial in trials] == [True, False, True, False]
+    assert [trial.suggestion.id for trial in searcher.told] == [0, 1, 2, 3]
+    assert trials[1].outcome == trials[0].outcome
+    assert trials[1].evaluation is not None
+    assert "score" in trials[0].evaluation.seconds  # type: ignore[union-attr]
+    assert "score" not in trials[1].evaluation.seconds  # nothing was spent on scoring it again
+
+
+def test_a_rejected_policy_is_told_and_not_tried_again() -> None:
+    evaluate = Evaluate({2: PolicyRejectedError("no such width")})
+    searcher = Learner(script=[1, 2, 2, 3])
+    trials = Study(WIDE, searcher, evaluate).run(Budget(4))
+
+    assert [trial.state.value for trial in trials] == ["complete", "rejected", "rejected", "complete"]
+    assert (trials[1].reason, trials[1].evaluation, trials[1].score) == ("no such width", None, None)
+    assert evaluate.calls == [1, 2, 3]
+    assert searcher.told == trials
+
+
+def test_a_failed_policy_is_told_and_may_be_tried_again() -> None:
+    evaluate = Evaluate({2: ValueError("broken")})
+    trials = Study(WIDE, Learner(script=[1, 2, 2, 3]), evaluate).run(Budget(4))
+
+    assert [trial.state.value for trial in trials] == ["complete", "failed", "failed", "complete"]
+    assert trials[1].reason == "ValueError: broken"
+    assert evaluate.calls == [1, 2, 2, 3]
+    assert not trials[1].feasible
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_fails_the_trial(value: float) -> None:
+    searcher = Learner(script=[1, 2])
+    trials = Study(WIDE, searcher, Evaluate(loss=lambda n: value if n == 1 else 1.0)).run(Budget(2))
+
+    assert [trial.state for trial in trials] == [TrialState.FAILED, TrialState.COMPLETE]
+    assert "not a finite number" in str(trials[0].reason)
+    assert searcher.told[0].outcome is None
+    assert searcher.told[0].evaluation is None
+
+
+def test_a_missing_metric_fails_the_trial() -> None:
+    trials = Study(WIDE, Learner(), lambda policy: Evaluation({"los": MetricValue(1.0)})).run(Budget(1))
+
+    assert trials[0].state is TrialState.FAILED
+    assert "did you mean 'los'" in str(trials[0].reason)
+
+
+def test_too_many_failures_in_a_row_end_the_search_with_all_trials_recorded() -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Learner(), Evaluate(loss=lambda n: float("nan")), ledger=ledger)
+    with pytest.raises(SearchAbortedError, match=rf"the last {FAILURES_IN_A_ROW} trials failed.*trial 4.*loss = nan"):
+        study.run(Budget(100))
+
+    assert len(ledger.recorded) == FAILURES_IN_A_ROW == 5
+
+
+@pytest.mark.parametrize("between", [PolicyRejectedError("no"), None])
+def test_failures_with_another_trial_in_between_do_not_end_the_search(between: Exception | None) -> None:
+    raises: dict[int, Exception] = {n: ValueError("broken") for n in range(10) if n != 4}
+    if between is not None:
+        raises[4] = between
+    trials = Study(WIDE, Learner(script=list(range(9))), Evaluate(raises)).run(Budget(9))
+
+    assert len(trials) == 9
+
+
+def test_a_resumed_search_may_fail_again_before_it_ends() -> None:
+    ledger = ListLedger()
+    broken = Evaluate(loss=lambda n: float("nan"))
+    with pytest.raises(SearchAbortedError):
+        Study(WIDE, Learner(), broken, ledger=ledger).run(Budget(100))
+    trials = Study(WIDE, Learner(), Evaluate(), ledger=ledger).run(Budget(8))
+
+    assert [trial.state.value for trial in trials] == ["failed"] * 5 + ["complete"] * 3
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 7, 11])
+def test_a_resumed_search_equals_the_uninterrupted_one(cut: int) -> None:
+    starts = [Start("reference", {"n": 5}), Start("ladder 0.5", {"n": 7})]
+    whole = Study(WIDE, Learner(), Evaluate(), starts=starts).run(Budget(11))
+    ledger = ListLedger()
+    Study(WIDE, Learner(), Evaluate(), starts=starts, ledger=ledger).run(Budget(cut))
+    evaluate = Evaluate()
+    resumed = Study(WIDE, Learner(), evaluate, starts=starts, ledger=ledger).run(Budget(11))
+
+    assert [t.suggestion for t in resumed] == [t.suggestion for t in whole]
+    assert [t.number for t in ledger.recorded] == list(range(11))
+    assert len(evaluate.calls) == 11 - cut
+
+
+def test_a_resumed_search_knows_the_policies_of_its_ledger() -> None:
+    ledger = ListLedger()
+    Study(WIDE, Learner(script=[3]), Evaluate(), ledger=ledger).run(Budget(1))
+    evaluate = Evaluate()
+    trials = Study(WIDE, Learner(script=[3]), evaluate, ledger=ledger).run(Budget(2))
+
+    assert evaluate.calls == []
+    assert not trials[1].distinct
+
+
+def test_a_requested_stop_ends_after_the_running_trial() -> None:
+    study = Study(WIDE, Learner(), Evaluate())
+
+    def stop(trial: Trial) -> None:
+        study.stop_requested = trial.number == 2
+
+    assert len(study.run(Budget(100), on_trial=stop)) == 3
+
+
+def test_an_exhausted_space_ends_the_search() -> None:
+    searcher = Learner(FINITE, script=list(range(10)))
+    trials = Study(FINITE, searcher, Evaluate()).run(Budget(1000))
+
+    assert sorted(numbers(trials)) == list(range(10))
+
+
+def test_rejected_policies_count_towards_an_exhausted_space() -> None:
+    evaluate = Evaluate({n: PolicyRejectedError("no") for n in range(5)})
+    trials = Study(FINITE, Learner(FINITE, script=list(range(10))), evaluate).run(Budget(1000))
+
+    assert len(trials) == 10
+
+
+def test_a_trial_is_recorded_and_reported_before_the_searcher_and_the_user_hear_of_it() -> None:
+    log: list[str] = []
+    searcher = Learner()
+    tell = searcher.tell
+    searcher.tell = lambda trial: (log.append(f"tell {trial.number}"), tell(trial))  # type: ignore[method-assign,assignment]
+    study = Study(WIDE, searcher, Evaluate(), ledger=ListLedger(log), reporters=[Shown(log)])
+    study.run(Budget(2), on_trial=lambda trial: log.append(f"show {trial.number}"))
+
+    assert log == [f"{what} {n}" for n in range(2) for what in ("record", "report", "tell", "show")]
+
+
+def test_a_trial_that_cannot_be_recorded_is_not_told() -> None:
+    class Full(ListLedger):
+        def record(self, trial: Trial) -> None:
+            raise OSError("the disk is full")
+
+    searcher = Learner()
+    with pytest.raises(OSError, match="the disk is full"):
+        Study(WIDE, searcher, Evaluate(), ledger=Full()).run(Budget(3))
+    assert searcher.told == []
+
+
+def test_the_searcher_is_told_what_was_executed() -> None:
+    problem = Problem(SearchSpace({"n": FloatDistribution(0.0, 10.0, step=2.0)}), {"loss": "minimize"})
+
+    class Off:
+        told: list[Trial] = []  # noqa: RUF012
+
+        def ask(self) -> Suggestion:
+            return Suggestion(0, {"n": 3.1})
+
+        def tell(self, trial: Trial) -> None:
+            self.told.append(trial)
+
+    searcher = Off()
+    Study(problem, searcher, Evaluate()).run(Budget(1))  # type: ignore[arg-type]
+
+    assert searcher.told[0].point == {"n": 4.0}
+    assert searcher.told[0].suggestion.point == {"n": 3.1}
+
+
+def test_seconds_of_asking_and_recording_stand_in_the_evaluation() -> None:
+    trials = Study(WIDE, Learner(), Evaluate(), ledger=ListLedger()).run(Budget(2))
+
+    assert all(set(t.evaluation.seconds) == {"score", "search", "record"} for t in trials)  # type: ignore[union-attr]
+    assert trials[0].evaluation.seconds["record"] == 0.0  # type: ignore[union-attr]  # charged to the next one
+    assert trials[1].evaluation.seconds["record"] > 0.0  # type: ignore[union-attr]
+
+
+# ---- several workers
+
+
+def test_workers_evaluate_at_once_and_come_back_in_any_order() -> None:
+    together = threading.Barrier(3, timeout=30)
+    delays = {0: 0.05, 1: 0.0, 2: 0.02}
+
+    def evaluate(policy: Policy) -> Evaluation:
+        together.wait()
+        time.sleep(delays[policy.settings["n"] % 3])
+        return Evaluation({"loss": MetricValue(float(policy.settings["n"]))})
+
+    searcher = Learner(script=list(range(9)))
+    with ThreadPoolExecutor(3) as pool:
+        # Three at once, then three more: without three workers the barrier breaks and the trials fail.
+        study = Study(WIDE, searcher, evaluate)
+        for budget in (3, 6, 9):
+            study.run(Budget(budget), executor=pool, workers=3)
+
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 9
+    assert sorted(numbers(study.trials)) == list(range(9))
+    assert [trial.number for trial in study.trials] == list(range(9))
+    assert all(trial.outcome.losses == (float(trial.point["n"]),) for trial in study.trials)  # type: ignore[union-attr]
+    assert searcher.told == study.trials
+
+
+def test_workers_keep_the_budget_and_lose_nothing() -> None:
+    ledger = ListLedger()
+    with ThreadPoolExecutor(4) as pool:
+        study = Study(WIDE, Learner(), Evaluate({}), ledger=ledger)
+        study.run(Budget(23), executor=pool, workers=4)
+
+    assert len(ledger.recorded) == 23
+    assert sorted(trial.suggestion.id for trial in ledger.recorded) == list(range(23))
+
+
+def test_a_policy_under_way_is_not_evaluated_a_second_time() -> None:
+    started, release = threading.Event(), threading.Event()
+    evaluate = Evaluate()
+
+    def slow(policy: Policy) -> Evaluation:
+        started.set()
+        release.wait(30)
+        return evaluate(policy)
+
+    searcher = Learner(script=[4, 4, 4, 5])
+    asked = searcher.ask
+
+    def ask() -> Suggestion:
+        if searcher.asks == 3:
+            release.set()  # the twins were asked while the first was under way
+        return asked()
+
+    searcher.ask = ask  # type: ignore[method-assign]
+    with ThreadPoolExecutor(4) as pool:
+        trials = Study(WIDE, searcher, slow).run(Budget(4), executor=pool, workers=4)
+
+    assert started.is_set()
+    assert sorted(evaluate.calls) == [4, 5]
+    assert sorted(trial.distinct for trial in trials if trial.point["n"] == 4) == [False, False, True]
+    assert all(trial.state is TrialState.COMPLETE for trial in trials)
+
+
+def test_a_twin_of_a_failed_trial_gets_an_evaluation_of_its_own() -> None:
+    calls = itertools.count()
+    both = threading.Event()
+
+    def evaluate(policy: Policy) -> Evaluation:
+        both.wait(30)
+        if next(calls) == 0:
+            raise ValueError("once")
+        return Evaluation({"loss": MetricValue(1.0)})
+
+    searcher = Learner(script=[4, 4])
+    asked = searcher.ask
+
+    def ask() -> Suggestion:
+        if searcher.asks == 1:
+            both.set()
+        return asked()
+
+    searcher.ask = ask  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        trials = Study(WIDE, searcher, evaluate).run(Budget(2), executor=pool, workers=2)
+
+    assert [trial.state.value for trial in trials] == ["failed", "complete"]
+
+
+def test_an_interrupt_leaves_through_the_loop() -> None:
+    def interrupted(policy: Policy) -> Evaluation:
+        raise KeyboardInterrupt
+
+    study = Study(WIDE, Learner(), interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(Budget(3))
+    assert study.trials == []
+
+
+# ---- the best trial
+
+
+def complete(number: int, score: float, *violations: float) -> Trial:
+    evaluation = Evaluation({"loss": MetricValue(-score)})
+    outcome = Outcome((-score,), (None,), violations)
+    return Trial(number, Suggestion(number, {}), TrialState.COMPLETE, {}, Policy.of({}), evaluation, outcome, score)
+
+
+def test_the_best_is_feasible_before_it_is_good() -> None:
+    trials = [complete(0, 9.0, 0.1), complete(1, 2.0, -0.1), complete(2, 3.0, 0.0), complete(3, 5.0, 0.2)]
+
+    assert best(trials) is trials[2]
+
+
+def test_without_a_feasible_one_the_least_violation_is_the_best() -> None:
+    trials = [complete(0, 9.0, 0.5, -3.0), complete(1, 2.0, 0.2, 0.2), complete(2, 3.0, 0.45, -9.0)]
+
+    assert best(trials) is trials[1]
+    assert rank(trials[0]) < rank(trials[2]) < rank(trials[1])
+
+
+def test_of_equals_the_earlier_is_the_best_and_of_none_there_is_none() -> None:
+    trials = [complete(0, 1.0), complete(1, 2.0), complete(2, 2.0)]
+
+    assert best(trials) is trials[1]
+    assert best([Trial(0, Suggestion(0, {}), TrialState.FAILED, {}, reason="x")]) is None
+    assert best([]) is None
