@@ -21,6 +21,7 @@ from moco.errors import MocoError
 
 DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
 DEMO = "digits.yaml"
+PLAIN_WIDTH = 120
 
 app = typer.Typer(
     help="Compress trained vision networks by search, measured and certified on the device that will run them.",
@@ -42,8 +43,10 @@ PolicyPath = Annotated[
 
 
 def console() -> Console:
-    """The console that results go to."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """The console that results go to; wider than a terminal where it is none."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
 
 
 def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,9 +52,9 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
 def profile_table(profile: Profile) -> Table:
     """A metric a row: value, standard error, ratio to the reference; n/a where this machine cannot measure it."""
     table = Table(title=profile.name, title_justify="left")
-    for column in ("metric", "value", "standard error", "cost ratio to the reference", "what it is"):
-        table.add_column(column, justify="left" if column in {"metric", "what it is"} else "right")
-    for name, described in METRICS.items():
+    for column in ("metric", "value", "standard error", "cost ratio to the reference"):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=column == "metric")
+    for name in METRICS:
         value, reference = profile.metrics.get(name), profile.reference.get(name)
         ratio = "n/a"
         if value is not None and reference is not None and value.value > 0 and reference.value > 0:
@@ -64,7 +64,6 @@ def profile_table(profile: Profile) -> Table:
             shown(name, value.value if value is not None else None),
             shown(name, value.sem if value is not None else None),
             ratio,
-            described.description,
         )
     return table
 

@@ -1,0 +1,276 @@
+"""The command line on a finished search: the run folder, the delivered files, and the other commands."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import optuna
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import moco as library
+from moco.compression.settings import read_policy
+from moco.data import load_data
+from moco.data.sources import SourceOptions
+from moco.evaluation.splits import make_splits
+from moco.models import build_model
+from tests.app.tiny import SPLITS, moco, one_line, read
+
+RESULT_KEYS = {
+    "experiment", "searcher", "seed", "reference", "trials", "distinct", "feasible", "best", "front", "hypervolume",
+    "certificate", "seconds", "cache",
+}  # fmt: skip
+STAGES = {"search", "compress", "recover", "export", "score", "measure", "record", "other", "total"}
+CERTIFICATE_KEYS = {"statement", "floor", "estimate", "lower_bound", "confidence", "images", "method", "holds"}
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def result(finished: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read(finished / "result.json")
+    return found
+
+
+@pytest.fixture(scope="module")
+def test_split() -> Any:
+    """Gives images and labels of a split of the test set."""
+    data = load_data("digits", SourceOptions(), None)
+    splits = make_splits(data.train.labels, data.test.labels, SPLITS, 0)
+
+    def rows(name: str) -> tuple[np.ndarray, np.ndarray]:
+        found = getattr(splits, name)
+        return data.test.images(found), data.test.labels[found]
+
+    return rows
+
+
+def right(file: Path, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(file)
+    logits = session.run(["logits"], {"input": images})[0]
+    return np.asarray(np.asarray(logits).argmax(axis=1) == labels)
+
+
+def test_a_run_folder_is_complete(finished: Path, result: dict[str, Any]) -> None:
+    for name in ("experiment.yaml", "manifest.json", "study.db", "trials.csv", "result.json", "report.html"):
+        assert (finished / name).stat().st_size > 0, name
+    best = {path.name for path in (finished / "best").iterdir()}
+    assert best == {"policy.json", "model.onnx", "network.safetensors", "certificate.json", "card.md"}
+    front = {str(entry["trial"]) for entry in result["front"]}
+    assert {path.name for path in (finished / "front").iterdir()} == front
+    for trial in front:
+        assert {path.name for path in (finished / "front" / trial).iterdir()} == {"policy.json", "model.onnx"}
+    assert not (finished / ".files").exists()
+    assert not list(finished.rglob("*.partial"))
+
+
+def test_the_result_has_the_keys_that_scripts_rely_on(finished: Path, result: dict[str, Any]) -> None:
+    assert set(result) >= RESULT_KEYS
+    assert set(result["best"]) >= {"trial", "policy", "metrics", "losses", "score"}
+    assert result["front"]
+    for entry in result["front"]:
+        assert set(entry) == {"trial", "policy", "metrics", "losses"}
+    assert set(result["hypervolume"]) == {"value", "reference_point"}
+    assert set(result["certificate"]) >= CERTIFICATE_KEYS
+    assert set(result["seconds"]) >= STAGES
+    assert set(result["cache"]) == {"hits", "misses"}
+    assert result["certificate"] == read(finished / "best" / "certificate.json")
+    for name in ("top1_error", "latency_ms", "throughput_ips", "size_mb", "parameters", "macs", "bops"):
+        assert result["reference"][name] >= 0
+        assert result["best"]["metrics"][name] >= 0
+    assert (result["experiment"], result["searcher"], result["seed"], result["trials"]) == ("tiny", "random", 0, 8)
+    assert result["feasible"] >= 1
+    assert result["seconds"]["total"] == pytest.approx(
+        sum(value for name, value in result["seconds"].items() if name != "total"), rel=0.05
+    )
+
+
+def test_the_manifest_names_what_the_result_depends_on(finished: Path) -> None:
+    manifest = read(finished / "manifest.json")
+    assert {"moco", "torch", "onnxruntime", "optuna", "python"} <= set(manifest["versions"])
+    assert {name: part["images"] for name, part in manifest["data"]["splits"].items() if name in SPLITS} == SPLITS
+    assert manifest["seed"] == 0
+    assert manifest["hardware"]
+
+
+def test_what_was_scored_is_what_is_shipped(finished: Path, result: dict[str, Any], test_split: Any) -> None:
+    trials = read(finished / "trials.json")
+    best = result["best"]
+    digest = sha256(finished / "best" / "model.onnx")
+    assert digest == best["sha256"] == result["certificate"]["sha256"]
+    assert digest == trials[best["trial"]]["evaluation"]["artifact_sha256"]
+    for entry in result["front"]:
+        file = finished / "front" / str(entry["trial"]) / "model.onnx"
+        assert sha256(file) == trials[entry["trial"]]["evaluation"]["artifact_sha256"]
+        assert entry["metrics"]["size_mb"] == file.stat().st_size / 1e6
+        images, labels = test_split("search")
+        assert 1 - right(file, images, labels).mean() == pytest.approx(entry["metrics"]["top1_error"], abs=1e-12)
+
+
+def test_the_certificate_is_what_the_shipped_file_does_on_unseen_images(
+    finished: Path, result: dict[str, Any], test_split: Any, weights: Path
+) -> None:
+    images, labels = test_split("certification")
+    certificate = result["certificate"]
+    of_best = right(finished / "best" / "model.onnx", images, labels)
+    reference = build_model("digits_resnet", 10)
+    reference.load_state_dict(load_file(weights))
+    with torch.no_grad():
+        of_reference = reference(torch.from_numpy(images)).argmax(1).numpy() == labels
+    assert certificate["images"] == len(labels) == 300
+    assert certificate["estimate"] == pytest.approx(of_best.mean() - of_reference.mean(), abs=1e-12)
+    assert certificate["lower_bound"] < certificate["estimate"]
+    assert certificate["holds"] is (certificate["lower_bound"] >= -0.1)
+
+
+def test_the_front_is_not_dominated(result: dict[str, Any]) -> None:
+    losses = [entry["losses"] for entry in result["front"]]
+    for one in losses:
+        assert not any(all(a <= b for a, b in zip(other, one, strict=True)) and other != one for other in losses)
+
+
+def test_a_row_a_trial(finished: Path) -> None:
+    with (finished / "trials.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["number"]) for row in rows] == list(range(8))
+    assert rows[0]["origin"] == "reference"
+    assert all(row["state"] == "complete" and float(row["top1_error"]) <= 1 for row in rows)
+
+
+def test_the_ledger_is_a_plain_optuna_study(finished: Path, result: dict[str, Any]) -> None:
+    study = optuna.load_study(storage=f"sqlite:///{finished / 'study.db'}", study_name="tiny")
+    assert [trial.state for trial in study.trials] == [optuna.trial.TrialState.COMPLETE] * 8
+    assert [trial.values for trial in study.trials][result["best"]["trial"]] == result["best"]["losses"]
+
+
+def test_the_resolved_experiment_can_be_searched_again(finished: Path) -> None:
+    from moco.app.config import load_experiment, resolved
+
+    written = yaml.safe_load((finished / "experiment.yaml").read_text(encoding="utf-8"))
+    assert resolved(load_experiment(finished / "experiment.yaml")) == written
+
+
+def test_progress_is_plain_where_there_is_no_terminal(finished: Path) -> None:
+    text = (finished.parent / "stdout.txt").read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    assert "Search space" in text
+    assert "trial 8/8" in text
+    assert "report.html" in text
+
+
+def test_the_snippet_of_the_card_runs(finished: Path) -> None:
+    card = (finished / "best" / "card.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert snippet is not None
+    done = subprocess.run(
+        [sys.executable, "-c", snippet.group(1) + "print(labels)"],
+        cwd=finished / "best", capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\[\d\]\n", done.stdout)
+
+
+def test_report_writes_the_page_anew(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = (run / "report.html").read_text(encoding="utf-8")
+    (run / "report.html").unlink()
+    done = moco("report", run)
+    assert done.exit_code == 0
+    assert (run / "report.html").read_text(encoding="utf-8") == before
+    assert "certified" in done.stdout
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn", "other"])
+def test_report_refuses_what_is_no_run_folder(finished: Path, tmp_path: Path, damage: str) -> None:
+    run = tmp_path / "run"
+    if damage != "missing":
+        shutil.copytree(finished, run)
+        text = (run / "result.json").read_text(encoding="utf-8")
+        (run / "result.json").write_text({"empty": "", "torn": text[:500], "other": "[]"}[damage], encoding="utf-8")
+    assert str(run) in one_line(moco("report", run), 2)
+
+
+def test_profile_of_the_reference_and_of_a_policy(finished: Path, finished_yaml: Path) -> None:
+    reference = moco("profile", finished_yaml)
+    assert reference.exit_code == 0
+    for name in ("top1_error", "latency_ms", "throughput_ips", "size_mb", "parameters", "macs", "energy_j"):
+        assert name in reference.stdout
+    done = moco("profile", finished_yaml, "--policy", finished / "best" / "policy.json")
+    assert done.exit_code == 0
+    assert re.search(r"size_mb.*0\.\d\d\d ", done.stdout)
+
+
+def test_apply_writes_a_network_that_is_the_file(finished_yaml: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(
+        '{"format": 1, "network": "digits_resnet", '
+        '"groups": {"layer1.0.conv1": {"filter_pruning": {"keep": 16, "of": 32}}}}',
+        encoding="utf-8",
+    )
+    out = tmp_path / "applied"
+    assert moco("apply", finished_yaml, "--policy", policy, "--out", out).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"policy.json", "model.onnx", "network.safetensors"}
+    assert read(out / "policy.json") == read(policy)
+
+    images = np.random.default_rng(0).random((8, 1, 8, 8), np.float32)
+    small = library.compress(build_model("digits_resnet", 10), read_policy(policy), torch.from_numpy(images))
+    small.load_state_dict(load_file(out / "network.safetensors"))
+    with torch.no_grad():
+        expected = small(torch.from_numpy(images)).numpy()
+    logits = onnxruntime.InferenceSession(out / "model.onnx").run(["logits"], {"input": images})[0]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert small.layer1[0].conv1.out_channels == 16
+
+
+def test_the_delivered_file_is_built_again_from_its_policy(finished: Path, finished_yaml: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    assert moco("apply", finished_yaml, "--policy", finished / "best" / "policy.json", "--out", out).exit_code == 0
+    assert sha256(out / "model.onnx") == sha256(finished / "best" / "model.onnx")
+
+
+def test_doctor_says_what_this_machine_can_do() -> None:
+    done = moco("doctor")
+    assert done.exit_code == 0
+    assert "onnxruntime" in done.stdout.lower()
+
+
+def test_an_unknown_command_or_option_is_bad_usage(finished_yaml: Path) -> None:
+    assert moco("serach").exit_code == 2
+    assert moco("search", finished_yaml, "--resum").exit_code == 2
+    assert moco("search").exit_code == 2
+
+
+@pytest.mark.slow
+def test_the_installed_command_searches(finished_yaml: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("moco"), "search", finished_yaml, "--set", "budget.trials=2"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read(tmp_path / "runs" / "tiny" / "result.json")["trials"] == 2
+
+
+@pytest.mark.slow
+def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("moco"), "demo",
+            "--set", "budget.trials=3", "--set", "model.train.epochs=2", "--set", "tracking.mlflow=false",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode in {0, 3}, done.stderr
+    assert (tmp_path / "runs" / "demo" / "report.html").is_file()
