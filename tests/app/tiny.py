@@ -43,12 +43,16 @@ SETTINGS: dict[str, Any] = {
 
 
 def settings(**sections: Any) -> dict[str, Any]:
-    """The settings with some keys of some sections replaced; None takes a section out."""
+    """The settings with some keys of some sections replaced; None takes a key or a section out."""
     found = {**SETTINGS}
     for name, given in sections.items():
         old = found.get(name)
-        found[name] = {**old, **given} if isinstance(old, dict) and isinstance(given, dict) else given
-    return {name: section for name, section in found.items() if section is not None}
+        found[name] = _filled({**old, **given}) if isinstance(old, dict) and isinstance(given, dict) else given
+    return _filled(found)
+
+
+def _filled(section: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if value is not None}
 
 
 def write(path: Path, **sections: Any) -> Path:
