@@ -5,12 +5,13 @@ They count in the budget and stand in every report as baselines: was the search 
 
 from __future__ import annotations
 
-from optuna.distributions import CategoricalDistribution
+from collections.abc import Iterator, Mapping
 
 from moco.errors import ConfigError
 from moco.space import SearchSpace
 from moco.study import Start
 from moco.suggest import nearest
+from moco.trial import Point
 
 KINDS = ("none", "reference", "ladder")
 LADDER_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.75)
@@ -27,22 +28,28 @@ def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
         raise ConfigError(f"searcher.start: unknown start '{kind}'{nearest(kind, KINDS)}")
     if kind == "none":
         return []
-    variants = range(space.n_variants())
+    heaviest = space.n_variants() - 1
     untouched = space.codec is None or not space.canonical(space.uniform(0.0)).settings
-    found = [Start("reference" if untouched else _variant_name(space, 0) or "lightest", space.uniform(0.0))]
+    found = [Start("reference" if untouched else _words(space, space.uniform(0.0)) or "lightest", space.uniform(0.0))]
     if kind == "ladder":
-        found += [Start(_variant_name(space, variant), space.uniform(0.0, variant)) for variant in variants[1:]]
-        name = _variant_name(space, variants[-1])
-        suffix = f" {name}" if name else ""
-        found += [Start(f"ladder {level:g}{suffix}", space.uniform(level, variants[-1])) for level in LADDER_LEVELS]
+        for variant in range(1, heaviest + 1):
+            point = space.uniform(0.0, variant)
+            found.append(Start(_words(space, point), point))
+        for level in LADDER_LEVELS:
+            point = space.uniform(level, heaviest)
+            found.append(Start(f"ladder {level:g} {_words(space, point)}".strip(), point))
     policies = [space.canonical(start.point) for start in found]
     return [start for index, start in enumerate(found) if policies[index] not in policies[:index]]
 
 
-def _variant_name(space: SearchSpace, variant: int) -> str:
-    point = space.uniform(0.0, variant)
-    names = {
-        str(point[name]) for name, d in space.distributions.items()
-        if isinstance(d, CategoricalDistribution)
-    } - {"float32"}  # fmt: skip
-    return "+".join(sorted(names))
+def _words(space: SearchSpace, point: Point) -> str:
+    """The words among the settings of the point's policy, such as `int8`: what tells one variant from another."""
+    return "+".join(sorted(set(_strings(space.canonical(point).settings))))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)

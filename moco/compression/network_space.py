@@ -50,7 +50,7 @@ class Choice:
 
     Attributes:
         keep: name and bounds of its keep ratio; None where nothing can be pruned.
-        precision: name and choices of its precision; None where there is no choice.
+        precision: name and choices of its precision; a single one is set without being a parameter; None changes none.
     """
 
     group: Grouped
@@ -58,6 +58,11 @@ class Choice:
     quantizable: tuple[str, ...]
     keep: tuple[str, float, float] | None
     precision: tuple[str, tuple[str, ...]] | None
+
+    @property
+    def chooses_precision(self) -> bool:
+        """Whether there is more than one precision, and so a parameter."""
+        return self.precision is not None and len(self.precision[1]) > 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class NetworkCodec:
     def policy(self, point: Point) -> Policy:
         """The canonical policy: precisions first, because a width is rounded for the precision it will run in."""
         precisions = {
-            layer: point[choice.precision[0]]
+            layer: point[choice.precision[0]] if choice.chooses_precision else choice.precision[1][0]
             for choice in self.choices
             if choice.precision is not None
             for layer in choice.quantizable
@@ -93,7 +98,7 @@ class NetworkCodec:
                 name, low, high = choice.keep
                 left = sum(widths.get(group.name, group.channels) for group in choice.prunable)
                 point[name] = min(max(left / sum(group.channels for group in choice.prunable), low), high)
-            if choice.precision is not None:
+            if choice.precision is not None and choice.chooses_precision:
                 point[choice.precision[0]] = precisions.get(choice.quantizable[0], FLOAT32)
         return point
 
@@ -148,7 +153,7 @@ def network_space(
     multiples = {precision: multiples.get(precision, 1) for precision in options.precisions}
     choices = tuple(_choice(group, counts, options, capabilities, multiples) for group in groups)
     choices = tuple(choice for choice in choices if choice.keep is not None or choice.precision is not None)
-    if not choices:
+    if not any(choice.keep is not None or choice.chooses_precision for choice in choices):
         raise SpaceError(
             "search space: nothing is left to choose; no layer group has a legal width below its own or a second "
             "precision (see space.filter_pruning.keep, space.channel_multiple, space.quantization)"
@@ -159,7 +164,7 @@ def network_space(
         if choice.keep is not None:
             name, low, high = choice.keep
             distributions[name], neutral[name] = FloatDistribution(low, high), high
-        if choice.precision is not None:
+        if choice.precision is not None and choice.chooses_precision:
             name, precisions = choice.precision
             distributions[name], neutral[name] = CategoricalDistribution(precisions), precisions[0]
     layer_groups = tuple(_layer_group(choice, counts) for choice in choices)
@@ -239,5 +244,7 @@ def _layer_group(choice: Choice, counts: Counts) -> LayerGroup:
         "macs": float(sum(layer.macs for layer in members)),
         "macs_after": float(sum(layer.macs for layer in counts.layers if names.index(layer.name) > place)),
     }
-    parameters = [entry[0] for entry in (choice.keep, choice.precision) if entry is not None]
+    parameters = [] if choice.keep is None else [choice.keep[0]]
+    if choice.precision is not None and choice.chooses_precision:
+        parameters.append(choice.precision[0])
     return LayerGroup(choice.group.name, tuple(parameters), tuple(layers), features)

@@ -75,7 +75,7 @@ def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapp
 
 
 def _ease_the_copy(network: nn.Module, memo: dict[int, object]) -> None:
-    """Put copies of what is simple into the memo: `copy.deepcopy` spends two thirds of its time on empty hook tables."""
+    """Put copies of what is simple into the memo: `copy.deepcopy` spends most of its time on empty hook tables."""
     for module in network.modules():
         for value in vars(module).values():
             if isinstance(value, OrderedDict) and not value:

@@ -6,11 +6,14 @@ network that bakes its widths into its graph) shows in the outputs, and is then 
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -24,6 +27,9 @@ from moco.export.shortcuts import pad_instead_of_gather
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
+
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')
+"""A line of code in the exporter's text."""
 
 
 @dataclass(frozen=True)
@@ -187,19 +193,27 @@ def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and deprecation texts off the console."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporter's progress, deprecation texts and printed graphs off the console."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _first_line(error: BaseException) -> str:
+    """What was wrong, and the line of the network's code where the exporter knows it."""
     cause = error.__cause__ or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[0] if lines else ''}"
+    text = f"{type(cause).__name__}: {lines[0] if lines else ''}"
+    places = _PLACE.findall(str(cause))
+    if not places:
+        return text
+    file, line, function, code = places[-1]
+    return f"{text}; at {Path(file).name}, line {line}, in {function}: {code.strip()}"

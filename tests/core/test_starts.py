@@ -67,7 +67,7 @@ def test_every_start_is_a_point_of_the_space() -> None:
     ("options", "names"),
     [
         (SpaceOptions(keep=(0.5, 0.75)), ["lightest", "ladder 0.35"]),
-        (SpaceOptions(keep=None, precisions=("int8",)), ["int8"]),
+        (SpaceOptions(keep=(0.5, 1.0), precisions=("int8",)), ["int8", "ladder 0.2 int8"]),
         (SpaceOptions(keep=(0.5, 1.0), precisions=("float32", "int8")), ["reference", "int8", "ladder 0.2 int8"]),
     ],
 )
