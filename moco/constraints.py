@@ -107,7 +107,9 @@ def resolve(constraint: Constraint, reference: Mapping[str, MetricValue], where:
 
 def _unit_scale(name: str, unit: str, where: str) -> float:
     known = METRICS.get(name)
-    if unit == "" or known is None:
+    if known is None:
+        return 0.01 if unit == "%" else 1.0  # a percent is a percent, as points are, whatever the name
+    if unit == "":
         return 1.0
     if unit == known.shown_as:
         return 1.0 / known.scale

@@ -1,0 +1,196 @@
+"""`moco.search` on any callable: the published example, what a callable may give, and every searcher."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+import moco
+from moco.errors import ConfigError, PolicyRejectedError
+from moco.registry import names
+from moco.study import SearchAbortedError
+from moco.trial import TrialState
+
+SPACE = {"layer1.keep": FloatDistribution(0.1, 1.0), "layer1.bits": IntDistribution(2, 8)}
+
+
+def problem(**changes: Any) -> moco.Problem:
+    given: dict[str, Any] = {
+        "space": SPACE,
+        "objectives": {"top1_error": "minimize", "cost": "minimize"},
+        "constraints": {"top1_error": "<= 0.10"},
+    }
+    return moco.Problem(**{**given, **changes})
+
+
+def evaluate(point: Any) -> dict[str, Any]:
+    """Fewer bits and channels cost less and err more."""
+    size = point["layer1.keep"] * point["layer1.bits"] / 8
+    return {"top1_error": (0.2 * (1 - size) ** 2, 0.001), "cost": size}
+
+
+def test_the_example_of_the_design() -> None:
+    result = moco.search(problem(), evaluate, searcher="nsga2", trials=100, seed=0)
+    assert len(result.trials) == 100
+    assert [trial.number for trial in result.trials] == list(range(100))
+    best = result.best
+    assert best is not None
+    assert best.feasible
+    assert best.evaluation is not None
+    assert best.evaluation.metrics["top1_error"].value <= 0.10
+    assert best.evaluation.metrics["top1_error"].sem == 0.001
+    assert best.score == max(trial.score for trial in result.trials if trial.feasible)
+    assert best in result.front
+    assert all(trial.feasible for trial in result.front)
+    assert 0.3 < result.hypervolume({"top1_error": 1.0, "cost": 1.0}) < 1
+
+
+def test_the_callable_gets_a_dict_of_the_spaces_values() -> None:
+    points = []
+
+    def watched(point: Any) -> dict[str, Any]:
+        points.append(dict(point))
+        return evaluate(point)
+
+    moco.search(problem(), watched, searcher="random", trials=5)
+    assert [set(point) for point in points] == [{"layer1.keep", "layer1.bits"}] * 5
+    assert all(isinstance(point["layer1.bits"], int) and 0.1 <= point["layer1.keep"] <= 1 for point in points)
+
+
+@pytest.mark.parametrize("searcher", names("searcher"))
+def test_every_searcher_takes_any_callable_and_repeats_itself(searcher: str) -> None:
+    first, again, other = (
+        moco.search(problem(), evaluate, searcher=searcher, trials=12, seed=seed) for seed in (1, 1, 2)
+    )
+    assert [trial.point for trial in first.trials] == [trial.point for trial in again.trials]
+    if searcher != "uniform":
+        assert [trial.point for trial in first.trials] != [trial.point for trial in other.trials]
+
+
+def test_trials_that_raise_or_give_no_number_fail_with_their_reason() -> None:
+    answers: list[Any] = [
+        RuntimeError("no memory"),
+        PolicyRejectedError("two bits are too few"),
+        {"top1_error": math.nan, "cost": 1.0},
+        {"top1_error": 0.05, "costs": 1.0},
+        {"top1_error": (0.05, math.inf), "cost": 1.0},
+        evaluate({"layer1.keep": 1.0, "layer1.bits": 8}),
+        {"top1_error": "low", "cost": 1.0},
+        {"top1_error": (0.05, None), "cost": 1},
+        {"top1_error": (0.05, 0.1, 3), "cost": 1},
+        None,
+    ]
+    given = iter(answers)
+
+    def fickle(_: Any) -> Any:
+        answer = next(given)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    trials = moco.search(problem(), fickle, searcher="random", trials=len(answers)).trials
+    states = [trial.state for trial in trials]
+    failed, complete = TrialState.FAILED, TrialState.COMPLETE
+    assert states == [
+        failed, TrialState.REJECTED, failed, failed, failed, complete, failed, complete, failed, failed,
+    ]  # fmt: skip
+    assert trials[0].reason == "RuntimeError: no memory"
+    assert trials[1].reason == "two bits are too few"
+    assert "not a finite number" in str(trials[2].reason)
+    assert "the evaluation gives no 'cost'; did you mean 'costs'?" in str(trials[3].reason)
+    assert all(trial.outcome is None and trial.score is None for trial in trials if trial.state is not complete)
+
+
+def test_a_callable_that_always_fails_ends_the_search_and_the_trials_are_kept() -> None:
+    def broken(_: Any) -> Any:
+        raise ValueError("broken")
+
+    with pytest.raises(SearchAbortedError, match="ValueError: broken") as caught:
+        moco.search(problem(), broken, searcher="random", trials=50)
+    assert len(caught.value.trials) == 5
+    assert "ledger" not in str(caught.value)
+
+
+def test_where_nothing_is_feasible_the_best_is_what_misses_least() -> None:
+    impossible = problem(constraints={"top1_error": "<= -0.1"})
+    result = moco.search(impossible, evaluate, searcher="random", trials=20)
+    assert result.front == []
+    assert result.best is not None
+    assert not result.best.feasible
+    errors = [trial.evaluation.metrics["top1_error"].value for trial in result.trials if trial.evaluation]
+    assert result.best.evaluation is not None
+    assert result.best.evaluation.metrics["top1_error"].value == min(errors)
+    assert result.hypervolume({"top1_error": 1, "cost": 1}) == 0
+
+
+def test_an_objective_may_be_maximised() -> None:
+    both = problem(objectives={"accuracy": "maximize", "cost": "minimize"}, constraints={"accuracy": ">= 50 %"})
+
+    def measured(point: Any) -> dict[str, float]:
+        return {"accuracy": point["layer1.keep"], "cost": point["layer1.keep"] ** 2}
+
+    result = moco.search(both, measured, searcher="random", trials=30)
+    assert result.front
+    assert all(trial.point["layer1.keep"] >= 0.5 for trial in result.front)
+    assert 0 < result.hypervolume({"accuracy": 0.0, "cost": 1.0}) < 1
+
+
+def test_starts_come_first_and_count() -> None:
+    space = {**SPACE, "precision": CategoricalDistribution(["float32", "int8"])}
+
+    def seen(start: str) -> list[str]:
+        found = moco.search(problem(space=space), evaluate, searcher="random", trials=4, start=start).trials
+        assert len(found) == 4
+        return [trial.origin for trial in found]
+
+    assert seen("none") == ["search"] * 4
+    assert seen("reference")[1:] == ["search"] * 3
+    assert "search" not in seen("ladder")
+
+
+def test_progress_is_told_trial_by_trial_and_time_limits_the_search() -> None:
+    heard: list[int] = []
+    moco.search(problem(), evaluate, searcher="random", trials=4, on_trial=lambda trial: heard.append(trial.number))
+    assert heard == [0, 1, 2, 3]
+    assert len(moco.search(problem(), evaluate, searcher="random", trials=10**6, seconds=0.05).trials) < 10**5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"searcher": "nsga"}, "nsga2"),
+        ({"options": {"poplation": 3}}, r"options\.poplation: unknown key.*population"),
+        ({"options": {"population": 1}}, "population"),
+        ({"trials": 0}, "trials: expected at least 1"),
+        ({"start": "ladders"}, "ladder"),
+    ],
+)
+def test_what_a_search_refuses(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        moco.search(problem(), evaluate, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": [1]}, "space: expected"),
+        ({"objectives": {}}, "objectives: expected at least one"),
+        ({"objectives": {"cost": "smaller"}}, r"objectives\.cost: expected 'minimize'"),
+        ({"constraints": {"cost": "below 1"}}, "cost"),
+        ({"constraints": {"cost": "<= 0.5x"}}, "cost"),
+    ],
+)
+def test_what_a_problem_refuses(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        problem(**changes)
+
+
+def test_a_hypervolume_needs_its_reference_point() -> None:
+    result = moco.search(problem(), evaluate, searcher="random", trials=3)
+    with pytest.raises(ConfigError, match="hypervolume: give a reference point"):
+        result.hypervolume()
+    with pytest.raises(ConfigError, match="'cost' is missing"):
+        result.hypervolume({"top1_error": 1.0})
