@@ -35,8 +35,15 @@ lint: setup  ## ruff, its format, mypy --strict, and the direction of imports
 
 check: lint test  ## what a change must pass
 
-bench: setup  ## every script of benchmarks/, one after the other
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+CIFAR10 ?= ../shared/data/cifar10
+
+bench: setup  ## A/A timing, kill and resume, and where CIFAR-10 is: ResNet-56 over five seeds, and its overhead
+	$(BIN)/python benchmarks/aa_timing.py --repeats 50 --ab
+	$(BIN)/python benchmarks/kill_resume.py
+	@if [ -f $(CIFAR10)/test.parquet ]; then \
+		$(BIN)/python benchmarks/seeds.py experiments/resnet56_cifar10_accuracy_guaranteed.yaml --seeds 5 --out runs/seeds && \
+		$(BIN)/python benchmarks/overhead.py runs/seeds/seed*/resnet56_cifar10_accuracy_guaranteed; \
+	else echo "CIFAR-10 is not in $(CIFAR10): the benchmarks on it are left out"; fi
 
 wheel: setup  ## dist/: the source archive, and the wheel built from that archive
 	rm -rf dist build

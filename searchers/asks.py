@@ -35,7 +35,7 @@ class Asks:
         self.count = 0
 
     def next(self, draw: Callable[[np.random.Generator], Point]) -> Suggestion:
-        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not told before."""
+        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not yet told."""
         rng = generator(self._seed, "searcher", self.count)
         point = draw(rng)
         for _ in range(REDRAWS):

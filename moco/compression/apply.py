@@ -12,7 +12,7 @@ from torch import nn
 from moco.compression.analytic import AnalyticCost, analytic_cost
 from moco.compression.filter_pruning import kept_channels, rankings
 from moco.compression.groups import ChannelGraph, channel_graph
-from moco.compression.settings import precisions_of, widths_of
+from moco.compression.settings import checked_policy, precisions_of, widths_of
 from moco.counting import Counts, count
 from moco.errors import SpaceError
 from moco.policy import Policy
@@ -106,7 +106,7 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
         CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
     """
     if not isinstance(policy, Policy):
-        policy = Policy.of(policy)
+        policy = checked_policy(policy)
     training = network.training
     network.eval()
     try:

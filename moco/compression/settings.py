@@ -62,18 +62,27 @@ def read_policy(path: Path) -> Policy:
         raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
         raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
-    for name, setting in data["groups"].items():
-        _check(setting, f"{path}: groups.{name}")
+    return checked_policy(data["groups"], f"{path}: groups")
+
+
+def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:
+    """The policy of settings by layer, checked for form.
+
+    Raises:
+        SpaceError: a setting is not what a policy.json holds; its layer is named.
+    """
+    for name, setting in groups.items():
+        _check(setting, f"{where}.{name}")
     widths = {
         name: (setting["filter_pruning"]["keep"], setting["filter_pruning"]["of"])
-        for name, setting in data["groups"].items()
+        for name, setting in groups.items()
         if "filter_pruning" in setting
     }
-    return policy_of(widths, {name: s["precision"] for name, s in data["groups"].items() if "precision" in s})
+    return policy_of(widths, {name: setting["precision"] for name, setting in groups.items() if "precision" in setting})
 
 
 def _check(setting: object, where: str) -> None:
-    if not isinstance(setting, dict):
+    if not isinstance(setting, Mapping):
         raise SpaceError(f"{where}: expected a mapping, got {setting!r}")
     for key in setting:
         if key not in {"filter_pruning", "precision"}:
@@ -89,7 +98,7 @@ def _check(setting: object, where: str) -> None:
 
 def _is_width(pruning: object) -> bool:
     """Whether it is {keep: k, of: n} with whole numbers 1 <= k <= n."""
-    if not isinstance(pruning, dict) or set(pruning) != {"keep", "of"}:
+    if not isinstance(pruning, Mapping) or set(pruning) != {"keep", "of"}:
         return False
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in pruning.values()):
         return False

@@ -235,7 +235,7 @@ class Evaluator:
         """
         watch = Stopwatch()
         try:
-            artifact, thin = self.builder.build(policy, watch)
+            artifact, _ = self.builder.build(policy, watch)
             with watch.stage("load"):
                 session = self.target.load(artifact)
         except (CompressionError, SpaceError, MeasurementError) as error:
@@ -271,7 +271,7 @@ class Evaluator:
         return replace(stored, metrics=metrics, seconds={})
 
     def _reference(self) -> Reference:
-        artifact, network = self.builder.build(NEUTRAL)
+        artifact, _ = self.builder.build(NEUTRAL)
         session = self.target.load(artifact)
         right = correct(logits_of(session, self.search.images), self.search.labels)
         metrics = error_metrics(right, right) | self._counted(artifact, NEUTRAL)

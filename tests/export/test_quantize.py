@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
+from torch import nn
 
 from moco.errors import CompressionError
 from moco.export.calibration import calibrate
 from moco.export.compact import compact
 from moco.export.quantize import Scale, observed_tensors, quantizable_layers, quantize
+from moco.export.template import build_template
+from moco.models.cifar_resnet import PadShortcut
+from tests.compression.toys import Chain, images, made
 from tests.export.graphs import (
     NETWORKS,
     compressor_of,
@@ -196,6 +200,20 @@ def test_the_shortcut_and_the_sum_stay_in_codes(tmp_path: Path) -> None:
     assert seen.count("QLinearAdd") == 4
     assert seen.count("QLinearGlobalAveragePool") == 1
     assert seen.count("DequantizeLinear") == 0
+
+
+def test_zeros_that_are_padded_on_codes_are_zeros_also_where_values_are_negative() -> None:
+    middle = nn.Sequential(nn.Conv2d(8, 8, 1), PadShortcut(8, 12, 2), nn.Conv2d(12, 8, 1))
+    network = made(Chain, middle)
+    example, batch = images(2, side=8), images(32, side=8, seed=3).numpy()
+    proto = build_template(network, example).render(network)
+    int8 = quantized(proto, quantizable_layers(proto), batch)
+    padded = [node for node in int8.graph.node if node.op_type == "Pad"]
+    wanted = expected(network, batch)
+
+    assert len(padded) == 1
+    assert initializers(int8)[padded[0].input[2]] > 50  # a zero point within the codes
+    assert float(np.abs(run(int8, batch) - wanted).max()) < 0.05 * float(np.ptp(wanted))
 
 
 def test_a_compacted_int8_graph_gives_the_very_same_and_is_a_third_of_the_size() -> None:
