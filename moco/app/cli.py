@@ -95,11 +95,17 @@ def demo(
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
 ) -> None:
-    """Train a small network on real digits on the spot, and search it: the main job in two minutes."""
+    """Train a small network on real digits on the spot, and search it: the main job in two minutes.
+
+    The run folder of an earlier demo is replaced.
+    """
     from moco.app.config import load_experiment
+    from moco.app.run_folder import forget
 
     with as_file(files("moco.app") / DEMO) as path:
         experiment = load_experiment(path, overrides or ())
+    if not resume:
+        forget(out, experiment.name)
     _search(experiment, out, None, resume=resume)
 
 

@@ -48,6 +48,16 @@ def open_run_folder(out: Path, resume: bool) -> None:
         raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
 
 
+def forget(out: Path, name: str) -> None:
+    """Remove the run folder of an earlier search of that name; a folder of anything else is left alone."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(manifest, dict) and manifest.get("name") == name and (out / LEDGER).exists():
+        shutil.rmtree(out, ignore_errors=True)
+
+
 def claim(out: Path, fingerprint: Mapping[str, str]) -> dict[str, Any]:
     """The manifest of the search that is continued in `out`; empty where none has begun.
 

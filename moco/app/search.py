@@ -121,6 +121,9 @@ class Search:
             ledger=ledger,
             reporters=job.reporters,
         )
+        for reporter in job.reporters:
+            for trial in study.trials:  # of earlier sessions; a tracker may have missed some, and takes each once
+                reporter.report(trial)
         if self.progress is not None:
             self.progress.begin(study, job.budget)
         try:
