@@ -103,15 +103,26 @@ class Search:
         self.manifest = manifest_of(prepared, _now(), versions(), self.space)
 
     def run(self) -> dict[str, Any]:
-        """Search until the budget is spent, then deliver."""
-        job = self.job
+        """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
         ledger = self._ledger()
-        write_yaml(self.out / EXPERIMENT, dict(job.config))
+        write_yaml(self.out / EXPERIMENT, dict(self.job.config))
         write_json(self.out / MANIFEST, self.manifest)
-        for reporter in job.reporters:
+        for reporter in self.job.reporters:
             reporter.start(self.manifest, self.out)
+        study = self._study(ledger)
+        self._search(study)
+        if self.progress is not None:
+            self.progress.step("certifying on unseen images and timing the winner again")
+        result = self._told(self._delivered(study))
+        shutil.rmtree(self.out / FILES, ignore_errors=True)
+        ledger.close()
+        return result
+
+    def _study(self, ledger: OptunaLedger) -> Study:
+        """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
+        job = self.job
         searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
         study = Study(
             self.prepared.problem,
@@ -122,47 +133,50 @@ class Search:
             reporters=job.reporters,
         )
         for reporter in job.reporters:
-            for trial in study.trials:  # of earlier sessions; a tracker may have missed some, and takes each once
+            for trial in study.trials:
                 reporter.report(trial)
+        return study
+
+    def _search(self, study: Study) -> None:
         if self.progress is not None:
-            self.progress.begin(study, job.budget)
+            self.progress.begin(study, self.job.budget)
         try:
-            study.run(job.budget, on_trial=self.progress.trial if self.progress is not None else None)
+            study.run(self.job.budget, on_trial=self.progress.trial if self.progress is not None else None)
         except SearchAbortedError as error:
-            self._write_trials(study)
             raise SearchAbortedError(
                 f"{error}; the finished trials are in the ledger, fix the cause and use --resume", error.trials
             ) from None
-        self._write_trials(study)
-        if self.progress is not None:
-            self.progress.step("certifying on unseen images and timing the winner again")
+        finally:
+            write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _delivered(self, study: Study) -> dict[str, Any]:
+        """Certify, and write the networks and result.json."""
         finisher = Finisher(self.prepared)
         delivery = finisher.deliver(study.trials)
-        warnings = [*self.prepared.warnings, *_reporter_warnings(job.reporters)]
+        warnings = [*self.prepared.warnings, *_reporter_warnings(self.job.reporters)]
         result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
         self._write_networks(result, delivery, finisher, study)
         write_json(self.out / RESULT, result)
         if delivery is not None:
             write_text(self.out / "best" / "card.md", card(result, self.manifest))
+        return result
+
+    def _told(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
         write_report(self.out)
-        for reporter in job.reporters:
+        for reporter in self.job.reporters:
             reporter.finish(result, self.out)
-        late = [w for w in _reporter_warnings(job.reporters) if w not in warnings]
+        late = [w for w in _reporter_warnings(self.job.reporters) if w not in result["warnings"]]
         if late:
             result = {**result, "warnings": [*result["warnings"], *late]}
             write_json(self.out / RESULT, result)
             write_report(self.out)
-        shutil.rmtree(self.out / FILES, ignore_errors=True)
-        ledger.close()
         return result
 
     def _ledger(self) -> OptunaLedger:
         job = self.job
         url = job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
         return OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
-
-    def _write_trials(self, study: Study) -> None:
-        write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
     def _write_networks(
         self, result: Mapping[str, Any], delivery: Delivery | None, finisher: Finisher, study: Study

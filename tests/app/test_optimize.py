@@ -18,7 +18,8 @@ from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.errors import ConfigError, DataError, MocoError, RunFolderError, SpaceError
 from moco.models import build_model
-from tests.app.tiny import SETTINGS, SPLITS, moco as command, one_line
+from tests.app.tiny import SETTINGS, SPLITS, one_line
+from tests.app.tiny import moco as command
 
 QUICK = {
     "data": {"splits": SPLITS},
