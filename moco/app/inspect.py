@@ -36,14 +36,15 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     Raises:
         MocoError: the policy does not fit, or the network cannot be built or run.
     """
+    chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
         prepared = prepare(job, Path(folder))
         reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
-        if policy is None:
+        if chosen is None:
             return Profile(job.network_name, reference, reference)
         try:
-            evaluation = prepared.evaluator.evaluate(read_policy(policy))
+            evaluation = prepared.evaluator.evaluate(chosen)
         except PolicyRejectedError as error:
             raise CompressionError(f"{policy}: {error}") from error
         return Profile(f"{job.network_name}, {policy}", prepared.problem.metrics(evaluation), reference)

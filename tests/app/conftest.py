@@ -5,14 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from moco.app.job import network_hash
 from moco.data import load_data
 from moco.data.sources import SourceOptions
+from moco.export import template
 from moco.models import build_model
 from moco.models.training import TrainingPlan, train
 from tests.app import tiny
+
+
+EXPORTED: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same network is exported once for all tests: a second or two less for each search."""
+    export = template.export_graph
+
+    def exported(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
+        key = f"{network_hash(network)} {tuple(example.shape[1:])}"
+        if key not in EXPORTED:
+            EXPORTED[key] = export(network, example)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(EXPORTED[key])
+        return copy
+
+    monkeypatch.setattr(template, "export_graph", exported)
 
 
 @pytest.fixture(scope="session")
