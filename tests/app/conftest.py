@@ -19,7 +19,6 @@ from moco.models import build_model
 from moco.models.training import TrainingPlan, train
 from tests.app import tiny
 
-
 EXPORTED: dict[str, Any] = {}
 
 
