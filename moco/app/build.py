@@ -83,6 +83,7 @@ def build_job(
         ),
         config=config,
         fingerprint=fingerprint(config, network, data),
+        ledger=experiment.tracking.dashboard,
         storage=experiment.tracking.storage,
         store=_store(experiment, out),
         reporters=_reporters(experiment, out),

@@ -80,6 +80,7 @@ class Job:
     ending: Ending
     config: Mapping[str, Any]
     fingerprint: Mapping[str, str]
+    ledger: bool = True
     storage: str | None = None
     store: Path | None = None
     reporters: Sequence[Reporter] = ()

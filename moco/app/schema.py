@@ -217,7 +217,10 @@ class MLflowConfig(Section):
 
 
 class TrackingConfig(Section):
-    """Who is told; `storage` is the ledger's database URL, in place of RUN/study.db."""
+    """Who is told; `storage` is the ledger's database URL, in place of RUN/study.db.
+
+    Without `dashboard` there is no ledger, and a search that is interrupted cannot be resumed.
+    """
 
     mlflow: bool | MLflowConfig = False
     dashboard: bool = True

@@ -106,7 +106,7 @@ class Search:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
-        ledger = self._ledger()
+        ledger = self._ledger() if self.job.ledger else None
         write_yaml(self.out / EXPERIMENT, dict(self.job.config))
         write_json(self.out / MANIFEST, self.manifest)
         for reporter in self.job.reporters:
@@ -117,10 +117,11 @@ class Search:
             self.progress.step("certifying on unseen images and timing the winner again")
         result = self._told(self._delivered(study))
         shutil.rmtree(self.out / FILES, ignore_errors=True)
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
         return result
 
-    def _study(self, ledger: OptunaLedger) -> Study:
+    def _study(self, ledger: OptunaLedger | None) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
         job = self.job
         searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)

@@ -177,3 +177,10 @@ def test_a_tracked_search_is_in_mlflow_and_its_loss_does_not_hurt(search: Any, t
     uri = f"sqlite:///{blocked}/mlflow.db"
     result = search("lost", tracking={"mlflow": {"uri": uri}}, budget={"trials": 3})
     assert any("MLflow" in warning for warning in result["warnings"])
+
+
+def test_both_trackers_can_be_switched_off(search: Any, tmp_path: Path) -> None:
+    result = search(tracking={"mlflow": False, "dashboard": False}, budget={"trials": 2})
+    assert result["trials"] == 2
+    assert not (tmp_path / "run" / "study.db").exists()
+    assert (tmp_path / "run" / "report.html").exists()
