@@ -22,10 +22,10 @@ demo: setup  ## train a small network on real digits, search it, certify it, wri
 	$(BIN)/moco demo --out $(RUN)
 
 test: setup  ## all tests but the slow ones
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 test-slow: setup  ## the slow tests only
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 -m slow
 
 lint: setup  ## ruff, its format, mypy --strict, and the direction of imports
 	$(BIN)/ruff check .
