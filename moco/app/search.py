@@ -36,6 +36,7 @@ from moco.app.run_folder import (
 )
 from moco.compression.network_space import space_summary
 from moco.data import DataSets
+from moco.errors import RunFolderError
 from moco.interfaces import Reporter
 from moco.registry import plugin
 from moco.report.card import card
@@ -86,6 +87,11 @@ def search_experiment(
     with _one_thread():
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
         begun = claim(out, job.fingerprint)
+        if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
+            raise RunFolderError(
+                f"{out}: nothing to resume, a search without a ledger (tracking.dashboard: false) keeps no trials; "
+                "choose another --out"
+            )
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         prepared = prepare(job, out / FILES, begun.get("reference"))
@@ -144,9 +150,8 @@ class Search:
         try:
             study.run(self.job.budget, on_trial=self.progress.trial if self.progress is not None else None)
         except SearchAbortedError as error:
-            raise SearchAbortedError(
-                f"{error}; the finished trials are in the ledger, fix the cause and use --resume", error.trials
-            ) from None
+            kept = "the finished trials are in the ledger, fix the cause and use --resume"
+            raise SearchAbortedError(f"{error}; {kept if self.job.ledger else 'fix the cause'}", error.trials) from None
         finally:
             write_trials(self.out, study.trials, self.prepared.problem.objectives)
 

@@ -184,3 +184,5 @@ def test_both_trackers_can_be_switched_off(search: Any, tmp_path: Path) -> None:
     assert result["trials"] == 2
     assert not (tmp_path / "run" / "study.db").exists()
     assert (tmp_path / "run" / "report.html").exists()
+    yaml = tmp_path / "tiny.yaml"
+    assert "without a ledger" in one_line(moco("search", yaml, "--out", tmp_path / "run", "--resume"), 2)
