@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,14 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunFolderError: it cannot be written (a full disk, a folder that is gone).
     """
+    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 

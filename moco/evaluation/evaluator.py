@@ -187,6 +187,7 @@ class Builder:
                 partial.write_bytes(data)
                 partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
             except OSError as error:
+                partial.unlink(missing_ok=True)
                 raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
         return Artifact(path, sha256, len(data))
 
@@ -255,6 +256,8 @@ class Evaluator:
             ratio = measurement.ratio()
             details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
             details["warnings"] += measurement.warnings
+        if artifact.sha256 != self.reference.artifact.sha256:
+            artifact.path.unlink(missing_ok=True)  # hundreds would fill the disk; what is delivered is built again
         return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
 
     def _rescaled(self, stored: Evaluation) -> Evaluation:

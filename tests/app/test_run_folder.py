@@ -71,6 +71,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(RunFolderError, match=r"result\.json: cannot be written: No space left on device"):
         write_text(path, "half")
+    assert [left.name for left in path.parent.iterdir()] == ["result.json"]
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ä"}
 
 

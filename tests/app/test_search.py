@@ -139,6 +139,20 @@ def test_a_stored_evaluation_is_not_made_again_and_is_told_on_this_search_scale(
             assert old / first["reference"][name] == pytest.approx(new / second["reference"][name])
 
 
+def test_the_files_of_candidates_do_not_fill_the_disk(
+    search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, there = Evaluator.evaluate, []
+
+    def watched(self: Evaluator, policy: Any) -> Any:
+        there.append(len(list((tmp_path / "run" / ".files").iterdir())))
+        return evaluate(self, policy)
+
+    monkeypatch.setattr(Evaluator, "evaluate", watched)
+    search(budget={"trials": 4})
+    assert there == [1, 1, 1, 1], "the reference's file alone"
+
+
 @pytest.mark.parametrize("searcher", ["tpe", "nsga2", "uniform"])
 def test_every_searcher_searches_a_network(search: Any, tmp_path: Path, searcher: str) -> None:
     result = search(searcher={"name": searcher, "start": "none"}, budget={"trials": 3})
