@@ -22,7 +22,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is packed: no build reads leftovers of an earlier one, and the working tree stays untouched."""
     tree = tmp_path_factory.mktemp("tree")
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("moco", *PLUGINS):
+    for name in ("moco", "experiments", *PLUGINS):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)

@@ -56,16 +56,16 @@ def test_opening_files_anew_widens_an_interval_without_noise() -> None:
 @pytest.mark.parametrize("noise", ["normal", "heavy"])
 def test_intervals_hold_the_truth_as_often_as_they_say(n: int, noise: str) -> None:
     rng = np.random.default_rng(7)
-    draws = rng.standard_normal((2000, n)) if noise == "normal" else rng.standard_t(2, (2000, n))
+    draws = rng.standard_normal((500, n)) if noise == "normal" else rng.standard_t(2, (500, n))
     share = np.mean([measured(np.exp(0.02 * pairs)).ratio().holds(1.0) for pairs in draws])
-    # Of the median's order statistics 95.0 to 96.5 % by the binomial; the standard error of the share is 0.5 %.
-    assert 0.94 <= share <= 0.98
+    # Of the median's order statistics 95.0 to 96.5 % by the binomial; the standard error of the share is 1 %.
+    assert 0.92 <= share <= 0.99
 
 
 @pytest.mark.parametrize("n", [15, 60])
 def test_the_standard_error_is_that_of_the_median(n: int) -> None:
     rng = np.random.default_rng(8)
-    estimates = [measured(np.exp(0.02 * pairs)).ratio() for pairs in rng.standard_normal((2000, n))]
+    estimates = [measured(np.exp(0.02 * pairs)).ratio() for pairs in rng.standard_normal((500, n))]
     spread = np.std([estimate.value for estimate in estimates])
     assert np.mean([estimate.sem for estimate in estimates]) == pytest.approx(spread, rel=0.2)
 
