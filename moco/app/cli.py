@@ -45,8 +45,8 @@ PolicyPath = Annotated[
 def console() -> Console:
     """The console that results go to; wider than a terminal where it is none."""
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, soft_wrap=True, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
+        return Console(highlight=False, markup=False)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
 
 
 def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:

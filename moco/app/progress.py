@@ -9,8 +9,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from moco.metrics import shown
 from moco.study import Budget, Study, best
@@ -28,7 +29,7 @@ class Progress:
         self.console = console
         self.study: Study | None = None
         self._budget = Budget(0)
-        self._status: Status | None = None
+        self._live: Live | None = None
         self._last_line = self._began = 0.0
         self._previous: Any = None
         self._stop_early = False
@@ -53,10 +54,11 @@ class Progress:
         """Say what is being done now."""
         self._stop()
         if self.console.is_terminal:
-            self._status = self.console.status(text)
-            self._status.start()
+            # Redrawn when there is news only: a thread that spins beside a timed one would disturb it.
+            self._live = Live(Text(text), console=self.console, auto_refresh=False, transient=True)
+            self._live.start(refresh=True)
         else:
-            self.console.print(text)
+            self._say(text)
 
     def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...], outlook: str) -> None:
         """Show the search space before the search."""
@@ -71,9 +73,9 @@ class Progress:
             table.caption = f"and {len(summary['groups']) - MOST_GROUPS} more"
         self.console.print(table)
         if outlook:
-            self.console.print(outlook)
+            self._say(outlook)
         for warning in warnings:
-            self.console.print(f"warning: {warning}")
+            self._say(f"warning: {warning}")
 
     def begin(self, study: Study, budget: Budget) -> None:
         """The first trial is about to begin."""
@@ -88,13 +90,13 @@ class Progress:
     def trial(self, trial: Trial) -> None:
         """A trial is in the ledger."""
         line = self._line(trial)
-        if self._status is not None:
-            self._status.update(line)
+        if self._live is not None:
+            self._live.update(Text(line), refresh=True)
         elif time.monotonic() - self._last_line > PLAIN_EVERY_S or len(self._trials) in {1, self._budget.trials}:
             self._last_line = time.monotonic()
-            self.console.print(line)
+            self._say(line)
         if trial.reason is not None:
-            self.console.print(f"trial {trial.number} {trial.state.value}: {trial.reason}")
+            self._say(f"trial {trial.number} {trial.state.value}: {trial.reason}")
 
     @property
     def _trials(self) -> list[Trial]:
@@ -116,6 +118,10 @@ class Progress:
             )
         return text + f"  feasible {feasible}/{len(self._trials)}  {left_s:.0f} s left"
 
+    def _say(self, text: str) -> None:
+        """Print a line as it is: brackets in an error's text are no markup."""
+        self.console.print(text, markup=False)
+
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self._stop_early or self.study is None:
             raise KeyboardInterrupt
@@ -124,9 +130,9 @@ class Progress:
         self.console.print("ending after this trial; press Ctrl-C again to leave at once")
 
     def _stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def policies_text(count: int | None) -> str:
