@@ -239,3 +239,49 @@ def test_a_group_whose_width_the_forward_pass_holds_is_left_out() -> None:
     with torch.no_grad():
         assert compressor.compress(policy_of({"first": (2, 6)}, {}))(images(2, side=8)).shape == (2, 5)
     assert analytic_cost(compressor.network, compressor.graph, compressor.counts).of({"first": 2}, {})["macs"] > 0
+
+
+class Between(nn.Module):
+    """Two convolutions with a function of the features between them."""
+
+    def __init__(self, between: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.second = nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 5)
+        self.between = between
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.second(self.between(self.first(x)))).mean((2, 3)))
+
+
+def shuffled(x: torch.Tensor) -> torch.Tensor:
+    n, c, h, w = x.shape
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def asserted(x: torch.Tensor) -> torch.Tensor:
+    assert x.shape[1] == 8
+    return x
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (shuffled, "gives other logits than with zeros in their place"),
+        (partial(torch.softmax, dim=1), "gives other logits than with zeros in their place"),
+        (lambda x: x / x.shape[1], "gives other logits than with zeros in their place"),
+        (asserted, "does not run with fewer of these channels"),
+    ],
+)
+def test_a_group_whose_removal_is_not_the_same_as_zeros_is_left_out(
+    between: Callable[[torch.Tensor], torch.Tensor], reason: str
+) -> None:
+    compressor = Compressor.of(made(Between, between), images(2, side=8))
+
+    assert list(compressor.graph.groups) == ["second"]
+    assert reason in compressor.graph.left_out["first"]
+
+
+def test_an_activation_that_is_not_zero_at_zero_leaves_its_group_in() -> None:
+    assert list(Compressor.of(made(Between, torch.sigmoid), images(2, side=8)).graph.groups) == ["first", "second"]

@@ -55,7 +55,7 @@ class Shared(nn.Module):
 
 
 class Baked(nn.Module):
-    """Divides by its width, which an exported graph holds as a number."""
+    """Divides by a sum, written as the mean times the width, which an exported graph holds as a number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,8 +64,16 @@ class Baked(nn.Module):
         self.head = nn.Linear(16, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.conv(x))).mean((2, 3))
+        return self.head(x) / (x.mean(1, keepdim=True) * x.shape[1])
+
+
+class Reshaped(Baked):
+    """Reshapes to its width, which an exported graph holds as a number, so that it does not run with another."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.norm(self.conv(x)))
-        return self.head(x.mean((2, 3))) * (10.0 / x.shape[1])
+        return self.head(x.reshape(len(x), 1, x.shape[1], -1).mean((1, 3)))
 
 
 def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
