@@ -19,8 +19,8 @@ import optuna
 import pytest
 from safetensors.torch import load_file, save_file
 
-from moco.app.build import build_data, build_network, fingerprint
-from moco.app.config import load_experiment, resolved
+from moco.app.build import build_job
+from moco.app.config import load_experiment
 from moco.evaluation.evaluator import Evaluator
 from tests.app.tiny import moco, one_line, read
 
@@ -90,16 +90,12 @@ def test_other_weights_under_the_same_name_are_another_experiment(
     save_file(tensors, tmp_path / "other.safetensors")
     manifest = read(run / "manifest.json")
     yaml = experiment(model={"weights": str(tmp_path / "other.safetensors")})
-    settings = fingerprint_of_settings(yaml)
-    manifest["fingerprint"]["settings"] = settings  # as if the file had been overwritten in its place
+    job = build_job(load_experiment(yaml), tmp_path / "unused")
+    manifest["fingerprint"]["settings"] = job.fingerprint[
+        "settings"
+    ]  # as if the file had been overwritten in its place
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert "other network;" in one_line(moco("search", yaml, "--out", run, "--resume"), 2)
-
-
-def fingerprint_of_settings(yaml: Path) -> str:
-    experiment = load_experiment(yaml)
-    data = build_data(experiment)
-    return fingerprint(resolved(experiment), build_network(experiment, data), data)["settings"]
 
 
 def test_resume_needs_a_folder(experiment: Any, tmp_path: Path) -> None:
