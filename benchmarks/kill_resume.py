@@ -97,7 +97,9 @@ def killed(run: Path, trials: int, after: int, delay: float) -> Kill:
     process.wait()
     moment = time.perf_counter() - began
     before = ledger(run)
-    subprocess.run(command(run, trials, "--resume"), check=True, capture_output=True)
+    resumed = subprocess.run(command(run, trials, "--resume"), check=False, capture_output=True, text=True)
+    if resumed.returncode not in {0, 3}:
+        raise SystemExit(f"after a kill at {moment:.1f} s --resume ended with {resumed.returncode}: {resumed.stderr}")
     in_the_end = ledger(run)
     records = json.loads((run / "trials.json").read_text(encoding="utf-8"))
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
