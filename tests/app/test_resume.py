@@ -91,9 +91,8 @@ def test_other_weights_under_the_same_name_are_another_experiment(
     manifest = read(run / "manifest.json")
     yaml = experiment(model={"weights": str(tmp_path / "other.safetensors")})
     job = build_job(load_experiment(yaml), tmp_path / "unused")
-    manifest["fingerprint"]["settings"] = job.fingerprint[
-        "settings"
-    ]  # as if the file had been overwritten in its place
+    # As if the file had been overwritten in its place.
+    manifest["fingerprint"]["settings"] = job.fingerprint["settings"]
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert "other network;" in one_line(moco("search", yaml, "--out", run, "--resume"), 2)
 
