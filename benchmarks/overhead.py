@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "record")
+STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
 WORK = {"recover", "calibrate", "score", "measure"}
 
 

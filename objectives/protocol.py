@@ -38,6 +38,10 @@ def parsed(constraints: Mapping[str, str], where: str) -> tuple[Constraint, ...]
     found = tuple(parse(name, text, where) for name, text in constraints.items())
     for constraint in found:
         metric(constraint.metric, where)
+        if constraint.metric in NOT_COSTS and constraint.op == ">=":
+            raise ConfigError(f"{where}.{constraint.metric}: less of it is never worse; bound it by '<='")
+        if sum(other.metric == constraint.metric for other in found) > 1:
+            raise ConfigError(f"{where}: give one bound on {constraint.metric} (its accuracy is 1 minus it)")
         lowest_out = constraint.number < 0 or (constraint.number == 0 and constraint.metric not in NOT_COSTS)
         if constraint.op == "<=" and lowest_out and constraint.relative_to_reference != "pp":
             raise ConfigError(

@@ -13,7 +13,7 @@ from moco.problem import Problem
 from moco.randomness import generator
 from moco.trial import Point, Suggestion, Trial
 
-REDRAWS = 3
+REDRAWS = 10
 """A policy that was told before is redrawn up to this often. Rounding makes repeats frequent (W21), and each costs a
 trial of the budget and teaches nothing: a model that has found a good region proposed 70 repeats in 100 trials."""
 

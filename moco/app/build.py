@@ -82,7 +82,7 @@ def build_job(
             experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
         ),
         config=config,
-        fingerprint=fingerprint(config, network, data),
+        fingerprint=fingerprint(config, network, data, target),
         ledger=experiment.tracking.dashboard,
         storage=experiment.tracking.storage,
         store=_store(experiment, out),
@@ -170,13 +170,19 @@ def network_name(experiment: Experiment, network: nn.Module | None = None) -> st
     return str(experiment.model.name or experiment.model.import_path)
 
 
-def fingerprint(config: Mapping[str, Any], network: nn.Module, data: DataSets) -> dict[str, str]:
-    """Hashes of all that the trials of one search must share: settings, the network's tensors, the images."""
+def fingerprint(config: Mapping[str, Any], network: nn.Module, data: DataSets, target: Target) -> dict[str, str]:
+    """Hashes of all that the trials of one search must share: settings, network, images, and the machine."""
     shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
     shared["storage"] = config["tracking"].get("storage")
     settings = hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
     images = hashlib.sha256(f"{data.train.content_hash} {data.test.content_hash}".encode()).hexdigest()
-    return {"settings": settings[:16], "network": network_hash(network)[:16], "data": images[:16]}
+    machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
+    return {
+        "settings": settings[:16],
+        "network": network_hash(network)[:16],
+        "data": images[:16],
+        "machine or runtime": machine[:16],
+    }
 
 
 def check_fit(network: nn.Module, data: DataSets) -> None:

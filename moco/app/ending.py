@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from moco import pareto
+from moco.app.attempts import CertificationRecord
 from moco.app.job import Prepared, floor_of
-from moco.evaluation.accuracy import correct, logits_of
-from moco.evaluation.certificate import Certificate, certify
+from moco.errors import CompressionError
+from moco.evaluation.accuracy import Correct, correct, logits_of
+from moco.evaluation.certificate import Certificate, absolute_lower_bound, certify
 from moco.evaluation.evaluator import timed_metric
 from moco.interfaces import Artifact, Session
 from moco.measurement import RatioEstimate
 from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.randomness import derived_seed
-from moco.study import best
+from moco.study import best, rank
 from moco.trial import MetricValue, Trial
-
-RETIMING_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit."""
+    """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit.
+
+    `samples_ms` are the raw samples, the reference's and the candidate's; empty where the metric is derived.
+    """
 
     value: float
     low: float
     high: float
+    samples_ms: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,17 @@ class Delivery:
 class Finisher:
     """Certifies and times again; builds each file that it needs once."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        """Take a search that is over."""
+    def __init__(self, prepared: Prepared, folder: Path) -> None:
+        """Take a search that is over; `folder` holds the record of what was certified before."""
         self.prepared = prepared
+        self.record = CertificationRecord(folder)
+        self.doubts: list[str] = []
         self.floor = floor_of(prepared.job)
         self._built: dict[Policy, tuple[Artifact, nn.Module, Session]] = {}
         self._retimed: dict[int, dict[str, Interval]] = {}
+        self._pessimistic: dict[tuple[int, str], Interval] = {}
+        self._hashes: dict[Policy, str | None] = {}
+        self._scored: dict[int | None, Correct] = {}
 
     def deliver(self, trials: Sequence[Trial]) -> Delivery | None:
         """The first candidate, in a fixed order, whose budgets and floor hold; the best one where none does.
@@ -76,35 +86,66 @@ class Finisher:
         The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
         of the feasible front by score. None where no trial is complete.
         """
+        self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
         candidates = self._candidates(trials)
         if not candidates:
             return None
         within = self._within_budgets(candidates)
-        by_number = {trial.number: trial for trial in within}
-        test, rows = self.prepared.job.data.test, self.prepared.splits.certification
-        images, labels = test.images(rows), np.asarray(test.labels)[rows]
+        first = within[0]
+        assert first.policy is not None
+        held = self.record.held(first.policy)
+        if held is not None:
+            return self._delivery(first, held)
+        certificate = self._certified(within)
+        return self._delivery(_of(within, certificate.told.candidate), certificate)
 
-        def right(session: Session) -> np.ndarray:
-            return correct(logits_of(session, images), labels).top1
-
+    def _certified(self, candidates: Sequence[Trial]) -> Certificate:
+        """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
         ending = self.prepared.job.ending
+        confidence = self.record.confidence_left(ending.confidence)
         certificate = certify(
-            list(by_number),
-            lambda number: right(self._session(by_number[number])),
-            right(self.prepared.evaluator.reference.session),
+            [trial.number for trial in candidates],
+            lambda number: self._right(_of(candidates, number)).top1,
+            self._right(None).top1,
             self.floor,
-            ending.confidence,
+            confidence,
             ending.attempts,
         )
-        told = certificate.attempts[-1] if certificate.attempts[-1].holds else certificate.attempts[0]
-        return self._delivery(by_number[int(told.candidate)], certificate)
+        if self.floor is not None:
+            told = _of(candidates, certificate.told.candidate)
+            assert told.policy is not None
+            self.record.add(certificate, told.policy, confidence, min(ending.attempts, len(candidates)))
+        return certificate
+
+    def _right(self, trial: Trial | None) -> Correct:
+        """Which certification images the trial's file, or the reference's, gets right."""
+        number = None if trial is None else trial.number
+        if number not in self._scored:
+            session = self.prepared.evaluator.reference.session if trial is None else self._session(trial)
+            test, rows = self.prepared.job.data.test, self.prepared.splits.certification
+            self._scored[number] = correct(logits_of(session, test.images(rows)), np.asarray(test.labels)[rows])
+        return self._scored[number]
 
     def built(self, policy: Policy) -> tuple[Artifact, nn.Module, Session]:
         """The policy's file, its network and the file open on the target."""
         if policy not in self._built:
             artifact, network = self.prepared.builder.build(policy)
+            self._check_same(policy, artifact)
             self._built[policy] = artifact, network, self.prepared.job.target.load(artifact)
         return self._built[policy]
+
+    def _check_same(self, policy: Policy, artifact: Artifact) -> None:
+        """What ships must be what was scored and timed (W08).
+
+        Raises:
+            CompressionError: the file has other bytes than the one that was evaluated.
+        """
+        evaluated = self._hashes.get(policy)
+        if evaluated is not None and evaluated != artifact.sha256:
+            raise CompressionError(
+                "the file built for delivery is not the one that was scored and timed (other bytes): were libraries "
+                "changed since the search began? Start a new search in another folder, with `store: false`"
+            )
 
     def _candidates(self, trials: Sequence[Trial]) -> list[Trial]:
         first = best(trials)
@@ -113,7 +154,7 @@ class Finisher:
         if not first.feasible:
             return [first]
         rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
-        ordered = [first, *sorted(rest, key=lambda t: (-(t.score or 0.0), t.number))]
+        ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
         return ordered[: self.prepared.job.ending.attempts]
 
     def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
@@ -142,11 +183,12 @@ class Finisher:
 
     def _budgets(self, trial: Trial) -> list[dict[str, Any]]:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
-        intervals, found = self._intervals(trial), []
+        intervals, found = self.intervals(trial), []
         for bound in self.prepared.problem.bounds:
             if bound.metric == "top1_error":
                 continue
-            interval = intervals[bound.metric]
+            interval = self._top5(trial) if bound.metric == "top5_error" else intervals[bound.metric]
+            interval = self._pessimistic.get((trial.number, bound.metric), interval)
             upper = interval.high if bound.op == "<=" else interval.low
             holds = bound.violation(MetricValue(upper)) <= 0
             found.append(
@@ -155,13 +197,19 @@ class Finisher:
                     "bound": f"{bound.op} {bound.value:.6g}",
                     "estimate": interval.value,
                     "upper": upper,
-                    "confidence": RETIMING_CONFIDENCE,
+                    "confidence": self.prepared.job.ending.confidence,
                     "holds": holds,
                 }
             )
         return found
 
-    def _intervals(self, trial: Trial) -> dict[str, Interval]:
+    def _top5(self, trial: Trial) -> Interval:
+        """Top-5 error on the certification images, with its exact bound, corrected for all candidates."""
+        ending, right = self.prepared.job.ending, self._right(trial).top5
+        error = 1 - float(right.mean())
+        return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - ending.confidence) / ending.attempts))
+
+    def intervals(self, trial: Trial) -> dict[str, Interval]:
         """Every metric on the longer measurement; what is derived has the extremes of what it is derived from."""
         retimed = self._timed_again(trial)
         best_ends, worst_ends = {}, {}
@@ -170,10 +218,11 @@ class Finisher:
             best_ends[name], worst_ends[name] = ends[::-1] if METRICS[name].direction == "maximize" else ends
         values = self._metrics(trial, {name: interval.value for name, interval in retimed.items()})
         extremes = self._metrics(trial, best_ends), self._metrics(trial, worst_ends)
-        return {
-            name: Interval(metric.value, *sorted(extreme[name].value for extreme in extremes))
-            for name, metric in values.items()
-        }
+        found = {}
+        for name, metric in values.items():
+            low, high = sorted(extreme[name].value for extreme in extremes)
+            found[name] = Interval(metric.value, low, high)
+        return found
 
     def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
         """The trial's metrics with some measured again, and what is derived from them."""
@@ -183,14 +232,22 @@ class Finisher:
 
     def _timed_again(self, trial: Trial) -> dict[str, Interval]:
         if trial.number not in self._retimed:
-            reference = self.prepared.evaluator.reference
+            evaluator, ending = self.prepared.evaluator, self.prepared.job.ending
             found = {}
-            for name, plan in self.prepared.evaluator.plan.timing.items():
+            for name, plan in evaluator.plan.timing.items():
                 seed = derived_seed(self.prepared.job.seed, "retiming", name)
-                longer = replace(plan, seconds=self.prepared.job.ending.seconds, seed=seed)
-                measured = self.prepared.job.target.measure([reference.session, self._session(trial)], longer)
-                constant = reference.evaluation.metrics[name].value
-                found[name] = _interval(name, measured.ratio(), constant, timed_metric(name, measured, constant).value)
+                longer = replace(plan, seconds=ending.seconds, seed=seed)
+                sessions = [evaluator.reference.session, self._session(trial)]
+                with evaluator.quiet():
+                    measured = self.prepared.job.target.measure(sessions, longer)
+                self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
+                constant = evaluator.reference.evaluation.metrics[name].value
+                value = timed_metric(name, measured, constant).value
+                found[name] = _interval(name, measured.ratio(), constant, value, measured.samples_ms)
+                # A budget is judged one-sided, at the confidence that all candidates together keep.
+                sure = replace(longer, confidence=1 - 2 * (1 - ending.confidence) / ending.attempts)
+                pessimistic = replace(measured, plan=sure).ratio()
+                self._pessimistic[trial.number, name] = _interval(name, pessimistic, constant, value)
             self._retimed[trial.number] = found
         return self._retimed[trial.number]
 
@@ -199,7 +256,13 @@ class Finisher:
         return self.built(trial.policy)[2]
 
 
-def _interval(name: str, ratio: RatioEstimate, constant: float, value: float) -> Interval:
+def _of(candidates: Sequence[Trial], number: int | str) -> Trial:
+    return next(trial for trial in candidates if trial.number == int(number))
+
+
+def _interval(
+    name: str, ratio: RatioEstimate, constant: float, value: float, samples: tuple[tuple[float, ...], ...] = ()
+) -> Interval:
     if METRICS[name].direction == "maximize":
-        return Interval(value, constant / ratio.high, constant / ratio.low)
-    return Interval(value, constant * ratio.low, constant * ratio.high)
+        return Interval(value, constant / ratio.high, constant / ratio.low, samples)
+    return Interval(value, constant * ratio.low, constant * ratio.high, samples)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moco import pareto
 from moco.app.ending import Delivery, Finisher
-from moco.app.job import Prepared
+from moco.app.job import Job, Prepared
 from moco.app.run_folder import summary_of
 from moco.constraints import Bound
 from moco.metrics import shown
 from moco.study import Study
 from moco.trial import MetricValue, Trial
 
-STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "record")
+STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
+Z95 = 1.96
 
 
 def manifest_of(
-    prepared: Prepared, created: str, versions: Mapping[str, str], space: Mapping[str, Any]
+    prepared: Prepared, sessions: Sequence[str], versions: Mapping[str, str], space: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
     job = prepared.job
@@ -27,10 +30,11 @@ def manifest_of(
     group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
     return {
         "name": job.name,
-        "created": created,
+        "created": sessions[0],
+        "sessions": list(sessions),
         "fingerprint": dict(job.fingerprint),
         "reference": {name: reference[name].value for name in prepared.evaluator.plan.timing},
-        "command": f"moco search experiment.yaml --out {job.name}",
+        "command": _command(job),
         "searcher": job.searcher,
         "seed": job.seed,
         "seeds": {"run": job.seed},
@@ -98,8 +102,8 @@ def result_of(
         "feasible": sum(trial.feasible for trial in trials),
         "budget": {"trials": job.budget.trials, "seconds": job.budget.seconds},
         "best": None if delivery is None else _best(delivery),
-        "retimed": {} if delivery is None else _retimed(delivery),
-        "intervals": {} if delivery is None else {n: [i.low, i.high] for n, i in delivery.retimed.items()},
+        "retimed": {} if delivery is None else _retimed(delivery, finisher),
+        "intervals": {} if delivery is None else _intervals(delivery, finisher),
         "front": [summary_of(trial, _values(problem.metrics(trial.evaluation))) for trial in front if trial.evaluation],
         "hypervolume": {
             "value": None if reference_point is None else pareto.hypervolume(losses, reference_point),
@@ -117,6 +121,25 @@ def result_of(
         "space": dict(space),
         "warnings": list(warnings),
     }
+
+
+def _command(job: Job) -> str:
+    """How to run the search again from its own run folder."""
+    model, data = job.config["model"], job.config["data"]
+    if data["source"] == "python":
+        return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
+    imports = " --allow-import" if model.get("import") or data.get("import") else ""
+    return f"moco search experiment.yaml --out again{imports}"
+
+
+def timing_doubts(trials: Sequence[Trial]) -> list[str]:
+    """A line where timings of the search should be doubted: how many, and the most frequent reason."""
+    told = [trial.evaluation.details.get("warnings", []) for trial in trials if trial.evaluation is not None]
+    doubted = [texts for texts in told if texts]
+    if not doubted:
+        return []
+    kinds = Counter(re.sub(r"[\d.]+", "…", text) for texts in doubted for text in texts)
+    return [f"{len(doubted)} of {len(trials)} trials were timed under doubt, mostly: {kinds.most_common(1)[0][0]}"]
 
 
 def _reference(prepared: Prepared) -> dict[str, float]:
@@ -146,12 +169,24 @@ def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _retimed(delivery: Delivery) -> dict[str, Any]:
-    """The longer timings, and the cost that they make."""
+def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Any]:
+    """The longer timings with their raw samples, and the cost that they make."""
     found: dict[str, Any] = {name: vars(interval) for name, interval in delivery.retimed.items()}
     if "cost" in delivery.metrics:
-        found["cost"] = {"value": delivery.metrics["cost"].value, "low": None, "high": None}
+        found["cost"] = vars(finisher.intervals(delivery.trial)["cost"])
     return found
+
+
+def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]:
+    """Two-sided 95 % intervals of the delivered network: errors by their paired standard error, timings as retimed."""
+    assert delivery.trial.evaluation is not None
+    errors = {
+        name: [m.value - Z95 * m.sem, m.value + Z95 * m.sem]
+        for name, m in delivery.trial.evaluation.metrics.items()
+        if name in {"top1_error", "top5_error"} and m.sem is not None
+    }
+    timed = {name: finisher.intervals(delivery.trial)[name] for name in [*delivery.retimed, "cost"]}
+    return errors | {name: [interval.low, interval.high] for name, interval in timed.items()}
 
 
 def _certificate(delivery: Delivery, relative: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from moco.app.config import Experiment
 from moco.app.ending import Delivery, Finisher
 from moco.app.job import Job, Prepared, prepare, versions
 from moco.app.progress import Progress
-from moco.app.results import manifest_of, result_of
+from moco.app.results import manifest_of, result_of, timing_doubts
 from moco.app.run_folder import (
     EXPERIMENT,
     LEDGER,
@@ -95,36 +95,39 @@ def search_experiment(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         prepared = prepare(job, out / FILES, begun.get("reference"))
-        return Search(prepared, out, progress).run()
+        sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
+        return Search(prepared, out, progress, sessions).run(resume)
 
 
 class Search:
     """One prepared search in its run folder."""
 
-    def __init__(self, prepared: Prepared, out: Path, progress: Progress | None) -> None:
-        """Take a search that has not begun, or that goes on."""
+    def __init__(self, prepared: Prepared, out: Path, progress: Progress | None, sessions: Sequence[str]) -> None:
+        """Take a search that has not begun, or that goes on; `sessions` are the times at which it was started."""
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
         self.space = space_summary(prepared.space)
-        self.manifest = manifest_of(prepared, _now(), versions(), self.space)
+        self.manifest = manifest_of(prepared, sessions, versions(), self.space)
 
-    def run(self) -> dict[str, Any]:
+    def run(self, resume: bool = False) -> dict[str, Any]:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
-        ledger = self._ledger() if self.job.ledger else None
+        ledger = self._ledger(resume) if self.job.ledger else None
         write_yaml(self.out / EXPERIMENT, dict(self.job.config))
         write_json(self.out / MANIFEST, self.manifest)
         for reporter in self.job.reporters:
             reporter.start(self.manifest, self.out)
-        study = self._study(ledger)
-        self._search(study)
-        if self.progress is not None:
-            self.progress.step("certifying on unseen images and timing the winner again")
-        result = self._told(self._delivered(study))
+        try:
+            study = self._study(ledger)
+            self._search(study)
+            if self.progress is not None:
+                self.progress.step("certifying on unseen images and timing the winner again")
+            result = self._told(self._delivered(study))
+        finally:
+            if ledger is not None:
+                ledger.close()
         shutil.rmtree(self.out / FILES, ignore_errors=True)
-        if ledger is not None:
-            ledger.close()
         return result
 
     def _study(self, ledger: OptunaLedger | None) -> Study:
@@ -157,9 +160,10 @@ class Search:
 
     def _delivered(self, study: Study) -> dict[str, Any]:
         """Certify, and write the networks and result.json."""
-        finisher = Finisher(self.prepared)
+        finisher = Finisher(self.prepared, self.out)
         delivery = finisher.deliver(study.trials)
-        warnings = [*self.prepared.warnings, *_reporter_warnings(self.job.reporters)]
+        doubts = [*timing_doubts(study.trials), *finisher.doubts]
+        warnings = [*self.prepared.warnings, *doubts, *_reporter_warnings(self.job.reporters)]
         result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
         self._write_networks(result, delivery, finisher, study)
         write_json(self.out / RESULT, result)
@@ -179,10 +183,21 @@ class Search:
             write_report(self.out)
         return result
 
-    def _ledger(self) -> OptunaLedger:
+    def _ledger(self, resume: bool) -> OptunaLedger:
+        """The ledger; in a shared database it may hold a search of this name already.
+
+        Raises:
+            RunFolderError: it does, and the search is not resumed.
+        """
         job = self.job
         url = job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
-        return OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
+        ledger = OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
+        if not resume and ledger.trials():
+            raise RunFolderError(
+                f"tracking.storage: the database holds a search '{job.name}' with these settings already; continue it "
+                "in its own run folder with --resume, or give this one another name"
+            )
+        return ledger
 
     def _write_networks(
         self, result: Mapping[str, Any], delivery: Delivery | None, finisher: Finisher, study: Study
@@ -215,7 +230,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -201,7 +201,7 @@ def _choice(
     quantizable = tuple(
         layer for layer in group.layers if all(kinds[layer] in capabilities.layer_kinds[p] for p in legal)
     )
-    precision = (f"{group.name}.precision", tuple(legal)) if quantizable and legal != [FLOAT32] else None
+    precision = (f"{group.name}.precision", tuple(legal)) if quantizable and legal and legal != [FLOAT32] else None
     if options.keep is None:
         return Choice(group, (), quantizable, None, precision)
     dense = {layer.name for layer in counts.layers if layer.kind != "depthwise"}

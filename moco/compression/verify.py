@@ -43,6 +43,20 @@ def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, n
             )
 
 
+def verify_parameters(network: nn.Module, stated: float) -> None:
+    """Check that the network has as many parameters as the exact count of its policy states.
+
+    Raises:
+        CompressionError: it has more or fewer.
+    """
+    got = sum(parameter.numel() for parameter in network.parameters())
+    if got != stated:
+        raise CompressionError(
+            f"verification: the policy leaves {stated:,.0f} parameters, the network has {got:,}; "
+            "the policy was not applied by real surgery"
+        )
+
+
 def verify_file(proto: onnx.ModelProto, policy: Policy) -> None:
     """Check that the file's weights have the widths and precisions of the policy.
 

@@ -36,13 +36,13 @@ def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray
     The minima and maxima are computed inside the graph, so that no feature map leaves the runtime.
 
     Raises:
-        CompressionError: there are no images, or a tensor is not finite on them.
+        CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
     """
     if not len(images):
         raise CompressionError("calibration: expected at least one image, got none; see data.splits.calibration")
     inner = [name for name in tensors if name != INPUT]
     session = open_session(_with_extremes(proto, inner))
-    batches = [session.run(None, {INPUT: images[start : start + BATCH]}) for start in range(0, len(images), BATCH)]
+    batches = [outputs(session, images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     ranges = {INPUT: (float(images.min()), float(images.max()))}
     for index, name in enumerate(inner):
         lows, highs = ([float(batch[1 + 2 * index + end]) for batch in batches] for end in (0, 1))
@@ -66,6 +66,18 @@ def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:
         return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions share no base but this
         raise CompressionError(f"the exported graph is not valid: {str(error).splitlines()[0]}") from error
+
+
+def outputs(session: ort.InferenceSession, images: np.ndarray) -> list[np.ndarray]:
+    """All outputs of the graph for the images (n, channels, height, width).
+
+    Raises:
+        CompressionError: the graph does not run, because it holds a width that a candidate has not, for example.
+    """
+    try:
+        return list(session.run(None, {INPUT: images}))
+    except Exception as error:  # the runtime's exceptions share no base but this
+        raise CompressionError(f"the exported graph does not run: {str(error).splitlines()[0]}") from error
 
 
 def _with_extremes(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from moco.app.ending import Delivery, Finisher
 from moco.app.job import Prepared, prepare
 from moco.compression.settings import NEUTRAL, policy_of
 from moco.constraints import Bound
+from moco.errors import CompressionError
 from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
@@ -52,9 +54,9 @@ def trial(prepared: Prepared) -> Callable[..., Trial]:
     return finished
 
 
-def delivered(prepared: Prepared, trials: Sequence[Trial], **ending: Any) -> Delivery:
+def delivered(prepared: Prepared, trials: Sequence[Trial], folder: Path | None = None, **ending: Any) -> Delivery:
     job = replace(prepared.job, ending=replace(prepared.job.ending, **ending))
-    delivery = Finisher(replace(prepared, job=job)).deliver(trials)
+    delivery = Finisher(replace(prepared, job=job), folder or Path(mkdtemp())).deliver(trials)
     assert delivery is not None
     return delivery
 
@@ -94,16 +96,50 @@ def test_one_policy_is_tried_once_and_no_more_than_allowed(prepared: Prepared, t
     assert tried(delivered(prepared, trials, attempts=2)) == [0, 3]
 
 
+def test_a_second_ending_tests_with_the_confidence_that_the_first_has_left(
+    prepared: Prepared, trial: Any, tmp_path: Path
+) -> None:
+    lost = trial(0, THIN, -0.2)
+    first = delivered(prepared, [lost], tmp_path, attempts=2, confidence=0.9)
+    second = delivered(prepared, [lost, trial(1, INT8, -0.1)], tmp_path, attempts=2, confidence=0.9)
+    third = delivered(prepared, [lost, trial(1, INT8, -0.1)], tmp_path, attempts=2, confidence=0.9)
+    assert (first.holds, first.certificate.confidence) == (False, pytest.approx(0.9))
+    # One candidate was allowed and tried, so the whole tenth is spent: what is left certifies nothing by chance.
+    assert second.certificate.confidence > 0.999999
+    assert third.certificate.confidence > 0.999999
+
+
+def test_a_network_that_was_certified_is_not_tested_again(prepared: Prepared, trial: Any, tmp_path: Path) -> None:
+    trials = [trial(0, INT8, -0.2)]
+    first, second = (delivered(prepared, trials, tmp_path) for _ in range(2))
+    assert first.certificate == second.certificate
+    assert first.certificate.holds
+
+
+def test_a_file_that_is_not_the_evaluated_one_is_not_delivered(prepared: Prepared, trial: Any) -> None:
+    other = trial(0, INT8, -0.2)
+    other = replace(other, evaluation=replace(other.evaluation, artifact_sha256="0" * 64))
+    with pytest.raises(CompressionError, match="not the one that was scored and timed"):
+        delivered(prepared, [other])
+
+
+def test_a_bound_on_top5_is_judged_on_the_certification_images(prepared: Prepared, trial: Any) -> None:
+    bound = bounded(prepared, Bound("top5_error", "<=", 0.0001))
+    (budget,) = delivered(bound, [trial(0, THIN, -0.2)]).budgets
+    assert (budget["metric"], budget["holds"]) == ("top5_error", False)
+    assert budget["upper"] > budget["estimate"]
+
+
 def test_an_infeasible_best_effort_is_certified_alone(prepared: Prepared, trial: Any) -> None:
     delivery = delivered(prepared, [trial(0, THIN, -50, violation=2.0), trial(1, NEUTRAL, -50, violation=0.5)])
     assert (delivery.trial.number, tried(delivery)) == (1, [1])
     assert not delivery.trial.feasible
 
 
-def test_without_a_complete_trial_nothing_is_delivered(prepared: Prepared) -> None:
+def test_without_a_complete_trial_nothing_is_delivered(prepared: Prepared, tmp_path: Path) -> None:
     rejected = Trial(0, Suggestion(0, {}), TrialState.REJECTED, {}, policy=THIN, reason="too thin")
-    assert Finisher(prepared).deliver([]) is None
-    assert Finisher(prepared).deliver([rejected]) is None
+    assert Finisher(prepared, tmp_path).deliver([]) is None
+    assert Finisher(prepared, tmp_path).deliver([rejected]) is None
 
 
 def test_an_exact_budget_that_is_missed_lets_the_next_be_delivered(prepared: Prepared, trial: Any) -> None:

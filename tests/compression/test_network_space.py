@@ -153,6 +153,14 @@ def test_a_kind_of_layer_that_the_target_cannot_run_in_int8_stays_in_float() -> 
     assert "linear.precision" not in staged.distributions
 
 
+def test_a_group_whose_layers_no_precision_can_run_has_no_precision() -> None:
+    compressor = Compressor.of(made(Chain, nn.Conv2d(8, 8, 3, padding=1, groups=2)), images(2, side=8))
+    space = space_of(compressor, BOTH, groups="per-layer")  # the target names no grouped convolution
+
+    assert set(space.distributions) == {"last.keep", "stem.precision", "last.precision", "head.precision"}
+    assert "middle" not in precisions_of(space.canonical(space.uniform(1.0, 1)))
+
+
 def test_a_group_whose_every_ratio_rounds_to_the_whole_is_no_choice() -> None:
     space = space_of(capabilities=replace(CAPABLE, channel_multiples={"float32": 16, "int8": 16}))
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.compression.apply import Compressor
 from moco.compression.settings import NEUTRAL, policy_of
-from moco.compression.verify import verify_file, verify_network
+from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template
@@ -26,6 +26,7 @@ from tests.compression.toys import images, tiny
 EXAMPLE = images(2, 1, 8)
 COMPRESSOR = Compressor.of(tiny(), EXAMPLE)
 WIDTHS = {"layer1.0.conv1": (5, 8), "layer2.1.conv1": (9, 16), "conv1": (6, 8)}
+WIDTHS_LEFT = {name: width for name, (width, _) in WIDTHS.items()}
 INT8 = ("layer1.0.conv1", "layer2.0.conv2", "linear")
 POLICY = policy_of(WIDTHS, dict.fromkeys(INT8, "int8"))
 
@@ -105,6 +106,14 @@ def test_a_module_with_one_channel_too_many_is_named(fault: Callable[[nn.Module]
     fault(thin)
     with pytest.raises(CompressionError, match=error):
         verify_network(thin, COMPRESSOR.graph, kept)
+
+
+def test_parameters_that_the_policy_does_not_leave_are_found() -> None:
+    thin, stated = COMPRESSOR.compress(POLICY), COMPRESSOR.costs.of(WIDTHS_LEFT, {})["parameters"]
+    verify_parameters(thin, stated)
+    thin.linear.bias = None
+    with pytest.raises(CompressionError, match=rf"leaves {stated:,} parameters, the network has {stated - 10:,}"):
+        verify_parameters(thin, stated)
 
 
 @pytest.mark.parametrize("layer", INT8)

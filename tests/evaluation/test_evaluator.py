@@ -6,23 +6,27 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
 
 from moco.compression.apply import Compressor
+from moco.compression.groups import ChannelGraph
 from moco.compression.settings import NEUTRAL, policy_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
 from moco.evaluation.evaluator import Builder, EvaluationPlan, Evaluator, Images, timed_metric
 from moco.evaluation.store import EvaluationStore
+from moco.export.calibration import open_session, outputs
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.interfaces import Artifact, Session
 from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
 from moco.trial import Evaluation
-from tests.compression.toys import Baked, images, made, tiny
+from tests.compression.toys import Baked, Reshaped, images, made, tiny
 from tests.export.graphs import expected, run
 from tests.hardware.scripted import ScriptedTarget
 
@@ -270,6 +274,37 @@ def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: di
 
     tolerance = 0.05 * float(np.ptp(wanted)) if precisions else 1e-4
     assert float(np.abs(got - wanted).max()) < tolerance < float(np.abs(wrong - wanted).max())
+
+
+@pytest.mark.parametrize("precisions", [{}, {"head": "int8", "conv": "int8"}])
+def test_a_template_that_does_not_run_with_another_width_is_exported_anew(
+    precisions: dict[str, str], tmp_path: Path
+) -> None:
+    builder = Builder(Compressor.of(made(Reshaped), images(2, side=8)), images(16, side=8).numpy(), False, tmp_path)
+    policy = policy_of({"conv": (4, 16)}, precisions)
+    batch = images(5, side=8, seed=9).numpy()
+    with pytest.raises(CompressionError, match="the exported graph does not run"):
+        outputs(open_session(builder.template.render(builder.compressor.compress(policy))), batch)
+
+    artifact, thin = builder.build(policy)
+    wanted = expected(thin, batch)
+    tolerance = 0.1 * float(np.ptp(wanted)) if precisions else 1e-4
+    assert float(np.abs(run(onnx.load(artifact.path), batch) - wanted).max()) < tolerance
+
+
+def test_a_network_with_other_parameters_than_its_policy_leaves_is_refused(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin = ChannelGraph.thin
+
+    def with_one_more(graph: ChannelGraph, *given: Any) -> nn.Module:
+        network = thin(graph, *given)
+        network.stray = nn.Parameter(torch.zeros(1))
+        return network
+
+    monkeypatch.setattr(ChannelGraph, "thin", with_one_more)
+    with pytest.raises(CompressionError, match=r"the policy leaves .* parameters, the network has"):
+        builder.build(PRUNED)
 
 
 def test_a_template_that_is_right_is_not_exported_again(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
