@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -39,7 +39,7 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
-        prepared = prepare(job, Path(folder))
+        prepared = prepare(replace(job, time_everything=True), Path(folder))
         reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
         if chosen is None:
             return Profile(job.network_name, reference, reference)

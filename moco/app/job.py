@@ -57,6 +57,7 @@ class Job:
     """All parts of a search, built from an experiment or from Python.
 
     Attributes:
+        time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
     """
 
@@ -85,6 +86,7 @@ class Job:
     store: Path | None = None
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
+    time_everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,15 @@ def prepare(job: Job, folder: Path, constants: Mapping[str, float] | None = None
     """
     compressor, space = trace(job)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
-    outlook = certificate_outlook(job)
+    outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
     builder = Builder(compressor, calibration, job.batch_norm, folder)
     search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
     store = EvaluationStore(job.store, context(job, splits)) if job.store is not None else None
     timing = {
-        name: _seeded(plan, job.seed, name) for name, plan in job.timing.items() if name in set(job.objective.metrics)
+        name: _seeded(plan, job.seed, name)
+        for name, plan in job.timing.items()
+        if job.time_everything or name in set(job.objective.metrics)
     }
     plan = EvaluationPlan(job.batch_norm, timing, constants or {})
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
