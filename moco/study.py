@@ -123,7 +123,8 @@ class Study:
         self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []
         self.stop_requested = False
         self._known: dict[Policy, Trial] = {}
-        self._last_record_s = 0.0
+        self._last_record_s = self._last_tell_s = 0.0
+        self._n_policies = problem.space.n_policies()
         self._earlier_s = sum(trial.seconds for trial in self.trials)
         self._running_since: float | None = None
         for trial in self.trials:
@@ -190,8 +191,7 @@ class Study:
             return False
         if budget.seconds is not None and self.elapsed_s >= budget.seconds:
             return False
-        n_policies = self.problem.space.n_policies()
-        return n_policies is None or len(self._known) + n_pending < n_policies
+        return self._n_policies is None or len(self._known) + n_pending < self._n_policies
 
     def _ask(self) -> _Pending:
         started = time.perf_counter()
@@ -222,11 +222,11 @@ class Study:
             suggestion=asked.suggestion,
             policy=asked.policy,
             point=self.problem.space.executed(asked.policy, asked.suggestion.point),
-            seconds=time.perf_counter() - asked.started + self._last_record_s,
+            seconds=time.perf_counter() - asked.started + self._last_record_s + self._last_tell_s,
         )
         if trial.evaluation is not None:
-            # The time of writing a trial is known after it is written, so it is charged to the next one.
-            spent = {"search": asked.search_s, "record": self._last_record_s}
+            # How long it takes to write a trial and to tell it is known afterwards, so it is charged to the next one.
+            spent = {"search": asked.search_s + self._last_tell_s, "record": self._last_record_s}
             seconds = {**trial.evaluation.seconds, **spent} if trial.distinct else spent
             trial = replace(trial, evaluation=replace(trial.evaluation, seconds=seconds))
         started = time.perf_counter()
@@ -237,7 +237,9 @@ class Study:
         self._last_record_s = time.perf_counter() - started
         self.trials.append(trial)
         self._remember(trial)
+        started = time.perf_counter()
         self.searcher.tell(trial)
+        self._last_tell_s = time.perf_counter() - started
         if on_trial is not None:
             on_trial(trial)
         self._check_failures()

@@ -360,6 +360,29 @@ def test_seconds_of_asking_and_recording_stand_in_the_evaluation() -> None:
     assert trials[1].evaluation.seconds["record"] > 0.0  # type: ignore[union-attr]
 
 
+def test_the_time_of_telling_is_charged_to_the_search_of_the_next_trial(clock: Clock) -> None:
+    class Slow(Learner):
+        def tell(self, trial: Trial) -> None:
+            clock.now += 3.0
+            super().tell(trial)
+
+    study = Study(WIDE, Slow(), taking(clock, 2.0))
+    trials = study.run(Budget(3))
+
+    assert [trial.seconds for trial in trials] == [2.0, 5.0, 5.0]
+    assert [t.evaluation.seconds["search"] for t in trials] == [0.0, 3.0, 3.0]  # type: ignore[union-attr]
+    assert study.elapsed_s == 15.0
+
+
+def test_policies_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    n_policies = SearchSpace.n_policies
+    monkeypatch.setattr(SearchSpace, "n_policies", lambda space: counted.append(0) or n_policies(space))
+    Study(FINITE, Learner(FINITE, script=list(range(10))), Evaluate()).run(Budget(5))
+
+    assert len(counted) == 1
+
+
 # ---- several workers
 
 
