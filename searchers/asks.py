@@ -40,8 +40,10 @@ class Asks:
         point = draw(rng)
         for _ in range(REDRAWS):
             if self._is_new(point):
-                return self.number(point)
+                break
             point = draw(rng)
+        if self._is_new(point):
+            return self.number(point)
         for attempt in range(NEIGHBOURS):
             neighbour = self._neighbour(point, 1 + attempt * len(point) // NEIGHBOURS, rng)
             if self._is_new(neighbour):

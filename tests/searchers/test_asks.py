@@ -30,6 +30,13 @@ def test_a_told_policy_is_drawn_again(problem: Problem, state: TrialState) -> No
     assert asks.next(lambda _: {"n": next(draws)}).point == {"n": 4}
 
 
+def test_the_last_redraw_is_proposed_where_it_is_new(problem: Problem) -> None:
+    draws: Iterator[int] = iter([3] * REDRAWS + [4])
+    asks = Asks(problem, seed=0)
+    asks.tell(told(problem, 3))
+    assert asks.next(lambda _: {"n": next(draws)}).point == {"n": 4}
+
+
 def test_a_neighbour_is_proposed_where_draws_give_nothing_new(problem: Problem) -> None:
     asks, draws = Asks(problem, seed=0), []
     asks.tell(told(problem, 3))
