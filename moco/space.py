@@ -52,7 +52,7 @@ class Codec(Protocol):
         ...
 
     def n_policies(self) -> int | None:
-        """Number of distinct policies; None where it is not countable."""
+        """Number of distinct policies, exactly; None where it is not countable or not counted."""
         ...
 
 

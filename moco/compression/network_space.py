@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -20,6 +22,9 @@ from moco.interfaces import Capabilities
 from moco.policy import Policy
 from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point
+
+MOST_COMBINATIONS = 4096
+"""Policies are counted for each combination of precisions, where there are no more than that."""
 
 
 @dataclass(frozen=True)
@@ -106,25 +111,74 @@ class NetworkCodec:
         """Exact macs, flops, parameters, bops and packed_size_mb of the network under the policy."""
         return self.costs.of(widths_of(policy), precisions_of(policy))
 
-    def n_policies(self) -> int:
-        """Number of distinct policies; an upper bound where widths depend on another group's precision."""
-        return math.prod(self._n_choices(choice) for choice in self.choices)
+    def n_policies(self) -> int | None:
+        """Number of distinct policies; None where there are too many combinations of precisions to count them."""
+        return self._exact
+
+    def most_policies(self) -> int:
+        """The number of policies, or an upper bound of it where it is not counted."""
+        return self._exact if self._exact is not None else math.prod(self._most_of(choice) for choice in self.choices)
 
     def legal_widths(self, choice: Choice) -> dict[str, list[int]]:
         """By channel group, the widths that its keep ratio can reach in any precision."""
-        reachable: dict[str, set[int]] = {group.name: set() for group in choice.prunable}
-        for multiple in self._multiples_of(choice):
-            for widths in _reachable(choice, multiple):
-                for group, width in zip(choice.prunable, widths, strict=True):
-                    reachable[group.name].add(width)
-        return {name: sorted(widths) for name, widths in reachable.items()}
+        reachable: dict[str, list[int]] = {}
+        for group in choice.prunable:
+            found = (_reachable(choice, [group], [multiple]) for multiple in self._possible_multiples(group))
+            reachable[group.name] = sorted(width for (width,) in set().union(*found))
+        return reachable
 
-    def _n_choices(self, choice: Choice) -> int:
-        widths = set().union(*(_reachable(choice, multiple) for multiple in self._multiples_of(choice)))
-        return max(len(widths), 1) * (len(choice.precision[1]) if choice.precision is not None else 1)
+    @cached_property
+    def _exact(self) -> int | None:
+        """The sum over all combinations of precisions: widths are rounded for the precisions on both sides."""
+        chosen = [choice for choice in self.choices if choice.chooses_precision]
+        options = [choice.precision[1] for choice in chosen if choice.precision is not None]
+        combinations = math.prod(len(names) for names in options)
+        if all(len(self._possible_multiples(group)) == 1 for choice in self.choices for group in choice.prunable):
+            return combinations * self._n_widths({})
+        if combinations > MOST_COMBINATIONS:
+            return None
+        return sum(
+            self._n_widths({layer: name for c, name in zip(chosen, names, strict=True) for layer in c.quantizable})
+            for names in product(*options)
+        )
 
-    def _multiples_of(self, choice: Choice) -> Sequence[int]:
-        return sorted(set(self.multiples.values())) if choice.keep is not None else ()
+    def _n_widths(self, precisions: Mapping[str, str]) -> int:
+        """Number of combinations of widths under these precisions by layer; the rest is in its only one."""
+        fixed = {layer: names[0] for layer, names in self._precisions.items() if len(names) == 1}
+        precisions = {**fixed, **precisions}
+        return math.prod(
+            self._n_reachable(index, tuple(self._multiple(group, precisions) for group in choice.prunable))
+            for index, choice in enumerate(self.choices)
+        )
+
+    def _n_reachable(self, index: int, multiples: tuple[int, ...]) -> int:
+        if (index, multiples) not in self._counted:
+            choice = self.choices[index]
+            self._counted[index, multiples] = len(_reachable(choice, choice.prunable, multiples)) if multiples else 1
+        return self._counted[index, multiples]
+
+    def _most_of(self, choice: Choice) -> int:
+        """An upper bound of the settings of one choice, whatever the other choices are."""
+        each = math.prod(len(widths) for widths in self.legal_widths(choice).values())
+        return each * (len(choice.precision[1]) if choice.precision is not None else 1)
+
+    @cached_property
+    def _counted(self) -> dict[tuple[int, tuple[int, ...]], int]:
+        return {}
+
+    @cached_property
+    def _precisions(self) -> dict[str, tuple[str, ...]]:
+        """The precisions that each layer may run in; layers that are not named run in float32."""
+        return {layer: c.precision[1] for c in self.choices if c.precision is not None for layer in c.quantizable}
+
+    def _possible_multiples(self, group: ChannelGroup) -> list[int]:
+        """The multiples that the widths of the group are rounded to, over all precisions of the layers around it."""
+        around = [
+            [self.multiples.get(name, 1) for name in self._precisions.get(layer, (FLOAT32,))]
+            for layer in (*group.producers, *group.consumers)
+        ]
+        least = max(min(multiples) for multiples in around)
+        return sorted({multiple for multiples in around for multiple in multiples if multiple >= least})
 
     def _multiple(self, group: ChannelGroup, precisions: Mapping[str, str]) -> int:
         layers = (*group.producers, *group.consumers)
@@ -172,7 +226,7 @@ def network_space(
 
 
 def space_summary(space: SearchSpace) -> dict[str, Any]:
-    """What is shown before a search: groups with their legal widths and precisions, and the number of policies."""
+    """What is shown before a search: groups with legal widths and precisions, how many policies (or at most)."""
     codec = space.codec
     assert isinstance(codec, NetworkCodec)
     return {
@@ -185,7 +239,8 @@ def space_summary(space: SearchSpace) -> dict[str, Any]:
             }
             for choice in codec.choices
         ],
-        "policies": codec.n_policies(),
+        "policies": codec.most_policies(),
+        "policies_exact": codec.n_policies() is not None,
     }
 
 
@@ -215,14 +270,15 @@ def _choice(
     return Choice(group, prunable, quantizable, keep, precision)
 
 
-def _reachable(choice: Choice, multiple: int) -> set[tuple[int, ...]]:
-    """Every combination of widths that one keep ratio gives; widths change only at ratios k / channels."""
+def _reachable(choice: Choice, groups: Sequence[ChannelGroup], multiples: Sequence[int]) -> set[tuple[int, ...]]:
+    """Every combination of widths of the groups that one keep ratio gives; they change only at ratios k / channels."""
     assert choice.keep is not None
     _, low, high = choice.keep
     ratios = {low, high}
-    for group in choice.prunable:
-        ratios.update(k / group.channels for k in range(1, group.channels + 1) if low <= k / group.channels <= high)
-    return {tuple(rounded_width(group.channels, ratio, multiple) for group in choice.prunable) for ratio in ratios}
+    for channels in {group.channels for group in groups}:
+        ratios.update(k / channels for k in range(1, channels + 1) if low <= k / channels <= high)
+    pairs = [(group.channels, multiple) for group, multiple in zip(groups, multiples, strict=True)]
+    return {tuple(rounded_width(channels, ratio, multiple) for channels, multiple in pairs) for ratio in ratios}
 
 
 def _layer_group(choice: Choice, counts: Counts) -> LayerGroup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from moco.counting import count
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import SearchSpace
-from tests.compression.toys import Chain, images, made, seeded, tiny
+from tests.compression.toys import Chain, Concat, images, made, seeded, tiny
 
 ALL = frozenset({"conv", "depthwise", "linear"})
 CAPABLE = Capabilities(("float32", "int8"), {"float32": 1, "int8": 1}, {"float32": ALL, "int8": ALL}, frozenset())
@@ -182,7 +183,7 @@ def test_the_summary_shows_groups_widths_precisions_and_the_number_of_policies()
     assert found["layer2.1"]["precisions"] == ["float32", "int8"]
     assert found["layer2.0.conv2"]["layers"] == []
     assert found["linear"]["widths"] == {}
-    assert summary["policies"] == space.n_policies()
+    assert (summary["policies"], summary["policies_exact"]) == (space.n_policies(), True)
 
 
 def test_the_number_of_policies_is_that_of_all_points() -> None:
@@ -195,6 +196,37 @@ def test_the_number_of_policies_is_that_of_all_points() -> None:
 
     assert (sorted(stems), sorted(lasts)) == ([4, 5, 6, 7, 8], [3, 4, 5, 6])
     assert space.n_policies() == 5 * 4 * 2**3
+
+
+@pytest.mark.parametrize("groups", ["per-layer", "per-block", {"all": ["*"]}])
+@pytest.mark.parametrize("precisions", [("float32", "int8"), ("int8",)])
+def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
+    groups: str, precisions: tuple[str, ...]
+) -> None:
+    capabilities = replace(CAPABLE, channel_multiples={"float32": 4, "int8": 3})
+    options = SpaceOptions(keep=(0.4, 1.0), precisions=precisions)
+    space = space_of(Compressor.of(made(Concat), images(2, side=8)), options, capabilities, groups)
+    names = list(space.distributions)
+    levels = [
+        d.choices if isinstance(d, CategoricalDistribution) else [0.4, *(k / 24 for k in range(10, 25))]
+        for d in space.distributions.values()
+    ]
+    policies = {space.canonical(dict(zip(names, values, strict=True))) for values in product(*levels)}
+
+    assert space.n_policies() == len(policies)
+    assert space_summary(space)["policies_exact"]
+
+
+def test_too_many_combinations_of_precisions_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = space_of(capabilities=STAIRS).n_policies()
+    monkeypatch.setattr("moco.compression.network_space.MOST_COMBINATIONS", 8)
+    space = space_of(capabilities=STAIRS)
+    summary = space_summary(space)
+
+    assert exact is not None
+    assert space.n_policies() is None
+    assert summary["policies"] >= exact
+    assert not summary["policies_exact"]
 
 
 def test_features_describe_the_first_layer_and_sums() -> None:
