@@ -63,7 +63,7 @@ class Progress:
     def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...], outlook: str) -> None:
         """Show the search space before the search."""
         self._stop()
-        table = Table(title=f"Search space: {policies_text(summary['policies'])}", title_justify="left")
+        table = Table(title=f"Search space: {policies_text(summary['policies'], summary['policies_exact'])}", title_justify="left")
         for column in ("group", "layers", "legal widths", "precisions"):
             table.add_column(column)
         for group in summary["groups"][:MOST_GROUPS]:
@@ -135,11 +135,12 @@ class Progress:
             self._live = None
 
 
-def policies_text(count: int | None) -> str:
+def policies_text(count: int | None, exact: bool = True) -> str:
     """A number of policies as a person reads it."""
     if count is None:
         return "uncountably many policies"
-    return f"{count:,} policies" if count < 10**9 else f"about 10^{len(str(count)) - 1} policies"
+    number = f"{count:,}" if count < 10**9 else f"about 10^{len(str(count)) - 1}"
+    return f"{'' if exact else 'at most '}{number} policies"
 
 
 def _list(widths: list[int]) -> str:

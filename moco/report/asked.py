@@ -63,7 +63,7 @@ def _space(result: Mapping[str, Any]) -> str:
     groups, policies = space.get("groups"), space.get("policies")
     parts = [] if groups is None else [f"{len(groups)} layer groups"]
     if policies is not None:
-        parts.append(f"{_count(policies)} policies")
+        parts.append(f"{'' if space.get('policies_exact', True) else 'at most '}{_count(policies)} policies")
     return ", ".join(parts) or NOT_AVAILABLE
 
 

@@ -125,4 +125,5 @@ def test_outside_of_the_main_thread_ctrl_c_stays_what_it_was() -> None:
 def test_numbers_of_policies_are_readable() -> None:
     assert policies_text(7488) == "7,488 policies"
     assert policies_text(3 * 10**40) == "about 10^40 policies"
+    assert policies_text(7488, exact=False) == "at most 7,488 policies"
     assert policies_text(None) == "uncountably many policies"
