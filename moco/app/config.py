@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from moco.app.explain import explain, joined, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.app.schema import Experiment
 from moco.errors import ConfigError
+from moco.models.weights import is_published
 from moco.registry import plugin
 from moco.suggest import nearest
 
@@ -213,7 +214,8 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not rest and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif rest and isinstance(holder, dict) and isinstance(holder.get(rest[0]), str):
-            changed[section] = {**holder, rest[0]: _against(folder, holder[rest[0]])}
+            if (section, *rest) != ("model", "weights") or not is_published(holder[rest[0]]):
+                changed[section] = {**holder, rest[0]: _against(folder, holder[rest[0]])}
     return changed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from moco.suggest import nearest
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 OPTIONAL_BUFFERS = ("num_batches_tracked", "source")
 """Last part of the names of buffers that a file may lack: the network's own values stay."""
+PUBLISHED = re.compile(r"[A-Z][A-Z0-9_]*")
 SHOWN = 3
 """How many layers an error names."""
 
@@ -34,12 +36,17 @@ def load_weights(network: nn.Module, weights: str | Path, model_name: str | None
         ConfigError: torchvision has no such weights.
     """
     path = Path(weights)
-    if path.suffix == "" and path.name == str(weights) and str(weights).isupper():
+    if is_published(str(weights)):
         state, where = _published(str(weights), model_name), f"torchvision's {model_name} {weights}"
     else:
         state, where = _read(path), str(path)
     _check_fit(network.state_dict(), state, where)
     network.load_state_dict(state, strict=False)
+
+
+def is_published(weights: str) -> bool:
+    """Whether this is a name of torchvision's weights, such as IMAGENET1K_V1, and no path."""
+    return PUBLISHED.fullmatch(weights) is not None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -114,6 +114,20 @@ def test_paths_in_the_file_are_relative_to_the_file(write: Any, tmp_path: Path) 
     assert load_experiment(path).store == str(tmp_path.parent / "evaluations.db")
 
 
+@pytest.mark.parametrize("weights", ["IMAGENET1K_V1", "DEFAULT", "IMAGENET1K_SWAG_E2E_V1"])
+def test_the_name_of_published_weights_is_no_path(write: Any, weights: str) -> None:
+    experiment = load(write, f"model={{name: resnet18, weights: {weights}}}")
+    assert experiment.model.weights == weights
+    assert experiment_of(resolved(experiment)).model.weights == weights
+
+
+@pytest.mark.parametrize("weights", ["./DEFAULT", "default", "DEFAULT.safetensors"])
+def test_other_weights_are_a_path(write: Any, weights: str) -> None:
+    found = load(write, f"model={{name: resnet18, weights: {weights}}}").model.weights
+    assert found is not None
+    assert Path(found).is_absolute()
+
+
 def test_paths_on_the_command_line_are_relative_to_the_current_folder(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
