@@ -63,7 +63,8 @@ class Progress:
     def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...], outlook: str) -> None:
         """Show the search space before the search."""
         self._stop()
-        table = Table(title=f"Search space: {policies_text(summary['policies'], summary['policies_exact'])}", title_justify="left")
+        policies = policies_text(summary["policies"], summary.get("policies_exact", True))
+        table = Table(title=f"Search space: {policies}", title_justify="left")
         for column in ("group", "layers", "legal widths", "precisions"):
             table.add_column(column)
         for group in summary["groups"][:MOST_GROUPS]:
