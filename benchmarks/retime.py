@@ -1,0 +1,73 @@
+"""Delivered networks timed once more, on the machine as it is now: ratios to the reference, and the cost they make.
+
+`python benchmarks/retime.py RUN [RUN ...] --seconds 2`
+
+For runs that ended while the machine was busy. Builds each run's reference and its delivered network again, checks
+that the bytes are those of `best/model.onnx`, and times both interleaved at batch 1 and 32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from moco.app.build import build_job
+from moco.app.config import load_experiment
+from moco.app.job import prepare
+from moco.compression.settings import read_policy
+from moco.objectives.cost import COST
+from moco.trial import MetricValue
+
+
+def main() -> None:
+    """Print a row a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for run in arguments.runs:
+        print(retimed(run, arguments.seconds), flush=True)
+
+
+def retimed(run: Path, seconds: float) -> str:
+    """The run's ratios as measured now, in a line."""
+    overrides = [
+        "store=false",
+        "tracking.mlflow=false",
+        "target.timing.seconds_batch1=0.05",
+        "target.timing.seconds_batch32=0.05",
+    ]
+    experiment = load_experiment(run / "experiment.yaml", overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(build_job(experiment, Path(folder) / "run"), Path(folder))
+        artifact, _ = prepared.builder.build(read_policy(run / "best" / "policy.json"))
+        shipped = hashlib.sha256((run / "best" / "model.onnx").read_bytes()).hexdigest()
+        target, reference = prepared.job.target, prepared.evaluator.reference
+        sessions = [reference.session, target.load(artifact)]
+        metrics = dict(reference.evaluation.metrics)
+        parts = []
+        for name, plan in prepared.evaluator.plan.timing.items():
+            ratio = target.measure(sessions, replace(plan, seconds=seconds)).ratio()
+            scale = 1 / ratio.value if name == "throughput_ips" else ratio.value
+            metrics[name] = MetricValue(metrics[name].value * scale)
+            parts.append(f"{name} {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]")
+        size = artifact.size_bytes / reference.artifact.size_bytes
+        metrics["size_mb"] = MetricValue(artifact.size_bytes / 1e6)
+        cost = prepared.problem.derived[COST](metrics).value
+    same = "same bytes" if shipped == artifact.sha256 else "OTHER BYTES than best/model.onnx"
+    trial = json.loads((run / "result.json").read_text(encoding="utf-8"))["best"]["trial"]
+    load = os.getloadavg()[0]
+    times = ", ".join(parts)
+    return f"{run}: trial {trial}, cost {cost:.3f}; time of a call {times}; size {size:.3f}; {same}; load {load:.1f}"
+
+
+if __name__ == "__main__":
+    main()
