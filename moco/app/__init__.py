@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""The command line and the Python functions: the only room in which names become objects."""

@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""What is done to a network: coupled channels, layer groups, surgery, and the proof that it was done."""

@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""One candidate from policy to metrics; splits, accuracy, certificates and the store."""

@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""Networks as ONNX files: one template, int8 as real nodes, calibration."""

@@ -1,1 +1,1 @@
-"""Part of moco: see docs and the module names."""
+"""What gives a compressed network its accuracy back without training."""

@@ -15,7 +15,9 @@ from moco.report.run_folder import TrialRecord
 from moco.report.style import ACCENT, FAINT, GRID, INK, MUTED, PRECISION_COLOURS, SPARE_COLOURS
 from moco.report.values import seconds
 
-STAGES = ("compress", "recover", "export", "score", "measure", "search", "record", "other")
+STAGES = (
+    "compress", "recover", "calibrate", "export", "load", "score", "measure", "search", "tracking", "record", "other",
+)  # fmt: skip
 """In the order in which a candidate meets them; overheads last."""
 
 _TITLE = {"size": 12, "color": MUTED}

@@ -129,7 +129,7 @@ def seconds_section(result: Mapping[str, Any]) -> Html:
     cache = result.get("cache") or {}
     note = f"Total {seconds(spent.get('total'))}"
     if cache.get("hits") is not None:
-        note += f"; evaluations: {cache.get('misses', NOT_AVAILABLE)} computed, {cache['hits']} from the store"
+        note += f"; evaluations: {cache.get('misses', NOT_AVAILABLE)} computed, {cache['hits']} known already"
     return _section("seconds", "Where the time went", chart, _note(f"{note}."))
 
 
