@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +68,13 @@ def train(
     if len(images) < plan.batch_size:
         raise DataError(f"training needs at least one batch of {plan.batch_size} images, got {len(images)}")
     rng = torch.Generator().manual_seed(derived_seed(seed, "training"))
-    initialise(network, rng)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of a sum, hence its rounding, depends on the number of threads
     try:
-        network.train()
-        loss = _descend(network, torch.tensor(images), torch.tensor(labels), plan, rng)
+        with seeded_torch(derived_seed(seed, "layers")):
+            initialise(network, rng)
+            network.train()
+            loss = _descend(network, torch.tensor(images), torch.tensor(labels), plan, rng)
     finally:
         torch.set_num_threads(threads)
         network.eval()
@@ -80,15 +83,29 @@ def train(
     return loss
 
 
+@contextmanager
+def seeded_torch(seed: int) -> Iterator[None]:
+    """Set torch's global generator within the block, and give it back as it was.
+
+    The only place where a global generator is set: Dropout and the `reset_parameters` of layers take no other.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def initialise(network: nn.Module, rng: torch.Generator) -> None:
-    """Draw the weights anew: He et al. 2015 for convolutions and linear layers, one and zero for batch-norms."""
+    """Draw the weights anew: He et al. 2015 for convolutions and linear layers, one and zero for batch-norms.
+
+    Any other layer draws its own as it does when it is made, from torch's global generator.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=rng)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01, generator=rng)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 

@@ -43,6 +43,24 @@ def test_a_seed_gives_the_same_network_whatever_the_global_generator_and_threads
     )
 
 
+def test_dropout_and_layers_of_other_kinds_are_repeatable_too(digits: DataSets) -> None:
+    images, labels = digits.train.images(np.arange(128)), digits.train.labels[:128]
+
+    def trained() -> dict[str, torch.Tensor]:
+        network = torch.nn.Sequential(
+            torch.nn.ConvTranspose2d(1, 4, 3), torch.nn.PReLU(), torch.nn.Dropout(0.5), torch.nn.Flatten(),
+            torch.nn.Linear(400, 10),
+        )  # fmt: skip
+        train(network, images, labels, plan=SHORT, seed=3)
+        return network.state_dict()
+
+    state = torch.get_rng_state()
+    first = trained()
+    torch.randn(5)
+    assert all(torch.equal(tensor, first[name]) for name, tensor in trained().items())
+    torch.set_rng_state(state)
+
+
 def test_another_seed_gives_another_network(digits: DataSets) -> None:
     images, labels = digits.train.images(np.arange(64)), digits.train.labels[:64]
     first, second = build_model("digits_resnet"), build_model("digits_resnet")
