@@ -18,10 +18,11 @@ from moco.compression.network_space import SpaceOptions
 from moco.compression.settings import FLOAT32
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
 from moco.errors import ConfigError, DataError
+from moco.evaluation.splits import make_splits
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models import build_model, import_object, load_weights
-from moco.models.training import TrainingPlan, train
+from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.objectives.measurable import measurable
 from moco.randomness import derived_seed
 from moco.registry import plugin
@@ -56,7 +57,9 @@ def build_job(
     target: Target = _target(experiment)
     objective, warnings = _objective(experiment, target)
     data = data if data is not None else build_data(experiment, folder)
+    _check_apart(data)
     if network is None:
+        warnings = (*warnings, *_warnings_of_model(experiment))
         network = build_network(experiment, data, folder)
     else:
         check_fit(network.eval(), data)
@@ -139,15 +142,38 @@ def build_network(experiment: Experiment, data: DataSets, folder: Path | None = 
         raise ConfigError("model.options.num_classes: write it as model.num_classes")
     else:
         classes = model.num_classes if model.num_classes is not None else data.train.classes
-        network = build_model(str(model.name), classes, **model.options)
+        with seeded_torch(derived_seed(experiment.seed, "network")):
+            network = build_model(str(model.name), classes, **model.options)
     if model.weights is not None:
         load_weights(network, model.weights, model.name)
     check_fit(network.eval(), data)
     if model.train is not None:
-        rows = data.train
+        splits = make_splits(data.train.labels, data.test.labels, _split_sizes(experiment, data), experiment.seed)
+        images, labels = data.train.images(splits.train), data.train.labels[splits.train].copy()
         plan = TrainingPlan(**model.train.model_dump(exclude_none=True))
-        train(network, rows.images(), rows.labels.copy(), plan=plan, seed=derived_seed(experiment.seed, "training"))
+        train(network, images, labels, plan=plan, seed=derived_seed(experiment.seed, "training"))
     return network.eval()
+
+
+def _warnings_of_model(experiment: Experiment) -> tuple[str, ...]:
+    """Says that a network of the zoo was not trained; a user's own function may well give a trained one."""
+    model = experiment.model
+    if model.import_path is not None or model.weights is not None or model.train is not None:
+        return ()
+    return ("model: neither 'weights' nor 'train' is given: the network's weights are random",)
+
+
+def _check_apart(data: DataSets) -> None:
+    """Pass when the two sets are not the same images.
+
+    Raises:
+        DataError: they are.
+    """
+    if data.train.content_hash == data.test.content_hash:
+        raise DataError(
+            f"the training set {data.train.name} and the test set {data.test.name} hold the same images: "
+            "accuracy on images that a network was trained on says nothing; give a test set of its own"
+        )
 
 
 def _called(path: str, where: str, folder: Path | None, **options: Any) -> Any:

@@ -1,0 +1,51 @@
+"""From an experiment to a network and its data: repeatable, warned of, kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from moco.app import build
+from moco.app.config import experiment_of
+from moco.app.job import network_hash
+from moco.data import DataSets, load_data
+from moco.errors import DataError
+from moco.evaluation.splits import make_splits
+from tests.app.tiny import SPLITS, settings
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataSets:
+    return load_data("digits")
+
+
+def test_a_network_without_weights_is_the_same_each_time_and_warned_of(digits: DataSets, tmp_path: Path) -> None:
+    experiment = experiment_of(settings())
+    first = build.build_network(experiment, digits)
+    torch.randn(3)
+    job = build.build_job(experiment, tmp_path / "run", data=digits)
+
+    assert network_hash(job.network) == network_hash(first)
+    assert any("the network's weights are random" in warning for warning in job.warnings)
+    other = build.build_network(experiment_of(settings(seed=1)), digits)
+    assert network_hash(other) != network_hash(first)
+
+
+def test_a_network_is_trained_on_the_training_split_only(digits: DataSets, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(build, "train", lambda network, images, labels, **_: seen.extend([images, labels]))
+    build.build_network(experiment_of(settings(model={"train": {"epochs": 1}})), digits)
+    rows = make_splits(digits.train.labels, digits.test.labels, SPLITS, 0).train
+
+    assert len(rows) == 1000 - SPLITS["calibration"]
+    assert np.array_equal(seen[0], digits.train.images(rows))
+    assert np.array_equal(seen[1], digits.train.labels[rows])
+
+
+def test_a_test_set_that_is_the_training_set_is_refused(digits: DataSets, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="hold the same images"):
+        build.build_job(experiment_of(settings()), tmp_path, data=DataSets(digits.train, digits.train))
