@@ -56,7 +56,8 @@ class Evaluation:
         samples: raw samples by name, in the order they were taken.
         seconds: time spent by stage (compress, recover, export, score, measure, …).
         artifact_sha256: hash of the file that was scored and timed; None without a file.
-        details: JSON, for people: what was done, warnings, intervals.
+        details: JSON: what was done, `warnings`, and by timed metric NAME `NAME.ratio`, the paired ratio to the
+            reference with its interval, by which a stored evaluation is put on another search's scale.
     """
 
     metrics: Mapping[str, MetricValue]

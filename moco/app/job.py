@@ -185,7 +185,6 @@ def context(job: Job, splits: Splits) -> dict[str, Any]:
         "splits": {name: splits.hashes[name] for name in ("calibration", "search")},
         "batch_norm": job.batch_norm,
         "timing": {name: str(_seeded(plan, job.seed, name)) for name, plan in sorted(job.timing.items())},
-        "metrics": sorted(job.objective.metrics),
         "target": dict(job.target.describe()),
         "versions": versions(),
     }

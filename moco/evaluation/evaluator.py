@@ -221,7 +221,7 @@ class Evaluator:
         Raises:
             PolicyRejectedError: the policy cannot be built or does not run on this target.
         """
-        stored = self.store.get(policy) if self.store is not None else None
+        stored = self.store.get(policy, self.reference.evaluation.metrics) if self.store is not None else None
         if stored is not None:
             return self._rescaled(stored)
         evaluation = self.evaluate(policy)
@@ -267,9 +267,10 @@ class Evaluator:
     def _rescaled(self, stored: Evaluation) -> Evaluation:
         """A stored evaluation on this search's scale; no time was spent on it here.
 
-        What was stored is the paired ratio times the constant of the search that measured it.
+        What was stored is the paired ratio times the constant of the search that measured it. What this search does
+        not measure is left out, as its scale is not known here.
         """
-        metrics = dict(stored.metrics)
+        metrics = {name: stored.metrics[name] for name in self.reference.evaluation.metrics}
         for name in self.plan.timing:
             ratio = stored.details[f"{name}.ratio"][0]
             constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]

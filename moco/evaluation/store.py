@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,34 +44,43 @@ class EvaluationStore:
                 f"{path}: the evaluation store cannot be opened: {error}; set `store: false`"
             ) from None
 
-    def get(self, policy: Policy) -> Evaluation | None:
-        """The stored evaluation of the policy in this context; counted as a hit or a miss.
+    def get(self, policy: Policy, metrics: Collection[str] = ()) -> Evaluation | None:
+        """The stored evaluation of the policy in this context, if it has these metrics; counted as a hit or a miss.
 
         Raises:
             RunFolderError: the store cannot be read.
         """
         try:
-            row = self._database.execute(
-                "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
-            ).fetchone()
+            found = self._stored(policy)
         except sqlite3.Error as error:
             raise RunFolderError(f"{self.path}: the evaluation store cannot be read: {error}") from None
-        self.hits, self.misses = (self.hits + 1, self.misses) if row else (self.hits, self.misses + 1)
-        return Evaluation.from_json(json.loads(row[0])) if row else None
+        if found is not None and not set(metrics) <= set(found.metrics):
+            found = None
+        self.hits, self.misses = (self.hits + 1, self.misses) if found else (self.hits, self.misses + 1)
+        return found
 
     def put(self, policy: Policy, evaluation: Evaluation) -> None:
-        """Store an evaluation; an earlier one of the same policy is kept.
+        """Store an evaluation; an earlier one of the same policy is kept unless it lacks a metric of this one.
 
         Raises:
             RunFolderError: the store cannot be written.
         """
         try:
+            earlier = self._stored(policy)
+            if earlier is not None and set(evaluation.metrics) <= set(earlier.metrics):
+                return
             self._database.execute(
-                "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?)",
                 (self.context, policy.text, json.dumps(evaluation.to_json())),
             )
         except sqlite3.Error as error:
             raise RunFolderError(f"{self.path}: the evaluation store cannot be written: {error}") from None
+
+    def _stored(self, policy: Policy) -> Evaluation | None:
+        row = self._database.execute(
+            "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
+        ).fetchone()
+        return Evaluation.from_json(json.loads(row[0])) if row else None
 
     def close(self) -> None:
         """Close the file."""

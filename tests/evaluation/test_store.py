@@ -62,6 +62,16 @@ def test_the_first_evaluation_of_a_policy_stays(tmp_path: Path) -> None:
     assert store.get(A) == EVALUATION
 
 
+def test_an_evaluation_without_a_metric_that_is_needed_is_a_miss_until_a_fuller_one_is_stored(tmp_path: Path) -> None:
+    store = EvaluationStore(tmp_path / "store.db", {})
+    store.put(A, Evaluation({"top1_error": MetricValue(0.9)}))
+    assert store.get(A, {"top1_error", "size_mb"}) is None
+    assert (store.hits, store.misses) == (0, 1)
+
+    store.put(A, EVALUATION)
+    assert store.get(A, {"top1_error", "size_mb"}) == EVALUATION
+
+
 def test_worker_threads_may_use_it(tmp_path: Path) -> None:
     store = EvaluationStore(tmp_path / "store.db", {})
     policies = [Policy.of({"n": n}) for n in range(40)]
