@@ -213,9 +213,9 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         holder = changed.get(section)
         if not rest and isinstance(holder, str):
             changed[section] = _against(folder, holder)
-        elif rest and isinstance(holder, dict) and isinstance(holder.get(rest[0]), str):
-            if (section, *rest) != ("model", "weights") or not is_published(holder[rest[0]]):
-                changed[section] = {**holder, rest[0]: _against(folder, holder[rest[0]])}
+        elif rest and isinstance(holder, dict) and isinstance(path := holder.get(rest[0]), str):
+            published = section == "model" and is_published(path)
+            changed[section] = {**holder, rest[0]: path if published else _against(folder, path)}
     return changed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,7 +69,7 @@ def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:
         raise CompressionError(f"the exported graph is not valid: {str(error).splitlines()[0]}") from error
 
 
-def outputs(session: ort.InferenceSession, images: np.ndarray) -> list[np.ndarray]:
+def outputs(session: ort.InferenceSession, images: np.ndarray) -> list[Any]:
     """All outputs of the graph for the images (n, channels, height, width).
 
     Raises:
