@@ -171,10 +171,11 @@ def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:
 
 def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Any]:
     """The longer timings with their raw samples, and the cost that they make."""
-    found: dict[str, Any] = {name: vars(interval) for name, interval in delivery.retimed.items()}
+    intervals = dict(delivery.retimed)
     if "cost" in delivery.metrics:
-        found["cost"] = vars(finisher.intervals(delivery.trial)["cost"])
-    return found
+        intervals["cost"] = finisher.intervals(delivery.trial)["cost"]
+    samples = {name: [list(taken) for taken in interval.samples_ms] for name, interval in intervals.items()}
+    return {name: {**vars(interval), "samples_ms": samples[name]} for name, interval in intervals.items()}
 
 
 def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]:
@@ -185,7 +186,11 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in {"top1_error", "top5_error"} and m.sem is not None
     }
-    timed = {name: finisher.intervals(delivery.trial)[name] for name in [*delivery.retimed, "cost"]}
+    timed = {
+        name: finisher.intervals(delivery.trial)[name]
+        for name in [*delivery.retimed, "cost"]
+        if name in delivery.metrics
+    }
     return errors | {name: [interval.low, interval.high] for name, interval in timed.items()}
 
 
