@@ -44,6 +44,10 @@ class CertificationRecord:
         """The confidence that this ending must ask for, so that all endings together keep `confidence`."""
         return 1 - max((1 - confidence) - self._spent, LEAST)
 
+    def has_confidence_left(self, confidence: float) -> bool:
+        """Whether earlier endings have left anything to test with."""
+        return (1 - confidence) - self._spent > LEAST
+
     def held(self, policy: Policy) -> Certificate | None:
         """The certificate that an earlier ending gave the policy's network."""
         stored = self._held.get(policy.key)

@@ -91,13 +91,27 @@ class Finisher:
         if not candidates:
             return None
         within = self._within_budgets(candidates)
-        first = within[0]
-        assert first.policy is not None
-        held = self.record.held(first.policy)
-        if held is not None:
-            return self._delivery(first, held)
+        certified = self._certified_before(trials)
+        if certified is not None:
+            within = within[: within.index(certified)] if certified in within else within
+            if not within or not self.record.has_confidence_left(self.prepared.job.ending.confidence):
+                return self._held(certified)
         certificate = self._certified(within)
+        if certified is not None and not certificate.holds:
+            return self._held(certified)
         return self._delivery(_of(within, certificate.told.candidate), certificate)
+
+    def _certified_before(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best trial whose network an earlier ending has certified; it is not tested again."""
+        return best(
+            trial for trial in trials if trial.policy is not None and self.record.held(trial.policy) is not None
+        )
+
+    def _held(self, trial: Trial) -> Delivery:
+        assert trial.policy is not None
+        certificate = self.record.held(trial.policy)
+        assert certificate is not None
+        return self._delivery(trial, certificate)
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""

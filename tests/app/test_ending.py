@@ -116,6 +116,17 @@ def test_a_network_that_was_certified_is_not_tested_again(prepared: Prepared, tr
     assert first.certificate.holds
 
 
+def test_a_certified_network_stays_the_delivery_where_no_better_one_can_be_certified(
+    prepared: Prepared, trial: Any, tmp_path: Path
+) -> None:
+    certified = trial(0, INT8, -0.5)
+    first = delivered(prepared, [certified], tmp_path, attempts=2)
+    second = delivered(prepared, [certified, trial(1, THIN, -0.1)], tmp_path, attempts=2)
+    assert first.holds
+    assert second.trial.number == 0
+    assert second.certificate == first.certificate
+
+
 def test_a_file_that_is_not_the_evaluated_one_is_not_delivered(prepared: Prepared, trial: Any) -> None:
     other = trial(0, INT8, -0.2)
     other = replace(other, evaluation=replace(other.evaluation, artifact_sha256="0" * 64))
