@@ -99,14 +99,15 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
     """A physically smaller copy of `network`, in evaluation mode.
 
     Args:
-        policy: a Policy, or its settings by layer as in the `groups` of a policy.json.
+        policy: a Policy, the content of a policy.json, or its `groups` alone.
         example: one batch that the network takes, (n, channels, height, width).
 
     Raises:
         CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
     """
     if not isinstance(policy, Policy):
-        policy = checked_policy(policy)
+        groups = policy.get("groups") if "format" in policy else policy
+        policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
     training = network.training
     network.eval()
     try:
