@@ -256,8 +256,9 @@ class Finisher:
                     measured = self.prepared.job.target.measure(sessions, longer)
                 self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
                 constant = evaluator.reference.evaluation.metrics[name].value
-                value = timed_metric(name, measured, constant).value
-                found[name] = _interval(name, measured.ratio(), constant, value, measured.samples_ms)
+                ratio = measured.ratio()
+                value = timed_metric(name, ratio, constant).value
+                found[name] = _interval(name, ratio, constant, value, measured.samples_ms)
                 # A budget is judged one-sided, at the confidence that all candidates together keep.
                 sure = replace(longer, confidence=1 - 2 * (1 - ending.confidence) / ending.attempts)
                 pessimistic = replace(measured, plan=sure).ratio()

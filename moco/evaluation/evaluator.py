@@ -29,7 +29,7 @@ from moco.export.compact import compact
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template
 from moco.interfaces import Artifact, Session, Target
-from moco.measurement import Measurement, TimingPlan
+from moco.measurement import RatioEstimate, TimingPlan
 from moco.policy import Policy
 from moco.recovery.batch_norm import Statistics, batch_statistics, re_estimate
 from moco.trial import Evaluation, MetricValue
@@ -255,9 +255,9 @@ class Evaluator:
                     stillness.enter_context(self.quiet())
                 with watch.stage("measure"):
                     measurement = self.target.measure([self.reference.session, session], plan)
-                    metrics[name] = timed_metric(name, measurement, self.reference.evaluation.metrics[name].value)
-            samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
             ratio = measurement.ratio()
+            metrics[name] = timed_metric(name, ratio, self.reference.evaluation.metrics[name].value)
+            samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
             details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
             details["warnings"] += measurement.warnings
         if artifact.sha256 != self.reference.artifact.sha256:
@@ -297,9 +297,8 @@ class Evaluator:
         return {name: MetricValue(float(v)) for name, v in {"size_mb": artifact.size_bytes / 1e6, **costs}.items()}
 
 
-def timed_metric(name: str, measurement: Measurement, reference: float) -> MetricValue:
+def timed_metric(name: str, ratio: RatioEstimate, reference: float) -> MetricValue:
     """A timed metric as the paired ratio times the reference's constant, with its standard error."""
-    ratio = measurement.ratio()
     value = _scaled(name, reference, ratio.value)
     return MetricValue(value, value * ratio.sem / ratio.value)
 

@@ -35,6 +35,9 @@ class EvaluationStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            # A power failure may cost the last evaluations, never the file; waiting for the disk cost 5 ms a candidate.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS evaluations "
                 "(context TEXT, policy TEXT, evaluation TEXT, PRIMARY KEY (context, policy)) WITHOUT ROWID"

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +40,25 @@ class Template:
     proto: onnx.ModelProto
     pairs: tuple[FoldablePair, ...]
 
+    @cached_property
+    def skeleton(self) -> onnx.ModelProto:
+        """The graph without weights and shapes, so that weights are not copied to be thrown away."""
+        skeleton = onnx.ModelProto()
+        skeleton.CopyFrom(self.proto)
+        del skeleton.graph.value_info[:], skeleton.graph.initializer[:]
+        return skeleton
+
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths and group counts of `network`, a pruned copy of the template's."""
         state = folded_state(network, self.pairs)
         modules = dict(network.named_modules())
         proto = onnx.ModelProto()
-        proto.CopyFrom(self.proto)
-        del proto.graph.value_info[:]
-        for initializer in proto.graph.initializer:
+        proto.CopyFrom(self.skeleton)
+        for initializer in self.proto.graph.initializer:
             if initializer.name in state:
                 array = np.ascontiguousarray(state[initializer.name].numpy())
-                initializer.CopyFrom(numpy_helper.from_array(array, initializer.name))
+                initializer = numpy_helper.from_array(array, initializer.name)  # noqa: PLW2901
+            proto.graph.initializer.append(initializer)
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)

@@ -25,8 +25,8 @@ from tests.app.tiny import settings
 
 INT8 = policy_of({}, {"linear": "int8"})
 THIN = policy_of({"layer2.0.conv1": (4, 64), "layer2.1.conv1": (4, 64), "layer1.0.conv1": (4, 32)}, {})
-NARROW = policy_of({"layer1.0.conv1": (16, 32)}, {})
-"""INT8 and NARROW lose next to no image, THIN loses many."""
+NARROW = policy_of({"layer1.0.conv1": (24, 32)}, {})
+"""INT8 and NARROW lose few images, THIN loses many. (Half of those 32 channels cost 9 points on one machine.)"""
 
 
 @pytest.fixture(scope="module")

@@ -143,11 +143,11 @@ def test_timed_metrics_are_the_paired_ratio_times_the_references_constant(evalua
 
 @pytest.mark.parametrize(("name", "value"), [("latency_ms", 5.0), ("throughput_ips", 20.0)])
 def test_a_timed_metric_by_hand(name: str, value: float) -> None:
-    measured = Measurement(TimingPlan(), ((2.0,) * 20, (1.0,) * 20))
-    metric = timed_metric(name, measured, 10.0)
+    ratio = Measurement(TimingPlan(), ((2.0,) * 20, (1.0,) * 20)).ratio()
+    metric = timed_metric(name, ratio, 10.0)
 
     assert metric.value == value
-    assert metric.sem == pytest.approx(value * measured.ratio().sem / 0.5)
+    assert metric.sem == pytest.approx(value * ratio.sem / 0.5)
 
 
 def test_the_references_constants_may_come_from_an_earlier_session(builder: Builder) -> None:
