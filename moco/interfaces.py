@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
 
 from moco.measurement import Measurement, TimingPlan
 from moco.problem import Problem
@@ -30,6 +31,20 @@ class SearcherCapabilities:
     multi_objective: bool = True
     needs_layers: bool = False
     max_trials: int | None = None
+
+    def why_not(self, problem: Problem) -> str | None:
+        """What the problem has that the searcher cannot take; None where it can take all."""
+        distributions = problem.space.distributions.items()
+        choices = [name for name, distribution in distributions if isinstance(distribution, CategoricalDistribution)]
+        if choices and not self.categorical:
+            return f"it takes no categorical parameters, the space has '{choices[0]}'"
+        if len(problem.objectives) > 1 and not self.multi_objective:
+            return f"it takes one objective, the problem has {len(problem.objectives)}"
+        if problem.bounds and not self.constraints:
+            return "it takes no constraints"
+        if self.needs_layers and not problem.space.groups:
+            return "it walks over layer groups, which a plain space does not have"
+        return None
 
 
 @runtime_checkable
@@ -145,6 +160,10 @@ class Reporter(Protocol):
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """The search is over; `result` is the content of RUN/result.json and the folder is complete."""
+        ...
+
+    def abandon(self) -> None:
+        """The search was broken off: there will be no result, unless it is resumed."""
         ...
 
 

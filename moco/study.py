@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import MocoError, PolicyRejectedError, RunFolderError
+from moco.errors import ConfigError, MocoError, PolicyRejectedError, RunFolderError
 from moco.interfaces import Ledger, Reporter, Searcher
 from moco.policy import Policy
 from moco.problem import Problem
@@ -117,7 +117,14 @@ class Study:
         ledger: Ledger | None = None,
         reporters: Sequence[Reporter] = (),
     ) -> None:
-        """Take up where the ledger ends: the searcher is told all that it holds."""
+        """Take up where the ledger ends: the searcher is told all that it holds.
+
+        Raises:
+            ConfigError: the searcher cannot take the problem.
+        """
+        reason = searcher.capabilities.why_not(problem)
+        if reason is not None:
+            raise ConfigError(f"searcher: {type(searcher).__name__} does not fit this problem: {reason}")
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
         self.ledger, self.reporters = ledger, reporters
         self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []

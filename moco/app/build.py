@@ -270,11 +270,16 @@ def _timing(experiment: Experiment) -> dict[str, TimingPlan]:
 
 
 def _split_sizes(experiment: Experiment, data: DataSets) -> dict[str, int]:
-    """The sizes asked; certification takes what search leaves of the test set where it is not given."""
+    """The sizes asked, or those that docs/configuration.md states where they are not given."""
     splits = experiment.data.splits
-    rest = len(data.test) - splits.search
-    certification = splits.certification if splits.certification is not None else max(rest, 1)
-    return {"calibration": splits.calibration, "search": splits.search, "certification": certification}
+    calibration, search, certification = splits.calibration, splits.search, splits.certification
+    if calibration is None:
+        calibration = max(min(512, len(data.train) // 2), 1)
+    if search is None:
+        search = max(min(1000, len(data.test) // 2), 1)
+    if certification is None:
+        certification = max(len(data.test) - search, 1)
+    return {"calibration": calibration, "search": search, "certification": certification}
 
 
 def _store(experiment: Experiment, out: Path) -> Path | None:

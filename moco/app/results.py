@@ -10,7 +10,7 @@ from typing import Any
 from moco import pareto
 from moco.app.ending import Delivery, Finisher
 from moco.app.job import Job, Prepared
-from moco.app.run_folder import summary_of
+from moco.app.run_folder import summary_of, without_passwords
 from moco.constraints import Bound
 from moco.metrics import shown
 from moco.study import Study
@@ -67,7 +67,7 @@ def manifest_of(
             "bounds": [f"{b.metric} {b.op} {b.value:.6g}" for b in prepared.problem.bounds],
         },
         "space": dict(space),
-        "config": dict(job.config),
+        "config": without_passwords(job.config),
     }
 
 

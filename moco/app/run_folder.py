@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -24,6 +25,7 @@ from moco.policy import Policy
 from moco.trial import Trial
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
+_PASSWORD = re.compile(r"(\w://[^:/@\s]+):[^@/\s]+@")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
 
 
@@ -104,6 +106,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: object) -> None:
     """Write `data` as JSON that a person can read."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def without_passwords(value: Any) -> Any:
+    """JSON values in which passwords of addresses are starred: files of a run folder are passed on."""
+    if isinstance(value, Mapping):
+        return {key: without_passwords(inner) for key, inner in value.items()}
+    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
 
 
 def write_yaml(path: Path, data: object) -> None:

@@ -76,11 +76,11 @@ class NormalizeConfig(Section):
 class SplitsConfig(Section):
     """Images in each split; calibration is taken from the training set, the other two from the test set.
 
-    Without a number, certification takes all that search leaves.
+    Without a number, calibration takes 512 and search 1000, of smaller sets a half, and certification all that is left.
     """
 
-    calibration: Count = 512
-    search: Count = 1000
+    calibration: Count | None = None
+    search: Count | None = None
     certification: Count | None = None
 
 

@@ -29,6 +29,7 @@ from moco.app.run_folder import (
     claim,
     clear,
     open_run_folder,
+    without_passwords,
     write_json,
     write_network,
     write_text,
@@ -115,7 +116,7 @@ class Search:
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
         ledger = self._ledger(resume) if self.job.ledger else None
-        write_yaml(self.out / EXPERIMENT, dict(self.job.config))
+        write_yaml(self.out / EXPERIMENT, without_passwords(self.job.config))
         write_json(self.out / MANIFEST, self.manifest)
         for reporter in self.job.reporters:
             reporter.start(self.manifest, self.out)
@@ -125,6 +126,10 @@ class Search:
             if self.progress is not None:
                 self.progress.step("certifying on unseen images and timing the winner again")
             result = self._told(self._delivered(study))
+        except BaseException:
+            for reporter in self.job.reporters:
+                reporter.abandon()
+            raise
         finally:
             if ledger is not None:
                 ledger.close()

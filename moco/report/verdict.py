@@ -107,6 +107,10 @@ def _of_floor(certificate: Mapping[str, Any]) -> list[Claim]:
         return []
     words = "holds" if holds else "does not hold"
     text = f"the floor of {accuracy_text(certificate, 'floor')} {words}{_evidence(certificate)}"
+    attempts = certificate.get("attempts") or []
+    if holds and len(attempts) > 1:
+        before = len(attempts) - 1
+        text += f", as candidate {before + 1} of a fixed order ({before} better on the search split did not reach it)"
     if not holds and lower is not None:
         text += f" (lower bound {accuracy_text(certificate, 'lower_bound')})"
     return [Claim(bool(holds), text)]

@@ -70,12 +70,19 @@ class BackgroundReporter:
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """Queue the end of the search and wait for the thread, no longer than the time-out."""
-        if self._thread is None:
+        self._close(lambda: self._reporter.finish(result, folder))
+
+    def abandon(self) -> None:
+        """Queue the news that there is no result, and wait as `finish` does."""
+        self._close(self._reporter.abandon)
+
+    def _close(self, last: Callable[[], None]) -> None:
+        if self._thread is None or self._closing:
             return
         with self._changed:
             self._closing = True
             if not self._gave_up:
-                self._waiting.append(lambda: self._reporter.finish(result, folder))
+                self._waiting.append(last)
             self._changed.notify()
         self._thread.join(self._close_timeout_s)
         if self._thread.is_alive():

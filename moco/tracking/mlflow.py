@@ -111,6 +111,11 @@ class MLflowReporter:
             if (network := folder / "best" / "model.onnx").is_file():
                 log_onnx_model(self._client, self._experiment_id, self._parent_id, network)
 
+    def abandon(self) -> None:
+        """End the parent run as killed; a search that is resumed opens it again."""
+        with self._settings, self._working():
+            self._client.set_terminated(self._parent_id, "KILLED")
+
     @contextmanager
     def _working(self) -> Iterator[None]:
         """Fail within seconds where a server is down (MLflow itself tries for minutes), and print nothing."""

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco import study as study_module
-from moco.errors import PolicyRejectedError
+from moco.errors import ConfigError, PolicyRejectedError
+from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
@@ -29,6 +30,8 @@ WIDE = Problem(SearchSpace({"n": IntDistribution(0, 10**6)}), {"loss": "minimize
 
 class Learner:
     """Draws from (seed, ask) and from what it was told, so that a continuation shows whether it was told the same."""
+
+    capabilities = SearcherCapabilities()
 
     def __init__(self, problem: Problem = WIDE, script: list[int] | None = None) -> None:
         self.problem, self.script = problem, script
@@ -74,6 +77,8 @@ class Shown:
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None: ...
 
+    def abandon(self) -> None: ...
+
 
 class Evaluate:
     """Counts its calls; those in `raises` raise."""
@@ -92,6 +97,25 @@ class Evaluate:
 
 def numbers(trials: list[Trial]) -> list[int]:
     return [trial.point["n"] for trial in trials]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "reason"),
+    [
+        (SearcherCapabilities(categorical=False), "no categorical parameters, the space has 'kind'"),
+        (SearcherCapabilities(multi_objective=False), "one objective, the problem has 2"),
+        (SearcherCapabilities(constraints=False), "no constraints"),
+        (SearcherCapabilities(needs_layers=True), "a plain space does not have"),
+    ],
+)
+def test_a_searcher_that_cannot_take_the_problem_is_refused(capabilities: SearcherCapabilities, reason: str) -> None:
+    space = SearchSpace({"n": IntDistribution(0, 9), "kind": CategoricalDistribution(["a", "b"])})
+    problem = Problem(space, {"loss": "minimize", "cost": "minimize"}, {"loss": "<= 3"})
+    searcher = Learner(problem)
+    Study(problem, searcher, Evaluate())
+    searcher.capabilities = capabilities
+    with pytest.raises(ConfigError, match=reason):
+        Study(problem, searcher, Evaluate())
 
 
 def test_a_budget_of_trials_is_kept() -> None:
@@ -338,6 +362,8 @@ def test_the_searcher_is_told_what_was_executed() -> None:
 
     class Off:
         told: list[Trial] = []  # noqa: RUF012
+
+        capabilities = SearcherCapabilities()
 
         def ask(self) -> Suggestion:
             return Suggestion(0, {"n": 3.1})

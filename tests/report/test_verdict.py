@@ -33,6 +33,11 @@ def test_a_certified_network_is_stated_with_its_evidence() -> None:
     assert verdict(a_result()).status is Status.CERTIFIED
 
 
+def test_a_later_candidate_says_that_better_ones_did_not_reach_the_floor() -> None:
+    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}, {}, {}]}))
+    assert found.text.endswith("as candidate 3 of a fixed order (2 better on the search split did not reach it).")
+
+
 def test_a_floor_that_is_missed_gives_its_lower_bound() -> None:
     found = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "lower_bound": -0.0262}))
     assert found.status is Status.NOT_CERTIFIED

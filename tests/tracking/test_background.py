@@ -37,6 +37,21 @@ class Scripted:
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         self._take("finish")
 
+    def abandon(self) -> None:
+        self._take("abandon")
+
+
+def test_an_abandoned_search_is_told_after_its_trials_and_only_once() -> None:
+    inner = Scripted()
+    reporter = BackgroundReporter(inner, "made")
+    reporter.start({}, FOLDER)
+    reporter.report(_trial(0))
+
+    reporter.abandon()
+    reporter.abandon()
+
+    assert inner.calls == ["start", 0, "abandon"]
+
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:

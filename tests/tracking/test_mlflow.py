@@ -222,6 +222,17 @@ def test_a_run_folder_that_was_made_anew_gets_a_run_of_its_own(shown: Shown, tmp
     assert json.loads((tmp_path / "mlflow.json").read_text())["run_id"] != shown.parent().info.run_id
 
 
+def test_an_abandoned_search_is_closed_and_its_resumption_opens_it_again(shown: Shown, tmp_path: Path) -> None:
+    first, resumed = (MLflowReporter(shown.uri, "abandoned", "made") for _ in range(2))
+    first.start(MANIFEST, tmp_path)
+    run = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
+    first.abandon()
+    assert shown.client.get_run(run).info.status == "KILLED"
+
+    resumed.start(MANIFEST, tmp_path)
+    assert shown.client.get_run(run).info.status == "RUNNING"
+
+
 def test_a_resumed_search_whose_run_was_deleted_starts_another(shown: Shown, tmp_path: Path) -> None:
     MLflowReporter(shown.uri, "deleted", "made").start(MANIFEST, tmp_path)
     first = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
