@@ -40,6 +40,8 @@ INT8_MULTIPLE = 4
 of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (64->K->64 pairs: K 33 0.98, 32 0.58)."""
 
 KINDS = frozenset({"conv", "depthwise", "linear"})
+MIXED_KINDS = frozenset({"conv", "linear"})
+"""Fewer bits are for size alone: the codes of weights fill whole bytes in the file, and run as int8 at best."""
 SCORED, TIMED = ("top1_error", "top5_error"), ("latency_ms", "throughput_ips")
 COUNTED = ("size_mb", "packed_size_mb", "parameters", "macs", "flops", "bops")
 METRICS = frozenset({*SCORED, *COUNTED, *TIMED})
@@ -132,9 +134,9 @@ class ONNXRuntimeTarget:
         """Choose threads and providers; opens nothing yet."""
         self.options = options or ONNXRuntimeOptions()
         self.capabilities = Capabilities(
-            precisions=("float32", "int8"),
-            channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE},
-            layer_kinds={"float32": KINDS, "int8": KINDS},
+            precisions=("float32", "int8", "mixed"),
+            channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
+            layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
             metrics=METRICS,
         )
 

@@ -9,9 +9,14 @@ from moco.problem import Problem
 from moco.space import SearchSpace
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "SearchSpace", "compress", "optimize", "search"]
+__all__ = ["Problem", "SearchSpace", "compress", "load_network", "optimize", "search"]
 
-_LAZY = {"search": "moco.app.plain", "optimize": "moco.app.optimize", "compress": "moco.app.optimize"}
+_LAZY = {
+    "search": "moco.app.plain",
+    "optimize": "moco.app.optimize",
+    "compress": "moco.app.optimize",
+    "load_network": "moco.app.saved",
+}
 
 
 def __getattr__(name: str) -> Any:

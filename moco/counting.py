@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from moco.errors import CompressionError, SpaceError
 from moco.suggest import nearest
 
-LayerKind = Literal["conv", "depthwise", "grouped", "linear"]
+LayerKind = Literal["conv", "depthwise", "grouped", "transposed", "linear"]
 FLOAT_BITS = (32, 32)
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+"""Kinds of layers whose multiply-accumulates are counted."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class LayerCount:
     macs: int
     parameters: int
     bops: int
+
+    @property
+    def positions(self) -> int:
+        """Where its kernel is put: at each output, or at each input of a transposed convolution."""
+        height, width = self.input_hw if self.kind == "transposed" else self.output_hw
+        return height * width
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ class _Recorder:
 
     def __init__(self, network: nn.Module, bits: Mapping[str, tuple[int, int]]) -> None:
         self.names: dict[nn.Module, str] = {
-            module: name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
+            module: name for name, module in network.named_modules() if isinstance(module, COUNTED)
         }
         self.layers: list[LayerCount] = []
         self._bits = bits
@@ -127,7 +135,7 @@ class _Recorder:
         parameters = 0
         if all(layer.name != name for layer in self.layers):
             parameters = sum(parameter.numel() for parameter in module.parameters())
-        geometry = (_conv if isinstance(module, nn.Conv2d) else _linear)(module, inputs[0], output)
+        geometry = (_linear if isinstance(module, nn.Linear) else _conv)(module, inputs[0], output)
         weight_bits, activation_bits = self._bits.get(name, FLOAT_BITS)
         bops = geometry["macs"] * weight_bits * activation_bits
         self.layers.append(LayerCount(name=name, parameters=parameters, bops=bops, **geometry))
@@ -144,10 +152,15 @@ class _Recorder:
 
 
 def _conv(module: Any, image: Tensor, output: Tensor) -> dict[str, Any]:
-    """Kind, geometry and MACs of a convolution: every output value takes one window of its group's channels."""
+    """Kind, geometry and MACs of a convolution.
+
+    Every output value takes one window of its group's channels; in a transposed one every input value gives one.
+    """
     inner = module.in_channels // module.groups
     kind = "conv" if module.groups == 1 else "depthwise" if inner == 1 else "grouped"
     positions = output.shape[-2] * output.shape[-1]
+    if isinstance(module, nn.ConvTranspose2d):
+        kind, positions = "transposed", image.shape[-2] * image.shape[-1]
     return {
         "kind": kind,
         "in_channels": module.in_channels,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any
 
@@ -92,6 +93,16 @@ class Measurement:
         Raises:
             MeasurementError: too few slots for an interval of the plan's confidence.
         """
+        if (session, reference) not in self._ratios:
+            self._ratios[session, reference] = self._bootstrapped(session, reference)
+        return self._ratios[session, reference]
+
+    @cached_property
+    def _ratios(self) -> dict[tuple[int, int], RatioEstimate]:
+        """What was asked for before: a bootstrap takes a millisecond, and several want it."""
+        return {}
+
+    def _bootstrapped(self, session: int, reference: int) -> RatioEstimate:
         pairs = self._pairs(session, reference)
         _check_enough(len(pairs), self.plan.confidence)
         rng = generator(self.plan.seed, "bootstrap")

@@ -28,8 +28,9 @@ class Asks:
     A searcher that was rebuilt and told the ledger goes on after the last ask that it has heard of.
     """
 
-    def __init__(self, problem: Problem, seed: int) -> None:
+    def __init__(self, problem: Problem, seed: int, redraws: int = REDRAWS) -> None:
         self._problem = problem
+        self._redraws = redraws
         self._seed = seed
         self._told: set[Policy] = set()
         self.count = 0
@@ -38,7 +39,7 @@ class Asks:
         """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not yet told."""
         rng = generator(self._seed, "searcher", self.count)
         point = draw(rng)
-        for _ in range(REDRAWS):
+        for _ in range(self._redraws):
             if self._is_new(point):
                 break
             point = draw(rng)

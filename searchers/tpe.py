@@ -7,7 +7,7 @@ problems", GECCO 2020. Trials that miss a constraint count as worse than all fea
 Departures from the papers:
 1. Starts count as start-up trials: the model begins the sooner.
 2. Pending asks are not modelled (Optuna's constant liar): suggestions depend on told trials only.
-3. A draw whose policy was told before is redrawn, then replaced by a neighbour (`asks.REDRAWS`, `asks.NEIGHBOURS`).
+3. A draw whose policy was told before is redrawn, then replaced by a neighbour (`TPE_REDRAWS`, `asks.NEIGHBOURS`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from moco.searchers.optuna_sampler import SamplerStudy
 from moco.trial import Point, Suggestion, Trial, TrialState
 
 LOSSES, SCORE = "losses", "score"
+TPE_REDRAWS = 1
+"""A draw takes 5 ms, and where the model proposes what was told before, ten more of them hardly ever proposed another."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class TPESearcher:
 
     def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
         self._options = options
-        self._asks = Asks(problem, seed)
+        self._asks = Asks(problem, seed, TPE_REDRAWS)
         self._trials = SamplerStudy(problem, 1 if options.optimise == SCORE else len(problem.objectives))
 
     def ask(self) -> Suggestion:

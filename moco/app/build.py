@@ -14,11 +14,17 @@ from torch import nn
 
 from moco.app.config import Experiment, objective_options, resolved, searcher_options, target_options
 from moco.app.job import Ending, Job, network_hash
+from moco.app.recovery import recovery_plan
+from moco.app.schema import QuantizationConfig
+from moco.compression.choices import CHANNEL_PRUNING, FILTER_PRUNING
 from moco.compression.network_space import SpaceOptions
-from moco.compression.settings import FLOAT32
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
 from moco.errors import ConfigError, DataError
+from moco.evaluation.payoff_probe import ProbePlan
+from moco.evaluation.payoff_space import PayOffUse
+from moco.evaluation.sensitivity import features, read_sensitivity
 from moco.evaluation.splits import make_splits
+from moco.export.ranges import RangeOptions
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models import build_model, import_object, load_weights
@@ -73,7 +79,10 @@ def build_job(
         groups=experiment.space.groups,
         ignore=experiment.space.ignore,
         space=_space_options(experiment),
-        batch_norm="batch_norm" in experiment.recovery,
+        ranking="l1" if experiment.space.filter_pruning is None else experiment.space.filter_pruning.rank,
+        probe=_probe(experiment),
+        ranges=_ranges(experiment),
+        recovery=recovery_plan(experiment.recovery, folder),
         target=target,
         timing=_timing(experiment),
         objective=objective,
@@ -244,15 +253,38 @@ def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple
 
 def _space_options(experiment: Experiment) -> SpaceOptions:
     space = experiment.space
-    pruning, quantization = space.filter_pruning, space.quantization
-    multiple = space.channel_multiple
-    precisions = (FLOAT32,) if quantization is None else tuple(quantization.precision)
+    quantization = space.quantization or QuantizationConfig(precision=("float32",))
+    declared = {FILTER_PRUNING: space.filter_pruning, CHANNEL_PRUNING: space.channel_pruning}
+    pruning = {name: section for name, section in declared.items() if section is not None}
+    keeps = [section.keep for section in pruning.values()]
+    precisions = tuple(quantization.precision)
     return SpaceOptions(
-        keep=None if pruning is None else pruning.keep,
-        coupled=True if pruning is None else pruning.coupled,
+        keep=(min(low for low, _ in keeps), max(high for _, high in keeps)) if keeps else None,
+        pruning=tuple(pruning) or (FILTER_PRUNING,),
+        coupled=all(section.coupled for section in pruning.values()),
+        rank=None if space.factorisation is None else space.factorisation.keep,
+        density=None if space.sparsity is None else space.sparsity.keep,
+        choose=space.choose,
         precisions=precisions,
-        channel_multiples=_multiples(multiple, precisions),
+        weight_bits=quantization.weight_bits,
+        activation_bits=quantization.activation_bits,
+        channel_multiples=_multiples(space.channel_multiple, precisions),
+        layer_features={} if space.sensitivity is None else features(read_sensitivity(Path(space.sensitivity))),
     )
+
+
+def _ranges(experiment: Experiment) -> RangeOptions | None:
+    quantization = experiment.space.quantization
+    if quantization is None or quantization.range == "auto":
+        return None
+    return RangeOptions(quantization.range, "output_error" if quantization.range == "output_error" else "max_abs")
+
+
+def _probe(experiment: Experiment) -> PayOffUse | None:
+    space = experiment.space
+    if space.widths == "all" and not space.drop_losing:
+        return None
+    return PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)
 
 
 def _multiples(multiple: int | Mapping[Any, int] | None, precisions: Sequence[str]) -> dict[str, int] | None:

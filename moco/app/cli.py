@@ -159,6 +159,56 @@ def apply(
 
 @app.command()
 @fails_in_one_line
+def payoff(
+    experiment: ExperimentPath,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
+    seconds: Annotated[float, typer.Option(help="Time for the whole network.")] = 60.0,
+    batch: Annotated[int, typer.Option(help="Images in a call.")] = 1,
+    overrides: Overrides = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Measure at which widths, precisions and ranks the layers really get faster on this target."""
+    from moco.app.config import load_experiment
+    from moco.app.payoff import payoff_table, probed_experiment
+    from moco.evaluation.payoff_probe import ProbePlan
+
+    plan = ProbePlan(seconds, batch=batch)
+    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    folder = out or Path("runs") / f"{loaded.name}_payoff"
+    report = probed_experiment(loaded, plan, folder, experiment.parent)
+    screen = console()
+    screen.print(payoff_table(report))
+    screen.print(f"{folder / 'payoff.html'}")
+
+
+@app.command()
+@fails_in_one_line
+def sensitivity(
+    experiment: ExperimentPath,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Images of the calibration split; default 256, or all where they are fewer.")
+    ] = None,
+    groups: Annotated[int | None, typer.Option(help="Layer groups to find; default: as many as are unlike.")] = None,
+    overrides: Overrides = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Measure how much compression each layer bears, and suggest layer groups for the search."""
+    from moco.app.config import load_experiment
+    from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
+
+    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    screen = console()
+    with StudyProgress(screen) as progress:
+        study = studied(loaded, images, count=groups, modules=experiment.parent, seen=progress)
+    page = write_study(study, out or Path("runs") / f"{loaded.name}_sensitivity")
+    screen.print(sensitivity_table(study))
+    screen.print(study.yaml)
+    screen.print(page)
+
+
+@app.command()
+@fails_in_one_line
 def doctor() -> None:
     """Tell what this machine can measure and run."""
     from moco.app.inspect import doctor_table

@@ -30,7 +30,15 @@ __all__ = [
     "target_options",
 ]
 
-PATHS = (("model", "weights"), ("data", "train"), ("data", "test"), ("data", "root"), ("store",), ("folder",))
+PATHS = (
+    ("model", "weights"),
+    ("data", "train"),
+    ("data", "test"),
+    ("data", "root"),
+    ("space", "sensitivity"),
+    ("store",),
+    ("folder",),
+)
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 Options = TypeVar("Options")
@@ -230,6 +238,11 @@ def _imports(data: Mapping[str, Any]) -> dict[str, object]:
         holder = data.get(section)
         if isinstance(holder, Mapping) and holder.get("import") is not None:
             found[f"{section}.import"] = holder["import"]
+    steps = data.get("recovery")
+    for step in steps if isinstance(steps, Sequence) and not isinstance(steps, str) else ():
+        custom = step.get("custom") if isinstance(step, Mapping) else None
+        if isinstance(custom, Mapping) and custom.get("import") is not None:
+            found["recovery.custom.import"] = custom["import"]
     return found
 
 

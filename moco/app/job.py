@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,30 @@ import torch
 from torch import nn
 
 from moco.compression.apply import Compressor
+from moco.compression.choices import CHANNEL_PRUNING
+from moco.compression.collecting import CalibrationData
 from moco.compression.layer_groups import grouped
 from moco.compression.network_space import SpaceOptions, network_space
 from moco.data import DataSets
+from moco.evaluation.builder import Builder
 from moco.evaluation.certificate import Floor, check_possible
-from moco.evaluation.evaluator import Builder, EvaluationPlan, Evaluator, Images
+from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
+from moco.evaluation.payoff import PayOffReport
+from moco.evaluation.payoff_space import PayOffUse, probed
 from moco.evaluation.splits import Splits, make_splits
 from moco.evaluation.store import EvaluationStore
+from moco.export.ranges import RangeOptions
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
-from moco.randomness import derived_seed
+from moco.randomness import derived_seed, generator
+from moco.recovery.recovery import Recovery, RecoveryPlan
 from moco.space import SearchSpace
 from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 
+WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "random"})
+"""Rankings that look at no images."""
 DISTRIBUTIONS = (
     "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn",
     "torch", "torch-pruning", "torchvision",
@@ -70,7 +80,10 @@ class Job:
     groups: str | Mapping[str, Sequence[str]]
     ignore: Sequence[str]
     space: SpaceOptions
-    batch_norm: bool
+    ranking: str
+    recovery: RecoveryPlan
+    probe: PayOffUse | None
+    ranges: RangeOptions | None
     target: Target
     timing: Mapping[str, TimingPlan]
     objective: Objective
@@ -103,10 +116,14 @@ class Prepared:
     store: EvaluationStore | None = None
     warnings: tuple[str, ...] = ()
     outlook: str = ""
+    payoff: PayOffReport | None = None
 
 
-def trace(job: Job) -> tuple[Compressor, SearchSpace]:
-    """The coupled channels of the network and its search space: all that needs no data and no clock.
+def trace(job: Job, payoff: PayOffReport | None = None) -> tuple[Compressor, SearchSpace, PayOffReport | None]:
+    """The coupled channels of the network, its search space and the pay-off behind it: all that needs no data.
+
+    Args:
+        payoff: as an earlier session has measured it; None measures it where the job asks for it.
 
     Raises:
         CompressionError, SpaceError, ConfigError: the network cannot be traced, or nothing is left to choose.
@@ -115,24 +132,37 @@ def trace(job: Job) -> tuple[Compressor, SearchSpace]:
     example = torch.zeros(2, *job.data.train.shape)
     compressor = Compressor.of(job.network, example)
     found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
-    return compressor, network_space(found, compressor.counts, compressor.costs, job.space, job.target.capabilities)
+    options = job.space
+    if job.probe is not None:
+        payoff = payoff or probed(job.target, compressor.counts, compressor.graph, job.probe.plan, job.store)
+        options = job.probe.applied(options, payoff)
+    space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
+    return compressor, space, payoff
 
 
-def prepare(job: Job, folder: Path, constants: Mapping[str, float] | None = None) -> Prepared:
+def prepare(
+    job: Job, folder: Path, constants: Mapping[str, float] | None = None, payoff: PayOffReport | None = None
+) -> Prepared:
     """Trace, split, export the template, build the reference, score and time it.
 
     Args:
         folder: where the files of candidates go.
         constants: the reference's timed metrics, as an earlier session of this search has measured them.
+        payoff: of the network's layers, likewise.
 
     Raises:
         MocoError: in one line, what does not fit.
     """
-    compressor, space = trace(job)
+    compressor, space, payoff = trace(job, payoff)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
-    builder = Builder(compressor, calibration, job.batch_norm, folder)
+    compressor = compressor.ranked(job.ranking, _ranking_data(job, splits), generator(job.seed, "ranking"))
+    images = torch.from_numpy(calibration)
+    seed = derived_seed(job.seed, "recovery")
+    training = partial(_training_images, job, splits)
+    recovery = Recovery(job.network, compressor.graph, images, job.recovery, seed, training)
+    builder = Builder(compressor, calibration, recovery, folder, job.ranges)
     search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
     store = EvaluationStore(job.store, context(job, splits)) if job.store is not None else None
     timing = {
@@ -140,12 +170,25 @@ def prepare(job: Job, folder: Path, constants: Mapping[str, float] | None = None
         for name, plan in job.timing.items()
         if job.time_everything or name in set(job.objective.metrics)
     }
-    plan = EvaluationPlan(job.batch_norm, timing, constants or {})
+    plan = EvaluationPlan(timing, constants or {})
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
     warnings = tuple(f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items())
     warnings = (*job.warnings, *warnings)
-    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook)
+    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook, payoff)
+
+
+def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = job.data.train.images(splits.train), np.asarray(job.data.train.labels)[splits.train]
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def _ranking_data(job: Job, splits: Splits) -> CalibrationData | None:
+    """The calibration images, with the labels that some rankings need; None where no ranking looks at images."""
+    if job.ranking in WEIGHTS_ONLY and CHANNEL_PRUNING not in job.space.pruning:
+        return None
+    images, labels = job.data.train.images(splits.calibration), np.asarray(job.data.train.labels)[splits.calibration]
+    return CalibrationData(torch.from_numpy(images), torch.from_numpy(labels))
 
 
 def floor_of(job: Job) -> Floor | None:
@@ -183,7 +226,9 @@ def context(job: Job, splits: Splits) -> dict[str, Any]:
         "data": [job.data.train.content_hash, job.data.test.content_hash],
         "normalize": str((job.data.train.normalize, job.data.test.normalize)),
         "splits": {name: splits.hashes[name] for name in ("calibration", "search")},
-        "batch_norm": job.batch_norm,
+        "ranking": job.ranking,
+        "recovery": str(job.recovery),
+        "ranges": str(job.ranges),
         "timing": {name: str(_seeded(plan, job.seed, name)) for name, plan in sorted(job.timing.items())},
         "target": dict(job.target.describe()),
         "versions": versions(),

@@ -67,6 +67,7 @@ def manifest_of(
             "bounds": [f"{b.metric} {b.op} {b.value:.6g}" for b in prepared.problem.bounds],
         },
         "space": dict(space),
+        "payoff": None if prepared.payoff is None else prepared.payoff.to_json(),
         "config": without_passwords(job.config),
     }
 

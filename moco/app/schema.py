@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 KeepRatio = Annotated[float, Field(gt=0, le=1)]
-Precision = Literal["float32", "int8"]
+KeepRatios = tuple[KeepRatio, KeepRatio]
+Precision = Literal["float32", "int8", "mixed"]
+Bits = Annotated[int, Field(ge=1, le=8)]
+Ranking = Literal[
+    "l1", "l2", "geometric_median", "batch_norm_scale", "taylor", "fisher", "fisher_greedy", "activation", "random"
+]
 
 IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 NAME = re.compile(r"^\w[\w.+-]*$")
@@ -111,12 +116,10 @@ class DataConfig(Section):
         return self
 
 
-class FilterPruningConfig(Section):
-    """Filter pruning by L1 norm; `coupled` also prunes the channels that several layers give together."""
+class KeepConfig(Section):
+    """A method with a ratio to keep."""
 
-    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
-    rank: Literal["l1"] = "l1"
-    coupled: bool = True
+    keep: KeepRatios = (0.3, 1.0)
 
     @field_validator("keep")
     @classmethod
@@ -126,10 +129,25 @@ class FilterPruningConfig(Section):
         return keep
 
 
+class ChannelPruningConfig(KeepConfig):
+    """Channel pruning: ranked by activation, readers refitted; `coupled` also prunes what several layers give."""
+
+    coupled: bool = True
+
+
+class FilterPruningConfig(ChannelPruningConfig):
+    """Filter pruning by a ranking; `coupled` also prunes the channels that several layers give together."""
+
+    rank: Ranking = "l1"
+
+
 class QuantizationConfig(Section):
-    """Precisions that a layer group may have."""
+    """Precisions that a layer group may have, and the [fewest, most] bits of `mixed`."""
 
     precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("float32", "int8")
+    weight_bits: tuple[Bits, Bits] = (2, 8)
+    activation_bits: tuple[Bits, Bits] = (4, 8)
+    range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
 
     @field_validator("precision")
     @classmethod
@@ -146,12 +164,21 @@ class SpaceConfig(Section):
     ignore: tuple[str, ...] = ()
     channel_multiple: Count | dict[Precision, Count] | None = None
     filter_pruning: FilterPruningConfig | None = None
+    channel_pruning: ChannelPruningConfig | None = None
+    factorisation: KeepConfig | None = None
+    sparsity: KeepConfig | None = None
     quantization: QuantizationConfig | None = None
+    choose: bool = False
+    widths: Literal["all", "paying"] = "all"
+    drop_losing: bool = False
+    probe_seconds: Seconds = 60.0
+    sensitivity: str | None = None
 
     @model_validator(mode="after")
     def _some_method(self) -> SpaceConfig:
-        if self.filter_pruning is None and self.quantization is None:
-            raise ValueError("expected 'filter_pruning', 'quantization' or both, got neither")
+        methods = ("filter_pruning", "channel_pruning", "factorisation", "sparsity", "quantization")
+        if all(getattr(self, name) is None for name in methods):
+            raise ValueError(f"expected at least one of {', '.join(map(repr, methods))}, got none")
         return self
 
     @field_validator("groups")
@@ -162,6 +189,29 @@ class SpaceConfig(Section):
         if not groups:
             raise ValueError("expected at least one group")
         return groups
+
+
+class RecoverySection(Section):
+    """One step of recovery; in YAML its name alone, or {name: {option: value}}."""
+
+    name: Literal["refit", "batch_norm", "fine_tuning", "distillation", "quantization_aware", "custom"]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_or_mapping(cls, given: object) -> object:
+        if isinstance(given, str):
+            return {"name": given}
+        if isinstance(given, dict) and "name" not in given:
+            if len(given) != 1 or not isinstance(next(iter(given.values())), dict):
+                raise ValueError(f"expected a step's name, or {{name: {{option: value}}}}, got {given!r}")
+            ((name, options),) = given.items()
+            return {"name": name, "options": options}
+        return given
+
+    @model_serializer
+    def _as_written(self) -> str | dict[str, Any]:
+        return {self.name: self.options} if self.options else self.name
 
 
 class TimingConfig(Section):
@@ -240,7 +290,7 @@ class Experiment(Section):
     model: ModelConfig
     data: DataConfig
     space: SpaceConfig
-    recovery: tuple[Literal["batch_norm"], ...] = ("batch_norm",)
+    recovery: tuple[RecoverySection, ...] = (RecoverySection(name="batch_norm"),)
     target: TargetConfig = TargetConfig()
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()

@@ -39,6 +39,7 @@ from moco.app.run_folder import (
 from moco.compression.network_space import space_summary
 from moco.data import DataSets
 from moco.errors import RunFolderError
+from moco.evaluation.payoff import PayOffReport
 from moco.interfaces import Reporter
 from moco.registry import plugin
 from moco.report.card import card
@@ -96,7 +97,9 @@ def search_experiment(
             )
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
-        prepared = prepare(job, out / FILES, begun.get("reference"))
+        payoff = begun.get("payoff")
+        payoff = PayOffReport.from_json(payoff) if payoff else None
+        prepared = prepare(job, out / FILES, begun.get("reference"), payoff)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         return Search(prepared, out, progress, sessions).run(resume)
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from moco.compression.analytic import AnalyticCost, analytic_cost
+from moco.compression.collecting import CalibrationData
+from moco.compression.factorisation import FactorCache
+from moco.compression.factorised_layers import factorise_
 from moco.compression.filter_pruning import kept_channels, rankings
 from moco.compression.groups import ChannelGraph, channel_graph
-from moco.compression.settings import checked_policy, precisions_of, widths_of
+from moco.compression.settings import (
+    bits_of,
+    checked_policy,
+    factors_of,
+    pruned,
+    refitted_of,
+    weights_kept_of,
+    widths_of,
+)
+from moco.compression.sparsity import sparsify_
 from moco.counting import Counts, count
 from moco.errors import SpaceError
 from moco.policy import Policy
@@ -26,7 +39,8 @@ class Compressor:
     Attributes:
         network: the trained network, in evaluation mode; never changed.
         graph: its coupled channels.
-        ranking: by group, its channels from the most to the least important.
+        ranking: by group, its channels from the most to the least important, for filter pruning.
+        activity: the same by activation, for channel pruning; None where no images were given.
         counts: its exact counts.
         costs: its exact costs under any policy.
     """
@@ -36,10 +50,16 @@ class Compressor:
     ranking: Mapping[str, np.ndarray]
     counts: Counts
     costs: AnalyticCost
+    activity: Mapping[str, np.ndarray] | None = None
+    factors: FactorCache = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no factors."""
+        object.__setattr__(self, "factors", FactorCache(self.network))
 
     @staticmethod
     def of(network: nn.Module, example: torch.Tensor) -> Compressor:
-        """The compressor of a network that takes `example` (n, channels, height, width).
+        """The compressor of a network that takes `example` (n, channels, height, width), filters ranked by L1 norm.
 
         Raises:
             CompressionError: the network cannot be traced.
@@ -48,6 +68,18 @@ class Compressor:
         graph = channel_graph(network, example, counts)
         return Compressor(network, graph, rankings(network, graph), counts, analytic_cost(network, graph, counts))
 
+    def ranked(
+        self, ranking: str, data: CalibrationData | None = None, rng: np.random.Generator | None = None
+    ) -> Compressor:
+        """The same with another ranking of filters; with data also a ranking by activation, for channel pruning.
+
+        Raises:
+            CompressionError: what the ranking needs is missing.
+        """
+        found = self.ranking if ranking == "l1" else rankings(self.network, self.graph, ranking, data, rng)
+        activity = rankings(self.network, self.graph, "activation", data) if data is not None else None
+        return replace(self, ranking=found, activity=activity)
+
     def kept(self, policy: Policy) -> dict[str, np.ndarray]:
         """By channel group, the indices of the channels that the policy keeps.
 
@@ -55,11 +87,37 @@ class Compressor:
             SpaceError: the policy does not fit the network; the layer is named.
         """
         self._check(policy)
-        return kept_channels(self.ranking, widths_of(policy))
+        widths, by_activation = widths_of(policy), refitted_of(policy)
+        if by_activation and self.activity is None:
+            raise SpaceError(
+                f"policy: '{min(by_activation)}' asks for channel pruning, which ranks channels on images: give some "
+                "calibration images, or load the finished network from its run folder with moco.load_network"
+            )
+        activity = self.activity or {}
+        ranking = {name: activity[name] if name in by_activation else self.ranking[name] for name in widths}
+        return kept_channels(ranking, widths)
 
     def compress(self, policy: Policy) -> nn.Module:
-        """A physically smaller copy of the network; quantization is done to the exported file."""
-        return self.graph.thin(self.network, self.kept(policy))
+        """A physically smaller copy of the network; nothing is recovered, and quantization is done to the file."""
+        thin = self.graph.thin(self.network, self.kept(policy))
+        self.factorise_(thin, policy)
+        return thin
+
+    def structure(self, policy: Policy) -> nn.Module:
+        """A copy with the policy's widths and ranks, into which the weights of its finished network can be loaded."""
+        self._check(policy)
+        thin = self.graph.thin(self.network, kept_channels(self.ranking, widths_of(policy)))
+        factorise_(thin, factors_of(policy), self.factors)
+        return thin
+
+    def factorise_(self, thin: nn.Module, policy: Policy) -> None:
+        """Factorise layers of a pruned copy and zero single weights, in place.
+
+        Raises:
+            CompressionError: a layer that cannot be, or ranks that it does not have.
+        """
+        factorise_(thin, factors_of(policy), self.factors)
+        sparsify_(thin, weights_kept_of(policy))
 
     def kept_of_batch_norms(self, kept: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """By batch-norm, the channels of the original that stay under `kept`; whole ones are left out."""
@@ -75,7 +133,7 @@ class Compressor:
 
     def _check(self, policy: Policy) -> None:
         layers = {layer.name for layer in self.counts.layers}
-        for name, width in widths_of(policy).items():
+        for name, (width, of) in pruned(policy).items():
             group = self.graph.groups.get(name)
             if group is None:
                 why = self.graph.left_out.get(name)
@@ -84,15 +142,24 @@ class Compressor:
                     if why
                     else f"policy: the network has no channel group '{name}'{nearest(name, self.graph.groups)}"
                 )
-            of = policy.settings[name]["filter_pruning"]["of"]
             if of != group.channels or not 1 <= width <= group.channels:
                 raise SpaceError(
                     f"policy: '{name}' has {group.channels} filters, the policy keeps {width} of {of}; "
                     "was it made for another network?"
                 )
-        for name in precisions_of(policy):
+        for name in (*bits_of(policy), *factors_of(policy), *weights_kept_of(policy)):
             if name not in layers:
                 raise SpaceError(f"policy: the network has no layer '{name}'{nearest(name, layers)}")
+
+
+def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
+    """A copy of `network` with the policy's widths and ranks, in evaluation mode; its weights are of no use yet.
+
+    Raises:
+        CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
+    """
+    with _evaluating(network):
+        return Compressor.of(network, example).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
@@ -108,9 +175,15 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
     if not isinstance(policy, Policy):
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
+    with _evaluating(network):
+        return Compressor.of(network, example).compress(policy)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
     training = network.training
     network.eval()
     try:
-        return Compressor.of(network, example).compress(policy)
+        yield
     finally:
         network.train(training)

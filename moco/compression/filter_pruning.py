@@ -1,8 +1,4 @@
-"""Filter pruning (S1.40, S2.03; Li et al. 2017): the filters with the smallest L1 norm go, with all that they feed.
-
-The filters of coupled layers go together, so their norms are added, each layer's divided by its own mean: otherwise
-the layer with the largest weights would decide alone.
-"""
+"""Filter pruning (S1.40, S2.03; Li et al. 2017): the least important filters go, with all that they feed."""
 
 from __future__ import annotations
 
@@ -10,26 +6,42 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from torch import nn
 
+from moco.compression.collecting import CalibrationData
 from moco.compression.groups import ChannelGraph, ChannelGroup
+from moco.compression.importance import importances
+from moco.compression.surgery import Axis
 
 
 def filter_norms(network: nn.Module, group: ChannelGroup) -> np.ndarray:
-    """Importance (channels,) of each channel of the group: the sum over its layers of L1 norms, mean 1 each."""
-    total = torch.zeros(group.channels, dtype=torch.float64)
-    for name in group.producers:
-        weight = network.get_submodule(name).weight
-        assert isinstance(weight, torch.Tensor)
-        norms = weight.detach().double().abs().flatten(1).sum(dim=1)
-        total += norms / norms.mean().clamp_min(torch.finfo(torch.float64).tiny)
-    return total.numpy()
+    """L1 importance (channels,) of each channel of a group whose layers give it by one filter each."""
+    axes = {
+        (name, "out"): Axis.unowned(len(network.get_submodule(name).get_parameter("weight")))
+        for name in group.producers
+    }
+    for axis in axes.values():
+        axis.claim(group.name, range(len(axis.owner)), range(group.channels))
+    return importances(network, ChannelGraph({group.name: group}, axes), "l1")[group.name]
 
 
-def rankings(network: nn.Module, graph: ChannelGraph) -> dict[str, np.ndarray]:
-    """By group, its channels from the most to the least important; of equals the lower index comes first."""
-    return {name: np.argsort(-filter_norms(network, group), kind="stable") for name, group in graph.groups.items()}
+def rankings(
+    network: nn.Module,
+    graph: ChannelGraph,
+    name: str = "l1",
+    data: CalibrationData | None = None,
+    rng: np.random.Generator | None = None,
+) -> dict[str, np.ndarray]:
+    """By group, its channels from the most to the least important; of equals the lower index comes first.
+
+    Args:
+        name: one of `importance.IMPORTANCES`; `data` and `rng` are what it needs.
+
+    Raises:
+        CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
+    """
+    found = importances(network, graph, name, data, rng)
+    return {group: np.argsort(-importance, kind="stable") for group, importance in found.items()}
 
 
 def kept_channels(ranking: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict[str, np.ndarray]:

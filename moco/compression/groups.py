@@ -1,26 +1,25 @@
-"""Coupled channels: which layers must lose the same channels, found once by Torch-Pruning's dependency graph.
+"""Coupled channels: which layers must lose the same channels, found once by following them through a forward pass.
 
-The dependency graph is asked once; what it says is kept as a plain map from every channel of every layer to the group
-and the channel of the group that owns it. Removing channels is then one gather a tensor.
+What the pass shows (channel_flow) is kept as a plain map from every channel of every layer to the group and the channel
+of the group that owns it. Removing channels is then one gather a tensor.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch_pruning
 from torch import nn
 
+from moco.compression.channel_algebra import components
+from moco.compression.channel_flow import Flow, channel_flow
 from moco.compression.surgery import Axis, masked, thinned
 from moco.counting import Counts
 from moco.errors import CompressionError
-from moco.models.cifar_resnet import PadShortcut
 
-PRUNABLE_MODULES = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, PadShortcut)
+LOGITS = "they are the logits"
 MOST_DIFFERENCE, ROUNDING = 1e-3, 1e-4
 """Most that the logits of a thin network may differ from those of the masked one: of their spread over two images, and
 of their size, below which a difference is that of other sums."""
@@ -32,7 +31,8 @@ class ChannelGroup:
 
     Attributes:
         name: the first layer, in the order of the forward pass, that gives these channels.
-        channels: how many there are.
+        channels: how many there are; one may stand for several filters of a layer that only go together, those of a
+            group of a grouped convolution for example.
         producers: layers that give them, in the order of the forward pass.
         consumers: layers that read them, in that order.
     """
@@ -78,67 +78,133 @@ class ChannelGraph:
                 )
         return thinned(network, self.axes, kept)
 
+    def filters(self) -> dict[str, int]:
+        """By group, how many filters of its first layer one of its channels stands for."""
+        owned = {name: self.axes[name, "out"] for name in self.groups}
+        return {name: int(np.sum(axis.owner >= 0)) // self.groups[name].channels for name, axis in owned.items()}
+
     def _why(self, name: str) -> str:
         return f": {self.left_out[name]}" if name in self.left_out else f"; there are {', '.join(self.groups)}"
 
 
 def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> ChannelGraph:
-    """The channel groups of `network`, traced with `example` (1, channels, height, width).
+    """The channel groups of `network`, found with `example` (n, channels, height, width).
 
     The layers that give the logits keep their width. A group that touches a module moco cannot thin exactly, or
     without whose channels the network does not run or is another than the one with zeros in their place, is left out,
     with the reason.
 
     Raises:
-        CompressionError: Torch-Pruning cannot trace the network, or it gives no logits.
+        CompressionError: the network does not run, or it gives no logits.
     """
-    heads = _heads(network, example, counts)
-    traced = _traced_groups(network, example, heads)
-    graph = _assembled(network, traced, counts, {})
     image = torch.randn(example[:2].shape, generator=torch.Generator().manual_seed(0), dtype=example.dtype)
-    if _fault(network, image, graph, graph.groups) is None:
-        return graph
-    found = {name: _fault(network, image, graph, [name]) for name in graph.groups}
-    refused = {name: reason for name, reason in found.items() if reason is not None}
-    graph = _assembled(network, traced, counts, refused)
-    together = _fault(network, image, graph, graph.groups)
-    if together is None:
-        return graph
-    return _assembled(network, traced, counts, {**dict.fromkeys(found, together), **refused})
+    try:
+        flow = channel_flow(network, image)
+    except Exception as error:  # a forward pass fails in many ways; each means that the coupling is unknown
+        raise CompressionError(
+            f"the coupling of the network's channels cannot be traced: {type(error).__name__}: {error}"
+        ) from error
+    _check_logits(flow.output, counts)
+    flow.atoms.fix(flow.logits[1], LOGITS)
+    found = _Found.of(flow, counts)
+    graph = found.graph({})
+    refused = _refused(network, image, graph, list(graph.groups))
+    graph = found.graph(refused)
+    together = _fault(network, image, graph, graph.groups) if refused else None
+    return graph if together is None else found.graph({**dict.fromkeys(graph.groups, together), **refused})
 
 
-def _assembled(
-    network: nn.Module, traced: Sequence[torch_pruning.Group], counts: Counts, refused: Mapping[str, str]
-) -> ChannelGraph:
-    """The traced groups by name with their places in the tensors; those that are refused are left out."""
-    order = {layer.name: index for index, layer in enumerate(counts.layers)}
-    names = {module: name for name, module in network.named_modules()}
-    groups: dict[str, ChannelGroup] = {}
-    owners: dict[tuple[str, str], Axis] = {}
-    left_out: dict[str, str] = {}
-    for found in traced:
-        items = [
-            (names[item.dep.target.module], "out" if _is_out(item.dep) else "in", list(item.idxs), list(item.root_idxs))
-            for item in found
-            if item.dep.target.module in names
-        ]
-        producers = sorted({n for n, axis, _, _ in items if axis == "out" and n in order}, key=order.__getitem__)
-        consumers = sorted({n for n, axis, _, _ in items if axis == "in" and n in order}, key=order.__getitem__)
-        if not producers:
-            continue
-        reason = refused.get(producers[0]) or _unprunable(network, [name for name, _, _, _ in items], found, names)
-        if reason is not None:
-            left_out[producers[0]] = reason
-            continue
-        group = ChannelGroup(producers[0], len(set(found[0].idxs)), tuple(producers), tuple(consumers))
-        groups[group.name] = group
-        for name, axis, idxs, roots in items:
-            side = owners.setdefault((name, axis), Axis.unowned(_width(network.get_submodule(name), axis)))
-            side.claim(group.name, idxs, roots)
-    return ChannelGraph(dict(sorted(groups.items(), key=lambda pair: order[pair[0]])), owners, left_out)
+@dataclass(frozen=True)
+class _Found:
+    """The channels of every layer as classes that go together, and the sets of classes that make one group.
+
+    Attributes:
+        sides: class of each channel by (module, "out" or "in").
+        group_of: group by class.
+        stays: why a group must stay whole, by group.
+        order: layers in the order of the forward pass.
+    """
+
+    sides: Mapping[tuple[str, str], np.ndarray]
+    group_of: np.ndarray
+    stays: Mapping[int, str]
+    order: tuple[str, ...]
+
+    @staticmethod
+    def of(flow: Flow, counts: Counts) -> _Found:
+        """Classes that one layer gives belong to one group."""
+        classes, reasons = flow.atoms.classes()
+        sides = {place: classes[labels] for place, labels in flow.sides.items()}
+        order = tuple(dict.fromkeys(layer.name for layer in counts.layers))
+        given = [sides[name, "out"] for name in order if (name, "out") in sides]
+        group_of = components(int(classes.max()) + 1, [(out[:-1], out[1:]) for out in given])
+        stays: dict[int, str] = {}
+        for found, reason in reasons.items():
+            group = int(group_of[found])
+            stays[group] = reason if reason == LOGITS else stays.get(group) or reason
+        return _Found(sides, group_of, stays, order)
+
+    def graph(self, refused: Mapping[str, str]) -> ChannelGraph:
+        """The groups by name and their places in the tensors, without those that are refused."""
+        groups: dict[str, ChannelGroup] = {}
+        left_out: dict[str, str] = {}
+        index: dict[int, tuple[str, Mapping[int, int]]] = {}
+        for name, members in self._members().items():
+            out = np.concatenate([self.sides[layer, "out"] for layer in members])
+            group, classes = int(self.group_of[out[0]]), list(dict.fromkeys(out.tolist()))
+            reason = refused.get(name) or self.stays.get(group)
+            if reason is None and len(classes) == 1:
+                reason = "it has one channel" if len(out) == len(members) else "all of its channels only go together"
+            if reason == LOGITS:
+                continue
+            if reason is not None:
+                left_out[name] = reason
+                continue
+            index[group] = name, {found: channel for channel, found in enumerate(classes)}
+            groups[name] = ChannelGroup(name, len(classes), members, self._readers(group))
+        return ChannelGraph(groups, self._axes(index), left_out)
+
+    def _members(self) -> dict[str, tuple[str, ...]]:
+        """The layers that give the channels of each group, by the first of them."""
+        members: dict[int, list[str]] = {}
+        for name in self.order:
+            if (name, "out") in self.sides:
+                members.setdefault(int(self.group_of[self.sides[name, "out"][0]]), []).append(name)
+        return {names[0]: tuple(names) for names in members.values()}
+
+    def _readers(self, group: int) -> tuple[str, ...]:
+        inputs = ((name, self.sides.get((name, "in"))) for name in self.order)
+        return tuple(name for name, read in inputs if read is not None and group in self.group_of[read])
+
+    def _axes(self, index: Mapping[int, tuple[str, Mapping[int, int]]]) -> dict[tuple[str, str], Axis]:
+        """Who owns each channel of each tensor; axes that nobody owns are left out."""
+        axes: dict[tuple[str, str], Axis] = {}
+        for place, classes in self.sides.items():
+            groups = self.group_of[classes]
+            for group in dict.fromkeys(groups.tolist()):
+                if group in index:
+                    name, channels = index[group]
+                    mine = np.flatnonzero(groups == group)
+                    axis = axes.setdefault(place, Axis.unowned(len(classes)))
+                    axis.claim(name, mine.tolist(), [channels[found] for found in classes[mine].tolist()])
+        return axes
 
 
-def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: Iterable[str]) -> str | None:
+def _refused(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: Sequence[str]) -> dict[str, str]:
+    """The groups without whose channels the network is another, found by halving, with the reason of each."""
+    reason = _fault(network, image, graph, names) if names else None
+    if reason is None:
+        return {}
+    if len(names) == 1:
+        return {names[0]: reason}
+    half = len(names) // 2
+    return {
+        **_refused(network, image, graph, names[:half]),
+        **_refused(network, image, graph, names[half:]),
+    }
+
+
+def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: Collection[str]) -> str | None:
     """Why every other channel of these groups cannot be removed; None where that equals zeroing them (W26).
 
     A network that runs may still be a wrong one: a channel shuffle of a smaller width moves other channels.
@@ -162,92 +228,11 @@ def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: 
     )
 
 
-class _PadShortcutPruner(torch_pruning.BasePruningFunc):  # type: ignore[misc]
-    """Tells Torch-Pruning that the two sides of a zero-padding shortcut have widths of their own.
-
-    Never used to prune: the two methods differ so that input and output are not taken for one set of channels.
-    """
-
-    def prune_out_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
-        raise NotImplementedError("surgery is done from the plan")
-
-    def prune_in_channels(self, layer: nn.Module, idxs: Sequence[int]) -> nn.Module:
-        raise NotImplementedError("surgery is done from the plan")
-
-    def get_out_channels(self, layer: PadShortcut) -> int:
-        return layer.out_channels
-
-    def get_in_channels(self, layer: PadShortcut) -> int:
-        return layer.in_channels
-
-
-def _traced_groups(network: nn.Module, example: torch.Tensor, heads: Sequence[nn.Module]) -> list[torch_pruning.Group]:
-    required = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    try:
-        for parameter in required:
-            parameter.requires_grad_(True)  # the dependency graph is read from the autograd graph
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            graph = torch_pruning.DependencyGraph().build_dependency(
-                network, example[:1], customized_pruners={PadShortcut: _PadShortcutPruner()}, verbose=False
-            )
-            return list(graph.get_all_groups(ignored_layers=list(heads), root_module_types=[nn.Conv2d, nn.Linear]))
-    except Exception as error:  # a tracer fails in many ways; each means that the coupling is unknown
-        raise CompressionError(
-            f"the coupling of the network's channels cannot be traced: {type(error).__name__}: {error}"
-        ) from error
-    finally:
-        for parameter, flag in required.items():
-            parameter.requires_grad_(flag)
-
-
-def _heads(network: nn.Module, example: torch.Tensor, counts: Counts) -> list[nn.Module]:
-    """The layers whose width is the number of classes: the last one of that width in the forward pass."""
-    with torch.no_grad():
-        logits = network(example[:1])
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or not counts.layers:
-        got = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+def _check_logits(output: object, counts: Counts) -> None:
+    """Raise a CompressionError unless the network of these layers gave logits (n, classes)."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 2 or not counts.layers:
+        got = f"shape {tuple(output[:1].shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise CompressionError(
             f"expected a network of convolutions and linear layers that gives logits (n, classes), got {got} "
             f"from {len(counts.layers)} such layers"
         )
-    for layer in reversed(counts.layers):
-        if layer.out_channels == logits.shape[1]:
-            return [network.get_submodule(layer.name)]
-    return [network.get_submodule(counts.layers[-1].name)]
-
-
-def _is_out(dep: torch_pruning.Dependency) -> bool:
-    return "prune_out" in dep.handler.__name__
-
-
-def _width(module: nn.Module, axis: str) -> int:
-    if isinstance(module, nn.Conv2d):
-        return module.out_channels if axis == "out" else module.in_channels
-    if isinstance(module, nn.Linear):
-        return module.out_features if axis == "out" else module.in_features
-    if isinstance(module, PadShortcut):
-        return module.out_channels if axis == "out" else module.in_channels
-    assert isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
-    return module.num_features
-
-
-def _unprunable(
-    network: nn.Module, names: Sequence[str], group: torch_pruning.Group, known: Mapping[nn.Module, str]
-) -> str | None:
-    for name in names:
-        module = network.get_submodule(name)
-        if not isinstance(module, PRUNABLE_MODULES):
-            return f"'{name}' is a {type(module).__name__}, whose channels cannot be removed here"
-        if (
-            isinstance(module, nn.Conv2d)
-            and module.groups > 1
-            and not module.groups == module.in_channels == module.out_channels
-        ):
-            return f"'{name}' is a grouped convolution ({module.groups} groups)"
-    for item in group:
-        module = item.dep.target.module
-        holds_parameters = isinstance(module, nn.Parameter) or any(True for _ in getattr(module, "parameters", list)())
-        if module not in known and holds_parameters:
-            return f"'{item.dep.target.name}' is a parameter outside the known layers"
-    return None

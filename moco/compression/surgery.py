@@ -13,7 +13,10 @@ from torch import nn
 from moco.models.cifar_resnet import PadShortcut
 
 UNOWNED = -1
-PLAIN_LAYERS = {nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout}
+PLAIN_LAYERS = {
+    nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d,
+    nn.ReLU, nn.ReLU6, nn.Identity, nn.Dropout,
+}  # fmt: skip
 """Layers whose attributes, their tensors apart, are values that a copy may share."""
 
 
@@ -98,11 +101,13 @@ def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
         module.source[gone if side == "out" else torch.isin(module.source, gone)] = module.in_channels
     elif side == "out":
         for parameter in module.parameters(recurse=False):
-            parameter[gone] = 0
+            parameter.movedim(_out_axis(module, parameter), 0)[gone] = 0
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is not None:
             module.running_mean[gone] = 0
-    elif isinstance(module, (nn.Conv2d, nn.Linear)) and not _per_channel(module):
-        module.weight[:, gone] = 0
+    elif not _per_channel(module):
+        weight = module.weight
+        assert isinstance(weight, torch.Tensor)
+        weight.movedim(1 - _out_axis(module, weight), 0)[gone] = 0
 
 
 def _copy_leaves(network: nn.Module, memo: dict[int, object]) -> None:
@@ -139,16 +144,21 @@ def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None,
     for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
         if tensor.ndim == 0:  # num_batches_tracked
             continue
-        gathered = tensor.detach()
+        gathered, axis = tensor.detach(), _out_axis(module, tensor)
         if out is not None:
-            gathered = gathered[torch.from_numpy(out)]
+            gathered = gathered.index_select(axis, torch.from_numpy(out))
         if inner is not None and name == "weight" and not _per_channel(module):
-            gathered = gathered[:, torch.from_numpy(inner)]
-        memo[id(tensor)] = _like(tensor, gathered.clone())
+            gathered = gathered.index_select(1 - axis, torch.from_numpy(inner))
+        memo[id(tensor)] = _like(tensor, gathered.clone() if gathered.data_ptr() == tensor.data_ptr() else gathered)
+
+
+def _out_axis(module: nn.Module, tensor: torch.Tensor) -> int:
+    """The axis of a layer's tensor that holds its output channels."""
+    return 1 if isinstance(module, nn.ConvTranspose2d) and tensor.ndim > 1 else 0
 
 
 def _per_channel(module: nn.Module) -> bool:
-    """Whether input and output are the same channels, so that the output side says it all."""
+    """Whether each output reads its own inputs only, so that the output side says it all."""
     return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) or (isinstance(module, nn.Conv2d) and module.groups > 1)
 
 
@@ -167,10 +177,12 @@ def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | No
 
 def _resize(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None) -> None:
     """Tell a module, whose tensors are gathered already, its new widths."""
-    if isinstance(module, nn.Conv2d):
-        if module.groups > 1:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if module.groups > 1:  # it loses whole groups
             assert out is not None
-            module.groups = module.in_channels = module.out_channels = len(out)
+            given, read = module.out_channels // module.groups, module.in_channels // module.groups
+            module.groups = len(out) // given
+            module.in_channels, module.out_channels = module.groups * read, len(out)
             return
         module.out_channels = module.out_channels if out is None else len(out)
         module.in_channels = module.in_channels if inner is None else len(inner)

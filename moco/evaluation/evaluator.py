@@ -5,36 +5,23 @@ What is scored is what is timed is what is shipped: one file, by hash (W08).
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import torch
-from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.settings import NEUTRAL, precisions_of, widths_of
-from moco.compression.verify import verify_file, verify_network, verify_parameters
-from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, RunFolderError, SpaceError
+from moco.compression.codec import cost_of
+from moco.compression.settings import NEUTRAL
+from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
+from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.store import EvaluationStore
-from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.compact import compact
-from moco.export.quantize import observed_tensors, quantize
-from moco.export.template import Template, build_template
 from moco.interfaces import Artifact, Session, Target
 from moco.measurement import RatioEstimate, TimingPlan
 from moco.policy import Policy
-from moco.recovery.batch_norm import Statistics, batch_statistics, re_estimate
 from moco.trial import Evaluation, MetricValue
-
-PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,13 +37,11 @@ class EvaluationPlan:
     """How a candidate is evaluated.
 
     Attributes:
-        batch_norm: whether batch-norm statistics are re-estimated after surgery.
         timing: plans by metric, `latency_ms` and `throughput_ips`; a metric without a plan is not measured.
         constants: the reference's timed metrics where an earlier session of this search has measured them. They are
             the scale of every timed metric, so all trials of a search must share them.
     """
 
-    batch_norm: bool = True
     timing: Mapping[str, TimingPlan] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
 
@@ -69,128 +54,6 @@ class Reference:
     session: Session
     correct: Correct
     evaluation: Evaluation
-
-
-class Stopwatch:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-
-class Builder:
-    """Builds the file of a policy: surgery, recovery, export. The same policy always gives the same bytes."""
-
-    def __init__(self, compressor: Compressor, calibration: np.ndarray, batch_norm: bool, folder: Path) -> None:
-        """Export the template once.
-
-        Args:
-            calibration: unlabelled images (n, channels, height, width), for batch-norm and int8 ranges.
-            folder: where the files go.
-
-        Raises:
-            CompressionError: the network cannot be exported, or the calibration images are not finite.
-        """
-        if not len(calibration) or not np.all(np.isfinite(calibration)):
-            raise CompressionError(
-                f"calibration: expected finite images, got {len(calibration)} with "
-                f"{int(np.sum(~np.isfinite(calibration)))} values that are not; see data.splits.calibration"
-            )
-        self.compressor, self.calibration, self.folder = compressor, calibration, folder
-        self.images = torch.from_numpy(calibration)
-        self.statistics: Statistics | None = batch_statistics(compressor.network, self.images) if batch_norm else None
-        self.template: Template = build_template(compressor.network, self.images[:2])
-        self._tensors: dict[tuple[frozenset[str], tuple[str, ...]], tuple[str, ...]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def build(self, policy: Policy, watch: Stopwatch | None = None) -> tuple[Artifact, nn.Module]:
-        """The file of the policy, and the compressed network that it was exported from.
-
-        Raises:
-            CompressionError, SpaceError: the policy cannot be built; the layer or the tensor is named.
-        """
-        watch = watch or Stopwatch()
-        with watch.stage("compress"):
-            kept = self.compressor.kept(policy)
-            thin = self.compressor.graph.thin(self.compressor.network, kept)
-            verify_network(thin, self.compressor.graph, kept)
-            verify_parameters(thin, self.compressor.costs.of(widths_of(policy), {})["parameters"])
-        if self.statistics is not None and kept:
-            with watch.stage("recover"):
-                re_estimate(thin, self.images, self.statistics, self.compressor.kept_of_batch_norms(kept))
-        with watch.stage("export"):
-            proto = self.template.render(thin)
-        proto = self._checked(proto, thin, precisions_of(policy), watch)
-        with watch.stage("export"):
-            verify_file(proto, policy)
-            compact(proto)
-            return self._written(proto), thin
-
-    def _checked(
-        self, proto: onnx.ModelProto, thin: nn.Module, int8_layers: Mapping[str, str], watch: Stopwatch
-    ) -> onnx.ModelProto:
-        """The graph, in int8 where asked, after its float form gave what the network gives."""
-        try:
-            return self._quantized(proto, thin, int8_layers, watch)
-        except CompressionError:
-            # A graph that bakes its widths in cannot take other weights: this candidate gets an export of its own.
-            with watch.stage("export"):
-                own = build_template(thin, self.images[:2])
-                proto = own.render(thin)
-            return self._quantized(proto, thin, int8_layers, watch)
-
-    def _quantized(
-        self, proto: onnx.ModelProto, thin: nn.Module, int8_layers: Mapping[str, str], watch: Stopwatch
-    ) -> onnx.ModelProto:
-        if not int8_layers:
-            with watch.stage("export"):
-                logits = outputs(open_session(proto), self.calibration[:PARITY_IMAGES])[0]
-                self._check_parity(logits, thin)
-            return proto
-        with watch.stage("export"):
-            tensors = self._observed(proto, int8_layers)
-        with watch.stage("calibrate"):
-            calibration = calibrate(proto, tensors, self.calibration)
-        with watch.stage("export"):
-            self._check_parity(calibration.logits, thin)
-            return quantize(proto, int8_layers, calibration.ranges)
-
-    def _observed(self, proto: onnx.ModelProto, int8_layers: Mapping[str, str]) -> tuple[str, ...]:
-        """The tensors whose ranges are asked for; they depend on the graph's operators, not on its widths."""
-        key = (frozenset(int8_layers), tuple(node.op_type for node in proto.graph.node))
-        if key not in self._tensors:
-            self._tensors[key] = observed_tensors(proto, int8_layers)
-        return self._tensors[key]
-
-    def _check_parity(self, logits: np.ndarray, thin: nn.Module) -> None:
-        with torch.no_grad():
-            expected = thin(self.images[:PARITY_IMAGES]).numpy()
-        difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
-        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
-            raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")
-
-    def _written(self, proto: onnx.ModelProto) -> Artifact:
-        data = proto.SerializeToString(deterministic=True)
-        sha256 = hashlib.sha256(data).hexdigest()
-        path = self.folder / f"{sha256[:16]}.onnx"
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            try:
-                partial.write_bytes(data)
-                partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
-            except OSError as error:
-                partial.unlink(missing_ok=True)
-                raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return Artifact(path, sha256, len(data))
 
 
 class Evaluator:
@@ -293,7 +156,7 @@ class Evaluator:
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
     def _counted(self, artifact: Artifact, policy: Policy) -> dict[str, MetricValue]:
-        costs = self.builder.compressor.costs.of(widths_of(policy), precisions_of(policy))
+        costs = cost_of(self.builder.compressor.costs, policy)
         return {name: MetricValue(float(v)) for name, v in {"size_mb": artifact.size_bytes / 1e6, **costs}.items()}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ class Calibration:
     """What the calibration images show.
 
     Attributes:
-        ranges: lowest and highest value by tensor.
+        ranges: lowest and highest value by tensor, or by what an estimator of moco/export/ranges.py puts for them.
         logits: of the float graph for the first images, (at most 16, classes).
+        weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
     """
 
     ranges: dict[str, tuple[float, float]]
     logits: np.ndarray
+    weight_shares: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Calibration:
@@ -52,6 +54,24 @@ def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray
         if not np.all(np.isfinite(values)):
             raise CompressionError(f"calibration: tensor '{name}' is not finite on the calibration images")
     return Calibration(ranges, np.asarray(batches[0][0]))
+
+
+def features(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """The tensors' values (n, ...) by name, of at most 16 images at a time.
+
+    Raises:
+        CompressionError: the graph does not run on the images.
+    """
+    inner = [name for name in tensors if name != INPUT]
+    extended = onnx.ModelProto()
+    extended.CopyFrom(proto)
+    del extended.graph.output[:]
+    extended.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inner)
+    session = open_session(extended) if inner else None
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        found = dict(zip(inner, outputs(session, batch), strict=True)) if session is not None else {}
+        yield {**found, INPUT: batch}
 
 
 def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,8 +16,11 @@ from torch.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+MOST_OF_DOUBLES, MOST_OF_FLOATS = 1e-6, 1e-3
+"""Most that folding may change outputs, of the largest, in each precision: rounding does by less."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,10 @@ class FoldablePair:
 
 
 def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldablePair, ...]:
-    """The pairs that a forward pass of `example` (n, channels, height, width) shows, each verified by its outputs.
+    """The pairs that a forward pass of `example` (n, channels, height, width) shows, verified together by its outputs.
 
-    A pair is found where a batch-norm reads the very tensor that a layer gave. That nothing else reads it cannot be
-    seen from the outside, so a network whose folded copy gives other outputs keeps all its batch-norms.
+    A pair is a layer and a batch-norm, each used once, of which the second alone reads the very tensor that the first
+    gave.
     """
     seen = _Readers()
     handles = [
@@ -39,37 +44,60 @@ def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldableP
         if isinstance(module, (nn.Conv2d, nn.Linear)) or _has_statistics(module)
     ]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), seen:
             expected = network(example)
     finally:
         for handle in handles:
             handle.remove()
-    layers, norms = [p.layer for p in seen.pairs], [p.batch_norm for p in seen.pairs]
-    shared = len(set(layers)) < len(layers) or len(set(norms)) < len(norms)
-    if shared or not _same_outputs(fold(network, seen.pairs), example, expected):
-        return ()
-    return tuple(seen.pairs)
+    pairs = seen.pairs()
+    return pairs if _folds_exactly(network, pairs, example, expected) else ()
 
 
-class _Readers:
-    """Forward hooks that note which batch-norm reads which layer's output."""
+class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Forward hooks that note which batch-norm reads which layer's output, among all operators that do."""
 
     def __init__(self) -> None:
-        self.pairs: list[FoldablePair] = []
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._found: list[tuple[FoldablePair, int]] = []
         self._producers: dict[int, str] = {}
         self._alive: list[torch.Tensor] = []  # an id is unique only while its object lives
+        self._uses: Counter[str] = Counter()
+        self._reads: Counter[int] = Counter()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and being kept from it would import the whole compiler: seconds
+
+    def pairs(self) -> tuple[FoldablePair, ...]:
+        """The pairs of a layer and its only reader, each used once."""
+        return tuple(
+            pair
+            for pair, tensor in self._found
+            if self._uses[pair.layer] == self._uses[pair.batch_norm] == self._reads[tensor] == 1
+        )
 
     def hook(self, name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
         """The hook of the module of that name."""
 
         def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            self._uses[name] += 1
             if not isinstance(module, BATCH_NORMS):
                 self._producers[id(output)] = name
                 self._alive.append(output)
             elif id(inputs[0]) in self._producers:
-                self.pairs.append(FoldablePair(self._producers.pop(id(inputs[0])), name))
+                self._found.append((FoldablePair(self._producers[id(inputs[0])], name), id(inputs[0])))
 
         return note
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Count the layers' outputs among what the operator reads."""
+        del types
+        for argument in args:
+            read = argument if isinstance(argument, list | tuple) else (argument,)
+            self._reads.update(id(tensor) for tensor in read if id(tensor) in self._producers)
+        return func(*args, **(kwargs or {}))
 
 
 def _has_statistics(module: nn.Module) -> bool:
@@ -114,7 +142,22 @@ def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
     setattr(network.get_submodule(parent), leaf, module)
 
 
-def _same_outputs(network: nn.Module, example: torch.Tensor, expected: torch.Tensor) -> bool:
+def _folds_exactly(
+    network: nn.Module, pairs: Sequence[FoldablePair], example: torch.Tensor, expected: torch.Tensor
+) -> bool:
+    """Whether the folded copy gives the same outputs, in double precision where the network takes it.
+
+    A deep network may amplify the rounding of single precision until it looks like a wrong pair.
+    """
+    try:
+        with torch.no_grad():
+            double = copy.deepcopy(network).double()
+            return _same_outputs(fold(double, pairs), example.double(), double(example.double()), MOST_OF_DOUBLES)
+    except RuntimeError:  # it holds tensors of single precision
+        return _same_outputs(fold(network, pairs), example, expected, MOST_OF_FLOATS)
+
+
+def _same_outputs(network: nn.Module, example: torch.Tensor, expected: torch.Tensor, most: float) -> bool:
     with torch.no_grad():
         got = network(example)
-    return bool(torch.allclose(got, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())))
+    return bool(torch.allclose(got, expected, rtol=0, atol=most * float(expected.abs().max())))

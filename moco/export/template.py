@@ -23,8 +23,11 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
+from moco.export.factorised import last_factors, split_nodes
 from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
+from moco.export.reshapes import reshape_by_axes
 from moco.export.shortcuts import pad_instead_of_gather
+from moco.export.token_linear import gemm_instead_of_matmul
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
@@ -49,8 +52,8 @@ class Template:
         return skeleton
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
-        """The graph with the weights, widths and group counts of `network`, a pruned copy of the template's."""
-        state = folded_state(network, self.pairs)
+        """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
+        state = folded_state(network, last_factors(network, self.pairs))
         modules = dict(network.named_modules())
         proto = onnx.ModelProto()
         proto.CopyFrom(self.skeleton)
@@ -59,6 +62,11 @@ class Template:
                 array = np.ascontiguousarray(state[initializer.name].numpy())
                 initializer = numpy_helper.from_array(array, initializer.name)  # noqa: PLW2901
             proto.graph.initializer.append(initializer)
+        unread = split_nodes(proto.graph, network, state)
+        if unread:
+            used = [initializer for initializer in proto.graph.initializer if initializer.name not in unread]
+            del proto.graph.initializer[:]
+            proto.graph.initializer.extend(used)
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)
@@ -77,7 +85,11 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
         CompressionError: the network cannot be traced; the exporter's reason is given.
     """
     pairs = foldable_pairs(network, example)
-    proto = export_graph(fold(network, pairs), example)
+    folded = fold(network, pairs)
+    proto = export_graph(folded, example)
+    parameters = {name: parameter.detach().numpy() for name, parameter in folded.named_parameters()}
+    _rename_what_was_changed(proto.graph, parameters)
+    gemm_instead_of_matmul(proto.graph, {name: array for name, array in parameters.items() if array.ndim == 2})
     _name_sources(proto.graph, network)
     return Template(proto, pairs)
 
@@ -114,7 +126,7 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     proto.CopyFrom(exported)
     graph = proto.graph
-    _flatten_instead_of_reshape(graph)
+    reshape_by_axes(graph)
     del graph.value_info[:]
     del proto.metadata_props[:]
     del proto.functions[:]
@@ -131,19 +143,19 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _flatten_instead_of_reshape(graph: onnx.GraphProto) -> None:
-    """Write reshapes of (batch, ...) to (batch, all the rest) as Flatten, which does not bake a width in."""
-    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+def _rename_what_was_changed(graph: onnx.GraphProto, parameters: Mapping[str, np.ndarray]) -> None:
+    """Take the names from initializers that are no longer those parameters: the exporter fuses on its own, too."""
+    changed = {
+        initializer.name: f"{initializer.name}_fused"
+        for initializer in graph.initializer
+        if initializer.name in parameters
+        and not np.array_equal(numpy_helper.to_array(initializer), parameters[initializer.name])
+    }
+    for initializer in graph.initializer:
+        initializer.name = changed.get(initializer.name, initializer.name)
     for node in graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in constants or node.input[0] not in shapes:
-            continue
-        target, source = constants[node.input[1]].tolist(), shapes[node.input[0]]
-        if len(target) == 2 and len(source) > 2 and 0 not in source[1:] and target[1] == int(np.prod(source[1:])):
-            node.op_type = "Flatten"
-            del node.input[1:]
-            del node.attribute[:]
-            node.attribute.append(onnx.helper.make_attribute("axis", 1))
+        for index, name in enumerate(node.input):
+            node.input[index] = changed.get(name, name)
 
 
 def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:

@@ -14,14 +14,16 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.compression.apply import Compressor
+from moco.compression.groups import channel_graph
 from moco.compression.settings import NEUTRAL, policy_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
+from moco.counting import count
 from moco.errors import CompressionError
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy
-from tests.compression.toys import images, tiny
+from tests.compression.toys import Chain, images, made, tiny
 
 EXAMPLE = images(2, 1, 8)
 COMPRESSOR = Compressor.of(tiny(), EXAMPLE)
@@ -141,3 +143,26 @@ def test_codes_stored_as_floats_are_found() -> None:
 def test_a_file_without_the_layer_is_found() -> None:
     with pytest.raises(CompressionError, match="the file holds no weight of 'absent'"):
         verify_file(file_of(NEUTRAL, ()), policy_of({"absent": (2, 4)}, {}))
+
+
+def test_a_channel_that_stands_for_several_filters_is_checked_by_filters() -> None:
+    network = made(Chain, nn.Conv2d(8, 12, 3, padding=1, groups=4), 8, 12)
+    compressor, example = Compressor.of(network, images(2, side=8)), images(2, side=8)
+    policy = policy_of({"stem": (3, 4)}, {})
+    proto = build_template(network, example).render(compressor.compress(policy))
+
+    verify_file(proto, policy, compressor.graph.filters())
+    with pytest.raises(CompressionError, match="'stem' was to keep 4 filters, the file holds 6"):
+        verify_file(proto, policy_of({"stem": (2, 4)}, {}), compressor.graph.filters())
+
+
+@pytest.mark.parametrize("layer", ["middle", "stem"])
+def test_a_transposed_or_grouped_layer_of_another_width_is_found(layer: str) -> None:
+    middle = nn.ConvTranspose2d(8, 12, 4, 2, 1) if layer == "middle" else nn.Conv2d(8, 12, 3, padding=1, groups=4)
+    network = made(Chain, middle, 8, 12)
+    graph = channel_graph(network, images(2, side=8), count(network, (3, 8, 8)))
+    kept = {layer: np.arange(2)}
+
+    verify_network(graph.thin(network, kept), graph, kept)
+    with pytest.raises(CompressionError, match=f"'{layer}' was to have"):
+        verify_network(network, graph, kept)

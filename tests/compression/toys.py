@@ -54,6 +54,38 @@ class Shared(nn.Module):
         return self.head(torch.relu(self.twice(3 * x)).mean((2, 3)))
 
 
+class Halves(nn.Module):
+    """Channels that are split into halves, of which one goes through a convolution before they are joined again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.part = nn.Conv2d(6, 10, 3, padding=1)
+        self.both = nn.Conv2d(16, 6, 1)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = torch.relu(self.stem(x)).chunk(2, dim=1)
+        x = torch.cat([torch.relu(self.part(first)), second], dim=1)
+        return self.head(torch.relu(self.both(x)).mean((2, 3)))
+
+
+class Shuffled(nn.Module):
+    """A channel shuffle of two parts between two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.second = nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        n, c, h, w = x.shape
+        x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        return self.head(torch.relu(self.second(x)).mean((2, 3)))
+
+
 class Baked(nn.Module):
     """Divides by a sum, written as the mean times the width, which an exported graph holds as a number."""
 

@@ -18,7 +18,8 @@ from moco.compression.apply import Compressor
 from moco.compression.groups import ChannelGraph
 from moco.compression.settings import NEUTRAL, policy_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
-from moco.evaluation.evaluator import Builder, EvaluationPlan, Evaluator, Images, timed_metric
+from moco.evaluation.builder import Builder
+from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images, timed_metric
 from moco.evaluation.store import EvaluationStore
 from moco.export.calibration import open_session, outputs
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
@@ -27,6 +28,7 @@ from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
 from moco.trial import Evaluation
 from tests.compression.toys import Baked, Reshaped, images, made, tiny
+from tests.evaluation.builders import builder_of
 from tests.export.graphs import expected, run
 from tests.hardware.scripted import ScriptedTarget
 
@@ -43,7 +45,7 @@ COMPRESSOR = Compressor.of(tiny(), images(2, 1, 8))
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(COMPRESSOR, CALIBRATION, True, tmp_path_factory.mktemp("files"))
+    return builder_of(COMPRESSOR, CALIBRATION, True, tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ class Watching(ONNXRuntimeTarget):
 def test_the_same_policy_gives_the_same_bytes_from_any_builder(
     policy: Policy, builder: Builder, tmp_path: Path
 ) -> None:
-    other = Builder(Compressor.of(tiny(), images(2, 1, 8)), CALIBRATION, True, tmp_path)
+    other = builder_of(Compressor.of(tiny(), images(2, 1, 8)), CALIBRATION, True, tmp_path)
     artifacts = [b.build(policy)[0] for b in (builder, builder, other)]
 
     assert len({artifact.sha256 for artifact in artifacts}) == 1
@@ -186,7 +188,7 @@ def test_every_stage_is_timed_by_itself(evaluator: Evaluator, policy: Policy, st
 
 
 def test_without_recovery_the_statistics_stay(tmp_path: Path, builder: Builder) -> None:
-    plain = Builder(COMPRESSOR, CALIBRATION, False, tmp_path)
+    plain = builder_of(COMPRESSOR, CALIBRATION, False, tmp_path)
     _, without = plain.build(PRUNED)
     _, recovered = builder.build(PRUNED)
     _, thin = plain.build(NEUTRAL)
@@ -252,12 +254,12 @@ def test_calibration_images_that_are_not_finite_are_refused(broken: float, tmp_p
     calibration = CALIBRATION.copy()
     calibration[3, 0, 2, 2] = broken
     with pytest.raises(CompressionError, match="calibration: expected finite images, got 24 with 1 values"):
-        Builder(COMPRESSOR, calibration, True, tmp_path)
+        builder_of(COMPRESSOR, calibration, True, tmp_path)
 
 
 def test_no_calibration_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CompressionError, match="expected finite images, got 0"):
-        Builder(COMPRESSOR, CALIBRATION[:0], True, tmp_path)
+        builder_of(COMPRESSOR, CALIBRATION[:0], True, tmp_path)
 
 
 # ---- a graph that cannot take other weights
@@ -266,7 +268,7 @@ def test_no_calibration_images_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precisions", [{}, {"head": "int8", "conv": "int8"}])
 def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: dict[str, str], tmp_path: Path) -> None:
     compressor = Compressor.of(made(Baked), images(2, side=8))
-    builder = Builder(compressor, images(16, side=8).numpy(), False, tmp_path)
+    builder = builder_of(compressor, images(16, side=8).numpy(), False, tmp_path)
     artifact, thin = builder.build(policy_of({"conv": (4, 16)}, precisions))
     batch = images(5, side=8, seed=9).numpy()
     wanted, bias = expected(thin, batch), thin.head.bias.detach().numpy()
@@ -281,7 +283,7 @@ def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: di
 def test_a_template_that_does_not_run_with_another_width_is_exported_anew(
     precisions: dict[str, str], tmp_path: Path
 ) -> None:
-    builder = Builder(Compressor.of(made(Reshaped), images(2, side=8)), images(16, side=8).numpy(), False, tmp_path)
+    builder = builder_of(Compressor.of(made(Reshaped), images(2, side=8)), images(16, side=8).numpy(), False, tmp_path)
     policy = policy_of({"conv": (4, 16)}, precisions)
     batch = images(5, side=8, seed=9).numpy()
     with pytest.raises(CompressionError, match="the exported graph does not run"):
@@ -312,7 +314,7 @@ def test_a_template_that_is_right_is_not_exported_again(builder: Builder, monkey
     def forbidden(*_: object) -> None:
         raise AssertionError("the template should have been used")
 
-    monkeypatch.setattr("moco.evaluation.evaluator.build_template", forbidden)
+    monkeypatch.setattr("moco.evaluation.builder.build_template", forbidden)
     for policy in ALL:
         builder.build(policy)
 

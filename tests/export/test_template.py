@@ -225,6 +225,47 @@ def test_a_batch_norm_whose_layer_has_other_readers_is_not_folded() -> None:
     assert close(run(template.render(network), batch), expected(network, batch))
 
 
+class Mixed(Twice):
+    """As above behind a convolution whose batch-norm can be folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 1)
+        self.first_norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(torch.relu(self.first_norm(self.first(x))))
+
+
+def test_only_the_batch_norm_that_cannot_be_folded_stays() -> None:
+    network = made(Mixed)
+    template = build_template(network, images(2, side=8))
+    batch = images(3, side=8).numpy()
+
+    assert [pair.layer for pair in template.pairs] == ["first"]
+    assert close(run(template.render(network), batch), expected(network, batch))
+
+
+class Again(nn.Module):
+    """A convolution with its batch-norm, used twice, which the exporter fuses on its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU())
+        self.head = nn.Linear(3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.twice(self.twice(x)).mean((2, 3)))
+
+
+def test_what_the_exporter_fused_itself_is_not_taken_for_the_layers_weight() -> None:
+    network, batch = made(Again), images(3, side=8).numpy()
+    template = build_template(network, images(2, side=8))
+
+    assert template.pairs == ()
+    assert close(run(template.render(network), batch), expected(network, batch))
+
+
 def test_a_batch_norm_without_running_statistics_is_not_folded() -> None:
     torch.manual_seed(0)
     assert foldable_pairs(OwnStatistics().eval(), images(2, side=8)) == ()

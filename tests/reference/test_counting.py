@@ -151,3 +151,16 @@ def test_weights_outside_of_counted_layers_are_named() -> None:
             return self.head(self.attention(x, x, x)[0].mean(1))
 
     assert count(Attention(), (8, 2, 2)).uncounted == ("attention", "attention.out_proj")
+
+
+def test_a_transposed_convolution_is_counted_by_its_inputs() -> None:
+    network = nn.Sequential(nn.ConvTranspose2d(3, 5, 4, stride=2, padding=1))
+    counts = count(network, (3, 6, 7))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 6, 7))
+
+    assert counts.layers[0].kind == "transposed"
+    assert counts.layers[0].output_hw == (12, 14)
+    assert counts.macs == counts.flops // 2 == 6 * 7 * 3 * 5 * 16
+    assert counts.flops == counter.get_total_flops()
+    assert counts.uncounted == ()

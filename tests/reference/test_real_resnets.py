@@ -18,10 +18,11 @@ import torch
 from moco.compression.apply import Compressor
 from moco.compression.settings import NEUTRAL, policy_of
 from moco.data import ImageSet, Normalization, parquet
-from moco.evaluation.evaluator import Builder
+from moco.evaluation.builder import Builder
 from moco.export.calibration import open_session
 from moco.models import build_model, load_weights
 from moco.policy import Policy
+from tests.evaluation.builders import builder_of
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CALIBRATION = 512
@@ -43,7 +44,7 @@ class Case:
         self.images, self.labels = test.images(np.arange(n)), test.labels[:n]
         self.calibration = loaded(folder / "train.parquet").images(np.arange(CALIBRATION))
         self.compressor = Compressor.of(network, torch.from_numpy(self.calibration[:2]))
-        self.builder = Builder(self.compressor, self.calibration, True, files)
+        self.builder = builder_of(self.compressor, self.calibration, True, files)
         self.files = files
 
     @torch.no_grad()
@@ -85,7 +86,7 @@ def test_float_agrees_with_torch_and_int8_stays_within_a_point(resnet20: Case) -
 
 
 def test_re_estimation_restores_what_pruning_broke(resnet20: Case, tmp_path: Path) -> None:
-    plain = Builder(resnet20.compressor, resnet20.calibration, False, tmp_path / "plain")
+    plain = builder_of(resnet20.compressor, resnet20.calibration, False, tmp_path / "plain")
     policy = resnet20.inner(0.75)
     without, recovered = (resnet20.accuracy(resnet20.classes(policy, builder)) for builder in (plain, None))
 
@@ -110,7 +111,7 @@ def test_re_estimation_lets_resnet56_survive_pruning(
     keep: float, gain: float, floor: float, cifar10: Path, tmp_path: Path
 ) -> None:
     case = Case(cifar10, "cifar_resnet56", 1000, tmp_path)
-    plain = Builder(case.compressor, case.calibration, False, tmp_path / "plain")
+    plain = builder_of(case.compressor, case.calibration, False, tmp_path / "plain")
     without, recovered = (case.accuracy(case.classes(case.inner(keep), builder)) for builder in (plain, None))
 
     assert recovered >= without + gain

@@ -1,0 +1,296 @@
+"""Does every classification builder of torchvision go through the whole of moco? Writes docs/coverage.md.
+
+    python benchmarks/coverage.py [NAMES...] [--cache coverage.json] [--page docs/coverage.md] [--limit 900] [--fresh]
+
+Random weights, the smallest image that the network takes. Asked for (W26, W27): groups found, a random policy of 50 %
+keep on every group by real surgery, forward equal to the masked network, counts exact, the ONNX file equal to torch,
+int8 loads and runs. Every network runs in a process of its own, with one thread; what a run has found is kept in the
+cache, and only failures and what is new are run again. Ends with status 1 where fewer than 76 of 80 pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from coverage_page import BIG, STEPS, page, passing
+from torch import nn
+
+from moco.compression.apply import Compressor
+from moco.compression.settings import INT8, policy_of
+from moco.compression.surgery import masked
+from moco.compression.verify import verify_network, verify_parameters
+from moco.counting import count
+from moco.errors import CompressionError
+from moco.evaluation.builder import Builder
+from moco.export.calibration import open_session, outputs
+from moco.export.quantize import quantizable_layers
+from moco.export.template import build_template, export_graph
+from moco.hardware.onnxruntime import ONNXRuntimeTarget
+from moco.models import build_model
+from moco.models.torchvision_shim import import_torchvision
+from moco.models.training import seeded_torch
+from moco.recovery.recovery import Recovery, RecoveryPlan
+
+ASKED = 76
+SIDE = 64
+OPTIONS: dict[str, tuple[int, dict[str, Any]]] = {
+    "googlenet": (64, {"init_weights": False}),
+    "inception_v3": (96, {"init_weights": False}),
+    "maxvit_t": (224, {}),
+    "vit_b_16": (64, {"image_size": 64}),
+    "vit_b_32": (64, {"image_size": 64}),
+}
+"""Side of the image and options of the builders that do not take 64 x 64 as they are."""
+
+MOST_FORWARD, MOST_EXPORT, LEAST_EFFECT = 1e-5, 1e-3, 0.01
+"""Most that logits may differ, of the largest, and least that the removed channels must change them."""
+
+
+@dataclass
+class Candidate:
+    """One network on its way through the steps.
+
+    Attributes:
+        figures: what the steps measured.
+    """
+
+    network: nn.Module
+    example: torch.Tensor
+    folder: Path
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def groups(self) -> None:
+        """Channel groups, and a random order of the channels of each."""
+        compressor = Compressor.of(self.network, self.example)
+        rng = np.random.default_rng(0)
+        ranking = {name: rng.permutation(group.channels) for name, group in compressor.graph.groups.items()}
+        self.compressor = replace(compressor, ranking=ranking)
+        self.figures |= described(compressor)
+        if not compressor.graph.groups:
+            raise CompressionError(f"no prunable group: {next(iter(compressor.graph.left_out.values()), 'none found')}")
+
+    def surgery(self) -> None:
+        """Half of the channels of every group, removed."""
+        graph = self.compressor.graph
+        self.widths = {name: (max(group.channels // 2, 1), group.channels) for name, group in graph.groups.items()}
+        self.kept = self.compressor.kept(policy_of(self.widths, {}))
+        self.thin = graph.thin(self.network, self.kept)
+        verify_network(self.thin, graph, self.kept)
+
+    def forward(self) -> None:
+        """The thin network gives what the masked one gives (W26)."""
+        with torch.no_grad():
+            whole, thin = self.network(self.example), self.thin(self.example)
+            expected = masked(self.network, self.compressor.graph.axes, self.kept)(self.example)
+        error = float((thin - expected).abs().max() / expected.abs().max())
+        effect = float((whole - expected).abs().max() / expected.abs().max())
+        self.figures |= {"forward_error": error, "effect": effect}
+        if not effect >= LEAST_EFFECT:
+            raise CompressionError(f"what was removed changes logits by {effect:.2g} only, so equality says nothing")
+        if not error <= MOST_FORWARD:
+            raise CompressionError(f"the thin network's logits differ from the masked one's by {error:.2g}")
+
+    def counts(self) -> None:
+        """Parameters and multiply-accumulates are those that the policy states (W27)."""
+        stated = self.compressor.costs.of({name: kept for name, (kept, _) in self.widths.items()}, {})
+        verify_parameters(self.thin, stated["parameters"])
+        counted = count(self.thin, tuple(self.example.shape[1:]))
+        self.figures["left"] = counted.parameters / self.compressor.counts.parameters
+        if stated["macs"] != counted.macs:
+            raise CompressionError(f"the policy states {stated['macs']:,} MACs, the network has {counted.macs:,}")
+
+    def export(self) -> None:
+        """The file of the thin network gives what torch gives, by the template of the whole one where that works."""
+        recovery = Recovery(self.compressor.network, self.compressor.graph, self.example, RecoveryPlan())
+        self.builder = Builder(self.compressor, self.example.numpy(), recovery, self.folder)
+        try:
+            self.proto = self.builder.template.render(self.thin)
+            self.figures["export_error"] = parity(self.proto, self.thin, self.example)
+            self.figures["template"] = True
+        except CompressionError as error:
+            self.figures |= {"template": False, "template_fault": str(error)[:300]}
+            self.proto = build_template(self.thin, self.example).render(self.thin)
+            self.figures["export_error"] = parity(self.proto, self.thin, self.example)
+
+    def int8(self) -> None:
+        """The same policy in int8, built, verified, loaded and run as a search does it."""
+        kinds = {layer.name: layer.kind for layer in self.compressor.counts.layers}
+        in_graph = set(quantizable_layers(self.proto))
+        target = ONNXRuntimeTarget(ONNXRuntimeTarget.Options(threads=1))
+        legal = [name for name, kind in kinds.items() if kind in target.capabilities.layer_kinds[INT8]]
+        chosen = [name for name in legal if name in in_graph]
+        self.figures |= {"layers": len(kinds), "int8_legal": len(legal), "int8_layers": len(chosen)}
+        if not chosen:
+            raise CompressionError("no layer of the exported graph can be put into int8")
+        artifact, built = self.builder.build(policy_of(self.widths, dict.fromkeys(chosen, INT8)))
+        logits = target.load(artifact).run(self.example.numpy())
+        with torch.no_grad():
+            expected = built(self.example).numpy()
+        if not np.all(np.isfinite(logits)):
+            raise CompressionError("the int8 logits are not finite")
+        self.figures |= {
+            "int8_error": float(np.abs(logits - expected).max() / np.abs(expected).max()),
+            "size_ratio": artifact.size_bytes / len(self.proto.SerializeToString()),
+        }  # fmt: skip
+
+
+def checked(name: str, steps: Sequence[str], folder: Path) -> dict[str, Any]:
+    """By step that was reached why it failed, None where it passed; and the figures. A step that fails ends them."""
+    side, options = OPTIONS.get(name, (SIDE, {}))
+    example = images(4, side, seed=1)
+    candidate = Candidate(randomized(name, side, options), example, folder)
+    candidate.figures |= {"side": side, "parameters": sum(p.numel() for p in candidate.network.parameters())}
+    faults: dict[str, str | None] = {}
+    for step in steps:
+        start = time.perf_counter()
+        try:
+            getattr(candidate, step)()
+            faults[step] = None
+        except Exception as error:  # whatever a network or a library raises is what the page reports
+            faults[step] = f"{type(error).__name__}: {error}"[:500]
+            break
+        finally:
+            candidate.figures[f"{step}_s"] = round(time.perf_counter() - start, 2)
+    return {"faults": faults, "figures": candidate.figures}
+
+
+def randomized(name: str, side: int, options: Mapping[str, Any]) -> nn.Module:
+    """The builder's network with weights of a fixed seed, and no parameter that a fault could hide behind.
+
+    Batch-norms that do nothing, heads of zeros and scales of 1e-6 would make a wrong network look right.
+    """
+    with seeded_torch(0):
+        network = build_model(name, None, **options)
+    rng = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        values = parameter.data
+        if values.numel() > 1 and bool((values == values.flatten()[0]).all()):
+            if float(values.flatten()[0]) == 0:
+                values.normal_(0, 0.02 if values.ndim == 1 else 0.05, generator=rng)
+            else:
+                values.uniform_(0.5, 1.5, generator=rng)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # type: ignore[assignment]  # a plain average
+    with torch.no_grad():  # statistics of what they see, or the signal dies or explodes on the way
+        network.eval()
+        for norm in norms:
+            norm.train()
+        network(images(24, side, seed=2))
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.add_(0.2 * norm.running_var.sqrt() * torch.randn(norm.num_features, generator=rng))
+        norm.running_var.add_(norm.running_mean**2)  # a channel that is nearly constant would have its noise blown up
+        norm.running_var.mul_(torch.empty(norm.num_features).uniform_(0.7, 1.4, generator=rng))
+    return network.eval()
+
+
+def images(n: int, side: int, seed: int) -> torch.Tensor:
+    """Images (n, 3, side, side) of large blotches under noise; images of noise alone look the same to a network."""
+    rng = torch.Generator().manual_seed(seed)
+    blotches = nn.functional.interpolate(torch.randn(n, 3, 4, 4, generator=rng), side, mode="bilinear")
+    return 2 * blotches + 0.5 * torch.randn(n, 3, side, side, generator=rng)
+
+
+def described(compressor: Compressor) -> dict[str, Any]:
+    """How many groups and layers can be pruned, by weights too, and what is left out for which reason."""
+    graph, network = compressor.graph, compressor.network
+    owned = {name for (name, _), axis in graph.axes.items() if axis.groups}
+    weights = {layer.name: layer.parameters for layer in compressor.counts.layers if layer.parameters}
+    reasons: dict[str, int] = {}
+    for reason in graph.left_out.values():
+        reasons[reason] = reasons.get(reason, 0) + 1
+    return {
+        "groups": len(graph.groups),
+        "left_out": len(graph.left_out),
+        "reasons": reasons,
+        "share": sum(n for name, n in weights.items() if name in owned) / sum(weights.values()),
+        "share_of_all": sum(n for name, n in weights.items() if name in owned) / compressor.counts.parameters,
+        "modules": len(list(network.modules())),
+    }
+
+
+def parity(proto: Any, network: nn.Module, example: torch.Tensor) -> float:
+    """Largest difference of the file's logits from the network's, of the largest logit.
+
+    Raises:
+        CompressionError: the graph does not run, or the difference is more than is allowed.
+    """
+    with torch.no_grad():
+        expected = network(example).numpy()
+    got = outputs(open_session(proto), example.numpy())[0]
+    if got.shape != expected.shape:
+        raise CompressionError(f"the file gives logits of shape {got.shape}, torch {expected.shape}")
+    error = float(np.abs(got - expected).max() / np.abs(expected).max())
+    if not error <= MOST_EXPORT:
+        raise CompressionError(f"the file's logits differ from torch's by {error:.2g}")
+    return error
+
+
+def run_one(name: str, steps: Sequence[str], limit: int) -> dict[str, Any]:
+    """The result of one builder, from a process of its own that may take `limit` seconds."""
+    context = multiprocessing.get_context("fork")  # what is imported stays imported
+    reader, writer = context.Pipe(duplex=False)
+    start = time.perf_counter()
+    process = context.Process(target=_child, args=(name, steps, writer))
+    process.start()
+    writer.close()
+    try:
+        result: dict[str, Any] = reader.recv() if reader.poll(limit) else {"faults": {"time": f"more than {limit} s"}}
+    except EOFError:
+        result = {"faults": {"process": "it ended without a result: out of memory?"}}
+    process.kill()
+    process.join()
+    result.setdefault("figures", {})["total_s"] = round(time.perf_counter() - start, 1)
+    return result
+
+
+def _child(name: str, steps: Sequence[str], writer: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        writer.send(checked(name, steps, Path(folder)))
+        writer.close()
+
+
+def main() -> int:
+    """Run what the cache lacks, write the page; 0 where as many builders pass as are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="builders; all where none is named")
+    parser.add_argument("--cache", type=Path, default=Path("coverage.json"))
+    parser.add_argument("--page", type=Path, default=Path("docs/coverage.md"))
+    parser.add_argument("--limit", type=int, default=900, help="seconds that one network may take")
+    parser.add_argument("--fresh", action="store_true", help="run again what the cache holds as passed")
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS, help="the first few only")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    models = import_torchvision().models
+    builders = models.list_models(module=models)
+    results = json.loads(options.cache.read_text()) if options.cache.exists() else {}
+    export_graph(nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 4, 4))  # the exporter is imported once, before any fork
+    for name in options.names or [name for name in builders if name not in BIG]:
+        done = name in results and all(results[name]["faults"].get(step, "not run") is None for step in options.steps)
+        if options.fresh or not done:
+            results[name] = run_one(name, options.steps, options.limit)
+            options.cache.write_text(json.dumps(results, indent=1))
+            figures = results[name]["figures"]
+            fault = next((f"{s}: {f}" for s, f in results[name]["faults"].items() if f), "passes")
+            print(f"{name}: {fault} ({figures.get('total_s')} s)", flush=True)
+    options.page.write_text(page(builders, results, MOST_FORWARD, MOST_EXPORT), encoding="utf-8")
+    print(f"{passing(builders, results)} of {len(builders)} pass every step; asked: at least {ASKED}")
+    return 0 if passing(builders, results) >= ASKED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

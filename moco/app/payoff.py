@@ -1,0 +1,80 @@
+"""`moco payoff`: which widths, precisions and ranks make a network's layers faster on the target, before a search."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from moco.app.build import build_job
+from moco.app.config import Experiment
+from moco.compression.groups import channel_graph
+from moco.counting import count
+from moco.errors import RunFolderError
+from moco.evaluation.payoff import PayOffReport
+from moco.evaluation.payoff_probe import ProbePlan
+from moco.evaluation.payoff_space import probed
+from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
+
+
+def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, modules: Path | None = None) -> PayOffReport:
+    """The pay-off of an experiment's network on its target, also written to `out`.
+
+    Pay-offs are kept in the experiment's evaluation store; `store: false` keeps none.
+
+    Raises:
+        MocoError: the network cannot be traced, the target cannot run it, or `out` cannot be written.
+    """
+    start = time.perf_counter()
+    _make(out)
+    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
+    job = build_job(experiment.model_copy(update={"tracking": tracking}), out, folder=modules)
+    network, image = job.network.eval(), job.data.train.shape
+    counts = count(network, image)
+    graph = channel_graph(network, torch.zeros(2, *image), counts)
+    plan = replace(plan, spent=plan.spent + time.perf_counter() - start)
+    report = probed(job.target, counts, graph, plan, job.store)
+    write_payoff(report, job.name, out)
+    return report
+
+
+def write_payoff(report: PayOffReport, name: str, out: Path) -> None:
+    """Write payoff.json and payoff.html.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    data = report.to_json()
+    _make(out)
+    try:
+        (out / "payoff.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (out / "payoff.html").write_text(payoff_page(data, name), encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{out}: the pay-off cannot be written: {error.strerror or error}") from error
+
+
+def _make(out: Path) -> None:
+    """Make the folder: before anything is measured, lest a minute be spent for nothing."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{out}: the pay-off cannot be written: {error.strerror or error}") from error
+
+
+def payoff_table(report: PayOffReport) -> RenderableType:
+    """A row for each pair of layers and precision: its time, the widths and the ranks that pay; doubts below."""
+    data = report.to_json()
+    table = Table(title=lead(data), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for name in HEAD:
+        table.add_column(name, overflow="fold", no_wrap=name in {"precision", "time"})
+    for row in payoff_rows(data):
+        table.add_row(*map(Text, row))
+    notes = [Text(f"warning: {text}", "yellow") for text in payoff_warnings(data)]
+    notes += [Text(f"not probed: {text}") for text in left_out(data)]
+    return Group(table, *notes)

@@ -1,0 +1,206 @@
+"""`moco sensitivity`: how much each layer bears before a search, and the layer groups that follow from it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from moco.app.build import build_job
+from moco.app.config import Experiment
+from moco.app.job import Job
+from moco.compression.apply import Compressor
+from moco.compression.clusters import clusters
+from moco.compression.layer_groups import PER_LAYER, grouped
+from moco.errors import ConfigError, RunFolderError
+from moco.evaluation.sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
+from moco.evaluation.splits import make_splits
+from moco.report.sensitivity_page import sensitivity_page, shown_divergence
+
+IMAGES = 256
+PLAIN_EVERY_S = 10.0
+OTHERS = "others"
+"""The group of layers whose channels cannot be pruned, where they may still choose a precision."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A single-layer study and the groups that follow from it.
+
+    Attributes:
+        layers: by group, all its layers: coupled ones are named together.
+        ignored: layers to leave alone.
+        yaml: both as lines of an experiment.
+    """
+
+    name: str
+    sensitivity: Sensitivity
+    layers: Mapping[str, tuple[str, ...]]
+    ignored: tuple[str, ...]
+    yaml: str
+
+
+def studied(
+    experiment: Experiment,
+    images: int | None = None,
+    *,
+    count: int | None = None,
+    modules: Path | None = None,
+    levels: Levels | None = None,
+    seen: Seen | None = None,
+) -> Study:
+    """The study of an experiment's network on images of its calibration split.
+
+    Args:
+        images: how many; None takes 256, or the whole split where it is smaller.
+        count: how many groups are to be found; None decides by how alike the layers are.
+        modules: folder that is searched for modules of the user's own.
+
+    Raises:
+        MocoError: the network cannot be built or traced, or there are fewer images.
+    """
+    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
+    untracked = experiment.model_copy(update={"tracking": tracking, "store": False})
+    job = build_job(untracked, Path("run"), folder=modules)
+    rows = _rows(job, images)
+    splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
+    compressor = Compressor.of(job.network.eval(), torch.zeros(2, *job.data.train.shape))
+    found = grouped(job.network, compressor.counts, compressor.graph, PER_LAYER, job.ignore)
+    layers = [layer for group in found for layer in group.layers]
+    batch = job.data.train.images(splits.calibration[:rows])
+    sensitivity = analyse(compressor, batch, layers, levels or Levels(), seen=seen)
+    prunes = experiment.space.filter_pruning is not None
+    suggested = clusters(_curves(sensitivity, KEEP if prunes else WEIGHT_BITS), count)
+    members, ignored = dict(suggested.groups), suggested.ignored
+    if prunes:
+        members = {name: _expanded(compressor, leaders) for name, leaders in members.items()}
+        ignored = _expanded(compressor, ignored)
+    named = {*ignored, *(layer for group in members.values() for layer in group)}
+    others = tuple(layer for layer in layers if layer not in named)
+    if others and experiment.space.quantization is not None:
+        members[OTHERS] = others
+    text = _yaml(members, [*job.ignore, *ignored], suggested.rule)
+    return Study(job.name, sensitivity, members, ignored, text)
+
+
+def write_study(study: Study, out: Path) -> Path:
+    """Path of sensitivity.html, written to `out` beside sensitivity.json and groups.yaml.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    data = to_json(study.sensitivity)
+    page = sensitivity_page(study.name, data, study.layers, study.ignored, study.yaml)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "sensitivity.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        (out / "groups.yaml").write_text(study.yaml, encoding="utf-8")
+        (out / "sensitivity.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{out}: the study cannot be written: {error.strerror or error}") from error
+    return out / "sensitivity.html"
+
+
+def sensitivity_table(study: Study) -> Table:
+    """A layer a row: its divergence with half of its filters, in int8 and with 4-bit weights, and its group."""
+    found = study.sensitivity
+    table = Table(title=f"{study.name}: divergence in nats, mean of {found.images} images", title_justify="left")
+    for column in ("layer", "keep 0.5", "int8", "4-bit weights", "group"):
+        table.add_column(column, justify="left" if column in {"layer", "group"} else "right", no_wrap=True)
+    groups = {layer: name for name, layers in study.layers.items() for layer in layers}
+    groups |= dict.fromkeys(study.ignored, "left alone")
+    for layer in found.layers:
+        curves = [found.curve(layer, parameter) for parameter in (KEEP, "int8", WEIGHT_BITS)]
+        cells = [
+            shown_divergence(None if curve is None else curve.at(level))
+            for curve, level in zip(curves, (0.5, 8, 4), strict=True)
+        ]
+        table.add_row(Text(layer), *cells, Text(groups.get(layer, "-")))
+    if found.whole_runs is not None:
+        table.caption = f"the network was run whole each time: {found.whole_runs}"
+    return table
+
+
+class StudyProgress:
+    """Shows how far a study is: a live line on a terminal, a plain line every ten seconds elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing yet."""
+        self._console = console
+        self._live = Live(Text(""), console=console, auto_refresh=False, transient=True)
+        self._first = self._last = time.monotonic()
+
+    def __enter__(self) -> StudyProgress:
+        """Begin the live line, on a terminal."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how many of the compressed networks have run."""
+        now = time.monotonic()
+        if done == 1:  # tracing and the reference came before: they say nothing of what is left
+            self._first = now
+            return
+        left = (now - self._first) / (done - 1) * (total - done)  # later layers are faster: rather too much
+        text = f"sensitivity: {done} of {total} networks, at most about {left:.0f} s left"
+        if self._console.is_terminal:
+            self._live.update(Text(text), refresh=True)
+        elif now - self._last >= PLAIN_EVERY_S:
+            self._console.print(Text(text))
+            self._last = now
+
+
+def _rows(job: Job, asked: int | None) -> int:
+    available = job.split_sizes["calibration"]
+    if asked is None:
+        return min(IMAGES, available)
+    if not 1 <= asked <= available:
+        raise ConfigError(
+            f"--images: expected 1 to {available}, the size of data.splits.calibration, got {asked}; "
+            "raise it with --set data.splits.calibration=N"
+        )
+    return asked
+
+
+def _curves(sensitivity: Sensitivity, parameter: str) -> dict[str, tuple[float, ...]]:
+    """By layer, divergences at the levels that change something."""
+    found = [curve for curve in sensitivity.curves if curve.parameter == parameter]
+    return {
+        curve.layer: tuple(d for level, d in zip(curve.levels, curve.divergences, strict=True) if level != 1.0)
+        if parameter == KEEP
+        else curve.divergences
+        for curve in found
+    }
+
+
+def _expanded(compressor: Compressor, leaders: Sequence[str]) -> tuple[str, ...]:
+    """All layers that give the channels of these groups, in forward order: they are pruned where all are named."""
+    givers = {layer for leader in leaders for layer in compressor.graph.groups[leader].producers}
+    return tuple(dict.fromkeys(layer.name for layer in compressor.counts.layers if layer.name in givers))
+
+
+def _yaml(groups: Mapping[str, Sequence[str]], ignore: Sequence[str], rule: str) -> str:
+    space: dict[str, object] = {"groups": {name: list(layers) for name, layers in groups.items()}}
+    if ignore:
+        space["ignore"] = list(dict.fromkeys(ignore))
+    lines = yaml.safe_dump({"space": space}, sort_keys=False, default_flow_style=None, width=110)
+    comment = "".join(f"# {part}\n" for part in f"g1 bears most; {rule}".split("; "))
+    return comment + lines

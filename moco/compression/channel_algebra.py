@@ -1,0 +1,82 @@
+"""Which channels must go together: atoms, ties between them, and atoms that must stay.
+
+An atom is one place along one axis of a layer's tensors. Ties are only collected; what they say together is asked for
+once, at the end, as the connected components of a graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Labels = np.ndarray | None
+"""The atom at every place of one axis, 0 where the place always stays; None where all do."""
+
+STAYS = 0
+
+
+@dataclass
+class Atoms:
+    """The atoms of a network.
+
+    Attributes:
+        count: how many there are, the atom 0 included, which stands for all places that always stay.
+        tied: pairs of arrays of equal length whose atoms go together, place by place.
+        fixed: atoms that must stay, with the reason.
+    """
+
+    count: int = 1
+    tied: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    fixed: list[tuple[np.ndarray, str]] = field(default_factory=list)
+
+    def fresh(self, places: int) -> np.ndarray:
+        """New atoms (places,), tied to nothing."""
+        self.count += places
+        return np.arange(self.count - places, self.count)
+
+    def fix(self, labels: Labels, reason: str) -> None:
+        """These atoms must stay."""
+        if labels is not None and labels.any():
+            self.fixed.append((labels[labels != STAYS], reason))
+
+    def tie(self, first: Labels, second: Labels, reason: str) -> Labels:
+        """What both axes are from now on: the same channels, place by place.
+
+        Args:
+            reason: why the one must stay where the other does.
+        """
+        if first is None or second is None:
+            self.fix(first if second is None else second, reason)
+            return None
+        both = (first != STAYS) & (second != STAYS)
+        self.fix(first[~both], reason)
+        self.fix(second[~both], reason)
+        self.tied.append((first[both], second[both]))
+        return first
+
+    def tie_rows(self, rows: np.ndarray, reason: str) -> np.ndarray:
+        """The first of these rows (n, places), of which all go together place by place."""
+        for row in rows[1:]:
+            self.tie(rows[0], row, reason)
+        return np.asarray(rows[0])
+
+    def classes(self) -> tuple[np.ndarray, dict[int, str]]:
+        """The class (count,) of every atom, those of a class go together; and why the classes that must stay do."""
+        classes = components(self.count, self.tied)
+        reasons: dict[int, str] = {}
+        for labels, reason in self.fixed:
+            for found in np.unique(classes[labels]).tolist():
+                reasons.setdefault(found, reason)
+        reasons[int(classes[STAYS])] = ""
+        return classes, reasons
+
+
+def components(count: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The connected component (count,) of each of `count` nodes under these edges."""
+    first = np.concatenate([np.empty(0, np.int64), *(pair[0] for pair in pairs)])
+    second = np.concatenate([np.empty(0, np.int64), *(pair[1] for pair in pairs)])
+    edges = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
+    return np.asarray(connected_components(edges, directed=False)[1])

@@ -1,0 +1,99 @@
+"""Layer groups from sensitivity curves: layers with alike curves share a parameter, over-sensitive ones are left alone.
+
+Replaces the hand-made groups of S2.04 (W24). Pure functions of divergences by layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from moco.errors import ConfigError
+
+NEGLIGIBLE = 1e-3
+"""Divergences below this, in nats, count as this: they change no decision, and their logarithms would."""
+ALIKE = 5.0
+"""Layers share a group when the factor between their divergences, in the root mean square of its logarithm, is less."""
+FAR_ABOVE = 5.0
+"""A layer may be left alone when its typical divergence is more than this multiple of the median layer's."""
+HARMFUL = 1e-2
+"""No layer is left alone whose typical divergence is below this, in nats."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Layers by what they bear.
+
+    Attributes:
+        groups: by name (`g1` bears most, `g2` less, …), its layers in the order given.
+        ignored: layers that are too sensitive, in that order.
+        rule: how both were found, in a sentence.
+    """
+
+    groups: Mapping[str, tuple[str, ...]]
+    ignored: tuple[str, ...]
+    rule: str
+
+
+def clusters(curves: Mapping[str, Sequence[float]], count: int | None = None) -> Clusters:
+    """The groups of layers with alike curves.
+
+    Agglomerative clustering with complete linkage of log-divergences: the distance of two layers is the root mean
+    square over the levels of the logarithm of the factor between them, that of two groups the largest of their layers'.
+
+    Args:
+        curves: by layer, divergences in nats at the same levels, from light to heavy.
+        count: number of groups; None merges as long as all layers of a group differ by less than the factor `ALIKE`.
+
+    Raises:
+        ConfigError: curves of different lengths, or a count below one or above the number of layers that are left.
+    """
+    ignored = over_sensitive(curves)
+    kept = [name for name in curves if name not in ignored]
+    if count is not None and not 1 <= count <= len(kept):
+        raise ConfigError(f"clusters: expected 1 to {len(kept)} groups of the layers that are left, got {count}")
+    labels = _labels(np.array([curves[name] for name in kept]), count)
+    members: dict[int, list[str]] = {}
+    for name, label in zip(kept, labels, strict=True):
+        members.setdefault(label, []).append(name)
+    ordered = sorted(members.values(), key=lambda names: np.mean([_logs(curves[name]).mean() for name in names]))
+    how = f"within a factor of {ALIKE:g} of each other" if count is None else f"in the {count} most alike sets"
+    rule = (
+        f"layers whose divergences lie {how} (root mean square of the logarithms over the levels) share a group; left "
+        f"alone is a layer whose geometric mean is above {HARMFUL:g} nats and {FAR_ABOVE:g} times the median layer's"
+    )
+    return Clusters({f"g{place}": tuple(names) for place, names in enumerate(ordered, start=1)}, ignored, rule)
+
+
+def over_sensitive(curves: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    """Layers whose typical divergence, the geometric mean over the levels, is harmful and far above the median layer's.
+
+    Raises:
+        ConfigError: the curves have different lengths.
+    """
+    if len({len(curve) for curve in curves.values()}) > 1:
+        raise ConfigError("clusters: the curves of all layers must have the same levels")
+    if not curves or not len(next(iter(curves.values()))):
+        return ()
+    typical = {name: float(np.exp(_logs(curve).mean())) for name, curve in curves.items()}
+    limit = max(FAR_ABOVE * float(np.median(list(typical.values()))), HARMFUL)
+    return tuple(name for name, divergence in typical.items() if divergence > limit)
+
+
+def _labels(curves: NDArray[np.float64], count: int | None) -> list[int]:
+    if len(curves) < 2:
+        return [1] * len(curves)
+    logs = _logs(curves) / np.sqrt(max(curves.shape[1], 1))
+    tree = linkage(logs, method="complete", metric="euclidean")
+    if count is None:
+        return [int(label) for label in fcluster(tree, np.log(ALIKE), criterion="distance")]
+    return [int(label) for label in fcluster(tree, count, criterion="maxclust")]
+
+
+def _logs(curve: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    logs: NDArray[np.float64] = np.log(np.maximum(np.asarray(curve, dtype=np.float64), NEGLIGIBLE))
+    return logs

@@ -1,0 +1,185 @@
+"""A policy becomes a file: surgery, recovery, export, checked at each step; the same policy gives the same bytes.
+
+The order of operations is fixed (docs/compression.md): channels are pruned, their readers refitted, layers factorised,
+single weights pruned, batch-norm re-estimated, the network trained on where asked; then the file is written from the
+template and put into integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from moco.compression.apply import Compressor
+from moco.compression.codec import cost_of
+from moco.compression.settings import INT8_BITS, Bits, bits_by_part
+from moco.compression.verify import verify_file, verify_network, verify_parameters
+from moco.errors import CompressionError, RunFolderError
+from moco.export.calibration import calibrate, open_session, outputs
+from moco.export.compact import compact
+from moco.export.quantize import observed_tensors, quantize
+from moco.export.ranges import RangeOptions, estimate
+from moco.export.template import Template, build_template
+from moco.interfaces import Artifact
+from moco.policy import Policy
+from moco.recovery.recovery import Recovery
+
+PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
+WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error")
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class Builder:
+    """Builds the file of a policy: surgery, recovery, export. The same policy always gives the same bytes."""
+
+    def __init__(
+        self,
+        compressor: Compressor,
+        calibration: np.ndarray,
+        recovery: Recovery,
+        folder: Path,
+        ranges: RangeOptions | None = None,
+    ) -> None:
+        """Export the template once.
+
+        Args:
+            calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
+            folder: where the files go.
+            ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
+                8 bits: 8 bits can afford rare values, and fewer cannot.
+
+        Raises:
+            CompressionError: the network cannot be exported, or the calibration images are not finite.
+        """
+        if not len(calibration) or not np.all(np.isfinite(calibration)):
+            raise CompressionError(
+                f"calibration: expected finite images, got {len(calibration)} with "
+                f"{int(np.sum(~np.isfinite(calibration)))} values that are not; see data.splits.calibration"
+            )
+        self.compressor, self.calibration, self.recovery, self.folder = compressor, calibration, recovery, folder
+        self.images, self.ranges = torch.from_numpy(calibration), ranges
+        self.template: Template = build_template(compressor.network, self.images[:2])
+        self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def build(self, policy: Policy, watch: Stopwatch | None = None) -> tuple[Artifact, nn.Module]:
+        """The file of the policy, and the compressed network that it was exported from.
+
+        Raises:
+            CompressionError, SpaceError: the policy cannot be built; the layer or the tensor is named.
+        """
+        watch = watch or Stopwatch()
+        thin = self.compressed(policy, watch)
+        with watch.stage("export"):
+            proto = self.template.render(thin)
+        proto = self._checked(proto, thin, bits_by_part(policy), watch)
+        with watch.stage("export"):
+            verify_file(proto, policy)
+            compact(proto)
+            return self._written(proto), thin
+
+    def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
+        """The compressed and recovered network of the policy, before integers.
+
+        Raises:
+            CompressionError, SpaceError: the policy cannot be built; the layer is named.
+        """
+        watch, compressor, recovery = watch or Stopwatch(), self.compressor, self.recovery
+        with watch.stage("compress"):
+            kept = compressor.kept(policy)
+            thin = compressor.graph.thin(compressor.network, kept)
+            verify_network(thin, compressor.graph, kept)
+        if recovery.refits(policy):
+            with watch.stage("recover"):
+                recovery.refit_(thin, policy, kept)
+        with watch.stage("compress"):
+            compressor.factorise_(thin, policy)
+            verify_parameters(thin, cost_of(compressor.costs, policy)["parameters"])
+        if recovery.finishes(policy):
+            with watch.stage("recover"):
+                thin = recovery.finished(thin, policy, compressor.kept_of_batch_norms(kept))
+        return thin
+
+    def _checked(
+        self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch
+    ) -> onnx.ModelProto:
+        """The graph, in int8 where asked, after its float form gave what the network gives."""
+        try:
+            return self._quantized(proto, thin, bits, watch)
+        except CompressionError:
+            # A graph that bakes its widths in cannot take other weights: this candidate gets an export of its own.
+            with watch.stage("export"):
+                own = build_template(thin, self.images[:2])
+                proto = own.render(thin)
+            return self._quantized(proto, thin, bits, watch)
+
+    def _quantized(
+        self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch
+    ) -> onnx.ModelProto:
+        if not bits:
+            with watch.stage("export"):
+                logits = outputs(open_session(proto), self.calibration[:PARITY_IMAGES])[0]
+                self._check_parity(logits, thin)
+            return proto
+        options = self.ranges or (WHOLE if set(bits.values()) == {INT8_BITS} else BY_OUTPUT_ERROR)
+        with watch.stage("export"):
+            tensors = self._observed(proto, bits)
+        with watch.stage("calibrate"):
+            if options == WHOLE:
+                calibration = calibrate(proto, tensors, self.calibration)
+            else:
+                calibration = estimate(proto, bits, self.calibration, options)
+        with watch.stage("export"):
+            self._check_parity(calibration.logits, thin)
+            return quantize(proto, bits, calibration.ranges, calibration.weight_shares)
+
+    def _observed(self, proto: onnx.ModelProto, bits: Mapping[str, Bits]) -> tuple[str, ...]:
+        """The tensors whose ranges are asked for; they depend on the graph's operators, not on its widths."""
+        key = (frozenset(bits.items()), tuple(node.op_type for node in proto.graph.node))
+        if key not in self._tensors:
+            self._tensors[key] = observed_tensors(proto, bits)
+        return self._tensors[key]
+
+    def _check_parity(self, logits: np.ndarray, thin: nn.Module) -> None:
+        with torch.no_grad():
+            expected = thin(self.images[:PARITY_IMAGES]).numpy()
+        difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
+        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
+            raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")
+
+    def _written(self, proto: onnx.ModelProto) -> Artifact:
+        data = proto.SerializeToString(deterministic=True)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.folder / f"{sha256[:16]}.onnx"
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            try:
+                partial.write_bytes(data)
+                partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
+            except OSError as error:
+                partial.unlink(missing_ok=True)
+                raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return Artifact(path, sha256, len(data))

@@ -1,0 +1,188 @@
+"""Range estimators: what of a tensor its codes span, and what of a channel's weights.
+
+The whole range wastes codes on rare values, which 8 bits can afford and 4 bits cannot. What counts is the error of the
+layer's outputs: a scale that brings the codes nearest to the weights themselves made a ResNet-56 of 3-bit weights 16
+points worse than the whole range did, so nothing here is fitted to weights or activations alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+
+from moco.compression.settings import Bits
+from moco.errors import CompressionError
+from moco.export.bits import Scale
+from moco.export.calibration import Calibration, calibrate, features
+from moco.export.layer_errors import LayerErrors
+from moco.export.quantize import Ranges, at_bits, bits_of, codings
+from moco.suggest import nearest
+
+BINS = 2048
+"""Of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code."""
+
+
+@dataclass(frozen=True)
+class RangeOptions:
+    """How ranges are estimated.
+
+    Attributes:
+        activations: a name of `ACTIVATION_RANGES`.
+        weights: a name of `WEIGHT_SHARES`.
+        percentile: share of a tensor's values, in percent, that `percentile` keeps below its upper end; as many are
+            kept above its lower end. 99.99 after NVIDIA's calibration of int8; fewer bits like less.
+        percentile_images: how many of the calibration images `percentile` looks at.
+        error_images: how many `output_error` looks at; their tensors are all held at once.
+        shares: of the whole range that `output_error` tries.
+
+    Raises:
+        CompressionError: an unknown name, or a number out of its range.
+    """
+
+    activations: str = "minmax"
+    weights: str = "max_abs"
+    percentile: float = 99.99
+    percentile_images: int = 128
+    error_images: int = 16
+    shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))
+
+    def __post_init__(self) -> None:
+        for what, name, known in (
+            ("activations", self.activations, ACTIVATION_RANGES),
+            ("weights", self.weights, WEIGHT_SHARES),
+        ):
+            if name not in known:
+                raise CompressionError(f"ranges.{what}: unknown estimator '{name}'{nearest(name, tuple(known))}")
+        if not 50 < self.percentile <= 100:
+            raise CompressionError(f"ranges.percentile: expected more than 50 and at most 100, got {self.percentile}")
+        if min(self.percentile_images, self.error_images) < 1:
+            raise CompressionError("ranges: expected at least one image to look at")
+        if not self.shares or not all(0 < share <= 1 for share in self.shares):
+            raise CompressionError(f"ranges.shares: expected numbers in (0, 1], got {self.shares}")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What an estimator may look at.
+
+    Attributes:
+        proto: the float graph.
+        layers: bits of the layers to quantize.
+        readers: by (tensor, bits) whose codes are written, the layers that read them.
+        whole: the lowest and highest value of each of these tensors.
+        images: all calibration images (n, channels, height, width).
+    """
+
+    proto: onnx.ModelProto
+    layers: Mapping[str, Bits]
+    readers: Mapping[tuple[str, int], Sequence[onnx.NodeProto]]
+    whole: Ranges
+    images: np.ndarray
+    options: RangeOptions
+
+
+def estimate(
+    proto: onnx.ModelProto, layers: Collection[str], images: np.ndarray, options: RangeOptions | None = None
+) -> Calibration:
+    """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
+
+    Args:
+        proto: the float graph.
+        layers: names, or bits by layer, as `quantize` takes them.
+        images: calibration images (n, channels, height, width).
+        options: None takes the whole ranges, as `calibrate` gives them.
+
+    Raises:
+        CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
+    """
+    options, bits = options or RangeOptions(), bits_of(layers)
+    readers = codings(proto, bits)
+    whole = calibrate(proto, tuple(dict.fromkeys(tensor for tensor, _ in readers)), images)
+    observed = Observed(proto, bits, readers, whole.ranges, images, options)
+    ranges = whole.ranges | ACTIVATION_RANGES[options.activations](observed)
+    return replace(whole, ranges=ranges, weight_shares=WEIGHT_SHARES[options.weights](observed))
+
+
+# ---- activations: ranges by tensor or by `at_bits`; those left out keep their whole range
+
+
+def minmax(observed: Observed) -> dict[str, tuple[float, float]]:
+    """The whole ranges, from the lowest to the highest value over all images."""
+    return dict(observed.whole)
+
+
+def percentile(observed: Observed) -> dict[str, tuple[float, float]]:
+    """Ranges without the rarest values at either end, by a histogram of the tensor's values."""
+    whole, options = observed.whole, observed.options
+    tensors = [name for name in dict.fromkeys(name for name, _ in observed.readers) if whole[name][0] < whole[name][1]]
+    counts = {tensor: np.zeros(BINS) for tensor in tensors}
+    for batch in features(observed.proto, tensors, observed.images[: options.percentile_images]):
+        for tensor in tensors:
+            counts[tensor] += np.histogram(batch[tensor], BINS, whole[tensor])[0]
+    return {tensor: _ends(counts[tensor], whole[tensor], options.percentile / 100) for tensor in tensors}
+
+
+def _ends(counts: np.ndarray, whole: tuple[float, float], share: float) -> tuple[float, float]:
+    """The values above which and below which `share` of the values lie, out to the edge of their bin."""
+    edges = np.linspace(*whole, BINS + 1)
+    below, above = np.cumsum(counts), np.cumsum(counts[::-1])
+    high = edges[1 + int(np.searchsorted(below, share * below[-1]))]
+    low = edges[BINS - 1 - int(np.searchsorted(above, share * above[-1]))]
+    return float(low), float(high)
+
+
+def activation_output_error(observed: Observed) -> dict[str, tuple[float, float]]:
+    """By (tensor, bits), the share of the whole range that changes the outputs of its readers least."""
+    values, shares = _values_read(observed), observed.options.shares
+    ranges = {}
+    for (tensor, bits), nodes in observed.readers.items():
+        if not nodes:  # only additions, pooling or float layers read it
+            continue
+        layers, (low, high) = LayerErrors(observed.proto, nodes), observed.whole[tensor]
+        errors = [layers.of_data(values, Scale.of(share * low, share * high, bits)) for share in shares]
+        best = shares[int(np.argmin(errors))]
+        ranges[at_bits(tensor, bits)] = (best * low, best * high)
+    return ranges
+
+
+# ---- weights: shares of the scale that clips nothing, by layer (channels,); those left out are 1
+
+
+def max_abs(_: Observed) -> dict[str, np.ndarray]:
+    """None: every channel has the scale that clips nothing."""
+    return {}
+
+
+def weight_output_error(observed: Observed) -> dict[str, np.ndarray]:
+    """By channel, the share whose codes change the channel's outputs least."""
+    uses: dict[str, list[onnx.NodeProto]] = {}
+    for node in (node for nodes in observed.readers.values() for node in nodes):
+        uses.setdefault(node.input[1].rpartition(".")[0], []).append(node)
+    values, shares = _values_read(observed), observed.options.shares
+    found = {}
+    for name, nodes in uses.items():
+        layer, bits = LayerErrors(observed.proto, nodes), observed.layers[name].weights
+        errors = [layer.of_weights(values, bits, share) for share in shares]
+        found[name] = np.asarray(shares)[np.argmin(errors, axis=0)]
+    return found
+
+
+def _values_read(observed: Observed) -> dict[str, np.ndarray]:
+    """What the layers read of a few images, by tensor (n, ...)."""
+    tensors = tuple(dict.fromkeys(node.input[0] for nodes in observed.readers.values() for node in nodes))
+    batches = list(features(observed.proto, tensors, observed.images[: observed.options.error_images]))
+    return {tensor: np.concatenate([batch[tensor] for batch in batches]) for tensor in tensors}
+
+
+ACTIVATION_RANGES: dict[str, Callable[[Observed], dict[str, tuple[float, float]]]] = {
+    "minmax": minmax,
+    "percentile": percentile,
+    "output_error": activation_output_error,
+}
+WEIGHT_SHARES: dict[str, Callable[[Observed], dict[str, np.ndarray]]] = {
+    "max_abs": max_abs,
+    "output_error": weight_output_error,
+}

@@ -1,0 +1,131 @@
+"""Distillation: the compressed network learns to answer as the uncompressed one does (Hinton et al. 2015; S4.07).
+
+With S(z, tau) the softmax of z / tau and H(p, q) = -sum_k p_k log q_k, averaged over images:
+
+    L = H(y, S(z_s, 1)) + lambda tau^2 H(S(z_t, tau), S(z_s, tau))
+
+The gradient of the second term by the student's logits z_s goes with 1 / tau^2, so its factor keeps lambda's meaning at
+any temperature. Without labels the first term is left out, so any images will do.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from moco.errors import CompressionError, ConfigError
+from moco.recovery.fine_tuning import Batch, BatchLoss, Tuned, descend_
+from moco.recovery.fine_tuning_plan import FineTuning
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The network that is learned from, and how much it counts.
+
+    Attributes:
+        network: answers in evaluation mode; it is never changed.
+        temperature: tau; larger ones show more of which wrong classes the teacher thinks likely.
+        weight: lambda, of the teacher's term beside the labels' term.
+    """
+
+    network: nn.Module
+    temperature: float = 4.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "weight"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"distillation.{name}: expected a finite number above 0, got {value}")
+
+    def loss(self, images: Tensor, labels: Tensor | None, augmented: bool) -> BatchLoss:
+        """L over batches of these images, for `descend_`.
+
+        Args:
+            images: normalised, (n, channels, height, width).
+            labels: class of each image, (n,); None where there are none.
+            augmented: whether an image is another one each time; where not, it is shown to the teacher once.
+
+        Raises:
+            CompressionError: there is not a label for each image; when called, the classes are not the student's.
+        """
+        if labels is not None and len(labels) != len(images):
+            raise CompressionError(
+                f"distillation: expected a label for each of {len(images)} images, got {len(labels)}"
+            )
+        network = copy.deepcopy(self.network).eval()
+        answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
+
+        def loss(logits: Tensor, batch: Batch) -> Tensor:
+            wanted = answers(batch)
+            if wanted.shape != logits.shape:
+                raise CompressionError(
+                    f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
+                    f"{tuple(logits.shape)}; both need the same classes"
+                )
+            known = None if labels is None else labels[batch.rows]
+            return distillation_loss(logits, wanted, known, self.temperature, self.weight)
+
+        return loss
+
+
+def distillation_loss(
+    student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, weight: float
+) -> Tensor:
+    """L of logits (n, classes), a mean over images; without labels the teacher's term alone."""
+    soft = F.cross_entropy(student / temperature, (teacher / temperature).softmax(1))
+    loss = weight * temperature**2 * soft
+    return loss if labels is None else loss + F.cross_entropy(student, labels)
+
+
+def distill_(
+    student: nn.Module, teacher: Teacher, images: Tensor, labels: Tensor | None, plan: FineTuning, *, rng_seed: int
+) -> Tuned:
+    """Train the student in place to answer as the teacher does, and leave it in evaluation mode.
+
+    Args:
+        images: normalised, (n, channels, height, width).
+        labels: class of each image, (n,); None where there are none.
+        rng_seed: of the order of the images, their augmentation and dropout.
+
+    Raises:
+        CompressionError: both networks do not give the same classes, or the loss or a weight is not finite.
+    """
+    return descend_(student, images, teacher.loss(images, labels, plan.augments), plan, rng_seed=rng_seed)
+
+
+def _augmented_answers(teacher: nn.Module) -> Callable[[Batch], Tensor]:
+    """The teacher's logits of a batch, which is another one each time."""
+
+    def answers(batch: Batch) -> Tensor:
+        with torch.no_grad():
+            return teacher(batch.images)  # type: ignore[no-any-return]
+
+    return answers
+
+
+def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch], Tensor]:
+    """The teacher's logits of a batch; an image is shown to it once, when it is first asked for."""
+    logits: Tensor | None = None
+    known = torch.zeros(len(images), dtype=torch.bool)
+
+    def answers(batch: Batch) -> Tensor:
+        nonlocal logits
+        unknown = batch.rows[~known[batch.rows]]
+        if len(unknown):
+            with torch.no_grad():
+                found = teacher(images[unknown])
+            if logits is None:
+                logits = found.new_empty((len(images), *found.shape[1:]))
+            logits[unknown] = found
+            known[unknown] = True
+        assert logits is not None
+        return logits[batch.rows]
+
+    return answers

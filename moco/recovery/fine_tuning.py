@@ -1,0 +1,232 @@
+"""Training on after compression: what is left of the weights learns to do without what was taken.
+
+Any network is trained in place, a thin one like a factorised one. The same seed gives the same weights, bit by bit,
+as long as the plan stops after epochs: one that stops by the clock trains for as many steps as this machine makes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from moco.errors import CompressionError
+from moco.export.folding import BATCH_NORMS
+from moco.models.training import seeded_torch, shifted
+from moco.randomness import derived_seed
+from moco.recovery.fine_tuning_plan import FineTuning, decay
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a training took.
+
+    Attributes:
+        epochs: passes over the images, the last one perhaps a part.
+        steps: of the optimizer.
+        seconds: in all.
+        losses: mean loss of each epoch, the last one perhaps of a part.
+    """
+
+    epochs: float
+    steps: int
+    seconds: float
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The images of a step as the network sees them (n, channels, height, width), and their places in the set (n,)."""
+
+    images: Tensor
+    rows: Tensor
+
+
+BatchLoss = Callable[[Tensor, Batch], Tensor]
+"""The loss of logits (n, classes) for the batch that they were given for."""
+
+OnEpoch = Callable[[int, float], None]
+"""Called after each whole epoch with its number from 1 on and its mean loss; the network is in training mode."""
+
+
+def fine_tune_(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    plan: FineTuning,
+    *,
+    rng_seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Tuned:
+    """Train the network in place on labelled images, and leave it in evaluation mode.
+
+    Args:
+        images: normalised, (n, channels, height, width).
+        labels: class of each image, (n,).
+        rng_seed: of the order of the images, their augmentation and dropout.
+
+    Raises:
+        CompressionError: the loss or a weight is not finite; the step and the layer are named.
+    """
+    if len(labels) != len(images):
+        raise CompressionError(f"fine-tuning: expected a label for each of {len(images)} images, got {len(labels)}")
+    return descend_(network, images, label_loss(labels), plan, rng_seed=rng_seed, on_epoch=on_epoch)
+
+
+def label_loss(labels: Tensor) -> BatchLoss:
+    """Cross-entropy of logits with the label of each image, (n,)."""
+
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits, labels[batch.rows])
+
+    return loss
+
+
+def descend_(
+    network: nn.Module,
+    images: Tensor,
+    loss: BatchLoss,
+    plan: FineTuning,
+    *,
+    rng_seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Tuned:
+    """Train the network in place on any loss of its logits; otherwise as `fine_tune_`."""
+    if len(images) < 2:
+        raise CompressionError(f"fine-tuning: expected at least two images, got {len(images)}; see data.splits")
+    with _one_thread(), seeded_torch(derived_seed(rng_seed, "fine-tuning", "layers")):
+        try:
+            _training_mode(network, plan.frozen_batch_norm)
+            return _Descent(network, images, loss, plan, rng_seed).run(on_epoch)
+        finally:
+            network.eval()
+
+
+class _Descent:
+    """One training from its first step to its last."""
+
+    def __init__(self, network: nn.Module, images: Tensor, loss: BatchLoss, plan: FineTuning, rng_seed: int) -> None:
+        self.network, self.images, self.loss, self.plan = network, images, loss, plan
+        self.masks = _zero_masks(network) if plan.keep_zeros else []
+        self.optimizer = _optimizer(network, plan)
+        self.rng = torch.Generator().manual_seed(derived_seed(rng_seed, "fine-tuning", "images"))
+        self.steps_in_epoch = max(1, len(images) // plan.batch_size)
+        self.last_step = None if plan.epochs is None else max(1, round(plan.epochs * self.steps_in_epoch))
+        self.start = time.perf_counter()
+
+    def run(self, on_epoch: OnEpoch | None) -> Tuned:
+        """Make steps until the plan's end, and say what it took."""
+        losses: list[list[float]] = []
+        for step, rows in enumerate(self._batches()):
+            if step % self.steps_in_epoch == 0:
+                losses.append([])
+            losses[-1].append(self._step(step, rows))
+            if on_epoch is not None and len(losses[-1]) == self.steps_in_epoch:
+                on_epoch(len(losses), sum(losses[-1]) / len(losses[-1]))
+        steps = sum(len(epoch) for epoch in losses)
+        _check_weights(self.network, f"after step {steps}", self.plan)
+        means = tuple(sum(epoch) / len(epoch) for epoch in losses)
+        return Tuned(steps / self.steps_in_epoch, steps, time.perf_counter() - self.start, means)
+
+    def _batches(self) -> Iterator[Tensor]:
+        """The rows of each step; at least one step is made."""
+        step = 0
+        while True:
+            order = torch.randperm(len(self.images), generator=self.rng)
+            for rows in torch.split(order, self.plan.batch_size)[: self.steps_in_epoch]:
+                if step > 0 and self._progress(step) >= 1:
+                    return
+                yield rows
+                step += 1
+
+    def _progress(self, step: int) -> float:
+        """Share of the training that is done before this step, by steps or by the clock, whichever is further."""
+        by_steps = 0.0 if self.last_step is None else step / self.last_step
+        by_clock = 0.0 if self.plan.seconds is None else (time.perf_counter() - self.start) / self.plan.seconds
+        return max(by_steps, by_clock)
+
+    def _step(self, step: int, rows: Tensor) -> float:
+        """Make one step and return its loss."""
+        progress = 0.0 if step == 0 else self._progress(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * decay(self.plan, step / self.steps_in_epoch, progress)
+        batch = Batch(_augmented(self.images[rows], self.plan, self.rng), rows)
+        loss = self.loss(self.network(batch.images), batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            _check_weights(self.network, f"in step {step + 1}", self.plan)
+            raise CompressionError(
+                f"fine-tuning: the loss is {value} in step {step + 1} though all weights are finite; "
+                f"lower fine_tuning.learning_rate ({self.plan.learning_rate:g}) and check the images for NaN"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        with torch.no_grad():
+            for weight, mask in self.masks:
+                weight.mul_(mask)
+        return value
+
+
+def _augmented(images: Tensor, plan: FineTuning, rng: torch.Generator) -> Tensor:
+    """The batch moved and mirrored at random, each image for itself."""
+    images = shifted(images, plan.shift, rng)
+    if plan.flip:
+        mirrored = torch.rand(len(images), generator=rng) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images
+
+
+def _optimizer(network: nn.Module, plan: FineTuning) -> torch.optim.Optimizer:
+    """The plan's, over the parameters that ask for a gradient; biases and batch-norms do not decay."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise CompressionError("fine-tuning: no parameter of the network asks for a gradient; set requires_grad")
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": plan.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if plan.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=plan.learning_rate)
+    return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=plan.momentum > 0)
+
+
+def _zero_masks(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Each weight that holds zeros, and where it holds none."""
+    weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
+    return [(weight, mask) for weight in weights if not (mask := weight.detach() != 0).all()]
+
+
+def _training_mode(network: nn.Module, frozen_batch_norm: bool) -> None:
+    network.train()
+    for module in network.modules():
+        if frozen_batch_norm and isinstance(module, BATCH_NORMS):
+            module.eval()
+
+
+def _check_weights(network: nn.Module, when: str, plan: FineTuning) -> None:
+    """Refuse a network that holds a number that is not finite."""
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if not torch.isfinite(tensor).all():
+            raise CompressionError(
+                f"fine-tuning: '{name}' is not finite {when}; "
+                f"lower fine_tuning.learning_rate ({plan.learning_rate:g}) or check the images for NaN"
+            )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread: the order of a sum, hence its rounding, depends on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

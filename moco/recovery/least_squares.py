@@ -1,0 +1,155 @@
+"""The weights that best give a layer's output from the channels it has left, by least squares (S1.42, W28).
+
+After He et al. 2017 (channel pruning, eq. 3) and AMC, for any convolution that is not grouped and for linear layers.
+All that the solution needs of the images are sums of products, so they are summed once and a candidate only solves.
+
+| symbol | meaning | shape |
+|---|---|---|
+| X | windows of the input (im2col), and a last column of ones where the layer has a bias | (rows, columns) |
+| Y | the outputs that are wanted | (rows, outputs) |
+| W | the weights as a matrix, the bias its last row | (columns, outputs) |
+| k | columns that stay; a kernel's columns lie together, channel by channel | |
+
+Wanted is the W' that minimises `||Y - X_k W'||^2 + r ||W' - W_k||^2`. Pulling towards the kept weights, not towards
+zero, the error on these rows is never above that of W_k. Solved is for the change D = W' - W_k, as it loses fewer
+digits:
+
+    (X_k'X_k + r I) D = X_k'(Y - X_k W_k)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from moco.errors import CompressionError
+from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
+
+Weights = tuple[Tensor, Tensor | None]
+"""Weight (outputs, inputs, ...) and bias (outputs,) of a layer."""
+
+LARGER_RIDGES = (1e-6, 1e-4, 1e-2)
+"""Tried in this order, where larger than the one asked for, when the Gram matrix is singular at the one asked for."""
+
+
+@dataclass(frozen=True)
+class Gram:
+    """Sums of products over rows, in double precision; those of several batches may be added.
+
+    Attributes:
+        products: X'X, (columns, columns).
+        cross: X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW.
+        rows: how many rows were summed.
+    """
+
+    products: Tensor
+    cross: Tensor | None
+    rows: int
+
+    @staticmethod
+    def of(rows: Tensor, targets: Tensor | None = None) -> Gram:
+        """The sums over X (rows, columns) and Y (rows, outputs)."""
+        x = rows.detach().double()
+        return Gram(_squared(x), None if targets is None else x.T @ targets.detach().double(), len(x))
+
+    def __add__(self, other: Gram) -> Gram:
+        assert (self.cross is None) == (other.cross is None), "both sums are of given outputs, or both of the layer's"
+        cross = None if self.cross is None or other.cross is None else self.cross + other.cross
+        return Gram(self.products + other.products, cross, self.rows + other.rows)
+
+
+def gram_of(
+    layer: nn.Module, inputs: Tensor, outputs: Tensor | None, positions: int, generator: np.random.Generator
+) -> Gram:
+    """The Gram of a layer on one batch, at random positions of its output.
+
+    Args:
+        layer: a convolution that is not grouped, or a linear layer.
+        inputs: what the layer reads, its batch first.
+        outputs: what it is wanted to give; None for what it gives.
+        positions: at most that many positions an image.
+    """
+    drawn = draw_positions(layer, inputs, positions, generator)
+    targets = None if outputs is None else sampled_outputs(layer, outputs, drawn)
+    return Gram.of(sampled_rows(layer, inputs, drawn), targets)
+
+
+def columns_of(channels: Tensor, weight: Tensor) -> Tensor:
+    """The columns of X that belong to these input channels of a layer with that weight."""
+    kernel = weight.shape[2:].numel()
+    return (channels[:, None] * kernel + torch.arange(kernel)).flatten()
+
+
+def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: float, layer: str) -> Weights:
+    """Weight and bias for the kept columns; the column of ones always stays.
+
+    Args:
+        gram: of the layer at full width.
+        kept_columns: ascending columns of the weight's; see `columns_of`.
+        original: the layer's weight and bias at full width.
+        ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular.
+        layer: its name, for the error.
+
+    Raises:
+        CompressionError: the sums are not finite, or no solution is at least as good as the kept weights.
+    """
+    weight, bias = original
+    full = _matrix(weight, bias)
+    if len(gram.products) != len(full):
+        raise CompressionError(
+            f"least-squares refit of '{layer}': expected a Gram matrix of {len(full)} columns, got "
+            f"{len(gram.products)}; was it made for another network?"
+        )
+    stays = torch.zeros(len(full), dtype=torch.bool)
+    stays[kept_columns] = True
+    stays[weight[0].numel() :] = True
+    from_kept = gram.products[stays]
+    products = from_kept[:, stays]
+    of_the_gone = from_kept[:, ~stays] @ full[~stays]  # X_k'(Y - X_k W_k), where Y = XW is what the layer gave
+    missing = of_the_gone if gram.cross is None else gram.cross[stays] - products @ full[stays]
+    solved = (full[stays] + _change(products, missing, ridge, layer)).to(weight.dtype)
+    rows = solved[: len(kept_columns)]
+    return rows.T.reshape(len(weight), -1, *weight.shape[2:]), None if bias is None else solved[-1]
+
+
+def _change(products: Tensor, missing: Tensor, ridge: float, layer: str) -> Tensor:
+    """D of `(products + r I) D = missing`, with the least ridge that gives a change for the better."""
+    if not (products.sum() + missing.sum()).isfinite():
+        raise CompressionError(
+            f"least-squares refit of '{layer}': expected finite inputs and outputs on the calibration images, got NaN "
+            "or infinity; a layer before it may have lost too many channels"
+        )
+    mean = products.diagonal().mean()
+    if mean == 0:  # all inputs are zero on these images, which tell nothing
+        return torch.zeros_like(missing)
+    for share in (ridge, *(larger for larger in LARGER_RIDGES if larger > ridge)):
+        regular = products.clone()
+        regular.diagonal().add_(share * mean)
+        factor, failed = torch.linalg.cholesky_ex(regular)
+        if failed:
+            continue
+        change = torch.cholesky_solve(missing, factor)
+        # ||Y - X_k (W_k + D)||^2 - ||Y - X_k W_k||^2: above zero, or NaN, the digits are lost
+        if torch.sum(change * (products @ change - 2 * missing)) <= 0:
+            return change
+    raise CompressionError(
+        f"least-squares refit of '{layer}': its Gram matrix of {len(products)} columns is singular even with a ridge "
+        f"of {max(ridge, *LARGER_RIDGES):g}; use more calibration images or a larger ridge"
+    )
+
+
+def _squared(x: Tensor) -> Tensor:
+    """X'X; the lower left quarter is the upper right one transposed, and is not computed."""
+    half = x.shape[1] // 2
+    upper = x[:, :half].T @ x
+    right = x[:, half:]
+    return torch.cat([upper, torch.cat([upper[:, half:].T, right.T @ right], dim=1)])
+
+
+def _matrix(weight: Tensor, bias: Tensor | None) -> Tensor:
+    """W: (columns, outputs), the bias last."""
+    rows = weight.detach().double().flatten(1).T
+    return rows if bias is None else torch.cat([rows, bias.detach().double()[None]])

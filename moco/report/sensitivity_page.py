@@ -1,0 +1,187 @@
+"""sensitivity.html: one self-contained page of a single-layer study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from moco.report.figures import base_figure
+from moco.report.markup import Html, element, join
+from moco.report.style import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS
+from moco.report.tables import definitions, table
+from moco.report.values import NOT_AVAILABLE
+
+LOWEST = 1e-5
+"""Nats; what is less is drawn as this on logarithmic axes."""
+
+_COLOURS = (ACCENT, *SPARE_COLOURS)
+_TITLES = {
+    "keep": ("Filter pruning", "keep ratio"),
+    "weight_bits": ("Weights in few bits", "bits of the weights"),
+    "activation_bits": ("Activations in few bits", "bits of the activations"),
+}
+_LEAD = (
+    "How much the class probabilities change when one layer is compressed and all others stay: the Kullback-Leibler "
+    "divergence from the original network's to the compressed one's, in nats, mean over {images} training images."
+)
+
+
+def sensitivity_page(
+    title: str,
+    study: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]],
+    ignored: Sequence[str],
+    suggestion: str,
+) -> str:
+    """The whole page, with styles, figures and the plotting library inside: nothing is fetched.
+
+    Args:
+        study: the content of sensitivity.json.
+        groups, ignored: layers by suggested group, and those to leave alone.
+        suggestion: both as YAML.
+    """
+    curves = {(c["layer"], c["parameter"]): c for c in study["curves"]}
+    parts = [_section("groups", "Suggested groups", _code(suggestion))]
+    lines = curves_figure(study["curves"], groups, ignored)
+    if lines is not None:
+        parts.append(_section("curves", "Filter pruning, by suggested group", _figure("curves-chart", lines)))
+    for parameter, (name, axis) in _TITLES.items():
+        figure = heatmap(study["curves"], parameter, axis)
+        if figure is not None:
+            parts.append(_section(parameter, f"{name}, layer by layer", _figure(f"{parameter}-chart", figure)))
+    parts.append(_section("table", "All layers", _table(study, curves)))
+    facts = {
+        "direction": str(study["direction"]),
+        "images": f"{study['images']:,}",
+        "time": f"{study['seconds']:.0f} s",
+        "layers": str(len(study["layers"])),
+        "runs": "whole each time: " + str(study["whole_runs"]) if study["whole_runs"] else "from each layer on",
+    }
+    lead = element("p", _LEAD.format(images=study["images"]), class_="lead")
+    header = element("header", element("h1", title), lead, definitions(facts))
+    footer = element("footer", element("p", "Made by moco. This page is complete in itself and fetches nothing."))
+    return Template(_resource("page.html")).substitute(
+        title=escape(f"{title}: sensitivity"),
+        style=_resource("style.css"),
+        body=join([header, element("main", join(parts), style="padding-top: 1.8rem"), footer]),
+        plotly=get_plotlyjs(),
+    )
+
+
+def curves_figure(
+    curves: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]], ignored: Sequence[str]
+) -> go.Figure | None:
+    """Divergence against the keep ratio, a line a layer, coloured by group; None where nothing was pruned."""
+    keep = [curve for curve in curves if curve["parameter"] == "keep"]
+    if not keep:
+        return None
+    figure = base_figure(430, "keep ratio", "divergence (nats)")
+    named = {layer: name for name, layers in groups.items() for layer in layers}
+    colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(groups)} | {"left alone": CHOSEN}
+    shown: set[str] = set()
+    for curve in keep:
+        layer = str(curve["layer"])
+        name = "left alone" if layer in ignored else named.get(layer, "no group")
+        figure.add_scatter(
+            x=curve["levels"],
+            y=[max(value, LOWEST) for value in curve["divergences"]],
+            mode="lines+markers",
+            name=escape(name),
+            legendgroup=name,
+            showlegend=name not in shown,
+            line={"color": colours.get(name, FAINT), "width": 1.5, "dash": "dot" if layer in ignored else "solid"},
+            marker={"size": 4},
+            hovertemplate=f"{escape(layer)}, keep %{{x}}: %{{y:.3g}} nats<extra></extra>",
+        )
+        shown.add(name)
+    figure.update_xaxes(autorange="reversed")
+    figure.update_yaxes(type="log", exponentformat="power")
+    return figure
+
+
+def heatmap(curves: Sequence[Mapping[str, Any]], parameter: str, axis: str) -> go.Figure | None:
+    """Divergence by layer and level as colours on a logarithmic scale; None where the parameter was not studied."""
+    chosen = [curve for curve in curves if curve["parameter"] == parameter]
+    if not chosen:
+        return None
+    values = np.array([curve["divergences"] for curve in chosen], dtype=float)
+    figure = base_figure(110 + 18 * len(chosen), axis, "")
+    figure.add_heatmap(
+        x=[f"{level:g}" for level in chosen[0]["levels"]],
+        y=[escape(str(curve["layer"])) for curve in chosen],
+        z=np.log10(np.maximum(values, LOWEST)).tolist(),
+        customdata=values.tolist(),
+        zmin=np.log10(LOWEST),
+        zmax=1,
+        colorscale=[[0, "#ffffff"], [0.5, "#8fc1d8"], [0.8, ACCENT], [1, INK]],
+        colorbar={
+            "title": {"text": "nats", "side": "top"},
+            "thickness": 12,
+            "tickvals": [-5, -4, -3, -2, -1, 0, 1],
+            "ticktext": ["≤ 0.00001", "0.0001", "0.001", "0.01", "0.1", "1", "≥ 10"],
+        },
+        xgap=1,
+        ygap=1,
+        hovertemplate="%{y}, %{x}: %{customdata:.3g} nats<extra></extra>",
+    )
+    figure.update_xaxes(type="category", showgrid=False, ticks="")
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="", tickfont={"size": 10})
+    return figure
+
+
+def shown_divergence(value: float | None) -> str:
+    """A divergence as people read it: three digits, n/a where it was not measured."""
+    if value is None:
+        return NOT_AVAILABLE
+    return f"{value:.3g}" if value >= LOWEST else f"< {LOWEST:.5f}"
+
+
+def _table(study: Mapping[str, Any], curves: Mapping[tuple[str, str], Mapping[str, Any]]) -> Html:
+    rows = []
+    for layer in study["layers"]:
+        owner = study["owners"].get(layer)
+        cells = [
+            shown_divergence(_at(curves.get((owner, "keep")), 0.5)),
+            shown_divergence(_at(curves.get((layer, "int8")), 8)),
+            shown_divergence(_at(curves.get((layer, "weight_bits")), 4)),
+            shown_divergence(_at(curves.get((layer, "activation_bits")), 4)),
+            NOT_AVAILABLE if owner is None else owner,
+        ]
+        rows.append(element("tr", element("th", layer, scope="row"), join(element("td", cell) for cell in cells)))
+    head = ["layer", "keep 0.5", "int8", "4-bit weights", "4-bit activations", "pruned with"]
+    return table(head, rows, "Divergence in nats")
+
+
+def _at(curve: Mapping[str, Any] | None, level: float) -> float | None:
+    if curve is None or level not in curve["levels"]:
+        return None
+    return float(curve["divergences"][list(curve["levels"]).index(level)])
+
+
+def _section(name: str, title: str, *parts: Html) -> Html:
+    return element("section", element("h2", title), *parts, id=name)
+
+
+def _code(text: str) -> Html:
+    return element("pre", element("code", text), tabindex="0")
+
+
+def _figure(name: str, figure: go.Figure) -> Html:
+    # "<" would end the script early in a text that holds "</script"
+    data = Html(figure.to_json().replace("<", "\\u003c"))
+    return element(
+        "figure",
+        element("div", class_="plot", id=name, style=f"--height: {figure.layout.height}px"),
+        element("script", data, type="application/json", id=f"{name}-data"),
+    )
+
+
+def _resource(name: str) -> str:
+    return resources.files("moco.report").joinpath(name).read_text(encoding="utf-8")

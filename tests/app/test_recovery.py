@@ -1,0 +1,114 @@
+"""Steps of recovery: how they are written, and what a search makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from moco.app.build import build_job
+from moco.app.config import experiment_of
+from moco.app.job import Prepared, prepare
+from moco.app.recovery import recovery_plan
+from moco.app.schema import RecoverySection
+from moco.compression.settings import Bits, policy_of
+from moco.errors import ConfigError
+from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.recovery import Training
+from tests.app.tiny import settings
+
+PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})
+IN_CODES = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {"layer2.0.conv2": Bits(2, 8)})
+
+
+def plan_of(*steps: Any) -> Any:
+    return recovery_plan([RecoverySection.model_validate(step) for step in steps])
+
+
+def test_a_step_is_a_name_or_a_name_with_options() -> None:
+    plan = plan_of("batch_norm", {"refit": {"positions": 3}}, {"fine_tuning": {"epochs": 2.0, "learning_rate": 0.1}})
+    assert (plan.batch_norm, plan.refit_all, plan.refit.positions) == (True, True, 3)
+    assert plan.training == Training(FineTuning(epochs=2.0, learning_rate=0.1))
+    assert plan_of().training is None
+    assert not plan_of().batch_norm
+
+
+def test_ways_of_training_share_the_options_of_the_plan() -> None:
+    distilled = plan_of({"distillation": {"epochs": 1.0, "temperature": 2.0}}).training
+    assert (distilled.plan.epochs, distilled.distillation, distilled.quantization_aware) == (1.0, (2.0, 1.0), False)
+    aware = plan_of({"quantization_aware": {"distil": True}}).training
+    assert (aware.distillation, aware.quantization_aware) == ((4.0, 1.0), True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (["batch_norm", "batch_norm"], "each step once"),
+        (["fine_tuning", "distillation"], "one way of training, got fine_tuning and distillation"),
+        ([{"batch_norm": {"images": 3}}], r"recovery\.batch_norm\.images: unknown key"),
+        ([{"fine_tuning": {"epoch": 1}}], r"recovery\.fine_tuning\.epoch: unknown key; did you mean 'epochs'"),
+        ([{"fine_tuning": {"seconds": 3.0}}], "give 'epochs'"),
+        ([{"refit": {"inputs": "both"}}], "original"),
+        ([{"custom": {"function": "a:b"}}], r"recovery\.custom: expected \{import"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(steps: list[Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan_of(*steps)
+
+
+def test_a_function_of_the_users_own_needs_leave_to_be_imported() -> None:
+    given = settings()
+    given["recovery"] = [{"custom": {"import": "mine:tune"}}]
+    with pytest.raises(ConfigError, match=r"recovery\.custom\.import"):
+        experiment_of(given)
+
+
+@pytest.fixture
+def prepared(weights: Path, tmp_path: Path) -> Any:
+    """A search of the tiny network, prepared with these steps of recovery."""
+
+    def made(*steps: Any, folder: Path | None = None) -> Prepared:
+        given = settings(model={"weights": str(weights)})
+        given["recovery"] = list(steps)
+        experiment = experiment_of(given, allow_import=True)
+        return prepare(build_job(experiment, tmp_path / "run", folder=folder), tmp_path / "files")
+
+    return made
+
+
+TUNED = {"epochs": 1.0, "learning_rate": 0.02}
+
+
+@pytest.mark.parametrize("step", ["fine_tuning", "distillation", "quantization_aware"])
+def test_training_moves_every_weight_and_the_same_way_each_time(prepared: Any, step: str) -> None:
+    untrained, trained = prepared("batch_norm"), prepared("batch_norm", {step: TUNED})
+    before = untrained.builder.compressed(IN_CODES)
+    after, again = (trained.builder.compressed(IN_CODES) for _ in range(2))
+    for name, tensor in before.named_parameters():
+        assert not torch.equal(tensor, after.get_parameter(name)), name
+        assert torch.equal(after.get_parameter(name), again.get_parameter(name)), name
+    scored = [search.evaluator.evaluate(IN_CODES).metrics["top1_error"].value for search in (untrained, trained)]
+    assert scored[1] < scored[0]
+
+
+def test_a_neutral_policy_is_not_trained(prepared: Any) -> None:
+    search = prepared({"fine_tuning": TUNED})
+    network = search.builder.compressed(policy_of({}, {}))
+    for name, tensor in search.job.network.named_parameters():
+        assert torch.equal(tensor, network.get_parameter(name)), name
+
+
+def test_a_function_of_the_users_own_is_called_on_every_candidate(prepared: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine_recovery.py").write_text(
+        "def tune(network, images, labels):\n"
+        "    assert len(images) == len(labels)\n"
+        "    network.linear.bias.data += 1.5\n",
+        encoding="utf-8",
+    )
+    search = prepared({"custom": {"import": "mine_recovery:tune"}}, folder=tmp_path)
+    linear: nn.Linear = search.builder.compressed(PRUNED).linear
+    assert torch.allclose(linear.bias, search.job.network.linear.bias + 1.5)

@@ -1,0 +1,145 @@
+"""Distillation: the loss by hand, unlabelled images, a teacher that stays as it was."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from moco.errors import CompressionError, ConfigError
+from moco.recovery.distillation import Teacher, distill_, distillation_loss
+from moco.recovery.fine_tuning import descend_
+from moco.recovery.fine_tuning_plan import FineTuning
+from tests.compression.toys import images, tiny
+
+IMAGES = images(64, 1, 8)
+LABELS = torch.arange(64) % 10
+PLAN = FineTuning(learning_rate=0.01, batch_size=16, epochs=3, schedule="constant")
+
+
+class Counting(nn.Module):
+    """Counts the images that it is shown in evaluation mode."""
+
+    def __init__(self, inner: nn.Module, seen: list[int]) -> None:
+        super().__init__()
+        self.inner, self.seen = inner, seen
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Counting:
+        return Counting(self.inner, self.seen)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert not self.training
+        self.seen.append(len(x))
+        return self.inner(x)  # type: ignore[no-any-return]
+
+
+def damaged() -> nn.Module:
+    network = tiny()
+    network.layer1[0].conv2.weight.data *= 0.2
+    network.linear.weight.data *= 0.2
+    return network
+
+
+def distance(student: nn.Module, teacher: nn.Module) -> float:
+    with torch.no_grad():
+        return float((student(IMAGES) - teacher(IMAGES)).square().mean())
+
+
+def test_the_loss_is_that_of_the_formula() -> None:
+    # S([ln 9, 0] / 2) = [3/4, 1/4] and S([0, 0] / 2) = [1/2, 1/2]; S([ln 9, 0], 1) = [9/10, 1/10].
+    student, teacher = torch.tensor([[math.log(9.0), 0.0]]), torch.tensor([[0.0, 0.0]])
+    soft = -0.5 * math.log(3 / 4) - 0.5 * math.log(1 / 4)
+    hard = -math.log(1 / 10)
+
+    assert float(distillation_loss(student, teacher, None, 2.0, 1.0)) == pytest.approx(4 * soft)
+    assert float(distillation_loss(student, teacher, torch.tensor([1]), 2.0, 0.3)) == pytest.approx(
+        hard + 0.3 * 4 * soft
+    )
+
+
+def test_the_soft_term_is_an_expectation_under_the_teacher() -> None:
+    # The teacher's answer is [3/4, 1/4], the student's [1/2, 1/2]: H = ln 2; the other way round it is not.
+    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(9.0), 0.0]])
+    assert float(distillation_loss(student, teacher, None, 2.0, 1.0)) == pytest.approx(4 * math.log(2))
+
+
+def gradient(temperature: float) -> torch.Tensor:
+    student = torch.tensor([[1.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    teacher = torch.tensor([[0.5, 0.2, -0.7]], dtype=torch.float64)
+    distillation_loss(student, teacher, None, temperature, 1.0).backward()
+    assert student.grad is not None
+    return student.grad
+
+
+def test_the_gradient_keeps_its_size_at_any_temperature() -> None:
+    # d/dz of tau^2 H is tau (S(z_s, tau) - S(z_t, tau)).
+    student, teacher = torch.tensor([[1.0, -1.0, 0.5]]).double(), torch.tensor([[0.5, 0.2, -0.7]]).double()
+    for tau in (1.0, 4.0):
+        wanted = tau * ((student / tau).softmax(1) - (teacher / tau).softmax(1))
+        torch.testing.assert_close(gradient(tau), wanted)
+    # At high temperatures it tends to (z_s - z_t) / K of centred logits (Hinton et al. 2015, eq. 4).
+    centred = (student - student.mean()) - (teacher - teacher.mean())
+    torch.testing.assert_close(gradient(1e4), centred / 3, atol=1e-4, rtol=0)
+
+
+def test_unlabelled_images_bring_the_student_to_the_teacher() -> None:
+    teacher, student = tiny(), damaged()
+    before = distance(student, teacher)
+    result = distill_(student, Teacher(teacher), IMAGES, None, replace(PLAN, epochs=10), rng_seed=0)
+
+    assert distance(student, teacher) < before / 2
+    assert result.losses[-1] < result.losses[0]
+    assert not student.training
+
+
+def test_labels_count_too() -> None:
+    plain, labelled = damaged(), damaged()
+    distill_(plain, Teacher(tiny()), IMAGES, None, PLAN, rng_seed=0)
+    distill_(labelled, Teacher(tiny()), IMAGES, LABELS, PLAN, rng_seed=0)
+
+    assert not torch.equal(plain.linear.weight, labelled.linear.weight)
+
+
+def test_an_image_is_shown_to_the_teacher_once_unless_it_is_augmented() -> None:
+    seen: list[int] = []
+    distill_(tiny(), Teacher(Counting(tiny(), seen)), IMAGES, None, PLAN, rng_seed=0)
+    assert sum(seen) == 64
+
+    seen.clear()
+    distill_(tiny(), Teacher(Counting(tiny(), seen)), IMAGES, None, replace(PLAN, shift=1), rng_seed=0)
+    assert sum(seen) == 3 * 64
+
+
+def test_remembered_answers_are_those_of_the_images_asked_for() -> None:
+    remembered, fresh = damaged(), damaged()
+    distill_(remembered, Teacher(tiny()), IMAGES, None, PLAN, rng_seed=0)
+    teacher = Teacher(tiny())
+    descend_(fresh, IMAGES, teacher.loss(IMAGES, None, augmented=True), PLAN, rng_seed=0)
+    torch.testing.assert_close(remembered.state_dict(), fresh.state_dict(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_teacher_is_left_as_it_was() -> None:
+    teacher = tiny().train()
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    distill_(damaged(), Teacher(teacher), IMAGES, None, PLAN, rng_seed=0)
+
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    assert all(module.training for module in teacher.modules())
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_other_classes_and_missing_labels_are_refused() -> None:
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(CompressionError, match=r"teacher gives logits \(16, 3\), the student \(16, 10\)"):
+        distill_(tiny(), Teacher(teacher), IMAGES, None, PLAN, rng_seed=0)
+    with pytest.raises(CompressionError, match="a label for each of 64 images, got 2"):
+        distill_(tiny(), Teacher(tiny()), IMAGES, LABELS[:2], PLAN, rng_seed=0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("weight", -1.0), ("weight", math.nan)])
+def test_factors_must_be_positive(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"distillation.{name}: expected a finite number above 0"):
+        Teacher(tiny(), **{name: value})
