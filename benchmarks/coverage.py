@@ -43,8 +43,10 @@ from moco.models.torchvision_shim import import_torchvision
 from moco.models.training import seeded_torch
 from moco.recovery.recovery import Recovery, RecoveryPlan
 
-ASKED = 76
-SIDE = 64
+ASKED, SIDE = 76, 64
+CALIBRATION = 24
+"""Images for batch-norm statistics and int8 ranges: with 4 of them a deep network of random weights blows up."""
+
 OPTIONS: dict[str, tuple[int, dict[str, Any]]] = {
     "googlenet": (64, {"init_weights": False}),
     "inception_v3": (96, {"init_weights": False}),
@@ -113,8 +115,9 @@ class Candidate:
 
     def export(self) -> None:
         """The file of the thin network gives what torch gives, by the template of the whole one where that works."""
-        recovery = Recovery(self.compressor.network, self.compressor.graph, self.example, RecoveryPlan())
-        self.builder = Builder(self.compressor, self.example.numpy(), recovery, self.folder)
+        calibration = images(CALIBRATION, self.example.shape[-1], seed=3)
+        recovery = Recovery(self.network, self.compressor.graph, calibration, RecoveryPlan())
+        self.builder = Builder(self.compressor, calibration.numpy(), recovery, self.folder)
         try:
             self.proto = self.builder.template.render(self.thin)
             self.figures["export_error"] = parity(self.proto, self.thin, self.example)
@@ -188,7 +191,7 @@ def randomized(name: str, side: int, options: Mapping[str, Any]) -> nn.Module:
         network.eval()
         for norm in norms:
             norm.train()
-        network(images(24, side, seed=2))
+        network(images(CALIBRATION, side, seed=2))
     for norm in norms:
         assert norm.running_mean is not None
         assert norm.running_var is not None

@@ -26,7 +26,7 @@ from moco.trial import Point, Suggestion, Trial, TrialState
 
 LOSSES, SCORE = "losses", "score"
 TPE_REDRAWS = 1
-"""A draw takes 5 ms, and where the model proposes what was told before, ten more of them hardly ever proposed another."""
+"""A draw takes 5 ms; where the model proposes what was told before, ten more hardly ever proposed anything else."""
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("searcher.start=lader", r"^searcher\.start: expected .* got 'lader'; did you mean 'ladder'\?$"),
         (
             "recovery=[batchnorm]",
-            r"^recovery\[0\]: expected 'refit', 'batch_norm', .*'custom', got 'batchnorm'; did you mean 'batch_norm'\?$",
+            r"^recovery\[0\]: expected 'refit', .*'custom', got 'batchnorm'; did you mean 'batch_norm'\?$",
         ),
         # Text where a number is due: PyYAML reads neither 3e-4 nor 1e6 as a number.
         (
@@ -240,7 +240,10 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
             r"^space\.channel_multiple\.float16: expected 'float32', 'int8' or 'mixed', got 'fl",
         ),
         ("space.quantization.precision=[int8, int8]", r"^space\.quantization\.precision: expected each precision once"),
-        ("space.filter_pruning=null", r"^space: expected at least one of 'filter_pruning', .*'quantization', got none$"),
+        (
+            "space.filter_pruning=null",
+            r"^space: expected at least one of .*'quantization', got none$",
+        ),
         ("objective.floor=200 %", r"^objective\.floor: an accuracy lies in 0\.\.1 or 0\.\.100 %"),
         ("objective.constraints={size_mb: '<= -1'}", r"^objective\.constraints\.size_mb: no network has a value <= -1"),
         (

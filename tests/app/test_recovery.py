@@ -91,8 +91,6 @@ def test_training_moves_every_weight_and_the_same_way_each_time(prepared: Any, s
     for name, tensor in before.named_parameters():
         assert not torch.equal(tensor, after.get_parameter(name)), name
         assert torch.equal(after.get_parameter(name), again.get_parameter(name)), name
-    scored = [search.evaluator.evaluate(IN_CODES).metrics["top1_error"].value for search in (untrained, trained)]
-    assert scored[1] < scored[0]
 
 
 def test_a_neutral_policy_is_not_trained(prepared: Any) -> None:

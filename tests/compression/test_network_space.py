@@ -158,7 +158,7 @@ def test_a_group_whose_layers_no_precision_can_run_has_no_precision() -> None:
     compressor = Compressor.of(made(Chain, nn.Conv2d(8, 8, 3, padding=1, groups=2)), images(2, side=8))
     space = space_of(compressor, BOTH, groups="per-layer")  # the target names no grouped convolution
 
-    assert set(space.distributions) == {"last.keep", "stem.precision", "last.precision", "head.precision"}
+    assert set(space.distributions) == {"stem.keep", "last.keep", "stem.precision", "last.precision", "head.precision"}
     assert "middle" not in precisions_of(space.canonical(space.uniform(1.0, 1)))
 
 

@@ -255,12 +255,12 @@ class Tokens(nn.Module):
         return self.head(torch.relu(self.mix(torch.relu(self.conv(x)).flatten(2).transpose(1, 2))).mean(1))
 
 
-def test_a_layer_without_a_name_in_the_graph_is_left_and_an_export_of_its_own_is_right() -> None:
+def test_a_linear_layer_on_tokens_is_factorised_in_the_template_too() -> None:
     network, batch = made(Tokens), images(3, side=8).numpy()
     candidate = factorised(network, {"mix": SvdRank(2), "conv": TuckerRanks(2, 3)})
     by_template = build_template(network, images(2, side=8)).render(candidate)
     own = build_template(candidate, images(2, side=8)).render(candidate)
 
     assert "conv.1.weight" in initializers(by_template)
-    assert not close(run(by_template, batch), expected(candidate, batch))  # so the evaluator's parity check sees it
+    assert close(run(by_template, batch), expected(candidate, batch))
     assert close(run(own, batch), expected(candidate, batch))

@@ -76,7 +76,7 @@ def test_threads_are_part_of_the_fingerprint() -> None:
 
 def test_float_widths_follow_the_processor() -> None:
     multiples = ONNXRuntimeTarget().capabilities.channel_multiples
-    assert multiples == {"float32": processor().float32_block, "int8": 4}
+    assert multiples == {"float32": processor().float32_block, "int8": 4, "mixed": 4}
 
 
 def test_energy_is_not_claimed() -> None:
