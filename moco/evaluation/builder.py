@@ -97,7 +97,7 @@ class Builder:
             proto = self.template.render(thin)
         proto = self._checked(proto, thin, bits_by_part(policy), watch)
         with watch.stage("export"):
-            verify_file(proto, policy)
+            verify_file(proto, policy, self.compressor.graph.filters())
             compact(proto)
             return self._written(proto), thin
 
@@ -157,8 +157,8 @@ class Builder:
             return quantize(proto, bits, calibration.ranges, calibration.weight_shares)
 
     def _observed(self, proto: onnx.ModelProto, bits: Mapping[str, Bits]) -> tuple[str, ...]:
-        """The tensors whose ranges are asked for; they depend on the graph's operators, not on its widths."""
-        key = (frozenset(bits.items()), tuple(node.op_type for node in proto.graph.node))
+        """The tensors whose ranges are asked for; they depend on the graph, not on its widths."""
+        key = (frozenset(bits.items()), tuple(node.output[0] for node in proto.graph.node))
         if key not in self._tensors:
             self._tensors[key] = observed_tensors(proto, bits)
         return self._tensors[key]
