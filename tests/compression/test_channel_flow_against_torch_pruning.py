@@ -27,7 +27,8 @@ def coupled_by_torch_pruning(network: nn.Module, example: torch.Tensor, head: nn
             frozenset(
                 names[item.dep.target.module]
                 for item in group
-                if isinstance(item.dep.target.module, nn.Conv2d | nn.Linear) and "prune_out" in item.dep.handler.__name__
+                if isinstance(item.dep.target.module, nn.Conv2d | nn.Linear)
+                and "prune_out" in item.dep.handler.__name__
             )
             for group in groups
         }
