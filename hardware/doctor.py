@@ -16,7 +16,7 @@ from moco.hardware.processor import processor
 from moco.hardware.timing import MAX_SELF_RATIO
 from moco.measurement import TimingPlan
 
-LIBRARIES = ("torch", "torchvision", "torch-pruning", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
+LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 POWERCAP = Path("/sys/class/powercap")
 NVIDIA = Path("/dev/nvidiactl")

@@ -50,7 +50,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "safetensors": ("moco.models", "moco.app.run_folder"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.factorisation",),
-    "torch_pruning": ("moco.compression",),
+    "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),
     "yaml": ("moco.app",),

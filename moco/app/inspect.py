@@ -80,7 +80,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
         job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
         prepared = prepare(job, Path(folder))
         artifact, network = prepared.builder.build(chosen)
-        write_network(out, artifact, chosen, job.network_name, network)
+        write_network(out, artifact, chosen, job.network_name, network, job.ranking)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 
 

@@ -20,7 +20,7 @@ from moco.compression.apply import Compressor
 from moco.compression.choices import CHANNEL_PRUNING
 from moco.compression.collecting import CalibrationData
 from moco.compression.layer_groups import grouped
-from moco.compression.network_space import SpaceOptions, network_space
+from moco.compression.network_space import SpaceOptions, left_whole, network_space
 from moco.data import DataSets
 from moco.evaluation.builder import Builder
 from moco.evaluation.certificate import Floor, check_possible
@@ -43,7 +43,7 @@ WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "r
 """Rankings that look at no images."""
 DISTRIBUTIONS = (
     "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn",
-    "torch", "torch-pruning", "torchvision",
+    "torch", "torchvision", "tensorly",
 )  # fmt: skip
 
 
@@ -174,6 +174,9 @@ def prepare(
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
     warnings = tuple(f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items())
+    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
+    whole = left_whole(found, compressor.counts, job.space)
+    warnings += tuple(f"'{name}' is not factorised: {reason}" for name, reason in whole.items())
     warnings = (*job.warnings, *warnings)
     return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook, payoff)
 

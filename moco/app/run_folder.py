@@ -158,14 +158,19 @@ def trial_record(trial: Trial) -> dict[str, Any]:
 
 
 def write_network(
-    folder: Path, artifact: Artifact, policy: Policy, network_name: str, network: nn.Module | None = None
+    folder: Path,
+    artifact: Artifact,
+    policy: Policy,
+    network_name: str,
+    network: nn.Module | None = None,
+    ranking: str = "l1",
 ) -> None:
     """policy.json and model.onnx, and network.safetensors where the network is given.
 
     Raises:
         RunFolderError: the folder cannot be written.
     """
-    write_json(folder / "policy.json", policy_file(policy, network_name))
+    write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
     try:
         shutil.copyfile(artifact.path, folder / "model.onnx")
         if network is not None:

@@ -220,12 +220,15 @@ class Search:
         name = self.job.network_name
         if delivery is not None:
             assert delivery.trial.policy is not None
-            write_network(self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network)
+            write_network(
+                self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network, self.job.ranking
+            )
             write_json(self.out / "best" / "certificate.json", result["certificate"])
         for entry in result["front"]:
             policy = study.trials[entry["trial"]].policy
             assert policy is not None
-            write_network(self.out / "front" / str(entry["trial"]), finisher.built(policy)[0], policy, name)
+            folder = self.out / "front" / str(entry["trial"])
+            write_network(folder, finisher.built(policy)[0], policy, name, ranking=self.job.ranking)
 
 
 def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:

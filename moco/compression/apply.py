@@ -173,6 +173,12 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
         CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
     """
     if not isinstance(policy, Policy):
+        ranking = policy.get("ranking", "l1") if "format" in policy else "l1"
+        if ranking != "l1":
+            raise SpaceError(
+                f"policy: its filters were ranked by '{ranking}', which looks at more than the weights or was drawn; "
+                "load the finished network from its run folder with moco.load_network"
+            )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
     with _evaluating(network):

@@ -9,20 +9,8 @@ import numpy as np
 from torch import nn
 
 from moco.compression.collecting import CalibrationData
-from moco.compression.groups import ChannelGraph, ChannelGroup
+from moco.compression.groups import ChannelGraph
 from moco.compression.importance import importances
-from moco.compression.surgery import Axis
-
-
-def filter_norms(network: nn.Module, group: ChannelGroup) -> np.ndarray:
-    """L1 importance (channels,) of each channel of a group whose layers give it by one filter each."""
-    axes = {
-        (name, "out"): Axis.unowned(len(network.get_submodule(name).get_parameter("weight")))
-        for name in group.producers
-    }
-    for axis in axes.values():
-        axis.claim(group.name, range(len(axis.owner)), range(group.channels))
-    return importances(network, ChannelGraph({group.name: group}, axes), "l1")[group.name]
 
 
 def rankings(

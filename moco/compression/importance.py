@@ -105,7 +105,8 @@ def taylor(given: Given) -> Importances:
     """
     layers = _producers(given.graph)
     gradients = weight_gradients(given.network, layers, labelled_batches("taylor", given.data))
-    scores = {name: (_filters(given, name) * gradients[name].cpu().flatten(1)).sum(dim=1).abs() for name in layers}
+    filters = {name: _by_filter(given, name, gradient.cpu()) for name, gradient in gradients.items()}
+    scores = {name: (_filters(given, name) * filters[name]).sum(dim=1).abs() for name in layers}
     return _coupled(given.graph, "out", scores, "ranking 'taylor': no layer gives")
 
 
@@ -174,7 +175,14 @@ def _producers(graph: ChannelGraph) -> list[str]:
 
 def _filters(given: Given, layer: str) -> torch.Tensor:
     """The layer's weights (filters, weights of one), float64."""
-    return given.network.get_submodule(layer).get_parameter("weight").detach().double().cpu().flatten(1)
+    weight = given.network.get_submodule(layer).get_parameter("weight").detach().double().cpu()
+    return _by_filter(given, layer, weight)
+
+
+def _by_filter(given: Given, layer: str, weights: torch.Tensor) -> torch.Tensor:
+    """Numbers of the form of a layer's weight as (filters, weights of one); a transposed one's has its inputs first."""
+    transposed = isinstance(given.network.get_submodule(layer), nn.ConvTranspose2d)
+    return (weights.transpose(0, 1) if transposed else weights).flatten(1)
 
 
 def _by_channel(given: Given, layer: str, mean: torch.Tensor) -> torch.Tensor:

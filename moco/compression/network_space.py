@@ -23,7 +23,7 @@ from moco.compression.choices import (
     Ratio,
 )
 from moco.compression.codec import NetworkCodec
-from moco.compression.factorisation import STEM_CHANNELS, pays, svd_rank, tucker_ranks
+from moco.compression.factorisation import STEM_CHANNELS, factorised_parameters, svd_rank, tucker_ranks
 from moco.compression.filter_pruning import rounded_width
 from moco.compression.groups import ChannelGroup
 from moco.compression.layer_groups import Grouped
@@ -181,7 +181,9 @@ def _choice(
         for layer in channels.producers
     }
     factorisable = tuple(
-        name for name in group.layers if name not in slow and _can_be_factorised(layers[name], options.rank)
+        name
+        for name in group.layers
+        if options.rank is not None and name not in slow and _why_whole(layers[name], options.rank) is None
     )
     sparse = tuple(name for name in group.layers if options.density is not None)
     precision, quantizable = _precision(group, layers, options, capabilities)
@@ -230,14 +232,27 @@ def _offers_less(group: ChannelGroup, options: SpaceOptions) -> bool:
     return any(widths is None or min(widths) < group.channels for widths in offered)
 
 
-def _can_be_factorised(layer: LayerCount, rank: Bounds | None) -> bool:
-    """Whether the lowest ratio makes the layer smaller (S1.44, W30)."""
-    if rank is None or layer.kind not in {"conv", "linear"} or layer.in_channels <= STEM_CHANNELS:
-        return False
+def left_whole(groups: Sequence[Grouped], counts: Counts, options: SpaceOptions) -> dict[str, str]:
+    """By layer that factorisation is asked for and cannot or need not take: why (S1.44, W30)."""
+    if options.rank is None:
+        return {}
+    layers = {layer.name: layer for layer in counts.layers}
+    reasons = {name: _why_whole(layers[name], options.rank) for group in groups for name in group.layers}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _why_whole(layer: LayerCount, rank: Bounds) -> str | None:
+    """Why a layer is not factorised; None where its lowest ratio makes it smaller."""
+    if layer.kind not in {"conv", "linear"}:
+        return f"it is a {layer.kind} convolution"
+    if layer.in_channels <= STEM_CHANNELS:
+        return f"it reads {layer.in_channels} channels, too few to be cut"
     out, inner, kernel = layer.out_channels, layer.in_channels, math.prod(layer.kernel)
-    if kernel == 1:
-        return pays((out, inner), svd_rank(rank[0], inner, out)) and rank[0] < 1
-    return pays((out, inner, kernel), tucker_ranks(rank[0], inner, out)) and rank[0] < 1
+    shape = (out, inner) if kernel == 1 else (out, inner, kernel)
+    ranks = svd_rank(rank[0], inner, out) if kernel == 1 else tucker_ranks(rank[0], inner, out)
+    if factorised_parameters(shape, ranks) < math.prod(shape):
+        return None
+    return f"a ratio of {rank[0]:g} does not make it smaller"
 
 
 def _precision(

@@ -159,9 +159,10 @@ def precisions_of(policy: Policy) -> dict[str, str]:
     return {name: INT8 if bits == INT8_BITS else MIXED for name, bits in bits_of(policy).items()}
 
 
-def policy_file(policy: Policy, network: str) -> dict[str, Any]:
-    """The policy as it is written to policy.json."""
-    return {"format": FORMAT, "network": network, "groups": policy.settings}
+def policy_file(policy: Policy, network: str, ranking: str = "l1") -> dict[str, Any]:
+    """The policy as it is written to policy.json, with the ranking of filters where it is not the usual one."""
+    told = {} if ranking == "l1" else {"ranking": ranking}
+    return {"format": FORMAT, "network": network, **told, "groups": policy.settings}
 
 
 def read_policy(path: Path) -> Policy:

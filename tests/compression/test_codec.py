@@ -11,7 +11,7 @@ import torch
 from moco.compression.choices import CHANNEL_PRUNING, FILTER_PRUNING
 from moco.compression.codec import NetworkCodec, cost_of
 from moco.compression.layer_groups import grouped
-from moco.compression.network_space import SpaceOptions, network_space, space_summary
+from moco.compression.network_space import SpaceOptions, left_whole, network_space, space_summary
 from moco.compression.settings import (
     Bits,
     SvdRank,
@@ -141,6 +141,17 @@ def test_packed_size_counts_codes_and_a_bit_for_each_zero() -> None:
     half = TINY.costs.of({}, {}, weights_kept={"layer2.1.conv2": weights // 2})["packed_size_mb"]
     assert whole - four == pytest.approx(weights * 28 / 8 / 1e6)
     assert whole - half == pytest.approx((weights // 2 * 32 - weights) / 8 / 1e6)
+
+
+def test_layers_that_factorisation_leaves_whole_are_named_with_the_reason() -> None:
+    found = grouped(TINY.network, TINY.counts, TINY.graph, "per-block")
+    whole = left_whole(found, TINY.counts, SpaceOptions(rank=(0.1, 1.0)))
+    assert whole["conv1"] == "it reads 1 channels, too few to be cut"
+    assert "layer2.1.conv1" not in whole
+    dear = left_whole(found, TINY.counts, SpaceOptions(rank=(0.9, 1.0)))
+    assert dear["layer2.1.conv1"] == "a ratio of 0.9 does not make it smaller"
+    assert left_whole(found, TINY.counts, SpaceOptions(rank=(1.0, 1.0))).keys() == {n.name for n in TINY.counts.layers}
+    assert left_whole(found, TINY.counts, SpaceOptions()) == {}
 
 
 def test_only_widths_that_are_offered_are_proposed() -> None:

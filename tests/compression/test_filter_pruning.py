@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from moco.compression.apply import Compressor, compress
-from moco.compression.filter_pruning import filter_norms, kept_channels, rankings, rounded_width
+from moco.compression.filter_pruning import kept_channels, rankings, rounded_width
+from moco.compression.importance import importances
 from moco.compression.settings import INT8, policy_of
 from moco.errors import CompressionError, SpaceError
 from moco.policy import Policy
@@ -57,7 +58,8 @@ def test_norms_of_coupled_layers_count_alike_whatever_their_scale() -> None:
     network = hand_set([4.0, 3.0, 2.0, 1.0], coupled=[100.0, 100.0, 100.0, 700.0])
     compressor = Compressor.of(network, images(2, side=8))
 
-    np.testing.assert_allclose(filter_norms(network, compressor.graph.groups["stem"]), [2.0, 1.6, 1.2, 3.2], rtol=1e-6)
+    found = importances(network, compressor.graph, "l1")["stem"]
+    np.testing.assert_allclose(found, [2.0, 1.6, 1.2, 3.2], rtol=1e-6)
     assert kept(network, 2) == [0, 3]
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch_pruning.pruner import importance as peers
 
 from moco.compression.collecting import CalibrationData
-from moco.compression.filter_pruning import filter_norms, rankings
+from moco.compression.filter_pruning import rankings
 from moco.compression.groups import ChannelGraph, channel_graph
 from moco.compression.importance import IMPORTANCES, importances
 from moco.counting import count
@@ -119,16 +119,26 @@ def test_hand_set_filters_have_the_distances_of_the_plane() -> None:
     assert found[4] == found[5]
 
 
-def test_l1_is_the_ranking_of_before_and_the_default() -> None:
+def test_l1_is_the_default() -> None:
     network = tiny()
     graph = graph_of(network)
 
-    assert all(
-        np.array_equal(importances(network, graph, "l1")[n], filter_norms(network, g)) for n, g in graph.groups.items()
-    )
     assert {n: r.tolist() for n, r in rankings(network, graph).items()} == {
-        n: np.argsort(-filter_norms(network, g), kind="stable").tolist() for n, g in graph.groups.items()
+        n: np.argsort(-found, kind="stable").tolist() for n, found in importances(network, graph, "l1").items()
     }
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "geometric_median", "taylor"])
+def test_a_transposed_convolution_is_ranked_by_its_filters_not_by_its_inputs(name: str) -> None:
+    network = made(Chain, nn.ConvTranspose2d(8, 12, 4, 2, 1), 8, 12)
+    network.middle.weight.data[:, 5] = 0
+    graph = channel_graph(network, images(2, side=8), count(network, (3, 8, 8)))
+    data = CalibrationData(images(8, side=8), torch.arange(8) % 2)
+
+    found = importances(network, graph, name, data)["middle"]
+    assert len(found) == 12
+    if name != "geometric_median":
+        assert (found[5], int(found.argmin())) == (0.0, 5)
 
 
 def test_layers_that_give_only_some_channels_of_a_group_count_for_those() -> None:

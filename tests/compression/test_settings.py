@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from moco.compression.apply import compress
 from moco.compression.settings import (
     NEUTRAL,
     policy_file,
@@ -16,6 +17,7 @@ from moco.compression.settings import (
     widths_of,
 )
 from moco.errors import SpaceError
+from tests.compression.toys import images, tiny
 
 EXAMPLE = policy_of({"a": (12, 16), "b": (8, 8)}, {"a": "int8", "c": "int8", "d": "float32"})
 
@@ -91,3 +93,13 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=r"absent\.json: expected a policy"):
         read_policy(tmp_path / "absent.json")
+
+
+def test_a_ranking_that_needs_more_than_weights_is_told_and_not_guessed_at(tmp_path: Path) -> None:
+    told = policy_file(EXAMPLE, "toy", "taylor")
+    assert told["ranking"] == "taylor"
+    assert "ranking" not in policy_file(EXAMPLE, "toy")
+    (tmp_path / "p.json").write_text(json.dumps(told), encoding="utf-8")
+    assert read_policy(tmp_path / "p.json") == EXAMPLE
+    with pytest.raises(SpaceError, match=r"ranked by 'taylor'.*moco\.load_network"):
+        compress(tiny(), told, images(2, 1, 8))
