@@ -78,7 +78,7 @@ def studied(
     found = grouped(job.network, compressor.counts, compressor.graph, PER_LAYER, job.ignore)
     layers = [layer for group in found for layer in group.layers]
     batch = job.data.train.images(splits.calibration[:rows])
-    sensitivity = analyse(compressor, batch, layers, levels or Levels(), seen=seen)
+    sensitivity = analyse(compressor, batch, layers, levels, seen=seen)
     prunes = experiment.space.filter_pruning is not None
     suggested = clusters(_curves(sensitivity, KEEP if prunes else WEIGHT_BITS), count)
     members, ignored = dict(suggested.groups), suggested.ignored

@@ -33,10 +33,11 @@ def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, n
     Raises:
         CompressionError: a layer whose shape is not what was asked; it is named with both shapes.
     """
+    modules = dict(network.named_modules())
     for (name, side), axis in graph.axes.items():
         places = axis.kept(kept)
         wanted = len(axis.owner) if places is None else len(places)
-        got = _width(network.get_submodule(name), side)
+        got = _width(modules[name], side)
         if got != wanted:
             raise CompressionError(
                 f"verification: '{name}' was to have {wanted} {side}put channels, its tensors have {got}; "

@@ -166,7 +166,7 @@ def analyse(
     compressor: Compressor,
     images: np.ndarray,
     layers: Sequence[str],
-    levels: Levels = Levels(),
+    levels: Levels | None = None,
     *,
     seen: Seen | None = None,
     reuse: bool = True,
@@ -176,6 +176,7 @@ def analyse(
     Args:
         images: (n, channels, height, width) from the training set, not augmented; no label is used.
         layers: convolutions and linear layers; channels are pruned where all of their producers are among them.
+        levels: None takes all of them.
         reuse: False runs the whole network every time, to compare the time.
 
     Raises:
@@ -190,7 +191,7 @@ def analyse(
     watch, ranges = watching(network, layers)
     original = Journey(engine, batch, reuse=False).logits(watch)
     groups = tuple(g for g in compressor.graph.groups.values() if set(layers).issuperset(g.producers))
-    study = _Study(compressor, network, tuple(layers), groups, levels, ranges)
+    study = _Study(compressor, network, tuple(layers), groups, levels or Levels(), ranges)
     found = _measured(engine, Journey(engine, batch, reuse=reuse), original, list(study.probes()), seen)
     return Sensitivity(
         curves=tuple(study.curves(found)),

@@ -255,12 +255,16 @@ class CodeGraph:
 
     def _finished(self) -> onnx.ModelProto:
         proto = onnx.ModelProto()
-        proto.CopyFrom(self.proto)
+        proto.ir_version = self.proto.ir_version  # no whole copy: its float weights would be thrown away
+        proto.producer_name, proto.producer_version = self.proto.producer_name, self.proto.producer_version
+        proto.opset_import.extend(self.proto.opset_import)
         graph = proto.graph
+        graph.name = self.proto.graph.name
+        graph.input.extend(self.proto.graph.input)
+        graph.output.extend(self.proto.graph.output)
         for output in graph.output:  # an output that exists only as codes is asked for as floats
             if output.name in self.scales and output.name not in self.floats:
                 self.nodes.append(helper.make_node("Identity", [self._as_float(output.name)], [output.name]))
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(self.nodes)
         used = {name for node in self.nodes for name in node.input}
         graph.initializer.extend(i for i in self.proto.graph.initializer if i.name in used)

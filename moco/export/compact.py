@@ -32,9 +32,9 @@ def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight
         for field in (node.input, node.output):
             for index, name in enumerate(field):
                 field[index] = short(name)
-        written = [a for a in node.attribute if not _is_default(node.op_type, a)]
-        del node.attribute[:]
-        node.attribute.extend(written)
+        for place in reversed(range(len(node.attribute))):
+            if _is_default(node.op_type, node.attribute[place]):
+                del node.attribute[place]
 
 
 def _short_names(taken: set[str]) -> Iterator[str]:

@@ -44,13 +44,19 @@ def pad_instead_of_gather(graph: onnx.GraphProto, zero_channels: Mapping[str, in
         node.input.extend([pad.input[0], name])
         node.attribute.append(helper.make_attribute("mode", "constant"))
         removed.add(pad.output[0])
-    kept = [node for node in graph.node if node.output[0] not in removed]
-    del graph.node[:]
-    graph.node.extend(kept)
-    used = {name for node in kept for name in node.input}
-    initializers = [i for i in graph.initializer if i.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(initializers)
+    if removed:
+        _drop(graph, removed)
+
+
+def _drop(graph: onnx.GraphProto, outputs: set[str]) -> None:
+    """Take out the nodes that give these, and the initializers that nothing reads any more."""
+    for place in reversed(range(len(graph.node))):
+        if graph.node[place].output[0] in outputs:
+            del graph.node[place]
+    used = {name for node in graph.node for name in node.input}
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name not in used:
+            del graph.initializer[place]
 
 
 def _pads_one_zero_channel(pad: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:

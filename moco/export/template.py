@@ -128,9 +128,10 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     graph = proto.graph
     reshape_by_axes(graph)
     del graph.value_info[:]
-    del proto.metadata_props[:]
+    del proto.metadata_props[:], graph.metadata_props[:]
     del proto.functions[:]
-    graph.name, graph.doc_string = "network", ""
+    graph.name = "network"
+    graph.ClearField("doc_string")
     for index, node in enumerate(graph.node):
         del node.metadata_props[:]
         node.doc_string, node.name = "", f"n{index}"

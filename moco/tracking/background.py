@@ -12,6 +12,10 @@ from typing import Any
 from moco.interfaces import Reporter
 from moco.trial import Trial
 
+PAUSE_S = 0.15
+"""A report waits that long. Right after a trial the search proposes and builds the next candidate in Python, and a
+thread beside it takes the interpreter away: 18 ms a candidate. Later images run through torch, which needs none."""
+
 
 class BackgroundReporter:
     """A reporter (`moco.interfaces.Reporter`) that returns at once and never raises; see `warnings` in the end."""
@@ -126,6 +130,7 @@ class BackgroundReporter:
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing or self._gave_up)
+            self._changed.wait_for(lambda: self._closing or self._gave_up, timeout=PAUSE_S)
             return self._waiting.popleft() if self._waiting else None
 
     def _give_up(self, reason: str) -> None:
