@@ -173,12 +173,21 @@ def prepare(
     plan = EvaluationPlan(timing, constants or {})
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
-    warnings = tuple(f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items())
-    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
-    whole = left_whole(found, compressor.counts, job.space)
-    warnings += tuple(f"'{name}' is not factorised: {reason}" for name, reason in whole.items())
-    warnings = (*job.warnings, *warnings)
+    warnings = (*job.warnings, *_left_alone(job, compressor, recovery))
     return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook, payoff)
+
+
+def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterator[str]:
+    """Layers that do not take what is asked of them, each with the reason."""
+    for name, reason in compressor.graph.left_out.items():
+        yield f"'{name}' is left out: {reason}"
+    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
+    for name, reason in left_whole(found, compressor.counts, job.space).items():
+        yield f"'{name}' is not factorised: {reason}"
+    if job.space.keep is not None and (job.recovery.refit_all or CHANNEL_PRUNING in job.space.pruning):
+        pruned = {channels.name for group in found for channels in group.channel_groups}
+        for name, reason in recovery.not_refitted(pruned).items():
+            yield f"'{name}' is not refitted when channels before it are pruned: it {reason}"
 
 
 def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tensor]:

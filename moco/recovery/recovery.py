@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,11 +109,22 @@ class Recovery:
         Raises:
             CompressionError: a layer has no finite solution; it is named.
         """
+        readers = None if self.plan.refit_all else self._readers(refitted_of(policy))
+        refit_(thin, self.graph, kept, self._observed(), self.plan.refit, readers)
+
+    def not_refitted(self, groups: Iterable[str]) -> dict[str, str]:
+        """By layer that reads the channels of these groups and that no refit can take: why."""
+        readers = self._readers(groups)
+        return {name: reason for name, reason in self._observed().refused.items() if name in readers}
+
+    def _readers(self, groups: Iterable[str]) -> set[str]:
+        return {name for group in groups for name in self.graph.groups[group].consumers}
+
+    def _observed(self) -> Original:
         if self._original is None:
             rng = generator(self._seed, "refit")
             self._original = observe(self.network, self.graph, self.images, self.plan.refit, rng)
-        readers = {name for group in refitted_of(policy) for name in self.graph.groups[group].consumers}
-        refit_(thin, self.graph, kept, self._original, self.plan.refit, None if self.plan.refit_all else readers)
+        return self._original
 
     def finishes(self, policy: Policy) -> bool:
         """Whether `finished` changes the policy's network: bits alone change no float network, but training does."""

@@ -110,3 +110,27 @@ def test_a_function_of_the_users_own_is_called_on_every_candidate(prepared: Any,
     search = prepared({"custom": {"import": "mine_recovery:tune"}}, folder=tmp_path)
     linear: nn.Linear = search.builder.compressed(PRUNED).linear
     assert torch.allclose(linear.bias, search.job.network.linear.bias + 1.5)
+
+
+FLATTENED = """
+from torch import nn
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(1, 256, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256 * 6 * 6, 10))
+"""
+
+
+@pytest.mark.parametrize(("steps", "told"), [(["refit"], True), (["batch_norm"], False)])
+def test_a_layer_that_no_refit_can_take_is_told_before_the_search(
+    tmp_path: Path, steps: list[str], told: bool
+) -> None:
+    (tmp_path / "flattened.py").write_text(FLATTENED, encoding="utf-8")
+    given = settings(model={"name": None, "import": "flattened:network"}, recovery=steps)
+    job = build_job(experiment_of(given, allow_import=True), tmp_path / "run", folder=tmp_path)
+    warnings = [text for text in prepare(job, tmp_path / "files").warnings if "not refitted" in text]
+    expected = (
+        "'3' is not refitted when channels before it are pruned: "
+        "it has 9,216 weights an output; a refit takes at most 8,192"
+    )
+    assert warnings == ([expected] if told else [])
