@@ -36,15 +36,15 @@ NORMALIZE = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Study:
     """One network with all that candidates are made and scored by."""
 
-    def __init__(self, folder: Path, images: int) -> None:
+    def __init__(self, folder: Path, images: int, calibration: int = 256) -> None:
         network = build_model("cifar_resnet56")
         load_weights(network, folder / "resnet56_cifar10.safetensors")
         network.eval()
         files = SourceOptions(train=str(folder / "train.parquet"), test=str(folder / "test.parquet"))
         data = load_data("parquet", files, NORMALIZE)
-        self.calibration = torch.from_numpy(data.train.images(np.arange(256)))
+        self.calibration = torch.from_numpy(data.train.images(np.arange(calibration)))
         self.images = torch.from_numpy(data.test.images(np.arange(images)))
-        self.labels = torch.from_numpy(np.asarray(data.test.labels[:images]))
+        self.labels = torch.tensor(data.test.labels[:images])
         self.compressor = Compressor.of(network, self.calibration[:2]).ranked(
             "l1", CalibrationData(self.calibration, None)
         )
@@ -52,6 +52,25 @@ class Study:
         self.options = RefitOptions()
         graph = self.compressor.graph
         self.original: Original = observe(network, graph, self.calibration, self.options, np.random.default_rng(0))
+
+    @property
+    def inner(self) -> dict[str, int]:
+        """Channels of each block's inner group, by its first convolution."""
+        groups = self.compressor.graph.groups.items()
+        return {name: group.channels for name, group in groups if len(group.producers) == 1 and name != "conv1"}
+
+    def policies(self, n: int) -> list[dict[str, int]]:
+        """Widths of the inner groups, ratios to keep drawn from 0.5 to 0.9; always the same ones."""
+        rng, inner = np.random.default_rng(0), self.inner.items()
+        return [{name: rounded_width(channels, rng.uniform(0.5, 0.9)) for name, channels in inner} for _ in range(n)]
+
+    def refitted(self, widths: Mapping[str, int], original: Original, options: RefitOptions) -> float:
+        """Top-1 accuracy in percent of the network with these widths, ranked by L1 and refitted."""
+        assert self.compressor.ranking is not None
+        kept = kept_channels(self.compressor.ranking, widths)
+        thin = self.compressor.graph.thin(self.compressor.network, kept)
+        refit_(thin, self.compressor.graph, kept, original, options)
+        return self.scored(thin)
 
     def accuracy(self, widths: Mapping[str, int], ranking: str, refit: bool, batch_norm: bool) -> float:
         """Top-1 accuracy in percent of the network with these widths, made in one of the eight ways."""
@@ -82,16 +101,13 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     study = Study(asked.folder, asked.images)
-    inner = {name: group.channels for name, group in study.compressor.graph.groups.items() if len(group.producers) == 1}
-    inner = {name: channels for name, channels in inner.items() if name != "conv1"}
-    rng = np.random.default_rng(0)
     rows = []
-    for number in range(asked.policies):
-        widths = {name: rounded_width(channels, rng.uniform(0.5, 0.9)) for name, channels in inner.items()}
+    for number, widths in enumerate(study.policies(asked.policies)):
         rows.append([study.accuracy(widths, *way) for way in WAYS])
         print(f"policy {number + 1}: " + "  ".join(f"{value:.1f}" for value in rows[-1]), flush=True)
     found = np.array(rows)
-    print(f"\nreference {study.scored(study.compressor.network):.1f} %; {len(inner)} groups, {asked.policies} policies")
+    reference = study.scored(study.compressor.network)
+    print(f"\nreference {reference:.1f} %; {len(study.inner)} groups, {asked.policies} policies")
     for way, values in zip(WAYS, found.T, strict=True):
         print(f"{name_of(way):38} {values.mean():6.2f} %  (sd {values.std(ddof=1):.2f})")
     print("\npaired differences, points")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 
 from moco.errors import ConfigError
 from moco.suggest import nearest
+
+
+TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
 
 class Direction(StrEnum):
@@ -81,6 +85,13 @@ def metric(name: str, where: str = "metric") -> Metric:
 def cost_ratio(name: str, value: float, reference: float) -> float:
     """Cost of `value` relative to the reference: new/ref where less is better, ref/new where more is (S1.22)."""
     return reference / value if metric(name).direction is Direction.MAXIMIZE else value / reference
+
+
+def interval(name: str, value: float, sem: float) -> tuple[float, float]:
+    """Two-sided 95 % interval by the normal distribution; that of a share of images ends at 0 and 1."""
+    low, high = value - TWO_SIDED_95 * sem, value + TWO_SIDED_95 * sem
+    known = METRICS.get(name)
+    return (max(low, 0.0), min(high, 1.0)) if known is not None and known.shown_as == "%" else (low, high)
 
 
 def shown(name: str, value: float | None) -> str:

@@ -183,24 +183,28 @@ def payoff(
 
 @app.command()
 @fails_in_one_line
-def sensitivity(
+def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     experiment: ExperimentPath,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
     images: Annotated[
         int | None, typer.Option(help="Images of the calibration split; default 256, or all where they are fewer.")
     ] = None,
     groups: Annotated[int | None, typer.Option(help="Layer groups to find; default: as many as are unlike.")] = None,
+    parameters: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
+    ] = None,
     overrides: Overrides = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.app.config import load_experiment
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
+    from moco.evaluation.sensitivity import Levels
 
     loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
-    screen = console()
+    screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
     with StudyProgress(screen) as progress:
-        study = studied(loaded, images, count=groups, modules=experiment.parent, seen=progress)
+        study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
     page = write_study(study, out or Path("runs") / f"{loaded.name}_sensitivity")
     screen.print(sensitivity_table(study))
     screen.print(study.yaml)

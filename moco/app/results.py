@@ -12,12 +12,11 @@ from moco.app.ending import Delivery, Finisher
 from moco.app.job import Job, Prepared
 from moco.app.run_folder import summary_of, without_passwords
 from moco.constraints import Bound
-from moco.metrics import shown
+from moco.metrics import interval, shown
 from moco.study import Study
 from moco.trial import MetricValue, Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
-Z95 = 1.96
 
 
 def manifest_of(
@@ -82,9 +81,7 @@ def result_of(
 ) -> dict[str, Any]:
     """What the search found."""
     job, problem, trials = prepared.job, prepared.problem, study.trials
-    reference_point = (
-        [problem.reference_point[name] for name in problem.objectives] if problem.reference_point else None
-    )
+    reference_point = problem.loss_point(problem.reference_point) if problem.reference_point else None
     front = pareto.front(trials)
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
     feasible = delivery is not None and delivery.trial.feasible
@@ -108,7 +105,7 @@ def result_of(
         "front": [summary_of(trial, _values(problem.metrics(trial.evaluation))) for trial in front if trial.evaluation],
         "hypervolume": {
             "value": None if reference_point is None else pareto.hypervolume(losses, reference_point),
-            "reference_point": reference_point,
+            "reference_point": None if reference_point is None else list(reference_point),
         },
         "baselines": [_baseline(prepared, trial) for trial in trials if trial.origin != "search" and trial.evaluation],
         "certificate": None
@@ -183,7 +180,7 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]
     """Two-sided 95 % intervals of the delivered network: errors by their paired standard error, timings as retimed."""
     assert delivery.trial.evaluation is not None
     errors = {
-        name: [m.value - Z95 * m.sem, m.value + Z95 * m.sem]
+        name: list(interval(name, m.value, m.sem))
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in {"top1_error", "top5_error"} and m.sem is not None
     }
@@ -210,14 +207,7 @@ def _certificate(delivery: Delivery, relative: bool) -> dict[str, Any]:
 def _asked(prepared: Prepared) -> str:
     """What was asked, as a person says it."""
     objective = prepared.job.objective
-    weights = getattr(objective, "weights", {})
-    cost = ", ".join(
-        name if len({*weights.values()}) < 2 else f"{weight:.2g} {name}" for name, weight in weights.items()
-    )
-    wish = {
-        "accuracy-guaranteed": f"least cost (the mean of {cost}, relative to the reference)",
-        "resource-constrained": "most top-1 accuracy",
-    }.get(prepared.job.config["objective"]["protocol"], f"least {' and '.join(prepared.problem.objectives)}")
+    wish = getattr(objective, "wish", f"least {' and '.join(prepared.problem.objectives)}")
     bounds = " and ".join(map(_bound_text, prepared.problem.bounds))
     return f"{wish}, with {bounds}" if bounds else wish
 

@@ -67,10 +67,15 @@ def studied(
         modules: folder that is searched for modules of the user's own.
 
     Raises:
-        MocoError: the network cannot be built or traced, or there are fewer images.
+        MocoError: the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that
+            layers are grouped by.
     """
     tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
     untracked = experiment.model_copy(update={"tracking": tracking, "store": False})
+    prunes = experiment.space.filter_pruning is not None or experiment.space.channel_pruning is not None
+    grouping = KEEP if prunes else WEIGHT_BITS
+    if levels is not None and not (levels.keep if prunes else levels.weight_bits):
+        raise ConfigError(f"--parameters: layer groups are found by '{grouping}' for this experiment; name it too")
     job = build_job(untracked, Path("run"), folder=modules)
     rows = _rows(job, images)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
@@ -79,8 +84,7 @@ def studied(
     layers = [layer for group in found for layer in group.layers]
     batch = job.data.train.images(splits.calibration[:rows])
     sensitivity = analyse(compressor, batch, layers, levels, seen=seen)
-    prunes = experiment.space.filter_pruning is not None
-    suggested = clusters(_curves(sensitivity, KEEP if prunes else WEIGHT_BITS), count)
+    suggested = clusters(_curves(sensitivity, grouping), count)
     members, ignored = dict(suggested.groups), suggested.ignored
     if prunes:
         members = {name: _expanded(compressor, leaders) for name, leaders in members.items()}

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from moco.compression.apply import Compressor
 from moco.compression.filter_pruning import kept_channels, rounded_width
 from moco.compression.groups import ChannelGroup
-from moco.errors import CompressionError, DataError, MeasurementError
+from moco.errors import CompressionError, ConfigError, DataError, MeasurementError
 from moco.evaluation.prefix import Engine, Journey, Variation, engine_of
 from moco.evaluation.variations import (
     Ranges,
@@ -33,6 +33,7 @@ from moco.evaluation.variations import (
     with_weight_bits,
 )
 from moco.export.folding import fold, foldable_pairs
+from moco.suggest import nearest
 
 FORMAT = 1
 DIRECTION = "KL(original || compressed)"
@@ -106,6 +107,25 @@ class Levels:
     weight_bits: tuple[int, ...] = ALL_BITS
     activation_bits: tuple[int, ...] = ALL_BITS
     int8: bool = True
+
+    @staticmethod
+    def of(parameters: Sequence[str]) -> Levels:
+        """All levels of these parameters, none of the others.
+
+        Raises:
+            ConfigError: a name is not one of `PARAMETERS`.
+        """
+        for name in parameters:
+            if name not in PARAMETERS:
+                raise ConfigError(
+                    f"--parameters: expected some of {', '.join(PARAMETERS)}, got '{name}'{nearest(name, PARAMETERS)}"
+                )
+        return Levels(
+            keep=KEEP_RATIOS if KEEP in parameters else (),
+            weight_bits=ALL_BITS if WEIGHT_BITS in parameters else (),
+            activation_bits=ALL_BITS if ACTIVATION_BITS in parameters else (),
+            int8=INT8 in parameters,
+        )
 
 
 @dataclass(frozen=True)

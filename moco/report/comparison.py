@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any
 
+from moco.metrics import interval
 from moco.report.run_folder import TrialRecord
 from moco.report.values import numbers, ordered, ratio
 from moco.report.verdict import chosen_metrics, is_feasible
-
-_TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -81,5 +79,5 @@ def _chosen_intervals(result: Mapping[str, Any]) -> dict[str, tuple[float, float
 def _trial_intervals(trial: TrialRecord | None, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     if trial is None:
         return {}
-    half = {name: _TWO_SIDED_95 * sem for name, sem in trial.sems.items() if name in metrics and sem > 0}
-    return {name: (metrics[name] - width, metrics[name] + width) for name, width in half.items()}
+    sems = {name: sem for name, sem in trial.sems.items() if name in metrics and sem > 0}
+    return {name: interval(name, metrics[name], sem) for name, sem in sems.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from moco.app.job import trace
 from moco.app.sensitivity import StudyProgress, sensitivity_table, studied
 from moco.evaluation.sensitivity import Levels, features, read_sensitivity
 from tests.app import tiny
-from tests.app.tiny import moco, one_line
+from tests.app.tiny import moco, one_line, write
 
 OWN = """
 import torch
@@ -165,3 +166,22 @@ def test_a_folder_that_cannot_be_written_and_an_import_that_is_not_allowed_end_i
     )
     path = experiment(model={"name": None, "weights": None, "import": "branching_of_mine:Branching"})
     assert "--allow-import" in one_line(moco("sensitivity", path, "--out", tmp_path / "out"), 2)
+
+
+def test_only_the_parameters_that_are_asked_for_are_measured(tmp_path: Path) -> None:
+    path = write(tmp_path / "tiny.yaml")
+    result = moco("sensitivity", path, "--out", tmp_path / "out", "--images", 8, "--parameters", "keep,int8")
+    assert result.exit_code == 0, result.output
+    curves = json.loads((tmp_path / "out" / "sensitivity.json").read_text(encoding="utf-8"))["curves"]
+    assert {curve["parameter"] for curve in curves} == {"keep", "int8"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [("keep,weight_bit", "did you mean 'weight_bits'"), ("int8", "layer groups are found by 'keep'")],
+)
+def test_parameters_that_are_unknown_or_leave_no_groups_are_refused(
+    tmp_path: Path, parameters: str, message: str
+) -> None:
+    path = write(tmp_path / "tiny.yaml")
+    assert message in one_line(moco("sensitivity", path, "--parameters", parameters), 2)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from moco.errors import ConfigError
-from moco.metrics import METRICS, Direction, cost_ratio, metric, shown
+from moco.metrics import METRICS, Direction, cost_ratio, interval, metric, shown
 
 
 def test_a_metric_is_found_by_its_name() -> None:
@@ -44,3 +44,10 @@ def test_physical_metrics_carry_their_unit_in_their_name() -> None:
 
 def test_throughput_alone_is_better_when_larger() -> None:
     assert [name for name, m in METRICS.items() if m.direction is Direction.MAXIMIZE] == ["throughput_ips"]
+
+
+def test_an_interval_of_a_share_of_images_stays_within_0_and_1() -> None:
+    assert interval("top1_error", 0.003, 0.004)[0] == 0.0
+    assert interval("top1_error", 0.999, 0.004)[1] == 1.0
+    low, high = interval("latency_ms", 0.003, 0.004)
+    assert (low, high) == pytest.approx((0.003 - 1.959964 * 0.004, 0.003 + 1.959964 * 0.004))
