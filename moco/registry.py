@@ -15,10 +15,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "uniform": "moco.searchers.uniform:UniformSearcher",
         "tpe": "moco.searchers.tpe:TPESearcher",
         "nsga2": "moco.searchers.nsga2:NSGA2Searcher",
+        "gp": "moco.searchers.gp:GPSearcher",
     },
     "objective": {
         "accuracy-guaranteed": "moco.objectives.accuracy_guaranteed:AccuracyGuaranteedObjective",
         "resource-constrained": "moco.objectives.resource_constrained:ResourceConstrainedObjective",
+        "galen": "moco.objectives.galen:GalenObjective",
+        "two-stage": "moco.objectives.two_stage:TwoStageObjective",
+        "hybrid": "moco.objectives.hybrid:HybridObjective",
+        "front": "moco.objectives.front:FrontObjective",
     },
     "target": {"onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget"},
 }

@@ -18,9 +18,9 @@ from typing import Any
 
 from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import COST, equal_weights, normalised, weighted_cost
+from moco.objectives.cost import equal_weights, normalised, weighted_cost
 from moco.objectives.floor import floor_constraint
-from moco.objectives.protocol import INFEASIBLE, Scorer, all_met, needed, parsed, resolved
+from moco.objectives.protocol import INFEASIBLE, accuracy_and_cost, all_met, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
@@ -72,6 +72,13 @@ class AccuracyGuaranteedObjective:
         self.drop_unmeasurable: bool = self.options.drop_unmeasurable
         self.metrics: tuple[str, ...] = needed(self.weights, self.constraints)
 
+    @property
+    def wish(self) -> str:
+        """What is asked besides the bounds, as a person says it."""
+        equal = len({*self.weights.values()}) < 2
+        cost = ", ".join(name if equal else f"{weight:.2g} {name}" for name, weight in self.weights.items())
+        return f"least cost (the mean of {cost}, relative to the reference)"
+
     def without(self, names: frozenset[str]) -> AccuracyGuaranteedObjective:
         """This objective without the weights of these metrics; those that are left are scaled to sum 1."""
         weights = {name: weight for name, weight in self.weights.items() if name not in names}
@@ -79,15 +86,7 @@ class AccuracyGuaranteedObjective:
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and cost, with the floor and the further bounds."""
-        return Problem(
-            space=space,
-            objectives={"top1_error": "minimize", COST: "minimize"},
-            bounds=self._bounds(reference),
-            derived={COST: weighted_cost(self.weights, reference, "objective.weights")},
-            reference=reference,
-            scorer=Scorer(self, reference),
-            reference_point={"top1_error": 1.0, COST: 1.0},
-        )
+        return accuracy_and_cost(self, space, reference, (self.weights, "objective.weights"), self._bounds(reference))
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Minus the cost where the floor and every bound are met, otherwise -50."""

@@ -50,7 +50,7 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
         weights = set(objective.weights) - {constraint.metric for constraint in objective.constraints}
     for name in missing:
         if name not in weights:
-            raise ConfigError(f"objective.constraints.{name}: {_refusal(name)}; remove the bound")
+            raise ConfigError(_asked_by(objective, name))
     assert isinstance(objective, Droppable)
     if not objective.drop_unmeasurable:
         raise ConfigError(
@@ -65,6 +65,15 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
         f"objective.weights.{name}: {_refusal(name)}; dropped, the other weights are scaled up" for name in missing
     )
     return objective.without(frozenset(missing)), tuple(warnings)
+
+
+def _asked_by(objective: Objective, name: str) -> str:
+    """The key that asks for a metric that cannot be measured, and what to do about it."""
+    if name in {constraint.metric for constraint in getattr(objective, "constraints", ())}:
+        return f"objective.constraints.{name}: {_refusal(name)}; remove the bound"
+    if name in getattr(objective, "objectives", ()):
+        return f"objective.objectives.{name}: {_refusal(name)}; remove it"
+    return f"objective.metric: {_refusal(name)}; choose another one"
 
 
 def _refusal(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the two protocols share: the infeasible score, bounds as a user writes them, and the scorer of a problem."""
+"""What protocols share: the infeasible score, bounds and amounts as a user writes them, and the problem they make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from moco.constraints import Bound, Constraint, parse, resolve
 from moco.errors import ConfigError
 from moco.interfaces import Objective
 from moco.metrics import metric
-from moco.objectives.cost import COST, NOT_COSTS, WeightedCost
+from moco.objectives.cost import COST, NOT_COSTS, WeightedCost, weighted_cost
+from moco.problem import Problem
+from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
 
 INFEASIBLE = -50.0
@@ -62,6 +64,49 @@ def resolved(constraints: Sequence[Constraint], reference: Mapping[str, MetricVa
         if bound.op == "<=" and bound.value < 0:
             raise ConfigError(f"{where}: no network has {bound.metric} <= {bound.value:g}; loosen the bound")
     return bounds
+
+
+def floor_among(constraints: Sequence[Constraint]) -> Constraint | None:
+    """The bound on top-1 error, where the user gave one: what the certificate is about."""
+    return next((constraint for constraint in constraints if constraint.metric == "top1_error"), None)
+
+
+def accuracy_and_cost(
+    objective: Objective,
+    space: SearchSpace,
+    reference: Mapping[str, MetricValue],
+    weights: tuple[Mapping[str, float], str],
+    bounds: tuple[Bound, ...],
+) -> Problem:
+    """Minimise top-1 error and the weighted cost, under these bounds, ordered by the objective's score.
+
+    Args:
+        weights: of the cost, and the key path that they come from.
+
+    Raises:
+        ConfigError: the reference has no positive value of a weighted metric.
+    """
+    return Problem(
+        space=space,
+        objectives={"top1_error": "minimize", COST: "minimize"},
+        bounds=bounds,
+        derived={COST: weighted_cost(weights[0], reference, weights[1])},
+        reference=reference,
+        scorer=Scorer(objective, reference),
+        reference_point={"top1_error": 1.0, COST: 1.0},
+    )
+
+
+def accuracy_of(metrics: Mapping[str, MetricValue]) -> float:
+    """Top-1 accuracy, 0..1.
+
+    Raises:
+        ValueError: top-1 error is missing or no share; the trial has failed.
+    """
+    error = metrics.get("top1_error")
+    if error is None or not 0 <= error.value <= 1:
+        raise ValueError(f"expected a top1_error in 0..1, got {'none' if error is None else error.value}")
+    return 1.0 - error.value
 
 
 def all_met(bounds: Sequence[Bound], cost: WeightedCost, metrics: Mapping[str, MetricValue]) -> bool:

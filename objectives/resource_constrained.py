@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import COST, NOT_COSTS, equal_weights, normalised, weighted_cost
-from moco.objectives.protocol import INFEASIBLE, Scorer, all_met, needed, parsed, resolved
+from moco.objectives.cost import NOT_COSTS, equal_weights, normalised, weighted_cost
+from moco.objectives.protocol import INFEASIBLE, accuracy_and_cost, all_met, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
@@ -63,21 +63,22 @@ class ResourceConstrainedObjective:
         )
         self.metrics: tuple[str, ...] = needed(self.weights, self.constraints)
 
+    wish = "most top-1 accuracy"
+    """What is asked besides the bounds, as a person says it."""
+
     @property
     def floor(self) -> Constraint | None:
         """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return next((constraint for constraint in self.constraints if constraint.metric == "top1_error"), None)
+        return floor_among(self.constraints)
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and the mean cost ratio of the bounded resources, with the bounds."""
-        return Problem(
-            space=space,
-            objectives={"top1_error": "minimize", COST: "minimize"},
-            bounds=resolved(self.constraints, reference, "objective.constraints"),
-            derived={COST: weighted_cost(self.weights, reference, "objective.constraints")},
-            reference=reference,
-            scorer=Scorer(self, reference),
-            reference_point={"top1_error": 1.0, COST: 1.0},
+        return accuracy_and_cost(
+            self,
+            space,
+            reference,
+            (self.weights, "objective.constraints"),
+            resolved(self.constraints, reference, "objective.constraints"),
         )
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from moco.objectives.measurable import measurable
 from moco.objectives.resource_constrained import ResourceConstrainedObjective, ResourceConstrainedOptions
 from moco.registry import BUILT_IN, plugin
 from moco.space import SearchSpace
-from moco.trial import MetricValue
+from moco.trial import Evaluation, MetricValue
 
 HERE = frozenset({"top1_error", "top5_error", "size_mb", "macs", "latency_ms", "throughput_ips"})
 
@@ -158,5 +159,8 @@ def test_every_protocol_works_with_its_defaults(name: str) -> None:
     objective = cls(cls.Options())
     reference = {metric: MetricValue(2.0) for metric in objective.metrics} | {"top1_error": MetricValue(0.1)}
     problem = objective.problem(SearchSpace({"keep": FloatDistribution(0.1, 1.0)}), reference)
-    assert list(problem.objectives) == ["top1_error", "cost"]
-    assert problem.reference_point == {"top1_error": 1.0, "cost": 1.0}
+    second = "latency_ms" if name == "front" else "cost"
+    assert list(problem.objectives) == ["top1_error", second]
+    assert problem.reference_point == {"top1_error": 1.0, second: 2.0 if name == "front" else 1.0}
+    assert math.isfinite(problem.score(Evaluation(reference)))
+    assert objective.wish

@@ -1,0 +1,150 @@
+"""No protocol, only a front: any metrics, each minimised or maximised, under any bounds.
+
+Nothing is published about it, so its score only has to name one network of the front: with losses l_i and the reference
+point r_i that the front's volume is measured to,
+
+    score = -(mean of l_i / r_i)     (where more is better: of r_i / l_i)     over the metrics that no bound is on
+
+Each metric counts relative to its reference point, so no unit matters (W13). Where all of them are bounded, all count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moco.constraints import Constraint
+from moco.errors import ConfigError
+from moco.metrics import cost_ratio, metric
+from moco.objectives.amounts import amount, resolved_amount
+from moco.objectives.cost import COST
+from moco.objectives.protocol import Scorer, floor_among, needed, parsed, resolved
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.suggest import nearest
+from moco.trial import Evaluation, MetricValue
+
+WAYS = ("minimize", "maximize")
+ERRORS = ("top1_error", "top5_error")
+"""Their default reference point is 1, no image right; that of other metrics is the uncompressed network."""
+
+
+@dataclass(frozen=True)
+class FrontOptions:
+    """What the user may choose.
+
+    Attributes:
+        objectives: `minimize` or `maximize` by metric, at least one.
+        constraints: bounds by metric, `OP NUMBER[unit or x]`.
+        reference_point: by objective, a number in the metric's unit or `NUMBER[unit or x]`, for the hypervolume.
+    """
+
+    objectives: Mapping[str, str] = field(default_factory=lambda: {"top1_error": "minimize", "latency_ms": "minimize"})
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    reference_point: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: an unknown metric, a direction that makes a network worse, or a value not of its grammar.
+        """
+        if not self.objectives:
+            raise ConfigError("objective.objectives: expected at least one {metric: minimize or maximize}, got none")
+        for name, direction in self.objectives.items():
+            _check(name, direction)
+        for constraint in parsed(self.constraints, "objective.constraints"):
+            if constraint.metric == COST:
+                raise ConfigError("objective.constraints.cost: a front weighs nothing, so it has no cost to bound")
+        for name, given in self.reference_point.items():
+            where = f"objective.reference_point.{name}"
+            if name not in self.objectives:
+                raise ConfigError(f"{where}: no such objective{nearest(name, self.objectives)}")
+            amount(name, given, where)
+
+
+class FrontObjective:
+    """The front with its options; see the module's text."""
+
+    Options = FrontOptions
+
+    def __init__(self, options: FrontOptions | None = None) -> None:
+        """Take the options; without them top-1 error and latency."""
+        self.options = options or FrontOptions()
+        self.objectives: Mapping[str, str] = dict(self.options.objectives)
+        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
+        self.metrics: tuple[str, ...] = needed(dict.fromkeys(self.objectives, 1.0), self.constraints)
+
+    @property
+    def wish(self) -> str:
+        """What is asked besides the bounds, as a person says it."""
+        words = {"minimize": "least", "maximize": "most"}
+        return " and ".join(f"{words[direction]} {name}" for name, direction in self.objectives.items())
+
+    @property
+    def floor(self) -> Constraint | None:
+        """The bound on top-1 error, where the user gave one: what the certificate is about."""
+        return floor_among(self.constraints)
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """The metrics as they are, with the bounds.
+
+        Raises:
+            ConfigError: the reference has no positive value of a metric and no other reference point is given.
+        """
+        return Problem(
+            space=space,
+            objectives=self.objectives,
+            bounds=resolved(self.constraints, reference, "objective.constraints"),
+            reference=reference,
+            scorer=Scorer(self, reference),
+            reference_point=self._reference_point(reference),
+        )
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """Minus the mean of the unbounded metrics, each relative to its reference point."""
+        point = self._reference_point(reference)
+        bounded = {constraint.metric for constraint in self.constraints}
+        free = [name for name in self.objectives if name not in bounded] or list(self.objectives)
+        return -math.fsum(cost_ratio(name, _measured(evaluation, name), point[name]) for name in free) / len(free)
+
+    def _reference_point(self, reference: Mapping[str, MetricValue]) -> dict[str, float]:
+        return {name: self._reference_value(name, reference) for name in self.objectives}
+
+    def _reference_value(self, name: str, reference: Mapping[str, MetricValue]) -> float:
+        given = self.options.reference_point.get(name)
+        where = f"objective.reference_point.{name}"
+        if given is not None:
+            return resolved_amount(amount(name, given, where), reference, where)
+        if name in ERRORS:
+            return 1.0
+        value = reference[name].value if name in reference else math.nan
+        if not 0 < value < math.inf:
+            raise ConfigError(f"{where}: is missing, and the reference network has no positive value of {name}")
+        return value
+
+
+def _check(name: str, direction: str) -> None:
+    where = f"objective.objectives.{name}"
+    if name == COST:
+        raise ConfigError(f"{where}: a front weighs nothing, so it has no cost; name the metrics themselves")
+    known = metric(name, "objective.objectives")
+    if direction not in WAYS:
+        raise ConfigError(f"{where}: expected 'minimize' or 'maximize', got {direction!r}{nearest(direction, WAYS)}")
+    if direction != known.direction:
+        raise ConfigError(f"{where}: {known.description}: write {known.direction}, got {direction}")
+
+
+def _measured(evaluation: Evaluation, name: str) -> float:
+    """The metric's value.
+
+    Raises:
+        ValueError: it is missing or has no ratio; the trial has failed.
+    """
+    if name not in evaluation.metrics:
+        raise ValueError(f"the evaluation gives no '{name}'{nearest(name, evaluation.metrics)}")
+    value = evaluation.metrics[name].value
+    if not (0 if name in ERRORS else math.ulp(0.0)) <= value < math.inf:
+        raise ValueError(f"the evaluation gives {name} = {value}, expected a positive number")
+    return value

@@ -1,0 +1,99 @@
+"""Galen's absolute reward: accuracy minus what the cost ratio is off its target (S3.30), and its one-sided form (W11).
+
+L. Krieger et al., "Towards Hardware-Specific Automatic Compression of Neural Networks" (2022). With accuracy p in
+0..1, cost T_P of the compressed and T of the original network and the target cost ratio c:
+
+    maximise p   subject to   T_P <= c * T                                    (S3.02)
+    score = p + beta * |T_P / (c * T) - 1|,      beta = -3                    (S3.30, as printed)
+    score = p + beta * max(T_P / (c * T) - 1, 0)                              (`one_sided`)
+
+The printed form charges a network that is faster than asked as much as one that is slower. Departures from the paper:
+1. The bound T_P <= c * T is a constraint of the problem, so networks that meet it are ordered before all others (W13);
+   in the paper the reward alone decides: `bounded: false`.
+2. The cost is any one metric of a network, of those where more is better by its inverse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moco.constraints import Bound, Constraint
+from moco.errors import ConfigError
+from moco.objectives.cost import COST, normalised, weighted_cost
+from moco.objectives.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue
+
+
+@dataclass(frozen=True)
+class GalenOptions:
+    """What the user may choose.
+
+    Attributes:
+        metric: the cost T; the paper's is latency, alternatively MACs or BOPs.
+        target: the cost ratio c that is aimed at, in (0, 1]; the paper's headline is 0.2.
+        beta: weight of what the ratio is off, <= 0.
+        one_sided: charge only what is above the target.
+        bounded: state T_P <= c * T as a constraint.
+        constraints: further bounds by metric, `OP NUMBER[unit or x]`.
+    """
+
+    metric: str = "latency_ms"
+    target: float = 0.2
+    beta: float = -3.0
+    one_sided: bool = False
+    bounded: bool = True
+    constraints: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
+        """
+        normalised({self.metric: 1.0}, "objective.metric")
+        if not 0 < self.target <= 1:
+            raise ConfigError(f"objective.target: expected a cost ratio in (0, 1], got {self.target}")
+        if not -math.inf < self.beta <= 0:
+            raise ConfigError(f"objective.beta: expected a number <= 0, got {self.beta}")
+        parsed(self.constraints, "objective.constraints")
+
+
+class GalenObjective:
+    """The reward with its options; see the module's text."""
+
+    Options = GalenOptions
+
+    def __init__(self, options: GalenOptions | None = None) -> None:
+        """Take the options; without them, those of the paper."""
+        self.options = options or GalenOptions()
+        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
+        self.metrics: tuple[str, ...] = needed({self.options.metric: 1.0}, self.constraints)
+
+    @property
+    def wish(self) -> str:
+        """What is asked besides the bounds, as a person says it."""
+        side = "at most" if self.options.one_sided else "close to"
+        return f"most top-1 accuracy with {self.options.metric} {side} {self.options.target:g} of the reference's cost"
+
+    @property
+    def floor(self) -> Constraint | None:
+        """The bound on top-1 error, where the user gave one: what the certificate is about."""
+        return floor_among(self.constraints)
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """Minimise top-1 error and the cost ratio, with the target as a bound and the further bounds."""
+        target = (Bound(COST, "<=", self.options.target),) if self.options.bounded else ()
+        bounds = resolved(self.constraints, reference, "objective.constraints")
+        weights = {self.options.metric: 1.0}, "objective.metric"
+        return accuracy_and_cost(self, space, reference, weights, (*target, *bounds))
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """The published reward."""
+        ratio = weighted_cost({self.options.metric: 1.0}, reference, "objective.metric")(evaluation.metrics).value
+        off = ratio / self.options.target - 1.0
+        charged = max(off, 0.0) if self.options.one_sided else abs(off)
+        return accuracy_of(evaluation.metrics) + self.options.beta * charged

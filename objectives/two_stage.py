@@ -1,0 +1,94 @@
+"""The rewards of the two-stage PPO search, with references that stay where they are (S5.04, W22).
+
+With accuracy p in 0..1 and the cost F of the network (the paper's: FLOPs):
+
+    r1 = p + 1 - (F - F_low) / (F_high - F_low)
+    r2 = p
+
+The paper uses either while it prunes and r2 while it quantises. Departures from the paper:
+1. F_low and F_high are the extremes that were observed so far there, so the same network scored differently early and
+   late in a search. Here they are fixed before it: shares `lowest` and `highest` of the reference's cost.
+2. A cost outside of them is not clipped: r1 stays linear in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from moco.constraints import Constraint
+from moco.errors import ConfigError
+from moco.objectives.cost import normalised, weighted_cost
+from moco.objectives.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue
+
+
+@dataclass(frozen=True)
+class TwoStageOptions:
+    """What the user may choose.
+
+    Attributes:
+        reward: `r1`, accuracy and cost, or `r2`, accuracy alone.
+        metric: the cost F.
+        lowest, highest: F_low and F_high as cost ratios to the reference.
+        constraints: bounds by metric, `OP NUMBER[unit or x]`.
+    """
+
+    reward: Literal["r1", "r2"] = "r1"
+    metric: str = "flops"
+    lowest: float = 0.0
+    highest: float = 1.0
+    constraints: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
+        """
+        if self.reward not in {"r1", "r2"}:
+            raise ConfigError(f"objective.reward: expected 'r1' or 'r2', got {self.reward!r}")
+        normalised({self.metric: 1.0}, "objective.metric")
+        if not 0 <= self.lowest < self.highest < math.inf:
+            raise ConfigError(f"objective.lowest: expected 0 <= lowest < highest, got {self.lowest} and {self.highest}")
+        parsed(self.constraints, "objective.constraints")
+
+
+class TwoStageObjective:
+    """Either reward with its options; see the module's text."""
+
+    Options = TwoStageOptions
+
+    def __init__(self, options: TwoStageOptions | None = None) -> None:
+        """Take the options; without them r1 over FLOPs."""
+        self.options = options or TwoStageOptions()
+        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
+        self.metrics: tuple[str, ...] = needed({self.options.metric: 1.0}, self.constraints)
+
+    @property
+    def wish(self) -> str:
+        """What is asked besides the bounds, as a person says it."""
+        most = "most top-1 accuracy"
+        return most if self.options.reward == "r2" else f"{most} and least {self.options.metric}, weighed equally"
+
+    @property
+    def floor(self) -> Constraint | None:
+        """The bound on top-1 error, where the user gave one: what the certificate is about."""
+        return floor_among(self.constraints)
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """Minimise top-1 error and the cost ratio, with the bounds."""
+        bounds = resolved(self.constraints, reference, "objective.constraints")
+        return accuracy_and_cost(self, space, reference, ({self.options.metric: 1.0}, "objective.metric"), bounds)
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """The published reward."""
+        ratio = weighted_cost({self.options.metric: 1.0}, reference, "objective.metric")(evaluation.metrics).value
+        accuracy = accuracy_of(evaluation.metrics)
+        if self.options.reward == "r2":
+            return accuracy
+        return accuracy + 1.0 - (ratio - self.options.lowest) / (self.options.highest - self.options.lowest)
