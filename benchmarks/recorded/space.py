@@ -1,0 +1,172 @@
+"""The space of the recorded benchmarks: filters kept and weight bits by block, activation bits of the whole network.
+
+| parameter | values | what it sets |
+|---|---|---|
+| `<block>.keep` | 7 widths, from a quarter to all, in equal steps | filters kept of the block's first convolution |
+| `<block>.weight_bits` | 2 to 8 | bits of the weights of the block's convolutions |
+| `network.activation_bits` | 2 to 8 | bits of what the convolutions of all blocks read |
+
+Every parameter is an integer, and every point is a policy of its own: nothing is rounded. The stem and the head stay at
+8 bits, as is usual. Neutral is the whole network in int8. No weights, images or files are needed: only the structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from optuna.distributions import BaseDistribution, IntDistribution
+
+from moco.compression.analytic import AnalyticCost
+from moco.compression.apply import Compressor
+from moco.compression.codec import cost_of
+from moco.compression.layer_groups import PER_BLOCK, grouped
+from moco.compression.network_space import SpaceOptions, network_space
+from moco.compression.settings import INT8_BITS, Bits, bits_of, policy_of, widths_of
+from moco.interfaces import Capabilities
+from moco.models import build_model
+from moco.policy import Policy
+from moco.space import LayerGroup, SearchSpace
+from moco.trial import Point
+
+BITS = (2, 8)
+N_WIDTHS = 7
+"""Widths of a block: k / 8 of its filters, k = 2 … 8."""
+ACTIVATION_BITS = "network.activation_bits"
+KINDS = frozenset({"conv", "depthwise", "linear"})
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the network.
+
+    Attributes:
+        pruned: the channel group that `keep` sets.
+        channels: its filters.
+        layers: the convolutions whose bits are set.
+    """
+
+    name: str
+    pruned: str
+    channels: int
+    layers: tuple[str, ...]
+
+    @property
+    def keep(self) -> str:
+        """Name of the parameter: filters kept."""
+        return f"{self.name}.keep"
+
+    @property
+    def weight_bits(self) -> str:
+        """Name of the parameter: bits of its weights."""
+        return f"{self.name}.weight_bits"
+
+
+@dataclass(frozen=True)
+class PruneBitsCodec:
+    """Implements moco.space.Codec; `ends` are the layers that stay at 8 bits."""
+
+    blocks: tuple[Block, ...]
+    ends: tuple[str, ...]
+    costs: AnalyticCost
+
+    def policy(self, point: Point) -> Policy:
+        """The policy that says the same."""
+        widths = {block.pruned: (int(point[block.keep]), block.channels) for block in self.blocks}
+        activations = int(point[ACTIVATION_BITS])
+        bits = dict.fromkeys(self.ends, INT8_BITS)
+        for block in self.blocks:
+            bits |= dict.fromkeys(block.layers, Bits(int(point[block.weight_bits]), activations))
+        return policy_of(widths, bits)
+
+    def point(self, policy: Policy) -> Point:
+        """The point that the policy came from."""
+        widths, bits = widths_of(policy), bits_of(policy)
+        point = {}
+        for block in self.blocks:
+            point[block.keep] = widths.get(block.pruned, block.channels)
+            point[block.weight_bits] = bits[block.layers[0]].weights
+        return {**point, ACTIVATION_BITS: bits[self.blocks[0].layers[0]].activations}
+
+    def cost(self, policy: Policy) -> Mapping[str, float]:
+        """Exact macs, flops, parameters, bops and packed_size_mb."""
+        return cost_of(self.costs, policy)
+
+    def n_policies(self) -> int | None:
+        """Every point is a policy."""
+        return N_WIDTHS ** len(self.blocks) * (BITS[1] - BITS[0] + 1) ** (len(self.blocks) + 1)
+
+
+@dataclass(frozen=True)
+class PruneBits:
+    """The space of one network.
+
+    Attributes:
+        model: its name in moco's zoo.
+        shape: of an image, (channels, height, width).
+        layer_features: by layer, further numbers for the layer groups, such as its sensitivity.
+    """
+
+    model: str
+    shape: tuple[int, int, int]
+    layer_features: Mapping[str, Mapping[str, float]]
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The search space: a group for the activations first, then one a block in the order of the forward pass."""
+        network = build_model(self.model)
+        compressor = Compressor.of(network, torch.zeros(2, *self.shape))
+        found = grouped(network, compressor.counts, compressor.graph, PER_BLOCK)
+        inner = {
+            group.name: next(c for c in group.channel_groups if len(c.producers) == 1)
+            for group in found
+            if len(group.layers) > 1
+        }
+        blocks = tuple(
+            Block(group.name, inner[group.name].name, inner[group.name].channels, group.layers)
+            for group in found
+            if group.name in inner
+        )
+        quantized = {layer for block in blocks for layer in block.layers}
+        ends = tuple(dict.fromkeys(c.name for c in compressor.counts.layers if c.name not in quantized))
+        codec = PruneBitsCodec(blocks, ends, compressor.costs)
+        described = network_space(
+            found, compressor.counts, compressor.costs, self._options(), _ANY_INTEGER_TARGET
+        ).groups  # for the features of S1.31 alone
+        groups = {group.name: group for group in described}
+        first = groups[ends[0]]
+        layers = tuple(layer for block in blocks for layer in block.layers)
+        return SearchSpace(
+            self._distributions(blocks),
+            (
+                LayerGroup("network", (ACTIVATION_BITS,), layers, first.features),
+                *(LayerGroup(b.name, (b.keep, b.weight_bits), b.layers, groups[b.name].features) for b in blocks),
+            ),
+            {name: d.high for name, d in self._distributions(blocks).items()},
+            codec,
+        )
+
+    def _options(self) -> SpaceOptions:
+        return SpaceOptions(keep=(0.25, 1.0), precisions=("mixed",), layer_features=self.layer_features)
+
+    def _distributions(self, blocks: tuple[Block, ...]) -> dict[str, IntDistribution]:
+        found = {ACTIVATION_BITS: IntDistribution(*BITS)}
+        for block in blocks:
+            eighth = block.channels // (N_WIDTHS + 1)
+            found[block.keep] = IntDistribution(2 * eighth, block.channels, step=eighth)
+            found[block.weight_bits] = IntDistribution(*BITS)
+        return found
+
+
+_ANY_INTEGER_TARGET = Capabilities(
+    ("float32", "int8", "mixed"), {}, dict.fromkeys(("float32", "int8", "mixed"), KINDS), frozenset()
+)
+
+
+def values(distribution: BaseDistribution) -> np.ndarray:
+    """All values of an integer parameter, ascending."""
+    assert isinstance(distribution, IntDistribution)
+    return np.arange(distribution.low, distribution.high + 1, distribution.step)
