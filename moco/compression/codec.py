@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import Any
 
@@ -14,6 +14,7 @@ from moco.compression.choices import CHANNEL_PRUNING, FACTORISATION, FILTER_PRUN
 from moco.compression.factorisation import SvdRank, pays, svd_rank, tucker_ranks
 from moco.compression.filter_pruning import rounded_width
 from moco.compression.groups import ChannelGroup
+from moco.compression.inverse import ratio_for
 from moco.compression.settings import (
     BITS,
     FLOAT32,
@@ -75,7 +76,15 @@ class NetworkCodec:
         return policy_of(widths, dict(self._chosen_bits(point, names)), refitted, factors, weights)
 
     def point(self, policy: Policy) -> Point:
-        """What was executed: ratios kept, methods, precisions and bits; what a policy does not use is neutral."""
+        """What was executed: ratios kept, methods, precisions and bits; what a policy does not use is neutral.
+
+        Of a policy of this space it is a point that gives this policy again, of another one a point near to it.
+        """
+        point = self._near(policy)
+        return point if self.policy(point) == policy else self._exact_ratios(point, policy)
+
+    def _near(self, policy: Policy) -> dict[str, Any]:
+        """The point with the mean ratios that the policy has kept."""
         widths, bits, names = widths_of(policy), bits_of(policy), precisions_of(policy)
         point: dict[str, Any] = {}
         for choice in self.choices:
@@ -142,8 +151,8 @@ class NetworkCodec:
             if choice.rank is None or not choice.applies(FACTORISATION, point):
                 continue
             for layer in choice.factorisable:
-                shape, ranks = self._ranks(layer, point[choice.rank.name], widths)
-                if math.prod(shape) > 0 and pays(shape, ranks) and ranks != self._ranks(layer, 1.0, widths)[1]:
+                ranks = self._factors(layer, point[choice.rank.name], widths)
+                if ranks is not None:
                     yield layer, ranks
 
     def _chosen_weights(self, point: Point, widths: Mapping[str, int]) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -153,6 +162,12 @@ class NetworkCodec:
                 for layer in choice.sparse:
                     weights = self.costs.weights(layer, widths)
                     yield layer, (kept_weights(weights, point[choice.density.name]), weights)
+
+    def _factors(self, layer: str, keep: float, widths: Mapping[str, int]) -> Factors | None:
+        """Ranks of a keep ratio; None where they do not make the layer smaller (W30)."""
+        shape, ranks = self._ranks(layer, keep, widths)
+        smaller = math.prod(shape) > 0 and pays(shape, ranks) and ranks != self._ranks(layer, 1.0, widths)[1]
+        return ranks if smaller else None
 
     def _ranks(self, layer: str, keep: float, widths: Mapping[str, int]) -> tuple[tuple[int, ...], Factors]:
         """Shape of the layer's weight, its kernel as one side, and the ranks of a keep ratio."""
@@ -176,6 +191,30 @@ class NetworkCodec:
         return self.offered.get(precision, {}).get(group.name, ())
 
     # ---- what a policy has executed
+
+    def _exact_ratios(self, point: Mapping[str, Any], policy: Policy) -> Point:
+        """The point with ratios, where there are such, that leave just what the policy leaves of each layer."""
+        names, widths, factors = dict(self._chosen_precisions(point)), widths_of(policy), factors_of(policy)
+        kept, exact = weights_kept_of(policy), dict(point)
+        wanted: list[float]
+        for choice in self.choices:
+            if choice.keep is not None and choice.pruning_of(point) is not None:
+                wanted = [widths.get(group.name, group.channels) for group in choice.prunable]
+                exact |= _ratio(choice.keep, point, wanted, partial(self._widths_left, choice, names))
+            if choice.rank is not None and choice.applies(FACTORISATION, point):
+                wanted = [count for layer in choice.factorisable for count in _counts(factors.get(layer))]
+                exact |= _ratio(choice.rank, point, wanted, partial(self._ranks_left, choice, widths))
+            if choice.density is not None and choice.applies(SPARSITY, point):
+                whole = {layer: self.costs.weights(layer, widths) for layer in choice.sparse}
+                wanted = [kept.get(layer, weights) for layer, weights in whole.items()]
+                exact |= _ratio(choice.density, point, wanted, partial(_weights_left, list(whole.values())))
+        return exact
+
+    def _widths_left(self, choice: Choice, precisions: Mapping[str, str], keep: float) -> list[int]:
+        return [self._width(group, keep, precisions) for group in choice.prunable]
+
+    def _ranks_left(self, choice: Choice, widths: Mapping[str, int], keep: float) -> list[float]:
+        return [count for layer in choice.factorisable for count in _counts(self._factors(layer, keep, widths))]
 
     def _executed_rank(self, choice: Choice, policy: Policy, widths: Mapping[str, int]) -> float:
         factors, shares = factors_of(policy), []
@@ -265,6 +304,24 @@ class NetworkCodec:
 def cost_of(costs: AnalyticCost, policy: Policy) -> dict[str, float]:
     """Exact macs, flops, parameters, bops and packed_size_mb of the network under the policy."""
     return costs.of(widths_of(policy), bits_of(policy), factors_of(policy), weights_kept_of(policy))
+
+
+def _ratio(
+    ratio: Ratio, point: Mapping[str, Any], wanted: Sequence[float], left: Callable[[float], Sequence[float]]
+) -> dict[str, float]:
+    """The ratio by its name, such that it leaves what is wanted."""
+    return {ratio.name: ratio_for(wanted, left, ratio.low, ratio.high, point[ratio.name])}
+
+
+def _weights_left(weights: Sequence[int], density: float) -> list[int]:
+    return [kept_weights(of, density) for of in weights]
+
+
+def _counts(ranks: Factors | None) -> tuple[float, float]:
+    """The ranks as counts that grow with their ratio, up to where the layer is left whole."""
+    if ranks is None:
+        return math.inf, math.inf
+    return (ranks.rank, ranks.rank) if isinstance(ranks, SvdRank) else (ranks.rank_in, ranks.rank_out)
 
 
 def _set(point: dict[str, Any], ratio: Ratio, value: float) -> None:

@@ -69,6 +69,37 @@ def test_a_mixed_space_reaches_every_method() -> None:
     assert any(bits.weights < 8 for policy in policies for bits in bits_of(policy).values())
 
 
+@pytest.mark.parametrize("groups", ["per-block", "per-stage", {"all": ["*"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precisions": ("float32", "int8")},
+        {"precisions": ("float32", "int8", "mixed")},
+        {"rank": (0.3, 1.0), "density": (0.3, 1.0), "precisions": ("float32", "int8")},
+        {**ALL, "rank": (0.3, 1.0), "density": (0.3, 1.0)},
+    ],
+)
+def test_every_policy_of_a_space_has_a_point_that_gives_it_again(groups: Any, options: dict[str, Any]) -> None:
+    space, rng = space_of(groups, **options), np.random.default_rng(5)
+    assert space.codec is not None
+    for _ in range(40):
+        policy = space.canonical(decode(space, rng.random(len(space.distributions))))
+        point = space.codec.point(policy)
+        space.check(point)
+        assert space.canonical(point) == policy
+
+
+def test_a_policy_of_a_finer_space_has_a_point_near_to_it() -> None:
+    fine, coarse = space_of("per-block"), space_of({"all": ["*"]})
+    assert coarse.codec is not None
+    first = next(name for name in fine.distributions if name.endswith(".keep"))
+    policy = fine.canonical({**fine.neutral, first: 0.5})
+    (keep,) = coarse.codec.point(policy).values()
+    left = sum(kept for kept, _ in pruned(policy).values()) - sum(of for _, of in pruned(policy).values())
+    channels = sum(group.channels for group in TINY.graph.groups.values())
+    assert keep == pytest.approx(1 + left / channels)
+
+
 def test_what_was_executed_stands_for_the_same_policy() -> None:
     rng = np.random.default_rng(1)
     for _ in range(40):
