@@ -61,9 +61,11 @@ SPACES: dict[str, SearchSpace] = {
     "one choice": SearchSpace({"c": CategoricalDistribution(("a", "b", "c"))}),
     "one value": SearchSpace({"x": FloatDistribution(0.5, 0.5)}),
     "mixed": SearchSpace(MIXED),
+    "numeric": SearchSpace({name: d for name, d in MIXED.items() if not isinstance(d, CategoricalDistribution)}),
     "many": SearchSpace({f"keep{i}": FloatDistribution(0.1, 1.0) for i in range(30)}),
     "categorical": SearchSpace({f"bits{i}": CategoricalDistribution((2, 4, 8)) for i in range(6)}),
     "finite": SearchSpace({"n": IntDistribution(0, 2), "c": CategoricalDistribution(("a", "b"))}),
+    "finite numeric": SearchSpace({"n": IntDistribution(0, 2), "m": IntDistribution(1, 2)}),
     "rounded": SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths()),
 }
 

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,30 @@ BAD = {
     19: TrialState.REJECTED,
 }
 
+EVERY_KIND = ("mixed", "numeric")
+"""Spaces with every kind of parameter, those that fewer searchers can take first."""
+
+FINITE = ("finite", "finite numeric")
+"""Spaces of six points."""
+
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
-def mixed(constraints: dict[str, str] | None = None) -> tuple[Problem, Any]:
-    """The problem over every kind of parameter, and its function."""
-    return two_losses(SPACES["mixed"], constraints), partial(distances, SPACES["mixed"])
+def fits(name: str, space: SearchSpace) -> bool:
+    """Whether the searcher declares that it can take the space."""
+    capabilities: SearcherCapabilities = registry.plugin("searcher", name).capabilities
+    return capabilities.why_not(Problem(space, {"near": "minimize"})) is None
+
+
+def fitting(name: str, spaces: Sequence[str]) -> SearchSpace:
+    """The first of the spaces that the searcher can take."""
+    return next(SPACES[space] for space in spaces if fits(name, SPACES[space]))
+
+
+def mixed(name: str, constraints: dict[str, str] | None = None) -> tuple[Problem, Any]:
+    """The problem over every kind of parameter that the searcher can take, and its function."""
+    space = fitting(name, EVERY_KIND)
+    return two_losses(space, constraints), partial(distances, space)
 
 
 def starts(problem: Problem, evaluate: Any) -> list[Trial]:
@@ -73,11 +92,13 @@ def test_it_declares_what_it_is(name: str) -> None:
     assert isinstance(cls.capabilities, SearcherCapabilities)
     assert dataclasses.is_dataclass(cls.Options)
     assert cls.Options.__dataclass_params__.frozen
-    assert isinstance(build(name, mixed()[0]), Searcher)
+    assert isinstance(build(name, mixed(name)[0]), Searcher)
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_values_are_of_the_space_and_ids_count_from_zero(name: str, space: str) -> None:
+    if not fits(name, SPACES[space]):
+        pytest.skip(f"{name} declares that it does not take this space")
     problem = two_losses(SPACES[space])
     trials = run(build(name, problem), problem, partial(distances, problem.space), N)
     for trial in trials:
@@ -86,13 +107,13 @@ def test_values_are_of_the_space_and_ids_count_from_zero(name: str, space: str) 
 
 
 def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     first, second = (points(run(build(name, problem, seed=7), problem, evaluate, N)) for _ in range(2))
     assert first == second
 
 
 def test_another_seed_gives_other_suggestions(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     first, second = (points(run(build(name, problem, seed), problem, evaluate, N)) for seed in (7, 8))
     assert (first == second) is (name in NOT_RANDOM)
 
@@ -103,8 +124,8 @@ def in_another_process() -> dict[str, list[dict[str, Any]]]:
     script = """
 import json
 from tests.contracts import test_searchers as t
-problem, evaluate = t.mixed()
-print(json.dumps({n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t.N)) for n in t.NAMES}))
+print(json.dumps({n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t.N))
+                  for n in t.NAMES for problem, evaluate in [t.mixed(n)]}))
 """
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=True)
@@ -112,25 +133,25 @@ print(json.dumps({n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t
 
 
 def test_another_process_gives_the_same_suggestions(name: str, in_another_process: dict[str, Any]) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     assert points(run(build(name, problem, seed=7), problem, evaluate, N)) == in_another_process[name]
 
 
 def test_rejected_and_failed_trials_are_survived(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     for trial in run(build(name, problem), problem, evaluate, N, bad=BAD):
         check_of_space(problem.space, trial.suggestion)
 
 
 def test_a_search_without_a_single_result_goes_on(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     trials = run(build(name, problem), problem, evaluate, N, bad=dict.fromkeys(range(N), TrialState.FAILED))
     assert len({trial.policy for trial in trials}) > 1
 
 
 @pytest.mark.parametrize("k", [1, 9, 10, 13, 17, 20, 23])
 def test_a_restart_goes_on_as_if_uninterrupted(name: str, k: int) -> None:
-    problem, evaluate = mixed({"sum": "<= 5"})
+    problem, evaluate = mixed(name, {"sum": "<= 5"})
     first = starts(problem, evaluate)
     uninterrupted = run(told(build(name, problem), first), problem, evaluate, N, bad=BAD)
     rebuilt = told(build(name, problem), [*first, *uninterrupted[:k]])
@@ -139,7 +160,7 @@ def test_a_restart_goes_on_as_if_uninterrupted(name: str, k: int) -> None:
 
 def test_a_restart_goes_on_after_tells_out_of_order(name: str) -> None:
     """Suggestions depend on what was told and on how often it was asked, not on what was pending meanwhile."""
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     searcher, ledger = build(name, problem), []
     for batch in ([3, 0, 2, 1], [1, 3, 0, 2], [2, 0, 1, 3], [0, 3, 2, 1], [3, 2, 1, 0]):
         pending = [searcher.ask() for _ in batch]
@@ -152,7 +173,7 @@ def test_a_restart_goes_on_after_tells_out_of_order(name: str) -> None:
 
 
 def test_pending_asks_have_ids_of_their_own(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     searcher = build(name, problem)
     pending = [searcher.ask() for _ in range(15)]
     searcher.tell(finished(problem, evaluate, pending[9], 0))
@@ -161,19 +182,19 @@ def test_pending_asks_have_ids_of_their_own(name: str) -> None:
 
 
 def test_a_rebuilt_searcher_never_gives_an_id_twice(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     late = finished(problem, evaluate, Suggestion(6, problem.space.uniform(0.5)), 0)
     assert told(build(name, problem), [late]).ask().id == 7
 
 
 def test_starts_do_not_count_as_asks(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     searcher = told(build(name, problem), starts(problem, evaluate))
     assert searcher.ask().id == 0
 
 
 def test_trials_of_another_searcher_are_taken(name: str) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     others = run(build("random", problem, seed=99), problem, evaluate, N)
     searcher = told(build(name, problem), others)
     for trial in run(searcher, problem, evaluate, 5, first=N):
@@ -181,29 +202,30 @@ def test_trials_of_another_searcher_are_taken(name: str) -> None:
 
 
 def test_a_constant_objective_is_survived(name: str) -> None:
-    problem = two_losses(SPACES["mixed"])
+    problem, _ = mixed(name)
     for trial in run(build(name, problem), problem, lambda _: {"near": 1.0, "far": 1.0}, N):
         check_of_space(problem.space, trial.suggestion)
 
 
 def test_an_exhausted_finite_space_is_survived(name: str) -> None:
-    problem = two_losses(SPACES["finite"])
+    problem = two_losses(fitting(name, FINITE))
     trials = run(build(name, problem), problem, partial(distances, problem.space), 30)
     assert len({trial.policy for trial in trials}) <= 6
 
 
 @pytest.mark.parametrize("n_losses", [1, 2, 3])
 def test_any_number_of_losses_is_taken(name: str, n_losses: int) -> None:
-    if n_losses > 1 and not build(name, mixed()[0]).capabilities.multi_objective:
+    if n_losses > 1 and not build(name, mixed(name)[0]).capabilities.multi_objective:
         pytest.skip(f"{name} declares that it takes one loss")
-    problem = Problem(SPACES["mixed"], dict.fromkeys(["near", "far", "sum"][:n_losses], "minimize"))
-    for trial in run(build(name, problem), problem, partial(distances, problem.space), N):
+    space = fitting(name, EVERY_KIND)
+    problem = Problem(space, dict.fromkeys(["near", "far", "sum"][:n_losses], "minimize"))
+    for trial in run(build(name, problem), problem, partial(distances, space), N):
         check_of_space(problem.space, trial.suggestion)
 
 
 @pytest.mark.parametrize("bound", ["<= 5", "<= -1"], ids=["some feasible", "none feasible"])
 def test_constraints_are_taken_where_declared(name: str, bound: str) -> None:
-    problem, evaluate = mixed({"sum": bound, "near": "<= 0.4"})
+    problem, evaluate = mixed(name, {"sum": bound, "near": "<= 0.4"})
     if not build(name, problem).capabilities.constraints:
         pytest.skip(f"{name} declares that it takes no constraints")
     for trial in run(build(name, problem), problem, evaluate, N):
@@ -211,7 +233,7 @@ def test_constraints_are_taken_where_declared(name: str, bound: str) -> None:
 
 
 def test_nothing_global_is_touched(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    problem, evaluate = mixed()
+    problem, evaluate = mixed(name)
     before = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
     run(build(name, problem), problem, evaluate, N, bad=BAD)
     after = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
@@ -220,7 +242,7 @@ def test_nothing_global_is_touched(name: str, capfd: pytest.CaptureFixture[str])
 
 
 def test_a_trial_without_a_policy_is_survived(name: str) -> None:
-    problem, _ = mixed()
+    problem, _ = mixed(name)
     searcher = build(name, problem)
     bad = dataclasses.replace(without_result(problem, searcher.ask(), 0, TrialState.REJECTED), policy=None)
     searcher.tell(bad)
