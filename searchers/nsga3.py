@@ -1,0 +1,75 @@
+"""NSGA-III: survival by non-dominated rank and, within the last rank, by how few survivors share a direction.
+
+Thin over Optuna's NSGAIIISampler: K. Deb and H. Jain, "An evolutionary many-objective optimization algorithm using
+reference-point-based nondominated sorting approach, part I", IEEE Transactions on Evolutionary Computation 18(4), 2014;
+constraints by constrained domination as in NSGA-II (part II of the paper). Reference directions are spread evenly over
+the simplex of normalised losses, which keeps a front of three or more losses covered where crowding does not.
+
+Departures from the paper: those of `moco.searchers.generations`, which NSGA-II shares.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import NSGAIIISampler
+
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.searchers.asks import at_least
+from moco.searchers.generations import Generations, GeneticOptions
+from moco.trial import Suggestion, Trial
+
+
+@dataclass(frozen=True)
+class NSGA3Options(GeneticOptions):
+    """Those of `GeneticOptions`, and how many directions there are.
+
+    Attributes:
+        divisions: steps between two corners of the simplex of directions, >= 1; None takes the most that gives no more
+            directions than the population has members, as the paper has it (Optuna's default is 3).
+    """
+
+    divisions: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        if self.divisions is not None:
+            at_least("divisions", self.divisions, 1)
+
+
+def divisions_for(population: int, n_losses: int) -> int:
+    """The most divisions p with C(p + m - 1, m - 1) directions <= population, at least 1."""
+    if n_losses == 1:
+        return 1
+    fitting = (p for p in range(population, 0, -1) if math.comb(p + n_losses - 1, n_losses - 1) <= population)
+    return next(fitting, 1)
+
+
+class NSGA3Searcher:
+    """NSGA-III over all losses and constraints of the problem."""
+
+    Options = NSGA3Options
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: NSGA3Options, seed: int) -> None:
+        self._options = options
+        self._divisions = options.divisions or divisions_for(options.population, len(problem.objectives))
+        self._generations = Generations(problem, options.population, seed, self._sampler)
+
+    def ask(self) -> Suggestion:
+        """A uniform draw in the first generation, a child of the last survivors afterwards."""
+        return self._generations.ask()
+
+    def tell(self, trial: Trial) -> None:
+        """Put a complete trial into the present generation; when that is full, select who breeds the next."""
+        self._generations.tell(trial)
+
+    def _sampler(self, seed: int) -> NSGAIIISampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna calls it experimental since 3.2
+            return NSGAIIISampler(seed=seed, dividing_parameter=self._divisions, **self._options.of_sampler())
