@@ -15,6 +15,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "uniform": "moco.searchers.uniform:UniformSearcher",
         "tpe": "moco.searchers.tpe:TPESearcher",
         "nsga2": "moco.searchers.nsga2:NSGA2Searcher",
+        "nsga3": "moco.searchers.nsga3:NSGA3Searcher",
+        "sobol": "moco.searchers.sobol:SobolSearcher",
         "gp": "moco.searchers.gp:GPSearcher",
     },
     "objective": {

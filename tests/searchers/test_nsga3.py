@@ -30,20 +30,24 @@ def losses(point: Point) -> dict[str, float]:
 
 @pytest.mark.filterwarnings("ignore:NSGAIIISampler is experimental")
 def test_it_proposes_what_bare_optuna_proposes() -> None:
-    """An Optuna study of its own, with the same seed at each draw and at each selection."""
+    """An Optuna study of its own, with the same seed at each draw and at each selection; repeats are drawn anew."""
     options, seed, n = NSGA3Options(population=6), 3, 40
     searched = points(run(NSGA3Searcher(problem(), options, seed), problem(), losses, n))
     study = optuna.create_study(directions=["minimize"] * 3)
     made = {"population_size": 6, "dividing_parameter": divisions_for(6, 3)}
-    bare = []
+    bare: list[Point] = []
     for number in range(n):
         if number and number % 6 == 0:
             study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # Optuna renews its list of trials then
             selecting = NSGAIIISampler(seed=derived_seed(seed, "searcher", "selection", number // 6), **made)
             selecting.get_parent_population(study, number // 6)
-        draw_seed = int(generator(seed, "searcher", number).integers(2**32))
-        study.sampler = NSGAIIISampler(seed=draw_seed, **made)
-        trial = study.ask(SPACE)  # type: ignore[arg-type]
+        rng = generator(seed, "searcher", number)
+        while True:
+            study.sampler = NSGAIIISampler(seed=int(rng.integers(2**32)), **made)
+            trial = study.ask(SPACE)  # type: ignore[arg-type]
+            if trial.params not in bare:
+                break
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
         study.tell(trial, list(losses(trial.params).values()))
         bare.append(trial.params)
     assert searched == bare
