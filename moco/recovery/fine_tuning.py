@@ -119,7 +119,7 @@ class _Descent:
         self.rng = torch.Generator().manual_seed(derived_seed(rng_seed, "fine-tuning", "images"))
         self.steps_in_epoch = max(1, len(images) // plan.batch_size)
         self.last_step = None if plan.epochs is None else max(1, round(plan.epochs * self.steps_in_epoch))
-        self.start = time.perf_counter()
+        self.start, self.thread_start_s = time.perf_counter(), time.thread_time()
 
     def run(self, on_epoch: OnEpoch | None) -> Tuned:
         """Make steps until the plan's end, and say what it took."""
@@ -147,9 +147,10 @@ class _Descent:
                 step += 1
 
     def _progress(self, step: int) -> float:
-        """Share of the training that is done before this step, by steps or by the clock, whichever is further."""
+        """Share of the training that is done before this step, by steps or by time, whichever is further."""
         by_steps = 0.0 if self.last_step is None else step / self.last_step
-        by_clock = 0.0 if self.plan.seconds is None else (time.perf_counter() - self.start) / self.plan.seconds
+        spent_s = time.thread_time() - self.thread_start_s
+        by_clock = 0.0 if self.plan.seconds is None else spent_s / self.plan.seconds
         return max(by_steps, by_clock)
 
     def _step(self, step: int, rows: Tensor) -> float:

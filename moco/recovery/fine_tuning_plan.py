@@ -24,7 +24,8 @@ class FineTuning:
         weight_decay: of weights with two dimensions or more.
         batch_size: images in one step; a last, smaller batch is left out of its epoch.
         epochs: passes over the images, or a part of one; None where only `seconds` ends it.
-        seconds: after which no new step is made; None for as long as the epochs take.
+        seconds: of this thread's processor time, after which no new step is made, so that other programs on the machine
+            take nothing from a training; None for as long as the epochs take.
         schedule: of the learning rate. "cosine" falls to zero over the whole training; "exponential" multiplies by
             `gamma` after every epoch and "step" after every `step_epochs` epochs, once `hold_epochs` have passed.
         gamma: factor of a decay, in (0, 1].

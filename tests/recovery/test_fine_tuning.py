@@ -111,7 +111,7 @@ def test_epochs_may_be_parts(epochs: float, steps: int) -> None:
 
 def test_the_clock_ends_it_after_a_step_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(1000))
-    monkeypatch.setattr("moco.recovery.fine_tuning.time.perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr("moco.recovery.fine_tuning.time.thread_time", lambda: float(next(now)))
     by_clock = fine_tune_(tiny(), IMAGES, LABELS, replace(PLAN, epochs=None, seconds=6.0), rng_seed=0)
     first = fine_tune_(tiny(), IMAGES, LABELS, replace(PLAN, epochs=None, seconds=1e-6), rng_seed=0)
 
