@@ -17,6 +17,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "nsga2": "moco.searchers.nsga2:NSGA2Searcher",
         "nsga3": "moco.searchers.nsga3:NSGA3Searcher",
         "sobol": "moco.searchers.sobol:SobolSearcher",
+        "evolution": "moco.searchers.evolution:EvolutionSearcher",
         "gp": "moco.searchers.gp:GPSearcher",
     },
     "objective": {
