@@ -9,10 +9,11 @@ from moco.problem import Problem
 from moco.space import SearchSpace
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "SearchSpace", "compress", "load_network", "optimize", "search"]
+__all__ = ["Problem", "SearchSpace", "compare", "compress", "load_network", "optimize", "search"]
 
 _LAZY = {
     "search": "moco.app.plain",
+    "compare": "moco.app.plain_compare",
     "optimize": "moco.app.optimize",
     "compress": "moco.app.optimize",
     "load_network": "moco.app.saved",

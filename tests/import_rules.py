@@ -46,7 +46,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pydantic": ("moco.app",),
-    "rich": ("moco.app", "moco.report.console"),
+    "rich": ("moco.app", "moco.report.console", "moco.report.compare_console"),
     "safetensors": ("moco.models", "moco.app.run_folder"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.factorisation",),

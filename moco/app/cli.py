@@ -111,13 +111,53 @@ def demo(
 
 @app.command()
 @fails_in_one_line
+def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    experiment: ExperimentPath,
+    searchers: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME_compare.")] = None,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
+    allow_import: AllowImport = False,
+) -> None:
+    """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
+    from moco.app.compare import Asked, compare_experiment
+    from moco.app.config import load_experiment
+    from moco.app.progress import Progress
+    from moco.app.search import Given
+    from moco.report.compare_console import compare_summary
+    from moco.report.compare_page import PAGE
+
+    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    folder = out or Path("runs") / f"{loaded.name}_compare"
+    asked = Asked([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
+    screen, given = console(), Given(folder=experiment.parent)
+    with Progress(screen) as progress:
+        found = compare_experiment(loaded, asked, folder, given=given, resume=resume, progress=progress)
+    screen.print(compare_summary(found, folder / PAGE))
+    if not any(run["state"] == "finished" for run in found["runs"]):
+        raise typer.Exit(FAILED)
+    if not any(run["feasible"] for run in found["runs"]):
+        raise typer.Exit(INFEASIBLE)
+
+
+@app.command()
+@fails_in_one_line
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
     import json
 
+    from moco.report.compare_console import compare_summary
+    from moco.report.compare_page import CONTENT, write_compare_page
     from moco.report.console import console_summary
     from moco.report.page import write_report
 
+    if (run / CONTENT).exists():
+        page = write_compare_page(run)
+        console().print(compare_summary(json.loads((run / CONTENT).read_text(encoding="utf-8")), page))
+        return
     page = write_report(run)
     console().print(console_summary(json.loads((run / "result.json").read_text(encoding="utf-8")), page))
 

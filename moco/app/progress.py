@@ -27,6 +27,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         """Show nothing yet."""
         self.console = console
+        self.title = ""
         self.study: Study | None = None
         self._budget = Budget(0)
         self._live: Live | None = None
@@ -49,6 +50,16 @@ class Progress:
         self._stop()
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether Ctrl-C has asked for an early end."""
+        return self._stop_early
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._stop()
+        self._say(text)
 
     def step(self, text: str) -> None:
         """Say what is being done now."""
@@ -93,7 +104,7 @@ class Progress:
         line = self._line(trial)
         if self._live is not None:
             self._live.update(Text(line), refresh=True)
-        elif time.monotonic() - self._last_line > PLAIN_EVERY_S or len(self._trials) in {1, self._budget.trials}:
+        elif time.monotonic() - self._last_line > PLAIN_EVERY_S or self._n_counted in {1, self._budget.trials}:
             self._last_line = time.monotonic()
             self._say(line)
         if trial.reason is not None:
@@ -103,14 +114,18 @@ class Progress:
     def _trials(self) -> list[Trial]:
         return self.study.trials if self.study is not None else []
 
+    @property
+    def _n_counted(self) -> int:
+        return self.study.n_counted if self.study is not None else 0
+
     def _line(self, trial: Trial) -> str:
         top = best(self._trials)
         feasible = sum(t.feasible for t in self._trials)
         new = max(len(self._trials) - self._done_before, 1)
-        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - len(self._trials), 0)
+        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - self._n_counted, 0)
         if self._budget.seconds is not None and self.study is not None:
             left_s = min(left_s, max(self._budget.seconds - self.study.elapsed_s, 0.0))
-        text = f"trial {len(self._trials)}/{self._budget.trials} ({trial.origin})"
+        text = f"{self.title}trial {len(self._trials)}/{self._budget.trials} ({trial.origin})"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get("top1_error")
             score = f"{top.score:.3f}" if top.feasible else "none feasible yet"

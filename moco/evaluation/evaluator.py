@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from moco.charging import FIRST_MADE
 from moco.compression.codec import cost_of
 from moco.compression.settings import NEUTRAL
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
@@ -127,8 +128,15 @@ class Evaluator:
             artifact.path.unlink(missing_ok=True)  # hundreds would fill the disk; what is delivered is built again
         return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
 
+    def stored(self) -> list[tuple[Policy, Evaluation]]:
+        """Earlier evaluations in the store, also of other protocols and searchers, on this search's scale."""
+        if self.store is None:
+            return []
+        found = self.store.all(self.reference.evaluation.metrics)
+        return [(policy, self._rescaled(evaluation)) for policy, evaluation in found]
+
     def _rescaled(self, stored: Evaluation) -> Evaluation:
-        """A stored evaluation on this search's scale; no time was spent on it here.
+        """A stored evaluation on this search's scale; no time was spent on it here, its details tell what it took.
 
         What was stored is the paired ratio times the constant of the search that measured it. What this search does
         not measure is left out, as its scale is not known here.
@@ -139,7 +147,8 @@ class Evaluator:
             constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]
             value = _scaled(name, constant, ratio)
             metrics[name] = MetricValue(value, None if old.sem is None else old.sem * value / old.value)
-        return replace(stored, metrics=metrics, seconds={})
+        details = {**stored.details, FIRST_MADE: dict(stored.seconds)}
+        return replace(stored, metrics=metrics, seconds={}, details=details)
 
     def _reference(self) -> Reference:
         artifact, _ = self.builder.build(NEUTRAL)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.interfaces import Reporter
+from moco.tracking.error_line import error_line
 from moco.trial import Trial
 
 PAUSE_S = 0.15
@@ -112,7 +113,7 @@ class BackgroundReporter:
         try:
             self._reporter.start(manifest, folder)
         except BaseException as error:
-            self._give_up(_line(error))
+            self._give_up(error_line(error))
 
     def _report(self, trial: Trial) -> None:
         self._reporter.report(trial)
@@ -125,7 +126,7 @@ class BackgroundReporter:
                 try:
                     call()
                 except BaseException as error:  # also SystemExit: nobody above this thread would hear of it
-                    self._problem = self._problem or _line(error)
+                    self._problem = self._problem or error_line(error)
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
@@ -138,9 +139,3 @@ class BackgroundReporter:
             self._gave_up = True
             self._problem = self._problem or reason
             self._waiting.clear()
-
-
-def _line(error: BaseException) -> str:
-    """The error as one line of at most 300 characters."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

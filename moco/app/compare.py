@@ -1,0 +1,265 @@
+"""`moco compare`: an experiment searched by several strategies, with several seeds each, from one preparation.
+
+The network, its splits, the reference and its timing are those of the experiment's own seed for all runs: the seeds of
+a comparison are the searchers'. So all runs share their evaluations.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from moco.anytime import hypervolume_curve, score_curve
+from moco.app.build import build_job, fingerprint, mlflow_address
+from moco.app.compare_folder import CompareFolder, whole_seeds
+from moco.app.compare_json import About, content, run_entry
+from moco.app.config import Experiment
+from moco.app.contenders import Contender, chosen, contenders
+from moco.app.head_to_head import Match, Run, RunState, check_seeds, runs
+from moco.app.job import Job, Prepared, prepare, versions
+from moco.app.progress import Progress
+from moco.app.results import manifest_of
+from moco.app.run_folder import (
+    EXPERIMENT,
+    LEDGER,
+    MANIFEST,
+    claim,
+    open_run_folder,
+    without_passwords,
+    write_json,
+    write_yaml,
+)
+from moco.app.schema import CompareConfig
+from moco.app.search import FILES, NOTHING, Given, one_thread
+from moco.app.starts import from_json
+from moco.comparison import Comparison
+from moco.compression.network_space import space_summary
+from moco.errors import RunFolderError
+from moco.evaluation.payoff import PayOffReport
+from moco.rank_tests import seeds_needed
+from moco.report.compare_text import short_seconds
+from moco.study import Study
+from moco.tracking.mlflow_comparison import MLflowComparison
+from moco.trial import Trial
+
+DEFAULT_SEEDS = 5
+STORE = "evaluations.db"
+"""In the run folder, where the experiment wants no store beside it: runs of a comparison always share theirs."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of a comparison.
+
+    Attributes:
+        searchers: labels of the experiment's `compare` section, or registered names; none takes the whole section.
+        seeds: how many; None takes the section's, or five.
+    """
+
+    searchers: Sequence[str] = ()
+    seeds: int | None = None
+
+
+def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Contender, ...]:
+    """The strategies that are compared.
+
+    Raises:
+        ConfigError: fewer than two, an unknown one, or options that do not exist.
+    """
+    section = experiment.searcher.model_dump(mode="json", exclude={"start"})
+    declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
+    return contenders(chosen(asked, declared, section), "--searchers" if asked else "compare.searchers")
+
+
+def compare_experiment(
+    experiment: Experiment,
+    asked: Asked,
+    out: Path,
+    *,
+    given: Given = NOTHING,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare strategies on the experiment into `out`, and give the content of compare.json.
+
+    Args:
+        given: what comes in place of the experiment's.
+        resume: continue the comparison that `out` holds; strategies and seeds may be added.
+
+    Raises:
+        MocoError: in one line, what is wrong; finished trials stay in their ledgers.
+    """
+    found = strategies(experiment, asked.searchers)
+    seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
+    open_run_folder(out, resume)
+    with one_thread():
+        job = _job(experiment, out, given, found)
+        begun = claim(out, job.fingerprint)
+        if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
+            raise RunFolderError(f"{out}: nothing to resume, there is no ledger; choose another --out")
+        if progress is not None:
+            progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
+        payoff = PayOffReport.from_json(begun["payoff"]) if begun.get("payoff") else None
+        starts = from_json(begun["starts"]) if begun else None
+        prepared = prepare(job, out / FILES, begun.get("reference"), payoff, starts)
+        sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
+        comparing = Comparing(prepared, out, found, seeds, progress)
+        return comparing.run(sessions, experiment, mlflow_address(experiment, out))
+
+
+class Comparing:
+    """One prepared comparison in its folder. It is its own watcher: it shows each run as it goes."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        out: Path,
+        found: tuple[Contender, ...],
+        seeds: tuple[int, ...],
+        progress: Progress | None,
+    ) -> None:
+        """Take a comparison that has not begun, or that goes on."""
+        self.prepared, self.out, self.progress = prepared, out, progress
+        job, problem = prepared.job, prepared.problem
+        self.match = Match(problem, prepared.evaluator, found, seeds, job.budget, prepared.starts)
+        point = problem.reference_point
+        self.about = About(
+            name=job.name,
+            start=job.start,
+            reference_point=None if point is None else tuple(point[name] for name in problem.objectives),
+            facts={"network": job.network_name, "protocol": job.config["objective"]["protocol"]},
+        )
+        self.folder = CompareFolder(out, job.name, problem, "-".join(job.fingerprint.values()), job.storage)
+        self.done: list[Run] = []
+
+    def run(self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[str, str] | None) -> dict[str, Any]:
+        """Run all that is not finished, and write what is known whenever a seed is."""
+        job = self.prepared.job
+        space = space_summary(self.prepared.space)
+        command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.contenders)} "
+        command += f"--seeds {len(self.match.seeds)} --out again"
+        manifest = {**manifest_of(self.prepared, sessions, versions(), space), "command": command, "searcher": None}
+        if self.progress is not None:
+            self.progress.space(space, self.prepared.warnings, self._outlook())
+        write_yaml(self.out / EXPERIMENT, without_passwords(job.config))
+        write_json(self.out / MANIFEST, manifest)
+        tracker = MLflowComparison(*mlflow, experiment.name) if mlflow is not None else None
+        if tracker is not None:
+            tracker.start(manifest, self.out)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
+        try:
+            self._runs(tracker)
+        finally:
+            gc.unfreeze()
+            # Also when Ctrl-C ends it: what is finished is worth reading.
+            found = self._written(tracker)
+        shutil.rmtree(self.out / FILES, ignore_errors=True)
+        return found
+
+    def begin(self, study: Study, contender: Contender, seed: int) -> None:
+        """A run is about to begin, or to go on."""
+        if self.progress is not None:
+            count = len(self.match.contenders) * len(self.match.seeds)
+            self.progress.title = f"{contender.label}, seed {seed} (run {len(self.done) + 1} of {count}): "
+            self.progress.begin(study, self.match.budget)
+
+    def trial(self, trial: Trial) -> None:
+        """A trial of the present run is over."""
+        if self.progress is not None:
+            self.progress.trial(trial)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.progress is not None and self.progress.stopping
+
+    def _runs(self, tracker: MLflowComparison | None) -> None:
+        ledger = self.folder.ledger if self.prepared.job.ledger else lambda *_: None
+        for run in runs(self.match, ledger, self):
+            self.done.append(run)
+            self.folder.write_run(run)
+            if self.progress is not None:
+                self.progress.say(_line(run))
+            if tracker is not None and run.state is not RunState.UNFINISHED:
+                self._report(tracker, run)
+            if whole_seeds(self.done, self.match.contenders):
+                self.folder.write(content(self.match, self.done, self.about, self.prepared.warnings))
+
+    def _report(self, tracker: MLflowComparison, run: Run) -> None:
+        """Tell MLflow of a run, with its curves: a hypervolume only where the problem has a fixed reference point."""
+        point = self.about.reference_point
+        found = {"best_score": score_curve(run.trials)}
+        if point is not None and len(point) > 1:
+            found["hypervolume"] = hypervolume_curve(run.trials, point)
+        histories = {
+            name: {step: float(value) for step, value in enumerate(curve.values, 1) if value > -float("inf")}
+            for name, curve in found.items()
+        }
+        contender = next(c for c in self.match.contenders if c.label == run.label)
+        entry = run_entry(run, Comparison.of({run.label: {run.seed: run.trials}}, point))
+        tracker.report(entry, contender.to_json(), histories)
+
+    def _written(self, tracker: MLflowComparison | None) -> dict[str, Any]:
+        """compare.json and the page; what goes wrong with MLflow at the very end is in the next writing of them."""
+        warnings = list(self.prepared.warnings)
+        found = content(self.match, self.done, self.about, [*warnings, *_warnings(tracker)])
+        self.folder.write(found)
+        if tracker is not None:
+            tracker.finish(found, self.out)
+            if set(tracker.warnings) - set(found["warnings"]):
+                found = content(self.match, self.done, self.about, [*warnings, *tracker.warnings])
+                self.folder.write(found)
+        return found
+
+    def _outlook(self) -> str:
+        """What the seeds can show at all, said before hours are spent."""
+        needed, count = seeds_needed(len(self.match.contenders)), len(self.match.seeds)
+        if count >= needed:
+            return ""
+        return (
+            f"{count} seeds of {len(self.match.contenders)} strategies can never show a difference at 5 %: at least "
+            f"{needed} seeds are needed; the curves and medians are told all the same"
+        )
+
+
+def _job(experiment: Experiment, out: Path, given: Given, found: Sequence[Contender]) -> Job:
+    """The experiment's job without its own searcher and tracker, with a store in any case, and of what runs share."""
+    job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
+    shared = {name: section for name, section in job.config.items() if name != "compare"}
+    shared |= {"searcher": {"start": job.start}, "comparison": True}
+    return replace(
+        job,
+        fingerprint=fingerprint(shared, job.network, job.data, job.target),
+        store=job.store if job.store is not None else out / STORE,
+        reporters=(),
+        searcher=found[0].searcher,  # the experiment's own need not be compared, nor fit
+    )
+
+
+def _line(run: Run) -> str:
+    """A run that is over, in a line."""
+    best = score_curve(run.trials).values
+    score = f"best {best[-1]:.4g}" if len(best) and best[-1] > -float("inf") else "nothing feasible"
+    charged = short_seconds(float(score_curve(run.trials).seconds[-1])) if len(best) else "0 s"
+    reason = f": {run.reason}" if run.reason else ""
+    return (
+        f"{run.label}, seed {run.seed}: {run.state.value}, {len(run.trials)} trials, {score}, {charged} charged{reason}"
+    )
+
+
+def _warnings(tracker: MLflowComparison | None) -> tuple[str, ...]:
+    return () if tracker is None else tracker.warnings
+
+
+def _section(experiment: Experiment) -> CompareConfig:
+    return experiment.compare if experiment.compare is not None else CompareConfig()
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,216 @@
+"""A parent run in MLflow with nested runs: opened, continued, written and ended.
+
+Uses MLflow's client only: no active run, no global tracking address. Everything may raise and may take seconds; those
+who call it see to it that no search is hurt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
+
+from moco.tracking.quiet import quiet
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NOTE = "mlflow.json"
+"""In the run folder: which parent run is this folder's."""
+
+_PARENT = "mlflow.parentRunId"
+_BATCH = 100
+"""Parameters that a server takes in one call."""
+_METRICS = 1000
+"""Metrics that a server takes in one call."""
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # otherwise it reports its use to its makers, from its first import on
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a run, in the middle of the search's progress
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # of 7, which take four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # of 120 s
+}
+
+
+class ParentRun:
+    """One run with nested ones, in a store or on a server."""
+
+    def __init__(self, tracking_uri: str, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0) -> None:
+        """Nothing is imported, connected or written before `open`.
+
+        Args:
+            tracking_uri: `sqlite:///FILE`, or the address of a tracking server.
+            experiment_name: created where there is none.
+            run_name: of the parent run.
+            probe_timeout_s: how long a server may take to answer at all.
+        """
+        self._uri = tracking_uri
+        self._experiment_name = experiment_name
+        self._run_name = run_name
+        self._probe_timeout_s = probe_timeout_s
+        self._settings = ExitStack()
+        self.client: MlflowClient
+        self.experiment_id = ""
+        self.id = ""
+
+    def open(self, folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> list[dict[str, str]]:
+        """Begin the run, or continue the one that FOLDER/mlflow.json names.
+
+        Returns:
+            The tags of each nested run that has ended there already, and its id under `id`.
+
+        Raises:
+            ConnectionError: the server does not answer.
+        """
+        self._settings.enter_context(_environment())
+        try:
+            with self.working():
+                return self._open(folder, tags, params)
+        except BaseException:
+            self._settings.close()
+            raise
+
+    @contextmanager
+    def last(self) -> Iterator[None]:
+        """As `working`; afterwards MLflow's settings are taken back."""
+        with self._settings, self.working():
+            yield
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Fail within seconds where a server is down (MLflow itself tries for minutes), and print nothing."""
+        if self._uri.startswith(("http://", "https://")):
+            _probe(self._uri, self._probe_timeout_s)
+        import mlflow  # noqa: F401  sets the levels of its loggers, so it comes before `quiet`
+
+        with quiet("mlflow", "alembic"):
+            yield
+
+    def nested(self, name: str, start_ms: int, tags: Mapping[str, str]) -> str:
+        """The id of a new nested run."""
+        tags = {_PARENT: self.id, "mlflow.source.name": "moco", **tags}
+        run = self.client.create_run(self.experiment_id, start_time=start_ms, tags=tags, run_name=name)
+        return str(run.info.run_id)
+
+    def log(
+        self, run_id: str, metrics: Mapping[str, float] | None = None, params: Mapping[str, str] | None = None
+    ) -> None:
+        """Write numbers and parameters of a run."""
+        from mlflow.entities import Metric, Param
+
+        now = round(time.time() * 1000)
+        numbers = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
+        texts = [Param(name, text) for name, text in (params or {}).items()]
+        for at in range(0, max(len(numbers), len(texts)), _BATCH):
+            self.client.log_batch(run_id, numbers[at : at + _BATCH], texts[at : at + _BATCH], synchronous=True)
+
+    def log_steps(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
+        """Write a metric's history: a value a step."""
+        from mlflow.entities import Metric
+
+        now = round(time.time() * 1000)
+        history = [Metric(name, value, now, step) for step, value in values.items()]
+        for at in range(0, len(history), _METRICS):
+            self.client.log_batch(run_id, history[at : at + _METRICS], synchronous=True)
+
+    def log_file(self, file: Path, into: str | None = None) -> None:
+        """Write a file of the parent run, where there is one."""
+        if file.is_file():
+            self.client.log_artifact(self.id, str(file), into)
+
+    def _open(self, folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> list[dict[str, str]]:
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(self._uri)
+        self.experiment_id = self._experiment()
+        if self._continue(folder / NOTE):
+            return self._ended()
+        tags = {"mlflow.source.name": "moco", "moco.run_folder": str(folder), **tags}
+        self.id = self.client.create_run(self.experiment_id, tags=tags, run_name=self._run_name).info.run_id
+        self.log(self.id, params=params)
+        (folder / NOTE).write_text(json.dumps(self._address(), indent=1), encoding="utf-8")
+        return []
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self._experiment_name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(self._experiment_name, _artifacts_beside(self._uri)))
+
+    def _address(self) -> dict[str, str]:
+        """Where the run is found again; without a password that the address may hold."""
+        known = {"tracking_uri": _without_password(self._uri), "experiment_id": self.experiment_id}
+        return {**known, "run_id": self.id}
+
+    def _continue(self, note: Path) -> bool:
+        """Whether there was a parent run to continue."""
+        from mlflow.exceptions import MlflowException
+
+        found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+        self.id = str(found.get("run_id", ""))
+        if not found or found != self._address():
+            return False
+        try:
+            self.client.update_run(self.id, status="RUNNING")
+        except MlflowException:  # deleted there, or another store at that address
+            return False
+        return True
+
+    def _ended(self) -> list[dict[str, str]]:
+        """Tags of the nested runs that have ended."""
+        finished = f"tags.`{_PARENT}` = '{self.id}' and attributes.status != 'RUNNING'"
+        ended: list[dict[str, str]] = []
+        page = None
+        while True:
+            runs = self.client.search_runs([self.experiment_id], finished, max_results=1000, page_token=page)
+            ended += [{**run.data.tags, "id": run.info.run_id} for run in runs]
+            page = runs.token
+            if not page:
+                return ended
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """MLflow's settings for which it has no other way, where the user has not set them; taken back in the end."""
+    added = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def _probe(address: str, timeout_s: float) -> None:
+    """Raise where nothing answers at that address; any answer will do, MLflow knows better what it means."""
+    host = _without_password(address)
+    try:
+        with urlopen(f"{host.rstrip('/')}/health", timeout=timeout_s):
+            return
+    except HTTPError:
+        return
+    except OSError as error:  # URLError and time-outs among them
+        reason = error.reason if isinstance(error, URLError) else error
+        if isinstance(reason, ssl.SSLError):
+            return
+        raise ConnectionError(f"no answer from {host} within {timeout_s:g} s ({reason})") from error
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else address
+
+
+def _artifacts_beside(tracking_uri: str) -> str | None:
+    """Folder for the artefacts of a SQLite store; a server knows its own."""
+    prefix = "sqlite:///"
+    if not tracking_uri.startswith(prefix):
+        return None
+    return (Path(tracking_uri.removeprefix(prefix)).resolve().parent / "mlflow_artifacts").as_uri()
