@@ -69,6 +69,7 @@ class MLflowComparison:
     def finish(self, content: Mapping[str, Any], folder: Path) -> None:
         """Write the summary and the files of the comparison, and end the parent run: killed where runs are missing."""
         if self._problem is not None:
+            self._parent.close()
             return
         try:
             with self._parent.last():

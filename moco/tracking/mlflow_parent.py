@@ -77,6 +77,10 @@ class ParentRun:
             self._settings.close()
             raise
 
+    def close(self) -> None:
+        """Take MLflow's settings back; nothing more is written."""
+        self._settings.close()
+
     @contextmanager
     def last(self) -> Iterator[None]:
         """As `working`; afterwards MLflow's settings are taken back."""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,8 @@ def test_every_figure_is_drawn_without_a_network(report: Path, tmp_path: Path) -
     assert drawn.bars > 40  # 2 x 20 layers and the stages
 
 
-def test_nothing_is_fetched_and_nothing_is_wider_than_a_phone(report: Path, tmp_path: Path) -> None:
+def on_a_phone(page: Path, folder: Path) -> dict[str, Any]:
+    """What a browser 390 pixels wide makes of the page; files go to the folder."""
     probe = """
       <body><iframe id="phone" style="width:390px;height:800px;border:0" srcdoc=""></iframe><pre id="found"></pre>
       <script>
@@ -85,11 +87,15 @@ def test_nothing_is_fetched_and_nothing_is_wider_than_a_phone(report: Path, tmp_
         }, 1500); };
         phone.srcdoc = PAGE;
       </script></body>"""
-    page = json.dumps(report.read_text(encoding="utf-8")).replace("</", "<\\/").replace("<!--", "<\\u0021--")
-    wrapper = tmp_path / "phone.html"
-    wrapper.write_text(probe.replace("PAGE", page), encoding="utf-8")
-    text = dom(wrapper, tmp_path / "profile").split('<pre id="found">')[1].split("</pre>")[0]
-    found = json.loads(text)
+    text = json.dumps(page.read_text(encoding="utf-8")).replace("</", "<\\/").replace("<!--", "<\\u0021--")
+    wrapper = folder / "phone.html"
+    wrapper.write_text(probe.replace("PAGE", text), encoding="utf-8")
+    found: dict[str, Any] = json.loads(dom(wrapper, folder / "profile").split('<pre id="found">')[1].split("</pre>")[0])
+    return found
+
+
+def test_nothing_is_fetched_and_nothing_is_wider_than_a_phone(report: Path, tmp_path: Path) -> None:
+    found = on_a_phone(report, tmp_path)
     assert found["fetched"] == []
     assert found["plots"] >= N_FIGURES
     assert found["wide"] <= found["phone"] <= 390

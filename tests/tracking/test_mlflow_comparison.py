@@ -1,0 +1,106 @@
+"""A comparison in MLflow: a parent run, a nested run a strategy and seed with its curves; down, it is a warning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moco.tracking.mlflow_comparison import MLflowComparison
+
+MANIFEST = {"name": "made", "searcher": None, "seed": 0, "config": {"budget": {"trials": 3}}, "versions": {"moco": "1"}}
+CONTENT = {
+    "complete": True,
+    "summary": {"tpe": {"seeds": 2, "score_at_equal_trials": 0.5, "first_feasible": {"trials": None}}},
+    "tests": {
+        "score_at_equal_trials": {
+            "friedman": {"p": 0.25},
+            "pairs": [{"first": "tpe", "second": "random", "p_holm": 0.5}],
+        }
+    },
+}
+CURVES = {"best_score": {2: 0.1, 3: 0.4}, "hypervolume": {1: 0.0, 2: 0.2, 3: 0.3}}
+
+
+def run(searcher: str, seed: int, state: str = "finished", trials: int = 3) -> dict[str, Any]:
+    return {
+        "searcher": searcher, "seed": seed, "state": state, "trials": trials, "score": 0.4, "spent_s": 1.5,
+        "first_feasible": {"trials": 2, "seconds": 0.5}, "hypervolume": 0.3, "reason": None,
+    }  # fmt: skip
+
+
+def tracker(base: Path) -> MLflowComparison:
+    return MLflowComparison(f"sqlite:///{base / 'mlflow.db'}", "experiments", "made")
+
+
+class Store:
+    """What the store holds of the comparison in `base`."""
+
+    def __init__(self, base: Path) -> None:
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(f"sqlite:///{base / 'mlflow.db'}")
+        self.parent = self.client.get_run(json.loads((base / "mlflow.json").read_text())["run_id"])
+        info = self.parent.info
+        runs = self.client.search_runs([info.experiment_id], f"tags.`mlflow.parentRunId` = '{info.run_id}'")
+        self.nested = {found.info.run_name: found for found in runs}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Broken off after two runs, one of them failed; continued with one more trial in one of them."""
+    base = tmp_path_factory.mktemp("mlflow")
+    (base / "compare.json").write_text("{}")
+    first = tracker(base)
+    first.start(MANIFEST, base)
+    first.report(run("tpe", 0), {"options": {"startup": 10}}, CURVES)
+    first.report(run("random", 0, "failed"), {"options": {}}, CURVES)
+    again = tracker(base)
+    again.start(MANIFEST, base)
+    again.report(run("tpe", 0), {"options": {"startup": 10}}, CURVES)
+    longer = {name: {**history, 4: 0.9} for name, history in CURVES.items()}
+    again.report(run("random", 0, trials=4), {"options": {}}, longer)
+    again.report(run("tpe", 1), {"options": {"startup": 10}}, CURVES)
+    again.finish(CONTENT, base)
+    assert (first.warnings, again.warnings) == ((), ())
+    return base
+
+
+def test_there_is_one_parent_and_one_nested_run_each(base: Path) -> None:
+    store = Store(base)
+    assert set(store.nested) == {"tpe, seed 0", "random, seed 0", "tpe, seed 1"}
+    assert store.parent.info.status == "FINISHED"
+    assert store.parent.data.metrics["summary/tpe/score_at_equal_trials"] == 0.5
+    assert store.parent.data.metrics["tests/score_at_equal_trials/tpe against random"] == 0.5
+    assert store.parent.data.params["budget.trials"] == "3"
+    assert [file.path for file in store.client.list_artifacts(store.parent.info.run_id)] == ["compare.json"]
+
+
+def test_a_nested_run_has_its_options_its_numbers_and_its_curves(base: Path) -> None:
+    store = Store(base)
+    found = store.nested["tpe, seed 1"]
+    assert found.data.params == {"searcher": "tpe", "seed": "1", "options.startup": "10"}
+    assert found.data.metrics["first_feasible/trials"] == 2
+    history = store.client.get_metric_history(found.info.run_id, "best_score")
+    assert {point.step: point.value for point in history} == CURVES["best_score"]
+    assert found.data.tags["moco.seed"] == "1"
+
+
+def test_a_run_that_went_on_is_the_same_nested_run_with_more_trials(base: Path) -> None:
+    store = Store(base)
+    found = store.nested["random, seed 0"]
+    assert (found.info.status, found.data.tags["moco.trials"]) == ("FINISHED", "4")
+    history = store.client.get_metric_history(found.info.run_id, "best_score")
+    assert max(point.step for point in history) == 4
+
+
+def test_a_server_that_is_down_is_one_warning_and_nothing_else(tmp_path: Path) -> None:
+    down = MLflowComparison("http://127.0.0.1:9", "experiments", "made", probe_timeout_s=0.5)
+    down.start(MANIFEST, tmp_path)
+    down.report(run("tpe", 0), {}, CURVES)
+    down.finish(CONTENT, tmp_path)
+    (warning,) = down.warnings
+    assert warning.startswith("MLflow: ConnectionError: no answer from http://127.0.0.1:9")
+    assert "complete without it" in warning
