@@ -109,6 +109,7 @@ def compare_experiment(
         prepared = prepare(job, out / FILES, begun.get("reference"), payoff, starts)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         comparing = Comparing(prepared, out, found, seeds, progress)
+        comparing.check(resume=resume)
         return comparing.run(sessions, experiment, mlflow_address(experiment, out))
 
 
@@ -137,6 +138,16 @@ class Comparing:
         self.folder = CompareFolder(out, job.name, problem, "-".join(job.fingerprint.values()), job.storage)
         self.done: list[Run] = []
 
+    def check(self, *, resume: bool) -> None:
+        """Pass strategies that fit and ledgers that can be used; nothing is written before but empty studies.
+
+        Raises:
+            ConfigError, RunFolderError: one does not, or cannot.
+        """
+        self.match.check()
+        if self.prepared.job.ledger:
+            self.folder.check(self.match.contenders, self.match.seeds[0], resume=resume)
+
     def run(self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[str, str] | None) -> dict[str, Any]:
         """Run all that is not finished, and write what is known whenever a seed is."""
         job = self.prepared.job
@@ -155,10 +166,16 @@ class Comparing:
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
             self._runs(tracker)
+        except KeyboardInterrupt:  # what is finished is worth reading
+            self._written(tracker)
+            raise
+        except BaseException:
+            if tracker is not None:
+                tracker.abandon()
+            raise
         finally:
             gc.unfreeze()
-            # Also when Ctrl-C ends it: what is finished is worth reading.
-            found = self._written(tracker)
+        found = self._written(tracker)
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         return found
 

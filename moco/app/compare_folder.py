@@ -11,6 +11,7 @@ from typing import Any
 from moco.app.contenders import Contender
 from moco.app.head_to_head import Run
 from moco.app.run_folder import LEDGER, write_json, write_trials
+from moco.errors import RunFolderError
 from moco.problem import Problem
 from moco.report.compare_page import CONTENT, write_compare_page
 from moco.tracking.optuna_study import OptunaLedger
@@ -42,6 +43,27 @@ class CompareFolder:
         options = sha256(repr((contender.searcher, sorted(asdict(contender.options).items()))).encode()).hexdigest()
         fingerprint = f"{self.fingerprint}-{options[:16]}"
         return OptunaLedger.open(url, f"{self.name} {contender.label} seed {seed}", self.problem, fingerprint)
+
+    def check(self, contenders: Iterable[Contender], seed: int, *, resume: bool) -> None:
+        """Pass ledgers that can be used, before the first run: a wrong option of the last strategy must not cost hours.
+
+        Args:
+            seed: the first one; its studies are made now.
+            resume: whether trials may be there already.
+
+        Raises:
+            RunFolderError: one cannot be used, or is of another comparison.
+        """
+        for contender in contenders:
+            ledger = self.ledger(contender, seed)
+            try:
+                if not resume and ledger.trials():
+                    raise RunFolderError(
+                        f"tracking.storage: the database holds a comparison '{self.name}' with these settings already; "
+                        "continue it in its own run folder with --resume, or give this one another name"
+                    )
+            finally:
+                ledger.close()
 
     def write_run(self, run: Run) -> None:
         """OUT/runs/STRATEGY/seedN/trials.csv and trials.json."""

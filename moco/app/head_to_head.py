@@ -6,6 +6,7 @@ the others go on. Every run has a ledger of its own; one that is full there is n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,14 +49,24 @@ class Match:
 
     def spent(self, trials: Sequence[Trial]) -> bool:
         """Whether a run is over: its budget is spent, or its space is exhausted."""
-        seconds = self.budget.seconds
-        if len(counted(trials)) >= self.budget.trials:
-            return True
-        if seconds is not None and sum(map(charged_s, trials)) >= seconds:
+        if len(counted(trials)) >= self.budget.trials or self.out_of_time(trials):
             return True
         policies = self.problem.space.n_policies()
         known = {trial.policy for trial in trials if trial.policy is not None and trial.state is not TrialState.FAILED}
         return policies is not None and len(known) >= policies
+
+    def out_of_time(self, trials: Sequence[Trial]) -> bool:
+        """Whether the charged seconds of a run's budget are spent."""
+        return self.budget.seconds is not None and math.fsum(map(charged_s, trials)) >= self.budget.seconds
+
+    def check(self) -> None:
+        """Pass strategies that can take the problem.
+
+        Raises:
+            ConfigError: one cannot; it is named, with what is in the way.
+        """
+        for contender in self.contenders:
+            contender.check(self.problem)
 
 
 @dataclass(frozen=True)
@@ -121,11 +132,8 @@ def runs(
         ledger: of a strategy and a seed; None keeps no record.
 
     Raises:
-        ConfigError: a strategy does not fit the problem.
         RunFolderError: a ledger, or a candidate's file, cannot be written.
     """
-    for contender in match.contenders:
-        contender.check(match.problem)
     watcher = watcher if watcher is not None else Silent()
     warmed: set[str] = set()
     for seed in match.seeds:
@@ -168,13 +176,10 @@ def _run(
 
 def _search(match: Match, study: Study, watcher: Watcher) -> None:
     """Run the study within the budget, its seconds as they are charged and not as the clock has them."""
-    charged, limit = sum(map(charged_s, study.trials)), match.budget.seconds
 
     def heard(trial: Trial) -> None:
-        nonlocal charged
         watcher.trial(trial)
-        charged += charged_s(trial)
-        if limit is not None and charged >= limit:
+        if match.out_of_time(study.trials):
             study.stop_requested = True
 
     study.run(Budget(match.budget.trials), on_trial=heard)

@@ -11,7 +11,7 @@ from typing import Any
 from moco.app.compare_folder import CompareFolder
 from moco.app.compare_json import About, compared, content
 from moco.app.contenders import contenders
-from moco.app.head_to_head import Match, Run, RunState, check_seeds, runs
+from moco.app.head_to_head import Match, Run, check_seeds, runs
 from moco.app.plain import Value, evaluation_of
 from moco.app.run_folder import open_run_folder
 from moco.charging import FIRST_MADE
@@ -110,10 +110,13 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
         budget=Budget(trials, seconds),
         starts=starts_of(problem.space, start),
     )
+    match.check()
     given = reference_point if reference_point is not None else problem.reference_point
     point_of = "the caller" if reference_point is not None else "the problem"
     about = About(name, _told(start), None if given is None else problem.loss_point(given), point_of)
     folder = None if out is None else _folder(Path(out), name, problem, _told(start), resume=resume)
+    if folder is not None:
+        folder.check(match.contenders, match.seeds[0], resume=resume)
     done: list[Run] = []
     try:
         for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
@@ -123,11 +126,14 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
                 folder.write_run(run)
             if on_run is not None:
                 on_run(run)
-    finally:
-        # Also when Ctrl-C ends it: what is finished is worth reading.
-        if folder is not None and any(run.state is RunState.FINISHED for run in done):
+    except KeyboardInterrupt:  # what is finished is worth reading
+        if folder is not None and done:
             folder.write(content(match, done, about))
-    return CompareResult(tuple(done), compared(done, about), content(match, done, about))
+        raise
+    found = content(match, done, about)
+    if folder is not None:
+        folder.write(found)
+    return CompareResult(tuple(done), compared(done, about), found)
 
 
 class SharedEvaluations:

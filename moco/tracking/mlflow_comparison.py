@@ -81,6 +81,17 @@ class MLflowComparison:
         except Exception as error:  # as above
             self._problem = error_line(error)
 
+    def abandon(self) -> None:
+        """End the parent run as killed; a comparison that is resumed opens it again."""
+        if self._problem is not None:
+            self._parent.close()
+            return
+        try:
+            with self._parent.last():
+                self._parent.client.set_terminated(self._parent.id, "KILLED")
+        except Exception as error:  # as above
+            self._problem = error_line(error)
+
     def _write(
         self,
         run: Mapping[str, Any],
