@@ -34,15 +34,21 @@ class SearcherCapabilities:
 
     def why_not(self, problem: Problem) -> str | None:
         """What the problem has that the searcher cannot take; None where it can take all."""
-        distributions = problem.space.distributions.items()
-        choices = [name for name, distribution in distributions if isinstance(distribution, CategoricalDistribution)]
-        if choices and not self.categorical:
-            return f"it takes no categorical parameters, the space has '{choices[0]}'"
+        reason = self.why_not_in(problem.space)
+        if reason is not None:
+            return reason
         if len(problem.objectives) > 1 and not self.multi_objective:
             return f"it takes one objective, the problem has {len(problem.objectives)}"
         if problem.bounds and not self.constraints:
             return "it takes no constraints"
-        if self.needs_layers and not problem.space.groups:
+        return None
+
+    def why_not_in(self, space: SearchSpace) -> str | None:
+        """What the space has, or lacks, that the searcher cannot take; None where it can take all."""
+        choices = [name for name, found in space.distributions.items() if isinstance(found, CategoricalDistribution)]
+        if choices and not self.categorical:
+            return f"it takes no categorical parameters, the space has '{choices[0]}'"
+        if self.needs_layers and not space.groups:
             return "it walks over layer groups, which a plain space does not have"
         return None
 

@@ -1,13 +1,14 @@
-"""What a search evaluates before it asks its searcher: the reference, int8, a ladder of uniform policies.
+"""What a search evaluates before it asks its searcher: the reference, int8, a ladder of uniform policies, given points.
 
 They count in the budget and stand in every report as baselines: was the search worth it?
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, SpaceError
+from moco.policy import Policy
 from moco.space import SearchSpace
 from moco.study import Start
 from moco.suggest import nearest
@@ -38,8 +39,37 @@ def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
         for level in LADDER_LEVELS:
             point = space.uniform(level, heaviest)
             found.append(Start(f"ladder {level:g} {_words(space, point)}".strip(), point))
-    policies = [space.canonical(start.point) for start in found]
-    return [start for index, start in enumerate(found) if policies[index] not in policies[:index]]
+    return distinct(space, found)
+
+
+def starts_of(space: SearchSpace, chosen: str | Sequence[str | Point | Start]) -> list[Start]:
+    """The starts that are chosen: kinds by name, points of the space, or starts as they are.
+
+    Raises:
+        ConfigError: an unknown kind, or a point that is not of the space; its place in the list is named.
+    """
+    if isinstance(chosen, str):
+        return starts(space, chosen)
+    found: list[Start] = []
+    for place, one in enumerate(chosen):
+        if isinstance(one, str):
+            found += starts(space, one)
+            continue
+        start = one if isinstance(one, Start) else Start(f"point {place}", one)
+        try:
+            space.check(start.point)
+        except (SpaceError, TypeError) as error:
+            raise ConfigError(f"start[{place}]: {error}") from None
+        found.append(start)
+    return distinct(space, found)
+
+
+def distinct(space: SearchSpace, found: Iterable[Start]) -> list[Start]:
+    """The starts without those that round to the policy of an earlier one."""
+    by_policy: dict[Policy, Start] = {}
+    for start in found:
+        by_policy.setdefault(space.canonical(start.point), start)
+    return list(by_policy.values())
 
 
 def _words(space: SearchSpace, point: Point) -> str:

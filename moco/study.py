@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moco.errors import ConfigError, MocoError, PolicyRejectedError, RunFolderError
-from moco.interfaces import Ledger, Reporter, Searcher
+from moco.interfaces import Ledger, Reporter, Searcher, SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState
@@ -35,8 +35,8 @@ class Budget:
     """When a search ends.
 
     Attributes:
-        trials: how many finished trials, starts included; duplicates count.
-        seconds: wall-clock, earlier sessions of a resumed search included; None without a limit.
+        trials: how many finished trials, starts included but for those that are given; duplicates count.
+        seconds: wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit.
     """
 
     trials: int
@@ -45,10 +45,19 @@ class Budget:
 
 @dataclass(frozen=True)
 class Start:
-    """A point that the study evaluates before it asks the searcher."""
+    """A point that the study evaluates before it asks the searcher.
+
+    Attributes:
+        given: declared as known before the search: it counts in no budget, and is evaluated before those that do.
+    """
 
     name: str
     point: Point
+    given: bool = False
+
+    def notes(self) -> dict[str, Any]:
+        """What stands in its trial's suggestion."""
+        return {"start": self.name, "given": True} if self.given else {"start": self.name}
 
 
 class InlineExecutor(Executor):
@@ -82,6 +91,11 @@ class _Crew:
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._waiting)
+
+    @property
+    def n_counted(self) -> int:
+        """How many of them count in the budget."""
+        return sum(not asked.suggestion.given for asked in (*self._pending.values(), *self._waiting))
 
     def take(self, asked: _Pending) -> None:
         """Begin the evaluation, or let it wait for that of the same policy."""
@@ -122,9 +136,7 @@ class Study:
         Raises:
             ConfigError: the searcher cannot take the problem.
         """
-        reason = searcher.capabilities.why_not(problem)
-        if reason is not None:
-            raise ConfigError(f"searcher: {type(searcher).__name__} does not fit this problem: {reason}")
+        refuse_misfit(searcher, type(searcher).__name__, problem)
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
         self.ledger, self.reporters = ledger, reporters
         self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []
@@ -133,19 +145,29 @@ class Study:
         self._last_record_s = self._last_tell_s = 0.0
         self._n_policies = problem.space.n_policies()
         self._earlier_s = sum(trial.seconds for trial in self.trials)
+        self._n_given, self._given_s = 0, 0.0
         self._running_since: float | None = None
         for trial in self.trials:
             self._remember(trial)
             self.searcher.tell(trial)
         taken = {trial.suggestion.id for trial in self.trials}
-        suggestions = [Suggestion(-1 - i, start.point, {"start": start.name}) for i, start in enumerate(starts)]
-        self._starts_left = [suggestion for suggestion in suggestions if suggestion.id not in taken]
+        suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
+        left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
+        self._starts_left = sorted(left, key=lambda suggestion: not suggestion.given)
 
     @property
     def elapsed_s(self) -> float:
-        """Wall-clock seconds of this search: earlier sessions by the sum of their trials, this one by the clock."""
+        """Wall-clock seconds of this search: earlier sessions by the sum of their trials, this one by the clock.
+
+        Those of given starts are left out.
+        """
         now = 0.0 if self._running_since is None else time.perf_counter() - self._running_since
-        return self._earlier_s + now
+        return self._earlier_s + now - self._given_s
+
+    @property
+    def n_counted(self) -> int:
+        """Number of trials that count in the budget: all but given starts."""
+        return len(self.trials) - self._n_given
 
     @property
     def n_distinct(self) -> int:
@@ -175,7 +197,7 @@ class Study:
         self._running_since = time.perf_counter()
         try:
             while True:
-                while len(crew) < workers and self._may_ask(budget, len(crew)):
+                while len(crew) < workers and self._may_ask(budget, crew):
                     asked = self._ask()
                     if asked.policy in self._known:
                         self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
@@ -191,14 +213,18 @@ class Study:
                     else:  # its twin failed, so it gets its own evaluation
                         crew.take(asked)
         finally:
-            self._earlier_s, self._running_since = self.elapsed_s, None
+            self._earlier_s, self._running_since = self.elapsed_s + self._given_s, None
 
-    def _may_ask(self, budget: Budget, n_pending: int) -> bool:
-        if self.stop_requested or len(self.trials) + n_pending >= budget.trials:
+    def _may_ask(self, budget: Budget, crew: _Crew) -> bool:
+        if self.stop_requested:
+            return False
+        if self._starts_left and self._starts_left[0].given:
+            return True
+        if self.n_counted + crew.n_counted >= budget.trials:
             return False
         if budget.seconds is not None and self.elapsed_s >= budget.seconds:
             return False
-        return self._n_policies is None or len(self._known) + n_pending < self._n_policies
+        return self._n_policies is None or len(self._known) + len(crew) < self._n_policies
 
     def _ask(self) -> _Pending:
         started = time.perf_counter()
@@ -252,6 +278,8 @@ class Study:
         self._check_failures()
 
     def _remember(self, trial: Trial) -> None:
+        if trial.suggestion.given:
+            self._n_given, self._given_s = self._n_given + 1, self._given_s + trial.seconds
         if trial.policy is not None and trial.state is not TrialState.FAILED:
             self._known.setdefault(trial.policy, trial)
 
@@ -263,6 +291,25 @@ class Study:
                 f"{last[-1].reason}",
                 self.trials,
             )
+
+
+def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Problem) -> None:
+    """Pass a searcher, or its class, that can take the problem.
+
+    Raises:
+        ConfigError: it cannot; what the problem has that it cannot take is named.
+    """
+    capabilities = searcher.capabilities
+    if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
+        return
+    reason = capabilities.why_not(problem)
+    if reason is not None:
+        raise ConfigError(misfit(name, reason))
+
+
+def misfit(name: str, reason: str, where: str = "searcher") -> str:
+    """The one line about a searcher that cannot take a problem, with one that can take any."""
+    return f"{where}: '{name}' does not fit this problem: {reason}; choose another one, such as nsga2"
 
 
 def _repeated(earlier: Trial) -> Trial:

@@ -35,6 +35,11 @@ class Suggestion:
     point: Point
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def given(self) -> bool:
+        """Whether it is a start that was declared as given: it counts in no budget."""
+        return self.id < 0 and self.notes.get("given") is True
+
 
 @dataclass(frozen=True)
 class MetricValue:

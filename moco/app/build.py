@@ -16,6 +16,7 @@ from moco.app.config import Experiment, objective_options, resolved, searcher_op
 from moco.app.job import Ending, Job, network_hash
 from moco.app.recovery import recovery_plan
 from moco.app.schema import QuantizationConfig
+from moco.app.starts import StartPlan
 from moco.compression.choices import CHANNEL_PRUNING, FILTER_PRUNING
 from moco.compression.network_space import SpaceOptions
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
@@ -36,7 +37,7 @@ from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
 
-CHANGEABLE = ("budget", "tracking", "certificate", "store")
+CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
 
 
@@ -88,7 +89,8 @@ def build_job(
         objective=objective,
         searcher=experiment.searcher.name,
         searcher_options=searcher_options(experiment),
-        start=experiment.searcher.start,
+        start=config["searcher"]["start"],
+        starts=_starts(experiment),
         budget=Budget(experiment.budget.trials, experiment.budget.seconds),
         ending=Ending(
             experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
@@ -251,6 +253,11 @@ def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple
     return measurable(objective, target.capabilities.metrics)
 
 
+def _starts(experiment: Experiment) -> StartPlan:
+    analysis = experiment.space.sensitivity
+    return StartPlan(experiment.searcher.starts, None if analysis is None else Path(analysis))
+
+
 def _space_options(experiment: Experiment) -> SpaceOptions:
     space = experiment.space
     quantization = space.quantization or QuantizationConfig(precision=("float32",))
@@ -322,12 +329,18 @@ def _store(experiment: Experiment, out: Path) -> Path | None:
     return Path(experiment.store)
 
 
-def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:
+def mlflow_address(experiment: Experiment, out: Path) -> tuple[str, str] | None:
+    """MLflow's address and the name of its experiment; None where MLflow is switched off."""
     mlflow = experiment.tracking.mlflow
     if mlflow is False:
-        return ()
+        return None
     uri = None if isinstance(mlflow, bool) else mlflow.uri
     name = None if isinstance(mlflow, bool) else mlflow.experiment
-    default = f"sqlite:///{out.resolve().parent / 'mlflow.db'}"
-    reporter = MLflowReporter(uri or default, name or "moco", experiment.name)
-    return (BackgroundReporter(reporter, "MLflow"),)
+    return uri or f"sqlite:///{out.resolve().parent / 'mlflow.db'}", name or "moco"
+
+
+def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:
+    address = mlflow_address(experiment, out)
+    if address is None:
+        return ()
+    return (BackgroundReporter(MLflowReporter(*address, experiment.name), "MLflow"),)

@@ -80,9 +80,22 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
     for key_path, named in _imports(data).items():
         if not allow_import:
             raise ConfigError(f"{key_path}: '{named}' runs code that the experiment names; allow it by --allow-import")
-    for check in (objective_options, searcher_options, target_options):
+    for check in (objective_options, searcher_options, target_options, _check_starts):
         check(experiment)
     return experiment
+
+
+def _check_starts(experiment: Experiment) -> None:
+    """Pass starts whose source is there.
+
+    Raises:
+        ConfigError: a sensitivity analysis or an evaluation store that is not.
+    """
+    sources = [start if isinstance(start, str) else start.source for start in experiment.searcher.starts]
+    if "sensitivity" in sources and experiment.space.sensitivity is None:
+        raise ConfigError("searcher.start: 'sensitivity' needs space.sensitivity, what `moco sensitivity` has written")
+    if "store" in sources and experiment.store is False:
+        raise ConfigError("searcher.start: 'store' needs the evaluation store, which `store: false` switches off")
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:
@@ -224,7 +237,22 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         elif rest and isinstance(holder, dict) and isinstance(path := holder.get(rest[0]), str):
             published = section == "model" and is_published(path)
             changed[section] = {**holder, rest[0]: path if published else _against(folder, path)}
+    searcher = changed.get("searcher")
+    if isinstance(searcher, dict) and "start" in searcher:
+        changed["searcher"] = {**searcher, "start": _absolute_starts(searcher["start"], folder)}
     return changed
+
+
+def _absolute_starts(start: Any, folder: Path) -> Any:
+    """The starts with their policies' paths made absolute; whatever is no such path stays as it is."""
+    if isinstance(start, list):
+        return [_absolute_starts(one, folder) for one in start]
+    if not isinstance(start, dict) or "policies" not in start:
+        return start
+    paths = start["policies"]
+    if isinstance(paths, list):
+        paths = [_against(folder, path) if isinstance(path, str) else path for path in paths]
+    return {**start, "policies": _against(folder, paths) if isinstance(paths, str) else paths}
 
 
 def _against(folder: Path, path: str) -> str:

@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from moco.app.starts import StartPlan
 from moco.compression.apply import Compressor
 from moco.compression.choices import CHANNEL_PRUNING
 from moco.compression.collecting import CalibrationData
 from moco.compression.layer_groups import grouped
 from moco.compression.network_space import SpaceOptions, left_whole, network_space
 from moco.data import DataSets
+from moco.errors import ConfigError
 from moco.evaluation.builder import Builder
 from moco.evaluation.certificate import Floor, check_possible
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
@@ -30,13 +32,14 @@ from moco.evaluation.payoff_space import PayOffUse, probed
 from moco.evaluation.splits import Splits, make_splits
 from moco.evaluation.store import EvaluationStore
 from moco.export.ranges import RangeOptions
-from moco.interfaces import Objective, Reporter, Target
+from moco.interfaces import Objective, Reporter, SearcherCapabilities, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.recovery import Recovery, RecoveryPlan
+from moco.registry import plugin
 from moco.space import SearchSpace
-from moco.study import Budget
+from moco.study import Budget, Start, misfit
 from moco.tracking.background import BackgroundReporter
 
 WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "random"})
@@ -67,6 +70,7 @@ class Job:
     """All parts of a search, built from an experiment or from Python.
 
     Attributes:
+        start: the starts as the experiment states them, in JSON.
         time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
     """
@@ -89,7 +93,8 @@ class Job:
     objective: Objective
     searcher: str
     searcher_options: Any
-    start: str
+    start: Any
+    starts: StartPlan
     budget: Budget
     ending: Ending
     config: Mapping[str, Any]
@@ -113,6 +118,7 @@ class Prepared:
     evaluator: Evaluator
     space: SearchSpace
     problem: Problem
+    starts: tuple[Start, ...] = ()
     store: EvaluationStore | None = None
     warnings: tuple[str, ...] = ()
     outlook: str = ""
@@ -141,7 +147,11 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> tuple[Compressor, Sea
 
 
 def prepare(
-    job: Job, folder: Path, constants: Mapping[str, float] | None = None, payoff: PayOffReport | None = None
+    job: Job,
+    folder: Path,
+    constants: Mapping[str, float] | None = None,
+    payoff: PayOffReport | None = None,
+    starts: Sequence[Start] | None = None,
 ) -> Prepared:
     """Trace, split, export the template, build the reference, score and time it.
 
@@ -149,11 +159,17 @@ def prepare(
         folder: where the files of candidates go.
         constants: the reference's timed metrics, as an earlier session of this search has measured them.
         payoff: of the network's layers, likewise.
+        starts: of this search, likewise; None finds them.
 
     Raises:
         MocoError: in one line, what does not fit.
     """
     compressor, space, payoff = trace(job, payoff)
+    known, doubts = list(starts or ()), list[str]()
+    if not job.time_everything:
+        refuse_misfit(job.searcher, space)
+        if starts is None:
+            known, doubts = job.starts.known(compressor, space)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
@@ -173,8 +189,25 @@ def prepare(
     plan = EvaluationPlan(timing, constants or {})
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
-    warnings = (*job.warnings, *_left_alone(job, compressor, recovery))
-    return Prepared(job, splits, compressor, builder, evaluator, space, problem, store, warnings, outlook, payoff)
+    if starts is None and not job.time_everything:
+        known, more_doubts = job.starts.with_stored(known, problem, evaluator)
+        doubts += more_doubts
+    warnings = (*job.warnings, *doubts, *_left_alone(job, compressor, recovery))
+    return Prepared(
+        job, splits, compressor, builder, evaluator, space, problem, tuple(known), store, warnings, outlook, payoff
+    )
+
+
+def refuse_misfit(searcher: str, space: SearchSpace) -> None:
+    """Pass a searcher that can take the space: told before minutes are spent on the reference.
+
+    Raises:
+        ConfigError: it cannot; the parameter that is in the way is named.
+    """
+    capabilities = plugin("searcher", searcher, "searcher.name").capabilities
+    reason = capabilities.why_not_in(space) if isinstance(capabilities, SearcherCapabilities) else None
+    if reason is not None:
+        raise ConfigError(misfit(searcher, reason, "searcher.name"))
 
 
 def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterator[str]:

@@ -12,8 +12,8 @@ from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import plugin
-from moco.starts import starts
-from moco.study import Budget, Study, best
+from moco.starts import starts_of
+from moco.study import Budget, Start, Study, best, refuse_misfit
 from moco.trial import Evaluation, MetricValue, Point, Trial
 
 Value = float | tuple[float, float | None]
@@ -61,7 +61,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,
-    start: str = "none",
+    start: str | Sequence[str | Point | Start] = "none",
     options: Mapping[str, Any] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> SearchResult:
@@ -70,31 +70,59 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     Args:
         evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
             `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
-            NaN makes the trial fail, and the search goes on.
+            NaN makes the trial fail with its reason, and the search goes on.
         searcher: a registered searcher.
         trials, seconds: the budget; a finite space that is exhausted ends the search before.
-        start: `none`, `reference` or `ladder`, evaluated first, inside the budget.
+        start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
+            {parameter: value}, and of `moco.study.Start`, which may also be given: known, and in no budget.
         options: of the searcher.
 
     Raises:
-        ConfigError: an unknown searcher or option.
-        SearchAbortedError: several trials failed in a row; the error has the finished `trials`.
+        ConfigError: an unknown searcher or option, a searcher that cannot take the problem, or a start outside the
+            space.
+        SearchAbortedError: five trials failed in a row; the error has the finished `trials`.
     """
     if trials < 1:
         raise ConfigError(f"trials: expected at least 1, got {trials}")
     kind = plugin("searcher", searcher)
+    refuse_misfit(kind, searcher, problem)
+    chosen = starts_of(problem.space, start)
     built = kind(problem, options_of(kind.Options, options or {}, "options"), seed)
 
     def evaluated(policy: Policy) -> Evaluation:
-        return Evaluation({name: _metric(name, value) for name, value in evaluate(policy.settings).items()})
+        return evaluation_of(evaluate(policy.settings))
 
-    study = Study(problem, built, evaluated, starts=starts(problem.space, start))
+    study = Study(problem, built, evaluated, starts=chosen)
     study.run(Budget(trials, seconds), on_trial=on_trial)
     return SearchResult(problem, tuple(study.trials))
 
 
-def _metric(name: str, value: Value) -> MetricValue:
+def evaluation_of(given: object) -> Evaluation:
+    """What the callable gave, as an evaluation.
+
+    Raises:
+        TypeError, ValueError: it is not {name: number or (number, standard error)}; the trial has failed.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"expected {{name: number}} of the callable, got {given!r}")
+    return Evaluation({str(name): as_metric(str(name), value) for name, value in given.items()})
+
+
+def as_metric(name: str, value: object) -> MetricValue:
+    """A number, or (number, standard error), as the metric of that name.
+
+    Raises:
+        ValueError: it is neither.
+    """
     pair = value if isinstance(value, tuple) else (value, None)
-    if len(pair) != 2:
-        raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}")
-    return MetricValue(float(pair[0]), None if pair[1] is None else float(pair[1]))
+    try:
+        number, sem = pair
+        return MetricValue(float(number), None if sem is None else _not_negative(float(sem)))
+    except (TypeError, ValueError):
+        raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}") from None
+
+
+def _not_negative(sem: float) -> float:
+    if sem < 0:
+        raise ValueError(f"a standard error is not below 0, got {sem}")
+    return sem

@@ -11,9 +11,11 @@ from moco import pareto
 from moco.app.ending import Delivery, Finisher
 from moco.app.job import Job, Prepared
 from moco.app.run_folder import summary_of, without_passwords
+from moco.app.starts import to_json
+from moco.app.stored_starts import STORED
 from moco.constraints import Bound
 from moco.metrics import interval, shown
-from moco.study import Study
+from moco.study import Start, Study, best
 from moco.trial import MetricValue, Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
@@ -67,6 +69,7 @@ def manifest_of(
         },
         "space": dict(space),
         "payoff": None if prepared.payoff is None else prepared.payoff.to_json(),
+        "starts": to_json(prepared.starts),
         "config": without_passwords(job.config),
     }
 
@@ -96,6 +99,7 @@ def result_of(
         "objectives": list(problem.objectives),
         "reference": _reference(prepared),
         "trials": len(trials),
+        "given": sum(trial.suggestion.given for trial in trials),
         "distinct": study.n_distinct,
         "feasible": sum(trial.feasible for trial in trials),
         "budget": {"trials": job.budget.trials, "seconds": job.budget.seconds},
@@ -107,7 +111,8 @@ def result_of(
             "value": None if reference_point is None else pareto.hypervolume(losses, reference_point),
             "reference_point": None if reference_point is None else list(reference_point),
         },
-        "baselines": [_baseline(prepared, trial) for trial in trials if trial.origin != "search" and trial.evaluation],
+        "starts": [_start(start, trials) for start in prepared.starts],
+        "baselines": [_baseline(prepared, trial) for trial in _baselines(trials)],
         "certificate": None
         if delivery is None
         else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
@@ -155,6 +160,20 @@ def _best(delivery: Delivery) -> dict[str, Any]:
         "holds": delivery.holds,
         "sha256": delivery.artifact.sha256,
     }
+
+
+def _start(start: Start, trials: Sequence[Trial]) -> dict[str, Any]:
+    """A start, whether it counted in the budget, and its trial; null where the budget ended before it."""
+    trial = next((trial for trial in trials if trial.origin == start.name), None)
+    return {"name": start.name, "counted": not start.given, "trial": None if trial is None else trial.number}
+
+
+def _baselines(trials: Sequence[Trial]) -> list[Trial]:
+    """The starts that were evaluated; of earlier evaluations the best alone, as there may be many."""
+    complete = [trial for trial in trials if trial.origin != "search" and trial.evaluation is not None]
+    earlier = [trial for trial in complete if trial.origin.startswith(STORED)]
+    best_earlier = best(earlier)
+    return [trial for trial in complete if trial not in earlier or trial is best_earlier]
 
 
 def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+
+from moco.suggest import nearest
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -237,11 +239,80 @@ class ObjectiveConfig(PluginSection):
     protocol: str
 
 
+class StartConfig(Section):
+    """One source of starts, counted in the budget or not; exactly one of the first three keys.
+
+    Attributes:
+        policies: policy.json files, or folders that hold one: RUN/best, RUN (its best and its front).
+        store: at most so many earlier evaluations of the evaluation store.
+        sensitivity: divergences in nats, each of which gives the policy that no layer's curve exceeds.
+    """
+
+    policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    store: Count | None = None
+    sensitivity: Annotated[tuple[Seconds, ...], Field(min_length=1)] | None = None
+    counted: bool = True
+
+    @property
+    def source(self) -> str:
+        """The one of the three that is given."""
+        return next(name for name in START_SOURCES if getattr(self, name) is not None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> StartConfig:
+        given = [name for name in START_SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected one of {', '.join(START_SOURCES)}, got {' and '.join(given) or 'none'}")
+        return self
+
+
+START_SOURCES = ("policies", "store", "sensitivity")
+StartWord = Literal["none", "reference", "ladder", "store", "sensitivity"]
+
+
+Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...], Field(min_length=1)]
+
+
 class SearcherConfig(PluginSection):
     """The search strategy; further keys are its options."""
 
     name: str = "nsga2"
-    start: Literal["none", "reference", "ladder"] = "ladder"
+    start: Starts = "ladder"
+
+    @property
+    def starts(self) -> tuple[StartWord | StartConfig, ...]:
+        """The starts one by one, in their order."""
+        return self.start if isinstance(self.start, tuple) else (self.start,)
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _known_starts(cls, given: object) -> object:
+        for start in given if isinstance(given, list) else (given,):
+            _check_start(start)
+        if given == []:
+            raise ValueError("expected at least one start, got []; 'none' starts from nothing")
+        if isinstance(given, list) and "none" in given and len(given) > 1:
+            raise ValueError(f"'none' stands alone, got {given}")
+        return _with_tuples(given)
+
+
+class ContenderConfig(PluginSection):
+    """A strategy of a comparison; in YAML its searcher's name alone, or with a label and the searcher's options."""
+
+    name: str
+    label: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_or_mapping(cls, given: object) -> object:
+        return {"name": given} if isinstance(given, str) else given
+
+
+class CompareConfig(Section):
+    """What `moco compare` compares, where its command line does not say; a search looks at none of it."""
+
+    searchers: tuple[ContenderConfig, ...] = ()
+    seeds: Count | None = None
 
 
 class BudgetConfig(Section):
@@ -295,6 +366,7 @@ class Experiment(Section):
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()
     budget: BudgetConfig = BudgetConfig()
+    compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: bool | str | None = True
@@ -306,6 +378,27 @@ class Experiment(Section):
         if not NAME.match(name):
             raise ValueError(f"expected letters, digits and . _ + - (it names the run folder), got {name!r}")
         return name
+
+
+def _check_start(start: object) -> None:
+    words = get_args(StartWord)
+    expected = f"expected {', '.join(words)} or {{policies, store or sensitivity: …}}, got {start!r}"
+    if isinstance(start, str):
+        if start not in words:
+            raise ValueError(f"{expected}{nearest(start, words)}")
+    elif isinstance(start, dict):
+        for key in start:
+            if key not in StartConfig.model_fields:
+                raise ValueError(f"unknown key '{key}'{nearest(key, StartConfig.model_fields)}")
+    elif not isinstance(start, StartConfig):
+        raise ValueError(expected)  # noqa: TRY004, pydantic takes a ValueError
+
+
+def _with_tuples(given: Any) -> Any:
+    """YAML's lists as tuples: once Python has looked at a value, pydantic no longer takes a list for one."""
+    if isinstance(given, dict):
+        return {key: _with_tuples(value) for key, value in given.items()}
+    return tuple(map(_with_tuples, given)) if isinstance(given, list) else given
 
 
 def _import_path(value: str | None) -> str | None:

@@ -36,6 +36,7 @@ from moco.app.run_folder import (
     write_trials,
     write_yaml,
 )
+from moco.app.starts import from_json
 from moco.compression.network_space import space_summary
 from moco.data import DataSets
 from moco.errors import RunFolderError
@@ -44,7 +45,6 @@ from moco.interfaces import Reporter
 from moco.registry import plugin
 from moco.report.card import card
 from moco.report.page import write_report
-from moco.starts import starts
 from moco.study import SearchAbortedError, Study
 from moco.tracking.optuna_study import OptunaLedger
 
@@ -87,7 +87,7 @@ def search_experiment(
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
     open_run_folder(out, resume)
-    with _one_thread():
+    with one_thread():
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
         begun = claim(out, job.fingerprint)
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
@@ -99,7 +99,8 @@ def search_experiment(
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         payoff = begun.get("payoff")
         payoff = PayOffReport.from_json(payoff) if payoff else None
-        prepared = prepare(job, out / FILES, begun.get("reference"), payoff)
+        begun_at = None if begun.get("starts") is None else from_json(begun["starts"])
+        prepared = prepare(job, out / FILES, begun.get("reference"), payoff, begun_at)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         return Search(prepared, out, progress, sessions).run(resume)
 
@@ -147,7 +148,7 @@ class Search:
             self.prepared.problem,
             searcher,
             self.prepared.evaluator,
-            starts=starts(self.prepared.space, job.start),
+            starts=self.prepared.starts,
             ledger=ledger,
             reporters=job.reporters,
         )
@@ -236,7 +237,7 @@ def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for torch: with a second one beside a busy neighbour both the passes and the timings suffer."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

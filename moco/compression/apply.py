@@ -86,7 +86,7 @@ class Compressor:
         Raises:
             SpaceError: the policy does not fit the network; the layer is named.
         """
-        self._check(policy)
+        self.check(policy)
         widths, by_activation = widths_of(policy), refitted_of(policy)
         if by_activation and self.activity is None:
             raise SpaceError(
@@ -105,7 +105,7 @@ class Compressor:
 
     def structure(self, policy: Policy) -> nn.Module:
         """A copy with the policy's widths and ranks, into which the weights of its finished network can be loaded."""
-        self._check(policy)
+        self.check(policy)
         thin = self.graph.thin(self.network, kept_channels(self.ranking, widths_of(policy)))
         factorise_(thin, factors_of(policy), self.factors)
         return thin
@@ -131,7 +131,12 @@ class Compressor:
                 found[name] = torch.from_numpy(places)
         return found
 
-    def _check(self, policy: Policy) -> None:
+    def check(self, policy: Policy) -> None:
+        """Pass a policy of this network.
+
+        Raises:
+            SpaceError: it names layers or widths that the network does not have.
+        """
         layers = {layer.name for layer in self.counts.layers}
         for name, (width, of) in pruned(policy).items():
             group = self.graph.groups.get(name)

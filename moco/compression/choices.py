@@ -116,9 +116,13 @@ class Choice:
         return found
 
     def point_of(self, bits: Bits) -> dict[str, int]:
-        """The bits as values of their parameters."""
+        """The bits as values of their parameters, within their bounds."""
         numbers = (self.weight_bits, bits.weights), (self.activation_bits, bits.activations)
-        return {parameter.name: number for parameter, number in numbers if parameter is not None}
+        return {
+            parameter.name: min(max(number, parameter.low), parameter.high)
+            for parameter, number in numbers
+            if parameter is not None
+        }
 
     def neutral(self) -> dict[str, str | float | int]:
         """The values that change least, by parameter."""

@@ -97,9 +97,11 @@ class NetworkCodec:
             if choice.density is not None:
                 _set(point, choice.density, self._executed_density(choice, policy, widths))
             if choice.method is not None and choice.method.is_open:
-                point[choice.method.name] = _executed_method(choice, policy)
+                method = _executed_method(choice, policy)
+                point[choice.method.name] = method if method in choice.method.choices else choice.method.choices[0]
             if choice.precision is not None and choice.precision.is_open:
-                point[choice.precision.name] = names.get(choice.quantizable[0], FLOAT32)
+                name = names.get(choice.quantizable[0], FLOAT32)
+                point[choice.precision.name] = name if name in choice.precision.choices else choice.precision.choices[0]
             if choice.quantizable and names.get(choice.quantizable[0]) == MIXED:
                 point |= choice.point_of(bits[choice.quantizable[0]])
         return point

@@ -62,6 +62,21 @@ class EvaluationStore:
         self.hits, self.misses = (self.hits + 1, self.misses) if found else (self.hits, self.misses + 1)
         return found
 
+    def all(self, metrics: Collection[str] = ()) -> list[tuple[Policy, Evaluation]]:
+        """Every stored evaluation of this context that has these metrics, in the order of the policies' texts.
+
+        Raises:
+            RunFolderError: the store cannot be read.
+        """
+        try:
+            rows = self._database.execute(
+                "SELECT policy, evaluation FROM evaluations WHERE context = ? ORDER BY policy", (self.context,)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise RunFolderError(f"{self.path}: the evaluation store cannot be read: {error}") from None
+        found = ((Policy(text), Evaluation.from_json(json.loads(evaluation))) for text, evaluation in rows)
+        return [(policy, evaluation) for policy, evaluation in found if set(metrics) <= set(evaluation.metrics)]
+
     def put(self, policy: Policy, evaluation: Evaluation) -> None:
         """Store an evaluation; an earlier one of the same policy is kept unless it lacks a metric of this one.
 

@@ -25,6 +25,7 @@ def asked(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, s
         "Searcher": _named(config.get("searcher") or result["searcher"], "name"),
         "Budget": _budget(result, config),
         "Trials": _trials(result),
+        "Starts": _starts(result),
         "Seed": str(result["seed"]),
     }
     return {name: text for name, text in pairs.items() if text is not None}
@@ -76,8 +77,20 @@ def _budget(result: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 
 def _trials(result: Mapping[str, Any]) -> str:
     parts = [f"{result['trials']} told"]
+    parts += [f"{result['given']} of them given beside the budget"] if result.get("given") else []
     parts += [f"{result[name]} {name}" for name in ("distinct", "feasible") if result.get(name) is not None]
     return ", ".join(parts)
+
+
+def _starts(result: Mapping[str, Any]) -> str | None:
+    """Which starts counted in the budget and which were given; None where the result does not say or has none."""
+    starts = result.get("starts") or []
+    parts = []
+    for counted, words in ((True, "counted in the budget"), (False, "given")):
+        names = [str(start["name"]) for start in starts if start["counted"] is counted]
+        if names:
+            parts.append(f"{len(names)} {words}: {', '.join(names)}")
+    return "; ".join(parts) or None
 
 
 def _named(value: Any, key: str) -> str:

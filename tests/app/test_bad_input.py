@@ -10,6 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from moco.evaluation.evaluator import Evaluator
+from moco.interfaces import SearcherCapabilities
+from moco.registry import BUILT_IN
+from moco.searchers.random import RandomSearcher
 from tests.app.tiny import moco, one_line
 
 OWN = '''
@@ -124,6 +128,12 @@ def test_a_binary_file_or_a_folder_in_place_of_the_experiment(tmp_path: Path) ->
         ("spce={}", r"^spce: unknown key.*space"),
         ("searcher.poplation=5", r"^searcher\.poplation: unknown key"),
         ("searcher.name=nsga", r"^searcher\.name: .*nsga2"),
+        ("objective={protocol: galen, traget: 0.3}", r"^objective\.traget: unknown key; did you mean 'target'"),
+        ("objective={protocol: galen, target: 30}", r"^objective\.target: expected a cost ratio in \(0, 1\], got 30"),
+        ("objective={protocol: galen, metric: energy_j}", r"^objective\.metric: this machine cannot measure energy_j"),
+        ("objective={protocol: hybrid, target: soon}", r"^objective\.target: expected 'NUMBER\[unit or x\]'"),
+        ("objective={protocol: two-stage, reward: r3}", r"^objective\.reward: expected 'r1' or 'r2'"),
+        ("objective={protocol: front, objectives: {top1: minimize}}", r"^objective\.objectives: .*'top1_error'"),
         ("objective.protocol=accuracy", r"^objective\.protocol: .*accuracy-guaranteed"),
         ("target.runtime=onnx", r"^target\.runtime: .*onnxruntime"),
         ("model.name=digit_resnet", r"^model\.name: .*digits_resnet"),
@@ -171,6 +181,28 @@ def test_a_binary_file_or_a_folder_in_place_of_the_experiment(tmp_path: Path) ->
 )
 def test_a_wrong_key_or_value_is_named(refused: Any, change: str, message: str) -> None:
     assert re.search(message, refused("--set", change))
+
+
+class Numeric(RandomSearcher):
+    """Takes numbers alone."""
+
+    capabilities = SearcherCapabilities(categorical=False)
+
+
+def test_a_searcher_that_does_not_fit_is_refused_before_the_reference_is_built(
+    refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("the reference was built")
+
+    monkeypatch.setitem(BUILT_IN["searcher"], "own", f"{__name__}:Numeric")
+    monkeypatch.setattr(Evaluator, "__init__", never)
+    line = refused(searcher={"name": "own"})
+    assert re.search(
+        r"^searcher\.name: 'own' does not fit this problem: it takes no categorical parameters, the space has "
+        r"'[\w.]+\.precision'; choose another one, such as nsga2$",
+        line,
+    ), line
 
 
 def test_a_model_whose_graph_cannot_be_traced(refused: Any, own: None, tmp_path: Path) -> None:

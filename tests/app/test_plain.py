@@ -10,8 +10,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import moco
 from moco.errors import ConfigError, PolicyRejectedError
-from moco.registry import names
-from moco.study import SearchAbortedError
+from moco.interfaces import SearcherCapabilities
+from moco.registry import BUILT_IN, names
+from moco.study import SearchAbortedError, Start
 from moco.trial import TrialState
 
 SPACE = {"layer1.keep": FloatDistribution(0.1, 1.0), "layer1.bits": IntDistribution(2, 8)}
@@ -95,12 +96,17 @@ def test_trials_that_raise_or_give_no_number_fail_with_their_reason() -> None:
     states = [trial.state for trial in trials]
     failed, complete = TrialState.FAILED, TrialState.COMPLETE
     assert states == [
-        failed, TrialState.REJECTED, failed, failed, failed, complete, failed, complete, failed, failed,
+        failed, TrialState.REJECTED, failed, failed, failed, complete, failed, complete, failed, failed, failed, failed,
     ]  # fmt: skip
     assert trials[0].reason == "RuntimeError: no memory"
     assert trials[1].reason == "two bits are too few"
     assert "not a finite number" in str(trials[2].reason)
     assert "the evaluation gives no 'cost'; did you mean 'costs'?" in str(trials[3].reason)
+    assert trials[6].reason == "ValueError: 'top1_error': expected a number or (number, standard error), got 'low'"
+    assert "got (0.05, 0.1, 3)" in str(trials[8].reason)
+    assert trials[9].reason == "TypeError: expected {name: number} of the callable, got None"
+    assert trials[10].reason == "TypeError: expected {name: number} of the callable, got [0.05, 1.0]"
+    assert "got (0.05, -0.1)" in str(trials[11].reason)
     assert all(trial.outcome is None and trial.score is None for trial in trials if trial.state is not complete)
 
 
@@ -112,6 +118,79 @@ def test_a_callable_that_always_fails_ends_the_search_and_the_trials_are_kept() 
         moco.search(problem(), broken, searcher="random", trials=50)
     assert len(caught.value.trials) == 5
     assert "ledger" not in str(caught.value)
+
+
+@pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
+@pytest.mark.parametrize(
+    "wrong",
+    [RuntimeError("lost"), {"top1_error": math.nan, "cost": 1.0}, {"top1_eror": 0.1, "cost": 1.0}, {}, "0.1"],
+    ids=["raises", "NaN", "wrong names", "no names", "text"],
+)
+def test_any_wrong_answer_fails_its_trial_and_five_in_a_row_end_the_search(wrong: Any, searcher: str) -> None:
+    calls = 0
+
+    def now_and_then(point: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 3:
+            return evaluate(point)
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    trials = moco.search(problem(), now_and_then, searcher=searcher, trials=20).trials
+    failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    assert len(trials) == 20
+    assert len(failed) >= 4
+    assert all(trial.reason for trial in failed)
+
+    def always(_: Any) -> Any:
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    with pytest.raises(
+        SearchAbortedError, match=r"^the last 5 trials failed, the last one \(trial 4\) with: "
+    ):
+        moco.search(problem(), always, searcher=searcher, trials=20)
+
+
+class Sequential:
+    """Walks over layer groups and takes numbers alone; it must not even be built for another problem."""
+
+    capabilities = SearcherCapabilities(categorical=False, needs_layers=True)
+
+    def __init__(self, *_: Any) -> None:
+        raise AssertionError("built for a problem that it cannot take")
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (SPACE, r"^searcher: 'own' does not fit this problem: it walks over layer groups, .*; choose another one"),
+        (
+            {**SPACE, "precision": CategoricalDistribution(["float32", "int8"])},
+            r"^searcher: 'own' does not fit .*: it takes no categorical parameters, the space has 'precision'; choose",
+        ),
+    ],
+)
+def test_a_searcher_that_does_not_fit_is_refused_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, space: Any, message: str
+) -> None:
+    monkeypatch.setitem(BUILT_IN["searcher"], "own", f"{__name__}:Sequential")
+    with pytest.raises(ConfigError, match=message):
+        moco.search(problem(space=space), evaluate, searcher="own")
+
+
+def test_starts_may_be_points_and_may_be_given() -> None:
+    light, heavy = {"layer1.keep": 0.9, "layer1.bits": 8}, {"layer1.keep": 0.3, "layer1.bits": 4}
+    start = [light, Start("known", heavy, given=True), "reference"]
+    trials = moco.search(problem(), evaluate, searcher="random", trials=4, start=start).trials
+    assert [trial.origin for trial in trials] == ["known", "point 0", "reference", "search", "search"]
+    assert [dict(trial.point) for trial in trials][:2] == [heavy, light]
+    assert len(trials) == 5
+    with pytest.raises(ConfigError, match=r"^start\[0\]: point: unknown parameter 'layer1\.kep'"):
+        moco.search(problem(), evaluate, start=[{"layer1.kep": 1.0}])
 
 
 def test_where_nothing_is_feasible_the_best_is_what_misses_least() -> None:
