@@ -1,0 +1,50 @@
+"""Small fully connected networks with their own seeds, and torch held to one thread while they learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module], seed: int, last: float) -> nn.Sequential:
+    """Linear layers of these sizes with the activation between them, and weights drawn from the seed.
+
+    Hidden weights and biases are uniform in +-1/sqrt(inputs), those of the last layer in +-`last`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    modules: list[nn.Module] = []
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
+        linear = skip_init(nn.Linear, inputs, outputs)  # nn.Linear's own weights come from the global generator
+        bound = last if place == len(sizes) - 2 else 1 / math.sqrt(inputs)
+        for parameter in linear.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        modules += [activation(), linear] if modules else [linear]
+    return nn.Sequential(*modules)
+
+
+def follow(target: nn.Module, source: nn.Module, share: float) -> None:
+    """Move the target's parameters by this share of the way to the source's (soft update)."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), share)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums in another order would give other suggestions, and small networks gain nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def as_tensor(values: object) -> Tensor:
+    """The numbers as float32."""
+    return torch.as_tensor(values, dtype=torch.float32)
