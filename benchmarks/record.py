@@ -1,7 +1,7 @@
 """Record real evaluations of a prune-and-bits space: what the searchers' benchmarks stand on.
 
-`OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/record.py resnet20 --rows 2200`
-`OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/record.py digits --rows 600`
+`OMP_NUM_THREADS=1 taskset -c 1 python -m benchmarks.record resnet20 --rows 2200`
+`OMP_NUM_THREADS=1 taskset -c 1 python -m benchmarks.record digits --rows 600`
 
 Each row is moco's own evaluation of a policy: surgery, batch-norm re-estimation, the ONNX file with its bits, top-1
 error on the search split, and latency as the paired, interleaved ratio to the float network times its constant.
@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from recorded.rows import ERRORS, METRICS, NAMES, pack, read_lines
-from recorded.sampling import SHARES, Mixture
-from recorded.space import PruneBits
 
+from benchmarks.recorded.rows import ERRORS, METRICS, NAMES, pack, read_lines
+from benchmarks.recorded.sampling import SHARES, Mixture
+from benchmarks.recorded.space import PruneBits
 from moco.app.build import build_job
 from moco.app.config import experiment_of
 from moco.app.job import Job, Prepared, context, network_hash, prepare
@@ -100,7 +100,7 @@ class Recorder:
             )
             source, drawn = mixture.draw(len(lines), places, self._losses(lines))
             point = mixture.point(drawn)
-            line = {**point, "source": source, **self._evaluated(self.space.canonical(point))}
+            line = {**point, "source": source, **self.evaluated(self.space.canonical(point))}
             with self.lines_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             lines.append(line)
@@ -117,7 +117,8 @@ class Recorder:
             for metrics in (COSTS if lines else ())
         ]
 
-    def _evaluated(self, policy: Policy) -> dict[str, Any]:
+    def evaluated(self, policy: Policy) -> dict[str, Any]:
+        """A row's metrics, standard errors, whether the timing was doubted, seconds and the file's hash."""
         start = time.perf_counter()
         evaluation: Evaluation = self.prepared.evaluator.evaluate(policy)
         values = {metric: evaluation.metrics[metric].value for metric in METRICS}

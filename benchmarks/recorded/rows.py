@@ -1,4 +1,4 @@
-"""The recorded rows: one JSON line an evaluation while recording, one Parquet file and one JSON of provenance after."""
+"""The recorded rows: JSON lines while recording; then a Parquet file, its provenance and a single-layer study."""
 
 from __future__ import annotations
 
@@ -69,6 +69,12 @@ def pack(lines: list[dict[str, Any]], about: Mapping[str, Any], name: str, folde
         columns[column] = pa.array(column_values, type=kind)
     path = folder / f"{name}_prune_bits.parquet"
     pq.write_table(pa.table(columns), path, compression="zstd")
-    text = json.dumps({**about, "rows": len(lines)}, indent=1) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    kept = {key: value for key, value in about.items() if key != "sensitivity"}
+    write_json(path.with_suffix(".json"), {**kept, "rows": len(lines)})
+    write_json(folder / f"{name}_sensitivity.json", about["sensitivity"])
     return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write the content as a file that people can read."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -17,13 +17,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from benchmarks.recorded.space import values
 from moco.pareto import non_dominated
 from moco.randomness import generator
 from moco.space import SearchSpace
-from recorded.space import values
 
 LADDER_PLACES = {"keep": (0, 1, 2, 3, 4, 6), "weight_bits": (0, 1, 2, 3, 4, 5, 6), "activation_bits": (0, 2, 4)}
-"""By kind of parameter, how many values below its highest."""
+"""By kind of parameter, how many sixths of the way from its highest value to its lowest."""
 
 STEP_PLACES = {"keep": (0,), "weight_bits": (2, 4, 5), "activation_bits": (3,)}
 STEPS = (1, 2, 3)
@@ -85,8 +85,13 @@ class Mixture:
             for weights in below["weight_bits"]:
                 for activations in below["activation_bits"]:
                     lowered = {"keep": keep, "weight_bits": weights, "activation_bits": activations}
-                    steps = [lowered[kind_of(name)] for name in self._names]
-                    yield np.array([len(g) - 1 - s for g, s in zip(self._grids, steps, strict=True)], dtype=np.int64)
+                    yield self._at(lowered)
+
+    def _at(self, sixths: dict[str, int]) -> np.ndarray:
+        """The uniform policy whose kinds are so many sixths of the way down."""
+        down = [sixths[kind_of(name)] / 6 for name in self._names]
+        places = [round((1 - share) * (len(g) - 1)) for share, g in zip(down, self._grids, strict=True)]
+        return np.array(places, dtype=np.int64)
 
     def _steps(self) -> Iterator[tuple[str, np.ndarray]]:
         for base in self._uniform(STEP_PLACES):
@@ -101,9 +106,8 @@ class Mixture:
         if source == "random":
             return rng.integers(sizes)
         if source == "around":
-            by_kind = {kind: int(rng.integers(7)) for kind in sorted({kind_of(name) for name in self._names})}
-            row = np.array([by_kind[kind_of(name)] for name in self._names])
-            return self._moved(row, rng, 0.35, sizes)
+            sixths = {kind: 6 - int(rng.integers(7)) for kind in sorted({kind_of(name) for name in self._names})}
+            return self._moved(self._at(sixths), rng, 0.35, sizes)
         parents = places[best_by_rank(losses, PARENTS)]
         one, other = parents[rng.integers(len(parents), size=2)]
         child = np.where(rng.random(len(one)) < 0.5, one, other)

@@ -2,16 +2,18 @@
 
 | parameter | values | what it sets |
 |---|---|---|
-| `<block>.keep` | 7 widths, from a quarter to all, in equal steps | filters kept of the block's first convolution |
+| `<block>.keep` | k / 8 of the filters, k = 2 … 8, multiples of 4 | filters kept of the block's first convolution |
 | `<block>.weight_bits` | 2 to 8 | bits of the weights of the block's convolutions |
 | `network.activation_bits` | 2 to 8 | bits of what the convolutions of all blocks read |
 
-Every parameter is an integer, and every point is a policy of its own: nothing is rounded. The stem and the head stay at
-8 bits, as is usual. Neutral is the whole network in int8. No weights, images or files are needed: only the structure.
+Every parameter is an integer, and every point is a policy of its own: nothing is rounded. Widths are multiples of 4, as
+moco's target for processors asks for integers: others are slower. The stem and the head stay at 8 bits, as is usual.
+Neutral is the whole network in int8. No weights, images or files are needed: only the structure.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,8 +35,8 @@ from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point
 
 BITS = (2, 8)
-N_WIDTHS = 7
-"""Widths of a block: k / 8 of its filters, k = 2 … 8."""
+EIGHTHS, MULTIPLE = 8, 4
+"""Widths of a block go in eighths of its filters, of no fewer than four channels, from a quarter up."""
 ACTIVATION_BITS = "network.activation_bits"
 KINDS = frozenset({"conv", "depthwise", "linear"})
 
@@ -97,7 +99,7 @@ class PruneBitsCodec:
 
     def n_policies(self) -> int | None:
         """Every point is a policy."""
-        return N_WIDTHS ** len(self.blocks) * (BITS[1] - BITS[0] + 1) ** (len(self.blocks) + 1)
+        return math.prod(len(values(distribution)) for distribution in distributions(self.blocks).values())
 
 
 @dataclass(frozen=True)
@@ -140,25 +142,27 @@ class PruneBits:
         first = groups[ends[0]]
         layers = tuple(layer for block in blocks for layer in block.layers)
         return SearchSpace(
-            self._distributions(blocks),
+            distributions(blocks),
             (
                 LayerGroup("network", (ACTIVATION_BITS,), layers, first.features),
                 *(LayerGroup(b.name, (b.keep, b.weight_bits), b.layers, groups[b.name].features) for b in blocks),
             ),
-            {name: d.high for name, d in self._distributions(blocks).items()},
+            {name: d.high for name, d in distributions(blocks).items()},
             codec,
         )
 
     def _options(self) -> SpaceOptions:
         return SpaceOptions(keep=(0.25, 1.0), precisions=("mixed",), layer_features=self.layer_features)
 
-    def _distributions(self, blocks: tuple[Block, ...]) -> dict[str, IntDistribution]:
-        found = {ACTIVATION_BITS: IntDistribution(*BITS)}
-        for block in blocks:
-            eighth = block.channels // (N_WIDTHS + 1)
-            found[block.keep] = IntDistribution(2 * eighth, block.channels, step=eighth)
-            found[block.weight_bits] = IntDistribution(*BITS)
-        return found
+
+def distributions(blocks: tuple[Block, ...]) -> dict[str, IntDistribution]:
+    """The parameters: activation bits first, then filters and weight bits of each block."""
+    found = {ACTIVATION_BITS: IntDistribution(*BITS)}
+    for block in blocks:
+        step = max(block.channels // EIGHTHS, MULTIPLE)
+        found[block.keep] = IntDistribution(block.channels // 4, block.channels, step=step)
+        found[block.weight_bits] = IntDistribution(*BITS)
+    return found
 
 
 _ANY_INTEGER_TARGET = Capabilities(

@@ -1,0 +1,155 @@
+"""moco's own searcher beside the others on the recorded benchmarks: how much of the front each has found, and when.
+
+`OMP_NUM_THREADS=1 python -m benchmarks.greybox [--benchmarks resnet20,digits] [--strategies …] [--seeds 10] [--out
+runs/greybox]`
+
+Every strategy gets 200 evaluations. `ladder` is greybox's own ladder of uniform policies and nothing after it; `ladder
++ x` gives searcher x the same policies as starts, which count. Shown is the median over seeds of the share of the
+front's hypervolume in the region that one would deploy from (benchmarks/recorded/benchmark.py), with the quartiles at
+the end, the processor's milliseconds a suggestion, and Wilcoxon's signed-rank test of greybox against each at 50, 100
+and 200 evaluations, paired by seed, with Holm's correction over the rows. A strategy without chance has one run, that
+all seeds are paired with. One file a run is kept, so a run that was stopped goes on. Tuned on `resnet20` alone;
+`digits` is held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from benchmarks.recorded.benchmark import Benchmark, benchmark
+from benchmarks.recorded.rows import NAMES
+from moco.interfaces import Searcher, SearcherCapabilities
+from moco.problem import Problem
+from moco.registry import plugin
+from moco.searchers.uniform_kinds import rungs
+from moco.study import Budget, Start, Study
+from moco.trial import Suggestion, Trial
+
+TRIALS, AT = 200, (50, 100, 200)
+LADDER = 20
+OURS = "greybox"
+PLAIN = ("random", "tpe", "nsga2", "gp")
+AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch")
+STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN)
+FEWER_SEEDS = {"ladder": 1, "ladder + gp": 5, "gp": 5, "ladder + botorch": 3}
+"""Seeds of strategies that take seconds a suggestion, or that have no chance in them."""
+
+
+class Timed:
+    """A searcher with the processor's seconds that its asks and tells took."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher, self.seconds = searcher, 0.0
+        self.capabilities: SearcherCapabilities = searcher.capabilities
+
+    def ask(self) -> Suggestion:
+        """The searcher's suggestion."""
+        start = time.process_time()
+        suggestion = self._searcher.ask()
+        self.seconds += time.process_time() - start
+        return suggestion
+
+    def tell(self, trial: Trial) -> None:
+        """Tell the searcher."""
+        start = time.process_time()
+        self._searcher.tell(trial)
+        self.seconds += time.process_time() - start
+
+
+@dataclass(frozen=True)
+class Row:
+    """A strategy's runs: shares (seeds, len(AT)) and milliseconds a suggestion."""
+
+    strategy: str
+    shares: np.ndarray
+    ms: float
+
+
+def main() -> None:
+    """Run what is missing, and print a table a benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--benchmarks", default=",".join(NAMES))
+    parser.add_argument("--strategies", default=",".join(STRATEGIES))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("runs/greybox"))
+    asked = parser.parse_args()
+    for name in asked.benchmarks.split(","):
+        bench, rows = benchmark(name), []
+        for strategy in asked.strategies.split(","):
+            seeds = range(min(asked.seeds, FEWER_SEEDS.get(strategy, asked.seeds)))
+            runs = [recorded_run(bench, strategy, seed, asked.out / name) for seed in seeds]
+            shares = np.array([[run["shares"][min(n, len(run["shares"])) - 1] for n in AT] for run in runs])
+            rows.append(Row(strategy, shares, float(np.median([run["ms"] for run in runs]))))
+        print(table(name, rows), flush=True)
+
+
+def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> dict[str, Any]:
+    """The run as it is on disk, made first where it is not."""
+    path = folder / f"{strategy.replace(' + ', '_')}_{seed}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(run(bench, strategy, seed)), encoding="utf-8")
+        print(f"{path}: done", flush=True)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def run(bench: Benchmark, strategy: str, seed: int, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Shares after each evaluation, and milliseconds a suggestion."""
+    problem: Problem = bench.problem
+    starts = [Start(f"rung {n}", point) for n, point in enumerate(rungs(problem.space, LADDER))]
+    has_ladder = strategy.startswith("ladder")
+    name = strategy.removeprefix("ladder + ") if strategy != "ladder" else "uniform"
+    cls = plugin("searcher", name)
+    searcher = Timed(cls(problem, cls.Options(**(options or {})), seed))
+    study = Study(problem, searcher, bench.evaluate, starts=starts if has_ladder else ())
+    trials = study.run(Budget(len(starts) if strategy == "ladder" else TRIALS))
+    asked = sum(trial.suggestion.id >= 0 for trial in trials)
+    shares = [bench.share(trials[: n + 1]) for n in range(len(trials))]
+    return {"shares": shares, "ms": 1000 * searcher.seconds / max(asked, 1)}
+
+
+def table(name: str, rows: list[Row]) -> str:
+    """The rows as Markdown, the tests against greybox in the last columns."""
+    ours = next((row for row in rows if row.strategy == OURS), None)
+    corrected = [tested(rows, ours, column) for column in range(len(AT))] if ours is not None else []
+    lines = [
+        f"\n{name}: share of the front's hypervolume at {', '.join(map(str, AT))} evaluations\n",
+        f"| strategy | seeds | {' | '.join(map(str, AT))} | quartiles at {AT[-1]} | ms | greybox better, p |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for place, row in enumerate(rows):
+        medians = " | ".join(f"{value:.3f}" for value in np.median(row.shares, axis=0))
+        low, high = np.quantile(row.shares[:, -1], [0.25, 0.75])
+        ps = ", ".join(f"{column[place]:.3g}" for column in corrected) if row.strategy != OURS and corrected else "-"
+        lines.append(f"| {row.strategy} | {len(row.shares)} | {medians} | {low:.3f}-{high:.3f} | {row.ms:.1f} | {ps} |")
+    return "\n".join(lines)
+
+
+def tested(rows: list[Row], ours: Row, column: int) -> list[float]:
+    """One-sided p a row that greybox is better there, with Holm's correction over the rows; 1 for greybox itself."""
+    raw = np.ones(len(rows))
+    for place, row in enumerate(rows):
+        if row.strategy == OURS:
+            continue
+        seeds = len(ours.shares) if len(row.shares) == 1 else min(len(ours.shares), len(row.shares))
+        others = np.broadcast_to(row.shares[:, column], seeds) if len(row.shares) == 1 else row.shares[:seeds, column]
+        differences = ours.shares[:seeds, column] - others
+        raw[place] = wilcoxon(differences, alternative="greater").pvalue if np.any(differences) else 1.0
+    found, largest, left = np.ones(len(rows)), 0.0, sum(row.strategy != OURS for row in rows)
+    for place in np.argsort(raw):
+        if rows[place].strategy != OURS:
+            largest = max(largest, min(1.0, raw[place] * left))
+            found[place], left = largest, left - 1
+    return [float(p) for p in found]
+
+
+if __name__ == "__main__":
+    main()

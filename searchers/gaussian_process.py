@@ -1,0 +1,167 @@
+"""Gaussian processes whose covariance is a sum of fixed kernels: only the kernels' variances and the noise are fitted.
+
+C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006: prediction is algorithm 2.1, the
+gradient of the evidence equation 5.9. With no length to be fitted, the kernels' matrices are computed once for all
+quantities that are modelled over the same inputs, and a fit begins at the same place each time: the same data give the
+same model.
+
+| symbol | meaning |
+|---|---|
+| inputs | (n, d), shared by all quantities |
+| values | (n,) of one quantity, brought to mean 0 and standard deviation 1 within |
+| variances | (kernels,) of the standardised values |
+| stack | (kernels, n, m): the matrix of every kernel |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+LEAST_NOISE = 1e-4
+"""Least variance of the noise, of the standardised values: without any, policies that are nearly alike make the fit
+hang."""
+OWN_NOISE = 0.01
+"""Variance of the noise that is expected before any data, of the standardised values."""
+WIDTH = 2.0
+"""Standard deviation of the prior of every log variance: a factor of 7 either way."""
+ITERATIONS = 40
+"""Of the fit; what matters has settled by then."""
+
+
+class Kernel(Protocol):
+    """A covariance of about unit size."""
+
+    @property
+    def prior(self) -> float:
+        """The variance that is expected of it before any data."""
+        ...
+
+    def matrix(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Covariances (n, m) of inputs (n, d) and (m, d)."""
+        ...
+
+    def diagonal(self, a: np.ndarray) -> np.ndarray:
+        """Variances (n,) of inputs (n, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Inputs to predict at: their kernels' matrices with the data (kernels, m, n), and by themselves (kernels, m)."""
+
+    cross: np.ndarray
+    prior: np.ndarray
+
+
+class SharedInputs:
+    """Inputs that grow, and the kernels' matrices over them."""
+
+    def __init__(self, kernels: Sequence[Kernel], width: int) -> None:
+        self.kernels = tuple(kernels)
+        self.inputs = np.zeros((0, width))
+        self.stack = np.zeros((len(self.kernels), 0, 0))
+
+    def add(self, new: np.ndarray) -> None:
+        """Append inputs (k, width)."""
+        old = len(self.inputs)
+        self.inputs = np.vstack([self.inputs, new])
+        columns = np.array([kernel.matrix(self.inputs, new) for kernel in self.kernels])
+        grown = np.empty((len(self.kernels), len(self.inputs), len(self.inputs)))
+        grown[:, :old, :old] = self.stack
+        grown[:, :, old:] = columns
+        grown[:, old:, :] = columns.transpose(0, 2, 1)
+        self.stack = grown
+
+    def candidates(self, inputs: np.ndarray) -> Candidates:
+        """Inputs (m, width) to predict at."""
+        cross = np.array([kernel.matrix(inputs, self.inputs) for kernel in self.kernels])
+        return Candidates(cross, np.array([kernel.diagonal(inputs) for kernel in self.kernels]))
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """A process given its data: `chol` is the lower factor of their covariance, `weights` solve it for the values."""
+
+    variances: np.ndarray
+    chol: np.ndarray
+    weights: np.ndarray
+    mean: float
+    scale: float
+
+    @staticmethod
+    def of(
+        stack: np.ndarray, variances: np.ndarray, own_noise: float, data: tuple[np.ndarray, np.ndarray]
+    ) -> GaussianProcess:
+        """The process with these variances, given data (values, known noise variances)."""
+        values, noise = data
+        y, mean, scale = standardised(values)
+        total = np.tensordot(variances, stack, 1)
+        total[np.diag_indices_from(total)] += noise / scale**2 + own_noise + LEAST_NOISE
+        chol, _ = cho_factor(total, lower=True, check_finite=False)
+        return GaussianProcess(variances, np.tril(chol), cho_solve((chol, True), y, check_finite=False), mean, scale)
+
+    def predict(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (m,) of the noise-free function."""
+        cross = np.tensordot(self.variances, candidates.cross, 1)
+        reduced = solve_triangular(self.chol, cross.T, lower=True, check_finite=False)
+        variance = np.maximum(self.variances @ candidates.prior - np.sum(reduced**2, axis=0), 1e-12)
+        return self.mean + self.scale * (cross @ self.weights), self.scale * np.sqrt(variance)
+
+
+def standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Values (n,) with mean 0 and deviation 1, that mean and that deviation; constant ones are only centred."""
+    mean, scale = float(np.mean(values)), float(np.std(values))
+    scale = scale if scale > 1e-12 * max(1.0, abs(mean)) else 1.0
+    return (values - mean) / scale, mean, scale
+
+
+def fitted(stack: np.ndarray, priors: np.ndarray, data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
+    """Variances (kernels,) of largest posterior density and the noise's own, of the standardised values.
+
+    Args:
+        priors: (kernels,) variances that are expected.
+        data: values (n,) and the known variances (n,) of their noise, to which the noise that is fitted is added.
+    """
+    values, noise = data
+    y, _, scale = standardised(values)
+    prior = np.log([*priors, OWN_NOISE])
+    found = minimize(
+        negative_log_posterior,
+        prior,
+        args=(stack.reshape(len(stack), -1), y, noise / scale**2, prior),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(centre - 8.0, centre + 8.0) for centre in prior],
+        options={"maxiter": ITERATIONS},
+    )
+    variances = np.exp(found.x)
+    return variances[:-1], float(variances[-1])
+
+
+def negative_log_posterior(
+    log_variances: np.ndarray, stack: np.ndarray, y: np.ndarray, known: np.ndarray, prior: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Minus the log of evidence times prior, but for a constant, and its gradient.
+
+    Args:
+        log_variances: (kernels + 1,), the noise's last.
+        stack: (kernels, n n) each kernel's matrix in a row.
+        y, known: standardised values (n,) and the known variances of their noise.
+        prior: (kernels + 1,) means of the normal priors of the log variances.
+    """
+    variances, identity = np.exp(log_variances), np.eye(len(y))
+    total = (variances[:-1] @ stack).reshape(identity.shape) + np.diag(known + variances[-1] + LEAST_NOISE)
+    factor = cho_factor(total, lower=True, check_finite=False)
+    inverse = cho_solve(factor, identity, check_finite=False)
+    weights = inverse @ y
+    off = log_variances - prior
+    value = 0.5 * y @ weights + np.sum(np.log(np.diag(factor[0]))) + 0.5 * np.sum((off / WIDTH) ** 2)
+    slope = inverse - np.outer(weights, weights)
+    traces = np.append(stack @ slope.ravel(), np.trace(slope))
+    return float(value), 0.5 * variances * traces + off / WIDTH**2

@@ -1,0 +1,190 @@
+"""Grey-box search: what moco knows of compression, and a model of what it does not know.
+
+It begins with a ladder of uniform policies from light to heavy, and with single steps around the ladder's knee: few of
+the policies that a general optimiser would draw first are of any use. Then a Gaussian process over the decoded policy
+(channels, ranks, bits) models the logit of the error; what a policy costs comes from the space, exactly, and what must
+be measured, such as latency, from a process of its own. Proposed is the policy of largest expected hypervolume
+improvement (M. Emmerich, K. Giannakoglou and B. Naujoks, "Single- and multiobjective evolutionary optimization assisted
+by Gaussian random field metamodels", IEEE TEC 2006), or of largest expected improvement of the protocol's score, of
+draws that meet the constraints, among children of the present front: all of them legal, canonical and new.
+
+Departures from the paper:
+1. The improvement is maximised over a pool of children and their children, not by an evolutionary run.
+2. It is a mean over quasi-random draws from the processes, taken as independent, not an integral.
+3. Variances of the processes are fitted whenever there are a fifth more trials, always from the same first guess.
+4. On a plain space there is no ladder: Sobol points come first, and every parameter has a process of its own.
+5. Pending asks are not modelled: suggestions depend on told trials only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import qmc
+
+from moco.encoding import decode, encode, project
+from moco.errors import ConfigError
+from moco.interfaces import SearcherCapabilities
+from moco.pareto import non_dominated
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.randomness import generator
+from moco.searchers.asks import Asks, at_least
+from moco.searchers.policy_models import PolicyModels
+from moco.searchers.pool import Pool
+from moco.searchers.uniform_kinds import rungs, single_steps
+from moco.searchers.worth import HypervolumeGain, ScoreGain, reference_point
+from moco.space import SearchSpace
+from moco.trial import Point, Suggestion, Trial, TrialState
+
+LOSSES, SCORE = "losses", "score"
+MODEL_FROM = 4
+"""Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
+PARENTS = 24
+"""Children have so many parents at least, where there are: the front, then the fronts behind it."""
+FIRST, BEST, SECOND, FINALISTS = 320, 16, 160, 24
+"""Children of the parents, the best of them, children of those, and the candidates whose costs are computed exactly."""
+TRIED = 200
+"""Candidates that are decoded at most to find so many that are new."""
+
+
+@dataclass(frozen=True)
+class GreyboxOptions:
+    """Options of the grey-box search.
+
+    Attributes:
+        ladder: uniform policies that come first, at most, >= 1; on a plain space so many Sobol points.
+        steps: single steps around the ladder's knee that follow, at most, >= 0.
+        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
+    """
+
+    ladder: int = 20
+    steps: int = 20
+    optimise: str = LOSSES
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        at_least("ladder", self.ladder, 1)
+        at_least("steps", self.steps, 0)
+        if self.optimise not in (LOSSES, SCORE):
+            raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {self.optimise!r}")
+
+
+class GreyboxSearcher:
+    """The ladder, the steps, then the model; see the module's text."""
+
+    Options = GreyboxOptions
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: GreyboxOptions, seed: int) -> None:
+        self._problem, self._space, self._options = problem, problem.space, options
+        self._asks = Asks(problem, seed, redraws=1)
+        self._pool, self._models = Pool(problem.space), PolicyModels(problem)
+        self._ladder = rungs(problem.space, options.ladder) or sobol(problem.space, options.ladder, seed)
+        self._started: set[Policy] = set()
+        self._told: set[Policy] = set()
+        self._complete: list[Trial] = []
+
+    def ask(self) -> Suggestion:
+        """The next rung of the ladder, then the next step, then the candidate of largest expected improvement."""
+        designed = self._designed(self._asks.count)
+        return self._asks.next(self._draw) if designed is None else self._asks.number(designed)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a complete trial; of a policy that was told before there is nothing to learn."""
+        self._asks.tell(trial)
+        if trial.policy is None:
+            return
+        if trial.suggestion.id < 0:
+            self._started.add(trial.policy)
+        if trial.state is TrialState.COMPLETE and trial.policy not in self._told:
+            self._complete.append(trial)
+        self._told.add(trial.policy)
+
+    def _designed(self, n: int) -> Point | None:
+        """The n-th ask of the design, what was a start left out; None when the design is over or overtaken."""
+        ladder = [point for point in self._ladder if self._space.canonical(point) not in self._started]
+        if n < len(ladder):
+            point = ladder[n]
+        elif n < len(ladder) + self._options.steps and self._space.groups and self._complete:
+            steps = single_steps(self._space, self._knee(n_first=len(ladder)), self._options.steps)
+            if n - len(ladder) >= len(steps):
+                return None
+            point = steps[n - len(ladder)]
+        else:
+            return None
+        return None if self._space.canonical(point) in self._told else point
+
+    def _knee(self, n_first: int) -> Point:
+        """The policy among the starts and the first asks that dominates most alone, or misses the bounds by least."""
+        known = [trial for trial in self._complete if trial.suggestion.id < n_first] or self._complete
+        feasible = [trial for trial in known if trial.feasible]
+        losses = np.array([trial.outcome.losses for trial in feasible if trial.outcome is not None])
+        if len(losses):
+            r = reference_point(self._problem, losses, losses[non_dominated(losses)])
+            chosen = feasible[int(np.argmax(np.prod(np.maximum(r - losses, 0.0), axis=1)))]
+        else:
+            chosen = known[int(np.argmin([missed(trial) for trial in known]))]
+        return project(self._space, chosen.point)
+
+    def _draw(self, rng: np.random.Generator) -> Point:
+        """The most promising of the candidates that are new; a uniform draw where there is nothing to go by."""
+        if len(self._complete) < MODEL_FROM:
+            return decode(self._space, rng.random(len(self._space.distributions)))
+        self._models.learn(self._complete)
+        gain = self._gain(rng)
+        depths = self._models.depths
+        first = self._pool.children(self._parents(), FIRST, rng)
+        worth = gain(self._models.screened(depths.of_unit(first), gain.names))
+        second = self._pool.children(first[np.argsort(-worth, kind="stable")[:BEST]], SECOND, rng)
+        worth = np.append(worth, gain(self._models.screened(depths.of_unit(second), gain.names)))
+        both = np.vstack([first, second])[np.argsort(-worth, kind="stable")[:TRIED]]
+        points = self._new(both)
+        if not points:
+            return decode(self._space, rng.random(len(self._space.distributions)))
+        policies = [self._space.canonical(point) for point in points]
+        executed = [self._space.executed(policy, point) for policy, point in zip(policies, points, strict=True)]
+        worth = gain(self._models.computed(depths.of_points(executed), policies, gain.names))
+        return points[int(np.argmax(worth))]
+
+    def _gain(self, rng: np.random.Generator) -> HypervolumeGain | ScoreGain:
+        if self._options.optimise == SCORE:
+            return ScoreGain(self._problem, self._models, self._complete)
+        return HypervolumeGain(self._problem, self._models, self._complete, rng)
+
+    def _parents(self) -> np.ndarray:
+        """(k, n_parameters) the first fronts of the feasible trials, then those that miss the bounds by least."""
+        losses = np.array([trial.outcome.losses for trial in self._complete if trial.outcome is not None])
+        misses = np.array([missed(trial) for trial in self._complete])
+        left, found = np.flatnonzero(misses <= 0), np.empty(0, dtype=int)
+        while len(left) and len(found) < PARENTS:
+            front = non_dominated(losses[left])
+            found, left = np.append(found, left[front]), left[~front]
+        others = [i for i in np.argsort(misses, kind="stable") if misses[i] > 0][: max(PARENTS - len(found), 0)]
+        chosen = [self._complete[i].point for i in (*found, *others)]
+        return np.array([encode(self._space, project(self._space, point)) for point in chosen])
+
+    def _new(self, candidates: np.ndarray) -> list[Point]:
+        """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told."""
+        found: dict[Policy, Point] = {}
+        for coordinates in candidates:
+            point = decode(self._space, coordinates)
+            policy = self._space.canonical(point)
+            if policy not in self._told:
+                found.setdefault(policy, point)
+            if len(found) == FINALISTS:
+                break
+        return list(found.values())
+
+
+def missed(trial: Trial) -> float:
+    """Total violation of a complete trial."""
+    assert trial.outcome is not None
+    return sum(max(violation, 0.0) for violation in trial.outcome.violations)
+
+
+def sobol(space: SearchSpace, count: int, seed: int) -> list[Point]:
+    """So many scrambled Sobol points of the space."""
+    sequence = qmc.Sobol(len(space.distributions), rng=generator(seed, "sobol"))
+    return [decode(space, row) for row in sequence.random_base2(max(count - 1, 0).bit_length())[:count]]

@@ -1,0 +1,144 @@
+"""What an evaluation of a candidate is worth, from draws of what the models predict of it.
+
+While nothing feasible was told, the worth is minus the expected total violation. Afterwards it is the expected gain:
+of the hypervolume that the feasible front dominates, or of the protocol's score over the best so far. The quasi-random
+draws (Halton's sequence) are the same for all candidates, and quantities are taken as independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+from scipy.stats import norm, qmc
+
+from moco.constraints import Bound
+from moco.metrics import Direction
+from moco.pareto import non_dominated
+from moco.problem import Problem
+from moco.searchers.improvement import expected_improvement
+from moco.searchers.policy_models import PolicyModels, Prediction
+from moco.searchers.scales import Scale
+from moco.trial import MetricValue, Trial
+
+DRAWS = 32
+STEP = 1e-4
+"""Of the differences that give the score's slopes, relative to the metric."""
+MARGIN = 0.1
+"""Without a reference point the front's extent and this share of it more is taken."""
+
+
+class HypervolumeGain:
+    """The worth of candidates for the front of all losses."""
+
+    def __init__(
+        self, problem: Problem, models: PolicyModels, trials: Sequence[Trial], rng: np.random.Generator
+    ) -> None:
+        self._problem, self._rng, self.names = problem, rng, models.judged
+        self._sems = {name: models.usual_sem(name) for name in models.judged}
+        self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
+        losses = [trial.outcome.losses for trial in trials if trial.feasible and trial.outcome is not None]
+        self._feasible = np.array(losses).reshape(len(losses), len(problem.objectives))
+
+    def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
+        """(n,) of n candidates."""
+        drawn = {name: prediction.samples(self._normal[name]) for name, prediction in predicted.items()}
+        scales = {name: prediction.scale for name, prediction in predicted.items()}
+        violation = violations(self._problem.bounds, drawn, scales, self._sems)
+        if not len(self._feasible):
+            return np.asarray(-violation.mean(axis=0))
+        signs = [-1.0 if way == Direction.MAXIMIZE else 1.0 for way in self._problem.objectives.values()]
+        losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
+        front = self._feasible[non_dominated(self._feasible)]
+        r = reference_point(self._problem, self._feasible, front)
+        return expected_improvement(losses, violation <= 0, front, r, self._rng)
+
+
+def violations(
+    bounds: Sequence[Bound],
+    drawn: Mapping[str, np.ndarray],
+    scales: Mapping[str, Scale],
+    sems: Mapping[str, float | None],
+) -> np.ndarray:
+    """(s, n) total violation of each draw, as `Bound.violation` states it; no bounds are never violated.
+
+    Args:
+        sems: usual standard error of a measurement by name, on its scale: a bound with a confidence asks for it.
+    """
+    total = np.zeros(next(iter(drawn.values())).shape)
+    for bound in bounds:
+        sign, values, sem = 1.0 if bound.op == "<=" else -1.0, drawn[bound.metric], sems[bound.metric]
+        if bound.confidence is not None and sem is not None:
+            values = values + sign * NormalDist().inv_cdf(bound.confidence) * sem * scales[bound.metric].rate(values)
+        total += np.maximum(sign * (values - bound.value) / (abs(bound.value) or 1.0), 0.0)
+    return total
+
+
+def reference_point(problem: Problem, feasible: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """(m,) losses beyond which nothing counts: the problem's own, or the front's extent, within what is bounded.
+
+    Args:
+        feasible, front: losses (n, m) and (k, m), at least one each.
+    """
+    if problem.reference_point is not None:
+        r = np.array(problem.loss_point(problem.reference_point))
+    else:
+        worst, extent = front.max(axis=0), front.max(axis=0) - front.min(axis=0)
+        r = np.where(extent > 0, worst + MARGIN * extent, feasible.max(axis=0) + 1e-9)
+    for place, (name, way) in enumerate(problem.objectives.items()):
+        for bound in problem.bounds:
+            if bound.metric == name and (bound.op == "<=") == (way == Direction.MINIMIZE):
+                r[place] = min(r[place], bound.value if way == Direction.MINIMIZE else -bound.value)
+    return r
+
+
+def _normal_draws(count: int) -> np.ndarray:
+    """(count, DRAWS) standard normal draws, each row evenly spread; the same each time."""
+    uniform = qmc.Halton(count, scramble=False).random(DRAWS + 1)[1:]
+    return np.asarray(norm.ppf(uniform).T)
+
+
+class ScoreGain:
+    """The worth of candidates for the problem's scalar score, which is linearised around the best trial so far.
+
+    The two protocols' scores are linear in what they weigh, as long as the bounds are met.
+    """
+
+    def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
+        self._problem = problem
+        best = max((t for t in trials if t.feasible), key=lambda t: (t.score or 0.0, -t.number), default=None)
+        self._slopes = {} if best is None else slopes(problem, best)
+        self._at = {} if best is None or best.evaluation is None else best.evaluation.metrics
+        self.names = tuple(dict.fromkeys([*models.judged, *self._slopes]))
+        self._sems = {name: models.usual_sem(name) for name in models.judged}
+        self._normal = dict(zip(self.names, _normal_draws(len(self.names)), strict=True))
+
+    def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
+        """(n,) of n candidates."""
+        drawn = {name: prediction.samples(self._normal[name]) for name, prediction in predicted.items()}
+        scales = {name: prediction.scale for name, prediction in predicted.items()}
+        violation = violations(self._problem.bounds, drawn, scales, self._sems)
+        if not self._slopes:
+            return np.asarray(-violation.mean(axis=0))
+        gain = sum(slope * (drawn[name] - self._at[name].value) for name, slope in self._slopes.items())
+        return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
+
+
+def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
+    """Change of a feasible trial's score with each measured metric, by metric; those without an effect are left out.
+
+    Differences are taken to the side on which no bound is nearer.
+    """
+    assert trial.evaluation is not None
+    metrics, score = trial.evaluation.metrics, problem.score(trial.evaluation)
+    found = {}
+    for name, measured in metrics.items():
+        towards = 1.0 if any(bound.metric == name and bound.op == ">=" for bound in problem.bounds) else -1.0
+        step = towards * (abs(measured.value) * STEP or STEP)
+        moved = replace(trial.evaluation, metrics={**metrics, name: MetricValue(measured.value + step, measured.sem)})
+        if problem.judge(moved).feasible:
+            slope = (problem.score(moved) - score) / step
+            found |= {name: slope} if slope else {}
+    return found

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from moco.pareto import hypervolume, non_dominated
+from moco.searchers.improvement import expected_improvement
+
+RNG = np.random.default_rng
+
+
+def gained(front: np.ndarray, point: np.ndarray, r: np.ndarray) -> float:
+    """The difference of two hypervolumes."""
+    return hypervolume(np.vstack([front, point]), r) - hypervolume(front, r)
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_known_point_gains_the_difference_of_hypervolumes(losses: int) -> None:
+    rng = RNG(0)
+    points = rng.random((12, losses))
+    front, r = points[non_dominated(points)], np.full(losses, 0.9)
+    candidates = rng.random((50, losses)) * 1.1
+    found = expected_improvement(candidates[None], np.ones((1, 50), dtype=bool), front, r, rng)
+    np.testing.assert_allclose(found, [gained(front, point, r) for point in candidates], atol=1e-12)
+
+
+def test_three_losses_gain_about_that() -> None:
+    rng = RNG(0)
+    points = rng.random((20, 3))
+    front, r = points[non_dominated(points)], np.ones(3)
+    candidates = rng.random((30, 3)) * 0.6
+    met = np.ones((1, 30), dtype=bool)
+    found = np.mean([expected_improvement(candidates[None], met, front, r, RNG(seed)) for seed in range(40)], axis=0)
+    np.testing.assert_allclose(found, [gained(front, point, r) for point in candidates], rtol=0.25, atol=0.004)
+
+
+def test_the_mean_of_one_normal_loss_is_the_closed_form() -> None:
+    """EI = sd (z Phi(z) + phi(z)) with z = (best - mean) / sd (Jones, Schonlau and Welch, 1998, equation 15)."""
+    draws = 0.5 + 0.2 * norm.ppf((np.arange(4000) + 0.5) / 4000)
+    found = expected_improvement(draws[:, None, None], np.ones((4000, 1), bool), np.array([[0.4]]), np.ones(1), RNG(0))
+    z = (0.4 - 0.5) / 0.2
+    assert found[0] == pytest.approx(0.2 * (z * norm.cdf(z) + norm.pdf(z)), rel=1e-3)
+
+
+def test_draws_that_miss_a_constraint_gain_nothing() -> None:
+    samples, met = np.zeros((4, 1, 2)), np.array([[True], [False], [False], [False]])
+    found = expected_improvement(samples, met, np.empty((0, 2)), np.ones(2), RNG(0))
+    assert found[0] == pytest.approx(0.25)
+
+
+def test_an_empty_front_gains_the_whole_volume() -> None:
+    met = np.ones((1, 1), dtype=bool)
+    assert expected_improvement(np.full((1, 1, 2), 0.5), met, np.empty((0, 2)), np.ones(2), RNG(0))[0] == 0.25
+    octant = expected_improvement(np.full((1, 1, 3), 0.5), met, np.empty((0, 3)), np.ones(3), RNG(0))[0]
+    assert math.isclose(octant, 0.125, rel_tol=0.3)
