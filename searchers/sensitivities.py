@@ -1,0 +1,147 @@
+"""Sensitivity curves of single steps, as measured by the first asks of a search or as the space's features have them.
+
+A *curve* is how the loss grows along a line (moco.searchers.single_steps) that is moved alone. It is measured at a few
+levels and read between them by straight lines; it never falls, because a step does not help: what looks so is noise.
+*Alternatives* are the points of a fine grid on the curves, each with what it loses and what it saves alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.searchers.single_steps import Line, Scale, lines, point_at, single_steps
+from moco.searchers.spending import Spending, loss_of
+from moco.searchers.told import Told
+from moco.space import SearchSpace
+from moco.trial import Point, Trial
+
+GRID = 16
+"""Levels of a line among which is chosen; finer than what can be told of most layers from a few measured levels."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to change one unit, all else neutral.
+
+    Attributes:
+        changes: values of the parameters that are set.
+        loss: by how much the loss grows, >= 0.
+        saving: by how much spending falls, in the units of `Spending`.
+    """
+
+    changes: Point
+    loss: float
+    saving: float
+
+
+class Sensitivities:
+    """The single steps of a problem, which of them are still to be asked, and what those that were told give."""
+
+    def __init__(self, problem: Problem, levels: int, use_features: bool) -> None:
+        """Plan the steps: `levels` equal steps from neutral to the far end of every numeric parameter."""
+        self._space, self._spending = problem.space, Spending(problem)
+        self.base = problem.space.uniform(0.0)
+        self._lines = lines(problem.space, self.base)
+        declared = use_features and not self._spending.told_only
+        self._declared = declared_curves(problem.space, self._lines) if declared else None
+        self._steps = single_steps(problem.space, [k / levels for k in range(1, levels + 1)])
+        steps = [self.base, *(step.point for step in (self._steps if self._declared is None else ()))]
+        self._plan = {problem.space.canonical(point): point for point in steps}
+        self._scale, self._uniform = Scale(problem.space), [problem.space.uniform(k / GRID) for k in range(1, GRID + 1)]
+        self._grid = {line.key: self._points(line) for line in self._lines}
+        self._exact: dict[tuple[str, str | None, str], list[float]] = {}
+
+    def untold(self, told: Told) -> list[Point]:
+        """The points that are still to be asked, neutral first."""
+        return [point for policy, point in self._plan.items() if policy not in told]
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether a result of the policy changes the curves."""
+        return policy in self._plan
+
+    def alternatives(self, told: Told) -> dict[str, list[Alternative]]:
+        """By unit, what it may be changed to, as far as the trials tell; without units of which nothing is known."""
+        start = told.complete(self._space.canonical(self.base))
+        found: dict[str, list[Alternative]] = {}
+        for line in self._lines:
+            along = (step for step in self._steps if step.line == line)
+            known = [(0.0, start), *((step.level, told.complete(self._space.canonical(step.point))) for step in along)]
+            trials = [(level, trial) for level, trial in known if trial is not None]
+            found.setdefault(line.unit, []).extend(self._along(line, trials))
+        return {unit: ways for unit, ways in found.items() if ways}
+
+    def _points(self, line: Line) -> list[tuple[float, Point]]:
+        """The points of the grid with their levels, each policy once and neutral left out."""
+        if line.parameter is None:
+            return [(1.0, point_at(self.base, line, self.base))]
+        found: dict[Policy, tuple[float, Point]] = {self._space.canonical(self.base): (0.0, self.base)}
+        for uniform in self._uniform:
+            point = point_at(self.base, line, uniform)
+            level = self._scale.level(line.parameter, point)
+            found.setdefault(self._space.canonical(point), (level, point))
+        return [(level, point) for level, point in found.values() if level > 0]
+
+    def _along(self, line: Line, trials: Sequence[tuple[float, Trial]]) -> list[Alternative]:
+        """The alternatives of a line, up to the last level of which something is known."""
+        measured = [level for level, _ in trials]
+        if self._declared is not None:
+            declared = self._declared[line.key]
+            levels, losses = [level for level, _ in declared], [loss for _, loss in declared]
+        elif not measured or measured[0] > 0.0:
+            return []
+        else:
+            levels, losses = measured, [loss_of(trial) - loss_of(trials[0][1]) for _, trial in trials]
+        losses = list(np.maximum.accumulate(np.maximum(losses, 0.0)))
+        grid = [(level, point) for level, point in self._grid[line.key] if level <= levels[-1] + 1e-9]
+        savings = self._savings(line, [level for level, _ in grid], trials)
+        names = [*line.choice, *([] if line.parameter is None else [line.parameter])]
+        return [
+            Alternative({name: point[name] for name in names}, float(np.interp(level, levels, losses)), saving)
+            for (level, point), saving in zip(grid, savings, strict=False)
+        ]
+
+    def _savings(self, line: Line, grid: Sequence[float], trials: Sequence[tuple[float, Trial]]) -> list[float]:
+        """Saving at the levels of the grid: exact, read between what was told, or the level itself."""
+        if self._spending.exact:
+            if line.key not in self._exact:
+                whole = self._spending.of(self._space.canonical(self.base))
+                policies = [self._space.canonical(point) for _, point in self._grid[line.key]]
+                self._exact[line.key] = [whole - self._spending.of(policy) for policy in policies]
+            return self._exact[line.key]
+        if not self._spending.told_only:
+            return list(grid)
+        spent = [self._spending.of_trial(trial) for _, trial in trials]
+        saved = np.maximum.accumulate(np.maximum(spent[0] - np.array(spent), 0.0))
+        return [float(value) for value in np.interp(grid, [level for level, _ in trials], saved)]
+
+
+def declared_curves(
+    space: SearchSpace, along: Sequence[Line]
+) -> Mapping[tuple[str, str | None, str], list[tuple[float, float]]] | None:
+    """Curves from the features of the layer groups, (level, divergence) by line; None unless every line has one.
+
+    A sensitivity analysis leaves features such as `kl_keep_0.5`, `kl_weight_bits_4` and `kl_int8`
+    (moco.evaluation.sensitivity): the divergence of a parameter at a value, or of a choice.
+    """
+    found = {line.key: _declared(space, line) for line in along}
+    return found if found and all(len(curve) > 1 for curve in found.values()) else None
+
+
+def _declared(space: SearchSpace, line: Line) -> list[tuple[float, float]]:
+    group = next((g for g in space.groups if line.unit in g.parameters), None)
+    if group is None:
+        return []
+    if line.parameter is None:
+        (choice,) = line.choice.values()
+        known = group.features.get(f"kl_{choice}")
+        return [] if known is None else [(0.0, 0.0), (1.0, known)]
+    prefix = f"kl_{line.parameter.removeprefix(f'{group.name}.')}_"
+    values = {name.removeprefix(prefix): loss for name, loss in group.features.items() if name.startswith(prefix)}
+    neutral, far = (space.uniform(level)[line.parameter] for level in (0.0, 1.0))
+    levels = {(float(value) - neutral) / (far - neutral): loss for value, loss in values.items()}
+    return [(0.0, 0.0), *sorted((level, loss) for level, loss in levels.items() if 0 < level <= 1 + 1e-9)]

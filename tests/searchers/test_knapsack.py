@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from moco.errors import ConfigError
+from moco.problem import Problem
+from moco.searchers.knapsack import KnapsackSearcher, all_amounts, chosen
+from moco.searchers.sensitivities import Alternative
+from moco.searchers.steps_then_line import StepsOptions
+from moco.trial import Trial, TrialState
+from tests.contracts.loop import points, run, told
+from tests.searchers.baselines import evaluate, pruning
+
+
+def units(seed: int, n_units: int = 5, n_ways: int = 4) -> list[list[Alternative]]:
+    rng = np.random.default_rng(seed)
+    return [
+        [Alternative({f"p{u}": w}, float(rng.random() ** 2), float(rng.random())) for w in range(n_ways)]
+        for u in range(n_units)
+    ]
+
+
+def searched(problem: Problem, n: int, **options: int) -> list[Trial]:
+    return run(KnapsackSearcher(problem, StepsOptions(**options), seed=0), problem, evaluate, n)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_no_combination_loses_less_and_saves_enough(seed: int, share: float) -> None:
+    """Against all 5^5 combinations of at most one alternative a unit."""
+    alternatives = units(seed)
+    least = share * sum(max(way.saving for way in ways) for ways in alternatives) * (1 - 1e-9)
+    best = min(
+        sum(way.loss for way in combination if way is not None)
+        for combination in product(*[[None, *ways] for ways in alternatives])
+        if sum(way.saving for way in combination if way is not None) >= least
+    )
+    found = chosen(alternatives, least)
+    assert sum(way.loss for way in found) == pytest.approx(best, abs=1e-9)
+    assert sum(way.saving for way in found) >= least - 1e-6
+    assert len({name for way in found for name in way.changes}) == len(found)
+
+
+def test_amounts_go_from_nothing_to_all() -> None:
+    base = {f"p{u}": -1 for u in range(5)}
+    alternatives = dict(enumerate(units(0)))
+    line = all_amounts(base, {str(unit): ways for unit, ways in alternatives.items()})
+    heaviest = [max(ways, key=lambda way: way.saving).changes for ways in alternatives.values()]
+    assert line.at(0) == base
+    assert line.at(line.size - 1) == {name: value for changes in heaviest for name, value in changes.items()}
+
+
+def test_single_steps_come_first() -> None:
+    first = [trial.suggestion.point for trial in searched(pruning(), 7)]
+    assert [sum(value < 1.0 for value in point.values()) for point in first] == [0, 1, 1, 1, 1, 1, 1]
+    assert sum(value < 1.0 for value in searched(pruning(), 8)[7].suggestion.point.values()) == 3
+
+
+def test_a_bound_on_an_exact_cost_is_met_without_a_trial_that_misses_it() -> None:
+    """After the single steps; the loss is near the least of all 512 policies, as measured at four levels."""
+    problem = pruning({"macs": "<= 0.5x"}, losses=("error",))
+    trials = searched(problem, 20, levels=4)[13:]
+    assert all(trial.feasible for trial in trials)
+    keep = [k / 8 for k in range(1, 9)]
+    every = [evaluate({"a.keep": a, "b.keep": b, "c.keep": c}) for a, b, c in product(keep, repeat=3)]
+    least = min(values["error"] for values in every if values["macs"] <= 500)
+    assert min(trial.outcome.losses[0] for trial in trials if trial.outcome) <= 1.1 * least
+
+
+def test_a_floor_is_found_by_bisection() -> None:
+    problem = pruning({"error": "<= 0.5"})
+    trials = searched(problem, 20, levels=4)
+    keep = [k / 8 for k in range(1, 9)]
+    every = [evaluate({"a.keep": a, "b.keep": b, "c.keep": c}) for a, b, c in product(keep, repeat=3)]
+    best = min(values["macs"] for values in every if values["error"] <= 0.5)
+    assert min(trial.outcome.losses[1] for trial in trials if trial.feasible and trial.outcome) <= 1.1 * best
+
+
+def test_what_must_be_measured_is_learned_from_the_single_steps() -> None:
+    """The latency is linear in the macs, so the combinations are the same."""
+    problem = pruning(losses=("error", "latency_ms"))
+    assert points(searched(problem, 12, levels=4)) == points(searched(pruning(), 12, levels=4))
+
+
+@pytest.mark.parametrize("k", range(0, 30, 4))
+def test_a_restart_goes_on_the_same(k: int) -> None:
+    problem, bad = pruning({"error": "<= 0.5"}), {0: TrialState.FAILED, 3: TrialState.FAILED, 10: TrialState.REJECTED}
+    whole = run(KnapsackSearcher(problem, StepsOptions(), seed=5), problem, evaluate, 30, bad=bad)
+    rebuilt = told(KnapsackSearcher(problem, StepsOptions(), seed=5), whole[:k])
+    assert points(run(rebuilt, problem, evaluate, 30 - k, first=k, bad=bad)) == points(whole[k:])
+
+
+@pytest.mark.parametrize("wrong", [{"levels": 0}, {"features": "yes"}])
+def test_wrong_options_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=rf"searcher\.{next(iter(wrong))}: expected"):
+        StepsOptions(**wrong)  # type: ignore[arg-type]
