@@ -13,10 +13,10 @@ from moco.trial import Evaluation, MetricValue, Point, Suggestion, Trial, TrialS
 Evaluate = Callable[[Point], Mapping[str, float]]
 
 
-def build(name: str, problem: Problem, seed: int = 0) -> Searcher:
-    """The registered searcher of that name with its default options."""
+def build(name: str, problem: Problem, seed: int = 0, options: Mapping[str, Any] | None = None) -> Searcher:
+    """The registered searcher of that name, with its default options but for those that are given."""
     cls = registry.plugin("searcher", name)
-    searcher: Searcher = cls(problem, cls.Options(), seed)
+    searcher: Searcher = cls(problem, cls.Options(**(options or {})), seed)
     return searcher
 
 

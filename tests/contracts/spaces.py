@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optuna.distributions import (
     BaseDistribution,
@@ -15,7 +15,7 @@ from optuna.distributions import (
 from moco.encoding import encode, project
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point
 
 MIXED: dict[str, BaseDistribution] = {
@@ -55,6 +55,14 @@ class Widths:
         return None
 
 
+def layers(space: SearchSpace, size: int) -> SearchSpace:
+    """The space with each so many of its parameters in a layer group, and the last of them in none."""
+    names = list(space.distributions)[:-1]
+    parts = [tuple(names[i : i + size]) for i in range(0, len(names), size)]
+    groups = tuple(LayerGroup(f"layer{i}", part, features={"macs": 10.0**i}) for i, part in enumerate(parts))
+    return replace(space, groups=groups)
+
+
 SPACES: dict[str, SearchSpace] = {
     "one float": SearchSpace({"x": FloatDistribution(0.0, 1.0)}),
     "one int": SearchSpace({"n": IntDistribution(0, 100)}),
@@ -66,6 +74,11 @@ SPACES: dict[str, SearchSpace] = {
     "categorical": SearchSpace({f"bits{i}": CategoricalDistribution((2, 4, 8)) for i in range(6)}),
     "finite": SearchSpace({"n": IntDistribution(0, 2), "c": CategoricalDistribution(("a", "b"))}),
     "finite numeric": SearchSpace({"n": IntDistribution(0, 2), "m": IntDistribution(1, 2)}),
+    "layers": layers(SearchSpace(MIXED), 3),
+    "finite layers": layers(SearchSpace({"n": IntDistribution(0, 2), "c": CategoricalDistribution(("a", "b"))}), 1),
+    "rounded layers": layers(
+        SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths()), 1
+    ),
     "rounded": SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths()),
 }
 

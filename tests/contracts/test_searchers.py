@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+import torch
 
 from moco import registry
 from moco.interfaces import Searcher, SearcherCapabilities
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Suggestion, Trial, TrialState
-from tests.contracts.loop import build, finished, points, run, told, without_result
+from tests.contracts import loop
+from tests.contracts.loop import finished, points, run, told, without_result
 from tests.contracts.spaces import SPACES, distances, two_losses
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = registry.names("searcher")
-NOT_RANDOM = {"uniform"}
+NOT_RANDOM = {"binary_search", "greedy", "knapsack", "uniform"}
 """Searchers whose suggestions do not depend on the seed."""
 
 N = 24
 """Trials of a run: beyond TPE's start-up and NSGA-II's second generation."""
+
+SLOW: dict[str, dict[str, Any]] = {"ax": {}, "botorch": {"startup": 5}, "gp": {"startup": 5}}
+"""Searchers that take a second for a suggestion, with options by which their model takes over after five trials."""
+
+N_SLOW = 10
+"""Trials of a run of those."""
 
 BAD = {
     2: TrialState.REJECTED,
@@ -41,13 +51,25 @@ BAD = {
     19: TrialState.REJECTED,
 }
 
-EVERY_KIND = ("mixed", "numeric")
+EVERY_KIND = ("mixed", "numeric", "layers")
 """Spaces with every kind of parameter, those that fewer searchers can take first."""
 
-FINITE = ("finite", "finite numeric")
+FINITE = ("finite", "finite numeric", "finite layers")
 """Spaces of six points."""
 
-pytestmark = pytest.mark.parametrize("name", NAMES)
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
+)
+
+
+def n_trials(name: str) -> int:
+    """Trials of a run of the searcher."""
+    return N_SLOW if name in SLOW else N
+
+
+def build(name: str, problem: Problem, seed: int = 0) -> Searcher:
+    """The registered searcher of that name; default options, but for the slow ones."""
+    return loop.build(name, problem, seed, SLOW.get(name))
 
 
 def fits(name: str, space: SearchSpace) -> bool:
@@ -100,62 +122,71 @@ def test_values_are_of_the_space_and_ids_count_from_zero(name: str, space: str) 
     if not fits(name, SPACES[space]):
         pytest.skip(f"{name} declares that it does not take this space")
     problem = two_losses(SPACES[space])
-    trials = run(build(name, problem), problem, partial(distances, problem.space), N)
+    trials = run(build(name, problem), problem, partial(distances, problem.space), n_trials(name))
     for trial in trials:
         check_of_space(problem.space, trial.suggestion)
-    assert [trial.suggestion.id for trial in trials] == list(range(N))
+    assert [trial.suggestion.id for trial in trials] == list(range(n_trials(name)))
 
 
 def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
     problem, evaluate = mixed(name)
-    first, second = (points(run(build(name, problem, seed=7), problem, evaluate, N)) for _ in range(2))
+    first, second = (points(run(build(name, problem, seed=7), problem, evaluate, n_trials(name))) for _ in range(2))
     assert first == second
 
 
 def test_another_seed_gives_other_suggestions(name: str) -> None:
     problem, evaluate = mixed(name)
-    first, second = (points(run(build(name, problem, seed), problem, evaluate, N)) for seed in (7, 8))
+    first, second = (points(run(build(name, problem, seed), problem, evaluate, n_trials(name))) for seed in (7, 8))
     assert (first == second) is (name in NOT_RANDOM)
 
 
-@pytest.fixture(scope="module")
-def in_another_process() -> dict[str, list[dict[str, Any]]]:
-    """What each searcher proposes in a fresh interpreter, where strings hash otherwise."""
+@cache
+def in_another_process(names: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """What each of the searchers proposes in a fresh interpreter, where strings hash otherwise."""
     script = """
-import json
+import json, pathlib, sys
 from tests.contracts import test_searchers as t
-print(json.dumps({n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t.N))
-                  for n in t.NAMES for problem, evaluate in [t.mixed(n)]}))
+found = {n: t.points(t.run(t.build(n, problem, 7), problem, evaluate, t.n_trials(n)))
+         for n in sys.argv[2:] for problem, evaluate in [t.mixed(n)]}
+pathlib.Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 """
-    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=True)
-    return dict(json.loads(done.stdout))
+    with TemporaryDirectory() as folder:
+        found = Path(folder, "found.json")
+        environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+        subprocess.run([sys.executable, "-c", script, str(found), *names], cwd=ROOT, env=environment, check=True)
+        return dict(json.loads(found.read_text(encoding="utf-8")))
 
 
-def test_another_process_gives_the_same_suggestions(name: str, in_another_process: dict[str, Any]) -> None:
+def test_another_process_gives_the_same_suggestions(name: str) -> None:
     problem, evaluate = mixed(name)
-    assert points(run(build(name, problem, seed=7), problem, evaluate, N)) == in_another_process[name]
+    names = (name,) if name in SLOW else tuple(name for name in NAMES if name not in SLOW)
+    here = points(run(build(name, problem, seed=7), problem, evaluate, n_trials(name)))
+    assert here == in_another_process(names)[name]
 
 
 def test_rejected_and_failed_trials_are_survived(name: str) -> None:
     problem, evaluate = mixed(name)
-    for trial in run(build(name, problem), problem, evaluate, N, bad=BAD):
+    for trial in run(build(name, problem), problem, evaluate, n_trials(name), bad=BAD):
         check_of_space(problem.space, trial.suggestion)
 
 
 def test_a_search_without_a_single_result_goes_on(name: str) -> None:
     problem, evaluate = mixed(name)
-    trials = run(build(name, problem), problem, evaluate, N, bad=dict.fromkeys(range(N), TrialState.FAILED))
+    n = n_trials(name)
+    trials = run(build(name, problem), problem, evaluate, n, bad=dict.fromkeys(range(n), TrialState.FAILED))
     assert len({trial.policy for trial in trials}) > 1
 
 
 @pytest.mark.parametrize("k", [1, 9, 10, 13, 17, 20, 23])
 def test_a_restart_goes_on_as_if_uninterrupted(name: str, k: int) -> None:
+    n = n_trials(name)
+    if k >= n:
+        pytest.skip(f"{name} runs for {n} trials only")
     problem, evaluate = mixed(name, {"sum": "<= 5"})
     first = starts(problem, evaluate)
-    uninterrupted = run(told(build(name, problem), first), problem, evaluate, N, bad=BAD)
+    uninterrupted = run(told(build(name, problem), first), problem, evaluate, n, bad=BAD)
     rebuilt = told(build(name, problem), [*first, *uninterrupted[:k]])
-    assert points(run(rebuilt, problem, evaluate, N - k, first=k, bad=BAD)) == points(uninterrupted[k:])
+    assert points(run(rebuilt, problem, evaluate, n - k, first=k, bad=BAD)) == points(uninterrupted[k:])
 
 
 def test_a_restart_goes_on_after_tells_out_of_order(name: str) -> None:
@@ -203,13 +234,13 @@ def test_trials_of_another_searcher_are_taken(name: str) -> None:
 
 def test_a_constant_objective_is_survived(name: str) -> None:
     problem, _ = mixed(name)
-    for trial in run(build(name, problem), problem, lambda _: {"near": 1.0, "far": 1.0}, N):
+    for trial in run(build(name, problem), problem, lambda _: {"near": 1.0, "far": 1.0}, n_trials(name)):
         check_of_space(problem.space, trial.suggestion)
 
 
 def test_an_exhausted_finite_space_is_survived(name: str) -> None:
     problem = two_losses(fitting(name, FINITE))
-    trials = run(build(name, problem), problem, partial(distances, problem.space), 30)
+    trials = run(build(name, problem), problem, partial(distances, problem.space), 6 + n_trials(name))
     assert len({trial.policy for trial in trials}) <= 6
 
 
@@ -219,7 +250,7 @@ def test_any_number_of_losses_is_taken(name: str, n_losses: int) -> None:
         pytest.skip(f"{name} declares that it takes one loss")
     space = fitting(name, EVERY_KIND)
     problem = Problem(space, dict.fromkeys(["near", "far", "sum"][:n_losses], "minimize"))
-    for trial in run(build(name, problem), problem, partial(distances, space), N):
+    for trial in run(build(name, problem), problem, partial(distances, space), n_trials(name)):
         check_of_space(problem.space, trial.suggestion)
 
 
@@ -228,16 +259,22 @@ def test_constraints_are_taken_where_declared(name: str, bound: str) -> None:
     problem, evaluate = mixed(name, {"sum": bound, "near": "<= 0.4"})
     if not build(name, problem).capabilities.constraints:
         pytest.skip(f"{name} declares that it takes no constraints")
-    for trial in run(build(name, problem), problem, evaluate, N):
+    for trial in run(build(name, problem), problem, evaluate, n_trials(name)):
         check_of_space(problem.space, trial.suggestion)
+
+
+def global_state() -> tuple[Any, ...]:
+    """What a searcher could touch that is not its own."""
+    numpy_state = np.random.get_state()[1].tobytes()  # type: ignore[index, union-attr]  # noqa: NPY002
+    torch_state = (torch.get_rng_state().numpy().tobytes(), torch.get_num_threads())
+    return random.getstate(), numpy_state, torch_state, optuna.logging.get_verbosity(), logging.root.manager.disable
 
 
 def test_nothing_global_is_touched(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     problem, evaluate = mixed(name)
-    before = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
-    run(build(name, problem), problem, evaluate, N, bad=BAD)
-    after = (random.getstate(), np.random.get_state()[1].tobytes(), optuna.logging.get_verbosity())  # type: ignore[index, union-attr]  # noqa: NPY002
-    assert before == after
+    before = global_state()
+    run(build(name, problem), problem, evaluate, n_trials(name), bad=BAD)
+    assert global_state() == before
     assert capfd.readouterr() == ("", "")
 
 
