@@ -17,19 +17,17 @@ Departures from the papers:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from optuna.samplers import GPSampler
 
-from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
+from moco.searchers import criteria
 from moco.searchers.asks import Asks, at_least
 from moco.searchers.optuna_sampler import SamplerStudy
-from moco.trial import Point, Suggestion, Trial, TrialState
-
-LOSSES, SCORE = "losses", "score"
+from moco.trial import Point, Suggestion, Trial
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,12 @@ class GPOptions:
     """
 
     startup: int = 10
-    optimise: str = LOSSES
+    optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
         """Check the values."""
         at_least("startup", self.startup, 1)
-        if self.optimise not in (LOSSES, SCORE):
-            raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {self.optimise!r}")
+        criteria.check(self.optimise)
 
 
 class GPSearcher:
@@ -60,7 +57,7 @@ class GPSearcher:
     def __init__(self, problem: Problem, options: GPOptions, seed: int) -> None:
         self._options = options
         self._asks = Asks(problem, seed, redraws=0)
-        self._trials = SamplerStudy(problem, 1 if options.optimise == SCORE else len(problem.objectives))
+        self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
     def ask(self) -> Suggestion:
         """A uniform draw at first, then the point of the largest expected improvement."""
@@ -69,9 +66,9 @@ class GPSearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        if trial.state is TrialState.COMPLETE and trial.outcome is not None:
-            losses = trial.outcome.losses if self._options.optimise == LOSSES else (-(trial.score or 0.0),)
-            self._trials.add(trial.point, replace(trial.outcome, losses=losses), {})
+        outcome = criteria.outcome(trial, self._options.optimise)
+        if outcome is not None:
+            self._trials.add(trial.point, outcome, {})
 
     def _draw(self, rng: np.random.Generator) -> Point:
         return self._trials.draw(GPSampler(seed=int(rng.integers(2**32)), n_startup_trials=self._options.startup))

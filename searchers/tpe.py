@@ -12,7 +12,7 @@ Departures from the papers:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from optuna.samplers import TPESampler
@@ -20,11 +20,11 @@ from optuna.samplers import TPESampler
 from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
+from moco.searchers import criteria
 from moco.searchers.asks import Asks, at_least
 from moco.searchers.optuna_sampler import SamplerStudy
-from moco.trial import Point, Suggestion, Trial, TrialState
+from moco.trial import Point, Suggestion, Trial
 
-LOSSES, SCORE = "losses", "score"
 TPE_REDRAWS = 1
 """A draw takes 5 ms; where the model proposes what was told before, ten more hardly ever proposed anything else."""
 
@@ -46,7 +46,7 @@ class TPEOptions:
     startup: int = 10
     candidates: int = 24
     multivariate: bool | None = None
-    optimise: str = LOSSES
+    optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -54,8 +54,7 @@ class TPEOptions:
         at_least("candidates", self.candidates, 1)
         if self.multivariate not in (None, True, False):
             raise ConfigError(f"searcher.multivariate: expected true, false or null, got {self.multivariate!r}")
-        if self.optimise not in (LOSSES, SCORE):
-            raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {self.optimise!r}")
+        criteria.check(self.optimise)
 
 
 class TPESearcher:
@@ -67,7 +66,7 @@ class TPESearcher:
     def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
         self._options = options
         self._asks = Asks(problem, seed, TPE_REDRAWS)
-        self._trials = SamplerStudy(problem, 1 if options.optimise == SCORE else len(problem.objectives))
+        self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
     def ask(self) -> Suggestion:
         """The most promising of `candidates` draws from the model."""
@@ -76,9 +75,9 @@ class TPESearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        if trial.state is TrialState.COMPLETE and trial.outcome is not None:
-            losses = trial.outcome.losses if self._options.optimise == LOSSES else (-(trial.score or 0.0),)
-            self._trials.add(trial.point, replace(trial.outcome, losses=losses), {})
+        outcome = criteria.outcome(trial, self._options.optimise)
+        if outcome is not None:
+            self._trials.add(trial.point, outcome, {})
 
     def _draw(self, rng: np.random.Generator) -> Point:
         sampler = TPESampler(

@@ -1,0 +1,174 @@
+"""Ax as it comes: Bayesian optimisation with the strategy that Ax itself chooses for the problem.
+
+Thin over ax-platform (M. Olson et al., "Ax: a platform for adaptive experimentation", AutoML 2025): the centre of the
+space, then a few points of a Sobol sequence, then BoTorch's models and acquisition functions in Ax's own choice. It is
+told the losses with their standard errors, and one outcome constraint for each violation.
+
+Departures from Ax:
+1. Each draw asks a new strategy for one candidate: a restart asks the same of the same trials. So the points of the
+   start-up come from a Sobol sequence each instead of one, and models are not fitted from where the last fit ended.
+2. Pending asks are not modelled: suggestions depend on told trials only.
+3. A suggestion whose policy was told before is replaced by a neighbour (`asks.NEIGHBOURS`). Ax itself repeats no point,
+   but several may round to one policy.
+4. Where Ax finds no candidate, as in a space whose points were all told, the draw is uniform.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from moco.encoding import ONLY_VALUE, decode, from_unit, project
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.searchers import criteria
+from moco.searchers.asks import Asks
+from moco.searchers.torch_draws import own_torch, silently_imported
+from moco.space import n_values, snapped
+from moco.trial import Outcome, Point, Suggestion, Trial
+
+with silently_imported():
+    from ax.api.client import Client
+    from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig
+    from ax.api.utils.generation_strategy_dispatch import choose_generation_strategy
+    from ax.api.utils.instantiation.from_struct import experiment_from_struct
+    from ax.api.utils.structs import ExperimentStruct, GenerationStrategyDispatchStruct
+    from ax.exceptions.core import AxError
+    from ax.utils.common.logger import ROOT_STREAM_HANDLER
+
+
+@dataclass(frozen=True)
+class AxOptions:
+    """Options of Ax.
+
+    Attributes:
+        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
+    """
+
+    optimise: str = criteria.LOSSES
+
+    def __post_init__(self) -> None:
+        """Check the value."""
+        criteria.check(self.optimise)
+
+
+class AxSearcher:
+    """Ax's own strategy over all losses and constraints of the problem."""
+
+    Options = AxOptions
+    capabilities = SearcherCapabilities(max_trials=500)
+
+    def __init__(self, problem: Problem, options: AxOptions, seed: int) -> None:
+        self._space, self._options = problem.space, options
+        self._asks = Asks(problem, seed, redraws=0)
+        self._trials = AxTrials(problem, criteria.n_losses(problem, options.optimise))
+
+    def ask(self) -> Suggestion:
+        """Ax's next candidate."""
+        return self._asks.next(self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a complete trial."""
+        self._asks.tell(trial)
+        outcome = criteria.outcome(trial, self._options.optimise)
+        if outcome is not None:
+            self._trials.add(trial.point, outcome)
+
+    def _draw(self, rng: np.random.Generator) -> Point:
+        drawn = self._trials.draw(int(rng.integers(2**32)), with_centre=self._asks.count == 0)
+        return decode(self._space, rng.random(len(self._space.distributions))) if drawn is None else drawn
+
+
+class AxTrials:
+    """The told trials as Ax sees them: every loss is minimised, every violation has to be at most 0."""
+
+    def __init__(self, problem: Problem, n_losses: int) -> None:
+        self._space = problem.space
+        free = {name: d for name, d in problem.space.distributions.items() if n_values(d) != 1}
+        self._keys = {name: f"p{i}" for i, name in enumerate(free)}  # Ax takes not every text for a name
+        configs = [_config(self._keys[name], distribution) for name, distribution in free.items()]
+        self._experiment = experiment_from_struct(ExperimentStruct(configs, [], None, None, None, None))
+        self._client = Client()
+        with _silent():
+            self._client.set_experiment(self._experiment)
+            self._client.configure_optimization(
+                objective=", ".join(f"-loss{i}" for i in range(n_losses)),
+                outcome_constraints=[f"violation{i} <= 0" for i in range(len(problem.bounds))],
+            )
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Add what was executed, brought back into the space where rounding has led it out."""
+        inside = project(self._space, point)
+        sems = outcome.loss_sems or (None,) * len(outcome.losses)
+        measured = enumerate(zip(outcome.losses, sems, strict=True))
+        losses = {f"loss{i}": loss if sem is None else (loss, sem) for i, (loss, sem) in measured}
+        violations = {f"violation{i}": violation for i, violation in enumerate(outcome.violations)}
+        values = {key: _to_ax(self._space.distributions[name], inside[name]) for name, key in self._keys.items()}
+        with _silent():
+            self._client.complete_trial(self._client.attach_trial(values), raw_data={**losses, **violations})
+
+    def draw(self, seed: int, *, with_centre: bool) -> Point | None:
+        """The candidate of a strategy of Ax's choice; None where it finds none.
+
+        Args:
+            with_centre: whether it proposes the centre of the space where nothing was told yet.
+        """
+        if not self._keys:
+            return None
+        strategy = choose_generation_strategy(GenerationStrategyDispatchStruct(initialize_with_center=with_centre))
+        try:
+            with own_torch(seed), _silent():
+                [[run]] = strategy.gen(self._experiment, n=1)
+        except AxError:
+            return None
+        return {
+            name: _from_ax(distribution, run.arms[0].parameters[self._keys[name]])
+            if name in self._keys
+            else from_unit(distribution, ONLY_VALUE)
+            for name, distribution in self._space.distributions.items()
+        }
+
+
+def _config(key: str, distribution: BaseDistribution) -> RangeParameterConfig | ChoiceParameterConfig:
+    """The parameter as Ax wants it: a range of numbers, an ordered list of steps, or choices by their index."""
+    if isinstance(distribution, CategoricalDistribution):
+        indices = [str(i) for i in range(len(distribution.choices))]
+        return ChoiceParameterConfig(key, indices, "str", is_ordered=False)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    kind: Literal["int", "float"] = "int" if isinstance(distribution, IntDistribution) else "float"
+    if distribution.step not in (None, 1) or (kind == "float" and distribution.step is not None):
+        count = n_values(distribution)
+        assert count is not None
+        values = [snapped(distribution, distribution.low + i * distribution.step) for i in range(count)]
+        return ChoiceParameterConfig(key, values, kind, is_ordered=True)
+    scaling: Literal["log", "linear"] = "log" if distribution.log else "linear"
+    return RangeParameterConfig(key, (distribution.low, distribution.high), kind, scaling=scaling)
+
+
+def _to_ax(distribution: BaseDistribution, value: Any) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return str(distribution.choices.index(value))
+    return value
+
+
+def _from_ax(distribution: BaseDistribution, value: Any) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(value)]
+    return snapped(distribution, value)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ax logs every trial on the console; its handler is held back meanwhile."""
+    level = ROOT_STREAM_HANDLER.level
+    ROOT_STREAM_HANDLER.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ROOT_STREAM_HANDLER.setLevel(level)

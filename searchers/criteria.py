@@ -1,0 +1,36 @@
+"""What a searcher minimises: all losses of the problem, or the one scalar that orders its trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from moco.errors import ConfigError
+from moco.problem import Problem
+from moco.trial import Outcome, Trial, TrialState
+
+LOSSES, SCORE = "losses", "score"
+
+
+def check(optimise: str) -> None:
+    """Refuse what is neither.
+
+    Raises:
+        ConfigError: not `losses` or `score`.
+    """
+    if optimise not in (LOSSES, SCORE):
+        raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {optimise!r}")
+
+
+def n_losses(problem: Problem, optimise: str) -> int:
+    """How many numbers are minimised."""
+    return 1 if optimise == SCORE else len(problem.objectives)
+
+
+def outcome(trial: Trial, optimise: str) -> Outcome | None:
+    """The outcome of a complete trial, its losses being what is minimised; None for any other trial."""
+    if trial.state is not TrialState.COMPLETE or trial.outcome is None:
+        return None
+    if optimise == LOSSES:
+        return trial.outcome
+    assert trial.score is not None, "a complete trial has a score"
+    return replace(trial.outcome, losses=(-trial.score,), loss_sems=(None,))
