@@ -1,0 +1,268 @@
+"""DDPG: an actor walks the layers and acts; a critic learns what actions are worth, and shows the actor the way up.
+
+An episode is one trial: in each layer group the actor sees a state and gives the layer's actions, with exploration
+noise that fades, and every step earns the trial's one reward. T. Lillicrap et al., "Continuous control with deep
+reinforcement learning", ICLR 2016; for compression Y. He et al., "AMC: AutoML for model compression and acceleration on
+mobile devices", ECCV 2018, the Chalmers MSc thesis of 2020 (S1.30-S1.33) and Galen (S3.40-S3.43). The agent optimises
+the problem's score, whatever its losses.
+
+| | |
+|---|---|
+| state | `layer_states`: features of the layer, executed actions of the layer before, costs so far |
+| action | `layer_actions`: one to three numbers in [0, 1]; 1 changes the layer least |
+| episode | one walk over the layers (`layer_walk`); the transition of the last layer is terminal |
+| reward | `layer_rewards`, the same for every step, less a moving average (S3.31) |
+
+Departures from the papers:
+1. The replay holds the actions that were executed, after bounds and rounding, not those of the actor (W20).
+2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.go`, W12): AMC
+   rounds after its wall and overshoots at times. `bounds: none` with `penalty: flat` is the thesis's reward of -50.
+3. States are scaled by fixed numbers of the space instead of running statistics (S3.41), and rewards by those of the
+   first feasible trials (W22).
+4. Any transition may be drawn from the replay, also the first of an episode, and there are several updates a
+   transition, with a lower rate of the actor (Galen: one update an episode).
+5. Hidden layers of 64 and 64 units; `hidden: [400, 300]` are the papers'.
+6. Starts and trials of other searchers are learned from too, and count as warm-up: DDPG learns off its policy.
+7. A walk whose policy was told before is drawn again with more noise (`MORE_NOISE`), as a repeat teaches nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import ndtr, ndtri
+from torch import Tensor, nn
+
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.randomness import derived_seed, generator
+from moco.searchers.asks import Asks, at_least, probability
+from moco.searchers.layer_networks import as_tensor, follow, mlp, one_thread
+from moco.searchers.layer_options import LayerOptions, positive
+from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
+from moco.searchers.layer_walk import Episode, LayerWalk, propose
+from moco.trial import Point, Suggestion, Trial
+
+MORE_NOISE = 2.0
+"""Factor of the noise from one redraw of a repeated policy to the next: the ten of them reach any policy."""
+
+LAST_LAYER = 3e-3
+"""Bound of the last layers' first weights (the paper's): actions begin at one half."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPGOptions(LayerOptions):
+    """Options of DDPG, beside those of all agents.
+
+    Attributes:
+        warmup: trials with uniform actions before the actor takes over, >= 1.
+        noise: standard deviation of the actor's exploration after the warm-up, in (0, 1].
+        noise_decay: factor of the noise from one trial to the next, in (0, 1]. AMC and Galen decay by 0.95.
+        noise_least: the noise does not fall below it, in (0, 1].
+        updates: gradient steps a transition, >= 1.
+        batch: transitions of a step, >= 1.
+        replay: episodes that are kept, >= 1.
+        actor_rate, critic_rate: Adam's learning rates.
+        discount: gamma, in [0, 1]. With 0 the critic learns the trial's reward from each state and action alone.
+        soft: share by which the target networks follow in a step, in (0, 1].
+        baseline: share by which the moving average of the rewards follows a batch, in (0, 1]. AMC's.
+    """
+
+    warmup: int = 20
+    noise: float = 0.5
+    noise_decay: float = 0.98
+    noise_least: float = 0.02
+    updates: int = 2
+    batch: int = 64
+    replay: int = 400
+    actor_rate: float = 1e-4
+    critic_rate: float = 1e-3
+    discount: float = 1.0
+    soft: float = 0.01
+    baseline: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        for name in ("warmup", "updates", "batch", "replay"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("noise", "noise_decay", "noise_least", "soft", "baseline"):
+            positive(name, getattr(self, name), 1.0)
+        for name in ("actor_rate", "critic_rate"):
+            positive(name, getattr(self, name))
+        probability("discount", self.discount)
+
+
+def truncated_normal(rng: np.random.Generator, mean: np.ndarray, deviation: float) -> np.ndarray:
+    """A draw from normals with these means and one deviation, cut to [0, 1] (S3.42), by its inverse distribution."""
+    below, above = ndtr(-mean / deviation), ndtr((1 - mean) / deviation)
+    drawn = mean + deviation * ndtri(below + rng.random(mean.shape) * (above - below))
+    return np.asarray(np.clip(drawn, 0.0, 1.0))
+
+
+class Transitions(NamedTuple):
+    """n transitions, or any leading shape.
+
+    Attributes:
+        states, next_states: (n, features); the last layer's next state is of no meaning.
+        actions: (n, A), as executed.
+        rewards: (n,), in double precision: a baseline is taken from them.
+        follows: (n,): 1 where another layer follows, 0 where the transition is terminal.
+        mask, next_mask: (n, A): 1 where the layer, and the one that follows, have the action.
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_states: Tensor
+    follows: Tensor
+    mask: Tensor
+    next_mask: Tensor
+
+
+class Replay:
+    """The transitions of the last episodes."""
+
+    def __init__(self, limit: int, mask: np.ndarray) -> None:
+        self._limit = limit
+        self._mask = as_tensor(mask)
+        self._episodes: list[Episode] = []
+        self._trials: list[Trial] = []
+
+    def add(self, episode: Episode, trial: Trial) -> None:
+        """Keep an episode, and forget the oldest where there are too many."""
+        self._episodes = [*self._episodes, episode][-self._limit :]
+        self._trials = [*self._trials, trial][-self._limit :]
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int], scale: Scale | None, penalty: str) -> Transitions:
+        """Transitions drawn uniformly, with repetition, in this shape."""
+        states = as_tensor(np.stack([episode.states for episode in self._episodes]))
+        actions = as_tensor(np.stack([episode.actions for episode in self._episodes]))
+        rewards = torch.tensor([reward(trial, scale, penalty) for trial in self._trials], dtype=torch.float64)
+        n, layers = states.shape[:2]
+        of = torch.as_tensor(rng.integers(n, size=shape))
+        at = torch.as_tensor(rng.integers(layers, size=shape))
+        after = (at + 1).clamp(max=layers - 1)
+        return Transitions(
+            states=states[of, at],
+            actions=actions[of, at],
+            rewards=rewards[of],
+            next_states=states[of, after],
+            follows=(at < layers - 1).float(),
+            mask=self._mask[at],
+            next_mask=self._mask[after],
+        )
+
+
+class Actor(nn.Module):
+    """Actions (n, A) in [0, 1] of states (n, features); what a layer does not have is 1."""
+
+    def __init__(self, sizes: list[int], seed: int) -> None:
+        super().__init__()
+        self.net = mlp(sizes, nn.ReLU, seed, LAST_LAYER)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Sigmoid of the network, where the mask is 1."""
+        return torch.sigmoid(self.net(states)) * mask + (1 - mask)
+
+
+class Critic(nn.Module):
+    """Values (n,) of actions (n, A) in states (n, features)."""
+
+    def __init__(self, sizes: list[int], seed: int) -> None:
+        super().__init__()
+        self.net = mlp(sizes, nn.ReLU, seed, LAST_LAYER)
+
+    def forward(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The network's one output."""
+        values: Tensor = self.net(torch.cat([states, actions], dim=1)).squeeze(1)
+        return values
+
+
+class DDPGSearcher:
+    """DDPG over the layer groups of the problem's space."""
+
+    Options = DDPGOptions
+    capabilities = SearcherCapabilities(needs_layers=True)
+
+    def __init__(self, problem: Problem, options: DDPGOptions, seed: int) -> None:
+        self._options, self._seed = options, seed
+        self._asks = Asks(problem, seed)
+        self._walk = LayerWalk(problem, options)
+        self._mask = as_tensor(self._walk.mask)
+        features, actions = self._walk.n_features, self._walk.n_actions
+        actor_sizes, critic_sizes = [features, *options.hidden, actions], [features + actions, *options.hidden, 1]
+        # A target begins as its twin: the same seed gives the same weights.
+        self._actor, self._target_actor = (Actor(actor_sizes, derived_seed(seed, "actor")) for _ in range(2))
+        self._critic, self._target_critic = (Critic(critic_sizes, derived_seed(seed, "critic")) for _ in range(2))
+        self._actor_adam = torch.optim.Adam(self._actor.parameters(), options.actor_rate, fused=True)
+        self._critic_adam = torch.optim.Adam(self._critic.parameters(), options.critic_rate, fused=True)
+        self._replay = Replay(options.replay, self._walk.mask)
+        self._told: list[Trial] = []
+        self._scale: Scale | None = None
+        self._baseline: float | None = None
+
+    def ask(self) -> Suggestion:
+        """Uniform actions in the warm-up; then those of the actor, with noise."""
+        with one_thread(), torch.no_grad():
+            return propose(self._asks, self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Keep what was executed, and learn from what is kept."""
+        self._asks.tell(trial)
+        if not teaches(trial):
+            return
+        self._told.append(trial)
+        self._scale = self._scale or scale_of(self._told, self._options.warmup)
+        self._replay.add(self._walk.of(trial.point), trial)
+        if len(self._told) >= self._options.warmup:
+            with one_thread():
+                self._learn(generator(self._seed, "learn", len(self._told)))
+
+    def _draw(self, rng: np.random.Generator, redraw: int) -> tuple[Point, dict[str, Any]]:
+        """A walk; `redraw` counts those that led to policies that were told before."""
+        options, learned = self._options, len(self._told) - self._options.warmup
+        noise = max(options.noise * options.noise_decay ** max(learned, 0), options.noise_least)
+        noise = min(noise * MORE_NOISE**redraw, 1.0)
+
+        def choose(layer: int, state: np.ndarray) -> np.ndarray:
+            if learned < 0:
+                return rng.random(self._walk.n_actions)
+            mean = self._actor(as_tensor(state[None]), self._mask[layer])[0].numpy().astype(float)
+            return truncated_normal(rng, mean, noise)
+
+        return self._walk.kept(self._walk.go(choose)), {}
+
+    def _learn(self, rng: np.random.Generator) -> None:
+        """Several updates for each transition of an episode."""
+        shape = (self._options.updates * self._walk.n_layers, self._options.batch)
+        drawn = self._replay.draw(rng, shape, self._scale, self._options.penalty)
+        for step in range(shape[0]):
+            self._update(Transitions(*(column[step] for column in drawn)))
+
+    def _update(self, batch: Transitions) -> None:
+        """One step of both networks and of their targets (algorithm 1 of the paper)."""
+        options, mean = self._options, float(batch.rewards.mean())
+        previous = mean if self._baseline is None else self._baseline
+        self._baseline = previous + options.baseline * (mean - previous)
+        with torch.no_grad():
+            next_actions = self._target_actor(batch.next_states, batch.next_mask)
+            next_values = self._target_critic(batch.next_states, next_actions)
+            centred = (batch.rewards - self._baseline).float()
+            targets = centred + options.discount * batch.follows * next_values
+
+        critic_loss = nn.functional.mse_loss(self._critic(batch.states, batch.actions), targets)
+        self._critic_adam.zero_grad()
+        critic_loss.backward()
+        self._critic_adam.step()
+
+        actor_loss = -self._critic(batch.states, self._actor(batch.states, batch.mask)).mean()
+        self._actor_adam.zero_grad()
+        actor_loss.backward()
+        self._actor_adam.step()
+
+        follow(self._target_critic, self._critic, options.soft)
+        follow(self._target_actor, self._actor, options.soft)

@@ -1,0 +1,265 @@
+"""PPO: a stochastic policy walks the layers, and every few episodes takes clipped steps along its gradient.
+
+An episode is one trial: in each layer group the policy sees a state and draws the layer's actions from normal
+distributions; the trial's one reward comes at the end. J. Schulman et al., "Proximal policy optimization algorithms",
+2017, with the advantages of J. Schulman et al., "High-dimensional continuous control using generalized advantage
+estimation", ICLR 2016; for compression, S5. The agent optimises the problem's score, whatever its losses.
+
+| | |
+|---|---|
+| state | `layer_states`: features of the layer, actions of the layer before, costs so far |
+| action | `layer_actions`: one to three numbers, drawn from normals and clipped to [0, 1]; 1 changes the layer least |
+| episode | one walk over the layers (`layer_walk`) |
+| reward | `layer_rewards` after the last layer, 0 before; no discount |
+
+Departures from the papers:
+1. Rewards are centred in the batch, and advantages are those over a value baseline, normalised in the batch. S5 takes
+   Q-values, which reinforce every action where they are positive (W23); its target networks go with them.
+2. Bounds on exact costs are kept by repairing the finished policy (`LayerWalk.kept`), or by lowering actions on the
+   way, as in DDPG. Both belong to the environment: the gradient is that of the actions that were drawn.
+3. Observations are scaled by fixed numbers of the space, and rewards by those of the first feasible trials, rather than
+   by running statistics (W20, W22).
+4. The deviation of an action is learned, and does not depend on the state. A mean may leave [0, 1]: clipped, an action
+   then stands at its end, where the best value of many layers is.
+5. Starts and trials of other searchers have no log-probabilities of this policy: they help to fix the scale of the
+   rewards, and teach nothing else.
+6. A walk whose policy was told before is drawn again (`asks.REDRAWS`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from moco.errors import ConfigError
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.randomness import derived_seed
+from moco.searchers.asks import Asks, at_least, probability
+from moco.searchers.layer_networks import as_tensor, mlp, one_thread
+from moco.searchers.layer_options import FILL, LayerOptions, positive
+from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
+from moco.searchers.layer_walk import LayerWalk, propose
+from moco.trial import Point, Suggestion, Trial
+
+ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"
+"""Notes of a suggestion."""
+
+FIRST_MEAN = 0.5
+"""Of every action, before anything is learned."""
+
+LAST_LAYER = 1e-2
+"""Bound of the last layers' first weights: all layers begin alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOOptions(LayerOptions):
+    """Options of PPO, beside those of all agents.
+
+    Attributes:
+        episodes: complete episodes of one update, >= 2.
+        epochs: gradient steps of an update, each over all of its transitions, >= 1.
+        rate: Adam's learning rate, of all parameters.
+        clip: how far the probability of an action may change in an update before it counts no more, in (0, 1).
+        trace: lambda of the advantage estimation, in [0, 1].
+        deviation: of the actions at first, in (0, 1].
+        entropy: weight of the policy's entropy in the loss, >= 0.
+    """
+
+    episodes: int = 8
+    epochs: int = 10
+    rate: float = 3e-3
+    clip: float = 0.2
+    trace: float = 0.95
+    deviation: float = 0.3
+    entropy: float = 0.0
+    bounds: str = FILL
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        at_least("episodes", self.episodes, 2)
+        at_least("epochs", self.epochs, 1)
+        for name in ("rate", "clip", "deviation"):
+            positive(name, getattr(self, name), math.inf if name == "rate" else 1.0)
+        probability("trace", self.trace)
+        if not isinstance(self.entropy, (int, float)) or not 0 <= self.entropy < math.inf:
+            raise ConfigError(f"searcher.entropy: expected a number of at least 0, got {self.entropy!r}")
+
+
+def advantages(rewards: np.ndarray, values: np.ndarray, trace: float, discount: float = 1.0) -> np.ndarray:
+    """Generalised advantage estimates (n, L) of n finished episodes, eq. 16 of its paper.
+
+    Args:
+        rewards: (n, L), after each step.
+        values: (n, L) of the states before each step; the state after the last step is worth 0.
+        trace: lambda.
+    """
+    estimates = np.zeros_like(values)
+    following, after = np.zeros(len(values)), np.zeros(len(values))
+    for step in reversed(range(values.shape[1])):
+        surprise = rewards[:, step] + discount * after - values[:, step]
+        following = surprise + discount * trace * following
+        estimates[:, step] = following
+        after = values[:, step]
+    return estimates
+
+
+def terminal_rewards(earned: np.ndarray, layers: int) -> np.ndarray:
+    """Rewards (n, layers) of n episodes that earned these (n,): centred, after the last step, and 0 before."""
+    rewards = np.zeros((len(earned), layers))
+    rewards[:, -1] = earned - earned.mean()
+    return rewards
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """The numbers moved to mean 0 and scaled to deviation 1, unless they are all alike."""
+    centred: np.ndarray = x - x.mean()
+    return centred / (centred.std() + 1e-8)
+
+
+def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """The negated clipped surrogate objective, eq. 7 of PPO's paper; both arguments (n,)."""
+    return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+class Policy(nn.Module):
+    """Normal distributions of the actions of a state."""
+
+    def __init__(self, sizes: list[int], deviation: float, seed: int) -> None:
+        super().__init__()
+        self.mean = mlp(sizes, nn.Tanh, seed, LAST_LAYER)
+        self.log_deviation = nn.Parameter(torch.full((sizes[-1],), math.log(deviation)))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Means (n, A) for states (n, features)."""
+        means: Tensor = FIRST_MEAN + self.mean(states)
+        return means
+
+    def log_probability(self, states: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
+        """Log-density (n,) of actions (n, A), of those that the layer has (mask 1)."""
+        z = (actions - self(states)) / self.log_deviation.exp()
+        density = -0.5 * z**2 - self.log_deviation - 0.5 * math.log(2 * math.pi)
+        return (density * mask).sum(dim=1)
+
+    def entropy(self) -> Tensor:
+        """Of the actions of a layer that has all of them, in nats."""
+        return (self.log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions of some episodes, n in all.
+
+    Attributes:
+        states, actions: (n, features), and (n, A) as drawn.
+        mask: (n, A): 1 where the layer has the action.
+        log_probabilities: (n,) of the actions, when they were drawn.
+        advantages, returns: (n,).
+    """
+
+    states: Tensor
+    actions: Tensor
+    mask: Tensor
+    log_probabilities: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+def policy_loss(policy: Policy, batch: Batch, clip: float, entropy: float) -> Tensor:
+    """What the policy descends: the clipped surrogate, and the entropy's bonus."""
+    now = policy.log_probability(batch.states, batch.actions, batch.mask)
+    ratio = (now - batch.log_probabilities).exp()
+    return clipped_loss(ratio, batch.advantages, clip) - entropy * policy.entropy()
+
+
+class PPOSearcher:
+    """PPO over the layer groups of the problem's space."""
+
+    Options = PPOOptions
+    capabilities = SearcherCapabilities(needs_layers=True)
+
+    def __init__(self, problem: Problem, options: PPOOptions, seed: int) -> None:
+        self._options = options
+        self._asks = Asks(problem, seed)
+        self._walk = LayerWalk(problem, options)
+        self._mask = as_tensor(self._walk.mask)
+        sizes = [self._walk.n_features, *options.hidden]
+        self._policy = Policy([*sizes, self._walk.n_actions], options.deviation, derived_seed(seed, "policy"))
+        self._value = mlp([*sizes, 1], nn.Tanh, derived_seed(seed, "value"), LAST_LAYER)
+        self._adam = torch.optim.Adam([*self._policy.parameters(), *self._value.parameters()], options.rate, fused=True)
+        self._told: list[Trial] = []
+        self._episodes: list[Trial] = []
+        self._scale: Scale | None = None
+
+    def ask(self) -> Suggestion:
+        """A walk with actions drawn from the policy; the notes hold them and their log-probabilities."""
+        with one_thread(), torch.no_grad():
+            return propose(self._asks, self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Take an episode of this policy, and learn as soon as there are enough for an update."""
+        self._asks.tell(trial)
+        if not teaches(trial):
+            return
+        self._told.append(trial)
+        self._scale = self._scale or scale_of(self._told, self._options.episodes)
+        if np.shape(trial.suggestion.notes.get(ACTIONS, ())) == self._walk.mask.shape:
+            self._episodes.append(trial)
+        if len(self._episodes) >= self._options.episodes:
+            with one_thread():
+                self._update(self._batch(self._episodes))
+            self._episodes = []
+
+    def _draw(self, rng: np.random.Generator, _redraw: int) -> tuple[Point, dict[str, Any]]:
+        actions, log_probabilities = [], []
+        deviation = self._policy.log_deviation.exp().numpy().astype(float)
+
+        def choose(layer: int, state: np.ndarray) -> np.ndarray:
+            mean = self._policy(as_tensor(state[None]))[0].numpy().astype(float)
+            drawn: np.ndarray = mean + deviation * rng.standard_normal(len(mean))
+            density = self._policy.log_probability(as_tensor(state[None]), as_tensor(drawn[None]), self._mask[layer])
+            actions.append(drawn.tolist())
+            log_probabilities.append(float(density))
+            return drawn
+
+        point = self._walk.kept(self._walk.go(choose))
+        return point, {ACTIONS: actions, LOG_PROBABILITIES: log_probabilities}
+
+    def _batch(self, episodes: list[Trial]) -> Batch:
+        """Their transitions, with states as they were on the walk, advantages and returns."""
+        notes = [trial.suggestion.notes for trial in episodes]
+        drawn = np.array([note[ACTIONS] for note in notes])
+        states = as_tensor(np.array([self._states(actions) for actions in drawn]))
+        n, layers, _ = states.shape
+        earned = np.array([reward(trial, self._scale, self._options.penalty) for trial in episodes])
+        rewards = terminal_rewards(earned, layers)
+        with torch.no_grad():
+            values = self._value(states).squeeze(2).numpy().astype(float)
+        estimates = advantages(rewards, values, self._options.trace)
+        return Batch(
+            states=states.flatten(0, 1),
+            actions=as_tensor(drawn).flatten(0, 1),
+            mask=self._mask.repeat(n, 1),
+            log_probabilities=as_tensor([note[LOG_PROBABILITIES] for note in notes]).flatten(),
+            advantages=as_tensor(standardised(estimates)).flatten(),
+            returns=as_tensor(estimates + values).flatten(),
+        )
+
+    def _states(self, drawn: np.ndarray) -> np.ndarray:
+        """States (L, features) of the walk on which these actions (L, A) were drawn."""
+        return self._walk.go(lambda layer, _: drawn[layer]).states
+
+    def _update(self, batch: Batch) -> None:
+        """Several steps of both networks over the batch (algorithm 1 of PPO's paper)."""
+        for _ in range(self._options.epochs):
+            value_loss = nn.functional.mse_loss(self._value(batch.states).squeeze(1), batch.returns)
+            loss = policy_loss(self._policy, batch, self._options.clip, self._options.entropy) + value_loss
+            self._adam.zero_grad()
+            loss.backward()
+            self._adam.step()
