@@ -1,0 +1,168 @@
+"""Searchers on problems whose best front is known: hypervolume after a budget, against random search.
+
+`python -m benchmarks.known_answers --searchers nsga2,tpe --problems zdt1,dtlz2 --trials 100 --seeds 10`
+
+Each run is a search from nothing, with the default options of the searcher and its own start, trial by trial. Runs are
+appended to a file of JSON lines as they end, and those that stand there already, of the same code, are not run again: a
+benchmark that was broken off is taken up by the same command. Then all runs of the file with this budget are shown.
+
+The test is Mann and Whitney's, exact and one-sided: larger hypervolumes than random search's, over the seeds of both.
+The seeds of two searchers have nothing in common but their number, so they are not paired, and random search may have
+more of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import mannwhitneyu
+
+import moco.searchers
+from benchmarks.problems.known import KNOWN, Known
+from moco import registry
+from moco.pareto import front, hypervolume
+from moco.study import Budget, Study
+from moco.trial import Evaluation, MetricValue
+
+FRONTS = ("zdt1", "zdt2", "zdt3", "dtlz2", "c2-dtlz2", "branin-currin")
+SCALARS = ("branin", "rosenbrock")
+ALPHA = 0.05
+
+
+def main() -> None:
+    """Run what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--searchers", default="random,sobol,uniform,tpe,nsga2,nsga3,evolution,cmaes")
+    parser.add_argument("--problems", default=",".join((*FRONTS, *SCALARS)), help=f"of {', '.join(KNOWN)}")
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("runs/known_answers.jsonl"))
+    arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    done, names = runs(arguments.out), arguments.searchers.split(",")
+    codes = {name: code_of(name) for name in names}
+    for seed in range(arguments.seeds):  # seed by seed, so that a table of few seeds is there early
+        for name in names:
+            for problem in arguments.problems.split(","):
+                key = {"searcher": name, "problem": problem, "trials": arguments.trials, "seed": seed}
+                if not any(key.items() <= run.items() and run["code"] == codes[name] for run in done):
+                    found = searched(name, KNOWN[problem], arguments.trials, seed)
+                    done.append({**key, "code": codes[name], **found})
+                    append(arguments.out, done[-1])
+    of_budget = [run for run in done if run["trials"] == arguments.trials]
+    current = {name: code_of(name) for name in {run["searcher"] for run in of_budget}}
+    for line in table([run for run in of_budget if run["code"] == current[run["searcher"]]]):
+        print(line)
+
+
+def searched(name: str, known: Known, trials: int, seed: int) -> dict[str, float]:
+    """One run: the hypervolume as a share of the whole front's, and milliseconds that the searcher takes a trial."""
+    cls = registry.plugin("searcher", name)
+    searcher = Timed(cls(known.problem, cls.Options(), seed))
+
+    def evaluate(policy: Any) -> Evaluation:
+        return Evaluation({key: MetricValue(value) for key, value in known.evaluate(policy.settings).items()})
+
+    found = Study(known.problem, searcher, evaluate).run(Budget(trials))
+    losses = [trial.outcome.losses for trial in front(found) if trial.outcome]
+    return {
+        "share": volume(losses, known.reference_point) / known.volume,
+        "milliseconds": 1000 * searcher.seconds / trials,
+    }
+
+
+def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) -> float:
+    """Hypervolume; of a single loss what its least value lies below the reference."""
+    if len(reference_point) > 1:
+        return hypervolume(losses, reference_point)
+    return max((reference_point[0] - loss for (loss,) in losses), default=0.0)
+
+
+class Timed:
+    """A searcher with a clock."""
+
+    def __init__(self, searcher: Any) -> None:
+        """Begin at 0 seconds."""
+        self._searcher, self.capabilities, self.seconds = searcher, searcher.capabilities, 0.0
+
+    def ask(self) -> Any:
+        """The searcher's suggestion."""
+        started = time.perf_counter()
+        suggestion = self._searcher.ask()
+        self.seconds += time.perf_counter() - started
+        return suggestion
+
+    def tell(self, trial: Any) -> None:
+        """Tell the searcher."""
+        started = time.perf_counter()
+        self._searcher.tell(trial)
+        self.seconds += time.perf_counter() - started
+
+
+def code_of(name: str) -> str:
+    """Hash of the searcher's module and of all modules of moco.searchers that it stands on."""
+    folder = Path(moco.searchers.__file__).parent
+    todo, seen = [registry.plugin("searcher", name).__module__.rpartition(".")[2]], {}
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen[module] = (folder / f"{module}.py").read_text(encoding="utf-8")
+            todo += re.findall(r"from moco\.searchers\.(\w+) import", seen[module])
+    return hashlib.sha256("".join(seen[module] for module in sorted(seen)).encode()).hexdigest()[:12]
+
+
+def runs(path: Path) -> list[dict[str, Any]]:
+    """The runs of a file; none where it is missing."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def append(path: Path, run: dict[str, Any]) -> None:
+    """Add a run to the file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(run) + "\n")
+
+
+def table(found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Markdown: by searcher and problem the median share of the known volume, and p against random search."""
+    names = list(dict.fromkeys(run["searcher"] for run in found))
+    problems = [problem for problem in KNOWN if any(run["problem"] == problem for run in found)]
+    yield f"| searcher | seeds | ms a trial | {' | '.join(problems)} |"
+    yield "|---|--:|--:|" + "--:|" * len(problems)
+    for name in names:
+        own = [run for run in found if run["searcher"] == name]
+        seeds = sorted({len(shares(own, problem)) for problem in problems} - {0})
+        cells = [cell(shares(own, problem), shares(found, problem, "random"), name) for problem in problems]
+        milliseconds = statistics.median(run["milliseconds"] for run in own)
+        yield f"| {name} | {'–'.join(map(str, seeds))} | {milliseconds:.1f} | {' | '.join(cells)} |"
+    yield ""
+    yield f"Median share of the known front's hypervolume (p against random search); bold where p < {ALPHA}."
+
+
+def shares(found: Sequence[dict[str, Any]], problem: str, name: str | None = None) -> list[float]:
+    """The shares of the runs of a problem, of one searcher where it is named."""
+    return [run["share"] for run in found if run["problem"] == problem and name in (None, run["searcher"])]
+
+
+def cell(own: Sequence[float], randoms: Sequence[float], name: str) -> str:
+    """One searcher on one problem."""
+    if not own:
+        return ""
+    median = f"{statistics.median(own):.4f}"
+    if name == "random" or not randoms:
+        return median
+    own = own[:1] if len(set(own)) == 1 else own  # one that takes no seed has run once, however often it was run
+    p = float(mannwhitneyu(own, randoms, alternative="greater", method="exact").pvalue)
+    return f"**{median}** ({p:.2g})" if p < ALPHA else f"{median} ({p:.2g})"
+
+
+if __name__ == "__main__":
+    main()
