@@ -11,57 +11,73 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from moco.export.folding import BATCH_NORMS
 
-Statistics = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
-"""Mean and variance (channels,) by name of the batch-norm, on given images."""
+
+class Seen(NamedTuple):
+    """What a batch-norm sees on given images, and the mean that it runs with; each (channels,)."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+    running_mean: torch.Tensor
+
+
+Statistics = Mapping[str, Seen]
+"""By name of the batch-norm."""
 
 BATCH = 64
 
 
-def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen]:
     """What each batch-norm sees on the images (n, channels, height, width) when all normalise by what they see.
 
     Normalising by the batch keeps a changed layer from blurring what the layers after it see. The network is left as
     it was.
     """
     norms = {name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)}
+    running = {name: module.running_mean for name, module in norms.items()}
     with _observing(list(norms.values())), torch.no_grad():
         # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
         for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
             network(part)
         return {
-            name: (module.running_mean.clone(), module.running_var.clone())
+            name: Seen(module.running_mean.clone(), module.running_var.clone(), mean.clone())
             for name, module in norms.items()
-            if module.running_mean is not None and module.running_var is not None
+            if module.running_mean is not None
+            and module.running_var is not None
+            and (mean := running[name]) is not None
         }
 
 
 def re_estimate(
     network: nn.Module, images: torch.Tensor, original: Statistics, kept: Mapping[str, torch.Tensor]
 ) -> None:
-    """Move the running statistics of `network`, a compressed copy, by what the compression changed, in place.
+    """Set the running statistics of `network`, a compressed copy, to the original's moved by what changed, in place.
+
+    A mean that a refit has moved already is set anew.
 
     Args:
         images: the images that `original` was found on.
         original: the uncompressed network's statistics.
         kept: by batch-norm, the channels of the original that stayed; those not named stayed whole.
     """
-    for name, (mean, variance) in batch_statistics(network, images).items():
-        original_mean, original_variance = original[name]
-        if name in kept:
-            original_mean, original_variance = original_mean[kept[name]], original_variance[kept[name]]
+    for name, (mean, variance, _) in batch_statistics(network, images).items():
+        whole = original[name]
+        original_mean, original_variance, running_mean = (
+            Seen(*(t[kept[name]] for t in whole)) if name in kept else whole
+        )
         module = network.get_submodule(name)
         assert isinstance(module.running_mean, torch.Tensor)
         assert isinstance(module.running_var, torch.Tensor)
         # A channel that is constant on these images tells nothing of its variance on others.
         known = (original_variance > 0) & (variance > 0)
         ratio = torch.where(known, variance / original_variance, torch.ones_like(variance))
-        module.running_mean.add_(mean - original_mean)
+        module.running_mean.copy_(running_mean + (mean - original_mean))
         module.running_var.mul_(ratio)
 
 

@@ -4,6 +4,9 @@ Two ways. On the original's inputs, each layer's Gram is summed once over the or
 a part of it, layer by layer for itself. On the compressed network's own inputs (asymmetric, as He et al. 2017 do with
 whole networks), a candidate takes one forward pass in sequence: each layer is solved for what the layers before it,
 pruned and refitted already, give, so it also makes good what they lost.
+
+A layer without a bias that a batch-norm follows is fitted with an intercept all the same: channels behind a rectifier
+have a mean, which goes with them. The batch-norm's running mean takes it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from torch.utils.hooks import RemovableHandle
 
 from moco.compression.groups import ChannelGraph
 from moco.errors import ConfigError
+from moco.export.folding import foldable_pairs
 from moco.recovery.least_squares import Gram, Weights, columns_of, refit_weights
 from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
 
@@ -41,12 +45,14 @@ class RefitOptions:
         ridge: pull towards the kept weights, as a share of the mean square of the inputs. Between 0 and 0.1 it matters
             little.
         downstream: in sequence, whether also layers that lost no channel are refitted once a layer before them has.
+        intercept: whether layers without a bias have an intercept where a batch-norm follows, which takes it.
     """
 
     inputs: Inputs = "compressed"
     positions: int = 20
     ridge: float = 1e-2
     downstream: bool = False
+    intercept: bool = True
 
     def __post_init__(self) -> None:
         if self.inputs not in {"original", "compressed"}:
@@ -77,11 +83,13 @@ class OriginalGrams:
     Attributes:
         network: the original network.
         grams: by layer, over the calibration images.
+        batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
         refused: by layer, why it cannot be refitted.
     """
 
     network: nn.Module
     grams: Mapping[str, Gram]
+    batch_norms: Mapping[str, str]
     refused: Mapping[str, str]
 
 
@@ -93,12 +101,14 @@ class OriginalOutputs:
         images: the calibration images (n, channels, height, width), which go through a candidate as one batch.
         positions: by layer, the sampled output positions (n, positions).
         outputs: by layer, the original network's outputs there, (n * positions, outputs).
+        batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
         refused: by layer, why it cannot be refitted.
     """
 
     images: Tensor
     positions: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
+    batch_norms: Mapping[str, str]
     refused: Mapping[str, str]
 
 
@@ -117,6 +127,7 @@ def observe(
     """
     layers = _layers(network) if options.downstream else _consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := _refusal(layer)) is not None}
+    batch_norms = _batch_norms_after(network, images[:2]) if options.intercept else {}
     sums: dict[str, Gram] = {}
     positions: dict[str, list[Tensor]] = {name: [] for name in layers if name not in refused}
     outputs: dict[str, list[Tensor]] = {name: [] for name in positions}
@@ -128,7 +139,7 @@ def observe(
         if options.inputs == "compressed":
             outputs[name].append(sampled_outputs(layer, given, drawn))
         else:
-            gram = Gram.of(sampled_rows(layer, read, drawn))
+            gram = Gram.of(sampled_rows(layer, read, drawn, name in batch_norms))
             sums[name] = sums[name] + gram if name in sums else gram
 
     names = {layers[name]: name for name in positions}
@@ -141,11 +152,12 @@ def observe(
             refused[name] = f"is used {len(drawn) / len(batches):g} times in a forward pass"
     once = [name for name in positions if name not in refused]
     if options.inputs == "original":
-        return OriginalGrams(network, {name: sums[name] for name in once}, refused)
+        return OriginalGrams(network, {name: sums[name] for name in once}, batch_norms, refused)
     return OriginalOutputs(
         images.contiguous(memory_format=torch.channels_last),  # a forward pass takes a sixth less time than otherwise
         {name: torch.cat(positions[name]) for name in once},
         {n: torch.cat(outputs[n]) for n in once},
+        batch_norms,
         refused,
     )
 
@@ -175,10 +187,10 @@ def refit_(
     }
     if isinstance(original, OriginalGrams):
         for name in (name for name in lost if name in original.grams):
-            weight, bias = _restricted(original.network.get_submodule(name), _left(graph, (name, "out"), kept))
-            columns = columns_of(lost[name], weight)
-            weights = refit_weights(original.grams[name], columns, (weight, bias), options.ridge, name)
-            _set(thin.get_submodule(name), weights)
+            outputs, batch_norm = _left(graph, (name, "out"), kept), original.batch_norms.get(name)
+            before = _restricted(original.network.get_submodule(name), outputs, batch_norm is not None)
+            columns = columns_of(lost[name], before[0])
+            _set(thin, name, refit_weights(original.grams[name], columns, before, options.ridge, name), batch_norm)
     elif lost:
         _in_sequence(thin, original, lost, lambda name: _left(graph, (name, "out"), kept), options)
     return tuple(Skipped(name, original.refused[name]) for name in lost if name in original.refused)
@@ -203,9 +215,11 @@ def _in_sequence(
         begun = True
         left = outputs_left(name)
         targets = original.outputs[name] if left is None else original.outputs[name][:, left]
-        gram = Gram.of(sampled_rows(layer, inputs[0], original.positions[name]), targets)
-        weight, bias = _restricted(layer, None)
-        _set(layer, refit_weights(gram, torch.arange(weight[0].numel()), (weight, bias), options.ridge, name))
+        batch_norm = original.batch_norms.get(name)
+        before = _restricted(layer, None, batch_norm is not None)
+        rows = sampled_rows(layer, inputs[0], original.positions[name], batch_norm is not None)
+        columns = torch.arange(before[0][0].numel())
+        _set(thin, name, refit_weights(Gram.of(rows, targets), columns, before, options.ridge, name), batch_norm)
 
     with _evaluating(thin, [layer.register_forward_pre_hook(refit) for layer in names]):
         thin(original.images)
@@ -245,18 +259,34 @@ def _left(graph: ChannelGraph, side: tuple[str, str], kept: Mapping[str, np.ndar
     return None if axis is None or places is None or len(places) == len(axis.owner) else torch.from_numpy(places)
 
 
-def _restricted(layer: nn.Module, outputs: Tensor | None) -> Weights:
-    """Weight and bias of a layer, of these outputs only; None takes all."""
+def _batch_norms_after(network: nn.Module, example: Tensor) -> dict[str, str]:
+    """By layer without a bias whose outputs a batch-norm alone reads: that batch-norm."""
+    with _evaluating(network, []):
+        pairs = foldable_pairs(network, torch.nan_to_num(example))  # what is not finite is told where a layer reads it
+    return {pair.layer: pair.batch_norm for pair in pairs if network.get_submodule(pair.layer).bias is None}
+
+
+def _restricted(layer: nn.Module, outputs: Tensor | None, intercept: bool) -> Weights:
+    """Weight and bias (or an intercept of zero) of a layer, of these outputs only; None takes all."""
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+    if intercept:
+        bias = weight.new_zeros(len(weight))
     return (weight, bias) if outputs is None else (weight[outputs], None if bias is None else bias[outputs])
 
 
-def _set(layer: nn.Module, weights: Weights) -> None:
+def _set(network: nn.Module, name: str, weights: Weights, batch_norm: str | None) -> None:
+    """Give a layer these weights; its batch-norm, where it is named, takes the intercept."""
+    layer = network.get_submodule(name)
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     weight, bias = weights
     layer.weight.data.copy_(weight)
-    if layer.bias is not None and bias is not None:
+    if batch_norm is not None:
+        mean = network.get_submodule(batch_norm).running_mean
+        assert isinstance(mean, Tensor)
+        assert bias is not None
+        mean.sub_(bias)
+    elif layer.bias is not None and bias is not None:
         layer.bias.data.copy_(bias)
 
 

@@ -17,8 +17,8 @@ def draw_positions(layer: nn.Module, inputs: Tensor, positions: int, generator: 
     return torch.from_numpy(np.sort(drawn, axis=1))
 
 
-def sampled_rows(layer: nn.Module, inputs: Tensor, positions: Tensor) -> Tensor:
-    """X: the windows that give the outputs at these positions (images, positions), and ones where there is a bias.
+def sampled_rows(layer: nn.Module, inputs: Tensor, positions: Tensor, intercept: bool = False) -> Tensor:
+    """X: the windows that give the outputs at these positions (images, positions), and ones for a bias or intercept.
 
     A row holds the window channel by channel, as `torch.nn.functional.unfold` does, which would make all windows.
     """
@@ -27,7 +27,8 @@ def sampled_rows(layer: nn.Module, inputs: Tensor, positions: Tensor) -> Tensor:
     else:
         assert isinstance(layer, nn.Conv2d)
         rows = _windows(layer, inputs, positions)
-    return rows if layer.bias is None else torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
+    with_ones = intercept or layer.bias is not None
+    return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1) if with_ones else rows
 
 
 def sampled_outputs(layer: nn.Module, outputs: Tensor, positions: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from moco.counting import count
 from moco.data import Normalization, parquet
 from moco.errors import CompressionError, ConfigError
 from moco.models import build_model, load_weights
+from moco.recovery.batch_norm import batch_statistics, re_estimate
 from moco.recovery.least_squares import columns_of
 from moco.recovery.refit import OriginalGrams, OriginalOutputs, RefitOptions, Skipped, observe, refit_
 from moco.recovery.windows import sampled_rows
@@ -23,10 +24,13 @@ from tests.compression.toys import Chain, Shared, images, made, tiny
 
 IMAGES = images(80, 1, 8)
 KEPT = {"layer1.0.conv1": np.array([0, 2, 5]), "layer2.1.conv1": np.array([1, 4, 5, 8, 9, 12])}
-CONSUMERS = {"layer1.0.conv2", "layer2.1.conv2"}
+CONSUMERS = {"layer1.0.conv2": "layer1.0.bn2", "layer2.1.conv2": "layer2.1.bn2"}
+"""The layers that read pruned channels, and the batch-norms that take their intercepts."""
 FIRST = np.arange(500)
 ALL = 10**6
 """As many positions as there are."""
+ONES = torch.tensor([-1])
+"""The column of ones, which is the last."""
 
 
 def graph_of(network: nn.Module, example: torch.Tensor) -> ChannelGraph:
@@ -50,7 +54,9 @@ def states(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def seen(network: nn.Module, name: str, read: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def seen(
+    network: nn.Module, name: str, read: torch.Tensor, intercept: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What the layer reads and gives, as rows over all positions, by a forward pass of its own."""
     found: list[tuple[torch.Tensor, torch.Tensor]] = []
     layer = network.get_submodule(name)
@@ -62,7 +68,14 @@ def seen(network: nn.Module, name: str, read: torch.Tensor) -> tuple[torch.Tenso
     if isinstance(layer, nn.Linear):
         return sampled_rows(layer, inputs, torch.zeros(len(read), 1, dtype=torch.int64)), outputs
     places = torch.arange(outputs[0, 0].numel()).expand(len(read), -1)
-    return sampled_rows(layer, inputs, places), outputs.flatten(2).transpose(1, 2).flatten(0, 1)
+    return sampled_rows(layer, inputs, places, intercept), outputs.flatten(2).transpose(1, 2).flatten(0, 1)
+
+
+def weights_of(thin: nn.Module, name: str, network: nn.Module) -> torch.Tensor:
+    """Weights of a refitted layer (outputs, columns), the intercept that its batch-norm has taken last."""
+    batch_norm = CONSUMERS[name]
+    intercept = network.get_submodule(batch_norm).running_mean - thin.get_submodule(batch_norm).running_mean
+    return torch.cat([thin.get_submodule(name).weight.detach().flatten(1), intercept[:, None]], dim=1)
 
 
 def solved(rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -79,33 +92,38 @@ def test_on_the_originals_inputs_each_layer_is_the_full_solution() -> None:
     network = tiny()
     _, thin, _ = refitted(network, KEPT, inputs="original", positions=ALL, ridge=0.0)
     for name, group in (("layer1.0.conv2", "layer1.0.conv1"), ("layer2.1.conv2", "layer2.1.conv1")):
-        rows, targets = seen(network, name, IMAGES)
-        columns = columns_of(torch.from_numpy(KEPT[group]), network.get_submodule(name).weight)
-        weight, best = thin.get_submodule(name).weight.detach().flatten(1), solved(rows[:, columns], targets)
+        rows, targets = seen(network, name, IMAGES, intercept=True)
+        columns = torch.cat([columns_of(torch.from_numpy(KEPT[group]), network.get_submodule(name).weight), ONES])
+        best = solved(rows[:, columns], targets)
 
         # what the weights give: where a channel is zero on all images, its weights are open
-        torch.testing.assert_close(rows[:, columns] @ weight.T, rows[:, columns] @ best.T, rtol=1e-3, atol=1e-3)
+        given = rows[:, columns] @ weights_of(thin, name, network).T
+        torch.testing.assert_close(given, rows[:, columns] @ best.T, rtol=1e-3, atol=1e-3)
 
 
 def test_in_sequence_a_layer_is_solved_for_what_the_refitted_ones_before_it_give() -> None:
     network = tiny()
     slow, thin, _ = refitted(network, KEPT, inputs="compressed", positions=ALL, ridge=0.0)
-    for name in ("layer1.0.conv2", "layer2.1.conv2"):  # the slow way: one forward pass a layer
+    for name, batch_norm in CONSUMERS.items():  # the slow way: one forward pass a layer
         weight = slow.get_submodule(name).weight
-        weight.data = solved(seen(slow, name, IMAGES)[0], seen(network, name, IMAGES)[1]).reshape(weight.shape)
+        best = solved(seen(slow, name, IMAGES, intercept=True)[0], seen(network, name, IMAGES)[1])
+        weight.data = best[:, :-1].reshape(weight.shape)
+        slow.get_submodule(batch_norm).running_mean -= best[:, -1]
 
         torch.testing.assert_close(seen(thin, name, IMAGES)[1], seen(slow, name, IMAGES)[1], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("inputs", ["original", "compressed"])
-def test_only_the_weights_of_layers_that_lost_inputs_change(inputs: str) -> None:
+def test_only_layers_that_lost_inputs_change_and_the_means_after_them(inputs: str, intercept: bool) -> None:
     network = tiny()
     before = states(network)
-    pruned, thin, skipped = refitted(network, KEPT, inputs=inputs)
+    pruned, thin, skipped = refitted(network, KEPT, inputs=inputs, intercept=intercept)
     old = states(pruned)
     moved = {name for name, tensor in thin.state_dict().items() if not torch.equal(tensor, old[name])}
 
-    assert moved == {f"{name}.weight" for name in CONSUMERS}
+    means = {f"{name}.running_mean" for name in CONSUMERS.values()} if intercept else set()
+    assert moved == {f"{name}.weight" for name in CONSUMERS} | means
     assert skipped == ()
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
@@ -120,8 +138,37 @@ def test_layers_that_are_not_named_are_left_as_they_are(inputs: str) -> None:
     old = states(pruned)
 
     assert [name for name, tensor in thin.state_dict().items() if not torch.equal(tensor, old[name])] == [
-        "layer2.1.conv2.weight"
+        "layer2.1.conv2.weight",
+        "layer2.1.bn2.running_mean",
     ]
+
+
+@pytest.mark.parametrize("inputs", ["original", "compressed"])
+def test_a_constant_channel_that_goes_is_made_good_by_the_intercept_and_by_nothing_else(inputs: str) -> None:
+    """A channel of the value 1 everywhere is a mean and no more; re-estimated batch-norms must not count it twice."""
+    network, kept = made(Normalised), {"first": np.arange(3)}
+    pruned, thin, _ = refitted(network, kept, inputs=inputs, positions=ALL, ridge=0.0)
+    without = refitted(network, kept, inputs=inputs, positions=ALL, ridge=0.0, intercept=False)[1]
+
+    assert logit_error(network, thin) < 1e-9
+    assert logit_error(network, without) > 1e-4
+    torch.testing.assert_close(thin.second.weight, pruned.second.weight, rtol=1e-3, atol=1e-4)
+    re_estimate(thin, IMAGES, batch_statistics(network, IMAGES), {})
+    assert logit_error(network, thin) < 1e-9
+
+
+class Normalised(nn.Module):
+    """Two convolutions without padding, the second with a batch-norm; the last channel between them is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 5, 3, bias=False)
+        self.norm, self.head = nn.BatchNorm2d(5), nn.Linear(5, 4)
+        nn.init.zeros_(self.first.weight[3:])
+        nn.init.ones_(self.first.bias[3:])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.norm(self.second(torch.relu(self.first(x))))).mean((2, 3)))
 
 
 @pytest.mark.parametrize("inputs", ["original", "compressed"])
@@ -231,8 +278,9 @@ def test_downstream_layers_are_refitted_from_the_first_pruned_one_on() -> None:
     old = states(pruned)
     moved = {name for name, tensor in thin.state_dict().items() if not torch.equal(tensor, old[name])}
     layers = {"layer2.0.conv2", "layer2.1.conv1", "layer2.1.conv2", "linear"}
+    means = {f"{name.replace('conv', 'bn')}.running_mean" for name in layers - {"linear"}}
 
-    assert moved == {f"{name}.weight" for name in layers} | {"linear.bias"}
+    assert moved == {f"{name}.weight" for name in layers} | means | {"linear.bias"}
 
 
 def test_both_networks_keep_their_modes_and_have_no_hooks_left() -> None:
