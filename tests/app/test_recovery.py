@@ -122,9 +122,7 @@ def network():
 
 
 @pytest.mark.parametrize(("steps", "told"), [(["refit"], True), (["batch_norm"], False)])
-def test_a_layer_that_no_refit_can_take_is_told_before_the_search(
-    tmp_path: Path, steps: list[str], told: bool
-) -> None:
+def test_a_layer_that_no_refit_can_take_is_told_before_the_search(tmp_path: Path, steps: list[str], told: bool) -> None:
     (tmp_path / "flattened.py").write_text(FLATTENED, encoding="utf-8")
     given = settings(model={"name": None, "import": "flattened:network"}, recovery=steps)
     job = build_job(experiment_of(given, allow_import=True), tmp_path / "run", folder=tmp_path)
