@@ -6,8 +6,10 @@ the uncompressed network to the lightest one, so its rounds are a front from lig
 Departures from the paper:
 1. A proposal is the smallest next step of a grid (`steps` from neutral to the far end), not what saves a given amount;
    steps are compared by the growth of the loss per amount saved. There is no tuning between rounds.
-2. The first round tries the next step of every parameter, later ones only those of the `shortlist` that were best when
-   they were last tried: a round of all would take 20 trials for a single step of a network of 20 layers.
+2. The first round tries the next step of every parameter. Later ones try the steps that were best when they were last
+   tried, until the best of them is better than all others were, or `shortlist` were tried (M. Minoux, "Accelerated
+   greedy algorithms for maximizing submodular set functions", 1978): a round of all would take 20 trials for a single
+   step of a network of 20 layers.
 3. A step that misses a bound is not taken from a point that meets all. A descent ends where no step is left, or where
    the bounds are first met. The next begins where the last ended, before that step, or at neutral where nothing is
    bounded, with steps half as long; when they are shorter than the finest, neighbours of the best trial follow.
@@ -43,7 +45,7 @@ class GreedyOptions:
 
     Attributes:
         steps: steps from neutral to the far end of a numeric parameter in the first descent, >= 1.
-        shortlist: steps that are tried again in a round, >= 1.
+        shortlist: how many steps are tried again in a round at most, >= 1.
     """
 
     steps: int = 4
@@ -117,11 +119,11 @@ class Descent:
         allowed = [move for move in self._moves if self.growth.get(move.key, 0.0) < math.inf]
         return sorted(allowed, key=lambda move: (move.key in self.growth, self.growth.get(move.key, 0.0)))
 
-    def required(self, shortlist: int) -> list[Move]:
-        """The moves that a round has to try."""
-        moves_by_promise = self.ordered()
-        unknown = sum(move.key not in self.growth for move in moves_by_promise)
-        return moves_by_promise[: unknown + shortlist]
+    def promising(self, shortlist: int) -> list[Move]:
+        """The moves that a round tries at most, in this order."""
+        ordered = self.ordered()
+        unknown = sum(move.key not in self.growth for move in ordered)
+        return ordered[: unknown + shortlist]
 
 
 class GreedySearcher:
@@ -159,15 +161,19 @@ class GreedySearcher:
         """Take the best step of the round, or end the descent, where the trials told suffice; whether they did."""
         if descent.policy not in self._told:
             return False
-        required = descent.required(self._options.shortlist)
-        if any(move.policy not in self._told for move in required):
-            return False
-        here = self._told.complete(descent.policy)
-        descent.growth |= {move.key: self._growth(here, self._told.complete(move.policy)) for move in required}
-        best = min(required, key=lambda move: descent.growth[move.key], default=None)
+        here, tried = self._told.complete(descent.policy), dict[Key, float]()
+        promising = descent.promising(self._options.shortlist)
+        for move in promising:
+            if min(tried.values(), default=math.inf) <= descent.growth.get(move.key, -math.inf):
+                break
+            if move.policy not in self._told:
+                return False
+            tried[move.key] = self._growth(here, self._told.complete(move.policy))
+        descent.growth |= tried
+        best = min((move for move in promising if move.key in tried), key=lambda move: tried[move.key], default=None)
         if best is None:
             self._descent = self._finer(descent)
-        elif descent.growth[best.key] < math.inf:
+        elif tried[best.key] < math.inf:
             reached = self._told.complete(best.policy)
             if self._problem.bounds and not _feasible(here) and _feasible(reached):
                 self._descent = self._finer(descent)
