@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from moco.app.fitting import checked_searcher
 from moco.app.starts import StartPlan
 from moco.compression.apply import Compressor
 from moco.compression.choices import CHANNEL_PRUNING
@@ -23,7 +24,6 @@ from moco.compression.collecting import CalibrationData
 from moco.compression.layer_groups import grouped
 from moco.compression.network_space import SpaceOptions, left_whole, network_space
 from moco.data import DataSets
-from moco.errors import ConfigError
 from moco.evaluation.builder import Builder
 from moco.evaluation.certificate import Floor, check_possible
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
@@ -32,14 +32,13 @@ from moco.evaluation.payoff_space import PayOffUse, probed
 from moco.evaluation.splits import Splits, make_splits
 from moco.evaluation.store import EvaluationStore
 from moco.export.ranges import RangeOptions
-from moco.interfaces import Objective, Reporter, SearcherCapabilities, Target
+from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.recovery import Recovery, RecoveryPlan
-from moco.registry import plugin
 from moco.space import SearchSpace
-from moco.study import Budget, Start, misfit
+from moco.study import Budget, Start
 from moco.tracking.background import BackgroundReporter
 
 WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "random"})
@@ -167,9 +166,10 @@ def prepare(
     compressor, space, payoff = trace(job, payoff)
     known, doubts = list(starts or ()), list[str]()
     if not job.time_everything:
-        refuse_misfit(job.searcher, space)
+        doubts += checked_searcher(job.searcher, space, job.budget.trials)
         if starts is None:
-            known, doubts = job.starts.known(compressor, space)
+            known, more_doubts = job.starts.known(compressor, space)
+            doubts += more_doubts
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
@@ -196,18 +196,6 @@ def prepare(
     return Prepared(
         job, splits, compressor, builder, evaluator, space, problem, tuple(known), store, warnings, outlook, payoff
     )
-
-
-def refuse_misfit(searcher: str, space: SearchSpace) -> None:
-    """Pass a searcher that can take the space: told before minutes are spent on the reference.
-
-    Raises:
-        ConfigError: it cannot; the parameter that is in the way is named.
-    """
-    capabilities = plugin("searcher", searcher, "searcher.name").capabilities
-    reason = capabilities.why_not_in(space) if isinstance(capabilities, SearcherCapabilities) else None
-    if reason is not None:
-        raise ConfigError(misfit(searcher, reason, "searcher.name"))
 
 
 def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterator[str]:

@@ -143,6 +143,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "origin": trial.origin,
+        "given": trial.suggestion.given,
         "state": trial.state.value,
         "feasible": trial.feasible,
         "distinct": trial.distinct,

@@ -11,6 +11,7 @@ from moco.suggest import nearest
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Nats = Annotated[float, Field(gt=0)]
 KeepRatio = Annotated[float, Field(gt=0, le=1)]
 KeepRatios = tuple[KeepRatio, KeepRatio]
 Precision = Literal["float32", "int8", "mixed"]
@@ -250,7 +251,7 @@ class StartConfig(Section):
 
     policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     store: Count | None = None
-    sensitivity: Annotated[tuple[Seconds, ...], Field(min_length=1)] | None = None
+    sensitivity: Annotated[tuple[Nats, ...], Field(min_length=1)] | None = None
     counted: bool = True
 
     @property

@@ -80,7 +80,7 @@ class StartPlan:
                     "conditions and is of this space"
                 )
             found += more
-        return found, warnings
+        return list(_told_apart(found)), warnings
 
     def _sources(self) -> Iterator[StartConfig | str]:
         """Words that stand for a source with its defaults, as that source."""
@@ -102,7 +102,10 @@ def from_json(data: Sequence[Mapping[str, Any]]) -> list[Start]:
 def _policies(path: Path, compressor: Compressor) -> Iterator[tuple[str, Policy]]:
     """The policies of a file or a folder, checked against the network, each with a name for people."""
     for file, name in _files(path):
-        policy = read_policy(file)
+        try:
+            policy = read_policy(file)
+        except SpaceError as error:
+            raise SpaceError(f"searcher.start.policies: {error}") from None
         try:
             compressor.check(policy)
         except SpaceError as error:

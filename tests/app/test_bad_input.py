@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.distributions import FloatDistribution
 from safetensors.torch import load_file, save_file
 
+from moco.app.fitting import checked_searcher
 from moco.evaluation.evaluator import Evaluator
 from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN
 from moco.searchers.random import RandomSearcher
+from moco.space import SearchSpace
 from tests.app.tiny import moco, one_line
 
 OWN = '''
@@ -186,7 +189,16 @@ def test_a_wrong_key_or_value_is_named(refused: Any, change: str, message: str) 
 class Numeric(RandomSearcher):
     """Takes numbers alone."""
 
-    capabilities = SearcherCapabilities(categorical=False)
+    capabilities = SearcherCapabilities(categorical=False, max_trials=50)
+
+
+def test_more_trials_than_a_searcher_is_made_for_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN["searcher"], "own", f"{__name__}:Numeric")
+    space = SearchSpace({"keep": FloatDistribution(0.1, 1.0)})
+    assert checked_searcher("own", space, 50) == []
+    assert checked_searcher("own", space, 51) == [
+        "budget.trials: 51 is more than the 50 that 'own' is made for; it becomes slow"
+    ]
 
 
 def test_a_searcher_that_does_not_fit_is_refused_before_the_reference_is_built(

@@ -83,6 +83,8 @@ def test_trials_that_raise_or_give_no_number_fail_with_their_reason() -> None:
         {"top1_error": (0.05, None), "cost": 1},
         {"top1_error": (0.05, 0.1, 3), "cost": 1},
         None,
+        [0.05, 1.0],
+        {"top1_error": (0.05, -0.1), "cost": 1.0},
     ]
     given = iter(answers)
 

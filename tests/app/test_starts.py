@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_earlier_evaluations_of_another_protocol_and_searcher(
     monkeypatch.setattr(Evaluator, "evaluate", watched)
     free = search(
         "free", store=True, searcher={"start": [{"store": 4, "counted": False}]}, budget={"trials": 2},
-        objective={"floor": "-90 pp", "weights": {"size_mb": 1, "latency_ms": 1, "throughput_ips": None}},
+        objective={"floor": "-90 pp", "weights": {"size_mb": 1, "latency_ms": 1}},
     )  # fmt: skip
     assert [trial["origin"] for trial in read(tmp_path / "free" / "trials.json")] == [
         "stored 1", "stored 2", "stored 3", "stored 4", "search", "search",
@@ -90,7 +91,7 @@ def test_earlier_evaluations_of_another_protocol_and_searcher(
     assert [entry["name"] for entry in free["baselines"]] == ["stored 1"], "the best one stands for all"
     charged = search(
         "charged", store=True, searcher={"start": ["reference", "store"]}, budget={"trials": 5},
-        objective={"floor": "-90 pp", "weights": {"size_mb": 1, "latency_ms": 1, "throughput_ips": None}},
+        objective={"floor": "-90 pp", "weights": {"size_mb": 1, "latency_ms": 1}},
     )  # fmt: skip
     assert (charged["trials"], charged["given"]) == (5, 0)
     assert [entry["counted"] for entry in charged["starts"]] == [True] * len(charged["starts"])
@@ -105,16 +106,14 @@ def test_a_store_that_holds_nothing_is_told(search: Any) -> None:
 
 def test_a_resumed_search_has_the_starts_that_it_began_with(search: Any, experiment: Any, tmp_path: Path) -> None:
     search("first", store=True, budget={"trials": 6})
-    sections = {"store": True, "searcher": {"start": [{"store": 3, "counted": False}, {"policies": "best.json"}]}}
+    searcher = {"start": [{"store": 3, "counted": False}, {"policies": "best.json"}]}
     shutil.copyfile(tmp_path / "first" / "best" / "policy.json", tmp_path / "best.json")
-    shutil.copyfile(tmp_path / "evaluations.db", tmp_path / "kept.db")
-    search("whole", budget={"trials": 4}, **sections)
-    shutil.copyfile(tmp_path / "kept.db", tmp_path / "evaluations.db")
-    for name in ("-wal", "-shm"):
-        (tmp_path / f"evaluations.db{name}").unlink(missing_ok=True)
-    search("run", budget={"trials": 1}, **sections)
+    with sqlite3.connect(tmp_path / "evaluations.db") as store, sqlite3.connect(tmp_path / "other.db") as other:
+        store.backup(other)
+    search("whole", budget={"trials": 4}, store="other.db", searcher=searcher)
+    search("run", budget={"trials": 1}, store=True, searcher=searcher)
     (tmp_path / "best.json").unlink()  # what it began with is in the run folder
-    result = search("run", "--resume", budget={"trials": 4}, **sections)
+    result = search("run", "--resume", budget={"trials": 4}, store=True, searcher=searcher)
     assert told(tmp_path / "run") == told(tmp_path / "whole")
     assert result["starts"] == read(tmp_path / "whole" / "result.json")["starts"]
     assert (result["trials"], result["given"]) == (7, 3)
