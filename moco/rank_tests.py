@@ -190,7 +190,7 @@ def pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
             wins=sum(d > 0 for d in difference),
             ties=sum(d == 0 for d in difference),
             losses=sum(d < 0 for d in difference),
-            median_difference=float(np.median(difference)),
+            median_difference=_median(difference),
             test=test,
             p_holm=p_holm,
             a12=a12(a, b),
@@ -202,6 +202,11 @@ def pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
 def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """First less second; equals differ by 0, also where both found nothing (-inf)."""
     return [0.0 if a == b else a - b for a, b in zip(first, second, strict=True)]
+
+
+def _median(values: Sequence[float]) -> float:
+    with np.errstate(invalid="ignore"):  # half way from -inf to inf there is no number
+        return float(np.median(values))
 
 
 def seeds_needed(strategies: int) -> int:

@@ -101,6 +101,12 @@ def test_pairs_are_told_of_the_first_on_shared_seeds() -> None:
     assert first.p_holm == 1.0
 
 
+def test_between_found_nothing_and_found_something_there_is_no_median() -> None:
+    (pair,) = pairs({"a": runs([1.0, -math.inf]), "b": runs([-math.inf, 1.0])})
+    assert math.isnan(pair.median_difference)
+    assert pair.verdict is Verdict.CANNOT_TELL
+
+
 def test_a_clear_difference_is_called_better_and_worse() -> None:
     better, worse = runs([float(n) for n in range(6)]), runs([n - 1.0 for n in range(6)])
     (pair,) = pairs({"a": better, "b": worse})
