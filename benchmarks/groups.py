@@ -23,6 +23,8 @@ from refit_ablation import interval
 
 from moco.pareto import hypervolume
 
+INFEASIBLE = 3
+"""Exit status of a search that found no feasible network; it is complete all the same."""
 POINTS = 0.10
 """Top-1 error above the reference's at which a network counts nothing."""
 OBJECTIVE = {"protocol": "accuracy-guaranteed", "floor": "-10 pp", "weights": {"macs": 1, "size_mb": 1}}
@@ -39,7 +41,8 @@ def main() -> None:
     asked = parser.parse_args()
     rows = []
     for seed in range(asked.seeds):
-        experiments = variants(asked.experiment, asked.out / f"seed{seed}", seed, asked.trials, asked.images)
+        folder = asked.out / f"{asked.trials}trials_{asked.images}images" / f"seed{seed}"
+        experiments = variants(asked.experiment, folder, seed, asked.trials, asked.images)
         volumes = {name: volume(searched(path)) for name, path in experiments.items()}
         rows.append(list(volumes.values()))
         print(f"seed {seed}: " + "  ".join(f"{name} {value:.4f}" for name, value in volumes.items()), flush=True)
@@ -81,8 +84,11 @@ def searched(experiment: Path) -> Path:
 def moco(command: str, experiment: Path, out: Path, *more: object) -> None:
     """One command in a process of its own; what it prints goes to a file beside its folder."""
     words = [sys.executable, "-m", "moco.app.cli", command, str(experiment), "--out", str(out), *map(str, more)]
-    with out.with_suffix(".log").open("w", encoding="utf-8") as log:
-        subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False)
+    told = out.with_suffix(".log")
+    with told.open("w", encoding="utf-8") as log:
+        done = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if done.returncode not in {0, INFEASIBLE}:
+        raise SystemExit(f"moco {command} {experiment} failed; see {told}")
 
 
 def volume(run: Path) -> float:

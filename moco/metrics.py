@@ -9,7 +9,6 @@ from statistics import NormalDist
 from moco.errors import ConfigError
 from moco.suggest import nearest
 
-
 TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
 

@@ -12,19 +12,12 @@ from moco.app.config import options_of
 from moco.app.schema import RecoverySection
 from moco.errors import ConfigError
 from moco.models import import_object
+from moco.recovery.distillation import Distillation
 from moco.recovery.fine_tuning_plan import FineTuning
 from moco.recovery.recovery import RecoveryPlan, Training
 from moco.recovery.refit import RefitOptions
 
 TRAININGS = ("fine_tuning", "distillation", "quantization_aware", "custom")
-
-
-@dataclass(frozen=True)
-class DistillationOptions:
-    """Of the original network's answers: their temperature, and their weight beside the labels'."""
-
-    temperature: float = 4.0
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,18 +62,18 @@ def recovery_plan(steps: Sequence[RecoverySection], folder: Path | None = None) 
 def _training(name: str, options: Mapping[str, Any]) -> Training:
     """Options of the plan and of the kind of training stand in one mapping."""
     where = f"recovery.{name}"
-    kind = {"distillation": DistillationOptions, "quantization_aware": QuantizationAwareOptions}.get(name)
+    kind = {"distillation": Distillation, "quantization_aware": QuantizationAwareOptions}.get(name)
     own = {field.name for field in dataclasses.fields(kind)} if kind is not None else set()
     plan = options_of(FineTuning, {key: value for key, value in options.items() if key not in own}, where)
-    answers = DistillationOptions()
+    answers = Distillation()
     if name == "distillation":
-        answers = options_of(DistillationOptions, {key: options[key] for key in options if key in own}, where)
+        answers = options_of(Distillation, {key: options[key] for key in options if key in own}, where)
     aware = name == "quantization_aware"
     distil = name == "distillation" or (
         aware
         and options_of(QuantizationAwareOptions, {key: options[key] for key in options if key in own}, where).distil
     )
-    return Training(plan, (answers.temperature, answers.weight) if distil else None, aware)
+    return Training(plan, answers if distil else None, aware)
 
 
 def _function(options: Mapping[str, Any], folder: Path | None) -> Any:

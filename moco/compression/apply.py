@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from moco.compression.analytic import AnalyticCost, analytic_cost
-from moco.compression.collecting import CalibrationData
+from moco.compression.collecting import CalibrationData, evaluating
 from moco.compression.factorisation import FactorCache
 from moco.compression.factorised_layers import factorise_
 from moco.compression.filter_pruning import kept_channels, rankings
@@ -163,7 +162,7 @@ def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Mod
     Raises:
         CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
     """
-    with _evaluating(network):
+    with evaluating(network):
         return Compressor.of(network, example).structure(policy)
 
 
@@ -186,15 +185,5 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
             )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
-    with _evaluating(network):
+    with evaluating(network):
         return Compressor.of(network, example).compress(policy)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)

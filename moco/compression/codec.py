@@ -58,7 +58,7 @@ class NetworkCodec:
         """The canonical policy.
 
         Precisions come first, because a width is rounded for the precision that it will run in, then widths, because
-        ranks and numbers of weights are shares of what is left.
+        ranks and numbers of weights are shares of what is left. The single weights of a factorised layer all stay.
         """
         names = dict(self._chosen_precisions(point))
         widths, refitted = {}, []
@@ -72,7 +72,7 @@ class NetworkCodec:
                 refitted += [group.name] if pruning == CHANNEL_PRUNING else []
         left = {name: width for name, (width, _) in widths.items()}
         factors = dict(self._chosen_factors(point, left))
-        weights = dict(self._chosen_weights(point, left))
+        weights = {n: kept for n, kept in self._chosen_weights(point, left) if n not in factors}
         return policy_of(widths, dict(self._chosen_bits(point, names)), refitted, factors, weights)
 
     def point(self, policy: Policy) -> Point:
@@ -207,7 +207,7 @@ class NetworkCodec:
                 wanted = [count for layer in choice.factorisable for count in _counts(factors.get(layer))]
                 exact |= _ratio(choice.rank, point, wanted, partial(self._ranks_left, choice, widths))
             if choice.density is not None and choice.applies(SPARSITY, point):
-                whole = {layer: self.costs.weights(layer, widths) for layer in choice.sparse}
+                whole = {layer: self.costs.weights(layer, widths) for layer in choice.sparse if layer not in factors}
                 wanted = [kept.get(layer, weights) for layer, weights in whole.items()]
                 exact |= _ratio(choice.density, point, wanted, partial(_weights_left, list(whole.values())))
         return exact
@@ -229,8 +229,10 @@ class NetworkCodec:
         return max(shares, default=1.0)
 
     def _executed_density(self, choice: Choice, policy: Policy, widths: Mapping[str, int]) -> float:
-        kept = weights_kept_of(policy)
-        of = {layer: self.costs.weights(layer, widths) for layer in choice.sparse}
+        kept, factors = weights_kept_of(policy), factors_of(policy)
+        of = {layer: self.costs.weights(layer, widths) for layer in choice.sparse if layer not in factors}
+        if not of:
+            return 1.0
         return sum(kept.get(layer, weights) for layer, weights in of.items()) / max(sum(of.values()), 1)
 
     # ---- how many policies there are

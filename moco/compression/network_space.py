@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -27,13 +27,18 @@ from moco.compression.factorisation import STEM_CHANNELS, factorised_parameters,
 from moco.compression.filter_pruning import rounded_width
 from moco.compression.groups import ChannelGroup
 from moco.compression.layer_groups import Grouped
-from moco.compression.settings import FLOAT32, MIXED
+from moco.compression.settings import FLOAT32, INT8, MIXED
 from moco.counting import Counts, LayerCount
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import LayerGroup, SearchSpace
 
 Bounds = tuple[float, float]
+
+
+def timed_as(precision: str) -> str:
+    """The precision that a target is timed in for this one: codes of fewer bits run on the kernels of int8."""
+    return INT8 if precision == MIXED else precision
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class SpaceOptions:
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def loses(self, group: str, precision: str, move: str) -> bool:
-        """Whether a move is not offered for a channel group in a precision."""
-        return (group, precision, move) in self.losing
+        """Whether a move is not offered for a channel group in a precision; fewer bits take the time of int8."""
+        return (group, timed_as(precision), move) in self.losing
 
     def __post_init__(self) -> None:
         """Check the bounds."""
@@ -113,7 +118,8 @@ def network_space(
             )
     multiples = options.channel_multiples or capabilities.channel_multiples
     multiples = {precision: multiples.get(precision, 1) for precision in options.precisions}
-    choices = tuple(_choice(group, counts, options, capabilities, multiples) for group in groups)
+    slow = _slow_factors(groups, options)
+    choices = tuple(_choice(group, counts, options, capabilities, multiples, slow) for group in groups)
     choices = tuple(choice for choice in choices if not choice.is_empty)
     distributions: dict[str, BaseDistribution] = {}
     neutral: dict[str, Any] = {}
@@ -170,16 +176,16 @@ def _methods(choice: Choice) -> list[str]:
 
 
 def _choice(
-    group: Grouped, counts: Counts, options: SpaceOptions, capabilities: Capabilities, multiples: Mapping[str, int]
+    group: Grouped,
+    counts: Counts,
+    options: SpaceOptions,
+    capabilities: Capabilities,
+    multiples: Mapping[str, int],
+    slow: Collection[str],
 ) -> Choice:
+    """The parameters of a group; `slow` are layers whose factors gain no time."""
     layers = {layer.name: layer for layer in counts.layers}
     prunable = _prunable(group, counts, options, multiples)
-    slow = {
-        layer
-        for channels in group.channel_groups
-        if all(options.loses(channels.name, precision, FACTORISATION) for precision in options.precisions)
-        for layer in channels.producers
-    }
     factorisable = tuple(
         name
         for name in group.layers
@@ -208,6 +214,17 @@ def _choice(
         weight_bits=BitRange(f"{group.name}.weight_bits", *options.weight_bits) if mixed else None,
         activation_bits=BitRange(f"{group.name}.activation_bits", *options.activation_bits) if mixed else None,
     )
+
+
+def _slow_factors(groups: Sequence[Grouped], options: SpaceOptions) -> set[str]:
+    """Layers that factorisation makes no faster in any precision; the channels they give may be another group's."""
+    return {
+        layer
+        for group in groups
+        for channels in group.channel_groups
+        if all(options.loses(channels.name, precision, FACTORISATION) for precision in options.precisions)
+        for layer in channels.producers
+    }
 
 
 def _prunable(

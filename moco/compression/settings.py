@@ -216,7 +216,13 @@ _KEYS = {
     "svd": {"rank"},
     "quantization": {"weight_bits", "activation_bits"},
 }
-_EXCLUSIVE = (("filter_pruning", "channel_pruning"), ("tucker", "svd"), ("precision", "quantization"))
+_EXCLUSIVE = (
+    ("filter_pruning", "channel_pruning"),
+    ("tucker", "svd"),
+    ("precision", "quantization"),
+    ("tucker", "sparsity"),
+    ("svd", "sparsity"),
+)
 
 
 def _check(setting: object, where: str) -> None:

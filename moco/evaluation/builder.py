@@ -69,7 +69,8 @@ class Builder:
             calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
             folder: where the files go.
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
-                8 bits: 8 bits can afford rare values, and fewer cannot.
+                8 bits: 8 bits can afford rare values, and fewer cannot. Quantization-aware training has learned to live
+                with whole ranges, which are kept then.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.
@@ -144,7 +145,8 @@ class Builder:
                 logits = outputs(open_session(proto), self.calibration[:PARITY_IMAGES])[0]
                 self._check_parity(logits, thin)
             return proto
-        options = self.ranges or (WHOLE if set(bits.values()) == {INT8_BITS} else BY_OUTPUT_ERROR)
+        whole = self.recovery.plan.trains_in_codes or set(bits.values()) == {INT8_BITS}
+        options = self.ranges or (WHOLE if whole else BY_OUTPUT_ERROR)
         with watch.stage("export"):
             tensors = self._observed(proto, bits)
         with watch.stage("calibrate"):

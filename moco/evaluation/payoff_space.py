@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moco.compression.groups import ChannelGraph
-from moco.compression.network_space import SpaceOptions
+from moco.compression.network_space import SpaceOptions, timed_as
 from moco.counting import Counts
 from moco.evaluation.payoff import PayOffReport, losing_moves, paying_widths
 from moco.evaluation.payoff_probe import ProbePlan, context, probe
@@ -36,9 +36,9 @@ class PayOffUse:
             probed = {(payoff.geometry, payoff.precision) for payoff in report.payoffs}
             offered = {
                 precision: {
-                    group: paying_widths(report, group, precision)
+                    group: paying_widths(report, group, timed_as(precision))
                     for group, geometry in report.groups.items()
-                    if (geometry, precision) in probed
+                    if (geometry, timed_as(precision)) in probed
                 }
                 for precision in options.precisions
             }

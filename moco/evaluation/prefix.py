@@ -127,19 +127,30 @@ def engine_of(network: nn.Module, example: Tensor, layers: Sequence[str]) -> Eng
     try:
         traced = TracedEngine(network)
     except Exception as error:  # torch.fx fails in many ways; each means that the forward pass cannot be cut
-        return WholeEngine(network, f"torch.fx cannot trace it: {type(error).__name__}: {str(error).splitlines()[0]}")
+        return WholeEngine(
+            network, f"torch.fx cannot trace it: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        )
     missing = [name for name in layers if not traced.runs(name)]
     if missing:
         return WholeEngine(network, f"'{missing[0]}' runs inside a module that torch.fx does not open")
     with torch.no_grad():
         expected = network(example)
-    journey = Journey(traced, example)
-    for name in sorted(layers, key=lambda name: traced.place([name])):
-        journey.to([name])
-        for _ in range(2):  # a second time, for what the first may have overwritten
-            if not _same(journey.logits(), expected):
-                return WholeEngine(network, f"cut before '{name}', its forward pass gives other logits than whole")
-    return traced
+    wrong = _wrong_cut(traced, example, layers, expected)
+    return traced if wrong is None else WholeEngine(network, wrong)
+
+
+def _wrong_cut(traced: TracedEngine, example: Tensor, layers: Sequence[str], expected: Tensor) -> str | None:
+    """What is wrong with the first cut that is; None where each gives the logits that are expected."""
+    try:
+        journey = Journey(traced, example)
+        for name in sorted(layers, key=lambda name: traced.place([name])):
+            journey.to([name])
+            for _ in range(2):  # a second time, for what the first may have overwritten
+                if not _same(journey.logits(), expected):
+                    return f"cut before '{name}', its forward pass gives other logits than whole"
+    except Exception as error:  # what was traced need not run
+        return f"its traced form does not run: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return None
 
 
 class TracedEngine(fx.Interpreter):
@@ -178,8 +189,9 @@ class TracedEngine(fx.Interpreter):
         return min(places)
 
     def begin(self, images: Tensor) -> Env:
-        """The images as the one input."""
-        return {self._nodes[0]: images}
+        """The images as the first input, the others as they are by default."""
+        first, *others = [node for node in self._nodes if node.op == "placeholder"]
+        return {first: images, **{node: node.args[0] for node in others}}
 
     def advance(self, env: Env, start: int, stop: int) -> None:
         """Run the nodes of the reference from `start` up to, not including, `stop`."""

@@ -118,7 +118,7 @@ class Levels:
         for name in parameters:
             if name not in PARAMETERS:
                 raise ConfigError(
-                    f"--parameters: expected some of {', '.join(PARAMETERS)}, got '{name}'{nearest(name, PARAMETERS)}"
+                    f"parameters: expected some of {', '.join(PARAMETERS)}, got '{name}'{nearest(name, PARAMETERS)}"
                 )
         return Levels(
             keep=KEEP_RATIOS if KEEP in parameters else (),
@@ -210,6 +210,8 @@ def analyse(
     engine = engine_of(network, batch[:2], layers)
     watch, ranges = watching(network, layers)
     original = Journey(engine, batch, reuse=False).logits(watch)
+    if not original.isfinite().all():
+        raise MeasurementError("sensitivity: the network's own logits on these images are not finite; are the images?")
     groups = tuple(g for g in compressor.graph.groups.values() if set(layers).issuperset(g.producers))
     study = _Study(compressor, network, tuple(layers), groups, levels or Levels(), ranges)
     found = _measured(engine, Journey(engine, batch, reuse=reuse), original, list(study.probes()), seen)

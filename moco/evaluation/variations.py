@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from moco.compression.groups import ChannelGraph
 from moco.compression.surgery import thinned
 from moco.evaluation.prefix import Edited, Variation
+from moco.export.bits import Scale
+from moco.recovery.fake_quant import fake_quantized_activation, fake_quantized_weight
 
 
 @dataclass
@@ -84,11 +86,7 @@ def in_int8(network: nn.Module, layer: str, ranges: Ranges) -> Variation:
 
 def quantized_activations(x: Tensor, seen: Range, bits: int) -> Tensor:
     """`x` on 2^bits codes that span the range; zero is one of them."""
-    codes = 2**bits - 1
-    scale = float(np.float32((seen.high - seen.low) / codes))
-    if scale < np.finfo(np.float32).tiny:  # nothing but zero was seen
-        return x
-    return torch.fake_quantize_per_tensor_affine(x, scale, round(-seen.low / scale), 0, codes)
+    return fake_quantized_activation(x, Scale.of(seen.low, seen.high, bits))
 
 
 def quantized_weights(weight: Tensor, bits: int) -> Tensor:
@@ -96,15 +94,7 @@ def quantized_weights(weight: Tensor, bits: int) -> Tensor:
 
     One bit leaves the sign: a weight becomes plus or minus the mean size of its channel (Rastegari et al. 2016, eq. 6).
     """
-    flat = weight.detach().flatten(1)
-    if bits == 1:
-        means = flat.abs().mean(dim=1, keepdim=True)
-        return torch.where(flat < 0, -means, means).reshape(weight.shape)
-    codes = 2 ** (bits - 1) - 1
-    scales = flat.abs().amax(dim=1) / codes
-    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    zeros = torch.zeros(len(scales), dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight.detach(), scales, zeros, 0, -codes, codes)
+    return fake_quantized_weight(weight.detach(), bits)
 
 
 def _quantizer(seen: Range, bits: int) -> nn.Module:

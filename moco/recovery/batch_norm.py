@@ -20,11 +20,12 @@ from moco.export.folding import BATCH_NORMS
 
 
 class Seen(NamedTuple):
-    """What a batch-norm sees on given images, and the mean that it runs with; each (channels,)."""
+    """What a batch-norm sees on given images, and what it runs with; each (channels,)."""
 
     mean: torch.Tensor
     variance: torch.Tensor
     running_mean: torch.Tensor
+    running_variance: torch.Tensor
 
 
 Statistics = Mapping[str, Seen]
@@ -40,17 +41,19 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen
     it was.
     """
     norms = {name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)}
-    running = {name: module.running_mean for name, module in norms.items()}
+    running = {
+        name: (module.running_mean.clone(), module.running_var.clone())
+        for name, module in norms.items()
+        if module.running_mean is not None and module.running_var is not None
+    }
     with _observing(list(norms.values())), torch.no_grad():
         # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
         for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
             network(part)
         return {
-            name: Seen(module.running_mean.clone(), module.running_var.clone(), mean.clone())
+            name: Seen(module.running_mean.clone(), module.running_var.clone(), *running[name])
             for name, module in norms.items()
-            if module.running_mean is not None
-            and module.running_var is not None
-            and (mean := running[name]) is not None
+            if module.running_mean is not None and module.running_var is not None
         }
 
 
@@ -66,19 +69,18 @@ def re_estimate(
         original: the uncompressed network's statistics.
         kept: by batch-norm, the channels of the original that stayed; those not named stayed whole.
     """
-    for name, (mean, variance, _) in batch_statistics(network, images).items():
-        whole = original[name]
-        original_mean, original_variance, running_mean = (
-            Seen(*(t[kept[name]] for t in whole)) if name in kept else whole
-        )
+    for name, (mean, variance, *_) in batch_statistics(network, images).items():
+        before = original[name]
+        if name in kept:
+            before = Seen(*(tensor[kept[name]] for tensor in before))
         module = network.get_submodule(name)
         assert isinstance(module.running_mean, torch.Tensor)
         assert isinstance(module.running_var, torch.Tensor)
         # A channel that is constant on these images tells nothing of its variance on others.
-        known = (original_variance > 0) & (variance > 0)
-        ratio = torch.where(known, variance / original_variance, torch.ones_like(variance))
-        module.running_mean.copy_(running_mean + (mean - original_mean))
-        module.running_var.mul_(ratio)
+        known = (before.variance > 0) & (variance > 0)
+        ratio = torch.where(known, variance / before.variance, torch.ones_like(variance))
+        module.running_mean.copy_(before.running_mean + (mean - before.mean))
+        module.running_var.copy_(before.running_variance * ratio)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -28,7 +31,7 @@ def custom_recovery(
     Raises:
         CompressionError: the function raised, or changed more than weights; it is named.
     """
-    name = getattr(function, "__qualname__", type(function).__name__)
+    name = _name(function)
     before = _structure(network)
     try:
         with seeded_torch(derived_seed(rng_seed, "custom recovery")):
@@ -44,18 +47,36 @@ def custom_recovery(
     return recovered.eval()
 
 
-def _structure(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Shape by name of every tensor that a network holds."""
-    return {tensor: tuple(values.shape) for tensor, values in network.state_dict().items()}
+def identity(function: RecoveryFunction) -> str:
+    """What a stored evaluation depends on of a function: its name, and the hash of its source where it can be read."""
+    named = f"{getattr(function, '__module__', type(function).__module__)}:{_name(function)}"
+    target = function.func if isinstance(function, functools.partial) else function
+    given = f"{function.args} {sorted(function.keywords.items())}" if isinstance(function, functools.partial) else ""
+    try:
+        source = inspect.getsource(target if inspect.isroutine(target) else type(target))
+    except (OSError, TypeError):  # it has no source: the name must do
+        source = ""
+    return f"{named} {hashlib.sha256(f'{source}{given}'.encode()).hexdigest()[:16]}"
 
 
-def _check(name: str, before: dict[str, tuple[int, ...]], network: nn.Module) -> None:
+def _name(function: RecoveryFunction) -> str:
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _structure(network: nn.Module) -> dict[str, str]:
+    """Shape, type and device by name of every tensor that a network holds."""
+    tensors = network.state_dict().items()
+    return {name: f"{tuple(t.shape)} of {str(t.dtype).removeprefix('torch.')} on {t.device}" for name, t in tensors}
+
+
+def _check(name: str, before: dict[str, str], network: nn.Module) -> None:
     after = _structure(network)
     for tensor in (*before, *after):
         if before.get(tensor) != after.get(tensor):
             raise CompressionError(
-                f"recovery: the function '{name}' changed '{tensor}' from {_shown(before.get(tensor))} to "
-                f"{_shown(after.get(tensor))}; it may change weights, not the structure"
+                f"recovery: the function '{name}' changed '{tensor}' from {before.get(tensor, 'nothing')} to "
+                f"{after.get(tensor, 'nothing')}; it may change weights, not the structure, and must bring the network "
+                "back to its device and type"
             )
     for tensor, values in network.state_dict().items():
         if not torch.isfinite(values).all():
@@ -63,7 +84,3 @@ def _check(name: str, before: dict[str, tuple[int, ...]], network: nn.Module) ->
                 f"recovery: the function '{name}' left values in '{tensor}' that are not finite; "
                 "lower its learning rate"
             )
-
-
-def _shown(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else f"shape {shape}"

@@ -25,16 +25,14 @@ from moco.recovery.fine_tuning_plan import FineTuning
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """The network that is learned from, and how much it counts.
+class Distillation:
+    """How a teacher's answers count.
 
     Attributes:
-        network: answers in evaluation mode; it is never changed.
         temperature: tau; larger ones show more of which wrong classes the teacher thinks likely.
         weight: lambda, of the teacher's term beside the labels' term.
     """
 
-    network: nn.Module
     temperature: float = 4.0
     weight: float = 1.0
 
@@ -42,7 +40,24 @@ class Teacher:
         for name in ("temperature", "weight"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"distillation.{name}: expected a finite number above 0, got {value}")
+                raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The network that is learned from, and how much it counts.
+
+    Attributes:
+        network: answers in evaluation mode; it is never changed.
+        temperature, weight: as in `Distillation`.
+    """
+
+    network: nn.Module
+    temperature: float = 4.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        Distillation(self.temperature, self.weight)
 
     def loss(self, images: Tensor, labels: Tensor | None, augmented: bool) -> BatchLoss:
         """L over batches of these images, for `descend_`.

@@ -90,7 +90,8 @@ def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: fl
         gram: of the layer at full width.
         kept_columns: ascending columns of the weight's; see `columns_of`.
         original: the layer's weight and bias at full width.
-        ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular.
+        ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular. The
+            column of ones has none: its unit is not that of the inputs.
         layer: its name, for the error.
 
     Raises:
@@ -110,34 +111,33 @@ def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: fl
         missing = from_kept.index_select(1, gone) @ full.index_select(0, gone)
     else:
         missing = torch.addmm(gram.cross.index_select(0, stays), products, kept_weights, alpha=-1)
-    solved = _change(products, missing, ridge, layer).add_(kept_weights).to(weight.dtype)
+    solved = _change(products, len(kept_columns), missing, ridge, layer).add_(kept_weights).to(weight.dtype)
     rows = solved[: len(kept_columns)]
     return rows.T.reshape(len(weight), -1, *weight.shape[2:]), None if bias is None else solved[-1]
 
 
-def _change(products: Tensor, missing: Tensor, ridge: float, layer: str) -> Tensor:
+def _change(products: Tensor, n: int, missing: Tensor, ridge: float, layer: str) -> Tensor:
     """D of `(products + r I) D = missing`, with the least ridge that surely gives a change for the better.
 
-    What Cholesky's method finds solves `(products + r I + E) D = missing` for a small E, so it changes the error by
-    `-<D, missing> - r ||D||^2 - <D, E D>`, which is a loss only where E is large (Higham 2002, theorem 10.4). For
-    the norm of E stand n columns times the rounding of the trace, thousands of times what is seen.
+    The ridge is on the first `n` columns. What Cholesky's method finds solves `(products + r I + E) D = missing` for a
+    small E, so it changes the error by `-<D, missing> - r ||D||^2 - <D, E D>`, which is a loss only where E is large
+    (Higham 2002, theorem 10.4). For the norm of E stands his bound, thousands of times what is seen.
     """
     if not (products.sum() + missing.sum()).isfinite():
         raise CompressionError(
             f"least-squares refit of '{layer}': expected finite inputs and outputs on the calibration images, got NaN "
             "or infinity; a layer before it may have lost too many channels"
         )
-    mean = products.diagonal().mean()
-    if mean == 0:  # all inputs are zero on these images, which tell nothing
-        return torch.zeros_like(missing)
+    mean = float(products.diagonal()[:n].mean()) or 1.0  # inputs that are zero on all images leave their weights alone
     for share in (ridge, *(larger for larger in LARGER_RIDGES if larger > ridge)):
         regular = products.clone()
-        regular.diagonal().add_(share * mean)
+        regular.diagonal()[:n].add_(share * mean)
         factor, failed = torch.linalg.cholesky_ex(regular)
         if failed:
             continue
         change = torch.cholesky_solve(missing, factor)
-        flat, rounding = change.flatten(), len(regular) * torch.finfo(regular.dtype).eps * regular.trace()
+        unit = torch.finfo(regular.dtype).eps / 2
+        flat, rounding = change.flatten(), (3 * len(regular) + 1) * unit * regular.trace()
         if torch.vdot(flat, missing.flatten()) >= rounding * torch.vdot(flat, flat):
             return change
     raise CompressionError(

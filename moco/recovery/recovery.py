@@ -15,8 +15,8 @@ from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.randomness import derived_seed, generator
 from moco.recovery.batch_norm import Statistics, batch_statistics, re_estimate
-from moco.recovery.custom import RecoveryFunction, custom_recovery
-from moco.recovery.distillation import Teacher
+from moco.recovery.custom import RecoveryFunction, custom_recovery, identity
+from moco.recovery.distillation import Distillation, Teacher
 from moco.recovery.fine_tuning import BatchLoss, descend_, label_loss
 from moco.recovery.fine_tuning_plan import FineTuning
 from moco.recovery.quantization_aware import quantization_aware
@@ -32,12 +32,12 @@ class Training:
 
     Attributes:
         plan: by epochs alone: a network is built again for delivery, and must have the same bytes.
-        distillation: temperature and weight of the original network's answers; None learns from labels alone.
+        distillation: how the original network's answers count; None learns from labels alone.
         quantization_aware: whether layers that will be in few bits compute in them while they are trained.
     """
 
     plan: FineTuning
-    distillation: tuple[float, float] | None = None
+    distillation: Distillation | None = None
     quantization_aware: bool = False
 
     def __post_init__(self) -> None:
@@ -67,10 +67,15 @@ class RecoveryPlan:
     training: Training | None = None
     function: RecoveryFunction | None = None
 
+    @property
+    def trains_in_codes(self) -> bool:
+        """Whether layers that will be in few bits compute in them while they are trained."""
+        return self.training is not None and self.training.quantization_aware
+
     def __str__(self) -> str:
         """What a stored evaluation depends on."""
-        named = None if self.function is None else f"{self.function.__module__}:{self.function.__qualname__}"
-        return f"{self.refit} {self.refit_all} {self.batch_norm} {self.training} {named}"
+        function = None if self.function is None else identity(self.function)
+        return f"{self.refit} {self.refit_all} {self.batch_norm} {self.training} {function}"
 
 
 class Recovery:
@@ -158,7 +163,10 @@ class Recovery:
     ) -> None:
         loss: BatchLoss = label_loss(labels)
         if training.distillation is not None:
-            loss = Teacher(self.network, *training.distillation).loss(images, labels, training.plan.augments)
+            answers = training.distillation
+            loss = Teacher(self.network, answers.temperature, answers.weight).loss(
+                images, labels, training.plan.augments
+            )
         seed, bits = derived_seed(self._seed, "training"), bits_by_part(policy)
         if training.quantization_aware and bits:
             with quantization_aware(thin, bits, self.images) as quantization:

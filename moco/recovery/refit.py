@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from moco.compression.collecting import evaluating
 from moco.compression.groups import ChannelGraph
 from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
@@ -226,8 +227,9 @@ def _in_sequence(
 
 
 def _layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Every convolution and linear layer, by name."""
-    return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    """Every convolution, transposed ones too, and linear layer, by name."""
+    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, kinds)}
 
 
 def _consumers(network: nn.Module, graph: ChannelGraph) -> dict[str, nn.Module]:
@@ -245,6 +247,8 @@ def _refusal(layer: nn.Module) -> str | None:
     if isinstance(layer, nn.Conv2d) and layer.groups > 1:
         kind = "depthwise" if layer.groups == layer.in_channels else "grouped"
         return f"is a {kind} convolution, each of whose outputs reads only some inputs"
+    if isinstance(layer, nn.ConvTranspose2d):
+        return "is a transposed convolution, whose outputs are sums over several places"
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     columns = layer.weight[0].numel()
     if columns > MOST_COLUMNS:
@@ -293,13 +297,9 @@ def _set(network: nn.Module, name: str, weights: Weights, batch_norm: str | None
 @contextmanager
 def _evaluating(network: nn.Module, hooks: Sequence[RemovableHandle]) -> Iterator[None]:
     """The network in evaluation mode and without gradients; the hooks are removed at the end, the modes put back."""
-    training = {module: module.training for module in network.modules()}
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluating(network), torch.no_grad():
             yield
     finally:
         for hook in hooks:
             hook.remove()
-        for module, flag in training.items():
-            module.training = flag

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from moco.app.build import build_job
@@ -15,9 +18,11 @@ from moco.app.job import Prepared, prepare
 from moco.app.recovery import recovery_plan
 from moco.app.schema import RecoverySection
 from moco.compression.settings import Bits, policy_of
-from moco.errors import ConfigError
+from moco.errors import CompressionError, ConfigError
+from moco.recovery.distillation import Distillation
+from moco.recovery.fake_quant import fake_quantized_weight
 from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.recovery import Training
+from moco.recovery.recovery import RecoveryPlan, Training
 from tests.app.tiny import settings
 
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})
@@ -38,9 +43,9 @@ def test_a_step_is_a_name_or_a_name_with_options() -> None:
 
 def test_ways_of_training_share_the_options_of_the_plan() -> None:
     distilled = plan_of({"distillation": {"epochs": 1.0, "temperature": 2.0}}).training
-    assert (distilled.plan.epochs, distilled.distillation, distilled.quantization_aware) == (1.0, (2.0, 1.0), False)
+    assert distilled == Training(FineTuning(epochs=1.0), Distillation(2.0, 1.0))
     aware = plan_of({"quantization_aware": {"distil": True}}).training
-    assert (aware.distillation, aware.quantization_aware) == ((4.0, 1.0), True)
+    assert (aware.distillation, aware.quantization_aware) == (Distillation(4.0, 1.0), True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,10 @@ def test_ways_of_training_share_the_options_of_the_plan() -> None:
         ([{"fine_tuning": {"epoch": 1}}], r"recovery\.fine_tuning\.epoch: unknown key; did you mean 'epochs'"),
         ([{"fine_tuning": {"seconds": 3.0}}], "give 'epochs'"),
         ([{"refit": {"inputs": "both"}}], "original"),
+        (
+            [{"distillation": {"temperature": 0}}],
+            r"recovery\.distillation\.temperature: expected a finite number above 0",
+        ),
         ([{"custom": {"function": "a:b"}}], r"recovery\.custom: expected \{import"),
     ],
 )
@@ -132,3 +141,45 @@ def test_a_layer_that_no_refit_can_take_is_told_before_the_search(tmp_path: Path
         "it has 9,216 weights an output; a refit takes at most 8,192"
     )
     assert warnings == ([expected] if told else [])
+
+
+def stored_kernel(node: onnx.NodeProto, stored: dict[str, Any]) -> bool:
+    return node.input[0] in stored and stored[node.input[0]].ndim == 4
+
+
+def test_a_network_that_learned_four_bits_ships_in_the_very_codes_that_it_learned(prepared: Any) -> None:
+    """Ranges by output error would shrink the scales that training has settled on."""
+    search = prepared("batch_norm", {"quantization_aware": TUNED})
+    policy = policy_of({}, {"layer2.0.conv2": Bits(4, 8)})
+    artifact, network = search.builder.build(policy)
+    graph = onnx.load(artifact.path).graph
+    stored = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    (node,) = [node for node in graph.node if node.op_type == "DequantizeLinear" and stored_kernel(node, stored)]
+    codes, scales = stored[node.input[0]], stored[node.input[1]]
+    layer, norm = network.layer2[0].conv2, network.layer2[0].bn2
+    folded = layer.weight * (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None, None]
+    wanted = fake_quantized_weight(folded.detach(), 4)
+    torch.testing.assert_close(torch.from_numpy(codes * scales.reshape(-1, 1, 1, 1)), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_function_that_leaves_the_network_in_another_type_is_named(prepared: Any, tmp_path: Path) -> None:
+    (tmp_path / "double_recovery.py").write_text("def tune(network, images, labels):\n    network.double()\n", "utf-8")
+    search = prepared({"custom": {"import": "double_recovery:tune"}}, folder=tmp_path)
+    with pytest.raises(CompressionError, match=r"'tune' changed '.*' from .* of float32 on cpu to .* of float64"):
+        search.builder.compressed(PRUNED)
+
+
+def test_what_is_stored_depends_on_what_the_function_does() -> None:
+    class Tune:
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+
+        def __call__(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+            del network, images, labels
+
+    def one(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, rate: float = 1.0) -> None:
+        del network, images, labels, rate
+
+    functions = [one, partial(one, rate=0.1), partial(one, rate=0.2), Tune(0.1)]
+    assert len({str(RecoveryPlan(function=function)) for function in functions}) == 4
+    assert str(RecoveryPlan(function=partial(one, rate=0.1))) == str(RecoveryPlan(function=partial(one, rate=0.1)))

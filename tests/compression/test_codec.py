@@ -22,6 +22,7 @@ from moco.compression.settings import (
     refitted_of,
     weights_kept_of,
 )
+from moco.compression.verify import verify_parameters
 from moco.counting import count
 from moco.encoding import decode
 from moco.errors import SpaceError
@@ -206,6 +207,24 @@ def test_what_loses_is_not_offered() -> None:
     offered = {precision: {"layer2.1.conv1": (16,)} for precision in ("float32", "int8")}
     left = space_of(precisions=("float32", "int8"), rank=(0.1, 1.0), losing=losing, offered=offered).distributions
     assert not {"layer2.1.keep", "layer2.1.precision"} & set(left)
+    assert not [name for name in left if name.endswith(".rank") and name.startswith("layer")]  # the head gives no group
+
+
+def test_fewer_bits_lose_where_int8_does() -> None:
+    losing = frozenset(
+        (group, precision, "factorisation") for group in TINY.graph.groups for precision in ("float32", "int8")
+    )
+    left = space_of(precisions=("float32", "mixed"), rank=(0.1, 1.0), losing=losing).distributions
+    assert not [name for name in left if name.endswith(".rank") and name.startswith("layer")]
+
+
+def test_factors_and_single_weights_that_are_declared_together_can_be_built() -> None:
+    space, rng = space_of(rank=(0.1, 0.6), density=(0.3, 0.9)), np.random.default_rng(3)
+    policies = [space.canonical(decode(space, rng.random(len(space.distributions)))) for _ in range(5)]
+    assert all(factors_of(policy) and weights_kept_of(policy) for policy in policies)
+    for policy in policies:
+        assert not factors_of(policy).keys() & weights_kept_of(policy).keys()
+        verify_parameters(TINY.compress(policy), space.codec.cost(policy)["parameters"])
 
 
 @pytest.mark.parametrize(

@@ -256,3 +256,24 @@ def test_a_journey_does_not_go_back_and_refuses_what_has_run() -> None:
         journey.logits(Variation({"layer1.0.conv1": network.get_submodule("layer1.0.conv1")}))
     with pytest.raises(CompressionError, match="none of nothing takes part"):
         journey.to(["nothing"])
+
+
+class Optional(nn.Module):
+    """A network with a second input that has a default, as those of some libraries have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        del labels
+        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+def test_an_input_with_a_default_is_left_at_it() -> None:
+    network = made(Optional)
+    engine = engine_of(network, images(2), ["conv", "head"])
+    assert isinstance(engine, TracedEngine)
+    journey = Journey(engine, images(2))
+    journey.to(["head"])
+    assert_same(journey.logits(), whole(network, Variation(), images(2)))

@@ -59,7 +59,7 @@ def test_the_network_is_put_back_when_a_forward_pass_fails() -> None:
 def test_statistics_are_the_mean_and_variance_of_what_the_norm_sees() -> None:
     network = made(lambda: nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), nn.Flatten()))  # type: ignore[arg-type]
     one_batch = IMAGES[:64]
-    mean, variance, _ = batch_statistics(network, one_batch)["1"]
+    mean, variance, *_ = batch_statistics(network, one_batch)["1"]
     with torch.no_grad():
         seen = network[0](one_batch).transpose(0, 1).flatten(1)
 
@@ -79,7 +79,7 @@ def test_a_shift_of_all_weights_is_followed_exactly() -> None:
     original, before = batch_statistics(network, IMAGES), states(network)
     network.layer2[1].conv1.weight.data *= 2
     re_estimate(network, IMAGES, original, {})
-    mean, variance, _ = original["layer2.1.bn1"]
+    mean, variance, *_ = original["layer2.1.bn1"]
     norm = network.layer2[1].bn1
 
     torch.testing.assert_close(norm.running_mean, before["layer2.1.bn1.running_mean"] + mean, rtol=1e-4, atol=1e-4)
@@ -162,3 +162,13 @@ def test_re_estimation_brings_outputs_back_towards_the_original() -> None:
         left = float(((thin(IMAGES) - wanted) ** 2).mean())
 
     assert left < lost
+
+
+def test_estimating_twice_is_estimating_once() -> None:
+    compressor, thin, kept = pruned()
+    original, places = batch_statistics(compressor.network, IMAGES), compressor.kept_of_batch_norms(kept)
+    re_estimate(thin, IMAGES, original, places)
+    once = states(thin)
+    re_estimate(thin, IMAGES, original, places)
+
+    assert all(torch.equal(once[name], tensor) for name, tensor in thin.state_dict().items())

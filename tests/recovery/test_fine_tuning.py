@@ -297,8 +297,8 @@ def breaks(network: nn.Module, *_: object) -> None:
     ("function", "message"),
     [
         (fails, "the function 'fails' raised ValueError: no money left"),
-        (widens, r"'widens' changed 'linear.weight' from shape \(10, 16\) to shape \(11, 16\)"),
-        (drops, r"'drops' changed 'bn1.weight' from shape \(8,\) to nothing"),
+        (widens, r"'widens' changed 'linear.weight' from \(10, 16\) of float32 on cpu to \(11, 16\) "),
+        (drops, r"'drops' changed 'bn1.weight' from \(8,\) of float32 on cpu to nothing"),
         (breaks, "'breaks' left values in 'linear.weight' that are not finite"),
         (lambda *_: 3, "returned a int; return None or the network"),
     ],

@@ -213,3 +213,15 @@ def test_inputs_that_are_all_zero_leave_the_weights() -> None:
     weight, _ = refit_weights(Gram.of(torch.zeros(50, 8)), KEPT, weights(layer), 0.0, "layer")
 
     assert torch.equal(weight, layer.weight[:, KEPT])
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_ridge_leaves_the_intercept_free_in_any_unit(unit: float) -> None:
+    rows = torch.rand(400, 6, generator=torch.Generator().manual_seed(0)) * unit
+    constant = torch.full((400, 1), 3.0 * unit)
+    x = torch.cat([rows, constant, torch.ones(400, 1)], dim=1)  # the constant channel goes; its mean is 3 units
+    weight = torch.ones(2, 7) / unit
+    kept, bias = refit_weights(Gram.of(x), torch.arange(6), (weight, torch.zeros(2)), 1e-2, "layer")
+
+    torch.testing.assert_close(kept * unit, torch.ones(2, 6), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(bias, torch.full((2,), 3.0), rtol=1e-4, atol=1e-4)

@@ -366,3 +366,14 @@ def test_a_trained_resnet_56_of_half_the_inner_width_keeps_most_of_its_accuracy(
     assert skipped == ()
     assert accuracy(pruned) < 0.5
     assert accuracy(thin) > 0.86
+
+
+@pytest.mark.parametrize("inputs", ["original", "compressed"])
+def test_a_transposed_convolution_is_skipped_with_the_reason(inputs: str) -> None:
+    network = made(Chain, nn.ConvTranspose2d(8, 8, 4, 2, 1))
+    graph = graph_of(network, images(2))
+    (first,) = [name for name, group in graph.groups.items() if any("middle" in reader for reader in group.consumers)]
+    _, _, skipped = refitted(network, {first: np.arange(5)}, images(4), inputs=inputs)
+
+    assert [skip.layer for skip in skipped] == ["middle"]
+    assert skipped[0].reason.startswith("is a transposed convolution")
