@@ -130,7 +130,7 @@ def test_a_binary_file_or_a_folder_in_place_of_the_experiment(tmp_path: Path) ->
         ("budget.trails=5", r"^budget\.trails: unknown key.*trials"),
         ("spce={}", r"^spce: unknown key.*space"),
         ("searcher.poplation=5", r"^searcher\.poplation: unknown key"),
-        ("searcher.name=nsga", r"^searcher\.name: .*nsga2"),
+        ("searcher.name=nsga-2", r"^searcher\.name: .*nsga2"),
         ("objective={protocol: galen, traget: 0.3}", r"^objective\.traget: unknown key; did you mean 'target'"),
         ("objective={protocol: galen, target: 30}", r"^objective\.target: expected a cost ratio in \(0, 1\], got 30"),
         ("objective={protocol: galen, metric: energy_j}", r"^objective\.metric: this machine cannot measure energy_j"),

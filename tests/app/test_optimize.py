@@ -98,7 +98,7 @@ def test_bounds_in_place_of_a_floor(network: nn.Module, sets: dict[str, TensorDa
     ("arguments", "error", "message"),
     [
         ({"objective": "accuracy"}, ConfigError, "accuracy-guaranteed"),
-        ({"searcher": "nsga"}, ConfigError, "nsga2"),
+        ({"searcher": "nsga-2"}, ConfigError, "nsga2"),
         ({"floor": "2 pp"}, ConfigError, r"objective\.floor"),
         ({"target": "onnx"}, ConfigError, "onnxruntime"),
         ({"trials": 0}, ConfigError, r"budget\.trials"),

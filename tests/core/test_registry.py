@@ -40,8 +40,8 @@ def test_an_entry_point_does_not_replace_what_is_built_in(monkeypatch: pytest.Mo
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"searcher\.name: unknown searcher 'nsga'; did you mean 'nsga2'\?"):
-        registry.plugin("searcher", "nsga", "searcher.name")
+    with pytest.raises(ConfigError, match=r"searcher\.name: unknown searcher 'nsga-2'; did you mean 'nsga2'\?"):
+        registry.plugin("searcher", "nsga-2", "searcher.name")
 
 
 def test_a_far_off_name_lists_all() -> None:
