@@ -59,10 +59,10 @@ class Study:
         groups = self.compressor.graph.groups.items()
         return {name: group.channels for name, group in groups if len(group.producers) == 1 and name != "conv1"}
 
-    def policies(self, n: int) -> list[dict[str, int]]:
-        """Widths of the inner groups, ratios to keep drawn from 0.5 to 0.9; always the same ones."""
+    def policies(self, n: int, low: float = 0.5, high: float = 0.9) -> list[dict[str, int]]:
+        """Widths of the inner groups, ratios to keep drawn from low to high; always the same ones."""
         rng, inner = np.random.default_rng(0), self.inner.items()
-        return [{name: rounded_width(channels, rng.uniform(0.5, 0.9)) for name, channels in inner} for _ in range(n)]
+        return [{name: rounded_width(channels, rng.uniform(low, high)) for name, channels in inner} for _ in range(n)]
 
     def refitted(self, widths: Mapping[str, int], original: Original, options: RefitOptions) -> float:
         """Top-1 accuracy in percent of the network with these widths, ranked by L1 and refitted."""

@@ -1,10 +1,10 @@
 """What a refit is fitted on: whose inputs, and how many images (W28).
 
-`python benchmarks/refit_inputs.py ../shared/data/cifar10 [--policies 10] [--images 1000]`
+`python benchmarks/refit_inputs.py ../shared/data/cifar10 [--policies 10] [--images 1000] [--keep 0.5 0.9]`
 
-ResNet-56 on CIFAR-10 without tuning, pruned by L1 under the policies of refit_ablation.py, and once with the inner
-widths 16, 16 and 48. A refit on the inputs of the compressed network in sequence (asymmetric) against one on the
-original's, each on so many training images at 20 positions; batch-norms are left as they are. Printed are top-1
+ResNet-56 on CIFAR-10 without tuning, pruned by L1 under random policies with inner ratios in that range, and once with
+the inner widths 16, 16 and 48. A refit on the inputs of the compressed network in sequence (asymmetric) against one on
+the original's, each on so many training images at 20 positions; batch-norms are not re-estimated. Printed are top-1
 accuracies, in how many policies the asymmetric one is not worse, and the paired difference with its 95 % interval by
 Student's t.
 """
@@ -33,10 +33,11 @@ def main() -> None:
     parser.add_argument("--policies", type=int, default=10)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
+    parser.add_argument("--keep", type=float, nargs=2, default=(0.5, 0.9), metavar=("LOW", "HIGH"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     study = Study(asked.folder, asked.images, max(asked.samples))
-    policies = study.policies(asked.policies)
+    policies = study.policies(asked.policies, *asked.keep)
     fixed = {name: WIDTHS[name.split(".", maxsplit=1)[0]] for name in study.inner}
     print(f"reference {study.scored(study.compressor.network):.1f} %; {asked.policies} policies, then 16/16/48")
     for n in asked.samples:
