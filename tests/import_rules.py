@@ -30,6 +30,10 @@ ALLOWED: dict[str, frozenset[str]] = {
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
 HEAVY: dict[str, tuple[str, ...]] = {
+    "ax": ("moco.searchers.ax",),
+    "botorch": ("moco.searchers.acquisition", "moco.searchers.torch_draws"),
+    "gpytorch": ("moco.searchers.acquisition",),
+    "linear_operator": ("moco.searchers.acquisition",),
     "mlflow": ("moco.tracking",),
     "moocore": ("moco.pareto",),
     "onnx": (

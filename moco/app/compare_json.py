@@ -249,8 +249,22 @@ def _doubts(match: Match, runs: Sequence[Run]) -> list[str]:
     missing = len(match.contenders) * len(match.seeds) - sum(run.state is not RunState.UNFINISHED for run in runs)
     if missing:
         texts.append(f"{missing} of {len(match.contenders) * len(match.seeds)} runs are not finished and left out")
+    texts += _cut_short(match, [run for run in runs if run.state is RunState.FINISHED])
     failed: Counter[str] = Counter()
     for run in runs:
         failed[run.label] += sum(trial.state is TrialState.FAILED for trial in run.trials)
     texts += [f"{label}: {count} trials failed and count in its budget" for label, count in failed.items() if count]
     return texts
+
+
+def _cut_short(match: Match, finished: Sequence[Run]) -> list[str]:
+    """Runs that the budget of seconds ended, worst of all before the searcher was asked once."""
+    limited = [
+        run for run in finished if len(counted(run.trials)) < match.budget.trials and match.out_of_time(run.trials)
+    ]
+    if not limited:
+        return []
+    unasked = sum(all(trial.origin != "search" for trial in run.trials) for run in limited)
+    fewest = min(len(counted(run.trials)) for run in limited)
+    text = f"budget.seconds ended {len(limited)} of {len(finished)} runs, the shortest after {fewest} trials"
+    return [text + (f"; {unasked} of them within the start: no strategy had a say there" if unasked else "")]

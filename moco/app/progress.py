@@ -97,7 +97,7 @@ class Progress:
         study.stop_requested = self._stop_early
         if study.trials:
             self.console.print(f"resumed after {len(study.trials)} finished trials")
-        self.step("searching")
+        self.step(f"{self.title}searching")
 
     def trial(self, trial: Trial) -> None:
         """A trial is in the ledger."""

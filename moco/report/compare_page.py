@@ -105,7 +105,7 @@ def _header(content: Mapping[str, Any]) -> Html:
         "Start": plain(content["start"]),
         "Objectives": plain(problem["objectives"]),
         "Bounds": plain(problem["bounds"]) if problem["bounds"] else None,
-        "Space": f"{problem['parameters']} parameters",
+        "Parameters": str(problem["parameters"]),
         "Ref. point": None if point is None else f"{plain(point['losses'])} (of {point['of']})",
     }
     shown = {name: text for name, text in facts.items() if text is not None}

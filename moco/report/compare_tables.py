@@ -133,7 +133,7 @@ def _moment(entry: Mapping[str, Any], seeds: int) -> Html | str:
     share = f"{entry['seeds']} of {seeds} seeds"
     if entry["trials"] is None:
         return join([element("span", "never" if not entry["seeds"] else "rarely"), element("small", share)])
-    when = f"{entry['trials']:g} trials, {short_seconds(entry['seconds'])}"
+    when = f"trial {entry['trials']:g}, {short_seconds(entry['seconds'])}"
     return join([element("span", when), element("small", share)])
 
 

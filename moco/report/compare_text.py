@@ -123,15 +123,22 @@ def _leader(content: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
 
 
 def _beyond_start(content: Mapping[str, Any]) -> list[str]:
-    """Whether searching was worth it at all: which strategies found something better than the start."""
+    """Whether searching was worth it at all: which strategies found something better than the start, and how soon."""
     if content["start"] == "none":
         return []
-    texts = []
-    for name, entry in content["summary"].items():
-        beyond = entry["beyond_start"]
-        when = f", after {beyond['trials']:g} trials at the median" if beyond["trials"] is not None else ""
-        texts.append(f"{name} in {beyond['seeds']} of {entry['seeds']} seeds{when}")
-    return [f"A better feasible score than the start's was found by {'; '.join(texts)}."]
+    beyond = {name: (entry["beyond_start"], entry["seeds"]) for name, entry in content["summary"].items()}
+    always = [name for name, (found, seeds) in beyond.items() if found["seeds"] == seeds]
+    never = [name for name, (found, _) in beyond.items() if not found["seeds"]]
+    rest = {name: pair for name, pair in beyond.items() if name not in always and name not in never}
+    texts = [f"{joined(always)} in all seeds"] if always else []
+    texts += [f"{name} in {found['seeds']} of {seeds}" for name, (found, seeds) in rest.items()]
+    texts += [f"{joined(never)} in none"] if never else []
+    text = f"A better feasible score than the start's was found by {'; '.join(texts)}"
+    soon = {name: found["trials"] for name, (found, _) in beyond.items() if found["trials"] is not None}
+    if soon:
+        first = min(soon, key=soon.__getitem__)
+        text += f". Soonest by {first}, at trial {soon[first]:g} at the median"
+    return [f"{text}."]
 
 
 def _thinking(content: Mapping[str, Any]) -> list[str]:

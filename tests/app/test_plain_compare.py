@@ -85,6 +85,10 @@ def test_the_budget_of_seconds_is_a_charged_one() -> None:
     options: dict[str, Any] = {"seeds": 1, "trials": 50, "seconds": 20.0, "evaluation_s": 5.0, "start": "ladder"}
     result = moco.compare(problem(), evaluate, searchers=["random", "uniform", "nsga2"], **options)
     assert told(result) == [(label, 0, RunState.FINISHED, 4) for label in ("random", "uniform", "nsga2")]
+    (warning,) = result.content["warnings"]
+    assert warning.startswith(
+        "budget.seconds ended 3 of 3 runs, the shortest after 4 trials; 3 of them within the start"
+    )
 
 
 def test_an_exhausted_space_ends_a_run() -> None:
@@ -107,6 +111,17 @@ def test_more_seeds_find_that_a_ladder_is_worse_than_searching() -> None:
     assert result.verdict("uniform", "nsga2") == "worse"
     assert "nsga2 is better than uniform" in result.text
     assert result.content["primary"] == "hypervolume"
+
+
+def test_a_strategy_against_itself_is_the_same_and_evaluates_nothing_twice() -> None:
+    """The sharing must not leak into the searches: each run is as it would be alone."""
+    twin = {"name": "nsga2", "label": "twin"}
+    result = moco.compare(problem(), evaluate, searchers=["nsga2", twin], seeds=7, trials=12, evaluation_s=1.0)
+    for one, other in zip(result.runs[::2], result.runs[1::2], strict=True):
+        assert points(one) == points(other)
+        assert all(is_stored(trial) for trial in other.trials if trial.distinct)
+    (pair,) = result.content["tests"]["score_at_equal_trials"]["pairs"]
+    assert (pair["ties"], pair["p"], pair["a12"], pair["verdict"]) == (7, 1.0, 0.5, "cannot tell")
 
 
 def test_few_seeds_say_that_more_are_needed() -> None:

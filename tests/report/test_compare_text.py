@@ -38,9 +38,18 @@ def test_equals_with_enough_seeds_are_within_chance() -> None:
 
 def test_what_the_start_was_worth_and_what_thinking_costs() -> None:
     texts = " ".join(summary(MANY).more)
-    assert "A better feasible score than the start's was found by guided in 10 of 10 seeds, after" in texts
+    assert "A better feasible score than the start's was found by guided, plain and alike in all seeds." in texts
+    assert "Soonest by guided, at trial 4 at the median." in texts
     assert "A suggestion took from 2 ms (plain) to 0.25 s (guided) at the median, an evaluation 1.00 s." in texts
     assert "the start's" not in " ".join(summary(example(start="none")).more)
+
+
+def test_who_never_beat_the_start_is_told() -> None:
+    content = example()
+    content["summary"]["plain"]["beyond_start"] = {"seeds": 0, "trials": None, "seconds": None}
+    content["summary"]["alike"]["beyond_start"] = {"seeds": 4, "trials": None, "seconds": None}
+    text = next(text for text in summary(content).more if "the start's" in text)
+    assert "was found by guided in all seeds; alike in 4 of 10; plain in none. Soonest by guided" in text
 
 
 def test_a_comparison_of_less_than_two_is_none() -> None:
