@@ -10,7 +10,7 @@ import numpy as np
 from moco.trial import Trial
 
 
-def non_dominated(losses: Sequence[Sequence[float]]) -> np.ndarray:
+def non_dominated(losses: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     """Mask (n,) of the points that no other dominates; of equal points the first is kept."""
     if not len(losses):
         return np.zeros(0, dtype=bool)

@@ -17,23 +17,32 @@ from functools import partial
 
 import numpy as np
 import torch
-from botorch.acquisition import AcquisitionFunction, qLogNoisyExpectedImprovement
-from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
-from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
-from botorch.acquisition.multi_objective.utils import get_default_partitioning_alpha
-from botorch.acquisition.objective import LinearMCObjective
-from botorch.fit import fit_gpytorch_mll
-from botorch.models import MixedSingleTaskGP, ModelListGP, SingleTaskGP
-from botorch.models.transforms import Standardize
-from botorch.optim import optimize_acqf
-from botorch.optim.optimize_mixed import optimize_acqf_mixed_alternating
-from botorch.sampling import SobolQMCNormalSampler
-from botorch.utils.multi_objective.hypervolume import infer_reference_point
-from botorch.utils.multi_objective.pareto import is_non_dominated
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from torch import Tensor
 
 from moco.searchers.axes import MANY, Axis
+from moco.searchers.torch_draws import silently_imported, without_compiler
+
+with silently_imported():
+    from botorch.acquisition import qLogNoisyExpectedImprovement
+    from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+    from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
+    from botorch.acquisition.multi_objective.utils import get_default_partitioning_alpha
+    from botorch.acquisition.objective import LinearMCObjective
+    from botorch.exceptions.errors import BotorchError
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import MixedSingleTaskGP, ModelListGP, SingleTaskGP
+    from botorch.models.transforms import Standardize
+    from botorch.optim import optimize_acqf
+    from botorch.optim.optimize_mixed import optimize_acqf_mixed_alternating
+    from botorch.sampling import SobolQMCNormalSampler
+    from botorch.utils.multi_objective.hypervolume import infer_reference_point
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+    from linear_operator.utils.errors import NanError, NotPSDError
+
+without_compiler()
+
+NUMERICAL_ERRORS = (BotorchError, NanError, NotPSDError)
+"""What a model that cannot be fitted, or factorised, raises."""
 
 FIT_STEPS = 75
 """Steps of L-BFGS-B on the hyperparameters: 200 took three times as long and predicted no better."""
@@ -56,15 +65,14 @@ class Outcomes:
         """From coordinates (n, d), losses and their standard errors (n, m) each, and violations (n, c)."""
         y = np.hstack([-losses, violations])
         sems = np.hstack([loss_sems, np.full_like(violations, np.nan)])
-        tensors = (torch.tensor(array, dtype=torch.double) for array in (x, y, sems))
-        return Outcomes(*tensors, n_losses=losses.shape[1])
+        known, seen, errors = (torch.tensor(array, dtype=torch.double) for array in (x, y, sems))
+        return Outcomes(known, seen, errors, losses.shape[1])
 
     @property
-    def front(self) -> Tensor:
-        """Minus the losses (k, m) of the feasible trials that no other dominates, of all where none is feasible."""
+    def judged(self) -> Tensor:
+        """Minus the losses (k, m) of the feasible trials, of all where none is feasible."""
         feasible = (self.y[:, self.n_losses :] <= 0).all(dim=-1)
-        judged = self.y[feasible if feasible.any() else ..., : self.n_losses]
-        return judged[is_non_dominated(judged)]
+        return self.y[feasible if feasible.any() else ..., : self.n_losses]
 
 
 def fit(told: Outcomes, axes: Sequence[Axis]) -> ModelListGP:
@@ -84,29 +92,32 @@ def fit(told: Outcomes, axes: Sequence[Axis]) -> ModelListGP:
 
 def expected_improvement(
     model: ModelListGP, told: Outcomes, worst: Tensor | None, samples: int, seed: int
-) -> AcquisitionFunction:
+) -> Callable[[Tensor], Tensor]:
     """The logarithm of the expected feasible improvement of the one loss, or of the hypervolume of several.
 
     Args:
-        worst: the hypervolume's reference point (m,), in y's direction; None takes a tenth of the front's range beyond
-            its worst values.
+        worst: the hypervolume's reference point (m,), in y's direction; None takes a tenth of the range beyond the
+            worst feasible values. Not those of the front alone: a front of one point would leave nothing to gain.
         samples: draws from the posterior, a Sobol sequence scrambled by `seed`.
     """
     sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=seed)
     constraints = [partial(_outcome, j) for j in range(told.n_losses, told.y.shape[1])] or None
+    improvement: Callable[[Tensor], Tensor]
     if told.n_losses == 1:
         first = LinearMCObjective(torch.eye(told.y.shape[1], dtype=torch.double)[0])
-        return qLogNoisyExpectedImprovement(model, told.x, sampler, objective=first, constraints=constraints)
-    return qLogNoisyExpectedHypervolumeImprovement(
-        model,
-        infer_reference_point(told.front, max_ref_point=worst),
-        told.x,
-        sampler=sampler,
-        objective=IdentityMCMultiOutputObjective(list(range(told.n_losses)), num_outcomes=told.y.shape[1]),
-        constraints=constraints,
-        prune_baseline=True,
-        alpha=get_default_partitioning_alpha(told.n_losses),
-    )
+        improvement = qLogNoisyExpectedImprovement(model, told.x, sampler, objective=first, constraints=constraints)
+    else:
+        improvement = qLogNoisyExpectedHypervolumeImprovement(
+            model,
+            infer_reference_point(told.judged, max_ref_point=worst),
+            told.x,
+            sampler=sampler,
+            objective=IdentityMCMultiOutputObjective(list(range(told.n_losses)), num_outcomes=told.y.shape[1]),
+            constraints=constraints,
+            prune_baseline=True,
+            alpha=get_default_partitioning_alpha(told.n_losses),
+        )
+    return improvement
 
 
 def best_candidate(
@@ -131,7 +142,8 @@ def best_candidate(
             raw_samples=raw,
             num_restarts=restarts,
         )
-    return found[0]
+    best: Tensor = found[0]
+    return best
 
 
 def _outcome(j: int, outcomes: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ Departures from Ax:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,8 +30,8 @@ from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.searchers import criteria
 from moco.searchers.asks import Asks
-from moco.searchers.torch_draws import own_torch, silently_imported
-from moco.space import n_values, snapped
+from moco.searchers.torch_draws import own_torch, silently_imported, without_compiler
+from moco.space import SearchSpace, n_values, snapped
 from moco.trial import Outcome, Point, Suggestion, Trial
 
 with silently_imported():
@@ -41,6 +42,8 @@ with silently_imported():
     from ax.api.utils.structs import ExperimentStruct, GenerationStrategyDispatchStruct
     from ax.exceptions.core import AxError
     from ax.utils.common.logger import ROOT_STREAM_HANDLER
+
+without_compiler()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,14 @@ class AxSearcher:
     def __init__(self, problem: Problem, options: AxOptions, seed: int) -> None:
         self._space, self._options = problem.space, options
         self._asks = Asks(problem, seed, redraws=0)
-        self._trials = AxTrials(problem, criteria.n_losses(problem, options.optimise))
+        self._names = AxNames(problem.space)
+        self._client = Client()
+        self._experiment = experiment_from_struct(ExperimentStruct(self._names.configs, [], None, None, None, None))
+        with _silent():
+            self._client.set_experiment(self._experiment)
+            self._client.configure_optimization(
+                *goals(criteria.n_losses(problem, options.optimise), len(problem.bounds))
+            )
 
     def ask(self) -> Suggestion:
         """Ax's next candidate."""
@@ -77,62 +87,61 @@ class AxSearcher:
         """Learn from a complete trial."""
         self._asks.tell(trial)
         outcome = criteria.outcome(trial, self._options.optimise)
-        if outcome is not None:
-            self._trials.add(trial.point, outcome)
+        if outcome is not None and self._names.configs:
+            with _silent():
+                index = self._client.attach_trial(self._names.parameters(trial.point))
+                self._client.complete_trial(index, raw_data=raw_data(outcome))
 
     def _draw(self, rng: np.random.Generator) -> Point:
-        drawn = self._trials.draw(int(rng.integers(2**32)), with_centre=self._asks.count == 0)
-        return decode(self._space, rng.random(len(self._space.distributions))) if drawn is None else drawn
+        seed = int(rng.integers(2**32))
+        if self._names.configs:
+            # The centre is for the first ask alone: with asks pending and nothing told, Ax would propose it again.
+            choice = GenerationStrategyDispatchStruct(initialize_with_center=self._asks.count == 0)
+            try:
+                with own_torch(seed), _silent():
+                    [[run]] = choose_generation_strategy(choice).gen(self._experiment, n=1)
+                return self._names.point(run.arms[0].parameters)
+            except AxError:
+                pass
+        return decode(self._space, rng.random(len(self._space.distributions)))
 
 
-class AxTrials:
-    """The told trials as Ax sees them: every loss is minimised, every violation has to be at most 0."""
+class AxNames:
+    """A space's parameters as Ax has them, by names of its own: it takes not every text for a name.
 
-    def __init__(self, problem: Problem, n_losses: int) -> None:
-        self._space = problem.space
-        free = {name: d for name, d in problem.space.distributions.items() if n_values(d) != 1}
-        self._keys = {name: f"p{i}" for i, name in enumerate(free)}  # Ax takes not every text for a name
-        configs = [_config(self._keys[name], distribution) for name, distribution in free.items()]
-        self._experiment = experiment_from_struct(ExperimentStruct(configs, [], None, None, None, None))
-        self._client = Client()
-        with _silent():
-            self._client.set_experiment(self._experiment)
-            self._client.configure_optimization(
-                objective=", ".join(f"-loss{i}" for i in range(n_losses)),
-                outcome_constraints=[f"violation{i} <= 0" for i in range(len(problem.bounds))],
-            )
+    Attributes:
+        configs: the parameters that have more than one value.
+    """
 
-    def add(self, point: Point, outcome: Outcome) -> None:
-        """Add what was executed, brought back into the space where rounding has led it out."""
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._keys = {name: f"p{i}" for i, (name, d) in enumerate(space.distributions.items()) if n_values(d) != 1}
+        self.configs = [_config(key, space.distributions[name]) for name, key in self._keys.items()]
+
+    def parameters(self, point: Point) -> dict[str, Any]:
+        """A point for Ax, brought back into the space where rounding has led it out."""
         inside = project(self._space, point)
-        sems = outcome.loss_sems or (None,) * len(outcome.losses)
-        measured = enumerate(zip(outcome.losses, sems, strict=True))
-        losses = {f"loss{i}": loss if sem is None else (loss, sem) for i, (loss, sem) in measured}
-        violations = {f"violation{i}": violation for i, violation in enumerate(outcome.violations)}
-        values = {key: _to_ax(self._space.distributions[name], inside[name]) for name, key in self._keys.items()}
-        with _silent():
-            self._client.complete_trial(self._client.attach_trial(values), raw_data={**losses, **violations})
+        return {key: _to_ax(self._space.distributions[name], inside[name]) for name, key in self._keys.items()}
 
-    def draw(self, seed: int, *, with_centre: bool) -> Point | None:
-        """The candidate of a strategy of Ax's choice; None where it finds none.
-
-        Args:
-            with_centre: whether it proposes the centre of the space where nothing was told yet.
-        """
-        if not self._keys:
-            return None
-        strategy = choose_generation_strategy(GenerationStrategyDispatchStruct(initialize_with_center=with_centre))
-        try:
-            with own_torch(seed), _silent():
-                [[run]] = strategy.gen(self._experiment, n=1)
-        except AxError:
-            return None
+    def point(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """A point from Ax."""
         return {
-            name: _from_ax(distribution, run.arms[0].parameters[self._keys[name]])
-            if name in self._keys
-            else from_unit(distribution, ONLY_VALUE)
-            for name, distribution in self._space.distributions.items()
+            name: _from_ax(d, parameters[self._keys[name]]) if name in self._keys else from_unit(d, ONLY_VALUE)
+            for name, d in self._space.distributions.items()
         }
+
+
+def goals(n_losses: int, n_violations: int) -> tuple[str, list[str]]:
+    """The objective and the outcome constraints, in Ax's words: every loss down, every violation to 0 or below."""
+    return ", ".join(f"-loss{i}" for i in range(n_losses)), [f"violation{i} <= 0" for i in range(n_violations)]
+
+
+def raw_data(outcome: Outcome) -> dict[str, Any]:
+    """What Ax is told of a trial; it infers the noise where no standard error stands beside the number."""
+    sems = outcome.loss_sems or (None,) * len(outcome.losses)
+    measured = enumerate(zip(outcome.losses, sems, strict=True))
+    losses = {f"loss{i}": loss if sem is None else (loss, sem) for i, (loss, sem) in measured}
+    return {**losses, **{f"violation{i}": violation for i, violation in enumerate(outcome.violations)}}
 
 
 def _config(key: str, distribution: BaseDistribution) -> RangeParameterConfig | ChoiceParameterConfig:
@@ -165,10 +174,12 @@ def _from_ax(distribution: BaseDistribution, value: Any) -> Any:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Ax logs every trial on the console; its handler is held back meanwhile."""
+    """Ax logs every trial on the console, and warns of parts of its own that it still uses: neither is for the user."""
     level = ROOT_STREAM_HANDLER.level
     ROOT_STREAM_HANDLER.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         ROOT_STREAM_HANDLER.setLevel(level)

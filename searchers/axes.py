@@ -49,7 +49,7 @@ class Axis:
         """Where a value of the parameter stands."""
         if self.is_choice:
             assert isinstance(self.distribution, CategoricalDistribution)
-            return float(self.distribution.choices.index(value))  # type: ignore[arg-type]
+            return float(self.distribution.choices.index(value))
         return (to_unit(self.distribution, value) - self.start) / self.width
 
     def value(self, coordinate: float) -> object:

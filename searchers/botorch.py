@@ -23,8 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from botorch.exceptions.errors import BotorchError
-from linear_operator.utils.errors import NanError, NotPSDError
 from scipy.stats import qmc
 
 from moco.encoding import decode
@@ -34,7 +32,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
 from moco.searchers import criteria
-from moco.searchers.acquisition import Outcomes, best_candidate, expected_improvement, fit
+from moco.searchers.acquisition import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
 from moco.searchers.asks import Asks, at_least
 from moco.searchers.axes import axes_of, coordinates, neighbours, point_at
 from moco.searchers.torch_draws import own_torch
@@ -112,7 +110,7 @@ class BoTorchSearcher:
                 improvement = self._improvement(seed)
                 options = self._options
                 x = best_candidate(improvement, self._axes, options.raw, options.restarts, options.gradient_steps)
-            except (BotorchError, NanError, NotPSDError):
+            except NUMERICAL_ERRORS:
                 return self._of_the_sequence()
             return self._new_policy(x.numpy(), improvement)
 

@@ -25,7 +25,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cmaes import CMAwM  # type: ignore[import-untyped]
+from cmaes import CMAwM
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from moco.encoding import decode, encode, project

@@ -230,7 +230,7 @@ class DDPGSearcher:
 
         def choose(layer: int, state: np.ndarray) -> np.ndarray:
             if learned < 0:
-                return rng.random(self._walk.n_actions)
+                return np.asarray(rng.random(self._walk.n_actions))
             mean = self._actor(as_tensor(state[None]), self._mask[layer])[0].numpy().astype(float)
             return truncated_normal(rng, mean, noise)
 
@@ -256,7 +256,7 @@ class DDPGSearcher:
 
         critic_loss = nn.functional.mse_loss(self._critic(batch.states, batch.actions), targets)
         self._critic_adam.zero_grad()
-        critic_loss.backward()
+        critic_loss.backward()  # type: ignore[no-untyped-call]
         self._critic_adam.step()
 
         actor_loss = -self._critic(batch.states, self._actor(batch.states, batch.mask)).mean()

@@ -60,28 +60,20 @@ class Candidates:
 
 
 class SharedInputs:
-    """Inputs that grow, and the kernels' matrices over them."""
+    """Inputs (n, d) with the kernels' matrices over them, for all quantities that are modelled.
 
-    def __init__(self, kernels: Sequence[Kernel], width: int) -> None:
-        self.kernels = tuple(kernels)
-        self.inputs = np.zeros((0, width))
-        self.stack = np.zeros((len(self.kernels), 0, 0))
+    They are computed for all inputs at once: in parts, a product's last digit would depend on where they were parted,
+    and a restart would not go on exactly as it was.
+    """
 
-    def add(self, new: np.ndarray) -> None:
-        """Append inputs (k, width)."""
-        old = len(self.inputs)
-        self.inputs = np.vstack([self.inputs, new])
-        columns = np.array([kernel.matrix(self.inputs, new) for kernel in self.kernels])
-        grown = np.empty((len(self.kernels), len(self.inputs), len(self.inputs)))
-        grown[:, :old, :old] = self.stack
-        grown[:, :, old:] = columns
-        grown[:, old:, :] = columns.transpose(0, 2, 1)
-        self.stack = grown
+    def __init__(self, kernels: Sequence[Kernel], inputs: np.ndarray) -> None:
+        self.inputs, self._kernels = inputs, kernels
+        self.stack = np.array([kernel.matrix(inputs, inputs) for kernel in kernels])
 
     def candidates(self, inputs: np.ndarray) -> Candidates:
-        """Inputs (m, width) to predict at."""
-        cross = np.array([kernel.matrix(inputs, self.inputs) for kernel in self.kernels])
-        return Candidates(cross, np.array([kernel.diagonal(inputs) for kernel in self.kernels]))
+        """Inputs (m, d) to predict at."""
+        cross = np.array([kernel.matrix(inputs, self.inputs) for kernel in self._kernels])
+        return Candidates(cross, np.array([kernel.diagonal(inputs) for kernel in self._kernels]))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from moco.searchers.asks import Asks, at_least
 from moco.searchers.policy_models import PolicyModels
 from moco.searchers.pool import Pool
 from moco.searchers.uniform_kinds import rungs, single_steps
-from moco.searchers.worth import HypervolumeGain, ScoreGain, reference_point
+from moco.searchers.worth import HypervolumeGain, ScoreGain, missed, reference_point
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial, TrialState
 
@@ -43,8 +43,10 @@ MODEL_FROM = 4
 """Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
 PARENTS = 24
 """Children have so many parents at least, where there are: the front, then the fronts behind it."""
-FIRST, BEST, SECOND, FINALISTS = 320, 16, 160, 24
-"""Children of the parents, the best of them, children of those, and the candidates whose costs are computed exactly."""
+ROUNDS, CHILDREN, BEST = 3, 240, 24
+"""Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
+FINALISTS = 24
+"""Candidates whose costs are computed exactly."""
 TRIED = 200
 """Candidates that are decoded at most to find so many that are new."""
 
@@ -133,14 +135,15 @@ class GreyboxSearcher:
         if len(self._complete) < MODEL_FROM:
             return decode(self._space, rng.random(len(self._space.distributions)))
         self._models.learn(self._complete)
-        gain = self._gain(rng)
-        depths = self._models.depths
-        first = self._pool.children(self._parents(), FIRST, rng)
-        worth = gain(self._models.screened(depths.of_unit(first), gain.names))
-        second = self._pool.children(first[np.argsort(-worth, kind="stable")[:BEST]], SECOND, rng)
-        worth = np.append(worth, gain(self._models.screened(depths.of_unit(second), gain.names)))
-        both = np.vstack([first, second])[np.argsort(-worth, kind="stable")[:TRIED]]
-        points = self._new(both)
+        gain, depths = self._gain(rng), self._models.depths
+        parents, pool, worth = self._parents(), np.empty((0, len(self._space.distributions))), np.empty(0)
+        for _ in range(ROUNDS):
+            children = self._pool.children(parents, CHILDREN, rng)
+            worth = np.append(worth, gain(self._models.screened(depths.of_unit(children), gain.names)))
+            pool = np.vstack([pool, children])
+            parents = pool[np.argsort(-worth, kind="stable")[:BEST]]
+        best = pool[np.argsort(-worth, kind="stable")[:TRIED]]
+        points = self._new(best)
         if not points:
             return decode(self._space, rng.random(len(self._space.distributions)))
         policies = [self._space.canonical(point) for point in points]
@@ -176,12 +179,6 @@ class GreyboxSearcher:
             if len(found) == FINALISTS:
                 break
         return list(found.values())
-
-
-def missed(trial: Trial) -> float:
-    """Total violation of a complete trial."""
-    assert trial.outcome is not None
-    return sum(max(violation, 0.0) for violation in trial.outcome.violations)
 
 
 def sobol(space: SearchSpace, count: int, seed: int) -> list[Point]:

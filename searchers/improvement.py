@@ -68,4 +68,4 @@ def _direction_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray, rng: 
         reached = np.min(np.maximum(r - front, 0.0) / direction, axis=1).max(initial=0.0)
         own = np.min(np.maximum(r - samples, 0.0) / direction, axis=2)
         total += np.maximum(own**m - reached**m, 0.0)
-    return constant * total / DIRECTIONS
+    return np.asarray(constant * total / DIRECTIONS)

@@ -35,39 +35,42 @@ from moco.trial import Point, Suggestion, Trial
 AMOUNTS = 257
 """Amounts S, in equal steps: 0.4 % of what can be saved apart."""
 
-WITHIN = 1 - 1e-9
-"""All that can be saved, but for the rounding of its sum."""
+MILLIONTHS = 1_000_000
+"""Savings are whole millionths of all that can be saved: with whole numbers HiGHS has no rounding to mend."""
 
 
-def chosen(alternatives: Sequence[Sequence[Alternative]], least_saving: float) -> list[Alternative]:
-    """At most one alternative of each unit, together saving at least so much and losing as little as can be."""
+def chosen(alternatives: Sequence[Sequence[Alternative]], share: float) -> list[Alternative]:
+    """At most one alternative of each unit, together saving that share of all that can be saved and losing least."""
     ways = [way for unit in alternatives for way in unit]
     units = [place for place, unit in enumerate(alternatives) for _ in unit]
+    most = sum(max(way.saving for way in unit) for unit in alternatives)
+    savings = np.floor([MILLIONTHS * way.saving / most for way in ways])
+    attainable = sum(max(savings[np.equal(units, place)]) for place in range(len(alternatives)))
+    losses = np.array([way.loss for way in ways])
     one_each = np.equal.outer(np.arange(len(alternatives)), units).astype(float)
     solved = milp(
-        c=[way.loss for way in ways],
+        c=losses / (losses.max() or 1.0),
         integrality=np.ones(len(ways)),
         bounds=Bounds(0, 1),
         constraints=[
-            LinearConstraint(np.array([[way.saving for way in ways]]), lb=least_saving),
+            LinearConstraint(savings[None, :], lb=np.floor(share * attainable)),
             LinearConstraint(one_each, ub=1),
         ],
-        options={"mip_rel_gap": 0},
+        options={"mip_rel_gap": 0, "presolve": False},  # what presolve's rounding leaves to mend, HiGHS prints
     )
     if solved.x is None:
-        raise ArithmeticError(f"knapsack: no combination saves {least_saving:g}: {solved.message}")
-    return [way for way, share in zip(ways, solved.x, strict=True) if share > 0.5]
+        raise ArithmeticError(f"knapsack: no combination saves a share of {share:g}: {solved.message}")
+    return [way for way, taken in zip(ways, solved.x, strict=True) if taken > 0.5]
 
 
 def all_amounts(base: Point, alternatives: Mapping[str, Sequence[Alternative]]) -> Line:
     """The best points for saved amounts from nothing to all."""
     units = [ways for ways in ([way for way in unit if way.saving > 0] for unit in alternatives.values()) if ways]
-    most = sum(max(way.saving for way in ways) for ways in units) * WITHIN
 
     @cache
     def at(position: int) -> Point:
         point = dict(base)
-        for way in chosen(units, most * position / (AMOUNTS - 1)) if position else ():
+        for way in chosen(units, position / (AMOUNTS - 1)) if position else ():
             point |= way.changes
         return point
 

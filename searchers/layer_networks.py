@@ -20,7 +20,7 @@ def mlp(sizes: Sequence[int], activation: type[nn.Module], seed: int, last: floa
     generator = torch.Generator().manual_seed(seed)
     modules: list[nn.Module] = []
     for place, (inputs, outputs) in enumerate(pairwise(sizes)):
-        linear = skip_init(nn.Linear, inputs, outputs)  # nn.Linear's own weights come from the global generator
+        linear: nn.Linear = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call] # nn.Linear's own weights come from the global generator
         bound = last if place == len(sizes) - 2 else 1 / math.sqrt(inputs)
         for parameter in linear.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=generator)

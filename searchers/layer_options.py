@@ -20,6 +20,8 @@ class LayerOptions:
         state: `s1`, the features of S1.31, or `s3`, those of Galen, the sensitivity analysis among them; see
             `layer_states`.
         identity: whether the state also tells which layer it is, so that what was learned of one need not hold for all.
+        history: whether the state holds the executed actions of all layers before, not of the last one alone: without
+            them a critic takes what earlier layers cost for noise.
         share: whether a layer's ratios share one action, and its precision and bits two (S3.43); see `layer_actions`.
         hidden: units of the hidden layers of both networks; `[400, 300]` in the published ones, which learned no better
             and took four times as long.
@@ -31,6 +33,7 @@ class LayerOptions:
 
     state: str = S1
     identity: bool = True
+    history: bool = True
     share: bool = True
     hidden: tuple[int, ...] = (64, 64)
     penalty: str = GRADED

@@ -7,16 +7,18 @@
 | index (the place in the walk where a space gives none), kernel, stride | x | x | linear |
 | is_linear, input_height, input_width | x | | linear |
 | out_channels, in_channels, weights, macs | x | x | logarithmic |
-| macs_after: of all layers that follow, uncompressed | x | x | share of the network's, [0, 1] to [-1, 1] |
+| macs_after: of all layers that follow, uncompressed, over the network's | x | x | share |
 | kl_*: divergences of a sensitivity analysis, in nats | | x | logarithmic |
-| the executed actions of the layer before (1 before the first) | x | x | [0, 1] to [-1, 1] |
-| macs of the network as compressed so far, over the uncompressed one's | x | x | [0, 1] to [-1, 1] |
-| bops likewise | | x | [0, 1] to [-1, 1] |
-| the share of what is left to decide that the bounds leave | where they bound | where they bound | [0, 1] to [-1, 1] |
+| the executed actions of the layer before (1 before the first) | x | x | share |
+| macs of the network as compressed so far, over the uncompressed network's | x | x | share |
+| bops likewise | | x | share |
 
-Linear and logarithmic columns are scaled so that the layers of the space span [-1, 1]. Counts and divergences differ by
-factors, so they are scaled by their logarithm. A feature that no layer has is left out, and a layer that lacks one that
-others have is given 0, the middle. Uncompressed BOPs are 1,024 times the MACs, so they are no feature of their own.
+Three more are of no paper: where exact bounds are kept, the share of what is left to decide that they leave; with the
+option `identity`, which layer it is; with `history`, the executed actions of all layers before, 0 for the others.
+
+Linear and logarithmic columns are scaled so that the layers of the space span [-1, 1]: counts and divergences differ by
+factors, hence the logarithm. Shares in [0, 1] become [-1, 1]. A feature that no layer has is left out, and a layer that
+lacks one that others have is given 0, the middle. Uncompressed BOPs are 1,024 times the MACs, so they are left out.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def _spanning(column: np.ndarray) -> np.ndarray:
     low, high = np.nanmin(column), np.nanmax(column)
     if low == high:
         return np.zeros_like(column)
-    return np.nan_to_num(2 * (column - low) / (high - low) - 1, nan=0.0)
+    return np.asarray(np.nan_to_num(2 * (column - low) / (high - low) - 1, nan=0.0))
 
 
 def _share_after(groups: Sequence[LayerGroup]) -> np.ndarray:

@@ -7,7 +7,7 @@ from is what was executed, and nothing but the trial is needed (W20).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,7 +67,7 @@ class LayerWalk:
         if rest:  # parameters of no group are decided last, as one more layer
             groups.append(LayerGroup("rest", rest))
         self._space = space
-        self._groups, self._bounds = groups, options.bounds
+        self._groups, self._bounds, self._history = groups, options.bounds, options.history
         self._actions: ActionSet = action_set(space, groups, options.share)
         self._static = static_features(groups, options.state, options.identity)
         self.mask = self._actions.mask
@@ -76,7 +76,7 @@ class LayerWalk:
         self.budget = Budget(problem, self.lightest)
         self._whole: Costs = self.budget.costs(self.heaviest)
         self._remaining = tuple(name for name in REMAINING[options.state] if self._whole.get(name))
-        self.n_features = len(self.state(0, np.full(self.n_actions, ABSENT), self.lightest, self.heaviest))
+        self.n_features = len(self.state([], self.lightest, self.heaviest))
 
     def go(self, choose: Choose) -> Episode:
         """A walk in which `choose` acts; behind a wall, no action may make the bounds unreachable (AMC's).
@@ -88,7 +88,7 @@ class LayerWalk:
         walled = self._bounds == WALL and self.budget.binds
         steps = _Steps(self)
         for layer in range(self.n_layers):
-            actions = np.clip(choose(layer, steps.state(layer)), 0.0, 1.0)
+            actions = np.clip(choose(layer, steps.state()), 0.0, 1.0)
             if walled:
                 actions = self._affordable(layer, actions, steps.light)
             steps.take(layer, actions, self._actions.values(layer, actions))
@@ -113,7 +113,7 @@ class LayerWalk:
         executed = project(self._space, point)
         steps = _Steps(self)
         for layer, group in enumerate(self._groups):
-            steps.state(layer)
+            steps.state()
             values = {name: executed[name] for name in group.parameters}
             steps.take(layer, self._actions.executed(layer, executed), values)
         return steps.episode()
@@ -125,19 +125,22 @@ class LayerWalk:
             point |= self._actions.values(layer, actions[layer])
         return point
 
-    def state(self, layer: int, before: np.ndarray, light: Point, heavy: Point) -> np.ndarray:
-        """The features of a layer, after the actions (A,) of the one before; see `layer_states`.
+    def state(self, taken: Sequence[np.ndarray], light: Point, heavy: Point) -> np.ndarray:
+        """The features of the next layer; see `layer_states`.
 
         Args:
+            taken: actions (A,) of each layer before.
             light, heavy: the point so far, with all layers that follow at their lightest, and at their heaviest.
         """
-        shares = list(before)
+        shares = list(taken[-1] if taken else np.full(self.n_actions, ABSENT))
         if self._remaining or self.budget.binds:
             most = self.budget.costs(heavy)
             shares += [most[name] / self._whole[name] for name in self._remaining]
             if self.budget.binds:
                 shares.append(self.budget.headroom(self.budget.costs(light), most))
-        return np.concatenate([self._static[layer], centred(np.array(shares))])
+        history = np.zeros(self.mask.shape if self._history else (0, 0))
+        history[: len(taken)] = centred(np.array(taken)) if self._history and taken else 0.0
+        return np.concatenate([self._static[len(taken)], centred(np.array(shares)), history.ravel()])
 
     def _meets(self, point: Point) -> bool:
         return self.budget.met(self.budget.costs(point))
@@ -161,10 +164,9 @@ class _Steps:
         self._states: list[np.ndarray] = []
         self._actions: list[np.ndarray] = []
 
-    def state(self, layer: int) -> np.ndarray:
-        """What the agent sees of the layer."""
-        before = self._actions[-1] if layer else np.full(self._walk.n_actions, ABSENT)
-        self._states.append(self._walk.state(layer, before, self.light, self.heavy))
+    def state(self) -> np.ndarray:
+        """What the agent sees of the next layer."""
+        self._states.append(self._walk.state(self._actions, self.light, self.heavy))
         return self._states[-1]
 
     def take(self, layer: int, actions: np.ndarray, values: Point) -> None:

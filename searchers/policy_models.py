@@ -59,9 +59,9 @@ class PolicyModels:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self.depths = Depths(problem.space)
-        kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
-        self._priors = np.array([kernel.prior for kernel in kernels])
-        self._shared = SharedInputs(kernels, self.depths.width)
+        self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
+        self._priors = np.array([kernel.prior for kernel in self._kernels])
+        self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
         self.judged = tuple(dict.fromkeys([*problem.objectives, *(bound.metric for bound in problem.bounds)]))
         self._metrics: list[dict[str, MetricValue]] = []
         self._variances: dict[str, tuple[int, np.ndarray, float]] = {}
@@ -77,7 +77,8 @@ class PolicyModels:
         if not self._metrics:
             self._parts = read_by_derived(self._problem, trials[0])
             self._exact = known_exactly(self._problem, trials[0])
-        self._shared.add(self.depths.of_points([trial.point for trial in new]))
+        inputs = self.depths.of_points([trial.point for trial in new])
+        self._shared = SharedInputs(self._kernels, np.vstack([self._shared.inputs, inputs]))
         self._metrics += [self._problem.metrics(trial.evaluation) for trial in new if trial.evaluation is not None]
         self._models = {}
 

@@ -60,7 +60,7 @@ class Pool:
         """The points with each discrete coordinate in the middle of its value's interval."""
         sizes = np.maximum(self._sizes, 1)
         places = np.clip(np.floor(points * sizes), 0, sizes - 1)
-        return np.where(self._sizes > 0, (places + 0.5) / sizes, np.clip(points, 0.0, 1.0))
+        return np.asarray(np.where(self._sizes > 0, (places + 0.5) / sizes, np.clip(points, 0.0, 1.0)))
 
     def _crossed(self, one: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Each layer group from either parent; with probability 1/2 each value instead."""

@@ -120,7 +120,7 @@ def terminal_rewards(earned: np.ndarray, layers: int) -> np.ndarray:
 def standardised(x: np.ndarray) -> np.ndarray:
     """The numbers moved to mean 0 and scaled to deviation 1, unless they are all alike."""
     centred: np.ndarray = x - x.mean()
-    return centred / (centred.std() + 1e-8)
+    return np.asarray(centred / (centred.std() + 1e-8))
 
 
 def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -145,7 +145,8 @@ class Policy(nn.Module):
         """Log-density (n,) of actions (n, A), of those that the layer has (mask 1)."""
         z = (actions - self(states)) / self.log_deviation.exp()
         density = -0.5 * z**2 - self.log_deviation - 0.5 * math.log(2 * math.pi)
-        return (density * mask).sum(dim=1)
+        found: Tensor = (density * mask).sum(dim=1)
+        return found
 
     def entropy(self) -> Tensor:
         """Of the actions of a layer that has all of them, in nats."""
@@ -261,5 +262,5 @@ class PPOSearcher:
             value_loss = nn.functional.mse_loss(self._value(batch.states).squeeze(1), batch.returns)
             loss = policy_loss(self._policy, batch, self._options.clip, self._options.entropy) + value_loss
             self._adam.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self._adam.step()

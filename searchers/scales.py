@@ -52,5 +52,5 @@ class Scale(Enum):
             return values
         if self is Scale.LOGIT:
             shares = np.clip(values, LEAST_SHARE, 1 - LEAST_SHARE)
-            return shares * (1 - shares)
+            return np.asarray(shares * (1 - shares))
         return np.ones_like(values)

@@ -36,7 +36,7 @@ def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
 def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> object:
     """The value that lies `depth` (0 to 1) of the way from neutral to the far end; of choices, in their order."""
     if isinstance(distribution, CategoricalDistribution):
-        choices = list(distribution.choices)
+        choices: list[object] = list(distribution.choices)
         if neutral in choices:
             choices = [neutral, *(choice for choice in choices if choice != neutral)]
         return choices[round(depth * (len(choices) - 1))]
@@ -91,7 +91,7 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> object:
     """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next."""
     if isinstance(distribution, CategoricalDistribution):
-        choices = list(distribution.choices)
+        choices: list[object] = list(distribution.choices)
         return choices[(choices.index(value) + 1) % len(choices)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     assert isinstance(value, (int, float))

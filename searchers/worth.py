@@ -1,8 +1,9 @@
 """What an evaluation of a candidate is worth, from draws of what the models predict of it.
 
-While nothing feasible was told, the worth is minus the expected total violation. Afterwards it is the expected gain:
-of the hypervolume that the feasible front dominates, or of the protocol's score over the best so far. The quasi-random
-draws (Halton's sequence) are the same for all candidates, and quantities are taken as independent of each other.
+While nothing feasible was told, the worth is how far the total violation is expected to fall below the least so far.
+Afterwards it is the expected gain: of the hypervolume that the feasible front dominates, or of the protocol's score
+over the best so far. The quasi-random draws (Halton's sequence) are the same for all candidates, and quantities are
+taken as independent of each other.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class HypervolumeGain:
         self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
         losses = [trial.outcome.losses for trial in trials if trial.feasible and trial.outcome is not None]
         self._feasible = np.array(losses).reshape(len(losses), len(problem.objectives))
+        self._least = min(missed(trial) for trial in trials)
 
     def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
         """(n,) of n candidates."""
@@ -48,12 +50,18 @@ class HypervolumeGain:
         scales = {name: prediction.scale for name, prediction in predicted.items()}
         violation = violations(self._problem.bounds, drawn, scales, self._sems)
         if not len(self._feasible):
-            return np.asarray(-violation.mean(axis=0))
+            return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
         signs = [-1.0 if way == Direction.MAXIMIZE else 1.0 for way in self._problem.objectives.values()]
         losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
         front = self._feasible[non_dominated(self._feasible)]
         r = reference_point(self._problem, self._feasible, front)
         return expected_improvement(losses, violation <= 0, front, r, self._rng)
+
+
+def missed(trial: Trial) -> float:
+    """Total violation of a complete trial."""
+    assert trial.outcome is not None
+    return sum(max(violation, 0.0) for violation in trial.outcome.violations)
 
 
 def violations(
@@ -108,6 +116,7 @@ class ScoreGain:
 
     def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
         self._problem = problem
+        self._least = min(missed(trial) for trial in trials)
         best = max((t for t in trials if t.feasible), key=lambda t: (t.score or 0.0, -t.number), default=None)
         self._slopes = {} if best is None else slopes(problem, best)
         self._at = {} if best is None or best.evaluation is None else best.evaluation.metrics
@@ -120,9 +129,11 @@ class ScoreGain:
         drawn = {name: prediction.samples(self._normal[name]) for name, prediction in predicted.items()}
         scales = {name: prediction.scale for name, prediction in predicted.items()}
         violation = violations(self._problem.bounds, drawn, scales, self._sems)
-        if not self._slopes:
-            return np.asarray(-violation.mean(axis=0))
-        gain = sum(slope * (drawn[name] - self._at[name].value) for name, slope in self._slopes.items())
+        if self._least > 0:
+            return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
+        gain = np.zeros(violation.shape)
+        for name, slope in self._slopes.items():
+            gain += slope * (drawn[name] - self._at[name].value)
         return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
 
 
@@ -133,7 +144,7 @@ def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
     """
     assert trial.evaluation is not None
     metrics, score = trial.evaluation.metrics, problem.score(trial.evaluation)
-    found = {}
+    found: dict[str, float] = {}
     for name, measured in metrics.items():
         towards = 1.0 if any(bound.metric == name and bound.op == ">=" for bound in problem.bounds) else -1.0
         step = towards * (abs(measured.value) * STEP or STEP)

@@ -172,7 +172,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("searcher.popluation=5", r"^searcher\.popluation: unknown key; did you mean 'population'\?$"),
         ("target.thread=5", r"^target\.thread: unknown key; did you mean 'threads'\?$"),
         # Unknown names.
-        ("searcher.name=nsga3", r"^searcher\.name: unknown searcher 'nsga3'; did you mean 'nsga2'\?$"),
+        ("searcher.name=tpee", r"^searcher\.name: unknown searcher 'tpee'; did you mean 'tpe'\?$"),
         (
             "objective.protocol=accuracy",
             r"^objective\.protocol: unknown objective 'accuracy'; did you mean 'accuracy-g",

@@ -11,9 +11,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 import moco
 from moco.errors import ConfigError, PolicyRejectedError
 from moco.interfaces import SearcherCapabilities
-from moco.registry import BUILT_IN, names
+from moco.registry import BUILT_IN, names, plugin
 from moco.study import SearchAbortedError, Start
 from moco.trial import TrialState
+from tests.contracts.test_searchers import NOT_RANDOM
 
 SPACE = {"layer1.keep": FloatDistribution(0.1, 1.0), "layer1.bits": IntDistribution(2, 8)}
 
@@ -63,12 +64,16 @@ def test_the_callable_gets_a_dict_of_the_spaces_values() -> None:
 
 @pytest.mark.parametrize("searcher", names("searcher"))
 def test_every_searcher_takes_any_callable_and_repeats_itself(searcher: str) -> None:
+    if plugin("searcher", searcher).capabilities.needs_layers:
+        with pytest.raises(ConfigError, match="it walks over layer groups, which a plain space does not have"):
+            moco.search(problem(), evaluate, searcher=searcher, trials=12)
+        return
     first, again, other = (
         moco.search(problem(), evaluate, searcher=searcher, trials=12, seed=seed) for seed in (1, 1, 2)
     )
     assert [trial.point for trial in first.trials] == [trial.point for trial in again.trials]
-    if searcher != "uniform":
-        assert [trial.point for trial in first.trials] != [trial.point for trial in other.trials]
+    same = [trial.point for trial in first.trials] == [trial.point for trial in other.trials]
+    assert same is (searcher in NOT_RANDOM)
 
 
 def test_trials_that_raise_or_give_no_number_fail_with_their_reason() -> None:
@@ -151,9 +156,7 @@ def test_any_wrong_answer_fails_its_trial_and_five_in_a_row_end_the_search(wrong
             raise wrong
         return wrong
 
-    with pytest.raises(
-        SearchAbortedError, match=r"^the last 5 trials failed, the last one \(trial 4\) with: "
-    ):
+    with pytest.raises(SearchAbortedError, match=r"^the last 5 trials failed, the last one \(trial 4\) with: "):
         moco.search(problem(), always, searcher=searcher, trials=20)
 
 

@@ -20,6 +20,14 @@ from moco.pareto import non_dominated
 LEAST_ROWS = {"resnet20": 2000, "digits": 500}
 
 
+@pytest.fixture(autouse=True)
+def _recorded(request: pytest.FixtureRequest) -> None:
+    """Skip what needs a recording that was not made yet: `python -m benchmarks.record NAME` takes most of an hour."""
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
+    if name and not (FOLDER / f"{name}_prune_bits.parquet").exists():
+        pytest.skip(f"{name} was not recorded yet: python -m benchmarks.record {name}")
+
+
 @cache
 def recorded_benchmark(name: str) -> Benchmark:
     return benchmark(name)

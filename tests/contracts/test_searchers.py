@@ -37,7 +37,11 @@ NOT_RANDOM = {"binary_search", "greedy", "knapsack", "uniform"}
 N = 24
 """Trials of a run: beyond TPE's start-up and NSGA-II's second generation."""
 
-SLOW: dict[str, dict[str, Any]] = {"ax": {}, "botorch": {"startup": 5}, "gp": {"startup": 5}}
+SLOW: dict[str, dict[str, Any]] = {
+    "ax": {},
+    "botorch": {"startup": 5, "samples": 32, "raw": 64, "restarts": 2},
+    "gp": {"startup": 5},
+}
 """Searchers that take a second for a suggestion, with options by which their model takes over after five trials."""
 
 N_SLOW = 10

@@ -34,8 +34,7 @@ def values(inputs: np.ndarray) -> np.ndarray:
 
 
 def test_it_predicts_what_scikit_learn_predicts(inputs: np.ndarray, values: np.ndarray) -> None:
-    shared = SharedInputs((Matern(ALL, 0.7),), 3)
-    shared.add(inputs)
+    shared = SharedInputs((Matern(ALL, 0.7),), inputs)
     noise = np.full(len(values), 0.02)
     process = GaussianProcess.of(shared.stack, np.array([1.5]), 0.0, (values, noise))
     y, mean, scale = standardised(values)
@@ -74,14 +73,6 @@ def test_the_spline_is_the_integrated_wiener_process() -> None:
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_inputs_may_come_in_parts(inputs: np.ndarray) -> None:
-    once, parts = SharedInputs(KERNELS, 3), SharedInputs(KERNELS, 3)
-    once.add(inputs)
-    for part in np.split(inputs, 4):
-        parts.add(part)
-    np.testing.assert_allclose(parts.stack, once.stack, rtol=1e-12)
-
-
 def test_the_fit_finds_which_kernel_made_the_values() -> None:
     inputs = np.random.default_rng(3).random((60, 3))
     kernels = (Constant(), Linear((2,)), Matern(((0,),), 0.3))
@@ -93,8 +84,7 @@ def test_the_fit_finds_which_kernel_made_the_values() -> None:
 
 
 def test_constant_values_are_survived(inputs: np.ndarray) -> None:
-    shared = SharedInputs(KERNELS, 3)
-    shared.add(inputs)
+    shared = SharedInputs(KERNELS, inputs)
     data = np.full(len(inputs), 7.0), np.zeros(len(inputs))
     variances, own = fitted(shared.stack, np.ones(len(KERNELS)), data)
     mean, sd = GaussianProcess.of(shared.stack, variances, own, data).predict(shared.candidates(inputs))

@@ -106,7 +106,7 @@ def test_a_state_tells_what_was_done_and_what_is_left() -> None:
     """Two layers of equal MACs, half of which may be spent: after the first at full width nothing is left to spend."""
     layers = instance(0, n_layers=4)
     problem = layers.problem()
-    walk = LayerWalk(problem, LayerOptions(bounds="none", identity=False))
+    walk = LayerWalk(problem, LayerOptions(bounds="none", identity=False, history=False))
     full = walk.go(lambda layer, _state: np.array([1.0 if layer == 0 else 0.0]))
     before, remaining, headroom = full.states[1, -3:]
     share = layers.macs[0] / layers.macs.sum()

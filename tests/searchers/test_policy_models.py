@@ -15,7 +15,9 @@ def tried(problem: Problem, count: int, seed: int = 0) -> list[Trial]:
     """Complete trials of random points."""
     rng, found = np.random.default_rng(seed), []
     for number in range(count):
-        point = {n: int(rng.choice(np.arange(d.low, d.high + 1, d.step))) for n, d in problem.space.distributions.items()}  # type: ignore[attr-defined]
+        point = {
+            n: int(rng.choice(np.arange(d.low, d.high + 1, d.step))) for n, d in problem.space.distributions.items()
+        }  # type: ignore[attr-defined]
         found.append(trial(problem, point, number))
     return found
 
@@ -90,7 +92,7 @@ def test_the_error_is_learnt_better_than_by_its_mean() -> None:
 
 
 def test_fits_come_at_a_fifth_more_trials() -> None:
-    assert [fit_at(n) for n in (1, 5, 6, 7, 8, 9, 10, 100, 200)] == [1, 5, 6, 6, 8, 8, 10, 83, 172]
+    assert [fit_at(n) for n in (1, 5, 6, 7, 8, 9, 10, 100, 200)] == [1, 5, 6, 6, 8, 8, 10, 84, 177]
 
 
 @pytest.mark.parametrize("scale", Scale)
