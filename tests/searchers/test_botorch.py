@@ -125,6 +125,7 @@ def test_a_lucky_trial_is_not_believed_where_its_standard_error_is_large() -> No
     assert proposed[0.5] > 0.3
 
 
+@pytest.mark.slow
 def test_it_finds_the_choice_and_the_integer_of_the_least_loss() -> None:
     space = {"n": IntDistribution(0, 20), "c": CategoricalDistribution(("a", "b", "c"))}
     problem = Problem(space, {"loss": "minimize"})  # type: ignore[arg-type]
@@ -138,6 +139,7 @@ def test_it_finds_the_choice_and_the_integer_of_the_least_loss() -> None:
     assert len({trial.policy for trial in trials}) == 14
 
 
+@pytest.mark.slow
 def test_feasible_trials_are_preferred() -> None:
     """The loss draws to x = 0, the constraint allows x >= 0.7 only."""
     problem = Problem({"x": FloatDistribution(0.0, 1.0)}, {"x": "minimize"}, {"x": ">= 0.7"})  # type: ignore[arg-type]
@@ -147,6 +149,7 @@ def test_feasible_trials_are_preferred() -> None:
     assert any(0.7 <= x < 0.75 for x in late)
 
 
+@pytest.mark.slow
 def test_policies_that_round_alike_are_not_proposed_again() -> None:
     """The space has 64 policies; a continuous optimum would round to those that are known."""
     problem = two_losses(SPACES["rounded"])
@@ -180,6 +183,18 @@ def test_repeated_evaluations_teach_nothing_new() -> None:
     once = told(BoTorchSearcher(problem, EAGER, 0), trials)
     twice = told(BoTorchSearcher(problem, EAGER, 0), [*trials, repeated])
     assert once.ask() == twice.ask()
+
+
+def test_no_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BoTorch would call the compiler at the first expected hypervolume of a process."""
+    from botorch.acquisition.multi_objective import logei
+
+    compiled: list[object] = []
+    monkeypatch.setattr("torch.utils.cpp_extension.load", lambda **source: compiled.append(source))
+    problem = two_losses(SPACES["one float"])
+    run(BoTorchSearcher(problem, EAGER, 0), problem, lambda p: distances(problem.space, p), 5)
+
+    assert (compiled, logei._C) == ([], None)
 
 
 @pytest.mark.parametrize(
