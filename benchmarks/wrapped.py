@@ -30,12 +30,13 @@ from typing import Any, Protocol
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, TPESampler
+from optuna.samplers import BaseGASampler, BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, TPESampler
 from optuna.trial import create_trial
 
 from moco.encoding import encode
 from moco.interfaces import Searcher
 from moco.problem import Problem
+from moco.randomness import derived_seed
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 from tests.contracts.loop import build, finished, run
@@ -155,7 +156,7 @@ class LivingOptuna:
 
     def __init__(self, stated: Problem, make: Callable[[int], BaseSampler], seed: int) -> None:
         self._space = dict(stated.space.distributions)
-        sampler = make(seed)
+        self._make, sampler = make, make(seed)
         self._generation = f"{type(sampler).__name__}:generation"
         self._study = optuna.create_study(directions=["minimize"] * len(stated.objectives), sampler=sampler)
         self._n_told = 0
@@ -181,6 +182,18 @@ class LivingOptuna:
             )
         )
         self._n_told += 1
+        if isinstance(self._study.sampler, BaseGASampler) and self._n_told % POPULATION == 0:
+            self._select(self._n_told // POPULATION)
+
+    def _select(self, generation: int) -> None:
+        """Choose who breeds as soon as a generation is full, as moco does.
+
+        Optuna does it at the next draw, which alone then finds the parents in another order.
+        """
+        self._study.tell(self._study.ask(), state=optuna.trial.TrialState.FAIL)  # Optuna renews its list of trials then
+        selecting = self._make(derived_seed(SEED, "searcher", "selection", generation))
+        assert isinstance(selecting, BaseGASampler)
+        selecting.get_parent_population(self._study, generation)
 
 
 class LivingAx:
