@@ -35,28 +35,24 @@ from moco.trial import Point, Suggestion, Trial
 AMOUNTS = 257
 """Amounts S, in equal steps: 0.4 % of what can be saved apart."""
 
-MILLIONTHS = 1_000_000
-"""Savings are whole millionths of all that can be saved: with whole numbers HiGHS has no rounding to mend."""
+SHORT = 1e-6
+"""Share of all that can be saved by which a combination may fall short: the solver's own tolerance."""
 
 
 def chosen(alternatives: Sequence[Sequence[Alternative]], share: float) -> list[Alternative]:
     """At most one alternative of each unit, together saving that share of all that can be saved and losing least."""
     ways = [way for unit in alternatives for way in unit]
     units = [place for place, unit in enumerate(alternatives) for _ in unit]
+    savings, losses = np.array([way.saving for way in ways]), np.array([way.loss for way in ways])
     most = sum(max(way.saving for way in unit) for unit in alternatives)
-    savings = np.floor([MILLIONTHS * way.saving / most for way in ways])
-    attainable = sum(max(savings[np.equal(units, place)]) for place in range(len(alternatives)))
-    losses = np.array([way.loss for way in ways])
     one_each = np.equal.outer(np.arange(len(alternatives)), units).astype(float)
     solved = milp(
         c=losses / (losses.max() or 1.0),
         integrality=np.ones(len(ways)),
         bounds=Bounds(0, 1),
-        constraints=[
-            LinearConstraint(savings[None, :], lb=np.floor(share * attainable)),
-            LinearConstraint(one_each, ub=1),
-        ],
-        options={"mip_rel_gap": 0, "presolve": False},  # what presolve's rounding leaves to mend, HiGHS prints
+        constraints=[LinearConstraint(savings[None, :] / most, lb=share - SHORT), LinearConstraint(one_each, ub=1)],
+        # Without presolve it takes no longer here, and HiGHS 1.12 prints a line for what presolve leaves to mend.
+        options={"mip_rel_gap": 0, "presolve": False},
     )
     if solved.x is None:
         raise ArithmeticError(f"knapsack: no combination saves a share of {share:g}: {solved.message}")

@@ -62,7 +62,7 @@ FINITE = ("finite", "finite numeric", "finite layers")
 """Spaces of six points."""
 
 pytestmark = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
+    "name", [pytest.param(name, marks=pytest.mark.heavy) if name in SLOW else name for name in NAMES]
 )
 
 
