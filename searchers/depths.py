@@ -12,9 +12,6 @@ from moco.searchers.uniform_kinds import kinds
 from moco.space import SearchSpace
 from moco.trial import Point
 
-SAME = 1e-9
-"""Depths that differ by no more are the same."""
-
 
 class Depths:
     """A column a number: 0 at neutral, 1 at the end that is further away; a column a choice: 1 where it is taken.
@@ -57,16 +54,3 @@ class Depths:
             else:
                 found[:, columns[0]] = np.abs(coordinates - neutral) / max(neutral, 1 - neutral)
         return found
-
-    def compared(self, told: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(k, n) whether told inputs (k, width) are nowhere deeper than candidates (n, width), and nowhere less deep.
-
-        Choices have no depth: they must be the same.
-        """
-        lighter, heavier = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
-        for columns in self._columns.values():
-            for column in columns:
-                off = told[:, column, None] - candidates[None, :, column]
-                lighter &= off <= SAME if len(columns) == 1 else np.abs(off) <= SAME
-                heavier &= off >= -SAME if len(columns) == 1 else np.abs(off) <= SAME
-        return lighter, heavier

@@ -43,7 +43,7 @@ MODEL_FROM = 4
 """Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
 PARENTS = 24
 """Children have so many parents at least, where there are: the front, then the fronts behind it."""
-ROUNDS, CHILDREN, BEST = 6, 240, 24
+ROUNDS, CHILDREN, BEST = 3, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
 FINALISTS = 24
 """Candidates whose costs are computed exactly."""
