@@ -8,7 +8,7 @@ import pytest
 from benchmarks.problems.layers import instance
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.knapsack import KnapsackSearcher, all_amounts, chosen
+from moco.searchers.knapsack import KnapsackSearcher, all_amounts, chosen, in_thousandths
 from moco.searchers.sensitivities import Alternative
 from moco.searchers.steps_then_line import StepsOptions
 from moco.trial import Trial, TrialState
@@ -31,18 +31,20 @@ def searched(problem: Problem, n: int, **options: int) -> list[Trial]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
 def test_no_combination_loses_less_and_saves_enough(seed: int, share: float) -> None:
-    """Against all 5^5 combinations of at most one alternative a unit; a saving may be a millionth short."""
+    """Against all 5^5 combinations of at most one alternative a unit."""
     alternatives = units(seed)
-    most = sum(max(way.saving for way in ways) for ways in alternatives)
-    least = (share - 2e-6) * most
+    savings = in_thousandths(alternatives)
+    needed = int(share * sum(max(amounts) for amounts in savings))
+    every = [way for ways in alternatives for way in ways]
+    worth = {id(way): int(amount) for way, amount in zip(every, np.concatenate(savings), strict=True)}
     best = min(
         sum(way.loss for way in combination if way is not None)
         for combination in product(*[[None, *ways] for ways in alternatives])
-        if sum(way.saving for way in combination if way is not None) >= least
+        if sum(worth[id(way)] for way in combination if way is not None) >= needed
     )
     found = chosen(alternatives, share)
     assert sum(way.loss for way in found) == pytest.approx(best, abs=1e-9)
-    assert sum(way.saving for way in found) >= least
+    assert sum(worth[id(way)] for way in found) >= needed
     assert len({name for way in found for name in way.changes}) == len(found)
 
 
