@@ -206,6 +206,8 @@ class LivingAx:
         self._client = self._ax.Client(random_seed=seed)
         self._client.configure_experiment(self._names.configs)
         self._client.configure_optimization(*self._ax.goals(len(stated.objectives), len(stated.bounds)))
+        # A client that lives on is past the centre; a new one would step from there to Sobol, not to the model.
+        self._client.configure_generation_strategy(initialize_with_center=False)
         self._open: int | None = None
 
     def ask(self) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def ax_points(problem: Problem, evaluate: Evaluate, seed: int, n: int) -> list[d
     told: list[tuple[dict[str, Any], Outcome]] = []
     for number in range(n):
         client = ax_client(problem, ask_seed(seed, number))
+        # A client that lives on is past the centre; a new one would step from there to Sobol, not to the model.
+        client.configure_generation_strategy(initialize_with_center=number == 0)
         for point, outcome in told:
             tell(client, point, outcome)
         (suggested,) = client.get_next_trials(1).values()

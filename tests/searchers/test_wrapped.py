@@ -67,7 +67,6 @@ class TestOptuna:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # bare Ax warns of its own calls; the wrapped one keeps quiet
-@pytest.mark.xfail(reason="known defect: the wrapped Ax suggests other points than the bare one", strict=True)
 @pytest.mark.parametrize("constraints", [{}, {"sum": "<= 0.8"}], ids=["free", "constrained"])
 @pytest.mark.parametrize("losses", [1, 2])
 def test_ax(losses: int, constraints: dict[str, str]) -> None:
