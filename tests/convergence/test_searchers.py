@@ -57,7 +57,7 @@ def reached_by_random(problem: str, seed: int) -> float:
         ("cmaes", {}, "layers"),
         ("greedy", {}, "layers"),
         ("binary_search", {}, "layers"),
-        pytest.param("knapsack", {}, "layers", marks=pytest.mark.slow),  # it solves 500 knapsacks
+        ("knapsack", {}, "layers"),
     ],
 )
 def test_it_beats_random_search(name: str, options: dict[str, Any], problem: str) -> None:

@@ -4,11 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
 
-from benchmarks.problems.layers import instance
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.knapsack import KnapsackSearcher, all_amounts, chosen, in_thousandths
+from moco.searchers.knapsack import PARTS, Knapsack, KnapsackSearcher, all_amounts
 from moco.searchers.sensitivities import Alternative
 from moco.searchers.steps_then_line import StepsOptions
 from moco.trial import Trial, TrialState
@@ -28,30 +28,53 @@ def searched(problem: Problem, n: int, **options: int) -> list[Trial]:
     return run(KnapsackSearcher(problem, StepsOptions(**options), seed=0), problem, evaluate, n)  # type: ignore[arg-type]
 
 
+def parts_of(alternatives: list[list[Alternative]]) -> list[list[int]]:
+    most = sum(max(way.saving for way in ways) for ways in alternatives)
+    return [[round(PARTS * way.saving / most) for way in ways] for ways in alternatives]
+
+
+def loss(ways: list[Alternative]) -> float:
+    return sum(way.loss for way in ways)
+
+
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_no_combination_loses_less_and_saves_enough(seed: int, share: float) -> None:
     """Against all 5^5 combinations of at most one alternative a unit."""
     alternatives = units(seed)
-    savings = in_thousandths(alternatives)
-    needed = int(share * sum(max(amounts) for amounts in savings))
-    every = [way for ways in alternatives for way in ways]
-    worth = {id(way): int(amount) for way, amount in zip(every, np.concatenate(savings), strict=True)}
-    best = min(
-        sum(way.loss for way in combination if way is not None)
-        for combination in product(*[[None, *ways] for ways in alternatives])
-        if sum(worth[id(way)] for way in combination if way is not None) >= needed
-    )
-    found = chosen(alternatives, share)
-    assert sum(way.loss for way in found) == pytest.approx(best, abs=1e-9)
-    assert sum(worth[id(way)] for way in found) >= needed
+    rated = [
+        [(way.loss, saved) for way, saved in zip(ways, parts, strict=True)]
+        for ways, parts in zip(alternatives, parts_of(alternatives), strict=True)
+    ]
+    knapsack = Knapsack(alternatives)
+    needed = int(share * knapsack.most)
+    combinations = product(*[[(0.0, 0), *unit] for unit in rated])
+    best = min(sum(lost for lost, _ in one) for one in combinations if sum(saved for _, saved in one) >= needed)
+    found = knapsack.solve(needed)
+    assert loss(found) == pytest.approx(best, abs=1e-12)
     assert len({name for way in found for name in way.changes}) == len(found)
 
 
-def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    layers = instance(1)
-    run(KnapsackSearcher(layers.problem(), StepsOptions(), seed=0), layers.problem(), layers.evaluate, 36)
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_branch_and_bound_finds_nothing_better(seed: int, share: float) -> None:
+    """A network of 30 units by scipy's mixed-integer solver."""
+    alternatives = units(seed, n_units=30, n_ways=8)
+    flat = [way for ways in alternatives for way in ways]
+    unit_of = np.repeat(np.arange(30), 8)
+    knapsack = Knapsack(alternatives)
+    needed = int(share * knapsack.most)
+    solved = milp(
+        c=[way.loss for way in flat],
+        integrality=np.ones(len(flat)),
+        bounds=Bounds(0, 1),
+        constraints=[
+            LinearConstraint(np.concatenate(parts_of(alternatives)), lb=needed),
+            LinearConstraint(np.equal.outer(np.arange(30), unit_of).astype(float), ub=1),
+        ],
+        options={"mip_rel_gap": 0},
+    )
+    assert loss(knapsack.solve(needed)) == pytest.approx(solved.fun, abs=1e-6)
 
 
 def test_amounts_go_from_nothing_to_all() -> None:
