@@ -23,7 +23,9 @@ Departures from the papers:
    transition, with a lower rate of the actor (Galen: one update an episode).
 5. Hidden layers of 64 and 64 units; `hidden: [400, 300]` are the papers'.
 6. Starts and trials of other searchers are learned from too, and count as warm-up: DDPG learns off its policy.
-7. A walk whose policy was told before is drawn again with more noise (`MORE_NOISE`), as a repeat teaches nothing.
+7. The actor's loss holds a small penalty on the squares of what goes into its sigmoid: without it, actions that went to
+   an end early stayed there, as a saturated sigmoid has no slope to come back by.
+8. A walk whose policy was told before is drawn again with more noise (`MORE_NOISE`), as a repeat teaches nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.searchers.asks import Asks, at_least, probability
 from moco.searchers.layer_networks import as_tensor, follow, mlp, one_thread
-from moco.searchers.layer_options import LayerOptions, positive
+from moco.searchers.layer_options import LayerOptions, not_negative, positive
 from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
 from moco.searchers.layer_walk import Episode, LayerWalk, propose
 from moco.trial import Point, Suggestion, Trial
@@ -66,6 +68,7 @@ class DDPGOptions(LayerOptions):
         batch: transitions of a step, >= 1.
         replay: episodes that are kept, >= 1.
         actor_rate, critic_rate: Adam's learning rates.
+        saturation: weight, in the actor's loss, of the mean square of its outputs before the sigmoid, >= 0.
         discount: gamma, in [0, 1]. With 0 the critic learns the trial's reward from each state and action alone.
         soft: share by which the target networks follow in a step, in (0, 1].
         baseline: share by which the moving average of the rewards follows a batch, in (0, 1]. AMC's.
@@ -74,12 +77,13 @@ class DDPGOptions(LayerOptions):
     warmup: int = 20
     noise: float = 0.5
     noise_decay: float = 0.98
-    noise_least: float = 0.02
+    noise_least: float = 0.05
     updates: int = 2
     batch: int = 64
     replay: int = 400
-    actor_rate: float = 1e-4
-    critic_rate: float = 1e-3
+    actor_rate: float = 5e-4
+    critic_rate: float = 3e-3
+    saturation: float = 0.01
     discount: float = 1.0
     soft: float = 0.01
     baseline: float = 0.5
@@ -94,6 +98,7 @@ class DDPGOptions(LayerOptions):
         for name in ("actor_rate", "critic_rate"):
             positive(name, getattr(self, name))
         probability("discount", self.discount)
+        not_negative("saturation", self.saturation)
 
 
 def truncated_normal(rng: np.random.Generator, mean: np.ndarray, deviation: float) -> np.ndarray:
@@ -166,7 +171,12 @@ class Actor(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Sigmoid of the network, where the mask is 1."""
-        return torch.sigmoid(self.net(states)) * mask + (1 - mask)
+        return self.squashed(self.net(states), mask)
+
+    @staticmethod
+    def squashed(outputs: Tensor, mask: Tensor) -> Tensor:
+        """The actions for outputs (n, A) of the network."""
+        return torch.sigmoid(outputs) * mask + (1 - mask)
 
 
 class Critic(nn.Module):
@@ -259,7 +269,9 @@ class DDPGSearcher:
         critic_loss.backward()  # type: ignore[no-untyped-call]
         self._critic_adam.step()
 
-        actor_loss = -self._critic(batch.states, self._actor(batch.states, batch.mask)).mean()
+        outputs = self._actor.net(batch.states)
+        values = self._critic(batch.states, self._actor.squashed(outputs, batch.mask))
+        actor_loss = options.saturation * outputs.square().mean() - values.mean()
         self._actor_adam.zero_grad()
         actor_loss.backward()
         self._actor_adam.step()

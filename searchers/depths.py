@@ -12,6 +12,9 @@ from moco.searchers.uniform_kinds import kinds
 from moco.space import SearchSpace
 from moco.trial import Point
 
+SAME = 1e-9
+"""Depths that differ by no more are the same."""
+
 
 class Depths:
     """A column a number: 0 at neutral, 1 at the end that is further away; a column a choice: 1 where it is taken.
@@ -54,3 +57,16 @@ class Depths:
             else:
                 found[:, columns[0]] = np.abs(coordinates - neutral) / max(neutral, 1 - neutral)
         return found
+
+    def compared(self, told: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(k, n) whether told inputs (k, width) are nowhere deeper than candidates (n, width), and nowhere less deep.
+
+        Choices have no depth: they must be the same.
+        """
+        shallower, deeper = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
+        for columns in self._columns.values():
+            for column in columns:
+                off = told[:, column, None] - candidates[None, :, column]
+                shallower &= off <= SAME if len(columns) == 1 else np.abs(off) <= SAME
+                deeper &= off >= -SAME if len(columns) == 1 else np.abs(off) <= SAME
+        return shallower, deeper

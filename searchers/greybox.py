@@ -2,8 +2,8 @@
 
 It begins with a ladder of uniform policies from light to heavy, and with single steps around the ladder's knee: few of
 the policies that a general optimiser would draw first are of any use. Then a Gaussian process over the decoded policy
-(channels, ranks, bits) models the logit of the error; what a policy costs comes from the space, exactly, and what must
-be measured, such as latency, from a process of its own. Proposed is the policy of largest expected hypervolume
+(channels, ranks, bits) models the logit of the error, which grows the further a policy is compressed; what a policy
+costs comes from the space, exactly, and what must be measured, such as latency, from a process of its own. Proposed is the policy of largest expected hypervolume
 improvement (M. Emmerich, K. Giannakoglou and B. Naujoks, "Single- and multiobjective evolutionary optimization assisted
 by Gaussian random field metamodels", IEEE TEC 2006), or of largest expected improvement of the protocol's score, of
 draws that meet the constraints, among children of the present front: all of them legal, canonical and new.
@@ -43,7 +43,7 @@ MODEL_FROM = 4
 """Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
 PARENTS = 24
 """Children have so many parents at least, where there are: the front, then the fronts behind it."""
-ROUNDS, CHILDREN, BEST = 3, 240, 24
+ROUNDS, CHILDREN, BEST = 6, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
 FINALISTS = 24
 """Candidates whose costs are computed exactly."""

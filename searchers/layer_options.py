@@ -70,3 +70,13 @@ def positive(name: str, value: float, most: float = float("inf")) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
         above = "above 0" if most == float("inf") else f"above 0 and at most {most:g}"
         raise ConfigError(f"searcher.{name}: expected a number {above}, got {value!r}")
+
+
+def not_negative(name: str, value: float) -> None:
+    """Refuse a number that is not in [0, inf).
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ConfigError(f"searcher.{name}: expected a number of at least 0, got {value!r}")

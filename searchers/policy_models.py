@@ -5,13 +5,16 @@ or what those are derived from. Each has a process over the depths of the decode
 own scale (moco.searchers.scales). That is cheap, and serves for many candidates. For few, what the space knows (macs,
 bops, packed size) is exact, and what is derived is computed anew from its parts: the exact ones, and the others, such
 as latency, with the error of their process.
+
+Of an error more is known: a policy that is compressed further than another in everything errs more, but for noise. So
+the errors that were told bound those that are predicted.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ import numpy as np
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.searchers.depths import Depths
-from moco.searchers.gaussian_process import Candidates, GaussianProcess, SharedInputs, fitted
+from moco.searchers.gaussian_process import GaussianProcess, SharedInputs, fitted
 from moco.searchers.kernels import kernels_of
 from moco.searchers.scales import Scale
 from moco.trial import Evaluation, MetricValue, Trial
@@ -27,30 +30,33 @@ from moco.trial import Evaluation, MetricValue, Trial
 FIRST_FIT, GROWTH = 6, 1.2
 """Variances are fitted at 6 trials, and whenever there are a fifth more than at the last fit."""
 
+NOISE = 2.0
+"""Standard errors by which measurements may contradict that errors grow with depth."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """Mean and standard deviation (n,) of a quantity for n candidates, on its scale."""
+    """A quantity of n candidates, on its scale: mean and standard deviation (n,), and bounds (n,) that it lies within."""
 
     scale: Scale
     mean: np.ndarray
     sd: np.ndarray
+    low: np.ndarray | float = -np.inf
+    high: np.ndarray | float = np.inf
 
     def samples(self, normal: np.ndarray) -> np.ndarray:
         """Values (s, n) in the quantity's units for standard normal draws (s,)."""
-        return self.scale.back(self.mean + self.sd * normal[:, None])
+        return self.scale.back(np.clip(self.mean + self.sd * normal[:, None], self.low, self.high))
 
 
 @dataclass(frozen=True)
 class _Modelled:
-    """A quantity's process on its scale; `sem` is the usual standard error of a measurement, on that scale."""
+    """A quantity's process and the told values (k,) on its scale, with the usual standard error of a measurement."""
 
     scale: Scale
+    values: np.ndarray
     process: GaussianProcess
     sem: float | None
-
-    def predict(self, candidates: Candidates) -> Prediction:
-        return Prediction(self.scale, *self.process.predict(candidates))
 
 
 class PolicyModels:
@@ -66,6 +72,7 @@ class PolicyModels:
         self._metrics: list[dict[str, MetricValue]] = []
         self._variances: dict[str, tuple[int, np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
+        self._grows = bool(problem.space.groups and problem.space.neutral)
         self._parts: frozenset[str] = frozenset()
         self._exact: frozenset[str] = frozenset()
 
@@ -84,8 +91,16 @@ class PolicyModels:
 
     def screened(self, inputs: np.ndarray, names: Sequence[str]) -> dict[str, Prediction]:
         """These quantities of candidates (n, width), each from its own process."""
-        candidates = self._shared.candidates(inputs)
-        return {name: self._modelled(name).predict(candidates) for name in names}
+        candidates, found = self._shared.candidates(inputs), {}
+        for name in names:
+            model = self._modelled(name)
+            found[name] = Prediction(model.scale, *model.process.predict(candidates))
+        errors = [name for name in names if self._grows and found[name].scale is Scale.LOGIT]
+        compared = self.depths.compared(self._shared.inputs, inputs) if errors else None
+        for name in errors:
+            model = self._modelled(name)
+            found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
+        return found
 
     def computed(self, inputs: np.ndarray, policies: Sequence[Policy], names: Sequence[str]) -> dict[str, Prediction]:
         """These quantities of policies, with exact costs, and what is derived computed from its parts."""
@@ -131,8 +146,24 @@ class PolicyModels:
                 self._variances[name] = first, *found
             _, variances, own = self._variances[name]
             usual = None if np.isnan(sems).all() else float(np.nanmedian(sems))
-            self._models[name] = _Modelled(scale, GaussianProcess.of(stack, variances, own, data), usual)
+            self._models[name] = _Modelled(scale, data[0], GaussianProcess.of(stack, variances, own, data), usual)
         return self._models[name]
+
+
+def within(
+    predicted: Prediction, told: np.ndarray, compared: tuple[np.ndarray, np.ndarray], slack: float
+) -> Prediction:
+    """The prediction of an error, bounded by what was told: it grows with every depth, but for noise.
+
+    Args:
+        told: (k,) values on the error's scale.
+        compared: (k, n) which told policies are nowhere deeper than a candidate, and which are nowhere less deep.
+        slack: by how much noise may contradict that, on the error's scale.
+    """
+    shallower, deeper = compared
+    low = np.max(np.where(shallower, told[:, None] - slack, -np.inf), axis=0)
+    high = np.min(np.where(deeper, told[:, None] + slack, np.inf), axis=0)
+    return replace(predicted, low=low, high=np.maximum(low, high))
 
 
 def _prediction(name: str, values: np.ndarray, sds: np.ndarray) -> Prediction:

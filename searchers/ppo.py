@@ -36,13 +36,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.searchers.asks import Asks, at_least, probability
 from moco.searchers.layer_networks import as_tensor, mlp, one_thread
-from moco.searchers.layer_options import FILL, LayerOptions, positive
+from moco.searchers.layer_options import FILL, LayerOptions, not_negative, positive
 from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
 from moco.searchers.layer_walk import LayerWalk, propose
 from moco.trial import Point, Suggestion, Trial
@@ -88,8 +87,7 @@ class PPOOptions(LayerOptions):
         for name in ("rate", "clip", "deviation"):
             positive(name, getattr(self, name), math.inf if name == "rate" else 1.0)
         probability("trace", self.trace)
-        if not isinstance(self.entropy, (int, float)) or not 0 <= self.entropy < math.inf:
-            raise ConfigError(f"searcher.entropy: expected a number of at least 0, got {self.entropy!r}")
+        not_negative("entropy", self.entropy)
 
 
 def advantages(rewards: np.ndarray, values: np.ndarray, trace: float, discount: float = 1.0) -> np.ndarray:

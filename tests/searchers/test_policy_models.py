@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from moco.problem import Problem
-from moco.searchers.policy_models import PolicyModels, fit_at, known_exactly, read_by_derived
+from moco.searchers.policy_models import PolicyModels, Prediction, fit_at, known_exactly, read_by_derived, within
 from moco.searchers.scales import Scale
 from moco.searchers.worth import reference_point, slopes, violations
 from moco.trial import Suggestion, Trial, TrialState
@@ -93,6 +93,34 @@ def test_the_error_is_learnt_better_than_by_its_mean() -> None:
 
 def test_fits_come_at_a_fifth_more_trials() -> None:
     assert [fit_at(n) for n in (1, 5, 6, 7, 8, 9, 10, 100, 200)] == [1, 5, 6, 6, 8, 8, 10, 84, 177]
+
+
+def test_an_error_lies_between_those_of_shallower_and_of_deeper_policies() -> None:
+    """At told policies, each of which is its own neighbour either way."""
+    problem, models = layered_problem(), PolicyModels(layered_problem())
+    trials = tried(problem, 30)
+    models.learn(trials)
+    inputs = models.depths.of_points([t.point for t in trials])
+    found = models.screened(inputs, ("top1_error",))["top1_error"]
+    told_errors = Scale.LOGIT.forward(np.array([measured(t.point).metrics["top1_error"].value for t in trials]))
+    slack = 2 * (models.usual_sem("top1_error") or 0.0) + 1e-9
+    assert np.all(found.low >= told_errors - slack)
+    assert np.all(found.high <= np.maximum(told_errors + slack, found.low))
+    assert np.all(models.screened(inputs, ("cost",))["cost"].low == -np.inf)
+    drawn = Scale.LOGIT.forward(found.samples(np.array([-9.0, 9.0])))
+    assert np.all(drawn >= found.low - 1e-9)
+    assert np.all(drawn <= found.high + 1e-9)
+
+
+def test_noise_widens_the_bounds_and_never_crosses_them() -> None:
+    prediction = Prediction(Scale.LOGIT, np.zeros(2), np.ones(2))
+    shallower, deeper = np.array([[True, False], [True, False]]), np.array([[False, False], [False, True]])
+    bounded = within(prediction, np.array([-1.0, 0.5]), (shallower, deeper), 0.1)
+    assert bounded.low == pytest.approx([0.4, -np.inf])
+    assert bounded.high == pytest.approx([np.inf, 0.6])
+    crossed = within(prediction, np.array([2.0, -2.0]), (np.array([[True], [False]]), np.array([[False], [True]])), 0.1)
+    assert crossed.low == pytest.approx([1.9])
+    assert crossed.high == pytest.approx([1.9])
 
 
 @pytest.mark.parametrize("scale", Scale)
