@@ -1,0 +1,143 @@
+"""Do the agents learn? Reward against episodes on the recorded ResNet-20, beside random search and the ladder alone.
+
+`OMP_NUM_THREADS=1 python -m benchmarks.learning [--seeds 5] [--trials 400] [--real 200 --data FOLDER]`
+
+The problem is that of benchmarks/recorded/benchmark.py as one score: the least cost (latency, packed size and BOPs to
+the network in int8) with a top-1 error at most ten points above it. The reward that is shown is the same for all
+strategies: minus the cost where the floor is met, else -1 and below by how far it is missed, down to -2. What an agent
+has learned shows in what it proposes, so the curve is the running median over 20 episodes, not the best so far; the
+table also has the best so far. The ladder is its best rung, a line. Every run is a line of the file in `--out`, and is
+not made again. With `--real`, one run of each strategy goes through real evaluations of the network instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.record import SHARED, Recorder
+from benchmarks.recorded.benchmark import Benchmark, benchmark
+from moco.policy import Policy
+from moco.registry import plugin
+from moco.searchers.uniform_kinds import rungs
+from moco.study import Budget, Start, Study
+from moco.trial import Evaluation, Trial
+
+AGENTS, RANDOM, LADDER = ("ddpg", "ppo"), "random", "ladder"
+COLOURS = {"ddpg": "#c0392b", "ppo": "#1f6fb4", RANDOM: "#7f8c8d"}
+RUNGS = 20
+WINDOW = 20
+"""Episodes of a running median."""
+
+Evaluate = Callable[[Policy], Evaluation]
+Rewards = dict[str, list[list[float]]]
+"""By strategy, a list of rewards a seed."""
+
+
+def reward(trial: Trial) -> float:
+    """Minus the cost of what meets the floor; -1 and less, down to -2, of what misses it or cannot be built."""
+    if trial.outcome is None:
+        return -2.0
+    if trial.feasible:
+        return -float(trial.outcome.losses[1])
+    return -1.0 - min(sum(max(violation, 0.0) for violation in trial.outcome.violations), 1.0)
+
+
+def rewards(bench: Benchmark, evaluate: Evaluate, strategy: str, seed: int, trials: int) -> list[float]:
+    """Of each trial of one search; the ladder ends with its rungs."""
+    problem = bench.problem
+    starts = [Start(f"rung {n}", point) for n, point in enumerate(rungs(problem.space, RUNGS))]
+    ladder = strategy == LADDER
+    cls = plugin("searcher", RANDOM if ladder else strategy)
+    study = Study(problem, cls(problem, cls.Options(), seed), evaluate, starts=starts if ladder else ())
+    return [reward(trial) for trial in study.run(Budget(len(starts) if ladder else trials))]
+
+
+def collected(bench: Benchmark, evaluate: Evaluate, path: Path, seeds: int, trials: int) -> Rewards:
+    """The rewards of all runs, made first where the file lacks them; the ladder has no chance in it, so one run."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    done: dict[tuple[str, int, int], list[float]] = {
+        (run["strategy"], run["seed"], run["trials"]): run["rewards"] for run in map(json.loads, lines)
+    }
+    found: Rewards = {}
+    for strategy in (*AGENTS, RANDOM, LADDER):
+        for seed in range(1 if strategy == LADDER else seeds):
+            key = (strategy, seed, trials)
+            if key not in done:
+                done[key] = rewards(bench, evaluate, strategy, seed, trials)
+                with path.open("a", encoding="utf-8") as file:
+                    run: dict[str, Any] = {"strategy": strategy, "seed": seed, "trials": trials, "rewards": done[key]}
+                    file.write(json.dumps(run) + "\n")
+            found.setdefault(strategy, []).append(done[key])
+    return found
+
+
+def running_median(values: Sequence[float]) -> np.ndarray:
+    """(n - WINDOW + 1,) of n values."""
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(np.array(values), WINDOW), axis=1))
+
+
+def table(found: Rewards) -> str:
+    """Markdown: the median reward in each quarter of the episodes, and the best at the end, over the seeds."""
+    trials = len(found[RANDOM][0])
+    edges = np.linspace(0, trials, 5).astype(int)
+    heads = [f"{low + 1} to {high}" for low, high in pairwise(edges)]
+    lines = ["| strategy | seeds | " + " | ".join(heads) + " | best |", "|---" * 7 + "|"]
+    for strategy, runs in found.items():
+        best = np.array([max(run) for run in runs])
+        cells = [f"{np.median(best):.3f} [{best.min():.3f}, {best.max():.3f}]"]
+        if strategy != LADDER:
+            parts = [[float(np.median(run[low:high])) for run in runs] for low, high in pairwise(edges)]
+            cells = [f"{np.median(p):.3f} [{min(p):.3f}, {max(p):.3f}]" for p in parts] + cells
+        else:
+            cells = [""] * 4 + cells
+        lines.append(f"| {strategy} | {len(runs)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(found: Rewards, path: Path, title: str) -> None:
+    """Curves: the median over seeds of the running median, with a band from the least to the greatest seed."""
+    figure = Figure(figsize=(7.5, 4.2), dpi=150, layout="tight")
+    axes = figure.subplots()
+    for strategy, colour in COLOURS.items():
+        curves = np.array([running_median(run) for run in found[strategy]])
+        episodes = np.arange(WINDOW, WINDOW + curves.shape[1])
+        axes.plot(episodes, np.median(curves, axis=0), color=colour, label=f"{strategy}, {len(curves)} seeds")
+        axes.fill_between(episodes, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+    axes.axhline(max(found[LADDER][0]), color="black", linestyle=":", label="best of the ladder")
+    axes.axhline(-1, color="black", linewidth=0.5)
+    axes.set(xlabel="episode", ylabel=f"reward, running median over {WINDOW} episodes", title=title)
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run what is missing; print the table and draw the curves."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--real", type=int, default=0, help="so many real evaluations instead, one seed")
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of CIFAR-10 and the trained networks")
+    parser.add_argument("--out", type=Path, default=Path("runs/learning"))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    bench = benchmark("resnet20")
+    kind = "real" if asked.real else "recorded"
+    evaluate: Evaluate = bench.evaluate
+    if asked.real:
+        evaluate = Recorder("resnet20", asked.data, Path("runs/recorded")).prepared.evaluator.evaluate
+    seeds, trials = (1, asked.real) if asked.real else (asked.seeds, asked.trials)
+    found = collected(bench, evaluate, asked.out / f"{kind}.jsonl", seeds, trials)
+    print(table(found))
+    draw(found, asked.out / f"{kind}.png", f"Agents on ResNet-20, {kind} evaluations")
+
+
+if __name__ == "__main__":
+    main()
