@@ -16,9 +16,10 @@ the problem's score, whatever its losses.
 Departures from the papers:
 1. The replay holds the actions that were executed, after bounds and rounding, not those of the actor (W20).
 2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.go`, W12): AMC
-   rounds after its wall and overshoots at times. `bounds: none` with `penalty: flat` is the thesis's reward of -50.
-3. States are scaled by fixed numbers of the space instead of running statistics (S3.41), and rewards by those of the
-   first feasible trials (W22).
+   rounds after its wall and overshoots at times. `bounds: none` with `reward: flat` is the thesis's reward of -50.
+3. States are scaled by fixed numbers of the space instead of running statistics (S3.41). Rewards are normal quantiles of
+   the ranks in the replay, taken anew for every episode: scores on a fixed scale (W22, `reward: graded`) are as skewed
+   as the space, and differences between good policies are small on it.
 4. Any transition may be drawn from the replay, also the first of an episode, and there are several updates a
    transition, with a lower rate of the actor (Galen: one update an episode).
 5. Hidden layers of 64 and 64 units; `hidden: [400, 300]` are the papers'.
@@ -44,7 +45,7 @@ from moco.randomness import derived_seed, generator
 from moco.searchers.asks import Asks, at_least, probability
 from moco.searchers.layer_networks import as_tensor, follow, mlp, one_thread
 from moco.searchers.layer_options import LayerOptions, not_negative, positive
-from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
+from moco.searchers.layer_rewards import Scale, rewards, scale_of, teaches
 from moco.searchers.layer_walk import Episode, LayerWalk, propose
 from moco.trial import Point, Suggestion, Trial
 
@@ -142,11 +143,11 @@ class Replay:
         self._episodes = [*self._episodes, episode][-self._limit :]
         self._trials = [*self._trials, trial][-self._limit :]
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, int], scale: Scale | None, penalty: str) -> Transitions:
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int], scale: Scale | None, kind: str) -> Transitions:
         """Transitions drawn uniformly, with repetition, in this shape."""
         states = as_tensor(np.stack([episode.states for episode in self._episodes]))
         actions = as_tensor(np.stack([episode.actions for episode in self._episodes]))
-        rewards = torch.tensor([reward(trial, scale, penalty) for trial in self._trials], dtype=torch.float64)
+        earned = torch.as_tensor(rewards(self._trials, scale, kind), dtype=torch.float64)
         n, layers = states.shape[:2]
         of = torch.as_tensor(rng.integers(n, size=shape))
         at = torch.as_tensor(rng.integers(layers, size=shape))
@@ -154,7 +155,7 @@ class Replay:
         return Transitions(
             states=states[of, at],
             actions=actions[of, at],
-            rewards=rewards[of],
+            rewards=earned[of],
             next_states=states[of, after],
             follows=(at < layers - 1).float(),
             mask=self._mask[at],
@@ -249,7 +250,7 @@ class DDPGSearcher:
     def _learn(self, rng: np.random.Generator) -> None:
         """Several updates for each transition of an episode."""
         shape = (self._options.updates * self._walk.n_layers, self._options.batch)
-        drawn = self._replay.draw(rng, shape, self._scale, self._options.penalty)
+        drawn = self._replay.draw(rng, shape, self._scale, self._options.reward)
         for step in range(shape[0]):
             self._update(Transitions(*(column[step] for column in drawn)))
 

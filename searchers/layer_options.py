@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moco.errors import ConfigError
-from moco.searchers.layer_rewards import FLAT, GRADED
+from moco.searchers.layer_rewards import FLAT, GRADED, RANKS
 from moco.searchers.layer_states import S1, S3
 
 NONE, WALL, SHRINK, FILL = "none", "wall", "shrink", "fill"
@@ -25,7 +25,9 @@ class LayerOptions:
         share: whether a layer's ratios share one action, and its precision and bits two (S3.43); see `layer_actions`.
         hidden: units of the hidden layers of both networks; `[400, 300]` in the published ones, which learned no better
             and took four times as long.
-        penalty: of what misses a bound: `graded` by how far, below all that meets them, or `flat`, S1's -50.
+        reward: `ranks` among the trials that are learned from; the score on a fixed scale, with what misses a bound
+            `graded` by how far, below all that meets them; or the same with a `flat` -50 for it, S1's. See
+            `layer_rewards`.
         bounds: how bounds on exact costs are kept (see `layer_budget`): `none`, by the reward alone; `wall`, each
             action lowered on the way as far as they ask for (AMC); `shrink`, all actions of the finished walk lowered
             by the same amount; `fill`, also raised as far as they allow, for scores that grow with what is kept.
@@ -36,13 +38,13 @@ class LayerOptions:
     history: bool = True
     share: bool = True
     hidden: tuple[int, ...] = (64, 64)
-    penalty: str = GRADED
+    reward: str = RANKS
     bounds: str = WALL
 
     def __post_init__(self) -> None:
         """Check the values."""
         one_of("state", self.state, (S1, S3))
-        one_of("penalty", self.penalty, (GRADED, FLAT))
+        one_of("reward", self.reward, (RANKS, GRADED, FLAT))
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
         whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in self.hidden)
         if not self.hidden or not whole:

@@ -1,10 +1,15 @@
-"""Rewards of a sequential agent: the problem's score on a fixed scale, and what misses a bound below all that meets it.
+"""Rewards of a sequential agent: the problem's score, and what misses a bound below all that meets it (W13).
 
-score, larger is better, is what the agents optimise, also where a problem has several losses. With the mean m and the
-standard deviation d of the first feasible scores, which are kept from then on (W22):
+score, larger is better, is what the agents optimise, also where a problem has several losses.
+
+*Ranks*: the trials that are learned from are ordered, rejected ones first, then infeasible ones by how far they miss
+their bounds, then feasible ones by score; the r-th of n earns the normal quantile of (r - 1/2) / n. However skewed the
+scores are, and as good as they become, half of the rewards lie above 0.
+
+*Graded* and *flat*: with the mean m and the standard deviation d of the first feasible scores, kept from then on (W22):
 
     feasible             max((score - m) / d, -LIMIT)
-    infeasible, graded   -LIMIT - min(total violation / TOTAL, 1) LIMIT         feasibility first (W13)
+    infeasible, graded   -LIMIT - min(total violation / TOTAL, 1) LIMIT
     infeasible, flat     (-50 - m) / d                                          the cliff of S1.21
 
 Scores in other units give the same rewards. A rejected policy earns the least of graded rewards; from a failed trial
@@ -18,9 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from moco.trial import Trial, TrialState
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
-GRADED, FLAT = "graded", "flat"
+from moco.trial import Outcome, Trial, TrialState
+
+RANKS, GRADED, FLAT = "ranks", "graded", "flat"
 
 FIRST = 5
 """Feasible trials that fix the scale: fewer give a poor standard deviation, more would wait for long."""
@@ -55,17 +64,43 @@ def scale_of(trials: Sequence[Trial], startup: int) -> Scale | None:
     return Scale(fmean(scores), pstdev(scores) or 1.0)
 
 
-def reward(trial: Trial, scale: Scale | None, penalty: str = GRADED) -> float:
-    """The reward of a complete or rejected trial; of a feasible one 0 while there is no scale."""
+def rewards(trials: Sequence[Trial], scale: Scale | None, kind: str) -> np.ndarray:
+    """(n,) of complete or rejected trials: `ranks` among them, or `graded` or `flat` on the scale."""
+    if kind == RANKS:
+        return ranked(trials)
+    return np.array([reward(trial, scale, kind) for trial in trials])
+
+
+def ranked(trials: Sequence[Trial]) -> np.ndarray:
+    """(n,) normal quantiles of the trials' ranks; equals share theirs."""
+    keys = [_place(trial) for trial in trials]
+    order = {key: place for place, key in enumerate(sorted(set(keys)))}
+    return np.asarray(ndtri((rankdata([order[key] for key in keys]) - 0.5) / len(keys)))
+
+
+def _place(trial: Trial) -> tuple[int, float]:
+    """Orders trials, the best last."""
+    if trial.state is TrialState.REJECTED or trial.outcome is None:
+        return 0, 0.0
+    if trial.feasible and trial.score is not None:
+        return 2, trial.score
+    return 1, -_missed(trial.outcome)
+
+
+def reward(trial: Trial, scale: Scale | None, kind: str = GRADED) -> float:
+    """The reward of a complete or rejected trial on a scale; of a feasible one 0 while there is none."""
     mean, deviation = (0.0, 1.0) if scale is None else (scale.mean, scale.deviation)
     if trial.feasible and trial.score is not None:
         return 0.0 if scale is None else max((trial.score - mean) / deviation, -LIMIT)
-    if penalty == FLAT:
+    if kind == FLAT:
         return (FLAT_PENALTY - mean) / deviation
     if trial.state is TrialState.REJECTED or trial.outcome is None:
         return -2 * LIMIT
-    missed = math.fsum(max(violation, 0.0) for violation in trial.outcome.violations)
-    return -LIMIT - LIMIT * min(missed / TOTAL, 1.0)
+    return -LIMIT - LIMIT * min(_missed(trial.outcome) / TOTAL, 1.0)
+
+
+def _missed(outcome: Outcome) -> float:
+    return math.fsum(max(violation, 0.0) for violation in outcome.violations)
 
 
 def teaches(trial: Trial) -> bool:

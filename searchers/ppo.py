@@ -17,11 +17,11 @@ Departures from the papers:
    Q-values, which reinforce every action where they are positive (W23); its target networks go with them.
 2. Bounds on exact costs are kept by repairing the finished policy (`LayerWalk.kept`), or by lowering actions on the
    way, as in DDPG. Both belong to the environment: the gradient is that of the actions that were drawn.
-3. Observations are scaled by fixed numbers of the space, and rewards by those of the first feasible trials, rather than
-   by running statistics (W20, W22).
+3. Observations are scaled by fixed numbers of the space rather than by running statistics (W20), and rewards are
+   normal quantiles of the ranks in the batch, or on a scale that the first feasible trials fix (W22).
 4. The deviation of an action is learned, and does not depend on the state. A mean may leave [0, 1]: clipped, an action
    then stands at its end, where the best value of many layers is.
-5. Starts and trials of other searchers have no log-probabilities of this policy: they help to fix the scale of the
+5. Starts and trials of other searchers have no log-probabilities of this policy: they help to fix the scale of graded
    rewards, and teach nothing else.
 6. A walk whose policy was told before is drawn again (`asks.REDRAWS`).
 """
@@ -42,7 +42,7 @@ from moco.randomness import derived_seed
 from moco.searchers.asks import Asks, at_least, probability
 from moco.searchers.layer_networks import as_tensor, mlp, one_thread
 from moco.searchers.layer_options import FILL, LayerOptions, not_negative, positive
-from moco.searchers.layer_rewards import Scale, reward, scale_of, teaches
+from moco.searchers.layer_rewards import Scale, rewards, scale_of, teaches
 from moco.searchers.layer_walk import LayerWalk, propose
 from moco.trial import Point, Suggestion, Trial
 
@@ -76,7 +76,7 @@ class PPOOptions(LayerOptions):
     clip: float = 0.2
     trace: float = 0.95
     deviation: float = 0.3
-    entropy: float = 0.0
+    entropy: float = 0.01
     bounds: str = FILL
 
     def __post_init__(self) -> None:
@@ -236,11 +236,10 @@ class PPOSearcher:
         drawn = np.array([note[ACTIONS] for note in notes])
         states = as_tensor(np.array([self._states(actions) for actions in drawn]))
         n, layers, _ = states.shape
-        earned = np.array([reward(trial, self._scale, self._options.penalty) for trial in episodes])
-        rewards = terminal_rewards(earned, layers)
+        earned = terminal_rewards(rewards(episodes, self._scale, self._options.reward), layers)
         with torch.no_grad():
             values = self._value(states).squeeze(2).numpy().astype(float)
-        estimates = advantages(rewards, values, self._options.trace)
+        estimates = advantages(earned, values, self._options.trace)
         return Batch(
             states=states.flatten(0, 1),
             actions=as_tensor(drawn).flatten(0, 1),

@@ -12,7 +12,7 @@ from moco.errors import ConfigError
 from moco.searchers import ddpg
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher, Replay, truncated_normal
 from moco.searchers.layer_options import LayerOptions
-from moco.searchers.layer_rewards import Scale, reward
+from moco.searchers.layer_rewards import Scale, ranked, reward, rewards
 from moco.searchers.layer_walk import LayerWalk
 from moco.trial import Suggestion, Trial, TrialState
 from tests.contracts.loop import finished, points, run, told, without_result
@@ -91,6 +91,13 @@ def test_every_step_of_an_episode_earns_its_reward() -> None:
     assert drawn.rewards.unique().tolist() == pytest.approx(expected)
 
 
+def test_rewards_are_ranked_among_all_that_is_kept() -> None:
+    told_trials = trials(5)
+    replay, _ = replay_of(told_trials)
+    drawn = replay.draw(np.random.default_rng(0), (1, 400), None, "ranks")
+    assert drawn.rewards.unique().tolist() == pytest.approx(sorted(ranked(told_trials)))
+
+
 def test_the_oldest_episodes_are_forgotten() -> None:
     told_trials = trials(6)
     walk = LayerWalk(PROBLEM, LayerOptions())
@@ -106,7 +113,7 @@ def test_a_constant_added_to_all_rewards_changes_nothing(monkeypatch: pytest.Mon
     """W23: the moving average takes it away, so the gradients of both networks stay."""
     ledger = trials(8)
     plain = told(searcher(), ledger)
-    monkeypatch.setattr(ddpg, "reward", lambda *given: reward(*given) + 1000.0)
+    monkeypatch.setattr(ddpg, "rewards", lambda *given: rewards(*given) + 1000.0)
     shifted = told(searcher(), ledger)
     first, second = ([dict(s.ask().point) for _ in range(3)] for s in (plain, shifted))
     for one, other in zip(first, second, strict=True):
@@ -167,7 +174,8 @@ def test_a_repeated_policy_is_drawn_anew_within_the_bounds() -> None:
         ({"hidden": ()}, "searcher.hidden"),
         ({"state": "s2"}, "searcher.state"),
         ({"bounds": "penalty"}, "searcher.bounds"),
-        ({"penalty": "none"}, "searcher.penalty"),
+        ({"reward": "none"}, "searcher.reward"),
+        ({"saturation": -1.0}, "searcher.saturation"),
     ],
 )
 def test_bad_options_are_refused(option: dict[str, Any], text: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from moco.policy import Policy
-from moco.searchers.layer_rewards import FLAT, LIMIT, Scale, reward, scale_of, teaches
+from moco.searchers.layer_rewards import FLAT, LIMIT, RANKS, Scale, reward, rewards, scale_of, teaches
 from moco.trial import Outcome, Suggestion, Trial, TrialState
 
 SCALE = Scale(mean=2.0, deviation=0.5)
@@ -36,6 +36,18 @@ def test_whatever_meets_the_bounds_earns_more_than_what_does_not() -> None:
 
 def test_a_flat_penalty_is_fifty_of_the_scores_units() -> None:
     assert reward(trial(1.0, violation=0.1), SCALE, FLAT) == (-50.0 - 2.0) / 0.5
+
+
+def test_ranks_put_feasibility_first_and_are_normal_quantiles() -> None:
+    """Of four: quantiles of 1/8, 3/8, 5/8 and 7/8, from tables of the normal distribution."""
+    told = [trial(5.0), trial(900.0, violation=0.1), rejected(), trial(6.0)]
+    assert rewards(told, None, RANKS) == pytest.approx([0.3186, -0.3186, -1.1503, 1.1503], abs=1e-4)
+
+
+def test_ranks_know_no_units_and_equals_are_equal() -> None:
+    told = [trial(score) for score in (1.0, 4.0, 4.0, 1e9)]
+    assert rewards(told, None, RANKS) == pytest.approx(rewards([trial(s) for s in (1.0, 2.0, 2.0, 3.0)], None, RANKS))
+    assert rewards(told, None, RANKS)[1] == rewards(told, None, RANKS)[2] == 0.0
 
 
 def test_until_there_is_a_scale_only_feasibility_counts() -> None:
