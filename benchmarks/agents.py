@@ -4,10 +4,11 @@
                                 [--families separable,interacting] [--out runs/agents.jsonl]
 
 The gap is the loss of the best policy within the bound so far, over the optimum's, minus 1 (problems/layers.py). Every
-strategy runs once on every instance, with the instance's number as seed. Options were chosen on the instances 0 to 23;
-those from 2000 on were not looked at before (those from 1000 on were, once, with scores for rewards). `random_bounded` draws uniform actions with the bounds of DDPG; `uniform`
-is the heaviest uniform policy within the bound. Milliseconds are processor time of the searcher, an episode. Finished
-runs are in the file of `--out`, a line each, and are not run again while the searcher's code stays.
+strategy runs once on every instance, with the instance's number as seed. Options were chosen on the instances 0 to 39;
+those from 2000 on were not looked at before (those from 1000 on were, once, by an earlier version). `random_bounded`
+draws uniform actions with the bounds of DDPG; `uniform` is the heaviest uniform policy within the bound. Milliseconds
+are processor time of the searcher, an episode. Finished runs are in the file of `--out`, a line each, and are not run
+again while the searcher's code stays.
 """
 
 from __future__ import annotations
