@@ -37,9 +37,20 @@ check: lint test  ## what a change must pass
 
 CIFAR10 ?= ../shared/data/cifar10
 
-bench: setup  ## A/A timing, kill and resume, and where CIFAR-10 is: ResNet-56 over five seeds, and its overhead
+MEASURE := OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m
+PAGE := $(BIN)/python -m benchmarks.page
+SLOW_SEARCHERS := random,gp,botorch,ax,greybox
+
+# Every benchmark keeps its finished runs in runs/, so that `make bench` goes on where it was stopped.
+bench: setup  ## timing, kill and resume, the search strategies against each other; where CIFAR-10 is, ResNet-56 too: hours
 	$(BIN)/python benchmarks/aa_timing.py --repeats 50 --ab
 	$(BIN)/python benchmarks/kill_resume.py
+	$(MEASURE) benchmarks.agents | $(PAGE) agents
+	$(MEASURE) benchmarks.known_answers | $(PAGE) known
+	$(MEASURE) benchmarks.known_answers --searchers $(SLOW_SEARCHERS) --trials 40 --seeds 5 | $(PAGE) known-slow
+	$(MEASURE) benchmarks.learning | $(PAGE) learning
+	$(MEASURE) benchmarks.greybox | $(PAGE) recorded
+	$(MEASURE) benchmarks.wrapped | $(PAGE) wrapped
 	@if [ -f $(CIFAR10)/test.parquet ]; then \
 		$(BIN)/python benchmarks/seeds.py experiments/resnet56_cifar10_accuracy_guaranteed.yaml --seeds 5 --out runs/seeds && \
 		$(BIN)/python benchmarks/overhead.py runs/seeds/seed*/resnet56_cifar10_accuracy_guaranteed; \

@@ -128,7 +128,7 @@ def finished(path: Path) -> dict[str, Result]:
 
 def table(family: str, results: dict[str, list[Result]]) -> Iterator[str]:
     """Lines of the table of a family, of the results by strategy."""
-    yield f"{family}: {len(next(iter(results.values())))} instances"
+    yield f"\n{family}: {len(next(iter(results.values())))} instances\n"
     checkpoints = list(next(iter(results.values()))[0]["gaps"])
     heads = [f"median gap at {n}" for n in checkpoints] + ["9 of 10 at 200", "below random", "below uniform", "ms"]
     yield "| strategy | " + " | ".join(heads) + " |"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> di
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(run(bench, strategy, seed)), encoding="utf-8")
-        print(f"{path}: done", flush=True)
+        print(f"{path}: done", file=sys.stderr, flush=True)
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
