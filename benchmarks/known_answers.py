@@ -40,7 +40,7 @@ ALPHA = 0.05
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searchers", default="random,sobol,uniform,tpe,nsga2,nsga3,evolution,cmaes")
+    parser.add_argument("--searchers", default="random,sobol,uniform,tpe,nsga2,nsga3,evolution,cmaes,greybox")
     parser.add_argument("--problems", default=",".join((*FRONTS, *SCALARS)), help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)

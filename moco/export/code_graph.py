@@ -117,7 +117,7 @@ class CodeGraph:
         shares = self.weight_shares.get(layer, 1.0)
         scales = weight_scales(weights, bits.weights, bias, data_scale.scale, shares)
         if not np.all(np.isfinite(scales)):
-            raise CompressionError(f"int8: '{weight}' or its bias holds values that are not finite")
+            raise CompressionError(f"quantization: '{weight}' or its bias holds values that are not finite")
         codes = weight_codes(weights, bits.weights, scales)
         # The runtime fuses a linear layer only where its weight has a zero point, a convolution without one too.
         zeros = [self._initializer(f"zero_codes_{len(scales)}", np.zeros(len(scales), np.int8))]
@@ -250,7 +250,7 @@ class CodeGraph:
             return Scale(1.0, 0, bits)
         found = self.ranges.get(at_bits(name, bits), self.ranges.get(name))
         if found is None or not np.all(np.isfinite(found)):
-            raise CompressionError(f"int8: no finite range of tensor '{name}'; check the calibration images for NaN")
+            raise CompressionError(f"quantization: no finite range of tensor '{name}'; check the calibration images for NaN")
         return Scale.of(*found, bits)
 
     def _finished(self) -> onnx.ModelProto:
