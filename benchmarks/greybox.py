@@ -3,19 +3,20 @@
 `OMP_NUM_THREADS=1 python -m benchmarks.greybox [--benchmarks resnet20,digits] [--strategies …] [--seeds 10] [--out
 runs/greybox]`
 
-Every strategy gets 200 evaluations. `ladder` is greybox's own ladder of uniform policies and nothing after it; `ladder
-+ x` gives searcher x the same policies as starts, which count. Shown is the median over seeds of the share of the
-front's hypervolume in the region that one would deploy from (benchmarks/recorded/benchmark.py), with the quartiles at
-the end, the processor's milliseconds a suggestion, and Wilcoxon's signed-rank test of greybox against each at 50, 100
-and 200 evaluations, paired by seed, with Holm's correction over the rows. A strategy without chance has one run, that
-all seeds are paired with. One file a run is kept, so a run that was stopped goes on. Tuned on `resnet20` alone;
-`digits` is held out.
+Every strategy gets 200 evaluations, or fewer where a suggestion takes seconds (`FEWER_TRIALS`). `ladder` is greybox's
+own ladder of uniform policies and nothing after it; `ladder + x` gives searcher x the same policies as starts, which
+count. Shown is the median over seeds of the share of the front's hypervolume in the region that one would deploy from
+(benchmarks/recorded/benchmark.py), with the quartiles of the last, the processor's milliseconds a suggestion, and
+Wilcoxon's signed-rank test of greybox against each at 50, 100 and 200 evaluations, paired by seed, with Holm's
+correction over the rows. A strategy without chance has one run, that all seeds are paired with. One file a run is kept,
+so a run that was stopped goes on. Tuned on `resnet20` alone; `digits` is held out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -37,11 +38,14 @@ from moco.trial import Suggestion, Trial
 TRIALS, AT = 200, (50, 100, 200)
 LADDER = 20
 OURS = "greybox"
-PLAIN = ("random", "tpe", "nsga2", "gp")
-AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch")
-STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN)
-FEWER_SEEDS = {"ladder": 1, "ladder + gp": 5, "gp": 5, "ladder + botorch": 3}
-"""Seeds of strategies that take seconds a suggestion, or that have no chance in them."""
+PLAIN = ("tpe", "nsga2", "nsga3", "gp", "evolution", "cmaes", "ddpg", "ppo")
+BASELINES = ("random", "sobol", "greedy", "binary_search", "knapsack")
+AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch", "ax")
+STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN, *BASELINES)
+WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
+FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 6, "ladder + ax": 6}
+"""Seeds of strategies that take seconds a suggestion, or that have no chance in them; six can still be significant."""
+FEWER_TRIALS = {"ladder": LADDER, "ladder + botorch": 50, "ladder + ax": 50}
 
 
 class Timed:
@@ -67,7 +71,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Row:
-    """A strategy's runs: shares (seeds, len(AT)) and milliseconds a suggestion."""
+    """A strategy's runs: shares (seeds, len(AT)), NaN where a run ended earlier, and milliseconds a suggestion."""
 
     strategy: str
     shares: np.ndarray
@@ -87,9 +91,15 @@ def main() -> None:
         for strategy in asked.strategies.split(","):
             seeds = range(min(asked.seeds, FEWER_SEEDS.get(strategy, asked.seeds)))
             runs = [recorded_run(bench, strategy, seed, asked.out / name) for seed in seeds]
-            shares = np.array([[run["shares"][min(n, len(run["shares"])) - 1] for n in AT] for run in runs])
+            shares = np.array([shares_at(run["shares"], strategy) for run in runs])
             rows.append(Row(strategy, shares, float(np.median([run["ms"] for run in runs]))))
         print(table(name, rows), flush=True)
+
+
+def shares_at(shares: list[float], strategy: str) -> list[float]:
+    """The shares after each of `AT` evaluations; the ladder alone stays where it ends."""
+    ended = shares[-1] if strategy == "ladder" else math.nan
+    return [shares[n - 1] if n <= len(shares) else ended for n in AT]
 
 
 def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -111,7 +121,7 @@ def run(bench: Benchmark, strategy: str, seed: int, options: dict[str, Any] | No
     cls = plugin("searcher", name)
     searcher = Timed(cls(problem, cls.Options(**(options or {})), seed))
     study = Study(problem, searcher, bench.evaluate, starts=starts if has_ladder else ())
-    trials = study.run(Budget(len(starts) if strategy == "ladder" else TRIALS))
+    trials = study.run(Budget(FEWER_TRIALS.get(strategy, TRIALS)))
     asked = sum(trial.suggestion.id >= 0 for trial in trials)
     shares = [bench.share(trials[: n + 1]) for n in range(len(trials))]
     return {"shares": shares, "ms": 1000 * searcher.seconds / max(asked, 1)}
@@ -123,32 +133,36 @@ def table(name: str, rows: list[Row]) -> str:
     corrected = [tested(rows, ours, column) for column in range(len(AT))] if ours is not None else []
     lines = [
         f"\n{name}: share of the front's hypervolume at {', '.join(map(str, AT))} evaluations\n",
-        f"| strategy | seeds | {' | '.join(map(str, AT))} | quartiles at {AT[-1]} | ms | greybox better, p |",
+        f"| strategy | seeds | {' | '.join(map(str, AT))} | quartiles of the last | ms | greybox better, p |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for place, row in enumerate(rows):
-        medians = " | ".join(f"{value:.3f}" for value in np.median(row.shares, axis=0))
-        low, high = np.quantile(row.shares[:, -1], [0.25, 0.75])
-        ps = ", ".join(f"{column[place]:.3g}" for column in corrected) if row.strategy != OURS and corrected else "-"
+        medians = " | ".join(shown(value) for value in np.median(row.shares, axis=0))
+        low, high = np.quantile(row.shares[:, np.flatnonzero(~np.isnan(row.shares).any(axis=0))[-1]], [0.25, 0.75])
+        ps = ", ".join(shown(c[place], "g") for c in corrected) if row.strategy != OURS and corrected else "-"
         lines.append(f"| {row.strategy} | {len(row.shares)} | {medians} | {low:.3f}-{high:.3f} | {row.ms:.1f} | {ps} |")
     return "\n".join(lines)
 
 
+def shown(value: float, kind: str = "f") -> str:
+    """The number with three places; n/a for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:.3{kind}}"
+
+
 def tested(rows: list[Row], ours: Row, column: int) -> list[float]:
-    """One-sided p a row that greybox is better there, with Holm's correction over the rows; 1 for greybox itself."""
-    raw = np.ones(len(rows))
+    """One-sided p a row that greybox is better there, with Holm's correction over the rows; NaN where there is none."""
+    raw = np.full(len(rows), np.nan)
     for place, row in enumerate(rows):
-        if row.strategy == OURS:
+        if row.strategy == OURS or np.isnan(row.shares[:, column]).any():
             continue
         seeds = len(ours.shares) if len(row.shares) == 1 else min(len(ours.shares), len(row.shares))
         others = np.broadcast_to(row.shares[:, column], seeds) if len(row.shares) == 1 else row.shares[:seeds, column]
         differences = ours.shares[:seeds, column] - others
         raw[place] = wilcoxon(differences, alternative="greater").pvalue if np.any(differences) else 1.0
-    found, largest, left = np.ones(len(rows)), 0.0, sum(row.strategy != OURS for row in rows)
-    for place in np.argsort(raw):
-        if rows[place].strategy != OURS:
-            largest = max(largest, min(1.0, raw[place] * left))
-            found[place], left = largest, left - 1
+    found, largest, left = raw.copy(), 0.0, int(np.sum(~np.isnan(raw)))
+    for place in np.argsort(raw)[:left]:  # NaN comes last
+        largest = max(largest, min(1.0, raw[place] * left))
+        found[place], left = largest, left - 1
     return [float(p) for p in found]
 
 
