@@ -130,7 +130,7 @@ def run(bench: Benchmark, strategy: str, seed: int, options: dict[str, Any] | No
 def table(name: str, rows: list[Row]) -> str:
     """The rows as Markdown, the tests against greybox in the last columns."""
     ours = next((row for row in rows if row.strategy == OURS), None)
-    corrected = [tested(rows, ours, column) for column in range(len(AT))] if ours is not None else []
+    corrected = [p_values(rows, ours, column) for column in range(len(AT))] if ours is not None else []
     lines = [
         f"\n{name}: share of the front's hypervolume at {', '.join(map(str, AT))} evaluations\n",
         f"| strategy | seeds | {' | '.join(map(str, AT))} | quartiles of the last | ms | greybox better, p |",
@@ -149,7 +149,7 @@ def shown(value: float, kind: str = "f") -> str:
     return "n/a" if math.isnan(value) else f"{value:.3{kind}}"
 
 
-def tested(rows: list[Row], ours: Row, column: int) -> list[float]:
+def p_values(rows: list[Row], ours: Row, column: int) -> list[float]:
     """One-sided p a row that greybox is better there, with Holm's correction over the rows; NaN where there is none."""
     raw = np.full(len(rows), np.nan)
     for place, row in enumerate(rows):
