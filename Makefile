@@ -47,6 +47,7 @@ bench: setup  ## timing, kill and resume, the search strategies against each oth
 	$(BIN)/python benchmarks/kill_resume.py
 	$(MEASURE) benchmarks.agents | $(PAGE) agents
 	$(MEASURE) benchmarks.known_answers | $(PAGE) known
+	$(MEASURE) benchmarks.known_answers --searchers random,tpe,tpe-multivariate --problems branin-currin --trials 200 | $(PAGE) known-tpe
 	$(MEASURE) benchmarks.known_answers --searchers $(SLOW_SEARCHERS) --trials 40 --seeds 5 | $(PAGE) known-slow
 	$(MEASURE) benchmarks.learning | $(PAGE) learning
 	$(MEASURE) benchmarks.greybox | $(PAGE) recorded

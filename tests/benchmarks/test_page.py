@@ -22,6 +22,8 @@ def test_an_unknown_mark_is_refused() -> None:
         replaced("<!-- a -->\n<!-- /a -->", "c", "| new |")
 
 
-@pytest.mark.parametrize("name", ["known", "known-slow", "agents", "learning", "learning-real", "recorded", "wrapped"])
+@pytest.mark.parametrize(
+    "name", ["known", "known-tpe", "known-slow", "agents", "learning", "learning-real", "recorded", "wrapped"]
+)
 def test_the_page_has_the_marks_that_make_bench_fills(name: str) -> None:
     assert "| x |" in replaced(PAGE.read_text(encoding="utf-8"), name, "| x |")
