@@ -103,7 +103,7 @@ class Comparison:
 
     @cached_property
     def equal_trials(self) -> int:
-        """Trials of the longest run; one that ended before (its space was exhausted) keeps its last value."""
+        """Trials of the longest run; one that ended before (space or seconds exhausted) keeps its last value."""
         return max((len(counted(trials)) for trials in self._all()), default=0)
 
     @cached_property

@@ -31,7 +31,8 @@ class Problem:
         reference: metrics of the uncompressed network, that relative constraints refer to.
         scorer: larger is better, orders the trials; None takes minus the mean of the losses that no constraint bounds
             (of all of them, where each is bounded).
-        reference_point: loss by objective, for the hypervolume; None where the user gives it later.
+        reference_point: value by objective, in its metric's unit, for the hypervolume; None where the user gives it
+            later.
     """
 
     space: SearchSpace

@@ -28,7 +28,7 @@ with silently_imported():
     from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
     from botorch.acquisition.multi_objective.utils import get_default_partitioning_alpha
     from botorch.acquisition.objective import LinearMCObjective
-    from botorch.exceptions.errors import BotorchError
+    from botorch.exceptions.errors import BotorchError, ModelFittingError
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import MixedSingleTaskGP, ModelListGP, SingleTaskGP
     from botorch.models.transforms import Standardize
@@ -41,7 +41,7 @@ with silently_imported():
 
 without_compiler()
 
-NUMERICAL_ERRORS = (BotorchError, NanError, NotPSDError)
+NUMERICAL_ERRORS = (BotorchError, ModelFittingError, NanError, NotPSDError)
 """What a model that cannot be fitted, or factorised, raises."""
 
 FIT_STEPS = 75

@@ -29,6 +29,7 @@ from moco.encoding import ONLY_VALUE, decode, from_unit, project
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.searchers import criteria
+from moco.searchers.acquisition import NUMERICAL_ERRORS
 from moco.searchers.asks import Asks
 from moco.searchers.torch_draws import own_torch, silently_imported, without_compiler
 from moco.space import SearchSpace, n_values, snapped
@@ -101,7 +102,7 @@ class AxSearcher:
                 with own_torch(seed), _silent():
                     [[run]] = choose_generation_strategy(choice).gen(self._experiment, n=1)
                 return self._names.point(run.arms[0].parameters)
-            except AxError:
+            except (AxError, *NUMERICAL_ERRORS):
                 pass
         return decode(self._space, rng.random(len(self._space.distributions)))
 

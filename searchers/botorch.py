@@ -110,9 +110,9 @@ class BoTorchSearcher:
                 improvement = self._improvement(seed)
                 options = self._options
                 x = best_candidate(improvement, self._axes, options.raw, options.restarts, options.gradient_steps)
+                return self._new_policy(x.numpy(), improvement)
             except NUMERICAL_ERRORS:
                 return self._of_the_sequence()
-            return self._new_policy(x.numpy(), improvement)
 
     def _of_the_sequence(self) -> Point:
         """The point of Sobol's sequence that belongs to this ask."""

@@ -28,7 +28,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.searchers.asks import Asks, at_least
 from moco.searchers.single_steps import Line, lines, point_at
-from moco.searchers.spending import Spending, loss_of
+from moco.searchers.spending import Spending
 from moco.searchers.told import Told
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
@@ -127,7 +127,7 @@ class Descent:
 
 
 class GreedySearcher:
-    """Greedy descent of the first loss."""
+    """Greedy descent of the loss (`moco.searchers.spending`)."""
 
     Options = GreedyOptions
     capabilities = SearcherCapabilities()
@@ -186,9 +186,10 @@ class GreedySearcher:
         if there is None or (self._problem.bounds and _feasible(here) and not _feasible(there)):
             return math.inf
         if here is None:
-            return loss_of(there)
+            return self._spending.loss_of(there)
         saved = self._spending.saved(here, there)
-        return (loss_of(there) - loss_of(here)) / saved if saved > 0 else math.inf
+        grown = self._spending.loss_of(there) - self._spending.loss_of(here)
+        return grown / saved if saved > 0 else math.inf
 
     def _finer(self, descent: Descent) -> Descent | None:
         if 1 / (2 * descent.steps) < FINEST:

@@ -33,6 +33,7 @@ from moco.randomness import generator
 from moco.searchers.asks import Asks, at_least
 from moco.searchers.policy_models import PolicyModels
 from moco.searchers.pool import Pool
+from moco.searchers.told import Told
 from moco.searchers.uniform_kinds import rungs, single_steps
 from moco.searchers.worth import HypervolumeGain, ScoreGain, missed, reference_point
 from moco.space import SearchSpace
@@ -85,38 +86,33 @@ class GreyboxSearcher:
         self._pool, self._models = Pool(problem.space), PolicyModels(problem)
         self._ladder = rungs(problem.space, options.ladder) or sobol(problem.space, options.ladder, seed)
         self._started: set[Policy] = set()
-        self._told: set[Policy] = set()
+        self._told = Told()
         self._complete: list[Trial] = []
 
     def ask(self) -> Suggestion:
         """The next rung of the ladder, then the next step, then the candidate of largest expected improvement."""
-        designed = self._designed(self._asks.count)
+        designed = self._told.next_of(self._design(), self._asks.count)
         return self._asks.next(self._draw) if designed is None else self._asks.number(designed)
 
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial; of a policy that was told before there is nothing to learn."""
         self._asks.tell(trial)
         if trial.policy is None:
+            self._told.add(trial)
             return
         if trial.suggestion.id < 0:
             self._started.add(trial.policy)
-        if trial.state is TrialState.COMPLETE and trial.policy not in self._told:
+        if trial.state is TrialState.COMPLETE and self._told.complete(trial.policy) is None:
             self._complete.append(trial)
-        self._told.add(trial.policy)
+        self._told.add(trial)
 
-    def _designed(self, n: int) -> Point | None:
-        """The n-th ask of the design, what was a start left out; None when the design is over or overtaken."""
-        ladder = [point for point in self._ladder if self._space.canonical(point) not in self._started]
-        if n < len(ladder):
-            point = ladder[n]
-        elif n < len(ladder) + self._options.steps and self._space.groups and self._complete:
-            steps = single_steps(self._space, self._knee(n_first=len(ladder)), self._options.steps)
-            if n - len(ladder) >= len(steps):
-                return None
-            point = steps[n - len(ladder)]
-        else:
-            return None
-        return None if self._space.canonical(point) in self._told else point
+    def _design(self) -> list[Point]:
+        """What the design has left: rungs of the ladder, then steps around its knee, none of a policy that was told."""
+        asked = [point for point in self._ladder if self._space.canonical(point) not in self._started]
+        design = asked
+        if self._space.groups and self._complete and self._options.steps:
+            design = [*asked, *single_steps(self._space, self._knee(len(asked)), self._options.steps)]
+        return [point for point in design if self._space.canonical(point) not in self._told]
 
     def _knee(self, n_first: int) -> Point:
         """The policy among the starts and the first asks that dominates most alone, or misses the bounds by least."""

@@ -23,20 +23,26 @@ DIRECTIONS = 128
 
 
 def expected_improvement(
-    samples: np.ndarray, met: np.ndarray, front: np.ndarray, r: np.ndarray, rng: np.random.Generator
+    samples: np.ndarray, met: np.ndarray, front: np.ndarray, r: np.ndarray, along: np.ndarray
 ) -> np.ndarray:
     """Mean gain in hypervolume (n,) of each candidate; a draw that misses a constraint gains nothing.
 
     Args:
         met: (s, n) whether the constraints are met in a draw.
-        rng: draws directions for three losses or more.
+        along: directions (d, m) for three losses or more, the same for all candidates that are compared.
     """
     losses = samples.shape[2]
     if losses <= 2:
         gains = _area_gain(samples, front, r) if losses == 2 else _length_gain(samples, front, r)
     else:
-        gains = _direction_gain(samples, front, r, rng)
+        gains = _direction_gain(samples, front, r, along)
     return np.asarray(np.mean(gains * met, axis=0))
+
+
+def directions(losses: int, rng: np.random.Generator) -> np.ndarray:
+    """(`DIRECTIONS`, losses) uniform on the positive part of the unit sphere."""
+    drawn = np.abs(rng.standard_normal((DIRECTIONS, losses)))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
 def _length_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -57,15 +63,13 @@ def _area_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray) -> np.ndar
     return np.asarray(np.sum(widths * np.maximum(height - second, 0.0), axis=2))
 
 
-def _direction_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(s, n) volume gained, estimated along `DIRECTIONS` directions."""
+def _direction_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """(s, n) volume gained, estimated along these directions (d, m)."""
     m = samples.shape[2]
-    directions = np.abs(rng.standard_normal((DIRECTIONS, m)))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     constant = math.pi ** (m / 2) / (2**m * math.gamma(m / 2 + 1))
     total = np.zeros(samples.shape[:2])
-    for direction in directions:
+    for direction in along:
         reached = np.min(np.maximum(r - front, 0.0) / direction, axis=1).max(initial=0.0)
         own = np.min(np.maximum(r - samples, 0.0) / direction, axis=2)
         total += np.maximum(own**m - reached**m, 0.0)
-    return np.asarray(constant * total / DIRECTIONS)
+    return np.asarray(constant * total / len(along))

@@ -70,7 +70,7 @@ class PolicyModels:
         self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
         self.judged = tuple(dict.fromkeys([*problem.objectives, *(bound.metric for bound in problem.bounds)]))
         self._metrics: list[dict[str, MetricValue]] = []
-        self._variances: dict[str, tuple[int, np.ndarray, float]] = {}
+        self._variances: dict[str, tuple[tuple[int, Scale], np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
         self._grows = bool(problem.space.groups and problem.space.neutral)
         self._parts: frozenset[str] = frozenset()
@@ -141,9 +141,11 @@ class PolicyModels:
             sems = np.array([metrics[name].sem for metrics in self._metrics], dtype=float) / scale.rate(values)
             data, stack = (scale.forward(values), np.nan_to_num(sems) ** 2), self._shared.stack
             first = fit_at(len(values))
-            if self._variances.get(name, (0,))[0] != first:
-                found = fitted(stack[:, :first, :first], self._priors, (data[0][:first], data[1][:first]))
-                self._variances[name] = first, *found
+            if self._variances.get(name, (None,))[0] != (first, scale):
+                # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
+                early = SharedInputs(self._kernels, self._shared.inputs[:first]).stack
+                found = fitted(early, self._priors, (data[0][:first], data[1][:first]))
+                self._variances[name] = (first, scale), *found
             _, variances, own = self._variances[name]
             usual = None if np.isnan(sems).all() else float(np.nanmedian(sems))
             self._models[name] = _Modelled(scale, data[0], GaussianProcess.of(stack, variances, own, data), usual)

@@ -245,7 +245,8 @@ class PPOSearcher:
             actions=as_tensor(drawn).flatten(0, 1),
             mask=self._mask.repeat(n, 1),
             log_probabilities=as_tensor([note[LOG_PROBABILITIES] for note in notes]).flatten(),
-            advantages=as_tensor(standardised(estimates)).flatten(),
+            # Where all episodes earned the same there is nothing to tell one action from another by.
+            advantages=as_tensor(standardised(estimates) * (np.ptp(earned[:, -1]) > 1e-9)).flatten(),
             returns=as_tensor(estimates + values).flatten(),
         )
 

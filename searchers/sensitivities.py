@@ -18,7 +18,7 @@ from scipy.interpolate import PchipInterpolator
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.searchers.single_steps import Line, Scale, lines, point_at, single_steps
-from moco.searchers.spending import Spending, loss_of
+from moco.searchers.spending import Spending
 from moco.searchers.told import Told
 from moco.space import SearchSpace
 from moco.trial import Point, Trial
@@ -98,7 +98,8 @@ class Sensitivities:
         elif not measured or measured[0] > 0.0:
             return []
         else:
-            levels, losses = measured, [loss_of(trial) - loss_of(trials[0][1]) for _, trial in trials]
+            first = self._spending.loss_of(trials[0][1])
+            levels, losses = measured, [self._spending.loss_of(trial) - first for _, trial in trials]
         grid = [(level, point) for level, point in self._grid[line.key] if level <= levels[-1] + 1e-9]
         read = rising(levels, losses, [level for level, _ in grid])
         savings = self._savings(line, [level for level, _ in grid], trials)

@@ -1,6 +1,6 @@
 """What a policy loses and what it spends, as the baselines see a problem: one number each, both to be small.
 
-The loss is the problem's first one, which in every protocol is the error. What is spent is, where the space computes
+The loss is the top-1 error where that is one of the problem's losses, else its first. What is spent is, where the space computes
 it, exact: the mean of the costs that the problem bounds or minimises besides, each relative to the uncompressed
 network's. Otherwise it is the mean of the problem's other losses, which are known of told trials only. A problem with
 neither counts how far parameters are moved.
@@ -13,6 +13,8 @@ from math import fsum
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.trial import Trial
+
+ERROR = "top1_error"
 
 LEAST_MEASURED = 1e-3
 """Of what is spent: a step that was measured to save less, or to cost more, lies within the noise of timing."""
@@ -29,14 +31,20 @@ class Spending:
     def __init__(self, problem: Problem) -> None:
         """Find what is spent."""
         self._space = problem.space
+        names = list(problem.objectives)
+        self._loss = names.index(ERROR) if ERROR in names else 0
         whole = self._space.cost(self._space.canonical(self._space.uniform(0.0)))
-        named = {*(bound.metric for bound in problem.bounds if bound.op == "<="), *list(problem.objectives)[1:]}
+        named = {*(bound.metric for bound in problem.bounds if bound.op == "<="), *names[: self._loss], *names[self._loss + 1 :]}
         known = {metric: cost for metric, cost in whole.items() if cost > 0}
         chosen = {metric: cost for metric, cost in known.items() if metric in named}
-        n_losses = len(problem.objectives)
-        self._whole = chosen or (known if n_losses == 1 else {})
+        self._whole = chosen or (known if len(names) == 1 else {})
         self.exact = bool(self._whole)
-        self.told_only = not self.exact and n_losses > 1
+        self.told_only = not self.exact and len(names) > 1
+
+    def loss_of(self, trial: Trial) -> float:
+        """The loss of a complete trial."""
+        assert trial.outcome is not None
+        return trial.outcome.losses[self._loss]
 
     def of(self, policy: Policy) -> float:
         """Exact spending of a policy; the uncompressed network's is 1."""
@@ -48,8 +56,8 @@ class Spending:
         if self.exact and trial.policy is not None:
             return self.of(trial.policy)
         assert trial.outcome is not None
-        others = trial.outcome.losses[1:]
-        return fsum(others) / len(others)
+        losses = trial.outcome.losses
+        return (fsum(losses) - losses[self._loss]) / (len(losses) - 1)
 
     def saved(self, here: Trial, there: Trial) -> float:
         """What a step saves: at least `LEAST_MEASURED` where it was measured, and always 1 where nothing is known."""
@@ -58,9 +66,3 @@ class Spending:
         spent = self.of_trial(here)
         saved = spent - self.of_trial(there)
         return saved if self.exact else max(saved, LEAST_MEASURED * abs(spent))
-
-
-def loss_of(trial: Trial) -> float:
-    """The first loss of a complete trial."""
-    assert trial.outcome is not None
-    return trial.outcome.losses[0]

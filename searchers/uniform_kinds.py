@@ -36,9 +36,7 @@ def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
 def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> object:
     """The value that lies `depth` (0 to 1) of the way from neutral to the far end; of choices, in their order."""
     if isinstance(distribution, CategoricalDistribution):
-        choices: list[object] = list(distribution.choices)
-        if neutral in choices:
-            choices = [neutral, *(choice for choice in choices if choice != neutral)]
+        choices = _from_neutral(distribution, neutral)
         return choices[round(depth * (len(choices) - 1))]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     start = distribution.high if neutral is None else float(neutral)  # type: ignore[arg-type]
@@ -89,15 +87,24 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
 
 
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> object:
-    """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next."""
+    """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next.
+
+    The furthest value stays.
+    """
     if isinstance(distribution, CategoricalDistribution):
-        choices: list[object] = list(distribution.choices)
-        return choices[(choices.index(value) + 1) % len(choices)]
+        choices = _from_neutral(distribution, neutral)
+        return choices[min(choices.index(value) + 1, len(choices) - 1)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     assert isinstance(value, (int, float))
     steps = n_values(distribution) or 1 / CONTINUOUS_STEP
     away = -1.0 if _falls(distribution, neutral) else 1.0
     return from_unit(distribution, to_unit(distribution, value) + away / steps)
+
+
+def _from_neutral(distribution: CategoricalDistribution, neutral: object) -> list[object]:
+    """The choices, the neutral one first."""
+    choices: list[object] = list(distribution.choices)
+    return [neutral, *(choice for choice in choices if choice != neutral)] if neutral in choices else choices
 
 
 def _falls(distribution: FloatDistribution | IntDistribution, neutral: object) -> bool:

@@ -19,7 +19,7 @@ from moco.constraints import Bound
 from moco.metrics import Direction
 from moco.pareto import non_dominated
 from moco.problem import Problem
-from moco.searchers.improvement import expected_improvement
+from moco.searchers.improvement import directions, expected_improvement
 from moco.searchers.policy_models import PolicyModels, Prediction
 from moco.searchers.scales import Scale
 from moco.trial import MetricValue, Trial
@@ -37,7 +37,8 @@ class HypervolumeGain:
     def __init__(
         self, problem: Problem, models: PolicyModels, trials: Sequence[Trial], rng: np.random.Generator
     ) -> None:
-        self._problem, self._rng, self.names = problem, rng, models.judged
+        self._problem, self.names = problem, models.judged
+        self._directions = directions(len(problem.objectives), rng)
         self._sems = {name: models.usual_sem(name) for name in models.judged}
         self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
         losses = [trial.outcome.losses for trial in trials if trial.feasible and trial.outcome is not None]
@@ -55,7 +56,7 @@ class HypervolumeGain:
         losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
         front = self._feasible[non_dominated(self._feasible)]
         r = reference_point(self._problem, self._feasible, front)
-        return expected_improvement(losses, violation <= 0, front, r, self._rng)
+        return expected_improvement(losses, violation <= 0, front, r, self._directions)
 
 
 def missed(trial: Trial) -> float:
@@ -111,7 +112,8 @@ def _normal_draws(count: int) -> np.ndarray:
 class ScoreGain:
     """The worth of candidates for the problem's scalar score, which is linearised around the best trial so far.
 
-    The two protocols' scores are linear in what they weigh, as long as the bounds are met.
+    The scores of the two protocols are linear in what they weigh, as long as the bounds are met. Those that bend (`hybrid`
+    and `galen` at their targets) are followed only as far as their slope at the best trial holds.
     """
 
     def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
@@ -146,7 +148,8 @@ def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
     metrics, score = trial.evaluation.metrics, problem.score(trial.evaluation)
     found: dict[str, float] = {}
     for name, measured in metrics.items():
-        towards = 1.0 if any(bound.metric == name and bound.op == ">=" for bound in problem.bounds) else -1.0
+        at_least = any(bound.metric == name and bound.op == ">=" for bound in problem.bounds)
+        towards = 1.0 if at_least or measured.value == 0 else -1.0  # below 0 there are no errors, latencies or sizes
         step = towards * (abs(measured.value) * STEP or STEP)
         moved = replace(trial.evaluation, metrics={**metrics, name: MetricValue(measured.value + step, measured.sem)})
         if problem.judge(moved).feasible:

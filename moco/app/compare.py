@@ -132,7 +132,7 @@ class Comparing:
         self.about = About(
             name=job.name,
             start=job.start,
-            reference_point=None if point is None else tuple(point[name] for name in problem.objectives),
+            reference_point=None if point is None else problem.loss_point(point),
             facts={"network": job.network_name, "protocol": job.config["objective"]["protocol"]},
         )
         self.folder = CompareFolder(out, job.name, problem, "-".join(job.fingerprint.values()), job.storage)

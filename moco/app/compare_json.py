@@ -116,7 +116,7 @@ def run_entry(run: Run, comparison: Comparison) -> dict[str, Any]:
         "rejected": sum(trial.state is TrialState.REJECTED for trial in trials),
         "failed": sum(trial.state is TrialState.FAILED for trial in trials),
         "stored": sum(is_stored(trial) for trial in trials),
-        **{quantity: finite(None if curve is None else float(curve.values[-1])) for quantity, curve in curves.items()},
+        **{quantity: _last(curve) for quantity, curve in curves.items()},
         "first_feasible": _moment(anytime.first_feasible(trials)),
         "beyond_start": _moment(anytime.first_beyond_starts(trials)),
         "charged_s": math.fsum(map(charged_s, trials)),
@@ -268,3 +268,8 @@ def _cut_short(match: Match, finished: Sequence[Run]) -> list[str]:
     fewest = min(len(counted(run.trials)) for run in limited)
     text = f"budget.seconds ended {len(limited)} of {len(finished)} runs, the shortest after {fewest} trials"
     return [text + (f"; {unasked} of them within the start: no strategy had a say there" if unasked else "")]
+
+
+def _last(curve: Curve | None) -> float | None:
+    """What the run had at its end; None where it had no trial, or none that counts."""
+    return finite(float(curve.values[-1])) if curve is not None and len(curve.values) else None

@@ -250,7 +250,9 @@ class CodeGraph:
             return Scale(1.0, 0, bits)
         found = self.ranges.get(at_bits(name, bits), self.ranges.get(name))
         if found is None or not np.all(np.isfinite(found)):
-            raise CompressionError(f"quantization: no finite range of tensor '{name}'; check the calibration images for NaN")
+            raise CompressionError(
+                f"quantization: no finite range of tensor '{name}'; check the calibration images for NaN"
+            )
         return Scale.of(*found, bits)
 
     def _finished(self) -> onnx.ModelProto:

@@ -70,7 +70,9 @@ def quantize(
     """
     missing = set(layers) - set(quantizable_layers(proto))
     if missing:
-        raise CompressionError(f"quantization: layer '{min(missing)}' is no convolution or linear layer of the exported graph")
+        raise CompressionError(
+            f"quantization: layer '{min(missing)}' is no convolution or linear layer of the exported graph"
+        )
     return CodeGraph(proto, bits_of(layers), ranges, weight_shares or {}).build()
 
 

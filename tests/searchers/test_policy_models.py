@@ -70,7 +70,7 @@ def test_it_learns_the_same_in_one_go_and_in_parts() -> None:
     trials, others = tried(problem, 30), tried(problem, 5, seed=1)
     once, parts = PolicyModels(problem), PolicyModels(problem)
     once.learn(trials)
-    for count in (3, 4, 17, 30):
+    for count in (3, 4, 17, 27, 30):
         parts.learn(trials[:count])
         parts.screened(parts.depths.of_points([t.point for t in others]), parts.judged)
     inputs = once.depths.of_points([t.point for t in others])

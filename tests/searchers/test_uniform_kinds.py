@@ -88,6 +88,9 @@ def test_a_step_beyond_the_far_end_is_left_out() -> None:
 def test_steps_of_every_kind_of_parameter_stay_in_the_space() -> None:
     assert deeper(FloatDistribution(0.1, 1.0), 1.0, 1.0) == pytest.approx(0.91)
     assert deeper(FloatDistribution(0.1, 1.0), 0.1, 1.0) == 0.1
-    assert deeper(CategoricalDistribution(("a", "b")), "b", "a") == "a"
+    choices = CategoricalDistribution(("int8", "float32", "mixed"))
+    assert deeper(choices, "float32", "float32") == "int8"  # neutral is the first, whatever the order they stand in
+    assert deeper(choices, "int8", "float32") == "mixed"
+    assert deeper(choices, "mixed", "float32") == "mixed"
     space = replace(layered_space(), neutral={})
     assert len(single_steps(space, space.uniform(1.0), 3)) == 3
