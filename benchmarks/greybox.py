@@ -9,7 +9,7 @@ count. Shown is the median over seeds of the share of the front's hypervolume in
 (benchmarks/recorded/benchmark.py), with the quartiles of the last, the processor's milliseconds a suggestion, and
 Wilcoxon's signed-rank test of greybox against each at 50, 100 and 200 evaluations, paired by seed, with Holm's
 correction over the rows. A strategy without chance has one run, that all seeds are paired with. One file a run is kept,
-so a run that was stopped goes on. Tuned on `resnet20` alone; `digits` is held out.
+so a run that was stopped goes on while the searcher's code stays. Tuned on `resnet20` alone; `digits` is held out.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
+from benchmarks.known_answers import code_of
 from benchmarks.recorded.benchmark import Benchmark, benchmark
 from benchmarks.recorded.rows import NAMES
 from moco.interfaces import Searcher, SearcherCapabilities
@@ -43,9 +44,9 @@ BASELINES = ("random", "sobol", "greedy", "binary_search", "knapsack")
 AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch", "ax")
 STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN, *BASELINES)
 WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
-FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 6, "ladder + ax": 6}
+FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 6, "ladder + ax": 3}
 """Seeds of strategies that take seconds a suggestion, or that have no chance in them; six can still be significant."""
-FEWER_TRIALS = {"ladder": LADDER, "ladder + botorch": 50, "ladder + ax": 50}
+FEWER_TRIALS = {"ladder": LADDER, "gp": 100, "ladder + botorch": 50, "ladder + ax": 50}
 
 
 class Timed:
@@ -102,9 +103,20 @@ def shares_at(shares: list[float], strategy: str) -> list[float]:
     return [shares[n - 1] if n <= len(shares) else ended for n in AT]
 
 
+def searcher_of(strategy: str) -> str:
+    """Its registered name; the ladder alone asks none."""
+    return strategy.removeprefix("ladder + ") if strategy != "ladder" else "uniform"
+
+
+def trials_of(strategy: str) -> int:
+    """Evaluations of a run."""
+    return FEWER_TRIALS.get(strategy, TRIALS)
+
+
 def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> dict[str, Any]:
     """The run as it is on disk, made first where it is not."""
-    path = folder / f"{strategy.replace(' + ', '_')}_{seed}.json"
+    code = code_of(searcher_of(strategy))
+    path = folder / f"{strategy.replace(' + ', '_')}_{seed}_{code}_{trials_of(strategy)}.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(run(bench, strategy, seed)), encoding="utf-8")
@@ -117,11 +129,10 @@ def run(bench: Benchmark, strategy: str, seed: int, options: dict[str, Any] | No
     problem: Problem = bench.problem
     starts = [Start(f"rung {n}", point) for n, point in enumerate(rungs(problem.space, LADDER))]
     has_ladder = strategy.startswith("ladder")
-    name = strategy.removeprefix("ladder + ") if strategy != "ladder" else "uniform"
-    cls = plugin("searcher", name)
+    cls = plugin("searcher", searcher_of(strategy))
     searcher = Timed(cls(problem, cls.Options(**(options or {})), seed))
     study = Study(problem, searcher, bench.evaluate, starts=starts if has_ladder else ())
-    trials = study.run(Budget(FEWER_TRIALS.get(strategy, TRIALS)))
+    trials = study.run(Budget(trials_of(strategy)))
     asked = sum(trial.suggestion.id >= 0 for trial in trials)
     shares = [bench.share(trials[: n + 1]) for n in range(len(trials))]
     return {"shares": shares, "ms": 1000 * searcher.seconds / max(asked, 1)}

@@ -36,6 +36,7 @@ from moco.trial import Evaluation, MetricValue
 FRONTS = ("zdt1", "zdt2", "zdt3", "dtlz2", "c2-dtlz2", "branin-currin")
 SCALARS = ("branin", "rosenbrock")
 ALPHA = 0.05
+IMPORTS = r"from moco\.searchers(?:\.(\w+) import| import (\w+))"
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"tpe-multivariate": ("tpe", {"multivariate": True})}
 """Rows that are no searcher's name: the searcher and its options."""
 
@@ -120,7 +121,7 @@ def code_of(name: str) -> str:
         module = todo.pop()
         if module not in seen:
             seen[module] = (folder / f"{module}.py").read_text(encoding="utf-8")
-            todo += re.findall(r"from moco\.searchers\.(\w+) import", seen[module])
+            todo += filter(None, sum(re.findall(IMPORTS, seen[module]), ()))
     return hashlib.sha256("".join(seen[module] for module in sorted(seen)).encode()).hexdigest()[:12]
 
 

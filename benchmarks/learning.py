@@ -7,7 +7,8 @@ the network in int8) with a top-1 error at most ten points above it. The reward 
 strategies: minus the cost where the floor is met, else -1 and below by how far it is missed, down to -2. What an agent
 has learned shows in what it proposes, so the curve is the running median over 20 episodes, not the best so far; the
 table also has the best so far. The ladder is its best rung, a line. Every run is a line of the file in `--out`, and is
-not made again. With `--real`, one run of each strategy goes through real evaluations of the network instead.
+not made again while the searcher's code stays. With `--real`, one run of each strategy goes through real evaluations of
+the network instead.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.known_answers import code_of
 from benchmarks.record import SHARED, Recorder
 from benchmarks.recorded.benchmark import Benchmark, benchmark
 from moco.policy import Policy
@@ -63,18 +65,18 @@ def rewards(bench: Benchmark, evaluate: Evaluate, strategy: str, seed: int, tria
 def collected(bench: Benchmark, evaluate: Evaluate, path: Path, seeds: int, trials: int) -> Rewards:
     """The rewards of all runs, made first where the file lacks them; the ladder has no chance in it, so one run."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    done: dict[tuple[str, int, int], list[float]] = {
-        (run["strategy"], run["seed"], run["trials"]): run["rewards"] for run in map(json.loads, lines)
+    done: dict[tuple[str, int, int, str], list[float]] = {
+        (run["strategy"], run["seed"], run["trials"], run["code"]): run["rewards"] for run in map(json.loads, lines)
     }
     found: Rewards = {}
     for strategy in (*AGENTS, RANDOM, LADDER):
         for seed in range(1 if strategy == LADDER else seeds):
-            key = (strategy, seed, trials)
+            key = (strategy, seed, trials, code_of(RANDOM if strategy == LADDER else strategy))
             if key not in done:
                 done[key] = rewards(bench, evaluate, strategy, seed, trials)
                 with path.open("a", encoding="utf-8") as file:
-                    run: dict[str, Any] = {"strategy": strategy, "seed": seed, "trials": trials, "rewards": done[key]}
-                    file.write(json.dumps(run) + "\n")
+                    run: dict[str, Any] = dict(zip(("strategy", "seed", "trials", "code"), key, strict=True))
+                    file.write(json.dumps({**run, "rewards": done[key]}) + "\n")
             found.setdefault(strategy, []).append(done[key])
     return found
 
@@ -109,7 +111,12 @@ def draw(found: Rewards, path: Path, title: str) -> None:
     for strategy, colour in COLOURS.items():
         curves = np.array([running_median(run) for run in found[strategy]])
         episodes = np.arange(WINDOW, WINDOW + curves.shape[1])
-        axes.plot(episodes, np.median(curves, axis=0), color=colour, label=f"{strategy}, {len(curves)} seeds")
+        axes.plot(
+            episodes,
+            np.median(curves, axis=0),
+            color=colour,
+            label=f"{strategy}, {len(curves)} seed{'s' * (len(curves) > 1)}",
+        )
         axes.fill_between(episodes, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.18, linewidth=0)
     axes.axhline(max(found[LADDER][0]), color="black", linestyle=":", label="best of the ladder")
     axes.axhline(-1, color="black", linewidth=0.5)
