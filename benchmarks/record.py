@@ -122,7 +122,7 @@ class Recorder:
         start = time.perf_counter()
         evaluation: Evaluation = self.prepared.evaluator.evaluate(policy)
         values = {metric: evaluation.metrics[metric].value for metric in METRICS}
-        sems = {f"{metric}_sem": evaluation.metrics[metric].sem or 0.0 for metric in ERRORS}
+        sems = {f"{metric}_sem": evaluation.metrics[metric].sem for metric in ERRORS}
         return {
             **values,
             **sems,

@@ -32,7 +32,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     floor: str | Mapping[str, Any] | None = None,
     constraints: Mapping[str, str] | None = None,
     target: str = "onnxruntime",
-    searcher: str = "nsga2",
+    searcher: str = "greybox",
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,

@@ -57,7 +57,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     problem: Problem,
     evaluate: Callable[[Point], Mapping[str, Value]],
     *,
-    searcher: str = "nsga2",
+    searcher: str = "greybox",
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,

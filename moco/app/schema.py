@@ -277,7 +277,7 @@ Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...]
 class SearcherConfig(PluginSection):
     """The search strategy; further keys are its options."""
 
-    name: str = "nsga2"
+    name: str = "greybox"
     start: Starts = "ladder"
 
     @property

@@ -83,7 +83,7 @@ def test_what_is_not_given_has_its_default(write: Any) -> None:
     assert (experiment.space.groups, experiment.space.quantization) == ("per-block", None)
     assert (experiment.target.runtime, experiment.target.threads) == ("onnxruntime", 1)
     assert (experiment.target.timing.seconds_batch1, experiment.target.timing.seconds_batch32) == (0.2, 0.6)
-    assert (experiment.searcher.name, experiment.searcher.start) == ("nsga2", "ladder")
+    assert (experiment.searcher.name, experiment.searcher.start) == ("greybox", "ladder")
     assert (experiment.certificate.confidence, experiment.certificate.attempts) == (0.95, 5)
     assert experiment.store is True
 
@@ -98,7 +98,7 @@ def test_plug_in_options_arrive_in_their_dataclasses(write: Any) -> None:
 def test_the_resolved_experiment_spells_out_the_options_of_its_plug_ins(write: Any) -> None:
     data = resolved(load(write))
     assert data["objective"]["floor"] == "-10 pp"
-    assert data["searcher"]["population"] > 1
+    assert data["searcher"]["ladder"] > 1
     assert yaml.safe_load(yaml.safe_dump(data)) == data
 
 
@@ -169,7 +169,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("data.splits.serch=5", r"^data\.splits\.serch: unknown key; did you mean 'search'\?$"),
         ("tracking.mlflow={url: x}", r"^tracking\.mlflow\.url: unknown key; did you mean 'uri'\?$"),
         ("objective.wieghts={size_mb: 1}", r"^objective\.wieghts: unknown key; did you mean 'weights'\?$"),
-        ("searcher.popluation=5", r"^searcher\.popluation: unknown key; did you mean 'population'\?$"),
+        ("searcher={name: nsga2, popluation: 5}", r"^searcher\.popluation: unknown key; did you mean 'population'\?$"),
         ("target.thread=5", r"^target\.thread: unknown key; did you mean 'threads'\?$"),
         # Unknown names.
         ("searcher.name=tpee", r"^searcher\.name: unknown searcher 'tpee'; did you mean 'tpe'\?$"),
@@ -195,7 +195,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
             "objective.weights={size_mb: 1e-3}",
             r"^objective\.weights\.size_mb: '1e-3' arrived as text; YAML wants 1\.0e-3$",
         ),
-        ("searcher.crossover=5e-1", r"^searcher\.crossover: '5e-1' arrived as text; YAML wants 5\.0e-1$"),
+        ("searcher={name: nsga2, crossover: 5e-1}", r"^searcher\.crossover: '5e-1' arrived as text; YAML wants 5\.0e-1$"),
         # Wrong types.
         ("budget.trials=many", r"^budget\.trials: expected a whole number, got 'many'$"),
         ("budget.trials=1.5", r"^budget\.trials: expected a whole number, got 1\.5$"),
@@ -215,7 +215,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("space.groups={g1: layer1}", r"^space\.groups\.g1: expected a list, got 'layer1'$"),
         ("objective.floor=-2", r"^objective\.floor: expected text or a mapping, got -2$"),
         ("objective.weights=[latency_ms]", r"^objective\.weights: expected a mapping, got \['latency_ms'\]$"),
-        ("searcher.population=ten", r"^searcher\.population: expected a whole number, got 'ten'$"),
+        ("searcher={name: nsga2, population: ten}", r"^searcher\.population: expected a whole number, got 'ten'$"),
         ("data.normalize={mean: [0.5], std: 0.2}", r"^data\.normalize\.std: expected a list, got 0\.2$"),
         ("budget.seconds=.inf", r"^budget\.seconds: expected a finite number, got inf$"),
         ("name=2024-01-01", r"^name: expected text, a number, a list or a mapping, got a date; quote it$"),

@@ -58,13 +58,13 @@ def test_ones_own_network_is_searched_and_left_as_it_was(
 ) -> None:
     before = state(network)
     out = tmp_path / "my runs" / "first try"
-    result = moco.optimize(network, **sets, floor="-10 pp", trials=4, out=out, settings=QUICK)
+    result = moco.optimize(network, **sets, floor="-10 pp", trials=10, out=out, settings=QUICK)
     assert network.training
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
-    assert result["trials"] == 4
+    assert result["trials"] == 10
     assert result["network"] == type(network).__name__
     assert result["experiment"] == "first-try"
-    assert result["searcher"] == "nsga2"
+    assert result["searcher"] == "greybox"
     assert result == json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert (out / "report.html").is_file()
     assert result["space"]["groups"], "the default methods stay where only the groups are changed"
@@ -73,14 +73,14 @@ def test_ones_own_network_is_searched_and_left_as_it_was(
     assert any("filter_pruning" in setting for setting in settings)
     assert any("precision" in setting for setting in settings)
 
-    again = moco.optimize(network, **sets, floor="-10 pp", trials=5, out=out, settings=QUICK, resume=True)
-    assert again["trials"] == 5
+    again = moco.optimize(network, **sets, floor="-10 pp", trials=11, out=out, settings=QUICK, resume=True)
+    assert again["trials"] == 11
     with pytest.raises(RunFolderError, match="holds a search already"):
-        moco.optimize(network, **sets, floor="-10 pp", trials=5, out=out, settings=QUICK)
+        moco.optimize(network, **sets, floor="-10 pp", trials=11, out=out, settings=QUICK)
     with torch.no_grad():
         next(network.parameters()).mul_(2)
     with pytest.raises(RunFolderError, match="other network"):
-        moco.optimize(network, **sets, floor="-10 pp", trials=6, out=out, settings=QUICK, resume=True)
+        moco.optimize(network, **sets, floor="-10 pp", trials=12, out=out, settings=QUICK, resume=True)
     # The resolved experiment cannot bring the network and the data back, and says so.
     assert "moco.optimize" in one_line(command("search", out / "experiment.yaml", "--out", tmp_path / "other"), 2)
 

@@ -246,8 +246,8 @@ def test_progress_is_told_trial_by_trial_and_time_limits_the_search() -> None:
     ("arguments", "message"),
     [
         ({"searcher": "nsga-2"}, "nsga2"),
-        ({"options": {"poplation": 3}}, r"options\.poplation: unknown key.*population"),
-        ({"options": {"population": 1}}, "population"),
+        ({"searcher": "nsga2", "options": {"poplation": 3}}, r"options\.poplation: unknown key.*population"),
+        ({"searcher": "nsga2", "options": {"population": 1}}, "population"),
         ({"trials": 0}, "trials: expected at least 1"),
         ({"start": "ladders"}, "ladder"),
     ],
