@@ -57,7 +57,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     problem: Problem,
     evaluate: Callable[[Point], Mapping[str, Value]],
     *,
-    searcher: str = "greybox",
+    searcher: str | Mapping[str, Any] = "greybox",
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,
@@ -71,23 +71,24 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
             `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
             NaN makes the trial fail with its reason, and the search goes on.
-        searcher: a registered searcher.
+        searcher: a registered searcher, or `{"name": …}` with its options beside the name.
         trials, seconds: the budget; a finite space that is exhausted ends the search before.
         start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
             {parameter: value}, and of `moco.study.Start`, which may also be given: known, and in no budget.
         options: of the searcher.
 
     Raises:
-        ConfigError: an unknown searcher or option, a searcher that cannot take the problem, or a start outside the
-            space.
+        ConfigError: an unknown searcher or option, a searcher that cannot take the problem, a budget that is no number,
+            or a start outside the space.
         SearchAbortedError: five trials failed in a row; the error has the finished `trials`.
     """
-    if trials < 1:
-        raise ConfigError(f"trials: expected at least 1, got {trials}")
-    kind = plugin("searcher", searcher)
-    refuse_misfit(kind, searcher, problem)
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise ConfigError(f"trials: expected at least 1, a whole number, got {trials!r}")
+    name, given = named(searcher)
+    kind = plugin("searcher", name)
+    refuse_misfit(kind, name, problem)
     chosen = starts_of(problem.space, start)
-    built = kind(problem, options_of(kind.Options, options or {}, "options"), seed)
+    built = kind(problem, options_of(kind.Options, {**given, **(options or {})}, "options"), seed)
 
     def evaluated(policy: Policy) -> Evaluation:
         return evaluation_of(evaluate(policy.settings))
@@ -95,6 +96,20 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     study = Study(problem, built, evaluated, starts=chosen)
     study.run(Budget(trials, seconds), on_trial=on_trial)
     return SearchResult(problem, tuple(study.trials))
+
+
+def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """A searcher's name and the options beside it.
+
+    Raises:
+        ConfigError: there is no name.
+    """
+    if isinstance(searcher, str):
+        return searcher, {}
+    name = searcher.get("name") if isinstance(searcher, Mapping) else None
+    if not isinstance(name, str):
+        raise ConfigError(f"searcher: expected a name, or {{'name': …}} with options, got {searcher!r}")
+    return name, {key: value for key, value in searcher.items() if key != "name"}
 
 
 def evaluation_of(given: object) -> Evaluation:

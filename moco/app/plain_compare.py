@@ -56,6 +56,9 @@ class CompareResult:
         Raises:
             KeyError: one of them has finished no run.
         """
+        for label in (first, second):
+            if label not in self.comparison.runs:
+                raise KeyError(f"no strategy '{label}' has finished a run; there are {', '.join(self.comparison.runs)}")
         primary = [m for m in self.comparison.measures if m.quantity == self.content["primary"]]
         return self.comparison.verdict(first, second, primary[0] if primary else None)
 

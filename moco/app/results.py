@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -141,8 +140,11 @@ def timing_doubts(trials: Sequence[Trial]) -> list[str]:
     doubted = [texts for texts in told if texts]
     if not doubted:
         return []
-    kinds = Counter(re.sub(r"[\d.]+", "…", text) for texts in doubted for text in texts)
-    return [f"{len(doubted)} of {len(trials)} trials were timed under doubt, mostly: {kinds.most_common(1)[0][0]}"]
+    by_kind: dict[str, list[str]] = {}
+    for text in (text for texts in doubted for text in texts):
+        by_kind.setdefault(re.sub(r"[\d.]+", "", text), []).append(text)
+    example = max(by_kind.values(), key=len)[0]
+    return [f"{len(doubted)} of {len(trials)} trials were timed under doubt, mostly as in: {example}"]
 
 
 def _reference(prepared: Prepared) -> dict[str, float]:

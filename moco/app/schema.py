@@ -280,6 +280,12 @@ class SearcherConfig(PluginSection):
     name: str = "greybox"
     start: Starts = "ladder"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_name(cls, given: object) -> object:
+        """`searcher: tpe` is short for `searcher: {name: tpe}`."""
+        return {"name": given} if isinstance(given, str) else given
+
     @property
     def starts(self) -> tuple[StartWord | StartConfig, ...]:
         """The starts one by one, in their order."""

@@ -268,7 +268,9 @@ def read_sensitivity(path: Path) -> Sensitivity:
             for c in data.pop("curves")
         ]
         return Sensitivity(curves=tuple(curves), layers=tuple(data.pop("layers")), **data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; `moco sensitivity` writes such a file") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: expected what `moco sensitivity` writes: {type(error).__name__}: {error}") from None
 
 

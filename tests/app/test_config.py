@@ -95,6 +95,10 @@ def test_plug_in_options_arrive_in_their_dataclasses(write: Any) -> None:
     assert target_options(experiment).threads == 2
 
 
+def test_a_bare_name_is_short_for_a_searcher_with_its_defaults(write: Any) -> None:
+    assert load(write, "searcher=tpe") == load(write, "searcher={name: tpe}")
+
+
 def test_the_resolved_experiment_spells_out_the_options_of_its_plug_ins(write: Any) -> None:
     data = resolved(load(write))
     assert data["objective"]["floor"] == "-10 pp"
