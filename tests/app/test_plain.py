@@ -62,7 +62,10 @@ def test_the_callable_gets_a_dict_of_the_spaces_values() -> None:
     assert all(isinstance(point["layer1.bits"], int) and 0.1 <= point["layer1.keep"] <= 1 for point in points)
 
 
-@pytest.mark.parametrize("searcher", names("searcher"))
+SEARCHERS = [pytest.param(name, marks=pytest.mark.slow) if name == "ax" else name for name in names("searcher")]
+
+
+@pytest.mark.parametrize("searcher", SEARCHERS)
 def test_every_searcher_takes_any_callable_and_repeats_itself(searcher: str) -> None:
     if plugin("searcher", searcher).capabilities.needs_layers:
         with pytest.raises(ConfigError, match="it walks over layer groups, which a plain space does not have"):
