@@ -34,7 +34,11 @@ class Spending:
         names = list(problem.objectives)
         self._loss = names.index(ERROR) if ERROR in names else 0
         whole = self._space.cost(self._space.canonical(self._space.uniform(0.0)))
-        named = {*(bound.metric for bound in problem.bounds if bound.op == "<="), *names[: self._loss], *names[self._loss + 1 :]}
+        named = {
+            *(bound.metric for bound in problem.bounds if bound.op == "<="),
+            *names[: self._loss],
+            *names[self._loss + 1 :],
+        }
         known = {metric: cost for metric, cost in whole.items() if cost > 0}
         chosen = {metric: cost for metric, cost in known.items() if metric in named}
         self._whole = chosen or (known if len(names) == 1 else {})

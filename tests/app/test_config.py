@@ -199,7 +199,10 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
             "objective.weights={size_mb: 1e-3}",
             r"^objective\.weights\.size_mb: '1e-3' arrived as text; YAML wants 1\.0e-3$",
         ),
-        ("searcher={name: nsga2, crossover: 5e-1}", r"^searcher\.crossover: '5e-1' arrived as text; YAML wants 5\.0e-1$"),
+        (
+            "searcher={name: nsga2, crossover: 5e-1}",
+            r"^searcher\.crossover: '5e-1' arrived as text; YAML wants 5\.0e-1$",
+        ),
         # Wrong types.
         ("budget.trials=many", r"^budget\.trials: expected a whole number, got 'many'$"),
         ("budget.trials=1.5", r"^budget\.trials: expected a whole number, got 1\.5$"),
