@@ -17,9 +17,9 @@ SAME = 1e-9
 
 
 class Depths:
-    """A column a number: 0 at neutral, 1 at the end that is further away (a discrete one's last interval stops a half short
-    of it at either end); a column a choice: 1 where it is taken.
+    """A column a number: 0 at neutral, 1 at the end that is further away; a column a choice: 1 where it is taken.
 
+    A discrete number stands in the middle of its interval, so half an interval off either end.
     On a space without a neutral point the depth is the distance from the lower bound.
     """
 

@@ -36,7 +36,7 @@ NOISE = 2.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """A quantity of n candidates, on its scale: mean and standard deviation (n,), and bounds (n,) that it lies within."""
+    """A quantity of n candidates, on its scale: mean, standard deviation and the bounds that it lies within, each (n,)."""
 
     scale: Scale
     mean: np.ndarray
@@ -96,10 +96,11 @@ class PolicyModels:
             model = self._modelled(name)
             found[name] = Prediction(model.scale, *model.process.predict(candidates))
         errors = [name for name in names if self._grows and found[name].scale is Scale.LOGIT]
-        compared = self.depths.compared(self._shared.inputs, inputs) if errors else None
-        for name in errors:
-            model = self._modelled(name)
-            found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
+        if errors:
+            compared = self.depths.compared(self._shared.inputs, inputs)
+            for name in errors:
+                model = self._modelled(name)
+                found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
         return found
 
     def computed(self, inputs: np.ndarray, policies: Sequence[Policy], names: Sequence[str]) -> dict[str, Prediction]:

@@ -112,8 +112,8 @@ def _normal_draws(count: int) -> np.ndarray:
 class ScoreGain:
     """The worth of candidates for the problem's scalar score, which is linearised around the best trial so far.
 
-    The scores of the two protocols are linear in what they weigh, as long as the bounds are met. Those that bend (`hybrid`
-    and `galen` at their targets) are followed only as far as their slope at the best trial holds.
+    The scores of the two protocols are linear in what they weigh, as long as the bounds are met. Those that bend
+    (`hybrid` and `galen` at their targets) are followed only as far as their slope at the best trial holds.
     """
 
     def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
