@@ -36,7 +36,7 @@ NOISE = 2.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """A quantity of n candidates, on its scale: mean, standard deviation and the bounds that it lies within, each (n,)."""
+    """A quantity of n candidates, on its scale: mean, standard deviation and bounds that it lies within, each (n,)."""
 
     scale: Scale
     mean: np.ndarray

@@ -2,8 +2,8 @@
 
 The loss is the top-1 error where that is one of the problem's losses, else its first. What is spent is, where the space
 computes it, exact: the mean of the costs that the problem bounds or minimises besides, each relative to the
-uncompressed network's. Otherwise it is the mean of the problem's other losses, which are known of told trials only. A problem with
-neither counts how far parameters are moved.
+uncompressed network's. Otherwise it is the mean of the problem's other losses, which are known of told trials only. A
+problem with neither counts how far parameters are moved.
 """
 
 from __future__ import annotations
