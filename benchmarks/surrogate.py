@@ -33,6 +33,7 @@ from benchmarks.recorded.surrogate import (
     logit,
     share,
 )
+from moco.pareto import hypervolume, non_dominated
 
 FOLDS = 10
 TEN_POINTS = 0.10
@@ -129,16 +130,16 @@ def front_of(bench: Benchmark, points: np.ndarray) -> dict[str, Any]:
         np.array(bench.reference_point),
         places,
     )
-    from moco.pareto import hypervolume
-
-    volume = hypervolume(losses, bench.reference_point)
+    volume, rounded = hypervolume(losses, bench.reference_point), np.round(losses, 6)
+    kept = non_dominated(rounded)  # what differs beyond the places that are written is no other policy of the front
+    found, rounded = found[kept], rounded[kept]
     print(f"front: {len(found)} policies, hypervolume {volume:.6f} below {bench.reference_point}")
     return {
         "hypervolume": volume,
         "front": {
             "parameters": names,
             "points": _points(grids, found).tolist(),
-            "losses": np.round(losses, 6).tolist(),
+            "losses": rounded.tolist(),
         },
     }
 
