@@ -23,7 +23,8 @@ def test_an_unknown_mark_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["known", "known-tpe", "known-slow", "agents", "learning", "learning-real", "recorded", "wrapped"]
+    "name",
+    ["known", "known-tpe", "known-slow", "known-100", "agents", "learning", "learning-real", "recorded", "wrapped"],
 )
 def test_the_page_has_the_marks_that_make_bench_fills(name: str) -> None:
     assert "| x |" in replaced(PAGE.read_text(encoding="utf-8"), name, "| x |")
