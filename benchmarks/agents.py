@@ -18,18 +18,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
 
 from benchmarks.known_answers import code_of
 from benchmarks.problems.layers import Layers, instance
+from benchmarks.timed import Timed
 from moco import registry
-from moco.interfaces import Searcher
 from moco.policy import Policy
 from moco.study import Budget, Study
-from moco.trial import Evaluation, MetricValue, Suggestion, Trial
+from moco.trial import Evaluation, MetricValue
 
 CHECKPOINTS = (50, 100, 200, 400)
 """Episodes after which the gap is noted."""
@@ -48,28 +47,6 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
 """Registered searcher and its options; `uniform` is computed, not searched."""
 
 Result = dict[str, Any]
-
-
-class Timed:
-    """A searcher whose processor seconds are counted."""
-
-    def __init__(self, searcher: Searcher) -> None:
-        self.capabilities = searcher.capabilities
-        self.seconds = 0.0
-        self._searcher = searcher
-
-    def ask(self) -> Suggestion:
-        """The searcher's suggestion."""
-        began = process_time()
-        suggestion = self._searcher.ask()
-        self.seconds += process_time() - began
-        return suggestion
-
-    def tell(self, trial: Trial) -> None:
-        """Tell the searcher."""
-        began = process_time()
-        self._searcher.tell(trial)
-        self.seconds += process_time() - began
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ import argparse
 import json
 import math
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,11 @@ from scipy.stats import wilcoxon
 from benchmarks.known_answers import code_of
 from benchmarks.recorded.benchmark import Benchmark, benchmark
 from benchmarks.recorded.rows import NAMES
-from moco.interfaces import Searcher, SearcherCapabilities
+from benchmarks.timed import Timed
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.searchers.uniform_kinds import rungs
 from moco.study import Budget, Start, Study
-from moco.trial import Suggestion, Trial
 
 TRIALS, AT = 200, (50, 100, 200)
 LADDER = 20
@@ -47,27 +45,6 @@ WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
 FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 6, "ladder + ax": 3}
 """Seeds of strategies that take seconds a suggestion, or that have no chance in them; six can still be significant."""
 FEWER_TRIALS = {"ladder": LADDER, "gp": 100, "ladder + botorch": 50, "ladder + ax": 50}
-
-
-class Timed:
-    """A searcher with the processor's seconds that its asks and tells took."""
-
-    def __init__(self, searcher: Searcher) -> None:
-        self._searcher, self.seconds = searcher, 0.0
-        self.capabilities: SearcherCapabilities = searcher.capabilities
-
-    def ask(self) -> Suggestion:
-        """The searcher's suggestion."""
-        start = time.process_time()
-        suggestion = self._searcher.ask()
-        self.seconds += time.process_time() - start
-        return suggestion
-
-    def tell(self, trial: Trial) -> None:
-        """Tell the searcher."""
-        start = time.process_time()
-        self._searcher.tell(trial)
-        self.seconds += time.process_time() - start
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ import hashlib
 import json
 import re
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from scipy.stats import mannwhitneyu
 
 import moco.searchers
 from benchmarks.problems.known import KNOWN, Known
+from benchmarks.timed import Timed
 from moco import registry
 from moco.pareto import front, hypervolume
 from moco.study import Budget, Study
@@ -89,27 +89,6 @@ def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) 
     if len(reference_point) > 1:
         return hypervolume(losses, reference_point)
     return max((reference_point[0] - loss for (loss,) in losses), default=0.0)
-
-
-class Timed:
-    """A searcher with a clock."""
-
-    def __init__(self, searcher: Any) -> None:
-        """Begin at 0 seconds."""
-        self._searcher, self.capabilities, self.seconds = searcher, searcher.capabilities, 0.0
-
-    def ask(self) -> Any:
-        """The searcher's suggestion."""
-        started = time.perf_counter()
-        suggestion = self._searcher.ask()
-        self.seconds += time.perf_counter() - started
-        return suggestion
-
-    def tell(self, trial: Any) -> None:
-        """Tell the searcher."""
-        started = time.perf_counter()
-        self._searcher.tell(trial)
-        self.seconds += time.perf_counter() - started
 
 
 def code_of(name: str) -> str:
