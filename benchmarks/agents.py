@@ -139,6 +139,8 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--out", type=Path, default=Path("runs/agents.jsonl"))
     asked = parser.parse_args()
+    if asked.trials < CHECKPOINTS[0]:
+        parser.error(f"--trials: expected at least {CHECKPOINTS[0]}, the first checkpoint, got {asked.trials}")
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     done = finished(asked.out)
     seeds = range(asked.first, asked.first + asked.instances)
