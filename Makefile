@@ -55,7 +55,7 @@ bench: setup  ## timing, kill and resume, the search strategies against each oth
 	$(BIN)/python benchmarks/kill_resume.py
 	$(call table,agents,agents)
 	$(call table,known,known_answers)
-	$(call table,known-tpe,known_answers --searchers random$(comma)tpe$(comma)tpe-multivariate --problems branin-currin --trials 200)
+	$(call table,known-tpe,known_answers --searchers random$(comma)tpe --problems branin-currin --trials 200)
 	$(call table,known-slow,known_answers --searchers $(SLOW_SEARCHERS) --problems $(FRONTS) --trials 40 --seeds 4)
 	$(call table,known-100,known_answers --searchers random$(comma)gp$(comma)botorch --problems zdt2$(comma)dtlz2$(comma)c2-dtlz2 --trials 100 --seeds 3)
 	$(call table,learning,learning)

@@ -42,9 +42,9 @@ BASELINES = ("random", "sobol", "greedy", "binary_search", "knapsack")
 AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch", "ax")
 STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN, *BASELINES)
 WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
-FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 6, "ladder + ax": 3}
+FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | {"gp": 5, "ladder + botorch": 3, "ladder + ax": 3}
 """Seeds of strategies that take seconds a suggestion, or that have no chance in them; six can still be significant."""
-FEWER_TRIALS = {"ladder": LADDER, "gp": 100, "ladder + botorch": 50, "ladder + ax": 50}
+FEWER_TRIALS = {"ladder": LADDER, "gp": 100}
 
 
 @dataclass(frozen=True)

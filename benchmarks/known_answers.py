@@ -2,8 +2,7 @@
 
 `python -m benchmarks.known_answers --searchers nsga2,tpe --problems zdt1,dtlz2 --trials 100 --seeds 10`
 
-Each run is a search from nothing, with the searcher's own start and its default options (but for `VARIANTS`), trial by
-trial. Runs are
+Each run is a search from nothing, with the searcher's own start and its default options, trial by trial. Runs are
 appended to a file of JSON lines as they end, and those that stand there already, of the same code, are not run again: a
 benchmark that was broken off is taken up by the same command. Then all runs of the file with this budget are shown.
 
@@ -37,8 +36,6 @@ FRONTS = ("zdt1", "zdt2", "zdt3", "dtlz2", "c2-dtlz2", "branin-currin")
 SCALARS = ("branin", "rosenbrock")
 ALPHA = 0.05
 IMPORTS = r"from moco\.searchers(?:\.(\w+) import| import (\w+))"
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"tpe-multivariate": ("tpe", {"multivariate": True})}
-"""Rows that are no searcher's name: the searcher and its options."""
 
 
 def main() -> None:
@@ -69,9 +66,8 @@ def main() -> None:
 
 def searched(name: str, known: Known, trials: int, seed: int) -> dict[str, float]:
     """One run: the hypervolume as a share of the whole front's, and milliseconds that the searcher takes a trial."""
-    searcher_name, options = VARIANTS.get(name, (name, {}))
-    cls = registry.plugin("searcher", searcher_name)
-    searcher = Timed(cls(known.problem, cls.Options(**options), seed))
+    cls = registry.plugin("searcher", name)
+    searcher = Timed(cls(known.problem, cls.Options(), seed))
 
     def evaluate(policy: Any) -> Evaluation:
         return Evaluation({key: MetricValue(value) for key, value in known.evaluate(policy.settings).items()})
@@ -94,7 +90,6 @@ def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) 
 def code_of(name: str) -> str:
     """Hash of the searcher's module and of all modules of moco.searchers that it stands on."""
     folder = Path(moco.searchers.__file__).parent
-    name = VARIANTS.get(name, (name, {}))[0]
     todo, seen = [registry.plugin("searcher", name).__module__.rpartition(".")[2]], {}
     while todo:
         module = todo.pop()

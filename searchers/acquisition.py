@@ -36,6 +36,7 @@ with silently_imported():
     from botorch.optim.optimize_mixed import optimize_acqf_mixed_alternating
     from botorch.sampling import SobolQMCNormalSampler
     from botorch.utils.multi_objective.hypervolume import infer_reference_point
+    from botorch.utils.multi_objective.pareto import is_non_dominated
     from gpytorch.mlls import ExactMarginalLogLikelihood
     from linear_operator.utils.errors import NanError, NotPSDError
 
@@ -69,10 +70,13 @@ class Outcomes:
         return Outcomes(known, seen, errors, losses.shape[1])
 
     @property
-    def judged(self) -> Tensor:
-        """Minus the losses (k, m) of the feasible trials, of all where none is feasible."""
-        feasible = (self.y[:, self.n_losses :] <= 0).all(dim=-1)
-        return self.y[feasible if feasible.any() else ..., : self.n_losses]
+    def within_reach(self) -> Tensor:
+        """Minus the losses (k, m) of the feasible trials, and of those that no other dominates, feasible or not.
+
+        Feasible trials alone may all lie in one corner, and would leave nothing to gain anywhere else.
+        """
+        values, violations = self.y.split([self.n_losses, self.y.shape[1] - self.n_losses], dim=-1)
+        return values[(violations <= 0).all(dim=-1) | is_non_dominated(values)]
 
 
 def fit(told: Outcomes, axes: Sequence[Axis]) -> ModelListGP:
@@ -97,7 +101,8 @@ def expected_improvement(
 
     Args:
         worst: the hypervolume's reference point (m,), in y's direction; None takes a tenth of the range beyond the
-            worst feasible values. Not those of the front alone: a front of one point would leave nothing to gain.
+            worst values within reach (`Outcomes.within_reach`). Not those of the front alone: a front of one point
+            would leave nothing to gain.
         samples: draws from the posterior, a Sobol sequence scrambled by `seed`.
     """
     sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=seed)
@@ -109,7 +114,7 @@ def expected_improvement(
     else:
         improvement = qLogNoisyExpectedHypervolumeImprovement(
             model,
-            infer_reference_point(told.judged, max_ref_point=worst),
+            infer_reference_point(told.within_reach, max_ref_point=worst),
             told.x,
             sampler=sampler,
             objective=IdentityMCMultiOutputObjective(list(range(told.n_losses)), num_outcomes=told.y.shape[1]),

@@ -25,6 +25,9 @@ from moco.searchers.asks import Asks, at_least
 from moco.searchers.optuna_sampler import SamplerStudy
 from moco.trial import Point, Suggestion, Trial
 
+FEW = 3
+"""Parameters that are modelled together by default, also for several losses; see `TPEOptions.multivariate`."""
+
 TPE_REDRAWS = 1
 """A draw takes 5 ms; where the model proposes what was told before, ten more hardly ever proposed anything else."""
 
@@ -36,9 +39,9 @@ class TPEOptions:
     Attributes:
         startup: complete trials before the model takes over, >= 1; until then draws are uniform. Optuna's default.
         candidates: draws from the model of which the best is proposed, >= 1. Optuna's default.
-        multivariate: whether parameters are modelled together rather than each by itself; None is Optuna's default,
-            together for one loss and each by itself for several. At 100 trials, together was better on 2 parameters
-            and each by itself on 20 (four times slower: 50 ms a suggestion at 40 parameters).
+        multivariate: whether parameters are modelled together rather than each by itself. None is together for at most
+            `FEW` parameters and Optuna's default beyond: together for one loss, each by itself for several. Together
+            was better on 2 parameters, and each by itself on 6 and on 20 (four times slower: 50 ms a suggestion at 40).
         optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials: sooner at
             a protocol's verdict, with less of a front.
     """
@@ -65,6 +68,8 @@ class TPESearcher:
 
     def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
         self._options = options
+        few = len(problem.space.distributions) <= FEW
+        self._multivariate = True if options.multivariate is None and few else options.multivariate
         self._asks = Asks(problem, seed, TPE_REDRAWS)
         self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
@@ -83,7 +88,7 @@ class TPESearcher:
         sampler = TPESampler(
             n_startup_trials=self._options.startup,
             n_ei_candidates=self._options.candidates,
-            multivariate=self._options.multivariate,
+            multivariate=self._multivariate,
             constant_liar=False,
             seed=int(rng.integers(2**32)),
         )

@@ -41,8 +41,9 @@ class HypervolumeGain:
         self._directions = directions(len(problem.objectives), rng)
         self._sems = {name: models.usual_sem(name) for name in models.judged}
         self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
-        losses = [trial.outcome.losses for trial in trials if trial.feasible and trial.outcome is not None]
-        self._feasible = np.array(losses).reshape(len(losses), len(problem.objectives))
+        losses = np.array([trial.outcome.losses for trial in trials if trial.outcome is not None])
+        self._feasible = losses[[trial.feasible for trial in trials]]
+        self._unbounded_front = losses[non_dominated(losses)]
         self._least = min(missed(trial) for trial in trials)
 
     def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
@@ -55,7 +56,8 @@ class HypervolumeGain:
         signs = [-1.0 if way == Direction.MAXIMIZE else 1.0 for way in self._problem.objectives.values()]
         losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
         front = self._feasible[non_dominated(self._feasible)]
-        r = reference_point(self._problem, self._feasible, front)
+        # Feasible trials may all lie in one corner, and their extent would leave nothing to gain anywhere else.
+        r = reference_point(self._problem, self._feasible, np.vstack([front, self._unbounded_front]))
         return expected_improvement(losses, violation <= 0, front, r, self._directions)
 
 

@@ -56,7 +56,7 @@ def test_the_improvement_of_one_exact_loss_is_the_closed_form() -> None:
 def test_the_improvement_of_two_losses_is_that_of_the_hypervolume_where_constraints_are_met() -> None:
     """The mean of moco's own hypervolume over draws from the model, infeasible draws counting nothing."""
     seen, worst = outcomes(5, 2, 1, 1e-4), torch.tensor([-1.5, -1.5], dtype=torch.double)
-    losses = [tuple(row) for row in (-seen.judged).tolist()]
+    losses = [tuple(row) for row in (-seen.y[seen.y[:, 2] <= 0, :2]).tolist()]
     reached = hypervolume(losses, (1.5, 1.5))
     with own_torch(0), torch.no_grad():
         model = fit_with_gradients(seen)
@@ -70,6 +70,14 @@ def test_the_improvement_of_two_losses_is_that_of_the_hypervolume_where_constrai
     expected = [math.fsum(gain(draw) for draw in draws[:, i].tolist()) / len(draws) for i in range(len(at))]
     assert found.tolist() == pytest.approx(expected, abs=0.02)
     assert max(expected) > 4 * 0.02, "the tolerance must be small against what is compared"
+
+
+def test_the_reference_point_lies_beyond_the_unconstrained_front_too() -> None:
+    """Feasible trials in one corner of the front would leave nothing to gain in the others."""
+    losses = np.array([[0.0, 1.0], [0.01, 1.2], [0.5, 0.5], [1.0, 0.1], [2.0, 2.0]])
+    violations = np.array([[-1.0], [-1.0], [0.1], [0.1], [0.1]])
+    seen = Outcomes.of(np.zeros((5, 1)), losses, np.full_like(losses, np.nan), violations)
+    assert (-seen.within_reach).tolist() == losses[:4].tolist()
 
 
 def fit_with_gradients(seen: Outcomes) -> torch.nn.Module:

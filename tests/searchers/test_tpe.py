@@ -5,9 +5,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.tpe import TPEOptions, TPESearcher
+from moco.searchers.tpe import FEW, TPEOptions, TPESearcher
 from moco.trial import Point, Suggestion, Trial
-from tests.contracts.loop import finished, run
+from tests.contracts.loop import finished, points, run
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "c": CategoricalDistribution(("a", "b", "c"))}
 
@@ -57,6 +57,21 @@ def test_feasible_trials_are_preferred() -> None:
     trials = run(searcher, problem, lambda p: {"x": p["x"]}, 50)
     late = [trial.feasible for trial in trials[25:]]
     assert sum(late) >= 13
+
+
+@pytest.mark.parametrize(("parameters", "together"), [(FEW, True), (FEW + 1, False)])
+def test_few_parameters_are_modelled_together(parameters: int, together: bool) -> None:
+    space = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(parameters)}
+    problem = Problem(space=space, objectives={"first": "minimize", "rest": "minimize"})
+
+    def asked(options: TPEOptions) -> list[Point]:
+        def losses(point: Point) -> dict[str, float]:
+            return {"first": point["x0"], "rest": (point["x1"] - point["x0"]) ** 2}
+
+        return points(run(TPESearcher(problem, options, seed=0), problem, losses, 20))
+
+    assert asked(TPEOptions()) == asked(TPEOptions(multivariate=together))
+    assert asked(TPEOptions()) != asked(TPEOptions(multivariate=not together))
 
 
 @pytest.mark.parametrize("wrong", [{"startup": 0}, {"candidates": 0}, {"multivariate": "yes"}])
