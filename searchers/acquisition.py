@@ -75,8 +75,9 @@ class Outcomes:
 
         Feasible trials alone may all lie in one corner, and would leave nothing to gain anywhere else.
         """
-        values, violations = self.y.split([self.n_losses, self.y.shape[1] - self.n_losses], dim=-1)
-        return values[(violations <= 0).all(dim=-1) | is_non_dominated(values)]
+        values, feasible = self.y[:, : self.n_losses], (self.y[:, self.n_losses :] <= 0).all(dim=-1)
+        reached: Tensor = values[feasible | is_non_dominated(values)]
+        return reached
 
 
 def fit(told: Outcomes, axes: Sequence[Axis]) -> ModelListGP:

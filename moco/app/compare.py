@@ -29,7 +29,7 @@ from moco.app.run_folder import (
     LEDGER,
     MANIFEST,
     claim,
-    open_run_folder,
+    opened,
     without_passwords,
     write_json,
     write_yaml,
@@ -96,8 +96,7 @@ def compare_experiment(
     """
     found = strategies(experiment, asked.searchers)
     seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
-    open_run_folder(out, resume)
-    with one_thread():
+    with opened(out, resume), one_thread():
         job = _job(experiment, out, given, found)
         begun = claim(out, job.fingerprint)
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):

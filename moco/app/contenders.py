@@ -45,7 +45,11 @@ class Contender:
         Raises:
             ConfigError: it cannot; what is in the way is named.
         """
-        refuse_misfit(self.build(problem, 0), self.label, problem)
+        try:
+            built = self.build(problem, 0)
+        except ConfigError as error:
+            raise ConfigError(f"searcher '{self.label}': {str(error).removeprefix('searcher: ')}") from None
+        refuse_misfit(built, self.label, problem)
 
     def to_json(self) -> dict[str, Any]:
         """The searcher's name and all of its options."""

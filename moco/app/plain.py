@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from moco.problem import Problem
 from moco.registry import plugin
 from moco.starts import starts_of
 from moco.study import Budget, Start, Study, best, refuse_misfit
-from moco.trial import Evaluation, MetricValue, Point, Trial
+from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
 
 Value = float | tuple[float, float | None]
 
@@ -34,6 +35,11 @@ class SearchResult:
     def front(self) -> list[Trial]:
         """Feasible trials that no other dominates."""
         return pareto.front(self.trials)
+
+    @property
+    def failed(self) -> list[Trial]:
+        """Trials whose evaluation raised or gave no usable numbers; `reason` says why. A rejected policy is none."""
+        return [trial for trial in self.trials if trial.state is TrialState.FAILED]
 
     @property
     def best(self) -> Trial | None:
@@ -70,7 +76,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     Args:
         evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
             `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
-            NaN makes the trial fail with its reason, and the search goes on.
+            NaN makes the trial fail with its reason, and the search goes on; it warns of such trials at its end.
         searcher: a registered searcher, or `{"name": …}` with its options beside the name.
         trials, seconds: the budget; a finite space that is exhausted ends the search before.
         start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
@@ -95,7 +101,11 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
 
     study = Study(problem, built, evaluated, starts=chosen)
     study.run(Budget(trials, seconds), on_trial=on_trial)
-    return SearchResult(problem, tuple(study.trials))
+    result = SearchResult(problem, tuple(study.trials))
+    if result.failed:
+        told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"
+        warnings.warn(told, stacklevel=2)
+    return result
 
 
 def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

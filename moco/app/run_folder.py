@@ -7,8 +7,8 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ def open_run_folder(out: Path, resume: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def opened(out: Path, resume: bool) -> Iterator[None]:
+    """`open_run_folder`; what is refused before anything was written leaves no empty folder."""
+    was_there = out.exists()
+    open_run_folder(out, resume)
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # something was written, and stays
+                out.rmdir()
+        raise
 
 
 def forget(out: Path, name: str) -> None:

@@ -28,7 +28,7 @@ from moco.app.run_folder import (
     RESULT,
     claim,
     clear,
-    open_run_folder,
+    opened,
     without_passwords,
     write_json,
     write_network,
@@ -86,8 +86,7 @@ def search_experiment(
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
-    open_run_folder(out, resume)
-    with one_thread():
+    with opened(out, resume), one_thread():
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
         begun = claim(out, job.fingerprint)
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):

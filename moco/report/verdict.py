@@ -83,8 +83,10 @@ def _summary(result: Mapping[str, Any], network: str) -> str:
         if "top1_error" in reference:
             accuracy += f" (reference {plotted('top1_error', reference['top1_error']):.1f} %)"
         facts.append(accuracy)
-    start = f"{network} at {metrics['cost']:.2f}x the cost" if "cost" in metrics else network
-    return f"{start}: {', '.join(facts)}" if facts else start
+    origin = (result.get("best") or {}).get("origin", "search")
+    found = network if origin == "search" else f"{network}, which is the start '{origin}',"
+    start = f"{found} at {metrics['cost']:.2f}x the cost" if "cost" in metrics else found
+    return f"{start.rstrip(',')}: {', '.join(facts)}" if facts else start.rstrip(",")
 
 
 def claims(certificate: Mapping[str, Any]) -> list[Claim]:

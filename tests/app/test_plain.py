@@ -102,7 +102,10 @@ def test_trials_that_raise_or_give_no_number_fail_with_their_reason() -> None:
             raise answer
         return answer
 
-    trials = moco.search(problem(), fickle, searcher="random", trials=len(answers)).trials
+    with pytest.warns(UserWarning, match="9 of 12 trials failed, the first with: RuntimeError: no memory"):
+        result = moco.search(problem(), fickle, searcher="random", trials=len(answers))
+    trials = result.trials
+    assert result.failed == [trial for trial in trials if trial.state is TrialState.FAILED]
     states = [trial.state for trial in trials]
     failed, complete = TrialState.FAILED, TrialState.COMPLETE
     assert states == [
@@ -148,7 +151,8 @@ def test_any_wrong_answer_fails_its_trial_and_five_in_a_row_end_the_search(wrong
             raise wrong
         return wrong
 
-    trials = moco.search(problem(), now_and_then, searcher=searcher, trials=20).trials
+    with pytest.warns(UserWarning, match="of 20 trials failed"):
+        trials = moco.search(problem(), now_and_then, searcher=searcher, trials=20).trials
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     assert len(trials) == 20
     assert len(failed) >= 4

@@ -17,6 +17,7 @@ from moco.app.run_folder import (
     claim,
     clear,
     open_run_folder,
+    opened,
     without_passwords,
     write_json,
     write_network,
@@ -24,7 +25,7 @@ from moco.app.run_folder import (
     write_trials,
 )
 from moco.compression.settings import policy_of
-from moco.errors import RunFolderError
+from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
 
@@ -50,6 +51,19 @@ def test_resuming_nothing_is_refused_and_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="nothing to resume"):
         open_run_folder(tmp_path / "typo", resume=True)
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_refusal_leaves_no_empty_folder(tmp_path: Path, written: bool) -> None:
+    def refused() -> None:
+        with opened(tmp_path / "run", resume=False):
+            if written:
+                (tmp_path / "run" / "manifest.json").write_text("{}", encoding="utf-8")
+            raise ConfigError("refused")
+
+    with pytest.raises(ConfigError, match="refused"):
+        refused()
+    assert (tmp_path / "run").exists() is written
 
 
 def test_a_claim_names_what_differs(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ def test_a_certified_network_is_stated_with_its_evidence() -> None:
     assert verdict(a_result()).status is Status.CERTIFIED
 
 
+def test_a_start_that_nothing_beat_is_named() -> None:
+    found = verdict(a_result(best={**a_result()["best"], "origin": "int8"}), "ResNet-20")
+    assert found.text.startswith("ResNet-20, which is the start 'int8', at 0.38x the cost: ")
+    searched = verdict(a_result(best={**a_result()["best"], "origin": "search"}), "ResNet-20")
+    assert searched == verdict(a_result(), "ResNet-20")
+
+
 def test_a_later_candidate_says_that_better_ones_did_not_reach_the_floor() -> None:
     found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}, {}, {}]}))
     assert found.text.endswith("as candidate 3 of a fixed order (2 better on the search split did not reach it).")
