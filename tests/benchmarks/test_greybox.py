@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from benchmarks.greybox import AT, Row, p_values, shares_at, table
+from benchmarks import greybox
+from benchmarks.greybox import AT, Row, p_values, recorded_run, shares_at, table
+from benchmarks.recorded.benchmark import benchmark
 
 RISING = np.linspace(0.0, 1.0, 200).tolist()
 
@@ -22,6 +25,15 @@ def test_a_run_that_ended_early_has_no_later_share_but_the_ladder_stays() -> Non
     assert shares_at(RISING, "tpe") == [RISING[n - 1] for n in AT]
     assert [math.isnan(value) for value in shares_at(RISING[:60], "ladder + botorch")] == [False, True, True]
     assert shares_at(RISING[:20], "ladder") == [RISING[19]] * 3
+
+
+def test_a_run_that_was_shorter_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = benchmark("digits")
+    monkeypatch.setattr(greybox, "SLOW", ("tpe",))
+    for trials in (12, 20):
+        monkeypatch.setattr(greybox, "FEWER_TRIALS", {"tpe": trials})
+        found = recorded_run(digits, "tpe", 0, tmp_path / "taken up")
+    assert found["shares"] == recorded_run(digits, "tpe", 0, tmp_path / "at once")["shares"]
 
 
 def test_p_is_wilcoxons_of_the_differences_with_holms_correction() -> None:
@@ -38,6 +50,12 @@ def test_p_is_wilcoxons_of_the_differences_with_holms_correction() -> None:
 def test_a_strategy_without_chance_is_paired_with_every_seed() -> None:
     ours = row("greybox", [0.9, 0.8, 0.7, 0.6, 0.95, 0.85])
     assert p_values([ours, row("ladder", [0.5])], ours, 0)[1] == pytest.approx(1 / 64)
+
+
+def test_fewer_seeds_are_not_paired() -> None:
+    """The least p of 6 against 3 is 1 / C(9, 3)."""
+    ours = row("greybox", [0.9, 0.8, 0.7, 0.6, 0.95, 0.85])
+    assert p_values([ours, row("ladder + ax", [0.5, 0.4, 0.55])], ours, 0)[1] == pytest.approx(1 / 84)
 
 
 def test_what_ended_early_is_not_tested_and_not_counted() -> None:
