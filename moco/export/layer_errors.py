@@ -21,20 +21,21 @@ class LayerErrors:
         self.weights = [numpy_helper.to_array(constants[node.input[1]]) for node in nodes]
         self.sessions = [open_session(_alone(proto, node)) for node in nodes]
 
-    def of_data(self, values: Mapping[str, np.ndarray], scale: Scale) -> float:
-        """The squared error of the outputs over their squares, with data in codes; summed over the layers.
+    def of_data(self, values: Mapping[str, np.ndarray], scales: Sequence[Scale]) -> np.ndarray:
+        """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers.
 
         Args:
             values: by tensor, what the layers read (n, ...).
-            scale: of the codes.
+            scales: of the codes, one after the other.
         """
-        total = 0.0
+        total = np.zeros(len(scales))
         for index, node in enumerate(self.nodes):
             data, weights = values[node.input[0]], self.weights[index]
-            # A layer is linear: the outputs of the error are the error of the outputs.
-            error = self._outputs(index, scale.values(scale.codes(data)) - data, weights)
             size = float(np.square(self._outputs(index, data, weights)).sum())
-            total += float(np.square(error).sum()) / max(size, float(np.finfo(np.float32).tiny))
+            # A layer is linear: the outputs of the error are the error of the outputs.
+            errors = [self._outputs(index, scale.values(scale.codes(data)) - data, weights) for scale in scales]
+            squares = np.array([float(np.square(error).sum()) for error in errors])
+            total += squares / max(size, float(np.finfo(np.float32).tiny))
         return total
 
     def of_weights(self, values: Mapping[str, np.ndarray], bits: int, share: float) -> np.ndarray:

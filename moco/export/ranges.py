@@ -142,7 +142,7 @@ def activation_output_error(observed: Observed) -> dict[str, tuple[float, float]
         if not nodes:  # only additions, pooling or float layers read it
             continue
         layers, (low, high) = LayerErrors(observed.proto, nodes), observed.whole[tensor]
-        errors = [layers.of_data(values, Scale.of(share * low, share * high, bits)) for share in shares]
+        errors = layers.of_data(values, [Scale.of(share * low, share * high, bits) for share in shares])
         best = shares[int(np.argmin(errors))]
         ranges[at_bits(tensor, bits)] = (best * low, best * high)
     return ranges

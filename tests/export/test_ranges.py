@@ -131,7 +131,7 @@ def test_an_error_of_data_is_what_coding_the_layers_input_does() -> None:
         wanted, got = (layer(torch.from_numpy(x)) for x in (data, scale.values(scale.codes(data))))
         assert layer.bias is not None
         size = (wanted - layer.bias[:, None, None]).square().sum()
-    found = LayerErrors(proto, [node, node]).of_data({node.input[0]: data}, scale)
+    found = LayerErrors(proto, [node, node]).of_data({node.input[0]: data}, [scale])
 
     assert found == pytest.approx(2 * float((got - wanted).square().sum() / size), rel=1e-3)
 
@@ -146,8 +146,8 @@ def test_output_error_is_never_worse_than_the_whole_range_on_its_own_images(bits
     gains = 0
     for (tensor, taken), nodes in readers.items():
         errors = LayerErrors(tiny_graph(), nodes)
-        best = errors.of_data(values, Scale.of(*found.ranges[at_bits(tensor, taken)], taken))
-        whole = errors.of_data(values, Scale.of(*found.ranges[tensor], taken))
+        chosen, full = (Scale.of(*found.ranges[name], taken) for name in (at_bits(tensor, taken), tensor))
+        best, whole = errors.of_data(values, [chosen, full])
         assert best <= whole
         gains += best < whole
 
