@@ -59,6 +59,7 @@ bench: setup  ## timing, kill and resume, the search strategies against each oth
 	$(call table,known-slow,known_answers --searchers $(SLOW_SEARCHERS) --problems $(FRONTS) --trials 40 --seeds 4)
 	$(call table,known-100,known_answers --searchers random$(comma)gp$(comma)botorch --problems zdt2$(comma)dtlz2$(comma)c2-dtlz2 --trials 100 --seeds 3)
 	$(call table,learning,learning)
+	$(call table,growth,growth)
 	$(call table,recorded,greybox)
 	$(call table,wrapped,wrapped)
 	@if [ -f $(CIFAR10)/test.parquet ]; then \

@@ -24,6 +24,7 @@ class SearcherCapabilities:
         categorical, constraints, multi_objective: whether it handles them.
         needs_layers: whether the space must have layer groups.
         max_trials: beyond which a suggestion becomes too slow; None without a limit.
+        order: a suggestion's time grows like n ** order at most, in n told trials (benchmarks/growth.py).
     """
 
     categorical: bool = True
@@ -31,6 +32,7 @@ class SearcherCapabilities:
     multi_objective: bool = True
     needs_layers: bool = False
     max_trials: int | None = None
+    order: int = 1
 
     def why_not(self, problem: Problem) -> str | None:
         """What the problem has that the searcher cannot take; None where it can take all."""

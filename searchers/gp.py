@@ -52,7 +52,7 @@ class GPSearcher:
     """Optuna's Gaussian processes over all losses and constraints of the problem."""
 
     Options = GPOptions
-    capabilities = SearcherCapabilities()
+    capabilities = SearcherCapabilities(max_trials=500, order=3)
 
     def __init__(self, problem: Problem, options: GPOptions, seed: int) -> None:
         self._options = options

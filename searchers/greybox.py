@@ -79,7 +79,7 @@ class GreyboxSearcher:
     """The ladder, the steps, then the model; see the module's text."""
 
     Options = GreyboxOptions
-    capabilities = SearcherCapabilities()
+    capabilities = SearcherCapabilities(max_trials=1000, order=3)
 
     def __init__(self, problem: Problem, options: GreyboxOptions, seed: int) -> None:
         self._problem, self._space, self._options = problem, problem.space, options
