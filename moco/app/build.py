@@ -15,7 +15,7 @@ from torch import nn
 from moco.app.config import Experiment, objective_options, resolved, searcher_options, target_options
 from moco.app.job import Ending, Job, network_hash
 from moco.app.recovery import recovery_plan
-from moco.app.schema import QuantizationConfig
+from moco.app.schema_space import QuantizationConfig
 from moco.app.starts import StartPlan
 from moco.compression.choices import CHANNEL_PRUNING, FILTER_PRUNING
 from moco.compression.network_space import SpaceOptions

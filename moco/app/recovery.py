@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.app.config import options_of
-from moco.app.schema import RecoverySection
+from moco.app.schema_space import RecoverySection
 from moco.errors import ConfigError
 from moco.models import import_object
 from moco.recovery.distillation import Distillation

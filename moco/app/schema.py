@@ -1,220 +1,22 @@
-"""What an experiment may say: one frozen model a section of the YAML. Units and defaults: docs/configuration.md."""
+"""What an experiment may say: one frozen model a section of the YAML. Units and defaults: docs/configuration.md.
+
+`model` and `data` stand in schema_network, `space` and `recovery` in schema_space.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from moco.app.schema_base import Count, PluginSection, Seconds, Section
+from moco.app.schema_network import DataConfig, ModelConfig
+from moco.app.schema_space import RecoverySection, SpaceConfig
 from moco.suggest import nearest
 
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
 Nats = Annotated[float, Field(gt=0)]
-KeepRatio = Annotated[float, Field(gt=0, le=1)]
-KeepRatios = tuple[KeepRatio, KeepRatio]
-Precision = Literal["float32", "int8", "mixed"]
-Bits = Annotated[int, Field(ge=1, le=8)]
-Ranking = Literal[
-    "l1", "l2", "geometric_median", "batch_norm_scale", "taylor", "fisher", "fisher_greedy", "activation", "random"
-]
-
-IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 NAME = re.compile(r"^\w[\w.+-]*$")
-
-
-class Section(BaseModel):
-    """A mapping of the YAML: unknown keys and values of another type are refused, nothing is converted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class PluginSection(Section):
-    """A section whose further keys are the options of the plug-in that it names."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
-
-    @property
-    def further(self) -> dict[str, Any]:
-        """The keys that are not moco's own, as written."""
-        return dict(self.model_extra or {})
-
-
-class TrainConfig(Section):
-    """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
-
-    epochs: Count | None = None
-    learning_rate: Seconds | None = None
-    batch_size: Count | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
-
-
-class ModelConfig(Section):
-    """The network: of the zoo or of torchvision by name, or the user's own by import path."""
-
-    name: str | None = None
-    import_path: str | None = Field(default=None, alias="import")
-    weights: str | None = None
-    num_classes: Count | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    train: TrainConfig | None = None
-
-    @field_validator("import_path")
-    @classmethod
-    def _is_import_path(cls, value: str | None) -> str | None:
-        return _import_path(value)
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> ModelConfig:
-        if (self.name is None) == (self.import_path is None):
-            raise ValueError("expected either 'name' or 'import', got " + ("neither" if self.name is None else "both"))
-        if self.weights is not None and self.train is not None:
-            raise ValueError("expected 'weights' or 'train', got both")
-        return self
-
-
-class NormalizeConfig(Section):
-    """Mean and standard deviation of each channel, of pixels in [0, 1]."""
-
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Seconds, ...], Field(min_length=1)]
-
-
-class SplitsConfig(Section):
-    """Images in each split; calibration is taken from the training set, the other two from the test set.
-
-    Without a number, calibration takes 512 and search 1000, of smaller sets a half, and certification all that is left.
-    """
-
-    calibration: Count | None = None
-    search: Count | None = None
-    certification: Count | None = None
-
-
-class DataConfig(Section):
-    """The images."""
-
-    source: Literal["digits", "parquet", "cifar10", "imagefolder", "import", "python"]
-    train: str | None = None
-    test: str | None = None
-    root: str | None = None
-    import_path: str | None = Field(default=None, alias="import")
-    image_column: str | None = None
-    label_column: str | None = None
-    resize: Count | None = None
-    crop: Count | None = None
-    normalize: NormalizeConfig | None = None
-    splits: SplitsConfig = SplitsConfig()
-
-    @field_validator("import_path")
-    @classmethod
-    def _is_import_path(cls, value: str | None) -> str | None:
-        return _import_path(value)
-
-    @model_validator(mode="after")
-    def _import_goes_with_its_source(self) -> DataConfig:
-        if (self.source == "import") != (self.import_path is not None):
-            raise ValueError(f"source 'import' and the key 'import' belong together, got source '{self.source}'")
-        return self
-
-
-class KeepConfig(Section):
-    """A method with a ratio to keep."""
-
-    keep: KeepRatios = (0.3, 1.0)
-
-    @field_validator("keep")
-    @classmethod
-    def _in_order(cls, keep: tuple[float, float]) -> tuple[float, float]:
-        if keep[0] > keep[1]:
-            raise ValueError(f"expected [lowest, highest] ratio to keep, got {list(keep)}")
-        return keep
-
-
-class ChannelPruningConfig(KeepConfig):
-    """Channel pruning: ranked by activation, readers refitted; `coupled` also prunes what several layers give."""
-
-    coupled: bool = True
-
-
-class FilterPruningConfig(ChannelPruningConfig):
-    """Filter pruning by a ranking; `coupled` also prunes the channels that several layers give together."""
-
-    rank: Ranking = "l1"
-
-
-class QuantizationConfig(Section):
-    """Precisions that a layer group may have, and the [fewest, most] bits of `mixed`."""
-
-    precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("float32", "int8")
-    weight_bits: tuple[Bits, Bits] = (2, 8)
-    activation_bits: tuple[Bits, Bits] = (4, 8)
-    range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
-
-    @field_validator("precision")
-    @classmethod
-    def _each_once(cls, precision: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(precision)) < len(precision):
-            raise ValueError(f"expected each precision once, got {list(precision)}")
-        return precision
-
-
-class SpaceConfig(Section):
-    """What may be done to which layers."""
-
-    groups: Literal["per-layer", "per-block", "per-stage"] | dict[str, tuple[str, ...]] = "per-block"
-    ignore: tuple[str, ...] = ()
-    channel_multiple: Count | dict[Precision, Count] | None = None
-    filter_pruning: FilterPruningConfig | None = None
-    channel_pruning: ChannelPruningConfig | None = None
-    factorisation: KeepConfig | None = None
-    sparsity: KeepConfig | None = None
-    quantization: QuantizationConfig | None = None
-    choose: bool = False
-    widths: Literal["all", "paying"] = "all"
-    drop_losing: bool = False
-    probe_seconds: Seconds = 60.0
-    sensitivity: str | None = None
-
-    @model_validator(mode="after")
-    def _some_method(self) -> SpaceConfig:
-        methods = ("filter_pruning", "channel_pruning", "factorisation", "sparsity", "quantization")
-        if all(getattr(self, name) is None for name in methods):
-            raise ValueError(f"expected at least one of {', '.join(map(repr, methods))}, got none")
-        return self
-
-    @field_validator("groups")
-    @classmethod
-    def _patterns(cls, groups: str | dict[str, tuple[str, ...]]) -> str | dict[str, tuple[str, ...]]:
-        if not isinstance(groups, str) and not all(groups.values()):
-            raise ValueError("expected at least one pattern in each group")
-        if not groups:
-            raise ValueError("expected at least one group")
-        return groups
-
-
-class RecoverySection(Section):
-    """One step of recovery; in YAML its name alone, or {name: {option: value}}."""
-
-    name: Literal["refit", "batch_norm", "fine_tuning", "distillation", "quantization_aware", "custom"]
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_or_mapping(cls, given: object) -> object:
-        if isinstance(given, str):
-            return {"name": given}
-        if isinstance(given, dict) and "name" not in given:
-            if len(given) != 1 or not isinstance(next(iter(given.values())), dict):
-                raise ValueError(f"expected a step's name, or {{name: {{option: value}}}}, got {given!r}")
-            ((name, options),) = given.items()
-            return {"name": name, "options": options}
-        return given
-
-    @model_serializer
-    def _as_written(self) -> str | dict[str, Any]:
-        return {self.name: self.options} if self.options else self.name
 
 
 class TimingConfig(Section):
@@ -406,9 +208,3 @@ def _with_tuples(given: Any) -> Any:
     if isinstance(given, dict):
         return {key: _with_tuples(value) for key, value in given.items()}
     return tuple(map(_with_tuples, given)) if isinstance(given, list) else given
-
-
-def _import_path(value: str | None) -> str | None:
-    if value is not None and not IMPORT_PATH.match(value):
-        raise ValueError(f"expected 'package.module:attribute', got {value!r}")
-    return value

@@ -20,7 +20,7 @@ from moco.app.config import (
     searcher_options,
     target_options,
 )
-from moco.app.schema import RecoverySection
+from moco.app.schema_space import RecoverySection
 from moco.errors import ConfigError
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))

@@ -16,7 +16,7 @@ from moco.app.build import build_job
 from moco.app.config import experiment_of
 from moco.app.job import Prepared, prepare
 from moco.app.recovery import recovery_plan
-from moco.app.schema import RecoverySection
+from moco.app.schema_space import RecoverySection
 from moco.compression.settings import Bits, policy_of
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.distillation import Distillation

@@ -1,0 +1,27 @@
+"""What all sections of an experiment have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A mapping of the YAML: unknown keys and values of another type are refused, nothing is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PluginSection(Section):
+    """A section whose further keys are the options of the plug-in that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The keys that are not moco's own, as written."""
+        return dict(self.model_extra or {})
