@@ -8,10 +8,11 @@ own ladder of uniform policies and nothing after it; `ladder + x` gives searcher
 count. Shown is the median over seeds of the share of the front's hypervolume in the region that one would deploy from
 (benchmarks/recorded/benchmark.py), with the quartiles of the last, the processor's milliseconds a suggestion, and
 Wilcoxon's signed-rank test of greybox against each at 50, 100 and 200 evaluations, paired by seed, with Holm's
-correction over the rows. A strategy without chance has one run, that all seeds are paired with; one with fewer seeds is
-tested by Mann and Whitney's instead, against all seeds of greybox: the same seed makes nothing alike in two strategies.
+correction over the rows. A strategy without chance has one run, that all seeds are paired with. One with fewer seeds
+has too few pairs to tell anything, and is tested by Mann and Whitney's, which needs none, against all seeds of greybox.
 One file a run is kept while the searcher's code stays, and a ledger of those that take seconds a suggestion, so that a
-run that was broken off, or was shorter, goes on. Tuned on `resnet20` alone; `digits` is held out.
+run that was broken off, or was shorter, goes on; the milliseconds of such a run are not known. Tuned on `resnet20`
+alone; `digits` is held out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import json
 import math
 import sys
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,7 @@ def main() -> None:
             seeds = range(min(asked.seeds, FEWER_SEEDS.get(strategy, asked.seeds)))
             runs = [recorded_run(bench, strategy, seed, asked.out / name) for seed in seeds]
             shares = np.array([shares_at(run["shares"], strategy) for run in runs])
-            rows.append(Row(strategy, shares, float(np.median([run["ms"] for run in runs]))))
+            rows.append(Row(strategy, shares, float(np.nanmedian([run["ms"] for run in runs]))))
         print(table(name, rows), flush=True)
 
 
@@ -103,9 +105,8 @@ def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> di
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{begun.resolve()}.db"
         ledger = OptunaLedger.open(url, strategy, bench.problem, code) if strategy in SLOW else None
-        path.write_text(json.dumps(run(bench, strategy, seed, ledger=ledger)), encoding="utf-8")
-        if ledger is not None:
-            ledger.close()
+        with nullcontext() if ledger is None else closing(ledger):
+            path.write_text(json.dumps(run(bench, strategy, seed, ledger=ledger)), encoding="utf-8")
         print(f"{path}: done", file=sys.stderr, flush=True)
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
@@ -124,11 +125,11 @@ def run(
     cls = plugin("searcher", searcher_of(strategy))
     searcher = Timed(cls(problem, cls.Options(**(options or {})), seed))
     study = Study(problem, searcher, bench.evaluate, starts=starts if has_ladder else (), ledger=ledger)
-    known, searcher.seconds = len(study.trials), 0.0
-    trials = study.run(Budget(trials_of(strategy)))
-    asked = sum(trial.suggestion.id >= 0 for trial in trials[known:])
+    goes_on = bool(study.trials)
+    trials = study.run(Budget(trials_of(strategy)))[: trials_of(strategy)]
+    asked = sum(trial.suggestion.id >= 0 for trial in trials)
     shares = [bench.share(trials[: n + 1]) for n in range(len(trials))]
-    return {"shares": shares, "ms": 1000 * searcher.seconds / max(asked, 1)}
+    return {"shares": shares, "ms": math.nan if goes_on else 1000 * searcher.seconds / max(asked, 1)}
 
 
 def table(name: str, rows: list[Row]) -> str:
@@ -143,14 +144,16 @@ def table(name: str, rows: list[Row]) -> str:
     for place, row in enumerate(rows):
         medians = " | ".join(shown(value) for value in np.median(row.shares, axis=0))
         low, high = np.quantile(row.shares[:, np.flatnonzero(~np.isnan(row.shares).any(axis=0))[-1]], [0.25, 0.75])
-        ps = ", ".join(shown(c[place], "g") for c in corrected) if row.strategy != OURS and corrected else "-"
-        lines.append(f"| {row.strategy} | {len(row.shares)} | {medians} | {low:.3f}-{high:.3f} | {row.ms:.1f} | {ps} |")
+        ps = ", ".join(shown(c[place], ".3g") for c in corrected) if row.strategy != OURS and corrected else "-"
+        lines.append(
+            f"| {row.strategy} | {len(row.shares)} | {medians} | {low:.3f}-{high:.3f} | {shown(row.ms, '.1f')} | {ps} |"
+        )
     return "\n".join(lines)
 
 
-def shown(value: float, kind: str = "f") -> str:
-    """The number with three places; n/a for NaN."""
-    return "n/a" if math.isnan(value) else f"{value:.3{kind}}"
+def shown(value: float, form: str = ".3f") -> str:
+    """The number in that form; n/a for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:{form}}"
 
 
 def p_value(ours: np.ndarray, others: np.ndarray) -> float:

@@ -59,8 +59,9 @@ def main() -> None:
                     done.append({**key, "code": codes[name], **found})
                     append(arguments.out, done[-1])
     of_budget = [run for run in done if run["trials"] == arguments.trials]
-    current = {name: code_of(name) for name in {run["searcher"] for run in of_budget}}
-    for line in table([run for run in of_budget if run["code"] == current[run["searcher"]]]):
+    known = registry.names("searcher")
+    current = {name: code_of(name) for name in {run["searcher"] for run in of_budget} if name in known}
+    for line in table([run for run in of_budget if run["code"] == current.get(run["searcher"])]):
         print(line)
 
 

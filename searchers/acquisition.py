@@ -73,10 +73,11 @@ class Outcomes:
     def within_reach(self) -> Tensor:
         """Minus the losses (k, m) of the feasible trials, and of those that no other dominates, feasible or not.
 
-        Feasible trials alone may all lie in one corner, and would leave nothing to gain anywhere else.
+        Feasible trials alone may all lie in one corner, and would leave nothing to gain anywhere else. While there is
+        none, all trials count: the feasible ones to come may be worse than all that are not dominated.
         """
         values, feasible = self.y[:, : self.n_losses], (self.y[:, self.n_losses :] <= 0).all(dim=-1)
-        reached: Tensor = values[feasible | is_non_dominated(values)]
+        reached: Tensor = values[feasible | is_non_dominated(values)] if feasible.any() else values
         return reached
 
 

@@ -66,7 +66,7 @@ class AxSearcher:
     """Ax's own strategy over all losses and constraints of the problem."""
 
     Options = AxOptions
-    capabilities = SearcherCapabilities(max_trials=500)
+    capabilities = SearcherCapabilities(max_trials=500, order=3)
 
     def __init__(self, problem: Problem, options: AxOptions, seed: int) -> None:
         self._space, self._options = problem.space, options

@@ -77,7 +77,7 @@ class BoTorchSearcher:
     """Noisy expected (hypervolume) improvement over all losses and constraints of the problem."""
 
     Options = BoTorchOptions
-    capabilities = SearcherCapabilities(max_trials=1000)
+    capabilities = SearcherCapabilities(max_trials=500, order=3)
 
     def __init__(self, problem: Problem, options: BoTorchOptions, seed: int) -> None:
         self._problem, self._options, self._seed = problem, options, seed

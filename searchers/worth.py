@@ -41,8 +41,9 @@ class HypervolumeGain:
         self._directions = directions(len(problem.objectives), rng)
         self._sems = {name: models.usual_sem(name) for name in models.judged}
         self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
-        losses = np.array([trial.outcome.losses for trial in trials if trial.outcome is not None])
-        self._feasible = losses[[trial.feasible for trial in trials]]
+        judged = [(trial.outcome.losses, trial.feasible) for trial in trials if trial.outcome is not None]
+        losses = np.array([losses for losses, _ in judged])
+        self._feasible = losses[[feasible for _, feasible in judged]]
         self._unbounded_front = losses[non_dominated(losses)]
         self._least = min(missed(trial) for trial in trials)
 
@@ -87,16 +88,17 @@ def violations(
     return total
 
 
-def reference_point(problem: Problem, feasible: np.ndarray, front: np.ndarray) -> np.ndarray:
-    """(m,) losses beyond which nothing counts: the problem's own, or the front's extent, within what is bounded.
+def reference_point(problem: Problem, feasible: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """(m,) losses beyond which nothing counts: the problem's own, or the extent of `reached`, within what is bounded.
 
     Args:
-        feasible, front: losses (n, m) and (k, m), at least one each.
+        feasible: losses (n, m) of the feasible trials, at least one.
+        reached: losses (k, m) of fronts, at least one.
     """
     if problem.reference_point is not None:
         r = np.array(problem.loss_point(problem.reference_point))
     else:
-        worst, extent = front.max(axis=0), front.max(axis=0) - front.min(axis=0)
+        worst, extent = reached.max(axis=0), reached.max(axis=0) - reached.min(axis=0)
         r = np.where(extent > 0, worst + MARGIN * extent, feasible.max(axis=0) + 1e-9)
     for place, (name, way) in enumerate(problem.objectives.items()):
         for bound in problem.bounds:

@@ -45,11 +45,8 @@ class Contender:
         Raises:
             ConfigError: it cannot; what is in the way is named.
         """
-        try:
-            built = self.build(problem, 0)
-        except ConfigError as error:
-            raise ConfigError(f"searcher '{self.label}': {str(error).removeprefix('searcher: ')}") from None
-        refuse_misfit(built, self.label, problem)
+        refuse_misfit(plugin("searcher", self.searcher), self.label, problem)
+        refuse_misfit(self.build(problem, 0), self.label, problem)  # where its options decide
 
     def to_json(self) -> dict[str, Any]:
         """The searcher's name and all of its options."""

@@ -53,7 +53,7 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
 @contextmanager
 def opened(out: Path, resume: bool) -> Iterator[None]:
-    """`open_run_folder`; what is refused before anything was written leaves no empty folder."""
+    """`open_run_folder`; what is refused before anything was written leaves no empty run folder."""
     was_there = out.exists()
     open_run_folder(out, resume)
     try:

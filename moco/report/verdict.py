@@ -84,9 +84,10 @@ def _summary(result: Mapping[str, Any], network: str) -> str:
             accuracy += f" (reference {plotted('top1_error', reference['top1_error']):.1f} %)"
         facts.append(accuracy)
     origin = (result.get("best") or {}).get("origin", "search")
-    found = network if origin == "search" else f"{network}, which is the start '{origin}',"
-    start = f"{found} at {metrics['cost']:.2f}x the cost" if "cost" in metrics else found
-    return f"{start.rstrip(',')}: {', '.join(facts)}" if facts else start.rstrip(",")
+    start = network if origin == "search" else f"{network} (the start '{origin}')"
+    if "cost" in metrics:
+        start += f" at {metrics['cost']:.2f}x the cost"
+    return f"{start}: {', '.join(facts)}" if facts else start
 
 
 def claims(certificate: Mapping[str, Any]) -> list[Claim]:

@@ -319,7 +319,7 @@ def test_it_works_in_another_thread() -> None:
     [
         ({"searchers": ["random", "unifrm"]}, r"unknown searcher 'unifrm'; did you mean 'uniform'"),
         ({"searchers": ["random"]}, "at least two"),
-        ({"searchers": ["random", "ddpg"]}, r"^searcher 'ddpg': it walks over layer groups"),
+        ({"searchers": ["random", "ddpg"]}, r"^searcher: 'ddpg' does not fit this problem: it walks over layer groups"),
         ({"trials": 0}, "trials: expected at least 1"),
         ({"seeds": 0}, "seeds: expected at least 1"),
         ({"seeds": [1, 1]}, "seeds: expected each once"),

@@ -64,6 +64,11 @@ def test_a_refusal_leaves_no_empty_folder(tmp_path: Path, written: bool) -> None
     with pytest.raises(ConfigError, match="refused"):
         refused()
     assert (tmp_path / "run").exists() is written
+    (tmp_path / "run").mkdir(exist_ok=True)
+    if not written:
+        with pytest.raises(ConfigError, match="refused"):
+            refused()
+    assert (tmp_path / "run").exists(), "a folder of the user's own stays"
 
 
 def test_a_claim_names_what_differs(tmp_path: Path) -> None:

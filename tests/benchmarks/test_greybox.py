@@ -11,7 +11,9 @@ from scipy.stats import wilcoxon
 
 from benchmarks import greybox
 from benchmarks.greybox import AT, Row, p_values, recorded_run, shares_at, table
-from benchmarks.recorded.benchmark import benchmark
+from benchmarks.recorded.benchmark import Benchmark, benchmark
+from moco.policy import Policy
+from moco.trial import Evaluation
 
 RISING = np.linspace(0.0, 1.0, 200).tolist()
 
@@ -28,11 +30,20 @@ def test_a_run_that_ended_early_has_no_later_share_but_the_ladder_stays() -> Non
 
 
 def test_a_run_that_was_shorter_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits = benchmark("digits")
+    digits, made = benchmark("digits"), []
+
+    def counted(self: Benchmark, policy: Policy) -> Evaluation:
+        made.append(policy)
+        return evaluate(self, policy)
+
+    evaluate = Benchmark.evaluate
+    digits.problem  # noqa: B018, it evaluates the reference once
+    monkeypatch.setattr(Benchmark, "evaluate", counted)
     monkeypatch.setattr(greybox, "SLOW", ("tpe",))
     for trials in (12, 20):
         monkeypatch.setattr(greybox, "FEWER_TRIALS", {"tpe": trials})
         found = recorded_run(digits, "tpe", 0, tmp_path / "taken up")
+    assert len(made) == len(found["shares"]) == 20
     assert found["shares"] == recorded_run(digits, "tpe", 0, tmp_path / "at once")["shares"]
 
 

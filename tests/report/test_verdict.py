@@ -33,9 +33,9 @@ def test_a_certified_network_is_stated_with_its_evidence() -> None:
     assert verdict(a_result()).status is Status.CERTIFIED
 
 
-def test_a_start_that_nothing_beat_is_named() -> None:
+def test_a_start_that_is_delivered_is_named() -> None:
     found = verdict(a_result(best={**a_result()["best"], "origin": "int8"}), "ResNet-20")
-    assert found.text.startswith("ResNet-20, which is the start 'int8', at 0.38x the cost: ")
+    assert found.text.startswith("ResNet-20 (the start 'int8') at 0.38x the cost: ")
     searched = verdict(a_result(best={**a_result()["best"], "origin": "search"}), "ResNet-20")
     assert searched == verdict(a_result(), "ResNet-20")
 

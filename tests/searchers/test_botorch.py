@@ -72,12 +72,18 @@ def test_the_improvement_of_two_losses_is_that_of_the_hypervolume_where_constrai
     assert max(expected) > 4 * 0.02, "the tolerance must be small against what is compared"
 
 
-def test_the_reference_point_lies_beyond_the_unconstrained_front_too() -> None:
-    """Feasible trials in one corner of the front would leave nothing to gain in the others."""
+@pytest.mark.parametrize(("feasible", "worst"), [((0, 1), (1.1, 1.31)), ((), (2.2, 2.19))])
+def test_the_reference_point_lies_beyond_what_may_still_be_gained(
+    feasible: tuple[int, ...], worst: tuple[float, float]
+) -> None:
+    """Two feasible trials in a corner: beyond the unconstrained front too. None: beyond all."""
     losses = np.array([[0.0, 1.0], [0.01, 1.2], [0.5, 0.5], [1.0, 0.1], [2.0, 2.0]])
-    violations = np.array([[-1.0], [-1.0], [0.1], [0.1], [0.1]])
-    seen = Outcomes.of(np.zeros((5, 1)), losses, np.full_like(losses, np.nan), violations)
-    assert (-seen.within_reach).tolist() == losses[:4].tolist()
+    violations = np.array([[-1.0 if i in feasible else 0.1] for i in range(5)])
+    seen = Outcomes.of(np.linspace(0, 1, 5)[:, None], losses, np.full_like(losses, np.nan), violations)
+    with own_torch(0):
+        model = fit(seen, axes_of(SearchSpace({"x": FloatDistribution(0.0, 1.0)})))
+        improvement = expected_improvement(model, seen, None, samples=8, seed=0)
+    assert (-improvement.ref_point).tolist() == pytest.approx(worst)  # type: ignore[attr-defined]
 
 
 def fit_with_gradients(seen: Outcomes) -> torch.nn.Module:
