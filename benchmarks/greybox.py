@@ -11,8 +11,8 @@ Wilcoxon's signed-rank test of greybox against each at 50, 100 and 200 evaluatio
 correction over the rows. A strategy without chance has one run, that all seeds are paired with. One with fewer seeds
 has too few pairs to tell anything, and is tested by Mann and Whitney's, which needs none, against all seeds of greybox.
 One file a run is kept while the searcher's code stays, and a ledger of those that take seconds a suggestion, so that a
-run that was broken off, or was shorter, goes on; the milliseconds of such a run are not known. Tuned on `resnet20`
-alone; `digits` is held out.
+run that was broken off, or was shorter, goes on; the milliseconds of such a run are not known. Finished runs of theirs
+come with the project (`KEPT`). Tuned on `resnet20` alone; `digits` is held out.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ BASELINES = ("random", "sobol", "greedy", "binary_search", "knapsack")
 AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch", "ax")
 STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN, *BASELINES)
 WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
+KEPT = Path(__file__).parent / "recorded" / "runs"
+"""Finished runs of slow strategies, copied from `--out`: a quarter of an hour to an hour and a half each."""
 SLOW = ("gp", "ladder + gp", "ladder + botorch", "ladder + ax")
 """They take seconds a suggestion."""
 FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | dict.fromkeys(SLOW, 3)
@@ -101,6 +103,8 @@ def recorded_run(bench: Benchmark, strategy: str, seed: int, folder: Path) -> di
     code = code_of(searcher_of(strategy))
     begun = folder / f"{strategy.replace(' + ', '_')}_{seed}_{code}"
     path = begun.with_name(f"{begun.name}_{trials_of(strategy)}.json")
+    if (KEPT / folder.name / path.name).exists():
+        path = KEPT / folder.name / path.name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{begun.resolve()}.db"

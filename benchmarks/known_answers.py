@@ -14,6 +14,7 @@ more of them.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import re
@@ -89,7 +90,7 @@ def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) 
 
 
 def code_of(name: str) -> str:
-    """Hash of the searcher's module and of all modules of moco.searchers that it stands on."""
+    """Hash of what the searcher's module does, and all modules of moco.searchers that it stands on."""
     folder = Path(moco.searchers.__file__).parent
     todo, seen = [registry.plugin("searcher", name).__module__.rpartition(".")[2]], {}
     while todo:
@@ -97,7 +98,20 @@ def code_of(name: str) -> str:
         if module not in seen:
             seen[module] = (folder / f"{module}.py").read_text(encoding="utf-8")
             todo += filter(None, sum(re.findall(IMPORTS, seen[module]), ()))
-    return hashlib.sha256("".join(seen[module] for module in sorted(seen)).encode()).hexdigest()[:12]
+    return hashlib.sha256("".join(behaviour(seen[module]) for module in sorted(seen)).encode()).hexdigest()[:12]
+
+
+def behaviour(source: str) -> str:
+    """The syntax tree without docstrings: what a module says of itself changes no run."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [inner for inner in node.body if not _is_text(inner)]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def runs(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import known_answers
-from benchmarks.known_answers import cell, code_of, searched, table, volume
+from benchmarks.known_answers import behaviour, cell, code_of, searched, table, volume
 from benchmarks.problems.known import KNOWN
 
 
@@ -51,6 +51,12 @@ def test_runs_of_other_code_are_run_anew(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_code_of_a_searcher_is_that_of_all_it_stands_on() -> None:
     assert code_of("nsga2") != code_of("nsga3")
     assert code_of("nsga2") == code_of("nsga2")
+
+
+def test_texts_are_no_part_of_what_code_does() -> None:
+    plain = behaviour("def f():\n    return 1\n")
+    assert behaviour('"""Says."""\ndef f():  # why\n    """One."""\n    return 1\n') == plain
+    assert behaviour("def f():\n    return 2\n") != plain
 
 
 def test_the_table_tells_what_is_larger_than_random() -> None:
