@@ -47,7 +47,7 @@ BASELINES = ("random", "sobol", "greedy", "binary_search", "knapsack")
 AFTER_LADDER = ("tpe", "nsga2", "gp", "botorch", "ax")
 STRATEGIES = (OURS, "ladder", *(f"ladder + {name}" for name in AFTER_LADDER), *PLAIN, *BASELINES)
 WITHOUT_CHANCE = ("ladder", "greedy", "binary_search", "knapsack")
-KEPT = Path(__file__).parent / "recorded" / "runs"
+KEPT = Path(__file__).parent / "recorded" / "kept"
 """Finished runs of slow strategies, copied from `--out`: a quarter of an hour to an hour and a half each."""
 SLOW = ("gp", "ladder + gp", "ladder + botorch", "ladder + ax")
 """They take seconds a suggestion."""
