@@ -51,7 +51,8 @@ KEPT = Path(__file__).parent / "recorded" / "kept"
 """Finished runs of slow strategies, copied from `--out`: a quarter of an hour to an hour and a half each."""
 SLOW = ("gp", "ladder + gp", "ladder + botorch", "ladder + ax")
 """They take seconds a suggestion."""
-FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | dict.fromkeys(SLOW, 3)
+FEWER_SEEDS = dict.fromkeys(WITHOUT_CHANCE, 1) | dict.fromkeys(SLOW, 3) | {"ladder + ax": 1}
+"""Ax takes half a minute a suggestion after 150 trials, and an hour and a half or more a run."""
 FEWER_TRIALS = {"ladder": LADDER, "gp": 100}
 
 
@@ -169,10 +170,14 @@ def p_value(ours: np.ndarray, others: np.ndarray) -> float:
 
 
 def p_values(rows: list[Row], ours: Row, column: int) -> list[float]:
-    """One-sided p a row that greybox is better there, with Holm's correction over the rows; NaN where there is none."""
+    """One-sided p a row that greybox is better there, with Holm's correction over the rows; NaN where there is none.
+
+    Against one run of a strategy that has chance in it nothing can be tested.
+    """
     raw = np.full(len(rows), np.nan)
     for place, row in enumerate(rows):
-        if row.strategy == OURS or np.isnan(row.shares[:, column]).any():
+        one_draw = len(row.shares) == 1 and row.strategy not in WITHOUT_CHANCE
+        if row.strategy == OURS or one_draw or np.isnan(row.shares[:, column]).any():
             continue
         raw[place] = p_value(ours.shares[:, column], row.shares[:, column])
     found, largest, left = raw.copy(), 0.0, int(np.sum(~np.isnan(raw)))

@@ -63,6 +63,11 @@ def test_a_strategy_without_chance_is_paired_with_every_seed() -> None:
     assert p_values([ours, row("ladder", [0.5])], ours, 0)[1] == pytest.approx(1 / 64)
 
 
+def test_one_run_of_a_strategy_with_chance_is_not_tested() -> None:
+    ours = row("greybox", [0.9, 0.8, 0.7, 0.6, 0.95, 0.85])
+    assert math.isnan(p_values([ours, row("ladder + ax", [0.5])], ours, 0)[1])
+
+
 def test_fewer_seeds_are_not_paired() -> None:
     """The least p of 6 against 3 is 1 / C(9, 3)."""
     ours = row("greybox", [0.9, 0.8, 0.7, 0.6, 0.95, 0.85])
