@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.known_answers import append, code_of, runs
+from benchmarks.known_answers import append, code_of, evaluation_by, runs
 from benchmarks.problems.known import KNOWN, Evaluate
 from benchmarks.problems.layers import instance
 from benchmarks.timed import Timed
@@ -27,7 +27,7 @@ from moco import registry
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.study import Budget, Study
-from moco.trial import Evaluation, MetricValue
+from moco.trial import Trial
 
 LIMIT, PARTS = 2000, (8, 4, 2, 1)
 WINDOW = 0.2
@@ -107,15 +107,15 @@ def built(name: str, problem: Problem) -> Timed:
 class Told:
     """A ledger of trials that are there already; what comes later is not kept."""
 
-    def __init__(self, trials: Sequence[Any]) -> None:
+    def __init__(self, trials: Sequence[Trial]) -> None:
         """Take the trials."""
         self._trials = list(trials)
 
-    def trials(self) -> list[Any]:
+    def trials(self) -> list[Trial]:
         """All of them."""
         return self._trials
 
-    def record(self, trial: Any) -> None:
+    def record(self, trial: Trial) -> None:
         """Keep nothing."""
 
 
@@ -125,15 +125,6 @@ def stated(name: str) -> tuple[Problem, Evaluate]:
         layers = instance(0)
         return layers.problem(), layers.evaluate
     return KNOWN["zdt1"].problem, KNOWN["zdt1"].evaluate
-
-
-def evaluation_by(evaluate: Evaluate) -> Any:
-    """The function over policies."""
-
-    def evaluated(policy: Any) -> Evaluation:
-        return Evaluation({key: MetricValue(value) for key, value in evaluate(policy.settings).items()})
-
-    return evaluated
 
 
 def order(told: Sequence[int], ms: Sequence[float]) -> float:

@@ -19,17 +19,18 @@ import hashlib
 import json
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import mannwhitneyu
 
 import moco.searchers
-from benchmarks.problems.known import KNOWN, Known
+from benchmarks.problems.known import KNOWN, Evaluate, Known
 from benchmarks.timed import Timed
 from moco import registry
 from moco.pareto import front, hypervolume
+from moco.policy import Policy
 from moco.study import Budget, Study
 from moco.trial import Evaluation, MetricValue
 
@@ -70,16 +71,21 @@ def searched(name: str, known: Known, trials: int, seed: int) -> dict[str, float
     """One run: the hypervolume as a share of the whole front's, and milliseconds that the searcher takes a trial."""
     cls = registry.plugin("searcher", name)
     searcher = Timed(cls(known.problem, cls.Options(), seed))
-
-    def evaluate(policy: Any) -> Evaluation:
-        return Evaluation({key: MetricValue(value) for key, value in known.evaluate(policy.settings).items()})
-
-    found = Study(known.problem, searcher, evaluate).run(Budget(trials))
+    found = Study(known.problem, searcher, evaluation_by(known.evaluate)).run(Budget(trials))
     losses = [trial.outcome.losses for trial in front(found) if trial.outcome]
     return {
         "share": volume(losses, known.reference_point) / known.volume,
         "milliseconds": 1000 * searcher.seconds / trials,
     }
+
+
+def evaluation_by(evaluate: Evaluate) -> Callable[[Policy], Evaluation]:
+    """The function over policies, as a study asks it."""
+
+    def evaluated(policy: Policy) -> Evaluation:
+        return Evaluation({key: MetricValue(value) for key, value in evaluate(policy.settings).items()})
+
+    return evaluated
 
 
 def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) -> float:

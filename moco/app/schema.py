@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from moco.app.schema_base import Count, PluginSection, Seconds, Section
+from moco.app.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.app.schema_network import DataConfig, ModelConfig
 from moco.app.schema_space import RecoverySection, SpaceConfig
 from moco.suggest import nearest
 
-Nats = Annotated[float, Field(gt=0)]
 NAME = re.compile(r"^\w[\w.+-]*$")
 
 
@@ -24,7 +23,7 @@ class TimingConfig(Section):
 
     seconds_batch1: Seconds = 0.2
     seconds_batch32: Seconds = 0.6
-    slot_ms: Seconds = 10.0
+    slot_ms: Positive = 10.0
     warmup_calls: Annotated[int, Field(ge=0)] = 3
 
 
@@ -53,7 +52,7 @@ class StartConfig(Section):
 
     policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     store: Count | None = None
-    sensitivity: Annotated[tuple[Nats, ...], Field(min_length=1)] | None = None
+    sensitivity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     counted: bool = True
 
     @property

@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from moco.app.schema_base import Count, Seconds, Section
+from moco.app.schema_base import Count, Positive, Section
 
 IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+
+
+def _import_path(value: str | None) -> str | None:
+    if value is not None and not IMPORT_PATH.match(value):
+        raise ValueError(f"expected 'package.module:attribute', got {value!r}")
+    return value
+
+
+ImportPath = Annotated[str | None, AfterValidator(_import_path)]
 
 
 class TrainConfig(Section):
     """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
 
     epochs: Count | None = None
-    learning_rate: Seconds | None = None
+    learning_rate: Positive | None = None
     batch_size: Count | None = None
     weight_decay: Annotated[float, Field(ge=0)] | None = None
 
@@ -25,16 +34,11 @@ class ModelConfig(Section):
     """The network: of the zoo or of torchvision by name, or the user's own by import path."""
 
     name: str | None = None
-    import_path: str | None = Field(default=None, alias="import")
+    import_path: ImportPath = Field(default=None, alias="import")
     weights: str | None = None
     num_classes: Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     train: TrainConfig | None = None
-
-    @field_validator("import_path")
-    @classmethod
-    def _is_import_path(cls, value: str | None) -> str | None:
-        return _import_path(value)
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelConfig:
@@ -49,7 +53,7 @@ class NormalizeConfig(Section):
     """Mean and standard deviation of each channel, of pixels in [0, 1]."""
 
     mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Seconds, ...], Field(min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class SplitsConfig(Section):
@@ -70,7 +74,7 @@ class DataConfig(Section):
     train: str | None = None
     test: str | None = None
     root: str | None = None
-    import_path: str | None = Field(default=None, alias="import")
+    import_path: ImportPath = Field(default=None, alias="import")
     image_column: str | None = None
     label_column: str | None = None
     resize: Count | None = None
@@ -78,19 +82,8 @@ class DataConfig(Section):
     normalize: NormalizeConfig | None = None
     splits: SplitsConfig = SplitsConfig()
 
-    @field_validator("import_path")
-    @classmethod
-    def _is_import_path(cls, value: str | None) -> str | None:
-        return _import_path(value)
-
     @model_validator(mode="after")
     def _import_goes_with_its_source(self) -> DataConfig:
         if (self.source == "import") != (self.import_path is not None):
             raise ValueError(f"source 'import' and the key 'import' belong together, got source '{self.source}'")
         return self
-
-
-def _import_path(value: str | None) -> str | None:
-    if value is not None and not IMPORT_PATH.match(value):
-        raise ValueError(f"expected 'package.module:attribute', got {value!r}")
-    return value

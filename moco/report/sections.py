@@ -30,7 +30,7 @@ _TONES = {
 _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
-    "`ladder 0.35 int8` is a uniform policy in int8, each layer 35 % of the way from whole to its least."
+    "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
 )
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
