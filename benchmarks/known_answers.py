@@ -113,7 +113,17 @@ def behaviour(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             node.body = [inner for inner in node.body if not _is_text(inner)]
-    return ast.dump(tree)
+    return repr(_parts(tree))
+
+
+def _parts(node: Any) -> Any:
+    """A node's type and the fields that it uses: Python's releases add others, and `ast.dump` shows them or not."""
+    if isinstance(node, list):
+        return [_parts(inner) for inner in node]
+    if not isinstance(node, ast.AST):
+        return node
+    used = ((name, _parts(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return (type(node).__name__, *used)
 
 
 def _is_text(node: ast.stmt) -> bool:

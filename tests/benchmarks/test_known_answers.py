@@ -59,6 +59,11 @@ def test_texts_are_no_part_of_what_code_does() -> None:
     assert behaviour("def f():\n    return 2\n") != plain
 
 
+def test_releases_of_python_agree_on_what_code_does() -> None:
+    read = "('Module', ('body', [('FunctionDef', ('name', 'f'), ('args', ('arguments',)), ('body', [('Pass',)]))]))"
+    assert behaviour("def f(): pass") == read, "without type_params (3.12) and empty lists (shown before 3.13)"
+
+
 def test_the_table_tells_what_is_larger_than_random() -> None:
     found = [run("random", 0.1 * n) for n in range(5)] + [run("tpe", 0.9 + 0.01 * n) for n in range(5)]
     lines = list(table(found))
