@@ -1,13 +1,8 @@
-"""The loop: budget, starts, duplicates, failures, workers, resume, order of record and tell."""
+"""The loop: budget, starts, duplicates, failures, resume, order of record and tell."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +14,10 @@ from moco.errors import ConfigError, PolicyRejectedError
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.randomness import generator
 from moco.space import SearchSpace
-from moco.study import FAILURES_IN_A_ROW, Budget, SearchAbortedError, Start, Study, best, rank
-from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
-
-FINITE = Problem(SearchSpace({"n": IntDistribution(0, 9)}), {"loss": "minimize"})
-WIDE = Problem(SearchSpace({"n": IntDistribution(0, 10**6)}), {"loss": "minimize"})
-
-
-class Learner:
-    """Draws from (seed, ask) and from what it was told, so that a continuation shows whether it was told the same."""
-
-    capabilities = SearcherCapabilities()
-
-    def __init__(self, problem: Problem = WIDE, script: list[int] | None = None) -> None:
-        self.problem, self.script = problem, script
-        self.asks, self.told = 0, []
-
-    def ask(self) -> Suggestion:
-        number, self.asks = self.asks, self.asks + 1
-        high = self.problem.space.distributions["n"].high
-        n = self.script[number % len(self.script)] if self.script else int(generator(3, number).integers(0, high))
-        n = (n + sum(trial.point["n"] for trial in self.told)) % (high + 1) if not self.script else n
-        return Suggestion(number, {"n": n}, {"asked": number})
-
-    def tell(self, trial: Trial) -> None:
-        self.told.append(trial)
-        self.asks = max(self.asks, trial.suggestion.id + 1)
-
-
-class ListLedger:
-    """A ledger in memory that goes through JSON as a real one does."""
-
-    def __init__(self, log: list[str] | None = None) -> None:
-        self.recorded: list[Trial] = []
-        self.log = log if log is not None else []
-
-    def record(self, trial: Trial) -> None:
-        if trial.evaluation is not None:
-            json.dumps(trial.evaluation.to_json(), allow_nan=False)
-        self.recorded.append(trial)
-        self.log.append(f"record {trial.number}")
-
-    def trials(self) -> list[Trial]:
-        return list(self.recorded)
+from moco.study import FAILURES_IN_A_ROW, Budget, SearchAbortedError, Start, Study
+from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
+from tests.core.studies import FINITE, WIDE, Evaluate, Learner, ListLedger, numbers
 
 
 class Shown:
@@ -78,25 +32,6 @@ class Shown:
     def finish(self, result: Mapping[str, Any], folder: Path) -> None: ...
 
     def abandon(self) -> None: ...
-
-
-class Evaluate:
-    """Counts its calls; those in `raises` raise."""
-
-    def __init__(self, raises: Mapping[int, Exception] | None = None, loss: Callable[[int], float] = float) -> None:
-        self.calls: list[int] = []
-        self.raises, self.loss = raises or {}, loss
-
-    def __call__(self, policy: Policy) -> Evaluation:
-        n = policy.settings["n"]
-        self.calls.append(n)
-        if n in self.raises:
-            raise self.raises[n]
-        return Evaluation({"loss": MetricValue(self.loss(n))}, seconds={"score": 0.5})
-
-
-def numbers(trials: list[Trial]) -> list[int]:
-    return [trial.point["n"] for trial in trials]
 
 
 @pytest.mark.parametrize(
@@ -407,131 +342,3 @@ def test_policies_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     Study(FINITE, Learner(FINITE, script=list(range(10))), Evaluate()).run(Budget(5))
 
     assert len(counted) == 1
-
-
-# ---- several workers
-
-
-def test_workers_evaluate_at_once_and_come_back_in_any_order() -> None:
-    together = threading.Barrier(3, timeout=30)
-    delays = {0: 0.05, 1: 0.0, 2: 0.02}
-
-    def evaluate(policy: Policy) -> Evaluation:
-        together.wait()
-        time.sleep(delays[policy.settings["n"] % 3])
-        return Evaluation({"loss": MetricValue(float(policy.settings["n"]))})
-
-    searcher = Learner(script=list(range(9)))
-    with ThreadPoolExecutor(3) as pool:
-        # Three at once, then three more: without three workers the barrier breaks and the trials fail.
-        study = Study(WIDE, searcher, evaluate)
-        for budget in (3, 6, 9):
-            study.run(Budget(budget), executor=pool, workers=3)
-
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 9
-    assert sorted(numbers(study.trials)) == list(range(9))
-    assert [trial.number for trial in study.trials] == list(range(9))
-    assert all(trial.outcome.losses == (float(trial.point["n"]),) for trial in study.trials)  # type: ignore[union-attr]
-    assert searcher.told == study.trials
-
-
-def test_workers_keep_the_budget_and_lose_nothing() -> None:
-    ledger = ListLedger()
-    with ThreadPoolExecutor(4) as pool:
-        study = Study(WIDE, Learner(), Evaluate({}), ledger=ledger)
-        study.run(Budget(23), executor=pool, workers=4)
-
-    assert len(ledger.recorded) == 23
-    assert sorted(trial.suggestion.id for trial in ledger.recorded) == list(range(23))
-
-
-def test_a_policy_under_way_is_not_evaluated_a_second_time() -> None:
-    started, release = threading.Event(), threading.Event()
-    evaluate = Evaluate()
-
-    def slow(policy: Policy) -> Evaluation:
-        started.set()
-        release.wait(30)
-        return evaluate(policy)
-
-    searcher = Learner(script=[4, 4, 4, 5])
-    asked = searcher.ask
-
-    def ask() -> Suggestion:
-        if searcher.asks == 3:
-            release.set()  # the twins were asked while the first was under way
-        return asked()
-
-    searcher.ask = ask  # type: ignore[method-assign]
-    with ThreadPoolExecutor(4) as pool:
-        trials = Study(WIDE, searcher, slow).run(Budget(4), executor=pool, workers=4)
-
-    assert started.is_set()
-    assert sorted(evaluate.calls) == [4, 5]
-    assert sorted(trial.distinct for trial in trials if trial.point["n"] == 4) == [False, False, True]
-    assert all(trial.state is TrialState.COMPLETE for trial in trials)
-
-
-def test_a_twin_of_a_failed_trial_gets_an_evaluation_of_its_own() -> None:
-    calls = itertools.count()
-    both = threading.Event()
-
-    def evaluate(policy: Policy) -> Evaluation:
-        both.wait(30)
-        if next(calls) == 0:
-            raise ValueError("once")
-        return Evaluation({"loss": MetricValue(1.0)})
-
-    searcher = Learner(script=[4, 4])
-    asked = searcher.ask
-
-    def ask() -> Suggestion:
-        if searcher.asks == 1:
-            both.set()
-        return asked()
-
-    searcher.ask = ask  # type: ignore[method-assign]
-    with ThreadPoolExecutor(2) as pool:
-        trials = Study(WIDE, searcher, evaluate).run(Budget(2), executor=pool, workers=2)
-
-    assert [trial.state.value for trial in trials] == ["failed", "complete"]
-
-
-def test_an_interrupt_leaves_through_the_loop() -> None:
-    def interrupted(policy: Policy) -> Evaluation:
-        raise KeyboardInterrupt
-
-    study = Study(WIDE, Learner(), interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        study.run(Budget(3))
-    assert study.trials == []
-
-
-# ---- the best trial
-
-
-def complete(number: int, score: float, *violations: float) -> Trial:
-    evaluation = Evaluation({"loss": MetricValue(-score)})
-    outcome = Outcome((-score,), (None,), violations)
-    return Trial(number, Suggestion(number, {}), TrialState.COMPLETE, {}, Policy.of({}), evaluation, outcome, score)
-
-
-def test_the_best_is_feasible_before_it_is_good() -> None:
-    trials = [complete(0, 9.0, 0.1), complete(1, 2.0, -0.1), complete(2, 3.0, 0.0), complete(3, 5.0, 0.2)]
-
-    assert best(trials) is trials[2]
-
-
-def test_without_a_feasible_one_the_least_violation_is_the_best() -> None:
-    trials = [complete(0, 9.0, 0.5, -3.0), complete(1, 2.0, 0.2, 0.2), complete(2, 3.0, 0.45, -9.0)]
-
-    assert best(trials) is trials[1]
-    assert rank(trials[0]) < rank(trials[2]) < rank(trials[1])
-
-
-def test_of_equals_the_earlier_is_the_best_and_of_none_there_is_none() -> None:
-    trials = [complete(0, 1.0), complete(1, 2.0), complete(2, 2.0)]
-
-    assert best(trials) is trials[1]
-    assert best([Trial(0, Suggestion(0, {}), TrialState.FAILED, {}, reason="x")]) is None
-    assert best([]) is None
