@@ -12,7 +12,8 @@ from moco.errors import ConfigError
 from moco.space import SearchSpace
 from moco.starts import starts_of
 from moco.study import Budget, Start, Study
-from tests.core.test_study import FINITE, WIDE, Clock, Evaluate, Learner, ListLedger, numbers
+from tests.core.studies import FINITE, WIDE, Evaluate, Learner, ListLedger, numbers
+from tests.core.test_study import Clock
 
 STARTS = (Start("ladder", {"n": 1}), Start("stored 1", {"n": 2}, given=True), Start("stored 2", {"n": 3}, given=True))
 
