@@ -4,7 +4,8 @@
 
 Each run is a search from nothing, with the searcher's own start and its default options, trial by trial. Runs are
 appended to a file of JSON lines as they end, and those that stand there already, of the same code, are not run again: a
-benchmark that was broken off is taken up by the same command. Then all runs of the file with this budget are shown.
+benchmark that was broken off is taken up by the same command. Then the file's runs of these searchers, of random search
+and of these problems with this budget are shown, those of further seeds too.
 
 The test is Mann and Whitney's, exact and one-sided: larger hypervolumes than random search's, over the seeds of both.
 The seeds of two searchers have nothing in common but their number, so they are not paired, and random search may have
@@ -37,6 +38,7 @@ from moco.trial import Evaluation, MetricValue
 FRONTS = ("zdt1", "zdt2", "zdt3", "dtlz2", "c2-dtlz2", "branin-currin")
 SCALARS = ("branin", "rosenbrock")
 ALPHA = 0.05
+RANDOM = "random"
 IMPORTS = r"from moco\.searchers(?:\.(\w+) import| import (\w+))"
 
 
@@ -51,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done, names = runs(arguments.out), arguments.searchers.split(",")
-    codes = {name: code_of(name) for name in names}
+    codes = {name: code_of(name) for name in (*names, RANDOM)}
     for seed in range(arguments.seeds):  # seed by seed, so that a table of few seeds is there early
         for name in names:
             for problem in arguments.problems.split(","):
@@ -60,10 +62,9 @@ def main() -> None:
                     found = searched(name, KNOWN[problem], arguments.trials, seed)
                     done.append({**key, "code": codes[name], **found})
                     append(arguments.out, done[-1])
-    of_budget = [run for run in done if run["trials"] == arguments.trials]
-    known = registry.names("searcher")
-    current = {name: code_of(name) for name in {run["searcher"] for run in of_budget} if name in known}
-    for line in table([run for run in of_budget if run["code"] == current.get(run["searcher"])]):
+    asked = set(arguments.problems.split(","))
+    shown = [run for run in done if run["code"] == codes.get(run["searcher"]) and run["problem"] in asked]
+    for line in table([run for run in shown if run["trials"] == arguments.trials], arguments.trials):
         print(line)
 
 
@@ -142,8 +143,10 @@ def append(path: Path, run: dict[str, Any]) -> None:
         file.write(json.dumps(run) + "\n")
 
 
-def table(found: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Markdown: by searcher and problem the median share of the known volume, and p against random search."""
+def table(found: Sequence[dict[str, Any]], trials: int) -> Iterator[str]:
+    """Markdown: the budget, then by searcher and problem the median share of the known volume, and p against random."""
+    yield f"After {trials} trials:"
+    yield ""
     names = list(dict.fromkeys(run["searcher"] for run in found))
     problems = [problem for problem in KNOWN if any(run["problem"] == problem for run in found)]
     yield f"| searcher | seeds | ms a trial | {' | '.join(problems)} |"
@@ -151,7 +154,7 @@ def table(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     for name in names:
         own = [run for run in found if run["searcher"] == name]
         seeds = sorted({len(shares(own, problem)) for problem in problems} - {0})
-        cells = [cell(shares(own, problem), shares(found, problem, "random"), name) for problem in problems]
+        cells = [cell(shares(own, problem), shares(found, problem, RANDOM), name) for problem in problems]
         milliseconds = statistics.median(run["milliseconds"] for run in own)
         yield f"| {name} | {'–'.join(map(str, seeds))} | {milliseconds:.1f} | {' | '.join(cells)} |"
     yield ""
@@ -168,7 +171,7 @@ def cell(own: Sequence[float], randoms: Sequence[float], name: str) -> str:
     if not own:
         return ""
     median = f"{statistics.median(own):.4f}"
-    if name == "random" or not randoms:
+    if name == RANDOM or not randoms:
         return median
     own = own[:1] if len(set(own)) == 1 else own  # one that takes no seed has run once, however often it was run
     p = float(mannwhitneyu(own, randoms, alternative="greater", method="exact").pvalue)

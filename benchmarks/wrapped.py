@@ -9,6 +9,10 @@ seconds of one thread, of ask and tell together: medians, and the median of the 
 
 `same` counts asks at which the library, built anew with the seed that moco gives it and told the same trials, proposes
 exactly what moco proposes. moco proposes something else where a policy was told before.
+
+CMA-ES takes one loss, no categories and no results but those of its own draws: `cmaes` is on the 15 numbers of the same
+problem with its first loss and no bounds, what is told is its own search from the start, and its ask and tell are means
+over one generation, in which the distribution is updated once, instead of medians.
 BoTorch is no library of suggestions but of their parts, so `botorch` has no bare counterpart.
 """
 
@@ -29,21 +33,25 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
+from cmaes import CMAwM
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseGASampler, BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, TPESampler
 from optuna.trial import create_trial
 
-from moco.encoding import encode
+from moco.encoding import decode, encode
 from moco.interfaces import Searcher
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.space import SearchSpace
+from moco.searchers.cmaes import CMAESOptions
+from moco.space import SearchSpace, n_values
 from moco.trial import Point, Suggestion, Trial
 from tests.contracts.loop import build, finished, run
 from tests.searchers.bare import ask_seed
 
 SEED = 1
 POPULATION = 10
+CMAES = "cmaes"
+PRECISIONS = ("float32", "float16", "int8")
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
@@ -79,7 +87,7 @@ class Bare(Protocol):
 def main() -> None:
     """Print a table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--searchers", nargs="+", default=[*SAMPLERS, "ax", "botorch"])
+    parser.add_argument("--searchers", nargs="+", default=[*SAMPLERS, CMAES, "ax", "botorch"])
     parser.add_argument("--told", nargs="+", type=int, default=[20, 50, 100])
     parser.add_argument("--asks", type=int, default=5)
     parser.add_argument("--out", type=Path)
@@ -98,16 +106,18 @@ def main() -> None:
 
 def measured(names: Sequence[str], counts: Sequence[int], asks: int) -> Iterator[Row]:
     """A row for each searcher and each number of told trials."""
-    stated = problem()
     for name in names:
+        stated = numeric_problem() if name == CMAES else problem()
         for told in counts:
-            yield measure(name, stated, told, asks)
+            yield measure(name, stated, told, LivingCMAES(stated, SEED).population if name == CMAES else asks)
 
 
 def measure(name: str, stated: Problem, n_told: int, asks: int) -> Row:
     """Tell both, ask both in turn, and compare; the first ask of each is a warm-up."""
-    trials = run(build("random", stated, seed=99), stated, evaluate, n_told)
-    both: dict[str, Bare] = {"wrapped": Wrapped(build(name, stated, SEED))}
+    teacher = build(CMAES, stated, SEED) if name == CMAES else build("random", stated, seed=99)
+    trials = run(teacher, stated, evaluate, n_told)
+    ours = Wrapped(build(name, stated, SEED))
+    both: dict[str, Bare] = {"wrapped": ours}
     if name != "botorch":
         both["bare"] = living(name, stated, SEED)
     for one in both.values():
@@ -118,7 +128,7 @@ def measure(name: str, stated: Problem, n_told: int, asks: int) -> Row:
     for number in range(n_told, n_told + asks + 1):
         expected = anew(name, stated, trials, ask_seed(SEED, number)) if "bare" in both else None
         asked = {which: timed(one.ask) for which, one in both.items()}
-        trial = finished(stated, evaluate, Suggestion(number, asked["wrapped"][1]), number)
+        trial = finished(stated, evaluate, ours.suggestion, number)
         trials.append(trial)
         told = {which: timed(partial(one.tell, trial)) for which, one in both.items()}
         if number > n_told:
@@ -126,10 +136,11 @@ def measure(name: str, stated: Problem, n_told: int, asks: int) -> Row:
             for which in both:
                 seconds[which].append(asked[which][0] + told[which][0])
     wrapped, bare = seconds["wrapped"], seconds.get("bare")
+    middle = statistics.fmean if name == CMAES else statistics.median
     if bare is None:
-        return Row(name, n_told, None, statistics.median(wrapped), None, None, asks)
-    more = statistics.median(w - b for w, b in zip(wrapped, bare, strict=True))
-    return Row(name, n_told, statistics.median(bare), statistics.median(wrapped), more, same, asks)
+        return Row(name, n_told, None, middle(wrapped), None, None, asks)
+    more = middle([w - b for w, b in zip(wrapped, bare, strict=True)])
+    return Row(name, n_told, middle(bare), middle(wrapped), more, same, asks)
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -140,7 +151,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 class Wrapped:
-    """A searcher of moco's."""
+    """A searcher of moco's.
+
+    Attributes:
+        suggestion: the last one, with the searcher's notes; none before the first ask.
+    """
+
+    suggestion: Suggestion
 
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
@@ -148,7 +165,8 @@ class Wrapped:
 
     def ask(self) -> dict[str, Any]:
         """The point of its next suggestion."""
-        return dict(self._searcher.ask().point)
+        self.suggestion = self._searcher.ask()
+        return dict(self.suggestion.point)
 
 
 class LivingOptuna:
@@ -224,8 +242,49 @@ class LivingAx:
         self._client.complete_trial(index, raw_data=self._ax.raw_data(trial.outcome))
 
 
+class LivingCMAES:
+    """CMA-ES with margin from the middle of the unit cube, told a generation when it is full.
+
+    Attributes:
+        population: members of a generation.
+    """
+
+    def __init__(self, stated: Problem, seed: int) -> None:
+        self._space = stated.space
+        counts = [n_values(distribution) for distribution in stated.space.distributions.values()]
+        steps = np.array([0.0 if n is None else 1 / n for n in counts])
+        self._cma = CMAwM(
+            mean=np.full(len(counts), 0.5),
+            sigma=CMAESOptions.sigma,
+            bounds=np.stack([steps / 2, 1 - steps / 2], axis=1),
+            steps=steps,
+            seed=derived_seed(seed, "searcher", CMAES, 0),
+        )
+        self.population: int = self._cma.population_size
+        self._open = False
+        self._generation: list[tuple[np.ndarray, float]] = []
+
+    def ask(self) -> dict[str, Any]:
+        """The next member of the generation."""
+        self._open = True
+        return dict(decode(self._space, self._cma.ask()[0]))
+
+    def tell(self, trial: Trial) -> None:
+        """Take another trial, of a draw that moco's searcher noted, instead of the one that it asked for."""
+        if not self._open:
+            self._cma.ask()  # a draw that was told is one that the package's generator has made
+        self._open = False
+        assert trial.outcome is not None
+        self._generation.append((np.array(trial.suggestion.notes["x"]), trial.outcome.losses[0]))
+        if len(self._generation) == self.population:
+            self._cma.tell(self._generation)
+            self._generation = []
+
+
 def living(name: str, stated: Problem, seed: int) -> Bare:
     """The bare library behind the searcher of that name."""
+    if name == CMAES:
+        return LivingCMAES(stated, SEED)
     return LivingAx(stated, seed) if name == "ax" else LivingOptuna(stated, SAMPLERS[name], seed)
 
 
@@ -244,15 +303,25 @@ def problem() -> Problem:
         space[f"channels{i}"] = IntDistribution(1, 32)
         space[f"bits{i}"] = IntDistribution(2, 8)
         space[f"keep{i}"] = FloatDistribution(0.1, 1.0)
-        space[f"precision{i}"] = CategoricalDistribution(("float32", "float16", "int8"))
+        space[f"precision{i}"] = CategoricalDistribution(PRECISIONS)
     return Problem(
         SearchSpace(space), {"error": "minimize", "size": "minimize"}, {"size": "<= 0.6", "latency": "<= 0.7"}
     )
 
 
+def numeric_problem() -> Problem:
+    """Its numbers alone, with one loss and no bounds."""
+    space = {k: d for k, d in problem().space.distributions.items() if not isinstance(d, CategoricalDistribution)}
+    return Problem(SearchSpace(space), {"error": "minimize"}, {})
+
+
 def evaluate(point: Point) -> Mapping[str, float]:
-    """Smooth in the coordinates of the unit cube; the error has a term that two parameters share."""
-    x = encode(problem().space, point)
+    """Smooth in the coordinates of the unit cube; the error has a term that two parameters share.
+
+    A choice that is not in the point is the first one.
+    """
+    space = problem().space
+    x = encode(space, dict.fromkeys(space.distributions, PRECISIONS[0]) | dict(point))
     rng = np.random.default_rng(0)
     sensitivity, size = 2 * rng.random(len(x)), rng.random(len(x))
     return {
@@ -265,11 +334,16 @@ def evaluate(point: Point) -> Mapping[str, float]:
 def line(row: Row) -> str:
     """A row of the table."""
     if row.bare_s is None or row.more_s is None:
-        return f"| {row.searcher} | {row.told} | | {row.wrapped_s:.3f} | | | |"
+        return f"| {row.searcher} | {row.told} | | {shown(row.wrapped_s)} | | | |"
     return (
-        f"| {row.searcher} | {row.told} | {row.bare_s:.3f} | {row.wrapped_s:.3f} | {1000 * row.more_s:+.1f} "
+        f"| {row.searcher} | {row.told} | {shown(row.bare_s)} | {shown(row.wrapped_s)} | {1000 * row.more_s:+.1f} "
         f"| {100 * row.more_s / row.bare_s:+.0f} | {row.same} of {row.asks} |"
     )
+
+
+def shown(seconds: float) -> str:
+    """To the millisecond, and less than one to a tenth of it."""
+    return f"{seconds:.3f}" if seconds >= 1e-3 else f"{seconds:.4f}"
 
 
 if __name__ == "__main__":

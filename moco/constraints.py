@@ -60,6 +60,10 @@ class Bound:
         missed = sign * (pessimistic - self.value) / (abs(self.value) or 1.0)
         return 0.0 if abs(missed) < ROUNDING else missed
 
+    def violation_sem(self, measured: MetricValue) -> float | None:
+        """The standard error of `violation`; None where the metric's is unknown."""
+        return None if measured.sem is None else measured.sem / (abs(self.value) or 1.0)
+
 
 def parse(name: str, text: object, where: str = "constraints", confidence: float | None = None) -> Constraint:
     """The constraint that `text` states on the metric `name`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from moco import constraints as grammar
 from moco.constraints import Bound
@@ -70,11 +70,13 @@ class Problem:
         """
         metrics = self.metrics(evaluation)
         measured = [_finite(metrics, name) for name in self.objectives]
+        bounded = [(bound, _finite(metrics, bound.metric)) for bound in self.bounds]
         signs = [-1.0 if direction == Direction.MAXIMIZE else 1.0 for direction in self.objectives.values()]
         return Outcome(
             losses=tuple(sign * m.value for sign, m in zip(signs, measured, strict=True)),
             loss_sems=tuple(m.sem for m in measured),
-            violations=tuple(bound.violation(_finite(metrics, bound.metric)) for bound in self.bounds),
+            violations=tuple(bound.violation(m) for bound, m in bounded),
+            violation_sems=tuple(bound.violation_sem(m) for bound, m in bounded),
         )
 
     def metrics(self, evaluation: Evaluation) -> dict[str, MetricValue]:
@@ -92,6 +94,29 @@ class Problem:
         bounded = {bound.metric for bound in self.bounds}
         free = [loss for name, loss in zip(self.objectives, losses, strict=True) if name not in bounded]
         return -math.fsum(free or losses) / len(free or losses)
+
+    def relaxed_score(self, evaluation: Evaluation) -> float:
+        """The score as if what misses a bound just met it.
+
+        Published scores fall to a constant beyond a bound, a jump that no model of the score can follow; whether the
+        bounds are met is modelled beside it.
+        """
+        metrics = self.metrics(evaluation)
+        missed = {b.metric: MetricValue(b.value) for b in self.bounds if b.violation(metrics[b.metric]) > 0}
+        return self.score(replace(evaluation, metrics={**evaluation.metrics, **missed}))
+
+    def score_sem(self, evaluation: Evaluation) -> float | None:
+        """The standard error of `relaxed_score`, to first order and with independent metrics; None where none is known.
+
+        Each metric is moved by its own standard error in turn.
+        """
+        metrics, score = evaluation.metrics, self.relaxed_score(evaluation)
+        moved = [
+            replace(evaluation, metrics={**metrics, name: MetricValue(m.value + m.sem, m.sem)})
+            for name, m in metrics.items()
+            if m.sem
+        ]
+        return math.hypot(*(self.relaxed_score(other) - score for other in moved)) or None
 
     def loss_point(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """Values by objective, as a user states them, as losses in the problem's order."""

@@ -101,11 +101,18 @@ class Outcome:
         losses: smaller is better, in the order of the problem's objectives.
         loss_sems: their standard errors, None where unknown.
         violations: one a constraint; <= 0 is feasible, the size is relative to the bound.
+        violation_sems: their standard errors, None where unknown.
     """
 
     losses: tuple[float, ...]
     loss_sems: tuple[float | None, ...] = ()
     violations: tuple[float, ...] = ()
+    violation_sems: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Standard errors that are not given are unknown."""
+        object.__setattr__(self, "loss_sems", self.loss_sems or (None,) * len(self.losses))
+        object.__setattr__(self, "violation_sems", self.violation_sems or (None,) * len(self.violations))
 
     @property
     def feasible(self) -> bool:

@@ -19,9 +19,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.constraints import Bound, Constraint
+from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import COST, normalised, weighted_cost
+from moco.metrics import Direction, metric
+from moco.objectives.cost import normalised, weighted_cost
 from moco.objectives.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
@@ -86,10 +87,18 @@ class GalenObjective:
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and the cost ratio, with the target as a bound and the further bounds."""
-        target = (Bound(COST, "<=", self.options.target),) if self.options.bounded else ()
+        target = resolved((self._target,), reference, "objective.metric") if self.options.bounded else ()
         bounds = resolved(self.constraints, reference, "objective.constraints")
         weights = {self.options.metric: 1.0}, "objective.metric"
         return accuracy_and_cost(self, space, reference, weights, (*target, *bounds))
+
+    @property
+    def _target(self) -> Constraint:
+        """T_P <= c * T, stated of the metric itself: searchers keep bounds on what they can compute exactly (W12)."""
+        name, ratio = self.options.metric, self.options.target
+        if metric(name).direction == Direction.MAXIMIZE:
+            return Constraint(name, ">=", 1 / ratio, "x")
+        return Constraint(name, "<=", ratio, "x")
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The published reward."""

@@ -62,10 +62,11 @@ class Outcomes:
     n_losses: int
 
     @staticmethod
-    def of(x: np.ndarray, losses: np.ndarray, loss_sems: np.ndarray, violations: np.ndarray) -> Outcomes:
-        """From coordinates (n, d), losses and their standard errors (n, m) each, and violations (n, c)."""
-        y = np.hstack([-losses, violations])
-        sems = np.hstack([loss_sems, np.full_like(violations, np.nan)])
+    def of(
+        x: np.ndarray, losses: np.ndarray, loss_sems: np.ndarray, violations: np.ndarray, violation_sems: np.ndarray
+    ) -> Outcomes:
+        """From coordinates (n, d), losses (n, m), violations (n, c), and the standard errors of both."""
+        y, sems = np.hstack([-losses, violations]), np.hstack([loss_sems, violation_sems])
         known, seen, errors = (torch.tensor(array, dtype=torch.double) for array in (x, y, sems))
         return Outcomes(known, seen, errors, losses.shape[1])
 

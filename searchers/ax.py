@@ -2,7 +2,7 @@
 
 Thin over ax-platform (M. Olson et al., "Ax: a platform for adaptive experimentation", AutoML 2025): the centre of the
 space, then a few points of a Sobol sequence, then BoTorch's models and acquisition functions in Ax's own choice. It is
-told the losses with their standard errors, and one outcome constraint for each violation.
+told the losses and one outcome constraint for each violation, with their standard errors.
 
 Departures from Ax:
 1. Each draw asks a new strategy for one candidate: a restart asks the same of the same trials. So the points of the
@@ -69,7 +69,7 @@ class AxSearcher:
     capabilities = SearcherCapabilities(max_trials=500, order=3)
 
     def __init__(self, problem: Problem, options: AxOptions, seed: int) -> None:
-        self._space, self._options = problem.space, options
+        self._problem, self._space, self._options = problem, problem.space, options
         self._asks = Asks(problem, seed, redraws=0)
         self._names = AxNames(problem.space)
         self._client = Client()
@@ -87,7 +87,7 @@ class AxSearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        outcome = criteria.outcome(trial, self._options.optimise)
+        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None and self._names.configs:
             with _silent():
                 index = self._client.attach_trial(self._names.parameters(trial.point))
@@ -139,10 +139,15 @@ def goals(n_losses: int, n_violations: int) -> tuple[str, list[str]]:
 
 def raw_data(outcome: Outcome) -> dict[str, Any]:
     """What Ax is told of a trial; it infers the noise where no standard error stands beside the number."""
-    sems = outcome.loss_sems or (None,) * len(outcome.losses)
-    measured = enumerate(zip(outcome.losses, sems, strict=True))
-    losses = {f"loss{i}": loss if sem is None else (loss, sem) for i, (loss, sem) in measured}
-    return {**losses, **{f"violation{i}": violation for i, violation in enumerate(outcome.violations)}}
+    parts = {
+        "loss": zip(outcome.losses, outcome.loss_sems, strict=True),
+        "violation": zip(outcome.violations, outcome.violation_sems, strict=True),
+    }
+    return {
+        f"{name}{i}": value if sem is None else (value, sem)
+        for name, part in parts.items()
+        for i, (value, sem) in enumerate(part)
+    }
 
 
 def _config(key: str, distribution: BaseDistribution) -> RangeParameterConfig | ChoiceParameterConfig:

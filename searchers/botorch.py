@@ -4,9 +4,9 @@ Several losses: S. Daulton et al., "Parallel Bayesian optimization of multiple n
 hypervolume improvement", NeurIPS 2021; one loss: B. Letham et al., "Constrained Bayesian optimization with noisy
 experiments", Bayesian Analysis 14(2), 2019; both on the log scale of S. Ament et al., "Unexpected improvements to
 expected improvement for Bayesian optimization", NeurIPS 2023. Each outcome has a Gaussian process with the priors of
-C. Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024; a loss whose standard
-errors are all known has them as its noise. Integers and choices are searched on their own values, in turn with
-gradients along the rest.
+C. Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024; an outcome whose
+standard errors are all known has them as its noise. Integers and choices are searched on their own values, in turn
+with gradients along the rest.
 
 Departures from the papers:
 1. Pending asks are not modelled: suggestions depend on told trials only.
@@ -19,7 +19,7 @@ Departures from the papers:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class BoTorchSearcher:
         self._problem, self._options, self._seed = problem, options, seed
         self._asks = Asks(problem, seed, redraws=0)
         self._axes = axes_of(problem.space)
-        self._rows: list[tuple[np.ndarray, ...]] = []  # coordinates, losses, their standard errors, violations
+        self._rows: list[tuple[np.ndarray, ...]] = []  # coordinates, and the parts of an `Outcome`
         self._told: set[Policy] = set()
 
     def ask(self) -> Suggestion:
@@ -95,11 +95,10 @@ class BoTorchSearcher:
         self._asks.tell(trial)
         if trial.policy is not None:
             self._told.add(trial.policy)
-        outcome = criteria.outcome(trial, self._options.optimise)
+        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None and trial.distinct:
-            sems = outcome.loss_sems or (None,) * len(outcome.losses)
             x = coordinates(self._axes, self._problem.space, trial.point)
-            self._rows.append((x, *(np.array(row, dtype=float) for row in (outcome.losses, sems, outcome.violations))))
+            self._rows.append((x, *(np.array(row, dtype=float) for row in astuple(outcome))))
 
     def _draw(self, rng: np.random.Generator) -> Point:
         if len(self._rows) < self._options.startup or not self._axes:

@@ -26,11 +26,15 @@ def n_losses(problem: Problem, optimise: str) -> int:
     return 1 if optimise == SCORE else len(problem.objectives)
 
 
-def outcome(trial: Trial, optimise: str) -> Outcome | None:
-    """The outcome of a complete trial, its losses being what is minimised; None for any other trial."""
+def outcome(problem: Problem, trial: Trial, optimise: str) -> Outcome | None:
+    """The outcome of a complete trial, its losses being what is minimised; None for any other trial.
+
+    The score is taken as if the bounds were met (`Problem.relaxed_score`): whether they are stands in the violations.
+    """
     if trial.state is not TrialState.COMPLETE or trial.outcome is None:
         return None
     if optimise == LOSSES:
         return trial.outcome
-    assert trial.score is not None, "a complete trial has a score"
-    return replace(trial.outcome, losses=(-trial.score,), loss_sems=(None,))
+    assert trial.evaluation is not None, "a complete trial has an evaluation"
+    score, sem = problem.relaxed_score(trial.evaluation), problem.score_sem(trial.evaluation)
+    return replace(trial.outcome, losses=(-score,), loss_sems=(sem,))

@@ -55,7 +55,7 @@ class GPSearcher:
     capabilities = SearcherCapabilities(max_trials=500, order=3)
 
     def __init__(self, problem: Problem, options: GPOptions, seed: int) -> None:
-        self._options = options
+        self._problem, self._options = problem, options
         self._asks = Asks(problem, seed, redraws=0)
         self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
@@ -66,7 +66,7 @@ class GPSearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        outcome = criteria.outcome(trial, self._options.optimise)
+        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None:
             self._trials.add(trial.point, outcome, {})
 

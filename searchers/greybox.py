@@ -1,13 +1,13 @@
 """Grey-box search: what moco knows of compression, and a model of what it does not know.
 
-It begins with a ladder of uniform policies from light to heavy, and with single steps around the ladder's knee: few of
-the policies that a general optimiser would draw first are of any use. Then a Gaussian process over the decoded policy
-(channels, ranks, bits) models the logit of the error, which grows the further a policy is compressed; what a policy
-costs comes from the space, exactly, and what must be measured, such as latency, from a process of its own. Proposed is
-the policy of largest expected hypervolume improvement (M. Emmerich, K. Giannakoglou and B. Naujoks, "Single- and
-multiobjective evolutionary optimization assisted by Gaussian random field metamodels", IEEE TEC 2006), or of largest
-expected improvement of the protocol's score, of draws that meet the constraints, among children of the present front:
-all of them legal, canonical and new.
+It begins with a ladder of uniform policies from light to heavy, and with single steps around the ladder's knee, in the
+order of a sensitivity analysis where there is one: few of the policies that a general optimiser would draw first are
+of any use. Then a Gaussian process over the decoded policy (channels, ranks, bits) models the logit of the error,
+which grows the further a policy is compressed; what a policy costs comes from the space, exactly, and what must be
+measured, such as latency, from a process of its own. Proposed is the policy of largest expected hypervolume
+improvement (M. Emmerich, K. Giannakoglou and B. Naujoks, "Single- and multiobjective evolutionary optimization
+assisted by Gaussian random field metamodels", IEEE TEC 2006), or of largest expected improvement of the protocol's
+score, of draws that meet the constraints, among children of the present front: all of them legal, canonical and new.
 
 Departures from the paper:
 1. The improvement is maximised over a pool of children and their children, not by an evolutionary run.

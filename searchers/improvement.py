@@ -65,11 +65,21 @@ def _area_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray) -> np.ndar
 
 def _direction_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray, along: np.ndarray) -> np.ndarray:
     """(s, n) volume gained, estimated along these directions (d, m)."""
-    m = samples.shape[2]
+    m, unit = samples.shape[2], _extent(front, r)
+    samples, front, r = samples / unit, front / unit, r / unit
     constant = math.pi ** (m / 2) / (2**m * math.gamma(m / 2 + 1))
+    below = np.ascontiguousarray(np.moveaxis(np.maximum(r - samples, 0.0), 2, 0))  # steps over whole losses are fast
+    reached = np.min(np.maximum(r - front, 0.0)[None] / along[:, None], axis=2).max(axis=1, initial=0.0)
     total = np.zeros(samples.shape[:2])
-    for direction in along:
-        reached = np.min(np.maximum(r - front, 0.0) / direction, axis=1).max(initial=0.0)
-        own = np.min(np.maximum(r - samples, 0.0) / direction, axis=2)
-        total += np.maximum(own**m - reached**m, 0.0)
-    return np.asarray(constant * total / len(along))
+    for direction, known in zip(along, reached, strict=True):
+        own = below[0] / direction[0]
+        for loss in range(1, m):
+            np.minimum(own, below[loss] / direction[loss], out=own)
+        total += np.maximum(own**m - known**m, 0.0)
+    return np.asarray(constant * np.prod(unit) * total / len(along))
+
+
+def _extent(front: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """(m,) how far the front reaches below r in each loss: directions must see losses of unlike units alike."""
+    reached = np.maximum(r - front, 0.0).max(axis=0, initial=0.0)
+    return np.where(reached > 0, reached, 1.0)

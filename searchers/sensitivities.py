@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
 from scipy.interpolate import PchipInterpolator
 
 from moco.policy import Policy
@@ -141,6 +143,28 @@ def declared_curves(
     """
     found = {line.key: _declared(space, line) for line in along}
     return found if found and all(len(curve) > 1 for curve in found.values()) else None
+
+
+def declared_growth(space: SearchSpace, name: str, before: object, after: object) -> float | None:
+    """By how much the divergence grows from one value of a parameter to another, all else neutral.
+
+    None where the features of its layer group have no curve of the parameter.
+    """
+    start, end = declared_at(space, name, before), declared_at(space, name, after)
+    return None if start is None or end is None else end - start
+
+
+def declared_at(space: SearchSpace, name: str, value: Any) -> float | None:
+    """The divergence of a parameter at a value, all else neutral; beyond the last value of its curve, that one's."""
+    neutral, far = (space.uniform(level)[name] for level in (0.0, 1.0))
+    if value == neutral:
+        return 0.0
+    choice = isinstance(space.distributions[name], CategoricalDistribution)
+    curve = _declared(space, Line(name, None, {name: value}) if choice else Line(name, name))
+    if len(curve) < 2:
+        return None
+    levels, losses = zip(*curve, strict=True)
+    return rising(levels, losses, [levels[-1] if choice else min((value - neutral) / (far - neutral), levels[-1])])[0]
 
 
 def _declared(space: SearchSpace, line: Line) -> list[tuple[float, float]]:

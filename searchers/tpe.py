@@ -68,7 +68,7 @@ class TPESearcher:
     capabilities = SearcherCapabilities()
 
     def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
-        self._options = options
+        self._problem, self._options = problem, options
         few = len(problem.space.distributions) <= FEW
         self._multivariate = True if options.multivariate is None and few else options.multivariate
         self._asks = Asks(problem, seed, TPE_REDRAWS)
@@ -81,7 +81,7 @@ class TPESearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        outcome = criteria.outcome(trial, self._options.optimise)
+        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None:
             self._trials.add(trial.point, outcome, {})
 

@@ -15,6 +15,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from moco.encoding import from_unit, to_unit
 from moco.policy import Policy
+from moco.searchers.layer_states import LEAST_DIVERGENCE
+from moco.searchers.sensitivities import declared_growth
 from moco.space import SearchSpace, n_values, snapped
 from moco.trial import Point
 
@@ -70,20 +72,28 @@ def rungs(space: SearchSpace, most: int) -> list[Point]:
 
 
 def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
-    """The policies that differ from the base by one parameter, a step away from neutral; those that save most first.
+    """The policies that differ from the base by one parameter, a step away from neutral.
+
+    Those that save most come first; where the space has a sensitivity analysis of every parameter that can be moved,
+    those that save most for the divergence that it expects.
 
     Args:
         most: how many at most.
     """
     before = space.cost(space.canonical(base))
-    found: dict[Policy, tuple[float, Point]] = {}
+    found: dict[Policy, tuple[float, float | None, Point]] = {}
     for name in space.distributions:
         point = {**base, name: deeper(space.distributions[name], base[name], space.neutral.get(name))}
         policy = space.canonical(point)
         saved = sum(1 - cost / before[key] for key, cost in space.cost(policy).items() if before[key])
-        found.setdefault(policy, (saved, point))
+        found.setdefault(policy, (saved, declared_growth(space, name, base[name], point[name]), point))
     found.pop(space.canonical(base), None)
-    return [point for _, point in sorted(found.values(), key=lambda pair: -pair[0])][:most]
+    analysed = all(growth is not None for _, growth, _ in found.values())
+    worth = [
+        (saved / max(growth or 0.0, LEAST_DIVERGENCE) if analysed else saved, point)
+        for saved, growth, point in found.values()
+    ]
+    return [point for _, point in sorted(worth, key=lambda pair: -pair[0])][:most]
 
 
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> object:

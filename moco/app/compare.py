@@ -254,7 +254,7 @@ def _job(experiment: Experiment, out: Path, given: Given, found: Sequence[Conten
         fingerprint=fingerprint(shared, job.network, job.data, job.target),
         store=job.store if job.store is not None else out / STORE,
         reporters=(),
-        searcher=found[0].searcher,  # the experiment's own need not be compared, nor fit
+        contenders=tuple(found),  # the experiment's own searcher need not be compared, nor fit
     )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.app.fitting import checked_searcher
+from moco.app.contenders import Contender
+from moco.app.doubts import idle_options, slow_strategies
 from moco.app.starts import StartPlan
 from moco.compression.apply import Compressor
 from moco.compression.choices import CHANNEL_PRUNING
@@ -70,6 +71,7 @@ class Job:
 
     Attributes:
         start: the starts as the experiment states them, in JSON.
+        contenders: the strategies of a comparison, in place of the searcher.
         time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
     """
@@ -104,6 +106,12 @@ class Job:
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
     time_everything: bool = False
+    contenders: tuple[Contender, ...] = ()
+
+    @property
+    def strategies(self) -> tuple[Contender, ...]:
+        """All that search: the contenders of a comparison, or the one searcher, under its section's name."""
+        return self.contenders or (Contender("searcher", self.searcher, self.searcher_options),)
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ def prepare(
     compressor, space, payoff = trace(job, payoff)
     known, doubts = list(starts or ()), list[str]()
     if not job.time_everything:
-        doubts += checked_searcher(job.searcher, space, job.budget.trials)
+        doubts += slow_strategies(job.strategies, space, job.budget.trials)  # before minutes go to the reference
         if starts is None:
             known, more_doubts = job.starts.known(compressor, space)
             doubts += more_doubts
@@ -189,6 +197,8 @@ def prepare(
     plan = EvaluationPlan(timing, constants or {})
     evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
     problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+    if not job.time_everything:
+        doubts += idle_options(job.strategies, problem)
     if starts is None and not job.time_everything:
         known, more_doubts = job.starts.with_stored(known, problem, evaluator)
         doubts += more_doubts

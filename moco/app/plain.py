@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from moco import pareto
+from moco.app.arguments import (
+    budget_of,
+    check_function,
+    check_problem,
+    check_start,
+    losses_at,
+    options_given,
+    whole,
+)
 from moco.app.config import options_of
+from moco.app.contenders import Contender
+from moco.app.doubts import doubts_of
 from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.starts import starts_of
-from moco.study import Budget, Start, Study, best, refuse_misfit
+from moco.study import Start, Study, best, refuse_misfit
 from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
 
 Value = float | tuple[float, float | None]
@@ -56,7 +67,7 @@ class SearchResult:
         if point is None:
             raise ConfigError("hypervolume: give a reference point, {objective: value}")
         losses = [trial.outcome.losses for trial in self.front if trial.outcome is not None]
-        return pareto.hypervolume(losses, self.problem.loss_point(point))
+        return pareto.hypervolume(losses, losses_at(point, self.problem))
 
 
 def search(  # noqa: PLR0913, each is a keyword of the published signature
@@ -84,23 +95,31 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         options: of the searcher.
 
     Raises:
-        ConfigError: an unknown searcher or option, a searcher that cannot take the problem, a budget that is no number,
-            or a start outside the space.
-        SearchAbortedError: five trials failed in a row; the error has the finished `trials`.
+        ConfigError: an argument is not what it should be, such as a budget that is no number; an unknown searcher or
+            option; a searcher that cannot take the problem; or a start outside the space.
+        SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the error has the finished
+            `trials`.
     """
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise ConfigError(f"trials: expected at least 1, a whole number, got {trials!r}")
+    check_problem(problem)
+    check_function("evaluate", evaluate, "a point {parameter: value}")
+    if on_trial is not None:
+        check_function("on_trial", on_trial, "a trial")
+    budget, seed = budget_of(trials, seconds), whole("seed", seed, 0)
     name, given = named(searcher)
     kind = plugin("searcher", name)
     refuse_misfit(kind, name, problem)
+    check_start(start)
     chosen = starts_of(problem.space, start)
-    built = kind(problem, options_of(kind.Options, {**given, **(options or {})}, "options"), seed)
+    strategy = Contender("searcher", name, options_of(kind.Options, {**given, **options_given(options)}, "options"))
+    built = strategy.build(problem, seed)
+    for doubt in doubts_of([strategy], problem, budget.trials):
+        warnings.warn(doubt, stacklevel=2)
 
     def evaluated(policy: Policy) -> Evaluation:
         return evaluation_of(evaluate(policy.settings))
 
     study = Study(problem, built, evaluated, starts=chosen)
-    study.run(Budget(trials, seconds), on_trial=on_trial)
+    study.run(budget, on_trial=on_trial)
     result = SearchResult(problem, tuple(study.trials))
     if result.failed:
         told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"

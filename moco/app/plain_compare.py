@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from moco.app.arguments import (
+    budget_of,
+    check_function,
+    check_problem,
+    check_start,
+    losses_at,
+    seconds_or_none,
+    seeds_of,
+)
 from moco.app.compare_folder import CompareFolder
 from moco.app.compare_json import About, compared, content
 from moco.app.contenders import contenders
-from moco.app.head_to_head import Match, Run, check_seeds, runs
+from moco.app.doubts import doubts_of
+from moco.app.head_to_head import Match, Run, runs
 from moco.app.plain import Value, evaluation_of
 from moco.app.run_folder import open_run_folder
 from moco.charging import FIRST_MADE
 from moco.comparison import Comparison
-from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.report.compare_text import summary
 from moco.starts import starts_of
-from moco.study import Budget, Start
+from moco.study import Start
 from moco.trial import Evaluation, Point
 
 STAGE = "evaluate"
@@ -99,27 +109,34 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
         on_run: called after each run.
 
     Raises:
-        ConfigError: an unknown searcher or option, one that does not fit the problem, or a bad budget.
+        ConfigError: an argument is not what it should be, an unknown searcher or option, or one that does not fit the
+            problem.
         RunFolderError: `out` cannot be written, or holds another comparison.
     """
-    if trials < 1:
-        raise ConfigError(f"trials: expected at least 1, got {trials}")
-    shared = SharedEvaluations(evaluate, evaluation_s)
+    check_problem(problem)
+    check_function("evaluate", evaluate, "a point {parameter: value}")
+    if on_run is not None:
+        check_function("on_run", on_run, "a run")
+    check_start(start)
+    shared = SharedEvaluations(evaluate, seconds_or_none("evaluation_s", evaluation_s))
     match = Match(
         problem=problem,
         evaluate=shared,
         contenders=contenders(searchers),
-        seeds=check_seeds(seeds),
-        budget=Budget(trials, seconds),
+        seeds=seeds_of(seeds),
+        budget=budget_of(trials, seconds),
         starts=starts_of(problem.space, start),
     )
     match.check()
+    doubts = doubts_of(match.contenders, problem, match.budget.trials)
     given = reference_point if reference_point is not None else problem.reference_point
     point_of = "the caller" if reference_point is not None else "the problem"
-    about = About(name, _told(start), None if given is None else problem.loss_point(given), point_of)
+    about = About(name, _told(start), None if given is None else losses_at(given, problem), point_of)
     folder = None if out is None else _folder(Path(out), name, problem, _told(start), resume=resume)
     if folder is not None:
         folder.check(match.contenders, match.seeds[0], resume=resume)
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=2)
     done: list[Run] = []
     try:
         for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
@@ -131,9 +148,9 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
                 on_run(run)
     except KeyboardInterrupt:  # what is finished is worth reading
         if folder is not None and done:
-            folder.write(content(match, done, about))
+            folder.write(content(match, done, about, doubts))
         raise
-    found = content(match, done, about)
+    found = content(match, done, about, doubts)
     if folder is not None:
         folder.write(found)
     return CompareResult(tuple(done), compared(done, about), found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 
@@ -134,7 +135,6 @@ def _system_attributes(trial: Trial) -> dict[str, Any]:
 
 
 def _to_json(trial: Trial) -> dict[str, Any]:
-    outcome = trial.outcome
     return {
         "format": _FORMAT,
         "number": trial.number,
@@ -147,7 +147,7 @@ def _to_json(trial: Trial) -> dict[str, Any]:
         "point": dict(trial.point),
         "policy": None if trial.policy is None else trial.policy.text,
         "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
-        "outcome": None if outcome is None else [outcome.losses, outcome.loss_sems, outcome.violations],
+        "outcome": None if trial.outcome is None else astuple(trial.outcome),
         "score": trial.score,
         "reason": trial.reason,
         "distinct": trial.distinct,

@@ -17,7 +17,7 @@ from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN
 from moco.searchers.random import RandomSearcher
 from moco.space import SearchSpace
-from tests.app.tiny import moco, one_line
+from tests.app.tiny import moco, one_line, read
 
 OWN = '''
 import torch
@@ -199,6 +199,15 @@ def test_more_trials_than_a_searcher_is_made_for_are_told(monkeypatch: pytest.Mo
     assert checked_searcher("own", space, 51) == [
         "budget.trials: 51 is more than the 50 that 'own' is made for; it becomes slow"
     ]
+
+
+def test_an_option_that_has_no_effect_is_told(experiment: Any, tmp_path: Path) -> None:
+    path = experiment(searcher={"name": "ppo", "bounds": "shrink", "start": "reference"}, budget={"trials": 1})
+    done = moco("search", path, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    (warning,) = (text for text in read(tmp_path / "run" / "result.json")["warnings"] if "no effect" in text)
+    assert warning.startswith("searcher.bounds: 'shrink' has no effect: no bound is '<=' on a cost that the space")
+    assert f"warning: {warning}" in " ".join(done.stdout.split())
 
 
 def test_a_searcher_that_does_not_fit_is_refused_before_the_reference_is_built(

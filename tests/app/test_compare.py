@@ -16,6 +16,9 @@ import optuna
 import pytest
 
 from moco.evaluation.evaluator import Evaluator
+from moco.interfaces import SearcherCapabilities
+from moco.registry import BUILT_IN
+from moco.searchers.random import RandomSearcher
 from tests.app.tiny import moco, one_line, read
 from tests.app.tiny import write as write_tiny
 
@@ -241,6 +244,39 @@ def test_what_is_refused(
     line = one_line(moco("compare", experiment(**sections), "--out", tmp_path / "run", *arguments), 2)
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+class Slow(RandomSearcher):
+    """Made for one trial."""
+
+    capabilities = SearcherCapabilities(max_trials=1)
+
+
+def test_each_strategy_is_told_of_before_it_runs(
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many trials for one that is not the first, and options that have no effect, by the label."""
+    monkeypatch.setitem(BUILT_IN["searcher"], "slow", f"{__name__}:Slow")
+    walker = {"name": "ddpg", "label": "walker", "state": "s3", "bounds": "fill"}
+    searchers = ["random", "slow", {"name": "slow", "label": "twin"}, walker]
+    path = experiment(compare={"searchers": searchers}, budget={"trials": 2}, searcher={"start": "reference"})
+    done = moco("compare", path, "--seeds", 1, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    slow, state, bounds = read(tmp_path / "run" / "compare.json")["warnings"]
+    assert slow == "budget.trials: 2 is more than the 1 that 'slow' is made for; it becomes slow"
+    assert state.startswith("walker.state: 's3' shows no sensitivities")
+    assert bounds.startswith("walker.bounds: 'fill' has no effect: no bound is '<='")
+    before_the_first_run, _, _ = " ".join(done.stdout.split()).partition("(run 1 of 4)")
+    assert [before_the_first_run.count(f"warning: {warning}") for warning in (slow, state, bounds)] == [1, 1, 1]
+
+
+def test_a_strategy_that_does_not_fit_is_refused_before_the_reference_is_built(
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Evaluator, "__init__", lambda *_: pytest.fail("the reference was built"))
+    options = ("--searchers", "random,cmaes", "--out", tmp_path / "run")
+    line = one_line(moco("compare", experiment(), *options), 2)
+    assert "'cmaes' does not fit this problem: it takes no categorical parameters" in line
 
 
 def test_a_comparison_section_is_nothing_to_a_search(compared_yaml: Path, compared: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -12,6 +13,7 @@ import moco
 from moco.errors import ConfigError, PolicyRejectedError
 from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN, names, plugin
+from moco.searchers.random import RandomSearcher
 from moco.study import SearchAbortedError, Start
 from moco.trial import TrialState
 from tests.contracts.test_searchers import NOT_RANDOM
@@ -133,6 +135,22 @@ def test_a_callable_that_always_fails_ends_the_search_and_the_trials_are_kept() 
     assert "ledger" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*trials failed")
+def test_a_callable_that_raises_on_half_of_the_space_is_searched_to_the_end() -> None:
+    """Rows of more than five failures are common then; the first start succeeds, so they are no sign of the end."""
+
+    def half(point: Any) -> dict[str, Any]:
+        if point["layer1.keep"] > 0.55:
+            raise MemoryError("too large")
+        return evaluate(point)
+
+    small = [{"layer1.keep": 0.3, "layer1.bits": 4}]
+    for seed in range(20):
+        found = moco.search(problem(), half, searcher="random", trials=100, seed=seed, start=small)
+        assert len(found.trials) == 100
+        assert 20 < len(found.failed) < 80
+
+
 @pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
 @pytest.mark.parametrize(
     "wrong",
@@ -192,6 +210,27 @@ def test_a_searcher_that_does_not_fit_is_refused_before_it_is_built(
     monkeypatch.setitem(BUILT_IN["searcher"], "own", f"{__name__}:Sequential")
     with pytest.raises(ConfigError, match=message):
         moco.search(problem(space=space), evaluate, searcher="own")
+
+
+class Slow(RandomSearcher):
+    """Made for few trials."""
+
+    capabilities = SearcherCapabilities(max_trials=3)
+
+
+def test_more_trials_than_the_searcher_is_made_for_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN["searcher"], "slow", f"{__name__}:Slow")
+    moco.search(problem(), evaluate, searcher="slow", trials=3)
+    message = "^budget.trials: 4 is more than the 3 that 'slow' is made for; it becomes slow$"
+    with pytest.warns(UserWarning, match=message) as told:
+        moco.search(problem(), evaluate, searcher="slow", trials=4)
+    assert [warning.filename for warning in told] == [__file__]
+
+
+def test_an_option_without_effect_is_told() -> None:
+    with pytest.warns(UserWarning, match=r"^searcher\.repair: 'shrink' has no effect: no bound is '<='") as told:
+        moco.search(problem(), evaluate, searcher="cmaes", options={"repair": "shrink"}, trials=3)
+    assert len(told) == 1
 
 
 def test_starts_may_be_points_and_may_be_given() -> None:
@@ -257,11 +296,49 @@ def test_progress_is_told_trial_by_trial_and_time_limits_the_search() -> None:
         ({"searcher": "nsga2", "options": {"population": 1}}, "population"),
         ({"trials": 0}, "trials: expected at least 1"),
         ({"start": "ladders"}, "ladder"),
+        ({"trials": 2.5}, r"^trials: expected at least 1, a whole number, got 2\.5"),
+        ({"trials": True}, r"^trials: expected at least 1, a whole number, got True"),
+        ({"seconds": "10"}, r"^seconds: expected a number above 0, or None for no limit, got '10'"),
+        ({"seconds": -1}, r"^seconds: expected a number above 0, or None for no limit, got -1"),
+        ({"seconds": 0.0}, r"^seconds: expected a number above 0, or None for no limit, got 0\.0"),
+        ({"seconds": math.nan}, r"^seconds: expected a number above 0, or None for no limit, got nan"),
+        ({"seconds": math.inf}, r"^seconds: expected a number above 0, or None for no limit, got inf"),
+        ({"seconds": 10**400}, r"^seconds: expected a number above 0, or None for no limit, got 1000"),
+        ({"seconds": True}, r"^seconds: expected a number above 0, or None for no limit, got True"),
+        ({"seed": "a"}, r"^seed: expected at least 0, a whole number, got 'a'"),
+        ({"seed": -1}, r"^seed: expected at least 0, a whole number, got -1"),
+        ({"seed": None}, r"^seed: expected at least 0, a whole number, got None"),
+        ({"seed": 1.0}, r"^seed: expected at least 0, a whole number, got 1\.0"),
+        ({"options": [1]}, r"^options: expected \{option: value\}, got \[1\]"),
+        ({"options": {1: 2}}, r"^options: the key 1 is not text"),
+        ({"start": 5}, r"^start: expected 'none', 'reference' or 'ladder', or a list .*, got 5"),
+        ({"start": {"layer1.keep": 1.0}}, r"^start: expected .* a list of these, of points .*, got \{'layer1\.keep'"),
+        ({"start": ["none", 5]}, r"^start\[1\]: expected a word, a point or a Start of a point, got 5"),
+        ({"start": [Start("mine", 5)]}, r"^start\[0\]: expected .* a Start of a point, got Start"),  # type: ignore[arg-type]
+        ({"on_trial": 5}, r"^on_trial: expected a function of a trial, got 5"),
     ],
 )
 def test_what_a_search_refuses(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         moco.search(problem(), evaluate, **arguments)
+
+
+@pytest.mark.parametrize("given", [None, SPACE, moco.Problem])
+def test_what_is_no_problem_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^problem: expected a moco\.Problem, got "):
+        moco.search(given, evaluate)
+
+
+def test_what_cannot_be_called_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ConfigError, match=r"^evaluate: expected a function of a point .*, got \{'cost': 1\}"):
+        moco.search(problem(), {"cost": 1})  # type: ignore[arg-type]
+
+
+def test_numbers_may_be_numpys() -> None:
+    given: dict[str, Any] = {"trials": np.int64(5), "seconds": np.float32(60), "seed": np.uint8(3)}
+    numpys = moco.search(problem(), evaluate, searcher="random", **given)
+    plain = moco.search(problem(), evaluate, searcher="random", trials=5, seed=3)
+    assert [trial.point for trial in numpys.trials] == [trial.point for trial in plain.trials]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +362,10 @@ def test_a_hypervolume_needs_its_reference_point() -> None:
         result.hypervolume()
     with pytest.raises(ConfigError, match="'cost' is missing"):
         result.hypervolume({"top1_error": 1.0})
+    with pytest.raises(ConfigError, match=r"^reference_point: expected \{objective: value\}, got \(1, 1\)"):
+        result.hypervolume((1, 1))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^reference_point\.cost: expected a number, got nan"):
+        result.hypervolume({"top1_error": 1.0, "cost": math.nan})
 
 
 def test_a_searcher_may_come_with_its_options_and_a_budget_is_a_number() -> None:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -16,6 +17,8 @@ import moco
 from moco.app.head_to_head import Run, RunState
 from moco.charging import charged_s, is_stored
 from moco.errors import ConfigError, PolicyRejectedError, RunFolderError
+from moco.interfaces import SearcherCapabilities
+from moco.registry import BUILT_IN
 from moco.searchers.random import RandomSearcher
 from moco.study import Start
 
@@ -151,12 +154,7 @@ class Broken(RandomSearcher):
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searcher under its name, where the registry's names are looked up."""
-    from moco.app import contenders
-    from moco.registry import plugin
-
-    monkeypatch.setattr(
-        contenders, "plugin", lambda kind, name, *where: Broken if name == "broken" else plugin(kind, name, *where)
-    )
+    monkeypatch.setitem(BUILT_IN["searcher"], "broken", f"{__name__}:Broken")
 
 
 @pytest.mark.usefixtures("broken")
@@ -328,6 +326,20 @@ def test_it_works_in_another_thread() -> None:
         ({"seeds": True}, "seeds: expected"),
         ({"start": "ladders"}, "ladder"),
         ({"reference_point": {"error": 1.0}}, "'cost' is missing"),
+        ({"reference_point": 5}, r"^reference_point: expected \{objective: value\}, got 5"),
+        ({"reference_point": {"error": "1", "cost": 1}}, r"^reference_point\.error: expected a number, got '1'"),
+        ({"trials": "3"}, r"^trials: expected at least 1, a whole number, got '3'"),
+        ({"trials": 2.5}, r"^trials: expected at least 1, a whole number, got 2\.5"),
+        ({"trials": True}, r"^trials: expected at least 1, a whole number, got True"),
+        ({"seconds": "x"}, r"^seconds: expected a number above 0, or None for no limit, got 'x'"),
+        ({"seconds": 0}, r"^seconds: expected a number above 0, or None for no limit, got 0"),
+        ({"seeds": 2.5}, r"^seeds: expected how many, or a list of whole numbers, got 2\.5"),
+        ({"seeds": "12"}, r"^seeds: expected how many, or a list of whole numbers, got '12'"),
+        ({"seeds": None}, r"^seeds: expected how many, or a list of whole numbers, got None"),
+        ({"start": 5}, r"^start: expected 'none', 'reference' or 'ladder', or a list .*, got 5"),
+        ({"evaluation_s": "x"}, r"^evaluation_s: expected a number of at least 0, or None, got 'x'"),
+        ({"evaluation_s": -1.0}, r"^evaluation_s: expected a number of at least 0, or None, got -1\.0"),
+        ({"on_run": 5}, r"^on_run: expected a function of a run, got 5"),
     ],
 )
 def test_what_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -336,9 +348,50 @@ def test_what_is_refused(arguments: dict[str, Any], message: str) -> None:
         moco.compare(problem(), evaluate, **given)
 
 
-def test_a_strategy_that_does_not_fit_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from moco.interfaces import SearcherCapabilities
+@pytest.mark.parametrize(("given", "message"), [((None, evaluate), "^problem: "), ((problem(), 5), "^evaluate: ")])
+def test_what_is_no_problem_or_no_function_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        moco.compare(*given, searchers=["random", "uniform"])
 
+
+def test_numbers_may_be_numpys() -> None:
+    given: dict[str, Any] = {"seeds": np.arange(1, 3), "trials": np.int64(2), "seconds": np.float64(60.0)}
+    result = moco.compare(problem(), evaluate, searchers=["random", "uniform"], **given)
+    assert [(run.label, run.seed) for run in result.runs[::2]] == [("random", 1), ("random", 2)]
+    assert result.content["budget"] == {"trials": 2, "seconds": 60.0}
+    assert json.loads(json.dumps(result.content)) == result.content
+    assert moco.compare(problem(), evaluate, searchers=["random", "uniform"], **{**given, "seeds": np.int32(1)}).runs
+
+
+class Slow(RandomSearcher):
+    """Made for few trials."""
+
+    capabilities = SearcherCapabilities(max_trials=3)
+
+
+def test_each_strategy_that_is_made_for_fewer_trials_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILT_IN["searcher"], "slow", f"{__name__}:Slow")
+    monkeypatch.setitem(BUILT_IN["searcher"], "slow too", f"{__name__}:Slow")
+    searchers = ["random", "slow", {"name": "slow", "label": "twin"}, {"name": "slow too", "label": "other"}]
+    with pytest.warns(UserWarning, match="made for") as told:
+        result = moco.compare(problem(), evaluate, searchers=searchers, seeds=1, trials=4)
+    texts = [
+        f"budget.trials: 4 is more than the 3 that '{n}' is made for; it becomes slow" for n in ("slow", "slow too")
+    ]
+    assert [str(warning.message) for warning in told] == texts
+    assert told[0].filename == __file__
+    assert result.content["warnings"] == texts
+
+
+def test_an_option_without_effect_is_told_by_the_label() -> None:
+    mine = {"name": "cmaes", "label": "mine", "repair": "shrink"}
+    with pytest.warns(UserWarning, match=r"^mine\.repair: 'shrink' has no effect: no bound") as told:
+        result = moco.compare(problem(), evaluate, searchers=["cmaes", mine], seeds=1, trials=3)
+    assert len(told) == 1
+    assert len(result.content["warnings"]) == 1
+
+
+def test_a_strategy_that_does_not_fit_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RandomSearcher, "capabilities", SearcherCapabilities(multi_objective=False))
     with pytest.raises(ConfigError, match="'random' does not fit this problem: it takes one objective"):
         moco.compare(problem(), lambda _: pytest.fail("evaluated"), searchers=["uniform", "random"], seeds=1, trials=2)

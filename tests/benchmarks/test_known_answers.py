@@ -16,8 +16,8 @@ def run(searcher: str, share: float, problem: str = "zdt1") -> dict[str, Any]:
     return {"searcher": searcher, "problem": problem, "share": share, "milliseconds": 2.0}
 
 
-def command(monkeypatch: pytest.MonkeyPatch, out: Path, seeds: int) -> None:
-    arguments = f"--searchers random,sobol --problems branin --trials 5 --seeds {seeds} --out {out}"
+def command(monkeypatch: pytest.MonkeyPatch, out: Path, seeds: int, searchers: str = "random,sobol") -> None:
+    arguments = f"--searchers {searchers} --problems branin --trials 5 --seeds {seeds} --out {out}"
     monkeypatch.setattr(sys, "argv", ["known_answers", *arguments.split()])
     known_answers.main()
 
@@ -48,6 +48,19 @@ def test_runs_of_other_code_are_run_anew(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(out.read_text().splitlines()) == 4
 
 
+def test_what_is_asked_is_shown_and_random_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several tables stand on one file."""
+    out = tmp_path / "runs.jsonl"
+    command(monkeypatch, out, seeds=1)
+    command(monkeypatch, out, seeds=1, searchers="uniform")
+    shown = capsys.readouterr().out.rpartition("After 5 trials:")[2]
+    assert "| uniform | 1 |" in shown
+    assert "| random | 1 |" in shown
+    assert "sobol" not in shown
+
+
 def test_the_code_of_a_searcher_is_that_of_all_it_stands_on() -> None:
     assert code_of("nsga2") != code_of("nsga3")
     assert code_of("nsga2") == code_of("nsga2")
@@ -66,9 +79,10 @@ def test_releases_of_python_agree_on_what_code_does() -> None:
 
 def test_the_table_tells_what_is_larger_than_random() -> None:
     found = [run("random", 0.1 * n) for n in range(5)] + [run("tpe", 0.9 + 0.01 * n) for n in range(5)]
-    lines = list(table(found))
-    assert lines[2] == "| random | 5 | 2.0 | 0.2000 |"
-    assert lines[3] == "| tpe | 5 | 2.0 | **0.9200** (0.004) |", "1 / C(10, 5) = 0.004"
+    lines = list(table(found, trials=100))
+    assert lines[0] == "After 100 trials:"
+    assert lines[4] == "| random | 5 | 2.0 | 0.2000 |"
+    assert lines[5] == "| tpe | 5 | 2.0 | **0.9200** (0.004) |", "1 / C(10, 5) = 0.004"
 
 
 def test_a_searcher_that_takes_no_seed_counts_as_one_run() -> None:

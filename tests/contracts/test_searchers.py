@@ -31,6 +31,9 @@ from tests.contracts.spaces import SPACES, distances, two_losses
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = registry.names("searcher")
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {"greybox, layers": ("greybox", {"ladder": 4, "steps": 4})}
+"""Searchers that work otherwise on layer groups, by what they are called here: their model takes over at once."""
+
 NOT_RANDOM = {"binary_search", "greedy", "knapsack", "uniform"}
 """Searchers whose suggestions do not depend on the seed."""
 
@@ -62,7 +65,7 @@ FINITE = ("finite", "finite numeric", "finite layers")
 """Spaces of six points."""
 
 pytestmark = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.heavy) if name in SLOW else name for name in NAMES]
+    "name", [pytest.param(name, marks=pytest.mark.heavy) if name in SLOW else name for name in [*NAMES, *VARIANTS]]
 )
 
 
@@ -72,13 +75,21 @@ def n_trials(name: str) -> int:
 
 
 def build(name: str, problem: Problem, seed: int = 0) -> Searcher:
-    """The registered searcher of that name; default options, but for the slow ones."""
-    return loop.build(name, problem, seed, SLOW.get(name))
+    """The searcher of that name; default options, but for the slow ones and the variants."""
+    registered, options = VARIANTS.get(name, (name, SLOW.get(name)))
+    return loop.build(registered, problem, seed, options)
+
+
+def kind(name: str) -> Any:
+    """The searcher's class."""
+    return registry.plugin("searcher", VARIANTS.get(name, (name, None))[0])
 
 
 def fits(name: str, space: SearchSpace) -> bool:
-    """Whether the searcher declares that it can take the space."""
-    capabilities: SearcherCapabilities = registry.plugin("searcher", name).capabilities
+    """Whether the searcher declares that it can take the space; variants are for layer groups."""
+    capabilities: SearcherCapabilities = kind(name).capabilities
+    if name in VARIANTS:
+        capabilities = dataclasses.replace(capabilities, needs_layers=True)
     return capabilities.why_not(Problem(space, {"near": "minimize"})) is None
 
 
@@ -114,7 +125,7 @@ def check_of_space(space: SearchSpace, suggestion: Suggestion) -> None:
 
 
 def test_it_declares_what_it_is(name: str) -> None:
-    cls = registry.plugin("searcher", name)
+    cls = kind(name)
     assert isinstance(cls.capabilities, SearcherCapabilities)
     assert dataclasses.is_dataclass(cls.Options)
     assert cls.Options.__dataclass_params__.frozen
@@ -163,7 +174,7 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 
 def test_another_process_gives_the_same_suggestions(name: str) -> None:
     problem, evaluate = mixed(name)
-    names = (name,) if name in SLOW else tuple(name for name in NAMES if name not in SLOW)
+    names = (name,) if name in SLOW else tuple(name for name in [*NAMES, *VARIANTS] if name not in SLOW)
     here = points(run(build(name, problem, seed=7), problem, evaluate, n_trials(name)))
     assert here == in_another_process(names)[name]
 
@@ -220,6 +231,23 @@ def test_a_rebuilt_searcher_never_gives_an_id_twice(name: str) -> None:
     problem, evaluate = mixed(name)
     late = finished(problem, evaluate, Suggestion(6, problem.space.uniform(0.5)), 0)
     assert told(build(name, problem), [late]).ask().id == 7
+
+
+def test_policies_that_were_evaluated_before_are_survived(name: str) -> None:
+    """They are told with what is known of them and counted as no evaluation of their own, and a restart goes on."""
+    problem, evaluate = mixed(name)
+    searcher, ledger = build(name, problem), []
+    for number in range(n_trials(name)):
+        suggestion = searcher.ask()
+        check_of_space(problem.space, suggestion)
+        repeats = ledger[number // 2].suggestion.point if number % 3 == 2 else None
+        proposed = suggestion if repeats is None else dataclasses.replace(suggestion, point=repeats)
+        trial = finished(problem, evaluate, proposed, number)
+        ledger.append(dataclasses.replace(trial, distinct=trial.policy not in {other.policy for other in ledger}))
+        searcher.tell(ledger[-1])
+    assert not all(trial.distinct for trial in ledger)
+    rebuilt = told(build(name, problem), ledger)
+    assert [rebuilt.ask() for _ in range(2)] == [searcher.ask() for _ in range(2)]
 
 
 def test_starts_do_not_count_as_asks(name: str) -> None:

@@ -83,7 +83,7 @@ def test_what_is_feasible_comes_first_and_what_misses_less_comes_next(name: str)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
+@pytest.mark.parametrize("searcher", ["nsga2", "tpe", "evolution", "greybox"])
 def test_units_a_hundred_times_smaller_leave_the_selected_policies_unchanged(name: str, searcher: str) -> None:
     def searched(units: float) -> list[Trial]:
         asked, kind = problem(name, units), plugin("searcher", searcher)

@@ -77,6 +77,19 @@ def test_the_target_is_a_bound_of_the_problem(ratio: float, feasible: bool) -> N
     assert outcome.violations[0] == pytest.approx(ratio / 0.2 - 1, abs=1e-9)
 
 
+def test_the_target_binds_what_is_computed_exactly() -> None:
+    """A bound on the derived cost would leave the agents' actions unbounded (W12)."""
+    problem = galen(metric="macs").problem(SPACE, {**R50.metrics, "macs": MetricValue(4e9)})
+    (bound,) = problem.bounds
+    assert (bound.metric, bound.op, bound.value) == ("macs", "<=", pytest.approx(0.2 * 4e9))
+
+
+def test_more_throughput_is_less_cost() -> None:
+    problem = galen(metric="throughput_ips").problem(SPACE, {**R50.metrics, "throughput_ips": MetricValue(30.0)})
+    (bound,) = problem.bounds
+    assert (bound.metric, bound.op, bound.value) == ("throughput_ips", ">=", pytest.approx(150.0))
+
+
 def test_unbounded_the_reward_alone_decides_as_in_the_paper() -> None:
     problem = galen(bounded=False, constraints={"top1_accuracy": ">= 80 %"}).problem(SPACE, R50.metrics)
     assert [bound.metric for bound in problem.bounds] == ["top1_error"]

@@ -28,7 +28,8 @@ def outcomes(n: int, losses: int, violations: int, sem: float) -> Outcomes:
     rng = np.random.default_rng(0)
     x = rng.random((n, 2))
     every = np.stack([(x[:, 0] - 0.3) ** 2 + x[:, 1], (x[:, 0] - 0.8) ** 2 + x[:, 1] ** 2, x.sum(1) - 1], axis=1)
-    return Outcomes.of(x, every[:, :losses], np.full((n, losses), sem), every[:, 2 : 2 + violations])
+    sems = np.full((n, losses), sem), np.full((n, violations), np.nan)
+    return Outcomes.of(x, every[:, :losses], sems[0], every[:, 2 : 2 + violations], sems[1])
 
 
 def normal(z: torch.Tensor) -> torch.distributions.Normal:
@@ -79,7 +80,8 @@ def test_the_reference_point_lies_beyond_what_may_still_be_gained(
     """Two feasible trials in a corner: beyond the unconstrained front too. None: beyond all."""
     losses = np.array([[0.0, 1.0], [0.01, 1.2], [0.5, 0.5], [1.0, 0.1], [2.0, 2.0]])
     violations = np.array([[-1.0 if i in feasible else 0.1] for i in range(5)])
-    seen = Outcomes.of(np.linspace(0, 1, 5)[:, None], losses, np.full_like(losses, np.nan), violations)
+    unknown = np.full_like(losses, np.nan), np.full_like(violations, np.nan)
+    seen = Outcomes.of(np.linspace(0, 1, 5)[:, None], losses, unknown[0], violations, unknown[1])
     with own_torch(0):
         model = fit(seen, axes_of(SearchSpace({"x": FloatDistribution(0.0, 1.0)})))
         improvement = expected_improvement(model, seen, None, samples=8, seed=0)

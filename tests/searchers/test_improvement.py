@@ -39,6 +39,19 @@ def test_three_losses_gain_about_that() -> None:
     np.testing.assert_allclose(found, [gained(front, point, r) for point in candidates], rtol=0.25, atol=0.004)
 
 
+def test_three_losses_of_unlike_units_gain_alike() -> None:
+    """Errors, milliseconds and FLOPs: what is nearest to enlarging the front does not depend on the units (W13)."""
+    rng = RNG(1)
+    points, candidates = rng.random((20, 3)), rng.random((30, 3)) * 0.7
+    along, met = directions(3, rng), np.ones((1, 30), dtype=bool)
+
+    def found(units: np.ndarray) -> np.ndarray:
+        front = points[non_dominated(points)] * units
+        return expected_improvement(candidates[None] * units, met, front, units, along) / np.prod(units)
+
+    np.testing.assert_allclose(found(np.array([1.0, 50.0, 1e9])), found(np.ones(3)), rtol=1e-9)
+
+
 def test_the_mean_of_one_normal_loss_is_the_closed_form() -> None:
     """EI = sd (z Phi(z) + phi(z)) with z = (best - mean) / sd (Jones, Schonlau and Welch, 1998, equation 15)."""
     draws = 0.5 + 0.2 * norm.ppf((np.arange(4000) + 0.5) / 4000)

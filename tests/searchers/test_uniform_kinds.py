@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from moco.searchers.sensitivities import declared_growth
 from moco.searchers.uniform_kinds import at_depth, deeper, kinds, rungs, single_steps, uniform
 from moco.space import LayerGroup, SearchSpace
 from tests.contracts.spaces import SPACES
@@ -77,6 +78,29 @@ def test_single_steps_differ_by_one_parameter_and_save_most_first() -> None:
     saved = [sum(1 - cost[name] / before[name] for name in before) for cost in costs]
     assert saved == sorted(saved, reverse=True)
     assert saved[0] > saved[-1]
+
+
+def test_where_there_is_a_sensitivity_analysis_steps_that_save_most_for_what_they_lose_come_first() -> None:
+    space = layered_space()
+    harmless = {"kl_keep_10": 0.001, "kl_keep_4": 0.002, "kl_bits_5": 0.001, "kl_bits_2": 0.002}
+    harmful = {name: 100 * value for name, value in harmless.items()}
+    groups = [replace(group, features=harmless if group.name == "l2" else harmful) for group in space.groups]
+    base = uniform(space, {"keep": 0.5, "bits": 0.5})
+    first = single_steps(replace(space, groups=tuple(groups)), base, 2)
+    assert {name for point in first for name in base if point[name] != base[name]} == {"l2.keep", "l2.bits"}
+    partly = [replace(group, features=harmless if group.name == "l2" else {}) for group in space.groups]
+    assert single_steps(replace(space, groups=tuple(partly)), base, 20) == single_steps(space, base, 20)
+
+
+def test_the_analysis_is_read_between_its_values() -> None:
+    space = layered_space()
+    known = replace(space.groups[0], features={"kl_keep_10": 0.1, "kl_keep_4": 0.4})
+    analysed = replace(space, groups=(known, *space.groups[1:]))
+    assert declared_growth(analysed, "l0.keep", 16, 10) == pytest.approx(0.1)
+    assert declared_growth(analysed, "l0.keep", 10, 4) == pytest.approx(0.3)
+    assert 0.1 < (declared_growth(analysed, "l0.keep", 16, 8) or 0.0) < 0.4
+    assert declared_growth(analysed, "l0.bits", 8, 4) is None
+    assert declared_growth(analysed, "l1.keep", 16, 10) is None
 
 
 def test_a_step_beyond_the_far_end_is_left_out() -> None:
