@@ -1,4 +1,4 @@
-"""How far DDPG's critic lies above what it is trained to predict: a searcher that is watched from outside.
+"""How far DDPG's critic lies above what it is trained to predict, read from the searcher's own parts.
 
 Every step of an episode of L layers earns the trial's reward r less the moving baseline b, so what the critic's targets
 add up to at the first layer is the return (r - b) (1 + gamma + … + gamma^(L-1)); with gamma = 1, L (r - b). r is what

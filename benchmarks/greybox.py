@@ -79,7 +79,8 @@ def main() -> None:
             seeds = range(min(asked.seeds, FEWER_SEEDS.get(strategy, asked.seeds)))
             runs = [recorded_run(bench, strategy, seed, asked.out / name) for seed in seeds]
             shares = np.array([shares_at(run["shares"], strategy) for run in runs])
-            rows.append(Row(strategy, shares, float(np.nanmedian([run["ms"] for run in runs]))))
+            timed = [run["ms"] for run in runs if not math.isnan(run["ms"])]
+            rows.append(Row(strategy, shares, float(np.median(timed or [math.nan]))))
         print(table(name, rows), flush=True)
 
 

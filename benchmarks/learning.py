@@ -170,7 +170,10 @@ def stability(found: Runs) -> Iterator[str]:
         cells += [f"{spread([fmean(end) for end in ends]):.3f}", "", ""]
         if strategy == DDPG:
             excess = [last(run.excess, len(end)) for run, end in zip(runs, ends, strict=True)]
-            cells[3:] = [ranged([fmean(part) for part in of], "+.2f") for of in (excess, [run.excess for run in runs])]
+            cells[3:] = [
+                ranged([fmean(part or [math.nan]) for part in of], "+.2f")
+                for of in (excess, [run.excess for run in runs])
+            ]
         yield f"| {strategy} | {len(runs)} | {' | '.join(cells)} |"
 
 

@@ -156,7 +156,10 @@ class LocalValues:
             return self._original(acq_function, **asked)
         if self._last is None or self._last.acquisition is not acq_function:
             self._last = agreeing(acq_function, candidates[:COMPARED])
-        return torch.cat([self._last(part) for part in candidates.split(self._last.at_once)])
+        values = torch.cat([self._last(part) for part in candidates.split(self._last.at_once)])
+        if not values.isfinite().all():  # at points of the baseline rounding leaves no variance, and BoTorch adds some
+            return self._original(acq_function, **asked)
+        return values
 
 
 def agreeing(acquisition: qLogNoisyExpectedHypervolumeImprovement, candidates: Tensor) -> QuickValues:

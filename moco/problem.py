@@ -17,6 +17,9 @@ from moco.trial import Evaluation, MetricValue, Outcome
 Derived = Callable[[Mapping[str, MetricValue]], MetricValue]
 """A metric computed from others, for example a protocol's weighted cost."""
 
+FIRST_ORDER = 1e-3
+"""Of a standard error: the step of the differences that give a score's slopes."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -30,7 +33,8 @@ class Problem:
         derived: metrics computed from the measured ones before they are judged.
         reference: metrics of the uncompressed network, that relative constraints refer to.
         scorer: larger is better, orders the trials; None takes minus the mean of the losses that no constraint bounds
-            (of all of them, where each is bounded).
+            (of all of them, where each is bounded; in whatever units they are).
+        unbounded_scorer: the score as it would be were every bound met; None where `scorer` does not ask.
         reference_point: value by objective, in its metric's unit, for the hypervolume; None where the user gives it
             later.
     """
@@ -42,6 +46,7 @@ class Problem:
     derived: Mapping[str, Derived] = field(default_factory=dict)
     reference: Mapping[str, MetricValue] = field(default_factory=dict)
     scorer: Callable[[Evaluation], float] | None = None
+    unbounded_scorer: Callable[[Evaluation], float] | None = None
     reference_point: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
@@ -95,28 +100,26 @@ class Problem:
         free = [loss for name, loss in zip(self.objectives, losses, strict=True) if name not in bounded]
         return -math.fsum(free or losses) / len(free or losses)
 
-    def relaxed_score(self, evaluation: Evaluation) -> float:
-        """The score as if what misses a bound just met it.
+    def unbounded_score(self, evaluation: Evaluation) -> float:
+        """The score without its fall where a bound is missed: what models of the score learn beside the violations.
 
-        Published scores fall to a constant beyond a bound, a jump that no model of the score can follow; whether the
-        bounds are met is modelled beside it.
+        A published score falls to a constant there (S1.21), a cliff that no model can follow.
         """
-        metrics = self.metrics(evaluation)
-        missed = {b.metric: MetricValue(b.value) for b in self.bounds if b.violation(metrics[b.metric]) > 0}
-        return self.score(replace(evaluation, metrics={**evaluation.metrics, **missed}))
+        return self.score(evaluation) if self.unbounded_scorer is None else self.unbounded_scorer(evaluation)
 
     def score_sem(self, evaluation: Evaluation) -> float | None:
-        """The standard error of `relaxed_score`, to first order and with independent metrics; None where none is known.
+        """The standard error of `unbounded_score`, to first order and with independent metrics.
 
-        Each metric is moved by its own standard error in turn.
+        None where no metric has one.
         """
-        metrics, score = evaluation.metrics, self.relaxed_score(evaluation)
-        moved = [
-            replace(evaluation, metrics={**metrics, name: MetricValue(m.value + m.sem, m.sem)})
-            for name, m in metrics.items()
-            if m.sem
-        ]
-        return math.hypot(*(self.relaxed_score(other) - score for other in moved)) or None
+        metrics, score = evaluation.metrics, self.unbounded_score(evaluation)
+        parts = []
+        for name, m in metrics.items():
+            if m.sem is not None:
+                step = FIRST_ORDER * m.sem * (-1.0 if m.value > 0 else 1.0)  # below 0 and above 1 there are no errors
+                moved = replace(evaluation, metrics={**metrics, name: MetricValue(m.value + step, m.sem)})
+                parts.append((self.unbounded_score(moved) - score) / FIRST_ORDER)
+        return math.hypot(*parts) if parts else None
 
     def loss_point(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """Values by objective, as a user states them, as losses in the problem's order."""

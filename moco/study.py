@@ -153,6 +153,7 @@ class Study:
         self._earlier_s = sum(trial.seconds for trial in self.trials)
         self._n_given, self._given_s = 0, 0.0
         self._running_since: float | None = None
+        self._workers = 1
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
@@ -197,10 +198,11 @@ class Study:
             on_trial: called after each recorded trial, for progress.
 
         Raises:
-            SearchAbortedError: too many trials failed in a row: five where none has succeeded in this session, or 20.
+            SearchAbortedError: too many trials failed in a row: five, or two a worker, where none has succeeded in
+                this session, otherwise 20.
             RunFolderError: the ledger or a candidate's file cannot be written.
         """
-        crew = _Crew(executor or InlineExecutor(), self.evaluate)
+        crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
         self._running_since = time.perf_counter()
         try:
             while True:
@@ -291,10 +293,14 @@ class Study:
             self._known.setdefault(trial.policy, trial)
 
     def _check_failures(self, trial: Trial) -> None:
-        """Pass a trial after which it is worth going on; what is only told again shows nothing to work."""
+        """Pass a trial after which it is worth going on; what is only told again shows nothing."""
+        if not trial.distinct:
+            return
         self._failed_in_a_row = self._failed_in_a_row + 1 if trial.state is TrialState.FAILED else 0
-        self._has_succeeded |= trial.state is TrialState.COMPLETE and trial.distinct
-        if self._failed_in_a_row >= (FAILURES_AFTER_A_SUCCESS if self._has_succeeded else FAILURES_AT_FIRST):
+        self._has_succeeded |= trial.state is TrialState.COMPLETE
+        # What fails at once comes back before the first success of its fellow workers does.
+        most = FAILURES_AFTER_A_SUCCESS if self._has_succeeded else max(FAILURES_AT_FIRST, 2 * self._workers)
+        if self._failed_in_a_row >= most:
             raise SearchAbortedError(
                 f"the last {self._failed_in_a_row} trials failed, the last one (trial {trial.number}) with: "
                 f"{trial.reason}; a policy that cannot be evaluated is no failure where "

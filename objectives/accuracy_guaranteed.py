@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from moco.constraints import Bound, Constraint
@@ -86,13 +87,24 @@ class AccuracyGuaranteedObjective:
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and cost, with the floor and the further bounds."""
-        return accuracy_and_cost(self, space, reference, (self.weights, "objective.weights"), self._bounds(reference))
+        return accuracy_and_cost(
+            self,
+            space,
+            reference,
+            (self.weights, "objective.weights"),
+            self._bounds(reference),
+            partial(self.unbounded_score, reference=reference),
+        )
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Minus the cost where the floor and every bound are met, otherwise -50."""
         cost = weighted_cost(self.weights, reference, "objective.weights")
         met = all_met(self._bounds(reference), cost, evaluation.metrics)
-        return -cost(evaluation.metrics).value if met else INFEASIBLE
+        return self.unbounded_score(evaluation, reference) if met else INFEASIBLE
+
+    def unbounded_score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """Minus the cost."""
+        return -weighted_cost(self.weights, reference, "objective.weights")(evaluation.metrics).value
 
     def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
         return (

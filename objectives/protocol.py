@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from moco.constraints import Bound, Constraint, parse, resolve
@@ -77,11 +77,13 @@ def accuracy_and_cost(
     reference: Mapping[str, MetricValue],
     weights: tuple[Mapping[str, float], str],
     bounds: tuple[Bound, ...],
+    unbounded_score: Callable[[Evaluation], float] | None = None,
 ) -> Problem:
     """Minimise top-1 error and the weighted cost, under these bounds, ordered by the objective's score.
 
     Args:
         weights: of the cost, and the key path that they come from.
+        unbounded_score: what the score would be were every bound met, where it falls beyond them.
 
     Raises:
         ConfigError: the reference has no positive value of a weighted metric.
@@ -93,6 +95,7 @@ def accuracy_and_cost(
         derived={COST: weighted_cost(weights[0], reference, weights[1])},
         reference=reference,
         scorer=Scorer(objective, reference),
+        unbounded_scorer=unbounded_score,
         reference_point={"top1_error": 1.0, COST: 1.0},
     )
 

@@ -79,6 +79,7 @@ class ResourceConstrainedObjective:
             reference,
             (self.weights, "objective.constraints"),
             resolved(self.constraints, reference, "objective.constraints"),
+            accuracy_in_percent,
         )
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
@@ -86,7 +87,12 @@ class ResourceConstrainedObjective:
         cost = weighted_cost(self.weights, reference, "objective.constraints")
         bounds = resolved(self.constraints, reference, "objective.constraints")
         met = all_met(bounds, cost, evaluation.metrics)
-        return 100.0 * (1.0 - evaluation.metrics["top1_error"].value) if met else INFEASIBLE
+        return accuracy_in_percent(evaluation) if met else INFEASIBLE
+
+
+def accuracy_in_percent(evaluation: Evaluation) -> float:
+    """Top-1 accuracy: the score of what meets every bound."""
+    return 100.0 * (1.0 - evaluation.metrics["top1_error"].value)
 
 
 def _resources(constraints: tuple[Constraint, ...]) -> list[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,13 +72,9 @@ class AxSearcher:
         self._problem, self._space, self._options = problem, problem.space, options
         self._asks = Asks(problem, seed, redraws=0)
         self._names = AxNames(problem.space)
-        self._client = Client()
-        self._experiment = experiment_from_struct(ExperimentStruct(self._names.configs, [], None, None, None, None))
-        with _silent():
-            self._client.set_experiment(self._experiment)
-            self._client.configure_optimization(
-                *goals(criteria.n_losses(problem, options.optimise), len(problem.bounds))
-            )
+        self._told: list[tuple[Point, Outcome]] = []
+        self._without_error: set[str] = set()
+        self._begin()
 
     def ask(self) -> Suggestion:
         """Ax's next candidate."""
@@ -89,9 +85,34 @@ class AxSearcher:
         self._asks.tell(trial)
         outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None and self._names.configs:
-            with _silent():
-                index = self._client.attach_trial(self._names.parameters(trial.point))
-                self._client.complete_trial(index, raw_data=raw_data(outcome))
+            self._told.append((trial.point, outcome))
+            before = set(self._without_error)
+            self._without_error |= {name for name, (_, sem) in named(outcome).items() if sem is None}
+            if self._without_error == before or len(self._told) == 1:
+                self._attach(trial.point, outcome)
+            else:
+                self._begin()
+
+    def _begin(self) -> None:
+        """A new experiment with all that was told.
+
+        Ax takes the standard errors of a metric only if every trial has one: where the first trial without one comes
+        in, those of the others must go.
+        """
+        self._client = Client()
+        self._experiment = experiment_from_struct(ExperimentStruct(self._names.configs, [], None, None, None, None))
+        with _silent():
+            self._client.set_experiment(self._experiment)
+            self._client.configure_optimization(
+                *goals(criteria.n_losses(self._problem, self._options.optimise), len(self._problem.bounds))
+            )
+        for point, outcome in self._told:
+            self._attach(point, outcome)
+
+    def _attach(self, point: Point, outcome: Outcome) -> None:
+        with _silent():
+            index = self._client.attach_trial(self._names.parameters(point))
+            self._client.complete_trial(index, raw_data=raw_data(outcome, self._without_error))
 
     def _draw(self, rng: np.random.Generator) -> Point:
         seed = int(rng.integers(2**32))
@@ -137,17 +158,18 @@ def goals(n_losses: int, n_violations: int) -> tuple[str, list[str]]:
     return ", ".join(f"-loss{i}" for i in range(n_losses)), [f"violation{i} <= 0" for i in range(n_violations)]
 
 
-def raw_data(outcome: Outcome) -> dict[str, Any]:
-    """What Ax is told of a trial; it infers the noise where no standard error stands beside the number."""
-    parts = {
-        "loss": zip(outcome.losses, outcome.loss_sems, strict=True),
-        "violation": zip(outcome.violations, outcome.violation_sems, strict=True),
+def named(outcome: Outcome) -> dict[str, tuple[float, float | None]]:
+    """The losses and violations with their standard errors, as the metrics are called in `goals`."""
+    losses = zip(outcome.losses, outcome.loss_sems, strict=True)
+    violations = zip(outcome.violations, outcome.violation_sems, strict=True)
+    return {f"loss{i}": one for i, one in enumerate(losses)} | {
+        f"violation{i}": one for i, one in enumerate(violations)
     }
-    return {
-        f"{name}{i}": value if sem is None else (value, sem)
-        for name, part in parts.items()
-        for i, (value, sem) in enumerate(part)
-    }
+
+
+def raw_data(outcome: Outcome, without_error: Container[str]) -> dict[str, Any]:
+    """What Ax is told of a trial; it infers the noise of metrics whose standard errors it is not told."""
+    return {name: value if name in without_error else (value, sem) for name, (value, sem) in named(outcome).items()}
 
 
 def _config(key: str, distribution: BaseDistribution) -> RangeParameterConfig | ChoiceParameterConfig:

@@ -29,12 +29,12 @@ def n_losses(problem: Problem, optimise: str) -> int:
 def outcome(problem: Problem, trial: Trial, optimise: str) -> Outcome | None:
     """The outcome of a complete trial, its losses being what is minimised; None for any other trial.
 
-    The score is taken as if the bounds were met (`Problem.relaxed_score`): whether they are stands in the violations.
+    The score is taken as if the bounds were met (`Problem.unbounded_score`): whether they are stands in the violations.
     """
     if trial.state is not TrialState.COMPLETE or trial.outcome is None:
         return None
     if optimise == LOSSES:
         return trial.outcome
     assert trial.evaluation is not None, "a complete trial has an evaluation"
-    score, sem = problem.relaxed_score(trial.evaluation), problem.score_sem(trial.evaluation)
+    score, sem = problem.unbounded_score(trial.evaluation), problem.score_sem(trial.evaluation)
     return replace(trial.outcome, losses=(-score,), loss_sems=(sem,))

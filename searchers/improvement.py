@@ -82,4 +82,5 @@ def _direction_gain(samples: np.ndarray, front: np.ndarray, r: np.ndarray, along
 def _extent(front: np.ndarray, r: np.ndarray) -> np.ndarray:
     """(m,) how far the front reaches below r in each loss: directions must see losses of unlike units alike."""
     reached = np.maximum(r - front, 0.0).max(axis=0, initial=0.0)
-    return np.where(reached > 0, reached, 1.0)
+    beyond = np.where(r == 0, 1.0, np.abs(r))  # of losses in which no point lies below r, their size must do
+    return np.where(reached > 0, reached, beyond)

@@ -22,7 +22,7 @@ from moco.problem import Problem
 from moco.searchers.single_steps import Line, Scale, lines, point_at, single_steps
 from moco.searchers.spending import Spending
 from moco.searchers.told import Told
-from moco.space import SearchSpace
+from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point, Trial
 
 GRID = 8
@@ -155,7 +155,12 @@ def declared_growth(space: SearchSpace, name: str, before: object, after: object
 
 
 def declared_at(space: SearchSpace, name: str, value: Any) -> float | None:
-    """The divergence of a parameter at a value, all else neutral; beyond the last value of its curve, that one's."""
+    """The divergence of a parameter at a value, all else neutral; beyond the last value of its curve, that one's.
+
+    None without a curve, and for values on the other side of neutral.
+    """
+    if not any(name in group.parameters and _analysed(group) for group in space.groups):
+        return None
     neutral, far = (space.uniform(level)[name] for level in (0.0, 1.0))
     if value == neutral:
         return 0.0
@@ -164,7 +169,12 @@ def declared_at(space: SearchSpace, name: str, value: Any) -> float | None:
     if len(curve) < 2:
         return None
     levels, losses = zip(*curve, strict=True)
-    return rising(levels, losses, [levels[-1] if choice else min((value - neutral) / (far - neutral), levels[-1])])[0]
+    level = 1.0 if choice else (value - neutral) / (far - neutral)
+    return None if level < 0 else rising(levels, losses, [min(level, levels[-1])])[0]
+
+
+def _analysed(group: LayerGroup) -> bool:
+    return any(feature.startswith("kl_") for feature in group.features)
 
 
 def _declared(space: SearchSpace, line: Line) -> list[tuple[float, float]]:

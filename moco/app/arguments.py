@@ -117,7 +117,7 @@ def losses_at(point: object, problem: Problem) -> tuple[float, ...]:
     for name, value in point.items():
         if not _is_number(value):
             raise ConfigError(f"reference_point.{name}: expected a number, got {value!r}")
-    return problem.loss_point(point)
+    return problem.loss_point({name: float(value) for name, value in point.items()})
 
 
 def seconds_or_none(name: str, given: object) -> float | None:

@@ -18,7 +18,9 @@ from moco.policy import Policy
 from moco.trial import Evaluation, Outcome, Suggestion, Trial, TrialState
 
 _RECORD = "moco:trial"
-_FORMAT = 1
+_FORMAT = 2
+_READ = {1, _FORMAT}
+"""Format 1 knew no standard errors of violations."""
 # A rejected policy was never measured, which is what Optuna's `pruned` shows; the dashboard filters the three apart.
 _OPTUNA_STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -58,7 +60,7 @@ def to_trial(entry: FrozenTrial) -> Trial | None:
     data = entry.system_attrs.get(_RECORD)
     if data is None or not entry.state.is_finished():
         return None
-    if data["format"] != _FORMAT:
+    if data["format"] not in _READ:
         raise RunFolderError(
             f"ledger: trial {entry.number} is in format {data['format']}, this version of moco reads format {_FORMAT}; "
             "use the version that is named in the run's manifest.json"

@@ -15,7 +15,7 @@ with silently_imported():
     from botorch.acquisition.multi_objective.objective import WeightedMCMultiOutputObjective
     from botorch.models import SingleTaskGP
     from botorch.models.transforms import Normalize
-    from botorch.optim.optimize import optimize_acqf_discrete_local_search
+    from botorch.optim import optimize
 
 DIMENSIONS, LEVELS = 6, 5
 CHOICES = [torch.arange(LEVELS, dtype=torch.double) for _ in range(DIMENSIONS)]
@@ -62,13 +62,26 @@ def test_the_samples_are_botorchs(acquisition: qLogNoisyExpectedHypervolumeImpro
 def test_a_local_search_ends_at_the_same_candidate(acquisition: qLogNoisyExpectedHypervolumeImprovement) -> None:
     def found() -> tuple[Tensor, Tensor]:
         torch.manual_seed(0)
-        return optimize_acqf_discrete_local_search(acquisition, CHOICES, q=1, num_restarts=4, raw_samples=64)
+        return optimize.optimize_acqf_discrete_local_search(acquisition, CHOICES, q=1, num_restarts=4, raw_samples=64)
 
     theirs = found()
     with quick_nehvi():
         ours = found()
     assert torch.equal(ours[0], theirs[0])
     torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:A not p.d.")
+def test_where_rounding_leaves_no_variance_botorchs_own_values_are_taken(
+    acquisition: qLogNoisyExpectedHypervolumeImprovement, candidates: Tensor
+) -> None:
+    """BoTorch adds to the variance at points of the baseline; NaN would end no local search."""
+    x = torch.cat([candidates[:4], acquisition.X_baseline[:, None]])
+    asked = {"X": x, "max_batch_size": 64}
+    theirs = optimize._split_batch_eval_acqf(acquisition, **asked)
+    ours = LocalValues(optimize._split_batch_eval_acqf)(acquisition, **asked)
+    assert QuickValues(acquisition, x[:1])(x).isnan().any()
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_what_is_not_known_is_left_to_botorch(acquisition: qLogNoisyExpectedHypervolumeImprovement) -> None:

@@ -113,25 +113,23 @@ def cliff(found: Evaluation) -> float:
     return -found.metrics["latency_ms"].value if found.metrics["error"].value <= 0.1 else -50.0
 
 
-BOUNDED = Problem(SPACE, {"latency_ms": "minimize"}, {"error": "<= 0.1"}, scorer=cliff)
-
-
-def test_the_relaxed_score_is_that_of_the_bound_where_it_is_missed() -> None:
-    for error in (0.05, 0.1, 0.3):
-        assert BOUNDED.relaxed_score(evaluation(latency_ms=7.0, error=error)) == -7.0
-    confident = Problem(SPACE, {"latency_ms": "minimize"}, bounds=(Bound("error", "<=", 0.1, 0.95),), scorer=cliff)
-    uncertain = Evaluation({"latency_ms": MetricValue(7.0), "error": MetricValue(0.099, 0.01)})
-    assert confident.judge(uncertain).feasible is False
-    assert confident.relaxed_score(uncertain) == -7.0
-
-
 def test_the_scores_standard_error_is_that_of_what_it_weighs() -> None:
-    measured = {"latency_ms": MetricValue(7.0, 0.3), "error": MetricValue(0.0999, 0.01)}
-    assert BOUNDED.score_sem(Evaluation(measured)) == pytest.approx(0.3), "not the jump to -50 across the bound"
+    problem = Problem(
+        SPACE,
+        {"latency_ms": "minimize"},
+        {"error": "<= 0.1"},
+        scorer=cliff,
+        unbounded_scorer=lambda found: -found.metrics["latency_ms"].value,
+    )
+    for error in (0.05, 0.1, 0.3):
+        measured = Evaluation({"latency_ms": MetricValue(7.0, 0.3), "error": MetricValue(error, 0.01)})
+        assert problem.unbounded_score(measured) == -7.0
+        assert problem.score_sem(measured) == pytest.approx(0.3), "not the fall to -50 across the bound"
     both = Problem(SPACE, {"a": "minimize", "b": "minimize"})
     noisy = Evaluation({"a": MetricValue(1.0, 0.3), "b": MetricValue(2.0, 0.4)})
     assert both.score_sem(noisy) == pytest.approx(0.25), "of the mean of two: hypot(0.3, 0.4) / 2"
-    assert both.score_sem(evaluation(a=1.0, b=2.0)) is None
+    assert both.score_sem(Evaluation({"a": MetricValue(1.0, 0.0), "b": MetricValue(2.0)})) == 0.0, "known to be exact"
+    assert both.score_sem(evaluation(a=1.0, b=2.0)) is None, "unknown"
 
 
 def test_violations_carry_the_standard_errors_of_their_metrics() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,24 @@ def test_what_is_feasible_comes_first_and_what_misses_less_comes_next(name: str)
     assert missed == sorted(missed)
     assert missed[0] > 0
     assert best(trials) is ordered[0]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("error", [0.0, 0.1, 0.3, 0.9999, 1.0])
+def test_what_models_learn_of_the_score_has_no_cliff_and_a_standard_error(name: str, error: float) -> None:
+    """At the target and across every bound: a jump there would be learned as a slope, or taken for noise."""
+    asked = problem(name, 1.0)
+    at = network(0.6, 0.6, "int8", 1.0)
+
+    def scored(scale: float) -> tuple[float, float | None]:
+        metrics = {name: MetricValue(m.value * scale, 0.01 * m.value) for name, m in at.metrics.items()}
+        moved = replace(at, metrics={**metrics, "top1_error": MetricValue(error, 0.02)})
+        return asked.unbounded_score(moved), asked.score_sem(moved)
+
+    found = [scored(scale) for scale in np.linspace(0.2, 3.0, 1401)]
+    scores = np.array([score for score, _ in found])
+    assert np.abs(np.diff(scores)).max() < 0.05
+    assert all(sem is not None and 0 < sem < 5 for _, sem in found)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

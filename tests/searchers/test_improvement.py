@@ -52,6 +52,17 @@ def test_three_losses_of_unlike_units_gain_alike() -> None:
     np.testing.assert_allclose(found(np.array([1.0, 50.0, 1e9])), found(np.ones(3)), rtol=1e-9)
 
 
+def test_units_do_not_matter_either_where_no_point_lies_below_the_reference() -> None:
+    front, along = np.array([[0.2, 20.0, 2e9]]), directions(3, RNG(0))
+    candidates, r = np.array([[[0.5, 25.0, 9e8], [0.5, 25.0, 1e8]]]), np.array([1.0, 50.0, 1e9])
+    units = np.array([1.0, 1.0, 1e9])
+    met = np.ones((1, 2), dtype=bool)
+    far = expected_improvement(candidates, met, front, r, along)
+    near = expected_improvement(candidates / units, met, front / units, r / units, along) * 1e9
+    np.testing.assert_allclose(far, near, rtol=1e-9)
+    assert far[1] > 5 * far[0]
+
+
 def test_the_mean_of_one_normal_loss_is_the_closed_form() -> None:
     """EI = sd (z Phi(z) + phi(z)) with z = (best - mean) / sd (Jones, Schonlau and Welch, 1998, equation 15)."""
     draws = 0.5 + 0.2 * norm.ppf((np.arange(4000) + 0.5) / 4000)
