@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from moco.errors import RunFolderError
 from moco.problem import Problem
 from moco.randomness import generator
 from moco.tracking.optuna_study import OptunaLedger
+from moco.tracking.optuna_trial import to_entry, to_trial
 from moco.trial import Suggestion, Trial, TrialState
 from tests.tracking import made_trials
 
@@ -48,6 +50,21 @@ def test_a_trial_of_each_state_comes_back_equal_in_another_ledger_object(
     _open(tmp_path).record(trial)
 
     assert _open(tmp_path).trials() == [trial]
+
+
+def test_trials_of_the_first_format_come_back_without_what_it_did_not_know() -> None:
+    trial = made_trials.trial(0, made_trials.problem())
+    assert trial.outcome is not None
+    names = [f"bound {i}" for i in range(len(trial.outcome.violations))]
+    entry = to_entry(trial, made_trials.problem().space.distributions, names)
+    record = entry.system_attrs["moco:trial"]
+    record["format"], record["outcome"] = 1, record["outcome"][:3]
+    read = to_trial(entry)
+    assert read is not None
+    assert read.outcome == replace(trial.outcome, violation_sems=())
+    record["format"] = 3
+    with pytest.raises(RunFolderError, match="is in format 3, this version of moco reads format 2"):
+        to_trial(entry)
 
 
 def test_trials_come_back_by_number_whatever_the_order_of_recording(tmp_path: Path) -> None:
