@@ -10,8 +10,22 @@ import pytest
 from scipy.stats import wilcoxon
 
 from benchmarks import greybox
-from benchmarks.greybox import AT, Row, p_values, recorded_run, shares_at, table
+from benchmarks.greybox import (
+    AT,
+    FEWER_SEEDS,
+    KEPT,
+    SLOW,
+    Row,
+    p_values,
+    recorded_run,
+    searcher_of,
+    shares_at,
+    table,
+    trials_of,
+)
+from benchmarks.known_answers import code_of
 from benchmarks.recorded.benchmark import Benchmark, benchmark
+from benchmarks.recorded.rows import NAMES
 from moco.policy import Policy
 from moco.trial import Evaluation
 
@@ -80,3 +94,16 @@ def test_what_ended_early_is_not_tested_and_not_counted() -> None:
     assert math.isnan(p_values([ours, short], ours, 2)[1])
     shown = table("digits", [ours, short]).splitlines()[-1]
     assert shown == "| ax | 3 | 0.500 | 0.500 | n/a | 0.500-0.500 | 1.0 | 0.125, 0.125, n/a |"
+
+
+def test_every_kept_run_is_of_the_present_code() -> None:
+    """One of other code is found by nobody: run it again and keep that, or take it out."""
+    kept = [(path.parent.name, path.stem) for path in KEPT.rglob("*.json")]
+    wanted = {
+        (name, f"{strategy.replace(' + ', '_')}_{seed}_{code_of(searcher_of(strategy))}_{trials_of(strategy)}")
+        for name in NAMES
+        for strategy in SLOW
+        for seed in range(FEWER_SEEDS[strategy])
+    }
+    assert kept
+    assert set(kept) <= wanted
