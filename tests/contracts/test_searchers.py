@@ -65,7 +65,11 @@ FINITE = ("finite", "finite numeric", "finite layers")
 """Spaces of six points."""
 
 pytestmark = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.heavy) if name in SLOW else name for name in [*NAMES, *VARIANTS]]
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.heavy) if name in SLOW else name for name in NAMES),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS),
+    ],
 )
 
 
