@@ -19,7 +19,7 @@ from moco.problem import Problem
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState
 
 FAILURES_AT_FIRST = 5
-"""After so many failed trials in a row, and no success before, something is broken that no further one will mend."""
+"""After so many failed trials in a row (two a worker, if that is more), and no success before, something is broken."""
 FAILURES_AFTER_A_SUCCESS = 20
 """Likewise once a trial of this session was complete: what works for some policies is worth going on with.
 

@@ -1,0 +1,114 @@
+"""Rows of failed trials: when the loop ends a search, and when it goes on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from moco.errors import PolicyRejectedError
+from moco.study import FAILURES_AFTER_A_SUCCESS, FAILURES_AT_FIRST, Budget, SearchAbortedError, Study
+from moco.trial import TrialState
+from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
+
+
+def test_failures_from_the_first_on_end_the_search_with_all_trials_recorded() -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Learner(), Evaluate(loss=lambda n: float("nan")), ledger=ledger)
+    with pytest.raises(SearchAbortedError, match=rf"the last {FAILURES_AT_FIRST} trials failed.*trial 4.*loss = nan"):
+        study.run(Budget(100))
+
+    assert len(ledger.recorded) == FAILURES_AT_FIRST == 5
+
+
+def test_the_end_says_what_to_raise_for_a_policy_that_cannot_be_evaluated() -> None:
+    study = Study(WIDE, Learner(), Evaluate(loss=lambda n: float("nan")))
+    with pytest.raises(
+        SearchAbortedError, match=r"no failure where moco\.errors\.PolicyRejectedError is raised for it$"
+    ):
+        study.run(Budget(100))
+
+
+def test_after_a_success_only_a_longer_row_of_failures_ends_the_search() -> None:
+    """A device that goes away after the third trial."""
+    gone = Evaluate({n: OSError("no device") for n in range(3, 100)})
+    study = Study(WIDE, Learner(script=list(range(100))), gone)
+    with pytest.raises(
+        SearchAbortedError, match=r"^the last 20 trials failed, the last one \(trial 22\) with: OSError"
+    ):
+        study.run(Budget(100))
+
+    assert len(study.trials) == 3 + FAILURES_AFTER_A_SUCCESS == 23
+
+
+def test_rows_of_failures_that_end_before_the_limit_do_not_add_up() -> None:
+    """Nineteen of twenty fail, again and again."""
+    works = range(0, 100, FAILURES_AFTER_A_SUCCESS)
+    fickle = Evaluate({n: ValueError("broken") for n in range(100) if n not in works})
+    trials = Study(WIDE, Learner(script=list(range(100))), fickle).run(Budget(100))
+
+    assert [trial.number for trial in trials if trial.state is TrialState.COMPLETE] == list(works)
+
+
+def test_a_rejected_policy_is_no_success() -> None:
+    raises: dict[int, Exception] = {n: ValueError("broken") for n in range(1, 100)}
+    study = Study(WIDE, Learner(script=list(range(100))), Evaluate({0: PolicyRejectedError("no"), **raises}))
+    with pytest.raises(SearchAbortedError, match="the last 5 trials failed"):
+        study.run(Budget(100))
+
+
+@pytest.mark.parametrize("between", [PolicyRejectedError("no"), None])
+def test_failures_with_another_trial_in_between_do_not_end_the_search(between: Exception | None) -> None:
+    raises: dict[int, Exception] = {n: ValueError("broken") for n in range(10) if n != 4}
+    if between is not None:
+        raises[4] = between
+    trials = Study(WIDE, Learner(script=list(range(9))), Evaluate(raises)).run(Budget(9))
+
+    assert len(trials) == 9
+
+
+def test_a_resumed_search_may_fail_again_before_it_ends() -> None:
+    ledger = ListLedger()
+    broken = Evaluate(loss=lambda n: float("nan"))
+    with pytest.raises(SearchAbortedError):
+        Study(WIDE, Learner(), broken, ledger=ledger).run(Budget(100))
+    trials = Study(WIDE, Learner(), Evaluate(), ledger=ledger).run(Budget(8))
+
+    assert [trial.state.value for trial in trials] == ["failed"] * 5 + ["complete"] * 3
+
+
+def test_failures_and_successes_of_earlier_sessions_do_not_count() -> None:
+    ledger = ListLedger()
+    Study(WIDE, Learner(), Evaluate(), ledger=ledger).run(Budget(3))
+    for session in (1, 2):
+        with pytest.raises(SearchAbortedError, match="the last 5 trials failed"):
+            Study(WIDE, Learner(), Evaluate(loss=lambda n: float("nan")), ledger=ledger).run(Budget(100))
+        assert len(ledger.recorded) == 3 + session * FAILURES_AT_FIRST
+
+
+def test_a_result_that_is_only_told_again_is_no_success_of_this_session() -> None:
+    """The device is gone when the search is resumed, but policies of the ledger need none."""
+    ledger = ListLedger()
+    Study(WIDE, Learner(script=[3]), Evaluate(), ledger=ledger).run(Budget(1))
+    gone = Evaluate({n: OSError("no device") for n in range(10)})
+    study = Study(WIDE, Learner(script=[0, 3, 4, 5, 6, 7, 8, 9]), gone, ledger=ledger)
+    with pytest.raises(SearchAbortedError, match="the last 5 trials failed"):
+        study.run(Budget(100))
+
+    assert [trial.distinct for trial in study.trials[:3]] == [True, False, True]
+
+
+def test_with_workers_more_may_fail_before_the_first_success_is_back() -> None:
+    """What fails at once comes back before what succeeds: two failures a worker are allowed."""
+    evaluate = Evaluate(dict.fromkeys(range(100), ValueError("broken")))
+    with ThreadPoolExecutor(4) as pool, pytest.raises(SearchAbortedError) as error:
+        Study(WIDE, Learner(script=list(range(100))), evaluate).run(Budget(100), executor=pool, workers=4)
+    assert len(error.value.trials) == 8
+
+
+def test_a_result_that_is_only_told_again_does_not_end_a_row_of_failures() -> None:
+    """A device that went away, and a searcher that comes back to a known policy between: the search ends."""
+    script = [0, *(n if n % 3 else 0 for n in range(1, 100))]
+    evaluate = Evaluate(dict.fromkeys(range(1, 100), ValueError("gone")))
+    with pytest.raises(SearchAbortedError, match=f"the last {FAILURES_AFTER_A_SUCCESS} trials failed"):
+        Study(WIDE, Learner(script=script), evaluate).run(Budget(100))
