@@ -19,8 +19,8 @@ from time import perf_counter
 
 import numpy as np
 
+from moco.hardware.measuring.probe_model import artifact, conv_stack, write
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
-from moco.hardware.probe_model import artifact, conv_stack, write
 from moco.interfaces import Artifact
 from moco.measurement import Measurement, TimingPlan
 

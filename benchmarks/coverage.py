@@ -27,11 +27,11 @@ import torch
 from coverage_page import BIG, STEPS, page, passing
 from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.settings import INT8, policy_of
-from moco.compression.surgery import masked
+from moco.compression.channels.surgery import masked
+from moco.compression.compressor import Compressor
+from moco.compression.counting import count
+from moco.compression.policy_settings import INT8, policy_of
 from moco.compression.verify import verify_network, verify_parameters
-from moco.counting import count
 from moco.errors import CompressionError
 from moco.evaluation.builder import Builder
 from moco.export.calibration import open_session, outputs

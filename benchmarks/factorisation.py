@@ -22,8 +22,8 @@ import torch_pruning
 from tensorly.decomposition import partial_tucker
 from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.factorisation import (
+from moco.compression.compressor import Compressor
+from moco.compression.methods.factorisation import (
     FactorCache,
     SvdRank,
     TuckerFactors,
@@ -32,8 +32,8 @@ from moco.compression.factorisation import (
     tucker_ranks,
     why_not,
 )
-from moco.compression.factorised_layers import factorise_
-from moco.compression.filter_pruning import kept_channels, rankings
+from moco.compression.methods.factorised_layers import factorise_
+from moco.compression.methods.filter_pruning import kept_channels, rankings
 from moco.models import build_model
 from moco.models.weights import load_weights
 

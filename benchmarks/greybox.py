@@ -36,7 +36,7 @@ from benchmarks.recorded.rows import NAMES
 from benchmarks.timed import Timed
 from moco.problem import Problem
 from moco.registry import plugin
-from moco.searchers.uniform_kinds import rungs
+from moco.searchers.steps.ladder import rungs
 from moco.study import Budget, Start, Study
 from moco.tracking.optuna_study import OptunaLedger
 

@@ -36,7 +36,7 @@ from benchmarks.record import SHARED, Recorder
 from benchmarks.recorded.benchmark import Benchmark, benchmark
 from moco.policy import Policy
 from moco.registry import plugin
-from moco.searchers.uniform_kinds import rungs
+from moco.searchers.steps.ladder import rungs
 from moco.study import Budget, Start, Study
 from moco.trial import Evaluation, Trial
 

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 import torch
 
-from moco.compression.groups import channel_graph
-from moco.counting import count
+from moco.compression.channels.groups import channel_graph
+from moco.compression.counting import count
 from moco.export.calibration import calibrate
 from moco.export.probe_graphs import written
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize

@@ -21,7 +21,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from moco.searchers.torch_draws import silently_imported
+from moco.searchers.models.torch_draws import silently_imported
 
 with silently_imported():
     from botorch.acquisition import AcquisitionFunction

@@ -18,8 +18,8 @@ import torch
 from recovery import Case, load
 from scipy.stats import spearmanr
 
-from moco.compression.filter_pruning import rounded_width
-from moco.compression.settings import policy_of
+from moco.compression.methods.filter_pruning import rounded_width
+from moco.compression.policy_settings import policy_of
 from moco.recovery.fine_tuning import descend_, label_loss
 from moco.recovery.fine_tuning_plan import FineTuning
 

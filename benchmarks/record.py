@@ -24,11 +24,11 @@ import torch
 from benchmarks.recorded.rows import ERRORS, METRICS, NAMES, pack, read_lines
 from benchmarks.recorded.sampling import SHARES, Mixture
 from benchmarks.recorded.space import PruneBits
-from moco.app.build import build_job
-from moco.app.config import experiment_of
-from moco.app.job import Job, Prepared, context, network_hash, prepare
-from moco.evaluation.sensitivity import KEEP_RATIOS, Levels, analyse, to_json
+from moco.analysis.sensitivity.layer_sensitivity import KEEP_RATIOS, Levels, analyse, to_json
+from moco.experiment.build import build_job
+from moco.experiment.loading import experiment_of
 from moco.policy import Policy
+from moco.run.job import Job, Prepared, context, network_hash, prepare
 from moco.trial import Evaluation
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"

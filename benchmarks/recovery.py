@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.settings import policy_of
+from moco.certification.certificate import paired_sem
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import policy_of
 from moco.data import Normalization, SourceOptions, load_data
-from moco.evaluation.certificate import paired_sem
-from moco.evaluation.splits import make_splits
+from moco.data.splits import make_splits
 from moco.export.bits import INT8
 from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from scipy.stats import t as student_t
 
-from moco.compression.apply import Compressor
 from moco.compression.collecting import CalibrationData
-from moco.compression.filter_pruning import kept_channels, rounded_width
+from moco.compression.compressor import Compressor
+from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.data import Normalization, load_data
 from moco.data.sources import SourceOptions
 from moco.models import build_model, load_weights

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 
-from moco.app.build import build_job
-from moco.app.config import load_experiment
-from moco.app.job import prepare
-from moco.compression.settings import read_policy
-from moco.objectives.cost import COST
+from moco.compression.policy_settings import read_policy
+from moco.experiment.build import build_job
+from moco.experiment.loading import load_experiment
+from moco.objectives.shared.cost import COST
+from moco.run.job import prepare
 from moco.trial import MetricValue
 
 

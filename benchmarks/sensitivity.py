@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moco.compression.apply import Compressor
+from moco.analysis.sensitivity.layer_sensitivity import Levels, analyse
+from moco.compression.compressor import Compressor
 from moco.data import Normalization, SourceOptions, load_data
-from moco.evaluation.sensitivity import Levels, analyse
 from moco.models import build_model, load_weights
 
 CIFAR10 = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from moco.errors import MocoError
-from moco.hardware.processor import processor
-from moco.hardware.timing import MAX_SELF_RATIO
+from moco.hardware.measuring.processor import processor
+from moco.hardware.measuring.timing import MAX_SELF_RATIO
 from moco.measurement import TimingPlan
 
 LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
@@ -119,8 +119,8 @@ def _onnxruntime() -> Finding:
 def _timing() -> Finding:
     """A network against itself: whatever differs from 1 is the machine's doing."""
     try:
+        from moco.hardware.measuring.probe_model import conv_stack, write
         from moco.hardware.onnxruntime import ONNXRuntimeTarget
-        from moco.hardware.probe_model import conv_stack, write
 
         target = ONNXRuntimeTarget()
         with tempfile.TemporaryDirectory() as folder:

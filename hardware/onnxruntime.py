@@ -24,8 +24,8 @@ import numpy as np
 import onnxruntime as ort
 
 from moco.errors import ConfigError, MeasurementError
-from moco.hardware.processor import processor
-from moco.hardware.timing import CLOCKS, Surroundings, doubts, images, interleave
+from moco.hardware.measuring.processor import processor
+from moco.hardware.measuring.timing import CLOCKS, Surroundings, doubts, images, interleave
 from moco.interfaces import Artifact, Capabilities
 from moco.interfaces import Session as AnySession
 from moco.measurement import Measurement, TimingPlan

@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 __all__ = ["Problem", "SearchSpace", "compare", "compress", "load_network", "optimize", "search"]
 
 _LAZY = {
-    "search": "moco.app.plain",
-    "compare": "moco.app.plain_compare",
+    "search": "moco.app.search_function",
+    "compare": "moco.app.compare_function",
     "optimize": "moco.app.optimize",
     "compress": "moco.app.optimize",
-    "load_network": "moco.app.saved",
+    "load_network": "moco.app.load_network",
 }
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from moco.policy import Policy
 
+FIRST_MADE = "first_made_s"
+"""Key of an evaluation's `details`: seconds by stage that a stored evaluation took when it was made."""
+
 Point = Mapping[str, Any]
 """Values of a space's parameters by name, as Optuna's distributions give them."""
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import equal_weights, normalised, weighted_cost
-from moco.objectives.floor import floor_constraint
-from moco.objectives.protocol import INFEASIBLE, accuracy_and_cost, all_met, needed, parsed, resolved
+from moco.objectives.shared.cost import equal_weights, normalised, weighted_cost
+from moco.objectives.shared.floor import floor_constraint
+from moco.objectives.shared.protocol import INFEASIBLE, accuracy_and_cost, all_met, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue

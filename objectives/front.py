@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import cost_ratio, metric
-from moco.objectives.amounts import amount, resolved_amount
-from moco.objectives.cost import COST
-from moco.objectives.protocol import Scorer, floor_among, needed, parsed, resolved
+from moco.objectives.shared.amounts import amount, resolved_amount
+from moco.objectives.shared.cost import COST
+from moco.objectives.shared.protocol import Scorer, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.suggest import nearest

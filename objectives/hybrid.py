@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import cost_ratio
-from moco.objectives.amounts import amount, resolved_amount
-from moco.objectives.cost import normalised, weighted_cost
-from moco.objectives.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
+from moco.objectives.shared.amounts import amount, resolved_amount
+from moco.objectives.shared.cost import normalised, weighted_cost
+from moco.objectives.shared.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue

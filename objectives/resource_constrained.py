@@ -16,8 +16,16 @@ from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import NOT_COSTS, equal_weights, normalised, weighted_cost
-from moco.objectives.protocol import INFEASIBLE, accuracy_and_cost, all_met, floor_among, needed, parsed, resolved
+from moco.objectives.shared.cost import NOT_COSTS, equal_weights, normalised, weighted_cost
+from moco.objectives.shared.protocol import (
+    INFEASIBLE,
+    accuracy_and_cost,
+    all_met,
+    floor_among,
+    needed,
+    parsed,
+    resolved,
+)
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue

@@ -20,8 +20,8 @@ from typing import Literal
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.cost import normalised, weighted_cost
-from moco.objectives.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
+from moco.objectives.shared.cost import normalised, weighted_cost
+from moco.objectives.shared.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue

@@ -28,10 +28,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from moco.encoding import ONLY_VALUE, decode, from_unit, project
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers import criteria
-from moco.searchers.acquisition import NUMERICAL_ERRORS
-from moco.searchers.asks import Asks
-from moco.searchers.torch_draws import own_torch, silently_imported, without_compiler
+from moco.searchers.models.botorch_models import NUMERICAL_ERRORS
+from moco.searchers.models.torch_draws import own_torch, silently_imported, without_compiler
+from moco.searchers.shared import criteria
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.space import SearchSpace, n_values, snapped
 from moco.trial import Outcome, Point, Suggestion, Trial
 
@@ -70,7 +70,7 @@ class AxSearcher:
 
     def __init__(self, problem: Problem, options: AxOptions, seed: int) -> None:
         self._problem, self._space, self._options = problem, problem.space, options
-        self._asks = Asks(problem, seed, redraws=0)
+        self._asks = ProposalCounter(problem, seed, redraws=0)
         self._names = AxNames(problem.space)
         self._told: list[tuple[Point, Outcome]] = []
         self._without_error: set[str] = set()

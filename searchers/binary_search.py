@@ -8,8 +8,8 @@ Departures from FastNAS:
 1. The single steps that measure the map are asks of their own and count in the budget, unless the space's features
    carry a sensitivity analysis of every parameter.
 2. Each policy on the line that is looked at is evaluated, but for those that miss a bound on an exact cost; when the
-   place is found, the widest gaps of the line follow, which gives a front (`moco.searchers.steps_then_line`).
-3. Curves are read between the measured levels (`moco.searchers.sensitivities`).
+   place is found, the widest gaps of the line follow, which gives a front (`moco.searchers.steps.steps_then_line`).
+3. Curves are read between the measured levels (`moco.searchers.steps.measured_curves`).
 4. Any number of bounds, also on what must be measured.
 """
 
@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.sensitivities import Alternative
-from moco.searchers.steps_then_line import Line, StepsOptions, StepsThenLine
+from moco.searchers.steps.measured_curves import Alternative
+from moco.searchers.steps.steps_then_line import Line, StepsOptions, StepsThenLine
 from moco.trial import Point, Suggestion, Trial
 
 

@@ -31,11 +31,11 @@ from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.searchers import criteria
-from moco.searchers.acquisition import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.axes import axes_of, coordinates, neighbours, point_at
-from moco.searchers.torch_draws import own_torch
+from moco.searchers.models.axes import axes_of, coordinates, neighbours, point_at
+from moco.searchers.models.botorch_models import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
+from moco.searchers.models.torch_draws import own_torch
+from moco.searchers.shared import criteria
+from moco.searchers.shared.proposals import ProposalCounter, at_least
 from moco.trial import Point, Suggestion, Trial
 
 MOST_STEPS = 5
@@ -81,7 +81,7 @@ class BoTorchSearcher:
 
     def __init__(self, problem: Problem, options: BoTorchOptions, seed: int) -> None:
         self._problem, self._options, self._seed = problem, options, seed
-        self._asks = Asks(problem, seed, redraws=0)
+        self._asks = ProposalCounter(problem, seed, redraws=0)
         self._axes = axes_of(problem.space)
         self._rows: list[tuple[np.ndarray, ...]] = []  # coordinates, and the parts of an `Outcome`
         self._told: set[Policy] = set()

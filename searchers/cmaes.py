@@ -33,9 +33,9 @@ from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.repair import Repair
-from moco.searchers.told import Told
+from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.repair import Repair
+from moco.searchers.shared.trial_history import TrialHistory
 from moco.space import SearchSpace, n_values
 from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
@@ -130,7 +130,7 @@ class CMAESSearcher:
 
     def __init__(self, problem: Problem, options: CMAESOptions, seed: int) -> None:
         self._space, self._options, self._seed = problem.space, options, seed
-        self._asks, self._told = Asks(problem, seed), Told()
+        self._asks, self._told = ProposalCounter(problem, seed), TrialHistory()
         self._axes = Axes(problem.space)
         self._repair = Repair(problem) if options.repair != NONE else None
         self._best_before: Trial | None = None

@@ -15,7 +15,7 @@ the problem's score, whatever its losses.
 
 Departures from the papers:
 1. The replay holds the actions that were executed, after bounds and rounding, not those of the actor (W20).
-2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.go`, W12): AMC
+2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.rollout`, W12): AMC
    rounds after its wall and overshoots at times. `bounds: none` with `reward: flat` is the thesis's reward of -50.
 3. States are scaled by fixed numbers of the space instead of running statistics (S3.41). Rewards are normal quantiles
    of the ranks in the replay, taken anew for every episode: scores on a fixed scale (W22, `reward: graded`) are as
@@ -42,11 +42,11 @@ from torch import Tensor, nn
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.asks import Asks, at_least, probability
-from moco.searchers.layer_networks import as_tensor, follow, mlp, one_thread
-from moco.searchers.layer_options import LayerOptions, not_negative, positive
-from moco.searchers.layer_rewards import Scale, rewards, scale_of, teaches
-from moco.searchers.layer_walk import Episode, LayerWalk, propose
+from moco.searchers.agents.layer_networks import as_tensor, follow, mlp, one_thread
+from moco.searchers.agents.layer_options import LayerOptions, not_negative, positive
+from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
+from moco.searchers.agents.layer_walk import Episode, LayerWalk, propose
+from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
 from moco.trial import Point, Suggestion, Trial
 
 MORE_NOISE = 2.0
@@ -143,7 +143,9 @@ class Replay:
         self._episodes = [*self._episodes, episode][-self._limit :]
         self._trials = [*self._trials, trial][-self._limit :]
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, int], scale: Scale | None, kind: str) -> Transitions:
+    def draw(
+        self, rng: np.random.Generator, shape: tuple[int, int], scale: RewardScale | None, kind: str
+    ) -> Transitions:
         """Transitions drawn uniformly, with repetition, in this shape."""
         states = as_tensor(np.stack([episode.states for episode in self._episodes]))
         actions = as_tensor(np.stack([episode.actions for episode in self._episodes]))
@@ -201,7 +203,7 @@ class DDPGSearcher:
 
     def __init__(self, problem: Problem, options: DDPGOptions, seed: int) -> None:
         self._options, self._seed = options, seed
-        self._asks = Asks(problem, seed)
+        self._asks = ProposalCounter(problem, seed)
         self._walk = LayerWalk(problem, options)
         self._mask = as_tensor(self._walk.mask)
         features, actions = self._walk.n_features, self._walk.n_actions
@@ -213,7 +215,7 @@ class DDPGSearcher:
         self._critic_adam = torch.optim.Adam(self._critic.parameters(), options.critic_rate, fused=True)
         self._replay = Replay(options.replay, self._walk.mask)
         self._told: list[Trial] = []
-        self._scale: Scale | None = None
+        self._scale: RewardScale | None = None
         self._baseline: float | None = None
 
     def ask(self) -> Suggestion:
@@ -245,7 +247,7 @@ class DDPGSearcher:
             mean = self._actor(as_tensor(state[None]), self._mask[layer])[0].numpy().astype(float)
             return truncated_normal(rng, mean, noise)
 
-        return self._walk.kept(self._walk.go(choose)), {}
+        return self._walk.repaired(self._walk.rollout(choose)), {}
 
     def _learn(self, rng: np.random.Generator) -> None:
         """Several updates for each transition of an episode."""

@@ -1,7 +1,7 @@
 """Regularised evolution: the best of a few members of a population has a child, and the oldest member dies.
 
 E. Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019. A child differs from its
-parent by mutations that are natural to layer groups (`moco.searchers.mutations`): a parameter one step up or down, two
+parent by mutations that are natural to layer groups (`moco.searchers.shared.mutations`): a parameter one step up or down, two
 groups swapped, or a group that copies its neighbour. As members die of age and not of a bad score, a lucky measurement
 does not stay the parent of all.
 
@@ -27,8 +27,8 @@ from moco.encoding import decode, project
 from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.asks import Asks, at_least, probability
-from moco.searchers.mutations import copied, crossed, stepped, swapped
+from moco.searchers.shared.mutations import copied, crossed, stepped, swapped
+from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
 from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
 
@@ -83,7 +83,7 @@ class EvolutionSearcher:
 
     def __init__(self, problem: Problem, options: EvolutionOptions, seed: int) -> None:
         self._space, self._options = problem.space, options
-        self._asks = Asks(problem, seed)
+        self._asks = ProposalCounter(problem, seed)
         self._alive: deque[Trial] = deque(maxlen=options.population)
 
     def ask(self) -> Suggestion:

@@ -24,9 +24,9 @@ from optuna.samplers import GPSampler
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers import criteria
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.optuna_sampler import SamplerStudy
+from moco.searchers.shared import criteria
+from moco.searchers.shared.optuna_sampler import SamplerStudy
+from moco.searchers.shared.proposals import ProposalCounter, at_least
 from moco.trial import Point, Suggestion, Trial
 
 
@@ -56,7 +56,7 @@ class GPSearcher:
 
     def __init__(self, problem: Problem, options: GPOptions, seed: int) -> None:
         self._problem, self._options = problem, options
-        self._asks = Asks(problem, seed, redraws=0)
+        self._asks = ProposalCounter(problem, seed, redraws=0)
         self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
     def ask(self) -> Suggestion:

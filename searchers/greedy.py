@@ -26,10 +26,10 @@ from moco.encoding import project
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.single_steps import Line, lines, point_at
-from moco.searchers.spending import Spending
-from moco.searchers.told import Told
+from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.trial_history import TrialHistory
+from moco.searchers.steps.policy_costs import PolicyCosts
+from moco.searchers.steps.single_steps import Line, lines, point_at
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 
@@ -127,15 +127,15 @@ class Descent:
 
 
 class GreedySearcher:
-    """Greedy descent of the loss (`moco.searchers.spending`)."""
+    """Greedy descent of the loss (`moco.searchers.steps.policy_costs`)."""
 
     Options = GreedyOptions
     capabilities = SearcherCapabilities()
 
     def __init__(self, problem: Problem, options: GreedyOptions, seed: int) -> None:  # noqa: ARG002
         self._problem, self._space, self._options = problem, problem.space, options
-        self._spending = Spending(problem)
-        self._asks, self._told = Asks(problem, seed=0, redraws=0), Told()
+        self._spending = PolicyCosts(problem)
+        self._asks, self._told = ProposalCounter(problem, seed=0, redraws=0), TrialHistory()
         self._neutral = problem.space.uniform(0.0)
         self._descent: Descent | None = Descent(self._space, self._neutral, options.steps, {})
 

@@ -31,12 +31,17 @@ from moco.pareto import non_dominated
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.policy_models import PolicyModels
-from moco.searchers.pool import Pool
-from moco.searchers.told import Told
-from moco.searchers.uniform_kinds import rungs, single_steps
-from moco.searchers.worth import HypervolumeGain, ScoreGain, missed, reference_point
+from moco.searchers.models.acquisition import (
+    ExpectedHypervolumeImprovement,
+    ExpectedImprovement,
+    reference_point,
+    total_violation,
+)
+from moco.searchers.models.candidate_pool import CandidatePool
+from moco.searchers.models.policy_models import PolicyModels
+from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.trial_history import TrialHistory
+from moco.searchers.steps.ladder import rungs, single_steps
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial, TrialState
 
@@ -83,11 +88,11 @@ class GreyboxSearcher:
 
     def __init__(self, problem: Problem, options: GreyboxOptions, seed: int) -> None:
         self._problem, self._space, self._options = problem, problem.space, options
-        self._asks = Asks(problem, seed, redraws=1)
-        self._pool, self._models = Pool(problem.space), PolicyModels(problem)
+        self._asks = ProposalCounter(problem, seed, redraws=1)
+        self._pool, self._models = CandidatePool(problem.space), PolicyModels(problem)
         self._ladder = rungs(problem.space, options.ladder) or sobol(problem.space, options.ladder, seed)
         self._started: set[Policy] = set()
-        self._told = Told()
+        self._told = TrialHistory()
         self._complete: list[Trial] = []
 
     def ask(self) -> Suggestion:
@@ -124,7 +129,7 @@ class GreyboxSearcher:
             r = reference_point(self._problem, losses, losses[non_dominated(losses)])
             chosen = feasible[int(np.argmax(np.prod(np.maximum(r - losses, 0.0), axis=1)))]
         else:
-            chosen = known[int(np.argmin([missed(trial) for trial in known]))]
+            chosen = known[int(np.argmin([total_violation(trial) for trial in known]))]
         return project(self._space, chosen.point)
 
     def _draw(self, rng: np.random.Generator) -> Point:
@@ -148,15 +153,15 @@ class GreyboxSearcher:
         worth = gain(self._models.computed(depths.of_points(executed), policies, gain.names))
         return points[int(np.argmax(worth))]
 
-    def _gain(self, rng: np.random.Generator) -> HypervolumeGain | ScoreGain:
+    def _gain(self, rng: np.random.Generator) -> ExpectedHypervolumeImprovement | ExpectedImprovement:
         if self._options.optimise == SCORE:
-            return ScoreGain(self._problem, self._models, self._complete)
-        return HypervolumeGain(self._problem, self._models, self._complete, rng)
+            return ExpectedImprovement(self._problem, self._models, self._complete)
+        return ExpectedHypervolumeImprovement(self._problem, self._models, self._complete, rng)
 
     def _parents(self) -> np.ndarray:
         """(k, n_parameters) the first fronts of the feasible trials, then those that miss the bounds by least."""
         losses = np.array([trial.outcome.losses for trial in self._complete if trial.outcome is not None])
-        misses = np.array([missed(trial) for trial in self._complete])
+        misses = np.array([total_violation(trial) for trial in self._complete])
         left, found = np.flatnonzero(misses <= 0), np.empty(0, dtype=int)
         while len(left) and len(found) < PARENTS:
             front = non_dominated(losses[left])

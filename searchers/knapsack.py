@@ -15,9 +15,9 @@ Departures from Aflalo et al.:
 1. The single steps are the first asks and count in the budget, unless the space's features carry a sensitivity analysis
    of every parameter; the uncompressed network comes before them.
 2. The amounts S are a line from light to heavy on which the place is sought where the bounds are met, and whose widest
-   gaps follow (`moco.searchers.steps_then_line`). Savings add up only nearly, so the place is sought by the exact costs
+   gaps follow (`moco.searchers.steps.steps_then_line`). Savings add up only nearly, so the place is sought by the exact costs
    of the solutions, or by their trials.
-3. Curves are read between the measured levels (`moco.searchers.sensitivities`).
+3. Curves are read between the measured levels (`moco.searchers.steps.measured_curves`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.sensitivities import Alternative
-from moco.searchers.steps_then_line import Line, StepsOptions, StepsThenLine
+from moco.searchers.steps.measured_curves import Alternative
+from moco.searchers.steps.steps_then_line import Line, StepsOptions, StepsThenLine
 from moco.trial import Point, Suggestion, Trial
 
 AMOUNTS = 257

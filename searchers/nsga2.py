@@ -4,7 +4,7 @@ Thin over Optuna's NSGAIISampler: K. Deb et al., "A fast and elitist multiobject
 Transactions on Evolutionary Computation 2002. Constraints by constrained domination: feasible before infeasible, of two
 infeasible ones the smaller sum of violations.
 
-Departures from the paper: those of `moco.searchers.generations`, which NSGA-III shares.
+Departures from the paper: those of `moco.searchers.shared.generations`, which NSGA-III shares.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from optuna.samplers import NSGAIISampler
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.generations import Generations, GeneticOptions
+from moco.searchers.shared.generations import Generations, GeneticOptions
 from moco.trial import Suggestion, Trial
 
 

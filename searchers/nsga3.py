@@ -5,7 +5,7 @@ reference-point-based nondominated sorting approach, part I", IEEE Transactions 
 constraints by constrained domination as in NSGA-II (part II of the paper). Reference directions are spread evenly over
 the simplex of normalised losses, which keeps a front of three or more losses covered where crowding does not.
 
-Departures from the paper: those of `moco.searchers.generations`, which NSGA-II shares.
+Departures from the paper: those of `moco.searchers.shared.generations`, which NSGA-II shares.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from optuna.samplers import NSGAIIISampler
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.asks import at_least
-from moco.searchers.generations import Generations, GeneticOptions
+from moco.searchers.shared.generations import Generations, GeneticOptions
+from moco.searchers.shared.proposals import at_least
 from moco.trial import Suggestion, Trial
 
 

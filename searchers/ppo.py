@@ -15,7 +15,7 @@ estimation", ICLR 2016; for compression, S5. The agent optimises the problem's s
 Departures from the papers:
 1. Rewards are centred in the batch, and advantages are those over a value baseline, normalised in the batch. S5 takes
    Q-values, which reinforce every action where they are positive (W23); its target networks go with them.
-2. Bounds on exact costs are kept by repairing the finished policy (`LayerWalk.kept`), or by lowering actions on the
+2. Bounds on exact costs are kept by repairing the finished policy (`LayerWalk.repaired`), or by lowering actions on the
    way, as in DDPG. Both belong to the environment: the gradient is that of the actions that were drawn.
 3. Observations are scaled by fixed numbers of the space rather than by running statistics (W20), and rewards are
    normal quantiles of the ranks in the batch, or on a scale that the first feasible trials fix (W22).
@@ -39,11 +39,11 @@ from torch import Tensor, nn
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.asks import Asks, at_least, probability
-from moco.searchers.layer_networks import as_tensor, mlp, one_thread
-from moco.searchers.layer_options import FILL, LayerOptions, not_negative, positive
-from moco.searchers.layer_rewards import Scale, rewards, scale_of, teaches
-from moco.searchers.layer_walk import LayerWalk, propose
+from moco.searchers.agents.layer_networks import as_tensor, mlp, one_thread
+from moco.searchers.agents.layer_options import FILL, LayerOptions, not_negative, positive
+from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
+from moco.searchers.agents.layer_walk import LayerWalk, propose
+from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
 from moco.trial import Point, Suggestion, Trial
 
 ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"
@@ -185,7 +185,7 @@ class PPOSearcher:
 
     def __init__(self, problem: Problem, options: PPOOptions, seed: int) -> None:
         self._options = options
-        self._asks = Asks(problem, seed)
+        self._asks = ProposalCounter(problem, seed)
         self._walk = LayerWalk(problem, options)
         self._mask = as_tensor(self._walk.mask)
         sizes = [self._walk.n_features, *options.hidden]
@@ -194,7 +194,7 @@ class PPOSearcher:
         self._adam = torch.optim.Adam([*self._policy.parameters(), *self._value.parameters()], options.rate, fused=True)
         self._told: list[Trial] = []
         self._episodes: list[Trial] = []
-        self._scale: Scale | None = None
+        self._scale: RewardScale | None = None
 
     def ask(self) -> Suggestion:
         """A walk with actions drawn from the policy; the notes hold them and their log-probabilities."""
@@ -227,7 +227,7 @@ class PPOSearcher:
             log_probabilities.append(float(density))
             return drawn
 
-        point = self._walk.kept(self._walk.go(choose))
+        point = self._walk.repaired(self._walk.rollout(choose))
         return point, {ACTIONS: actions, LOG_PROBABILITIES: log_probabilities}
 
     def _batch(self, episodes: list[Trial]) -> Batch:
@@ -252,7 +252,7 @@ class PPOSearcher:
 
     def _states(self, drawn: np.ndarray) -> np.ndarray:
         """States (L, features) of the walk on which these actions (L, A) were drawn."""
-        return self._walk.go(lambda layer, _: drawn[layer]).states
+        return self._walk.rollout(lambda layer, _: drawn[layer]).states
 
     def _update(self, batch: Batch) -> None:
         """Several steps of both networks over the batch (algorithm 1 of PPO's paper)."""

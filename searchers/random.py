@@ -15,7 +15,7 @@ import numpy as np
 from moco.encoding import decode
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.asks import Asks
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
 
 
@@ -32,7 +32,7 @@ class RandomSearcher:
 
     def __init__(self, problem: Problem, options: RandomOptions, seed: int) -> None:  # noqa: ARG002
         self._space = problem.space
-        self._asks = Asks(problem, seed)
+        self._asks = ProposalCounter(problem, seed)
 
     def ask(self) -> Suggestion:
         """A uniform draw."""

@@ -20,7 +20,7 @@ from moco.encoding import decode
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.searchers.asks import Asks
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
 
 
@@ -37,7 +37,7 @@ class SobolSearcher:
 
     def __init__(self, problem: Problem, options: SobolOptions, seed: int) -> None:  # noqa: ARG002
         self._space = problem.space
-        self._asks = Asks(problem, seed, redraws=0)
+        self._asks = ProposalCounter(problem, seed, redraws=0)
         self._sequence = qmc.Sobol(len(problem.space.distributions), rng=generator(seed, "searcher", "scrambling"))
 
     def ask(self) -> Suggestion:

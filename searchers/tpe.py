@@ -20,9 +20,9 @@ from optuna.samplers import TPESampler
 from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers import criteria
-from moco.searchers.asks import Asks, at_least
-from moco.searchers.optuna_sampler import SamplerStudy
+from moco.searchers.shared import criteria
+from moco.searchers.shared.optuna_sampler import SamplerStudy
+from moco.searchers.shared.proposals import ProposalCounter, at_least
 from moco.trial import Point, Suggestion, Trial
 
 FEW = 3
@@ -71,7 +71,7 @@ class TPESearcher:
         self._problem, self._options = problem, options
         few = len(problem.space.distributions) <= FEW
         self._multivariate = True if options.multivariate is None and few else options.multivariate
-        self._asks = Asks(problem, seed, TPE_REDRAWS)
+        self._asks = ProposalCounter(problem, seed, TPE_REDRAWS)
         self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
 
     def ask(self) -> Suggestion:

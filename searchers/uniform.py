@@ -15,7 +15,7 @@ from itertools import count
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.asks import Asks, at_least
+from moco.searchers.shared.proposals import ProposalCounter, at_least
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 
@@ -70,7 +70,7 @@ class UniformSearcher:
     capabilities = SearcherCapabilities()
 
     def __init__(self, problem: Problem, options: UniformOptions, seed: int) -> None:
-        self._asks = Asks(problem, seed)
+        self._asks = ProposalCounter(problem, seed)
         self._rest = ladder(problem.space, options.steps)
         self._walked: list[Point] = []
 

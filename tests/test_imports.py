@@ -60,7 +60,7 @@ def test_the_plugin_folders_do_not_know_each_other() -> None:
         ("moco.searchers.tpe", "from ..hardware import x", "'searchers' imports 'moco.hardware'"),
         ("moco.searchers.tpe", "if TYPE_CHECKING:\n    import moco.models", "'searchers' imports 'moco.models'"),
         (
-            "moco.compression.groups",
+            "moco.compression.channels.groups",
             "from importlib import import_module\nimport_module('moco.app')",
             "'compression' imports",
         ),
@@ -81,7 +81,10 @@ def test_a_forbidden_import_is_found(module: str, text: str, fault: str) -> None
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("moco.app.build", "from moco.searchers import tpe\nimport moco\nfrom moco.hardware import x\nimport rich"),
+        (
+            "moco.experiment.build",
+            "from moco.searchers import tpe\nimport moco\nfrom moco.hardware import x\nimport rich",
+        ),
         ("moco.searchers.tpe", "from moco import problem\nfrom . import helper\nimport optuna, numpy"),
         ("moco.tracking.mlflow", "def f():\n    import mlflow"),
         ("moco.tracking", "from .mlflow import x"),

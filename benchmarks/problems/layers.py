@@ -22,7 +22,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution
 from scipy.optimize import LinearConstraint, minimize
 
-from moco.compression.filter_pruning import rounded_width
+from moco.compression.methods.filter_pruning import rounded_width
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator

@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks.recorded.rows import FOLDER, Recorded, load
 from benchmarks.recorded.space import PruneBits
 from benchmarks.recorded.surrogate import Lengths, Surrogate
-from moco.evaluation.sensitivity import features as features_of
-from moco.evaluation.sensitivity import read_sensitivity
+from moco.analysis.sensitivity.layer_sensitivity import features as features_of
+from moco.analysis.sensitivity.layer_sensitivity import read_sensitivity
 from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective, AccuracyGuaranteedOptions
-from moco.objectives.cost import COST
+from moco.objectives.shared.cost import COST
 from moco.pareto import hypervolume
 from moco.policy import Policy
 from moco.problem import Problem

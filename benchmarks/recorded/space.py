@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from optuna.distributions import BaseDistribution, IntDistribution
 
-from moco.compression.analytic import AnalyticCost
-from moco.compression.apply import Compressor
-from moco.compression.codec import cost_of
-from moco.compression.layer_groups import PER_BLOCK, grouped
-from moco.compression.network_space import SpaceOptions, network_space
-from moco.compression.settings import INT8_BITS, Bits, bits_of, policy_of, widths_of
+from moco.compression.compressor import Compressor
+from moco.compression.costs import AnalyticCost
+from moco.compression.policy_settings import INT8_BITS, Bits, bits_of, policy_of, widths_of
+from moco.compression.space.codec import cost_of
+from moco.compression.space.layer_groups import PER_BLOCK, grouped
+from moco.compression.space.network_space import SpaceOptions, network_space
 from moco.interfaces import Capabilities
 from moco.models import build_model
 from moco.policy import Policy

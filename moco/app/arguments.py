@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from reprlib import repr as shortened
 from typing import Any, TypeGuard
 
-from moco.app.head_to_head import check_seeds
+from moco.comparison.match import check_seeds
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.study import Budget, Start

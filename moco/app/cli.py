@@ -81,7 +81,7 @@ def search(
     allow_import: AllowImport = False,
 ) -> None:
     """Search for the best compressed networks and deliver the certified one."""
-    from moco.app.config import load_experiment
+    from moco.experiment.loading import load_experiment
 
     _search(
         load_experiment(experiment, overrides or (), allow_import=allow_import), out, experiment.parent, resume=resume
@@ -99,8 +99,8 @@ def demo(
 
     The run folder of an earlier demo is replaced.
     """
-    from moco.app.config import load_experiment
-    from moco.app.run_folder import forget
+    from moco.experiment.loading import load_experiment
+    from moco.run_folder.writing import forget
 
     with as_file(files("moco.app") / DEMO) as path:
         experiment = load_experiment(path, overrides or ())
@@ -123,17 +123,17 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     allow_import: AllowImport = False,
 ) -> None:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
-    from moco.app.compare import Asked, compare_experiment
-    from moco.app.config import load_experiment
-    from moco.app.progress import Progress
-    from moco.app.search import Given
-    from moco.report.compare_console import compare_summary
-    from moco.report.compare_page import PAGE
+    from moco.app.compare import CompareRequest, compare_experiment
+    from moco.app.search import Overrides
+    from moco.experiment.loading import load_experiment
+    from moco.report.comparison.console import compare_summary
+    from moco.report.comparison.page import PAGE
+    from moco.run.progress import Progress
 
     loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
     folder = out or Path("runs") / f"{loaded.name}_compare"
-    asked = Asked([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
-    screen, given = console(), Given(folder=experiment.parent)
+    asked = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
+    screen, given = console(), Overrides(folder=experiment.parent)
     with Progress(screen) as progress:
         found = compare_experiment(loaded, asked, folder, given=given, resume=resume, progress=progress)
     screen.print(compare_summary(found, folder / PAGE))
@@ -149,8 +149,8 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
     """Write RUN/report.html anew and print the verdict."""
     import json
 
-    from moco.report.compare_console import compare_summary
-    from moco.report.compare_page import CONTENT, write_compare_page
+    from moco.report.comparison.console import compare_summary
+    from moco.report.comparison.page import CONTENT, write_compare_page
     from moco.report.console import console_summary
     from moco.report.page import write_report
 
@@ -171,8 +171,8 @@ def profile(
     allow_import: AllowImport = False,
 ) -> None:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
-    from moco.app.config import load_experiment
-    from moco.app.inspect import profile_table, profiled
+    from moco.app.profile import profile_table, profiled
+    from moco.experiment.loading import load_experiment
 
     found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, experiment.parent)
     console().print(profile_table(found))
@@ -188,8 +188,8 @@ def apply(
     allow_import: AllowImport = False,
 ) -> None:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
-    from moco.app.config import load_experiment
-    from moco.app.inspect import applied
+    from moco.app.profile import applied
+    from moco.experiment.loading import load_experiment
 
     artifact = applied(
         load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent
@@ -208,9 +208,9 @@ def payoff(
     allow_import: AllowImport = False,
 ) -> None:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
-    from moco.app.config import load_experiment
+    from moco.analysis.payoff.probe import ProbePlan
     from moco.app.payoff import payoff_table, probed_experiment
-    from moco.evaluation.payoff_probe import ProbePlan
+    from moco.experiment.loading import load_experiment
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
@@ -237,9 +237,9 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     allow_import: AllowImport = False,
 ) -> None:
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
-    from moco.app.config import load_experiment
+    from moco.analysis.sensitivity.layer_sensitivity import Levels
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
-    from moco.evaluation.sensitivity import Levels
+    from moco.experiment.loading import load_experiment
 
     loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
     screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
@@ -255,20 +255,22 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
 @fails_in_one_line
 def doctor() -> None:
     """Tell what this machine can measure and run."""
-    from moco.app.inspect import doctor_table
+    from moco.app.profile import doctor_table
 
     console().print(doctor_table())
 
 
 def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
-    from moco.app.progress import Progress
-    from moco.app.search import Given, search_experiment
+    from moco.app.search import Overrides, search_experiment
     from moco.report.console import console_summary
+    from moco.run.progress import Progress
 
     folder = out or Path("runs") / experiment.name
     screen = console()
     with Progress(screen) as progress:
-        result = search_experiment(experiment, folder, given=Given(folder=modules), resume=resume, progress=progress)
+        result = search_experiment(
+            experiment, folder, given=Overrides(folder=modules), resume=resume, progress=progress
+        )
     screen.print(console_summary(result, folder / "report.html"))
     if result["exit"] == "infeasible":
         raise typer.Exit(INFEASIBLE)

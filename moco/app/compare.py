@@ -14,17 +14,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moco.anytime import hypervolume_curve, score_curve
-from moco.app.build import build_job, fingerprint, mlflow_address
-from moco.app.compare_folder import CompareFolder, whole_seeds
-from moco.app.compare_json import About, content, run_entry
-from moco.app.config import Experiment
-from moco.app.contenders import Contender, chosen, contenders
-from moco.app.head_to_head import Match, Run, RunState, check_seeds, runs
-from moco.app.job import Job, Prepared, prepare, versions
-from moco.app.progress import Progress
-from moco.app.results import manifest_of
-from moco.app.run_folder import (
+from moco.analysis.payoff.verdicts import PayOffReport
+from moco.app.search import NOTHING, Overrides
+from moco.comparison.content import About, content, run_entry
+from moco.comparison.curves import hypervolume_curve, score_curve
+from moco.comparison.folder import CompareFolder, whole_seeds
+from moco.comparison.match import Match, Run, RunState, check_seeds, runs
+from moco.comparison.measures import Comparison
+from moco.comparison.rank_tests import seeds_needed
+from moco.compression.space.network_space import space_summary
+from moco.errors import RunFolderError
+from moco.experiment.build import build_job, fingerprint, mlflow_address
+from moco.experiment.loading import Experiment
+from moco.experiment.schema import CompareConfig
+from moco.experiment.strategies import chosen, contenders
+from moco.report.comparison.text import short_seconds
+from moco.run.job import Job, Prepared, prepare, versions
+from moco.run.progress import Progress
+from moco.run.results import manifest_of
+from moco.run.search import FILES, one_thread
+from moco.run.starts import from_json
+from moco.run_folder.writing import (
     EXPERIMENT,
     LEDGER,
     MANIFEST,
@@ -34,15 +44,7 @@ from moco.app.run_folder import (
     write_json,
     write_yaml,
 )
-from moco.app.schema import CompareConfig
-from moco.app.search import FILES, NOTHING, Given, one_thread
-from moco.app.starts import from_json
-from moco.comparison import Comparison
-from moco.compression.network_space import space_summary
-from moco.errors import RunFolderError
-from moco.evaluation.payoff import PayOffReport
-from moco.rank_tests import seeds_needed
-from moco.report.compare_text import short_seconds
+from moco.strategy import Strategy
 from moco.study import Study
 from moco.tracking.mlflow_comparison import MLflowComparison
 from moco.trial import Trial
@@ -53,7 +55,7 @@ STORE = "evaluations.db"
 
 
 @dataclass(frozen=True)
-class Asked:
+class CompareRequest:
     """What the command line says of a comparison.
 
     Attributes:
@@ -65,7 +67,7 @@ class Asked:
     seeds: int | None = None
 
 
-def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Contender, ...]:
+def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Strategy, ...]:
     """The strategies that are compared.
 
     Raises:
@@ -78,10 +80,10 @@ def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Contender,
 
 def compare_experiment(
     experiment: Experiment,
-    asked: Asked,
+    asked: CompareRequest,
     out: Path,
     *,
-    given: Given = NOTHING,
+    given: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -119,7 +121,7 @@ class Comparing:
         self,
         prepared: Prepared,
         out: Path,
-        found: tuple[Contender, ...],
+        found: tuple[Strategy, ...],
         seeds: tuple[int, ...],
         progress: Progress | None,
     ) -> None:
@@ -178,7 +180,7 @@ class Comparing:
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         return found
 
-    def begin(self, study: Study, contender: Contender, seed: int) -> None:
+    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""
         if self.progress is not None:
             count = len(self.match.contenders) * len(self.match.seeds)
@@ -244,7 +246,7 @@ class Comparing:
         )
 
 
-def _job(experiment: Experiment, out: Path, given: Given, found: Sequence[Contender]) -> Job:
+def _job(experiment: Experiment, out: Path, given: Overrides, found: Sequence[Strategy]) -> Job:
     """The experiment's job without its own searcher and tracker, with a store in any case, and of what runs share."""
     job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
     shared = {name: section for name, section in job.config.items() if name != "compare"}

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from moco.app.build import as_data_sets
-from moco.app.config import experiment_of
-from moco.app.progress import Progress
-from moco.app.search import Given, search_experiment
-from moco.compression.apply import compress
+from moco.app.search import Overrides, search_experiment
+from moco.compression.compressor import compress
+from moco.experiment.build import as_data_sets
+from moco.experiment.loading import experiment_of
+from moco.run.progress import Progress
 
 DEFAULT_SPACE = {
     "groups": "per-block",
@@ -83,7 +83,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     training = network.training
     try:
         return search_experiment(
-            experiment_of(sections), Path(out), given=Given(network, data), resume=resume, progress=progress
+            experiment_of(sections), Path(out), given=Overrides(network, data), resume=resume, progress=progress
         )
     finally:
         network.train(training)

@@ -12,14 +12,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moco.app.build import build_job
-from moco.app.config import Experiment
-from moco.compression.groups import channel_graph
-from moco.counting import count
+from moco.analysis.payoff.paying_space import probed
+from moco.analysis.payoff.probe import ProbePlan
+from moco.analysis.payoff.verdicts import PayOffReport
+from moco.compression.channels.groups import channel_graph
+from moco.compression.counting import count
 from moco.errors import RunFolderError
-from moco.evaluation.payoff import PayOffReport
-from moco.evaluation.payoff_probe import ProbePlan
-from moco.evaluation.payoff_space import probed
+from moco.experiment.build import build_job
+from moco.experiment.loading import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
 
 

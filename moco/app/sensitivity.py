@@ -16,16 +16,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from moco.app.build import build_job
-from moco.app.config import Experiment
-from moco.app.job import Job
-from moco.compression.apply import Compressor
-from moco.compression.clusters import clusters
-from moco.compression.layer_groups import PER_LAYER, grouped
+from moco.analysis.sensitivity.clusters import clusters
+from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
+from moco.compression.compressor import Compressor
+from moco.compression.space.layer_groups import PER_LAYER, grouped
+from moco.data.splits import make_splits
 from moco.errors import ConfigError, RunFolderError
-from moco.evaluation.sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
-from moco.evaluation.splits import make_splits
+from moco.experiment.build import build_job
+from moco.experiment.loading import Experiment
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
+from moco.run.job import Job
 
 IMAGES = 256
 PLAIN_EVERY_S = 10.0
@@ -34,7 +34,7 @@ OTHERS = "others"
 
 
 @dataclass(frozen=True)
-class Study:
+class LayerStudy:
     """A single-layer study and the groups that follow from it.
 
     Attributes:
@@ -58,7 +58,7 @@ def studied(
     modules: Path | None = None,
     levels: Levels | None = None,
     seen: Seen | None = None,
-) -> Study:
+) -> LayerStudy:
     """The study of an experiment's network on images of its calibration split.
 
     Args:
@@ -94,10 +94,10 @@ def studied(
     if others and experiment.space.quantization is not None:
         members[OTHERS] = others
     text = _yaml(members, [*job.ignore, *ignored], suggested.rule)
-    return Study(job.name, sensitivity, members, ignored, text)
+    return LayerStudy(job.name, sensitivity, members, ignored, text)
 
 
-def write_study(study: Study, out: Path) -> Path:
+def write_study(study: LayerStudy, out: Path) -> Path:
     """Path of sensitivity.html, written to `out` beside sensitivity.json and groups.yaml.
 
     Raises:
@@ -115,7 +115,7 @@ def write_study(study: Study, out: Path) -> Path:
     return out / "sensitivity.html"
 
 
-def sensitivity_table(study: Study) -> Table:
+def sensitivity_table(study: LayerStudy) -> Table:
     """A layer a row: its divergence with half of its filters, in int8 and with 4-bit weights, and its group."""
     found = study.sensitivity
     table = Table(title=f"{study.name}: divergence in nats, mean of {found.images} images", title_justify="left")

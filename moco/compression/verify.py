@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
-from moco.compression.factorisation import TuckerRanks
-from moco.compression.groups import ChannelGraph
-from moco.compression.settings import bits_by_part, factors_of, parts_of, weights_kept_of, widths_of
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.methods.factorisation import TuckerRanks
+from moco.compression.policy_settings import bits_by_part, factors_of, parts_of, weights_kept_of, widths_of
 from moco.errors import CompressionError
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from moco.certification.certificate import paired_sem
 from moco.errors import MeasurementError
-from moco.evaluation.certificate import paired_sem
 from moco.trial import MetricValue
 
 BATCH = 100

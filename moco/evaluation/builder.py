@@ -18,9 +18,9 @@ import onnx
 import torch
 from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.codec import cost_of
-from moco.compression.settings import INT8_BITS, Bits, bits_by_part
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import INT8_BITS, Bits, bits_by_part
+from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError, RunFolderError
 from moco.export.calibration import calibrate, open_session, outputs

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from moco.charging import FIRST_MADE
-from moco.compression.codec import cost_of
-from moco.compression.settings import NEUTRAL
+from moco.compression.policy_settings import NEUTRAL
+from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
@@ -22,7 +21,7 @@ from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
 from moco.measurement import RatioEstimate, TimingPlan
 from moco.policy import Policy
-from moco.trial import Evaluation, MetricValue
+from moco.trial import FIRST_MADE, Evaluation, MetricValue
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Factorised layers in an exported graph: the layer's node becomes two or three, without a new export.
 
 A template names its weights by layer, so `<layer>.weight` finds the node, and the network says by an `nn.Sequential`
-under that name that the layer is factorised (moco/compression/factorised_layers.py).
+under that name that the layer is factorised (moco/compression/methods/factorised_layers.py).
 """
 
 from __future__ import annotations

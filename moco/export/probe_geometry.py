@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from moco.compression.groups import ChannelGroup
-from moco.counting import Counts, LayerCount, LayerKind
+from moco.compression.channels.groups import ChannelGroup
+from moco.compression.counting import Counts, LayerCount, LayerKind
 
 Size = tuple[int, int]
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from moco.compression.settings import FLOAT_BITS, Bits
+from moco.compression.policy_settings import FLOAT_BITS, Bits
 from moco.errors import CompressionError
 from moco.recovery.fake_quant import FakeQuantizedInput, FakeQuantizedWeight
 from moco.recovery.fine_tuning import BatchLoss, Tuned, descend_

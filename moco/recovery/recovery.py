@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.compression.groups import ChannelGraph
-from moco.compression.settings import bits_by_part, factors_of, pruned, refitted_of, weights_kept_of
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.policy_settings import bits_by_part, factors_of, pruned, refitted_of, weights_kept_of
 from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.randomness import derived_seed, generator

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import evaluating
-from moco.compression.groups import ChannelGraph
 from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
 from moco.recovery.least_squares import Gram, Weights, columns_of, refit_weights

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from moco.report.asked import asked, network_name, plain
-from moco.report.comparison import Row, compare, compared_metrics
+from moco.report.against_reference import Row, compare, compared_metrics
+from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
+from moco.report.run_summary import asked, network_name, plain
 from moco.report.snippet import onnxruntime_snippet
-from moco.report.values import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.verdict import accuracy_text, verdict
 
 _LIMITS = (

@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moco.report.comparison import Row, compare, compared_metrics
+from moco.report.against_reference import Row, compare, compared_metrics
+from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
-from moco.report.values import label, shown, shown_ratio, unit
 from moco.report.verdict import Status, verdict
 
 _STYLES = {

@@ -10,10 +10,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from moco.pareto import hypervolume, non_dominated
+from moco.report.formatting import seconds
 from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
-from moco.report.run_folder import TrialRecord
 from moco.report.style import ACCENT, FAINT, GRID, INK, MUTED, PRECISION_COLOURS, SPARE_COLOURS
-from moco.report.values import seconds
+from moco.run_folder.reading import TrialRecord
 
 STAGES = (
     "compress", "recover", "calibrate", "export", "load", "score", "measure", "search", "tracking", "record", "other",

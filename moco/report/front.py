@@ -11,20 +11,10 @@ import plotly.graph_objects as go
 
 from moco.pareto import non_dominated
 from moco.report.figures import base_figure
+from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
 from moco.report.policy_text import describe_groups
-from moco.report.run_folder import TrialRecord
 from moco.report.style import ACCENT, CHOSEN, INK, MUTED
-from moco.report.values import (
-    label,
-    larger_is_better,
-    numbers,
-    ordered,
-    plotted,
-    ratio,
-    shown,
-    shown_ratio,
-    unit,
-)
+from moco.run_folder.reading import TrialRecord, numbers
 
 ACCURACY = "top1_error"
 _PANELS = ("cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")

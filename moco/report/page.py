@@ -13,7 +13,6 @@ from plotly.offline import get_plotlyjs
 
 from moco.errors import RunFolderError
 from moco.report.markup import Html, element, join
-from moco.report.run_folder import TrialRecord, read_run
 from moco.report.sections import (
     anytime_section,
     certificate_section,
@@ -28,6 +27,7 @@ from moco.report.sections import (
     verdict_section,
     warnings_section,
 )
+from moco.run_folder.reading import TrialRecord, read_run
 
 
 def write_report(run: Path) -> Path:

@@ -7,17 +7,17 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.report.asked import asked, network_name, plain
-from moco.report.comparison import compare
+from moco.report.against_reference import compare
 from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
+from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.markup import Html, element, join
 from moco.report.policy_text import describe_groups
-from moco.report.run_folder import TrialRecord, objectives
+from moco.report.run_summary import asked, network_name, plain
 from moco.report.snippet import onnxruntime_snippet
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
-from moco.report.values import NOT_AVAILABLE, label, seconds
 from moco.report.verdict import Status, accuracy_text, verdict
+from moco.run_folder.reading import TrialRecord, objectives
 
 _TONES = {
     Status.CERTIFIED: "good",

@@ -13,10 +13,10 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from moco.report.figures import base_figure
+from moco.report.formatting import NOT_AVAILABLE
 from moco.report.markup import Html, element, join
 from moco.report.style import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS
 from moco.report.tables import definitions, table
-from moco.report.values import NOT_AVAILABLE
 
 LOWEST = 1e-5
 """Nats; what is less is drawn as this on logarithmic axes."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moco.report.comparison import Row, compared_metrics
-from moco.report.markup import Html, element, join
-from moco.report.policy_text import describe_groups
-from moco.report.run_folder import TrialRecord
-from moco.report.values import (
+from moco.report.against_reference import Row, compared_metrics
+from moco.report.formatting import (
     NOT_AVAILABLE,
     is_accuracy,
     label,
@@ -19,7 +16,10 @@ from moco.report.values import (
     shown_interval,
     shown_ratio,
 )
+from moco.report.markup import Html, element, join
+from moco.report.policy_text import describe_groups
 from moco.report.verdict import accuracy_text
+from moco.run_folder.reading import TrialRecord
 
 
 def table(head: Sequence[str], rows: Sequence[Html], caption: str, class_: str | None = None) -> Html:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from moco.report.values import label, numbers, plotted, points, ratio, shown_ratio
+from moco.report.formatting import label, plotted, points, ratio, shown_ratio
+from moco.run_folder.reading import numbers
 
 _RATIOS = ("latency_ms", "throughput_ips", "size_mb", "energy_j")
 _UNTIMED_RATIOS = ("parameters", "macs", "bops")

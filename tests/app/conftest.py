@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from moco.app.job import network_hash
 from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.export import template
 from moco.models import build_model
 from moco.models.training import TrainingPlan, train
+from moco.run.job import network_hash
 from tests.app import tiny
 
 EXPORTED: dict[str, Any] = {}

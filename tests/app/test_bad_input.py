@@ -11,12 +11,12 @@ import torch
 from optuna.distributions import FloatDistribution
 from safetensors.torch import load_file, save_file
 
-from moco.app.fitting import checked_searcher
 from moco.evaluation.evaluator import Evaluator
 from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN
 from moco.searchers.random import RandomSearcher
 from moco.space import SearchSpace
+from moco.strategy import checked_searcher
 from tests.app.tiny import moco, one_line, read
 
 OWN = '''

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from moco.app import build
-from moco.app.config import experiment_of
-from moco.app.job import network_hash
 from moco.data import DataSets, load_data
+from moco.data.splits import make_splits
 from moco.errors import DataError
-from moco.evaluation.splits import make_splits
+from moco.experiment import build
+from moco.experiment.loading import experiment_of
+from moco.run.job import network_hash
 from tests.app.tiny import SPLITS, settings
 
 

@@ -20,10 +20,10 @@ import yaml
 from safetensors.torch import load_file
 
 import moco as library
-from moco.compression.settings import read_policy
+from moco.compression.policy_settings import read_policy
 from moco.data import load_data
 from moco.data.sources import SourceOptions
-from moco.evaluation.splits import make_splits
+from moco.data.splits import make_splits
 from moco.models import build_model
 from tests.app.tiny import SPLITS, moco, one_line, read
 
@@ -157,7 +157,7 @@ def test_the_ledger_is_a_plain_optuna_study(finished: Path, result: dict[str, An
 
 
 def test_the_resolved_experiment_can_be_searched_again(finished: Path) -> None:
-    from moco.app.config import load_experiment, resolved
+    from moco.experiment.loading import load_experiment, resolved
 
     written = yaml.safe_load((finished / "experiment.yaml").read_text(encoding="utf-8"))
     assert resolved(load_experiment(finished / "experiment.yaml")) == written

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moco.evaluation.payoff import PayOffReport, paying_widths
+from moco.analysis.payoff.verdicts import PayOffReport, paying_widths
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import Measurement, TimingPlan
 from tests.app.tiny import moco, one_line, read

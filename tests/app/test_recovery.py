@@ -12,17 +12,17 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.app.build import build_job
-from moco.app.config import experiment_of
-from moco.app.job import Prepared, prepare
-from moco.app.recovery import recovery_plan
-from moco.app.schema_space import RecoverySection
-from moco.compression.settings import Bits, policy_of
+from moco.compression.policy_settings import Bits, policy_of
 from moco.errors import CompressionError, ConfigError
+from moco.experiment.build import build_job
+from moco.experiment.loading import experiment_of
+from moco.experiment.recovery import recovery_plan
+from moco.experiment.schema_space import RecoverySection
 from moco.recovery.distillation import Distillation
 from moco.recovery.fake_quant import fake_quantized_weight
 from moco.recovery.fine_tuning_plan import FineTuning
 from moco.recovery.recovery import RecoveryPlan, Training
+from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings
 
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})

@@ -19,9 +19,9 @@ import optuna
 import pytest
 from safetensors.torch import load_file, save_file
 
-from moco.app.build import build_job
-from moco.app.config import load_experiment
 from moco.evaluation.evaluator import Evaluator
+from moco.experiment.build import build_job
+from moco.experiment.loading import load_experiment
 from tests.app.tiny import moco, one_line, read
 
 COMMAND = Path(sys.executable).with_name("moco")

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from moco.app.build import build_job
-from moco.app.config import load_experiment
-from moco.app.job import trace
+from moco.analysis.sensitivity.layer_sensitivity import Levels, features, read_sensitivity
 from moco.app.sensitivity import StudyProgress, sensitivity_table, studied
-from moco.evaluation.sensitivity import Levels, features, read_sensitivity
+from moco.experiment.build import build_job
+from moco.experiment.loading import load_experiment
+from moco.run.job import trace
 from tests.app import tiny
 from tests.app.tiny import moco, one_line, write
 

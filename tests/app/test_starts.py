@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from moco.app.stored_starts import stored_starts
 from moco.evaluation.evaluator import Evaluator
 from moco.objectives.front import FrontObjective, FrontOptions
 from moco.policy import Policy
 from moco.problem import Problem
+from moco.run.stored_starts import stored_starts
 from moco.trial import Evaluation, MetricValue
 from tests.app.tiny import moco, one_line, read
-from tests.compression.test_codec import space_of
+from tests.compression.space.test_codec import space_of
 
 
 @pytest.fixture

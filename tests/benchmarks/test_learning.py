@@ -13,8 +13,8 @@ import torch
 from benchmarks.critic import Forecast, Watched
 from benchmarks.learning import Run, draw, kept, stability
 from benchmarks.problems.layers import instance
+from moco.searchers.agents.layer_rewards import ranked
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher
-from moco.searchers.layer_rewards import ranked
 from moco.trial import TrialState
 from tests.contracts.loop import points, run, told
 

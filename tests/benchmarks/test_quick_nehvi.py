@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks import quick_nehvi as tried
 from benchmarks.quick_nehvi import DisagreementError, LocalValues, QuickValues, agreeing, applies, quick_nehvi
-from moco.searchers.torch_draws import silently_imported
+from moco.searchers.models.torch_draws import silently_imported
 
 with silently_imported():
     from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement

@@ -14,7 +14,7 @@ from benchmarks.recorded.sampling import Mixture, best_by_rank
 from benchmarks.recorded.search import surrogate_front
 from benchmarks.recorded.space import PruneBits, values
 from benchmarks.recorded.surrogate import logit, share
-from moco.compression.settings import bits_of, widths_of
+from moco.compression.policy_settings import bits_of, widths_of
 from moco.pareto import non_dominated
 
 LEAST_ROWS = {"resnet20": 2000, "digits": 500}

@@ -13,11 +13,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.apply import Compressor
-from moco.compression.groups import channel_graph
-from moco.compression.settings import NEUTRAL, policy_of
+from moco.compression.channels.groups import channel_graph
+from moco.compression.compressor import Compressor
+from moco.compression.counting import count
+from moco.compression.policy_settings import NEUTRAL, policy_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
-from moco.counting import count
 from moco.errors import CompressionError
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template

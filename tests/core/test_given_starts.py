@@ -9,8 +9,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from moco import study as study_module
 from moco.errors import ConfigError
+from moco.run.uniform_starts import starts_of
 from moco.space import SearchSpace
-from moco.starts import starts_of
 from moco.study import Budget, Start, Study
 from tests.core.studies import FINITE, WIDE, Evaluate, Learner, ListLedger, numbers
 from tests.core.test_study import Clock

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from moco.compression.apply import Compressor
+from moco.compression.compressor import Compressor
 from moco.evaluation.builder import Builder
 from moco.recovery.recovery import Recovery, RecoveryPlan
 

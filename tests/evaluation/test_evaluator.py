@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from moco.charging import FIRST_MADE
-from moco.compression.apply import Compressor
-from moco.compression.groups import ChannelGraph
-from moco.compression.settings import NEUTRAL, policy_of
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import NEUTRAL, policy_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
 from moco.evaluation.builder import Builder
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images, timed_metric
@@ -27,7 +26,7 @@ from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.interfaces import Artifact, Session
 from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
-from moco.trial import Evaluation
+from moco.trial import FIRST_MADE, Evaluation
 from tests.compression.toys import Baked, Reshaped, images, made, tiny
 from tests.evaluation.builders import builder_of
 from tests.export.graphs import expected, run

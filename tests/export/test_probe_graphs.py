@@ -11,8 +11,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.groups import ChannelGroup, channel_graph
-from moco.counting import count
+from moco.compression.channels.groups import ChannelGroup, channel_graph
+from moco.compression.counting import count
 from moco.export.probe_geometry import Geometries, LayerShape, PairGeometry, geometries
 from moco.export.probe_graphs import MOST_REPEATS, Variant, factorised, pair_graph, repeats, written
 from moco.models import build_model

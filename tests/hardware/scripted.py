@@ -12,7 +12,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from moco.errors import MeasurementError
-from moco.hardware.timing import doubts, images, interleave
+from moco.hardware.measuring.timing import doubts, images, interleave
 from moco.interfaces import Artifact, Capabilities
 from moco.measurement import Measurement, TimingPlan
 

@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from moco.errors import ConfigError, MeasurementError
+from moco.hardware.measuring.probe_model import conv_stack, write
+from moco.hardware.measuring.processor import processor
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
-from moco.hardware.probe_model import conv_stack, write
-from moco.hardware.processor import processor
 from moco.registry import plugin
 
 IMAGE = (3, 8, 8)

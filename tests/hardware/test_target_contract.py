@@ -10,8 +10,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from moco.errors import MeasurementError
+from moco.hardware.measuring.probe_model import CLASSES, artifact, conv_stack, write
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
-from moco.hardware.probe_model import CLASSES, artifact, conv_stack, write
 from moco.interfaces import Artifact, Target
 from moco.measurement import TimingPlan
 from moco.metrics import METRICS

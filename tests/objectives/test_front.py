@@ -8,7 +8,7 @@ import pytest
 
 from moco.errors import ConfigError
 from moco.objectives.front import FrontObjective, FrontOptions
-from moco.objectives.measurable import measurable
+from moco.objectives.shared.measurable import measurable
 from moco.trial import Evaluation, MetricValue
 from tests.objectives.test_published_rewards import R50, SPACE, evaluation
 

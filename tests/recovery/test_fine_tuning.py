@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.compression.apply import Compressor
-from moco.compression.settings import policy_of
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import policy_of
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import custom_recovery
 from moco.recovery.fine_tuning import descend_, fine_tune_

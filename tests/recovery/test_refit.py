@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from moco.compression.groups import ChannelGraph, channel_graph
-from moco.counting import count
+from moco.compression.channels.groups import ChannelGraph, channel_graph
+from moco.compression.counting import count
 from moco.data import Normalization, parquet
 from moco.errors import CompressionError, ConfigError
 from moco.models import build_model, load_weights

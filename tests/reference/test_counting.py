@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from moco.counting import count
+from moco.compression.counting import count
 from moco.errors import CompressionError, SpaceError
 from moco.models import build_model
 

@@ -15,8 +15,8 @@ import onnx
 import pytest
 import torch
 
-from moco.compression.apply import Compressor
-from moco.compression.settings import NEUTRAL, policy_of
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import NEUTRAL, policy_of
 from moco.data import ImageSet, Normalization, parquet
 from moco.evaluation.builder import Builder
 from moco.export.calibration import open_session

@@ -10,7 +10,8 @@ import math
 import pytest
 from torch import nn
 
-from moco.compression.factorisation import (
+from moco.compression.counting import count
+from moco.compression.methods.factorisation import (
     FactorCache,
     TuckerRanks,
     factorised_parameters,
@@ -18,8 +19,7 @@ from moco.compression.factorisation import (
     tucker_ranks,
     why_not,
 )
-from moco.compression.factorised_layers import factorise_
-from moco.counting import count
+from moco.compression.methods.factorised_layers import factorise_
 from moco.models import build_model
 
 PUBLISHED = [

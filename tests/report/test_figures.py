@@ -10,7 +10,7 @@ import pytest
 
 from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
 from moco.report.front import Cloud, front_figure, panels
-from moco.report.run_folder import TrialRecord
+from moco.run_folder.reading import TrialRecord
 from tests.report import example_run
 
 OBJECTIVES = ["top1_error", "cost"]

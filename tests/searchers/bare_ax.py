@@ -7,7 +7,7 @@ from typing import Any
 from optuna.distributions import FloatDistribution
 
 from moco.problem import Problem
-from moco.searchers.torch_draws import silently_imported
+from moco.searchers.models.torch_draws import silently_imported
 from moco.trial import Outcome
 from tests.contracts.loop import Evaluate
 from tests.searchers.bare import ask_seed, outcome_of

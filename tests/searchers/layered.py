@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution, IntDistribution
 
 from moco.metrics import Direction
-from moco.objectives.cost import WeightedCost
+from moco.objectives.shared.cost import WeightedCost
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import LayerGroup, SearchSpace

@@ -7,8 +7,8 @@ import pytest
 
 from moco.problem import Problem
 from moco.searchers.binary_search import BinarySearchSearcher, all_thresholds, below
-from moco.searchers.sensitivities import Alternative
-from moco.searchers.steps_then_line import StepsOptions, next_position
+from moco.searchers.steps.measured_curves import Alternative
+from moco.searchers.steps.steps_then_line import StepsOptions, next_position
 from moco.space import LayerGroup
 from moco.trial import Trial, TrialState
 from tests.contracts.loop import points, run, told

@@ -10,10 +10,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from moco.errors import ConfigError
 from moco.pareto import hypervolume
 from moco.problem import Problem
-from moco.searchers.acquisition import Outcomes, best_candidate, expected_improvement, fit
-from moco.searchers.axes import axes_of
 from moco.searchers.botorch import BoTorchOptions, BoTorchSearcher
-from moco.searchers.torch_draws import own_torch
+from moco.searchers.models.axes import axes_of
+from moco.searchers.models.botorch_models import Outcomes, best_candidate, expected_improvement, fit
+from moco.searchers.models.torch_draws import own_torch
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue, Outcome, Point, Suggestion, Trial, TrialState
 from tests.contracts.loop import finished, points, run, told

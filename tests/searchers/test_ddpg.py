@@ -10,10 +10,10 @@ from scipy.stats import kstest, truncnorm
 from benchmarks.problems.layers import Layers, instance
 from moco.errors import ConfigError
 from moco.searchers import ddpg
+from moco.searchers.agents.layer_options import LayerOptions
+from moco.searchers.agents.layer_rewards import RewardScale, ranked, reward, rewards
+from moco.searchers.agents.layer_walk import LayerWalk
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher, Replay, truncated_normal
-from moco.searchers.layer_options import LayerOptions
-from moco.searchers.layer_rewards import Scale, ranked, reward, rewards
-from moco.searchers.layer_walk import LayerWalk
 from moco.trial import Suggestion, Trial, TrialState
 from tests.contracts.loop import finished, points, run, told, without_result
 
@@ -66,7 +66,7 @@ def test_the_replay_holds_what_was_executed() -> None:
 
 def test_every_transition_is_drawn_equally_often_also_the_first() -> None:
     replay, _ = replay_of(trials(5))
-    drawn = replay.draw(np.random.default_rng(0), (100, 100), Scale(0.0, 1.0), "graded")
+    drawn = replay.draw(np.random.default_rng(0), (100, 100), RewardScale(0.0, 1.0), "graded")
     pairs = zip(drawn.states[..., 0].flatten().tolist(), drawn.rewards.flatten().tolist(), strict=True)
     counts = Counter(pairs)  # by the index of the layer and the reward of the episode
     assert len(counts) == 4 * 5
@@ -85,7 +85,7 @@ def test_only_the_last_layer_is_terminal() -> None:
 def test_every_step_of_an_episode_earns_its_reward() -> None:
     told_trials = trials(4)
     replay, _ = replay_of(told_trials)
-    scale = Scale(-1.0, 2.0)
+    scale = RewardScale(-1.0, 2.0)
     drawn = replay.draw(np.random.default_rng(0), (1, 400), scale, "graded")
     expected = sorted({reward(trial, scale) for trial in told_trials})
     assert drawn.rewards.unique().tolist() == pytest.approx(expected)
@@ -104,7 +104,7 @@ def test_the_oldest_episodes_are_forgotten() -> None:
     replay = Replay(2, walk.mask)
     for trial in told_trials:
         replay.add(walk.of(trial.point), trial)
-    scale = Scale(-1.0, 2.0)
+    scale = RewardScale(-1.0, 2.0)
     drawn = replay.draw(np.random.default_rng(0), (1, 100), scale, "graded")
     assert drawn.rewards.unique().tolist() == pytest.approx(sorted(reward(t, scale) for t in told_trials[-2:]))
 

@@ -9,7 +9,7 @@ from moco.pareto import front, hypervolume
 from moco.problem import Problem
 from moco.searchers.greybox import GreyboxOptions, GreyboxSearcher
 from moco.searchers.random import RandomOptions, RandomSearcher
-from moco.searchers.uniform_kinds import rungs, single_steps
+from moco.searchers.steps.ladder import rungs, single_steps
 from moco.study import best
 from moco.trial import Point, Suggestion, Trial, TrialState
 from tests.contracts.loop import finished, points, run, told

@@ -1,0 +1,151 @@
+"""Interleaved timing of several sessions: the part that every target shares (W06).
+
+A shared host drifts by several percent within seconds, so absolute times of two networks that ran one after the
+other cannot be compared. Here the sessions take turns ("slots") of about 10 ms in an order that is shuffled in
+every round, and each is compared with the reference's slot of the same round.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from moco.errors import MeasurementError
+from moco.hardware.measuring.processor import processor
+from moco.measurement import Measurement, TimingPlan
+from moco.randomness import generator
+
+Call = Callable[[], object]
+Clock = Callable[[], int]
+"""A monotonic clock in nanoseconds."""
+
+CLOCKS: dict[str, Clock] = {"processor": time.thread_time_ns, "wall": time.perf_counter_ns}
+"""Processor time of the calling thread, or time on the wall."""
+
+Samples = tuple[tuple[float, ...], ...]
+
+MAX_SPREAD = 0.25
+"""Quartile range of the paired ratios, relative to their median, above which a measurement is called wide."""
+
+MAX_LOAD = {"processor": 2.0, "wall": 1.0}
+"""By clock, the load average for each core above which a measurement is doubted."""
+
+MIN_CPU_SHARE = {"processor": 0.5, "wall": 0.9}
+"""By clock, the share of the time that the process must have had its core: others that take it also fill its caches."""
+
+MAX_SELF_RATIO = 0.02
+"""How far from 1 the ratio of a file to itself may be before the whole measurement is doubted."""
+
+
+def images(plan: TimingPlan, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal float32 images (batch, *shape), drawn once from the plan's seed: time does not depend on their content."""
+    return generator(plan.seed, "timing images").standard_normal((plan.batch, *shape), dtype=np.float32)
+
+
+def interleave(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf_counter_ns) -> Samples:
+    """Median time of a call in ms, for each call and each of its slots.
+
+    Every call is warmed up and its number of repeats in a slot is fixed from that. Then rounds follow until each
+    call was timed for `plan.seconds` on average, and for `plan.min_slots` at least.
+
+    Raises:
+        MeasurementError: the clock gave a time that is not positive.
+    """
+    repeats = [_repeats(call, plan, clock) for call in calls]
+    order = generator(plan.seed, "order")
+    samples: list[list[float]] = [[] for _ in calls]
+    with _no_garbage_collection():
+        start = clock()
+        budget_ns = plan.seconds * 1e9 * len(calls)
+        while len(samples[0]) < plan.min_slots or clock() - start < budget_ns:
+            for index in order.permutation(len(calls)):
+                samples[index].append(_slot(calls[index], repeats[index], clock))
+    return tuple(map(tuple, samples))
+
+
+def _repeats(call: Call, plan: TimingPlan, clock: Clock) -> int:
+    """Calls that fit a slot, at least one; the fastest of the warm-up calls decides."""
+    fastest_ms = min(_timed_ms(call, clock) for _ in range(max(1, plan.warmup_calls)))
+    return max(1, round(plan.slot_ms / fastest_ms))
+
+
+def _slot(call: Call, repeats: int, clock: Clock) -> float:
+    """Median time in ms of that many calls in a row."""
+    return statistics.median(_timed_ms(call, clock) for _ in range(repeats))
+
+
+def _timed_ms(call: Call, clock: Clock) -> float:
+    start = clock()
+    call()
+    elapsed_ms = (clock() - start) / 1e6
+    if elapsed_ms <= 0:
+        raise MeasurementError(f"expected a positive time of a call, the clock gave {elapsed_ms:g} ms")
+    return elapsed_ms
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keeps Python's collector from running inside a slot."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class Surroundings:
+    """What else the machine did while a measurement ran: made before it, read by `environment` after it."""
+
+    def __init__(self, threads: int, clock: str = "wall") -> None:
+        """Start to watch a measurement that keeps that many threads busy and is timed by that clock."""
+        self._threads, self._clock = threads, clock
+        self._load = _load_average()
+        self._cpu_s, self._wall_s = time.process_time(), time.perf_counter()
+
+    def environment(self) -> dict[str, Any]:
+        """Load averages before and after, share of the time that this process computed, processor and threads. JSON."""
+        wall_s = time.perf_counter() - self._wall_s
+        cpu_share = (time.process_time() - self._cpu_s) / (wall_s * self._threads)
+        return {
+            "processor": processor().name,
+            "cores": processor().cores,
+            "threads": self._threads,
+            "clock": self._clock,
+            "load_before": self._load,
+            "load_after": _load_average(),
+            "cpu_share": round(cpu_share, 3),
+            "seconds": round(wall_s, 3),
+        }
+
+
+def _load_average() -> list[float] | None:
+    """Load average of 1, 5 and 15 minutes; None where the system has none."""
+    return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None
+
+
+def doubts(measurement: Measurement, hashes: Sequence[str]) -> tuple[str, ...]:
+    """Why the measurement should be doubted, in words; `hashes` are those of the sessions' files."""
+    environment, found = measurement.environment, []
+    load = environment.get("load_before")
+    clock = environment.get("clock", "wall")
+    if load and load[0] > environment["cores"] * MAX_LOAD[clock]:
+        found.append(f"load average {load[0]:g} on {environment['cores']} cores before timing")
+    if environment.get("cpu_share", 1.0) < MIN_CPU_SHARE[clock]:
+        found.append(f"the process had a core {environment['cpu_share']:.0%} of the time only: others compete")
+    for session in range(1, len(hashes)):
+        spread = measurement.spread(session)
+        if spread > MAX_SPREAD:
+            found.append(f"session {session}: the middle half of its ratios spans {spread:.0%} of their median")
+        ratio = measurement.ratio(session).value
+        if hashes[session] == hashes[0] and abs(ratio - 1) > MAX_SELF_RATIO:
+            found.append(f"session {session} is the reference's own file, yet its time ratio is {ratio:.3f}")
+    return tuple(found)

@@ -1,0 +1,259 @@
+"""The pay-off probe: times each geometry of a network at many widths and precisions, within some seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moco.analysis.payoff.payoff_store import PayOffStore
+from moco.analysis.payoff.verdicts import MIN_GAIN, PayOff, PayOffReport, Timed
+from moco.errors import ConfigError, MeasurementError
+from moco.export.probe_geometry import Geometries, PairGeometry
+from moco.export.probe_graphs import Variant, pair_graph, repeats, written
+from moco.interfaces import Capabilities, Session, Target
+from moco.measurement import Measurement, TimingPlan
+
+FORMAT = 1
+"""Raised when the graphs or the widths change, so that what was stored before is measured again."""
+BUILT = ("float32", "int8")
+KEEPS = (0.25, 0.5, 0.75)
+MOST_WIDTHS, FEWEST_WIDTHS = 16, 4
+MOST_WEIGHTS = 200_000_000
+"""In all graphs that are open at once."""
+OVERHEAD_S = 0.02
+"""To build and open a graph and to make its interval: 12 and 3 ms for a pair of ResNet-56's."""
+
+RESERVE = 0.05
+"""Of the seconds: for the last geometry to end late, and for what is written afterwards."""
+TRIAL_S = 0.05
+"""Of timing the reference alone, to learn how long a call takes and how busy the machine is."""
+
+Clock = Callable[[], float]
+"""Seconds on the wall."""
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """How a network is probed.
+
+    Attributes:
+        seconds: for the whole network, on the wall; shared evenly by all graphs.
+        spent: how many of them are gone before the probe begins, for loading and tracing.
+        batch: images in a call.
+        slot_ms, min_slots, seed: as in TimingPlan; calls are short here, and graphs many.
+        min_gain: part of the pair's time that a move must save.
+    """
+
+    seconds: float = 60.0
+    spent: float = 0.0
+    batch: int = 1
+    slot_ms: float = 4.0
+    min_slots: int = 8
+    seed: int = 0
+    min_gain: float = MIN_GAIN
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: no time, no image, or a gain that is not a share.
+        """
+        if not self.seconds > 0:
+            raise ConfigError(f"pay-off: expected seconds > 0, got {self.seconds:g}")
+        if self.batch < 1:
+            raise ConfigError(f"pay-off: expected a batch of at least 1, got {self.batch}")
+        if not 0 <= self.min_gain < 1:
+            raise ConfigError(f"pay-off: expected 0 <= least gain < 1, got {self.min_gain:g}")
+
+
+def context(target: Target, plan: ProbePlan) -> dict[str, Any]:
+    """All but geometry and precision that a stored pay-off depends on: the hardware's fingerprint and the plan."""
+    timing = {name: getattr(plan, name) for name in ("seconds", "batch", "slot_ms", "min_slots", "seed")}
+    return {"format": FORMAT, "target": dict(target.describe()), "plan": timing}
+
+
+def candidate_widths(width: int, most: int = MOST_WIDTHS) -> tuple[int, ...]:
+    """Widths to time, descending: the full one, all multiples of 4 or of a larger step, and two odd ones.
+
+    Up to 16 channels all widths are taken, beyond 64 every 8th, 16th and so on.
+
+    Args:
+        most: about how many.
+    """
+    step = 1 if width <= MOST_WIDTHS else 4
+    while width // step > most:
+        step *= 2
+    found = {width, *range(step, width, step)}
+    if most == MOST_WIDTHS and width > 4:
+        found |= {width - 1, width // 2 + 1}
+    return tuple(sorted(found, reverse=True))
+
+
+def probe(
+    target: Target,
+    found: Geometries,
+    plan: ProbePlan,
+    folder: Path,
+    store: PayOffStore | None = None,
+    clock: Clock = time.perf_counter,
+) -> PayOffReport:
+    """The pay-off of every group.
+
+    Args:
+        found: the geometries of the network.
+        folder: where the graphs are written while they are timed.
+        store: asked first, and told.
+
+    Raises:
+        MeasurementError: the target cannot run or time a graph.
+    """
+    start = clock()
+    budget = _Budget(start + (1 - RESERVE) * plan.seconds - plan.spent, clock)
+    known: dict[str, tuple[PayOff, ...]] = {}
+    if store is not None:
+        for geometry in found.distinct():
+            precisions = _precisions(geometry, target.capabilities)
+            stored = store.get(geometry.key, precisions, plan.min_gain)
+            if stored is not None:
+                known[geometry.key] = stored
+    n_stored = len(known)
+    missing = [geometry for geometry in found.distinct() if geometry.key not in known]
+    for index, geometry in enumerate(missing):
+        if budget.left() <= 0 and index:
+            break
+        share = budget.left() * _graphs(geometry, target) / sum(_graphs(g, target) for g in missing[index:])
+        known[geometry.key] = _Probed(target, geometry, plan, folder).within(share, budget)
+        if store is not None:
+            store.put(known[geometry.key])
+    late = {g: f"the {plan.seconds:g} s were spent" for g, pair in found.of_group.items() if pair.key not in known}
+    return PayOffReport(
+        target=dict(target.describe()),
+        batch=plan.batch,
+        groups={group: pair.key for group, pair in found.of_group.items() if pair.key in known},
+        payoffs=tuple(p for geometry in found.distinct() for p in known.get(geometry.key, ())),
+        left_out={**found.left_out, **late},
+        seconds=clock() - start,
+        stored=n_stored,
+    )
+
+
+class _Budget:
+    """Seconds on the wall until the end, and how much longer timing takes than the time that it counts.
+
+    A target may count its own time by the processor's clock; on a shared core the wall's goes on faster.
+    """
+
+    def __init__(self, end: float, clock: Clock) -> None:
+        self._end, self._clock = end, clock
+        self.stretch = 1.0
+
+    def left(self) -> float:
+        return self._end - self._clock()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def note(self, counted: float, took: float) -> None:
+        self.stretch = max(1.0, took / counted)
+
+
+class _Probed:
+    """One geometry on one target."""
+
+    def __init__(self, target: Target, geometry: PairGeometry, plan: ProbePlan, folder: Path) -> None:
+        self.target, self.geometry, self.plan, self.folder = target, geometry, plan, folder
+        self.precisions = _precisions(geometry, target.capabilities)
+        self.reference = Variant(geometry.width, self.precisions[0])
+
+    def within(self, seconds: float, budget: _Budget) -> tuple[PayOff, ...]:
+        """The pay-offs, one a precision, in about that many seconds."""
+        start = budget.now()
+        first = self._open(self.reference)
+        call_s = self._time([first], TRIAL_S, budget).median_ms() / 1000
+        variants = self._variants(self._widths(seconds, call_s, budget.stretch))
+        sessions = [first, *map(self._open, variants)]
+        left = seconds - (budget.now() - start) - OVERHEAD_S / 2 * budget.stretch * len(sessions)
+        measurement = self._time(sessions, max(0.0, left / len(sessions) / budget.stretch), budget)
+        for session in sessions:
+            session.artifact.path.unlink(missing_ok=True)
+        times = {variant: _timed(measurement, index) for index, variant in enumerate(variants, start=1)}
+        return tuple(self._payoff(precision, times, measurement) for precision in self.precisions)
+
+    def _open(self, variant: Variant) -> Session:
+        kinds = self.target.capabilities.layer_kinds.get(variant.precision)
+        return self.target.load(written(pair_graph(self.geometry, variant, kinds), self.folder))
+
+    def _time(self, sessions: Sequence[Session], seconds_each: float, budget: _Budget) -> Measurement:
+        """The measurement; how long it took teaches the budget how busy the machine is."""
+        plan = self.plan
+        timing = TimingPlan(plan.batch, seconds_each, plan.slot_ms, min_slots=plan.min_slots, seed=plan.seed)
+        before = budget.now()
+        measurement = self.target.measure(sessions, timing)
+        took = budget.now() - before
+        counted = sum(max(plan.slot_ms, ms) for samples in measurement.samples_ms for ms in samples) / 1000
+        budget.note(counted, took)
+        return measurement
+
+    def _widths(self, seconds: float, call_s: float, stretch: float) -> tuple[int, ...]:
+        """As many widths as can be timed in that time and held in memory, a few at least."""
+        most = MOST_WIDTHS
+        each = self.plan.min_slots * max(self.plan.slot_ms / 1000, call_s) + 3 * call_s + OVERHEAD_S
+        while True:
+            widths = candidate_widths(self.geometry.width, most)
+            weights = sum(map(self.geometry.weights_at, widths)) * repeats(self.geometry) * len(self.precisions)
+            fits = _count(widths, self.precisions) * each * stretch <= seconds and weights <= MOST_WEIGHTS
+            if fits or most <= FEWEST_WIDTHS:
+                return widths
+            most //= 2
+
+    def _variants(self, widths: Sequence[int]) -> list[Variant]:
+        return [
+            variant
+            for precision in self.precisions
+            for variant in (
+                *(Variant(width, precision) for width in widths),
+                *(Variant(self.geometry.width, precision, keep) for keep in KEEPS),
+            )
+        ]
+
+    def _payoff(self, precision: str, times: Mapping[Variant, Timed], measurement: Measurement) -> PayOff:
+        mine = {variant: time for variant, time in times.items() if variant.precision == precision}
+        whole = [variant for variant in mine if variant.keep is None]
+        return PayOff(
+            geometry=self.geometry.key,
+            precision=precision,
+            reference=precision == self.precisions[0],
+            reference_ms=measurement.median_ms(0),
+            widths=tuple(variant.width for variant in whole),
+            times=tuple(mine[variant] for variant in whole),
+            factorised={variant.keep: time for variant, time in mine.items() if variant.keep is not None},
+            min_gain=self.plan.min_gain,
+            warnings=measurement.warnings,
+        )
+
+
+def _timed(measurement: Measurement, session: int) -> Timed:
+    ratio = measurement.ratio(session)
+    return Timed(ratio.value, ratio.low, ratio.high, ratio.sem)
+
+
+def _precisions(geometry: PairGeometry, capabilities: Capabilities) -> tuple[str, ...]:
+    """The target's precisions that a graph can be built in and that are legal on one of the two layers."""
+    kinds = {geometry.producer.kind, geometry.consumer.kind}
+    legal = [p for p in capabilities.precisions if p in BUILT]
+    if not legal:
+        has = ", ".join(capabilities.precisions)
+        raise MeasurementError(f"pay-off: layers can be probed in {' or '.join(BUILT)}, the target has {has}")
+    return tuple(p for p in legal if p == legal[0] or kinds & capabilities.layer_kinds[p])
+
+
+def _graphs(geometry: PairGeometry, target: Target) -> int:
+    return _count(candidate_widths(geometry.width), _precisions(geometry, target.capabilities))
+
+
+def _count(widths: Sequence[int], precisions: Sequence[str]) -> int:
+    """Graphs of a geometry: every width and every share of the ranks in each precision, and the reference."""
+    return 1 + len(precisions) * (len(widths) + len(KEEPS))

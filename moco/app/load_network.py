@@ -1,0 +1,30 @@
+"""A delivered network in the user's own class again: policy.json says its shape, network.safetensors its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from moco.compression.compressor import rebuilt
+from moco.compression.policy_settings import read_policy
+from moco.models import load_weights
+
+
+def load_network(network: nn.Module, folder: str | Path, example: torch.Tensor) -> nn.Module:
+    """The network that a search delivered, as a module of the user's own class; nothing is unpickled.
+
+    Args:
+        network: of the class that was searched; its weights do not matter, and it is left as it was.
+        folder: RUN/best, or another folder with policy.json and network.safetensors.
+        example: one batch that the network takes, (n, channels, height, width).
+
+    Raises:
+        SpaceError, CompressionError: the policy is of another network.
+        DataError: the weights are missing or do not fit.
+    """
+    folder = Path(folder)
+    loaded = rebuilt(network, read_policy(folder / "policy.json"), example)
+    load_weights(loaded, folder / "network.safetensors")
+    return loaded.eval()

@@ -1,0 +1,100 @@
+"""`moco profile`, `moco apply` and `moco doctor`: look at a network, a policy or this machine without a search."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.table import Table
+
+from moco.compression.policy_settings import read_policy
+from moco.errors import CompressionError, PolicyRejectedError
+from moco.experiment.build import build_job
+from moco.experiment.loading import Experiment
+from moco.hardware.doctor import probe
+from moco.interfaces import Artifact
+from moco.metrics import METRICS, cost_ratio, shown
+from moco.run.job import prepare
+from moco.run_folder.writing import write_network
+from moco.trial import MetricValue
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Metrics of a network beside the reference's."""
+
+    name: str
+    metrics: Mapping[str, MetricValue]
+    reference: Mapping[str, MetricValue]
+
+
+def profiled(experiment: Experiment, policy: Path | None, modules: Path | None = None) -> Profile:
+    """The metrics of the policy's network, or of the reference, on the search split and on this machine.
+
+    Raises:
+        MocoError: the policy does not fit, or the network cannot be built or run.
+    """
+    chosen = None if policy is None else read_policy(policy)
+    with tempfile.TemporaryDirectory() as folder:
+        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        prepared = prepare(replace(job, time_everything=True), Path(folder))
+        reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
+        if chosen is None:
+            return Profile(job.network_name, reference, reference)
+        try:
+            evaluation = prepared.evaluator.evaluate(chosen)
+        except PolicyRejectedError as error:
+            raise CompressionError(f"{policy}: {error}") from error
+        return Profile(f"{job.network_name}, {policy}", prepared.problem.metrics(evaluation), reference)
+
+
+def profile_table(profile: Profile) -> Table:
+    """A metric a row: value, standard error, ratio to the reference; n/a where this machine cannot measure it."""
+    table = Table(title=profile.name, title_justify="left")
+    for column in ("metric", "value", "standard error", "cost ratio to the reference"):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=column == "metric")
+    for name in METRICS:
+        value, reference = profile.metrics.get(name), profile.reference.get(name)
+        ratio = "n/a"
+        if value is not None and reference is not None and value.value > 0 and reference.value > 0:
+            ratio = f"{cost_ratio(name, value.value, reference.value):.3f}"
+        table.add_row(
+            name,
+            shown(name, value.value if value is not None else None),
+            shown(name, value.sem if value is not None else None),
+            ratio,
+        )
+    return table
+
+
+def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
+    """The policy's network, written to `out`: model.onnx, network.safetensors, policy.json.
+
+    Raises:
+        MocoError: the policy does not fit, or the folder cannot be written.
+    """
+    chosen = read_policy(policy)
+    with tempfile.TemporaryDirectory() as folder:
+        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        prepared = prepare(job, Path(folder))
+        artifact, network = prepared.builder.build(chosen)
+        write_network(out, artifact, chosen, job.network_name, network, job.ranking)
+    return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
+
+
+def doctor_table() -> Table:
+    """What this machine can measure and run."""
+    table = Table(title="This machine", title_justify="left")
+    for column in ("", "what", "found", "what to do"):
+        table.add_column(column)
+    for finding in probe(Path.cwd()):
+        table.add_row("ok" if finding.ok else "-", finding.name, finding.detail, finding.advice)
+    return table
+
+
+def _untracked(experiment: Experiment) -> Experiment:
+    """The experiment without trackers and store: nothing of an inspection is recorded."""
+    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
+    return experiment.model_copy(update={"tracking": tracking, "store": False})

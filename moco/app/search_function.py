@@ -1,0 +1,172 @@
+"""`moco.search`: any searcher on any callable, without a network, a file or a tracker."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moco import pareto
+from moco.app.arguments import (
+    budget_of,
+    check_function,
+    check_problem,
+    check_start,
+    losses_at,
+    options_given,
+    whole,
+)
+from moco.errors import ConfigError
+from moco.experiment.loading import options_of
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.registry import plugin
+from moco.run.uniform_starts import starts_of
+from moco.run.warnings import strategy_warnings
+from moco.strategy import Strategy
+from moco.study import Start, Study, best, refuse_misfit
+from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
+
+Value = float | tuple[float, float | None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        trials: all of them, in the order of finishing.
+    """
+
+    problem: Problem
+    trials: Sequence[Trial]
+
+    @property
+    def front(self) -> list[Trial]:
+        """Feasible trials that no other dominates."""
+        return pareto.front(self.trials)
+
+    @property
+    def failed(self) -> list[Trial]:
+        """Trials whose evaluation raised or gave no usable numbers; `reason` says why. A rejected policy is none."""
+        return [trial for trial in self.trials if trial.state is TrialState.FAILED]
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial by the problem's score; infeasible only where none is feasible."""
+        return best(self.trials)
+
+    def hypervolume(self, reference_point: Mapping[str, float] | None = None) -> float:
+        """Volume between the front and the reference point, given as values by objective.
+
+        Raises:
+            ConfigError: no reference point, here or in the problem, or one that lacks an objective.
+        """
+        point = reference_point if reference_point is not None else self.problem.reference_point
+        if point is None:
+            raise ConfigError("hypervolume: give a reference point, {objective: value}")
+        losses = [trial.outcome.losses for trial in self.front if trial.outcome is not None]
+        return pareto.hypervolume(losses, losses_at(point, self.problem))
+
+
+def search(  # noqa: PLR0913, each is a keyword of the published signature
+    problem: Problem,
+    evaluate: Callable[[Point], Mapping[str, Value]],
+    *,
+    searcher: str | Mapping[str, Any] = "greybox",
+    trials: int = 100,
+    seconds: float | None = None,
+    seed: int = 0,
+    start: str | Sequence[str | Point | Start] = "none",
+    options: Mapping[str, Any] | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> SearchResult:
+    """Search `problem` with `evaluate`.
+
+    Args:
+        evaluate: gives a value, or (value, standard error), by name for a point {parameter: value}. It may raise
+            `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
+            NaN makes the trial fail with its reason, and the search goes on; it warns of such trials at its end.
+        searcher: a registered searcher, or `{"name": …}` with its options beside the name.
+        trials, seconds: the budget; a finite space that is exhausted ends the search before.
+        start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
+            {parameter: value}, and of `moco.study.Start`, which may also be given: known, and in no budget.
+        options: of the searcher.
+
+    Raises:
+        ConfigError: an argument is not what it should be, such as a budget that is no number; an unknown searcher or
+            option; a searcher that cannot take the problem; or a start outside the space.
+        SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the error has the finished
+            `trials`.
+    """
+    check_problem(problem)
+    check_function("evaluate", evaluate, "a point {parameter: value}")
+    if on_trial is not None:
+        check_function("on_trial", on_trial, "a trial")
+    budget, seed = budget_of(trials, seconds), whole("seed", seed, 0)
+    name, given = named(searcher)
+    kind = plugin("searcher", name)
+    refuse_misfit(kind, name, problem)
+    check_start(start)
+    chosen = starts_of(problem.space, start)
+    strategy = Strategy("searcher", name, options_of(kind.Options, {**given, **options_given(options)}, "options"))
+    built = strategy.build(problem, seed)
+    for doubt in strategy_warnings([strategy], problem, budget.trials):
+        warnings.warn(doubt, stacklevel=2)
+
+    def evaluated(policy: Policy) -> Evaluation:
+        return evaluation_of(evaluate(policy.settings))
+
+    study = Study(problem, built, evaluated, starts=chosen)
+    study.run(budget, on_trial=on_trial)
+    result = SearchResult(problem, tuple(study.trials))
+    if result.failed:
+        told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"
+        warnings.warn(told, stacklevel=2)
+    return result
+
+
+def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """A searcher's name and the options beside it.
+
+    Raises:
+        ConfigError: there is no name.
+    """
+    if isinstance(searcher, str):
+        return searcher, {}
+    name = searcher.get("name") if isinstance(searcher, Mapping) else None
+    if not isinstance(name, str):
+        raise ConfigError(f"searcher: expected a name, or {{'name': …}} with options, got {searcher!r}")
+    return name, {key: value for key, value in searcher.items() if key != "name"}
+
+
+def evaluation_of(given: object) -> Evaluation:
+    """What the callable gave, as an evaluation.
+
+    Raises:
+        TypeError, ValueError: it is not {name: number or (number, standard error)}; the trial has failed.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"expected {{name: number}} of the callable, got {given!r}")
+    return Evaluation({str(name): as_metric(str(name), value) for name, value in given.items()})
+
+
+def as_metric(name: str, value: object) -> MetricValue:
+    """A number, or (number, standard error), as the metric of that name.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    pair = value if isinstance(value, tuple) else (value, None)
+    try:
+        number, sem = pair
+        return MetricValue(float(number), None if sem is None else _not_negative(float(sem)))
+    except (TypeError, ValueError):
+        raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}") from None
+
+
+def _not_negative(sem: float) -> float:
+    if sem < 0:
+        raise ValueError(f"a standard error is not below 0, got {sem}")
+    return sem

@@ -1,0 +1,268 @@
+"""Certificates: a one-sided confidence statement on images that the search never saw, paired with the reference (W01).
+
+The candidates come in an order that was fixed without these images. They are tried one after the other, at most K of
+them (K is fixed beforehand), each at confidence 1 - alpha / K, until one holds. By Bonferroni's inequality a network
+below the floor is certified with a probability of at most alpha, whatever the search did. The bounds themselves are
+in confidence_bounds.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
+
+from moco.certification.confidence_bounds import (
+    EXACT,
+    TANGO,
+    Correct,
+    PairedBound,
+    absolute_lower_bound,
+    bound_of_counts,
+    check_confidence,
+    correct_array,
+    expected_margin,
+    flawless_bound,
+    paired_lower_bound,
+    paired_sem,
+    required_images,
+)
+from moco.constraints import Constraint
+from moco.errors import ConfigError
+
+__all__ = [
+    "Attempt",
+    "Certificate",
+    "Floor",
+    "PairedBound",
+    "absolute_lower_bound",
+    "bound_of_counts",
+    "certify",
+    "check_possible",
+    "paired_lower_bound",
+    "paired_sem",
+    "required_images",
+]
+
+Candidate = TypeVar("Candidate", int, str)
+"""A trial's number or another name: what the certificate calls it."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The accuracy that is to be certified.
+
+    Attributes:
+        value: a difference to the reference (-0.02 is 2 points below) or an accuracy, as a fraction.
+        relative: whether it is a difference.
+    """
+
+    value: float
+    relative: bool = True
+
+    @staticmethod
+    def of(constraint: Constraint) -> Floor:
+        """The floor that a bound on top-1 error states."""
+        if constraint.relative_to_reference == "pp":
+            return Floor(-constraint.number)
+        if constraint.relative_to_reference is None:
+            return Floor(1 - constraint.number, relative=False)
+        raise ConfigError(
+            "certificate: expected a floor in points ('-2 pp') or as an accuracy ('91 %'), got a factor 'x'"
+        )
+
+    def __str__(self) -> str:
+        """As a person reads it."""
+        return f"{100 * self.value:+.2f} points" if self.relative else f"{100 * self.value:.2f} %"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One candidate's test at the corrected confidence.
+
+    Attributes:
+        candidate: its number or name.
+        estimate, lower_bound: difference to the reference, or accuracy, as fractions.
+        lost, gained: images that only the reference, only the candidate, gets right.
+        holds: whether the lower bound reaches the floor; None without a floor.
+    """
+
+    candidate: int | str
+    estimate: float
+    lower_bound: float
+    lost: int
+    gained: int
+    holds: bool | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of a network's accuracy on unseen images.
+
+    Attributes:
+        statement: one sentence for people.
+        floor: None where the protocol has none.
+        estimate, lower_bound: in the floor's terms: difference to the reference, or accuracy, as fractions.
+        confidence: of the whole procedure, one-sided, correction included.
+        holds: whether the lower bound reaches the floor; None without a floor.
+        attempts: all that were tested, in their order.
+        bounds: timed budgets with their own intervals, filled by the caller.
+    """
+
+    statement: str
+    floor: float | None
+    estimate: float
+    lower_bound: float
+    confidence: float
+    images: int
+    method: str
+    holds: bool | None
+    attempts: tuple[Attempt, ...]
+    bounds: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of certificate.json."""
+        content = asdict(self)
+        if not self.bounds:
+            del content["bounds"]
+        return content
+
+    @property
+    def told(self) -> Attempt:
+        """The attempt that this certificate is about: the one that holds, or the first."""
+        return self.attempts[-1] if self.holds else self.attempts[0]
+
+
+def certify(
+    candidates: Sequence[Candidate],
+    correct_of: Callable[[Candidate], ArrayLike],
+    reference_correct: ArrayLike,
+    floor: Floor | None,
+    confidence: float = 0.95,
+    max_attempts: int = 1,
+) -> Certificate:
+    """The certificate of the first candidate that holds, or of the first one where none does.
+
+    Candidates are tested in their order until one holds, at most `max_attempts` of them (K, or their number where there
+    are fewer), each at confidence 1 - (1 - confidence) / K. So whatever the search did and however the candidates were
+    ordered, without looking at these images, a network below the floor is certified with a probability of at most
+    1 - confidence.
+    Without a floor only the first is scored.
+
+    Args:
+        candidates: best first; the order must not depend on the certification images.
+        correct_of: scores a candidate on them, (images,) of bool; called only for those that are tried.
+        reference_correct: the reference's, (images,).
+        floor: what is to hold; None for a protocol without one.
+        confidence: of the whole procedure.
+        max_attempts: fixed before the first is scored; the correction is for all K of them, tried or not.
+
+    Raises:
+        ConfigError: no candidate, no attempt allowed, or a confidence that is not in [0.5, 1).
+        DataError: a candidate was not scored on the reference's images.
+    """
+    check_confidence(confidence)
+    if not candidates or max_attempts < 1:
+        raise ConfigError(f"certificate: expected a candidate and an attempt, got {len(candidates)} and {max_attempts}")
+    allowed = min(max_attempts, len(candidates)) if floor is not None else 1
+    corrected = 1 - (1 - confidence) / allowed
+    reference = correct_array(reference_correct)
+    attempts: list[Attempt] = []
+    for candidate in candidates[:allowed]:
+        attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
+        if attempts[-1].holds:
+            break
+    told = attempts[-1] if attempts[-1].holds else attempts[0]
+    return Certificate(
+        statement=_statement(told, floor, confidence, len(reference), len(attempts)),
+        floor=None if floor is None else floor.value,
+        estimate=told.estimate,
+        lower_bound=told.lower_bound,
+        confidence=confidence,
+        images=len(reference),
+        method=_method(floor, allowed),
+        holds=told.holds,
+        attempts=tuple(attempts),
+    )
+
+
+def check_possible(
+    floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1, discordance: float = 0.05
+) -> str:
+    """What the certificate will be able to show, in one sentence, said before the search (W02).
+
+    Args:
+        floor: what is to hold.
+        images: of the certification split.
+        confidence: of the whole procedure.
+        max_attempts: over which it is corrected.
+        discordance: share of images that is expected to be right for one network and wrong for the other.
+
+    Raises:
+        ConfigError: even a network that loses no image (or makes no error, for an absolute floor) would not reach it.
+    """
+    corrected = 1 - (1 - confidence) / max_attempts
+    best = flawless_bound(images, corrected) - (1.0 if floor.relative else 0.0)
+    # Above the reference a network may still be: by the images that it gains, whose number nobody knows beforehand.
+    if floor.value > best and not (floor.relative and floor.value > 0):
+        flawless = "that agrees with the reference on every image" if floor.relative else "without an error"
+        needed = _images_for_flawless(floor, corrected)
+        raise ConfigError(
+            f"data.splits.certification: on {images:,} images even a network {flawless} reaches a bound of only "
+            f"{Floor(best, floor.relative)}, so a floor of {floor} cannot be certified at {100 * confidence:g} % "
+            f"confidence in {max_attempts} attempts; {needed}"
+        )
+    spread = discordance if floor.relative else max(floor.value * (1 - floor.value), 0.5 / images)
+    margin = 100 * expected_margin(images, spread, corrected)
+    return (
+        f"On {images:,} unseen images the certificate's bound lies about {margin:.2f} points below the measured value, "
+        f"so a floor of {floor} holds for networks that measure about {100 * floor.value + margin:+.2f} or better."
+    )
+
+
+def _images_for_flawless(floor: Floor, confidence: float) -> str:
+    share = 1 + floor.value if floor.relative else floor.value
+    if share >= 1:
+        return "lower the floor"
+    return f"lower the floor or take at least {math.ceil(math.log(1 - confidence) / math.log(share)):,} images"
+
+
+def _attempt(
+    candidate: int | str, correct: Correct, reference: Correct, floor: Floor | None, confidence: float
+) -> Attempt:
+    paired = paired_lower_bound(reference, correct, confidence)
+    estimate, lower = paired.difference, paired.lower
+    if floor is not None and not floor.relative:
+        estimate, lower = float(correct.mean()), absolute_lower_bound(correct, confidence)
+    holds = None if floor is None else lower >= floor.value
+    return Attempt(candidate, estimate, lower, paired.lost, paired.gained, holds)
+
+
+def _statement(told: Attempt, floor: Floor | None, confidence: float, images: int, tried: int) -> str:
+    text = (
+        f"With {100 * confidence:g} % confidence the network's top-1 accuracy is {_bound(told, floor)}, "
+        f"on {images:,} images that the search never saw"
+    )
+    if floor is None:
+        return f"{text}."
+    if told.holds:
+        return f"{text}: the floor of {floor} holds{f' (candidate {tried} of a fixed order)' if tried > 1 else ''}."
+    return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
+
+
+def _bound(told: Attempt, floor: Floor | None) -> str:
+    lower, estimate = 100 * told.lower_bound, 100 * told.estimate
+    if floor is not None and not floor.relative:
+        return f"at least {lower:.2f} % (measured {estimate:.2f} %)"
+    measured = f"(measured {estimate:+.2f} points)"
+    if lower > 0:
+        return f"at least {lower:.2f} points above the reference's {measured}"
+    return f"at most {-lower:.2f} points below the reference's {measured}"
+
+
+def _method(floor: Floor | None, allowed: int) -> str:
+    name = TANGO if floor is None or floor.relative else EXACT
+    return name if allowed == 1 else f"{name}, Bonferroni over {allowed} attempts"

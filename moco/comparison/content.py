@@ -1,0 +1,275 @@
+"""The content of RUN/compare.json (docs/comparing.md has its schema)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from moco.comparison import curves as anytime
+from moco.comparison.charged_time import charged_s, counted, evaluation_s, is_stored, suggestion_s
+from moco.comparison.curves import Curve, Moment
+from moco.comparison.match import Match, Run, RunState
+from moco.comparison.measures import HYPERVOLUME, SCORE, SECONDS, TRIALS, Comparison, Measure, finite
+from moco.comparison.rank_tests import ALPHA, Friedman, Pair, seeds_needed
+from moco.trial import Trial, TrialState
+
+FORMAT = 1
+CONFIDENCE = 0.95
+MOST_POINTS = 200
+"""Points of a curve: more than a figure has pixels to tell apart, and the file stays small."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a comparison is of, beside its match.
+
+    Attributes:
+        start: as it was asked, in JSON, the same for all.
+        reference_point: losses that were given for the hypervolume, and by whom; None where nobody has.
+        facts: further keys of compare.json, such as the experiment.
+    """
+
+    name: str
+    start: Any
+    reference_point: tuple[float, ...] | None = None
+    point_of: str = "the problem"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """All of compare.json."""
+    comparison = compared(runs, about)
+    problem = match.problem
+    return {
+        "format": FORMAT,
+        "name": about.name,
+        "complete": _complete(match, runs),
+        **about.facts,
+        "problem": {
+            "objectives": dict(problem.objectives),
+            "bounds": [f"{bound.metric} {bound.op} {bound.value:.6g}" for bound in problem.bounds],
+            "parameters": len(problem.space.distributions),
+            "policies": problem.space.n_policies(),
+        },
+        "budget": {"trials": match.budget.trials, "seconds": match.budget.seconds},
+        "start": about.start,
+        "seeds": list(match.seeds),
+        "searchers": {contender.label: contender.to_json() for contender in match.contenders},
+        "reference_point": _point(match, comparison, about),
+        "equal": {"trials": comparison.equal_trials, "seconds": comparison.equal_seconds},
+        "alpha": ALPHA,
+        "primary": _primary(match, comparison),
+        "seeds_needed": seeds_needed(len(match.contenders)),
+        "runs": [run_entry(run, comparison) for run in runs],
+        "summary": {label: _summary(comparison, label) for label in comparison.labels},
+        "curves": _curves(comparison),
+        "tests": {measure.key: _tests(comparison, measure) for measure in comparison.measures},
+        "warnings": [*warnings, *_doubts(match, runs)],
+    }
+
+
+def compared(runs: Sequence[Run], about: About) -> Comparison:
+    """The comparison of the runs that are finished."""
+    finished: dict[str, dict[int, Sequence[Trial]]] = {}
+    for run in runs:
+        by_seed = finished.setdefault(run.label, {})
+        if run.state is RunState.FINISHED and counted(run.trials):
+            by_seed[run.seed] = run.trials
+    return Comparison.of(finished, about.reference_point)
+
+
+def _complete(match: Match, runs: Sequence[Run]) -> bool:
+    finished = [run for run in runs if run.state is RunState.FINISHED]
+    return len(finished) == len(match.contenders) * len(match.seeds)
+
+
+def _point(match: Match, comparison: Comparison, about: About) -> dict[str, Any] | None:
+    if HYPERVOLUME not in comparison.quantities or comparison.reference_point is None:
+        return None
+    origin = about.point_of if about.reference_point is not None else "beyond all feasible trials of this comparison"
+    return {"losses": dict(zip(match.problem.objectives, comparison.reference_point, strict=True)), "of": origin}
+
+
+def _primary(match: Match, comparison: Comparison) -> str:
+    """The quantity to look at first: a protocol's score, or without one the front."""
+    return SCORE if match.problem.scorer is not None else comparison.quantities[-1]
+
+
+def run_entry(run: Run, comparison: Comparison) -> dict[str, Any]:
+    """A run as `runs` of compare.json holds it."""
+    trials = run.trials
+    curves = {q: comparison.curves[q].get(run.label, {}).get(run.seed) for q in comparison.quantities}
+    return {
+        "searcher": run.label,
+        "seed": run.seed,
+        "state": run.state.value,
+        "reason": run.reason,
+        "trials": len(counted(trials)),
+        "given": len(trials) - len(counted(trials)),
+        "distinct": sum(trial.distinct for trial in trials),
+        "feasible": sum(trial.feasible for trial in trials),
+        "rejected": sum(trial.state is TrialState.REJECTED for trial in trials),
+        "failed": sum(trial.state is TrialState.FAILED for trial in trials),
+        "stored": sum(is_stored(trial) for trial in trials),
+        **{quantity: _last(curve) for quantity, curve in curves.items()},
+        "first_feasible": _moment(anytime.first_feasible(trials)),
+        "beyond_start": _moment(anytime.first_beyond_starts(trials)),
+        "charged_s": math.fsum(map(charged_s, trials)),
+        "spent_s": sum(trial.seconds for trial in trials),
+        "suggestion_s": _suggestions([trials]),
+    }
+
+
+def _summary(comparison: Comparison, label: str) -> dict[str, Any]:
+    """The strategy over its seeds: medians, and how many seeds ever got there."""
+    runs = list(comparison.runs[label].values())
+    medians = {measure.key: finite(comparison.median(measure, label)) for measure in comparison.measures}
+    return {
+        "seeds": len(runs),
+        **medians,
+        "first_feasible": _moments([anytime.first_feasible(trials) for trials in runs]),
+        "beyond_start": _moments([anytime.first_beyond_starts(trials) for trials in runs]),
+        "distinct": float(np.median([sum(trial.distinct for trial in trials) for trials in runs])),
+        "charged_s": float(np.median([math.fsum(map(charged_s, trials)) for trials in runs])),
+        "suggestion_s": _suggestions(runs),
+        "evaluation_s": _evaluations(runs),
+    }
+
+
+def _moment(moment: Moment | None) -> dict[str, float] | None:
+    return None if moment is None else {"trials": moment.trials, "seconds": moment.seconds}
+
+
+def _moments(moments: Sequence[Moment | None]) -> dict[str, Any]:
+    """Medians over all seeds, those that never got there last: None where that is half of them or more."""
+    reached = [moment for moment in moments if moment is not None]
+    never = [math.inf] * (len(moments) - len(reached))
+    return {
+        "seeds": len(reached),
+        "trials": finite(float(np.median([moment.trials for moment in reached] + never))),
+        "seconds": finite(float(np.median([moment.seconds for moment in reached] + never))),
+    }
+
+
+def _suggestions(runs: Sequence[Sequence[Trial]]) -> dict[str, float] | None:
+    """Median and 90th percentile of a suggestion's seconds, the searcher's own asks only; None without any."""
+    asked = [trial for trials in runs for trial in trials if trial.origin == "search"]
+    spent = [seconds for trial in asked if (seconds := suggestion_s(trial)) is not None]
+    if not spent:
+        return None
+    return {"median": float(np.median(spent)), "p90": float(np.quantile(spent, 0.9))}
+
+
+def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
+    """Median seconds of an evaluation, as first made; None without any."""
+    spent = [evaluation_s(t) for trials in runs for t in trials if t.distinct and t.state is TrialState.COMPLETE]
+    return float(np.median(spent)) if spent else None
+
+
+def _curves(comparison: Comparison) -> dict[str, Any]:
+    """By strategy, quantity and axis: x, and the median and band of the seeds there."""
+    found: dict[str, Any] = {label: {} for label in comparison.labels}
+    for quantity in comparison.quantities:
+        for label, by_seed in comparison.curves[quantity].items():
+            curves = list(by_seed.values())
+            trials = _trial_grid(max(len(curve.values) for curve in curves))
+            seconds = _second_grid(curves)
+            found[label][quantity] = {
+                TRIALS: _band(trials, np.array([curve.after_trials(trials) for curve in curves])),
+                SECONDS: _band(seconds, np.array([curve.at_seconds(seconds) for curve in curves])),
+            }
+    return found
+
+
+def _band(x: np.ndarray, values: np.ndarray) -> dict[str, list[float | None]]:
+    band = anytime.band(values, seed=0, confidence=CONFIDENCE)
+    lines = {"median": band.median, "low": band.low, "high": band.high}
+    return {"x": x.tolist(), **{name: [finite(float(y)) for y in line] for name, line in lines.items()}}
+
+
+def _trial_grid(most: int) -> np.ndarray:
+    return np.unique(np.rint(np.linspace(1, most, min(most, MOST_POINTS))).astype(int))
+
+
+def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
+    """From the first trial of all to the end of the last, denser at the beginning, where most happens."""
+    first = max(min(float(curve.seconds[0]) for curve in curves), 1e-9)
+    last = max(float(curve.seconds[-1]) for curve in curves)
+    grid = np.geomspace(first, max(last, first), MOST_POINTS)
+    grid[-1] = max(last, first)  # rounding must not end the curve before the last trial
+    return grid
+
+
+def _tests(comparison: Comparison, measure: Measure) -> dict[str, Any]:
+    found = comparison.friedman(measure)
+    return {
+        "quantity": measure.quantity,
+        "axis": measure.axis,
+        "friedman": None if found is None else _friedman(found, comparison.labels),
+        "pairs": [_pair(pair) for pair in comparison.pairs(measure)],
+    }
+
+
+def _friedman(found: Friedman, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "statistic": found.statistic,
+        "p": found.p,
+        "agreement": found.agreement,
+        "seeds": found.n,
+        "mean_ranks": dict(zip(labels, found.mean_ranks, strict=True)),
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "verdict": pair.verdict.value,
+        "seeds": pair.n,
+        "wins": pair.wins,
+        "ties": pair.ties,
+        "losses": pair.losses,
+        "median_difference": finite(pair.median_difference),
+        "p": pair.test.p,
+        "p_holm": pair.p_holm,
+        "a12": pair.a12,
+        "rank_biserial": pair.test.rank_biserial,
+    }
+
+
+def _doubts(match: Match, runs: Sequence[Run]) -> list[str]:
+    """What a reader should know of the runs: missing ones, failed ones, trials that failed."""
+    broken = [run for run in runs if run.state is RunState.FAILED]
+    texts = [f"{run.label}, seed {run.seed}: the run failed: {run.reason}" for run in broken]
+    missing = len(match.contenders) * len(match.seeds) - sum(run.state is not RunState.UNFINISHED for run in runs)
+    if missing:
+        texts.append(f"{missing} of {len(match.contenders) * len(match.seeds)} runs are not finished and left out")
+    texts += _cut_short(match, [run for run in runs if run.state is RunState.FINISHED])
+    failed: Counter[str] = Counter()
+    for run in runs:
+        failed[run.label] += sum(trial.state is TrialState.FAILED for trial in run.trials)
+    texts += [f"{label}: {count} trials failed and count in its budget" for label, count in failed.items() if count]
+    return texts
+
+
+def _cut_short(match: Match, finished: Sequence[Run]) -> list[str]:
+    """Runs that the budget of seconds ended, worst of all before the searcher was asked once."""
+    limited = [
+        run for run in finished if len(counted(run.trials)) < match.budget.trials and match.out_of_time(run.trials)
+    ]
+    if not limited:
+        return []
+    unasked = sum(all(trial.origin != "search" for trial in run.trials) for run in limited)
+    fewest = min(len(counted(run.trials)) for run in limited)
+    text = f"budget.seconds ended {len(limited)} of {len(finished)} runs, the shortest after {fewest} trials"
+    return [text + (f"; {unasked} of them within the start: no strategy had a say there" if unasked else "")]
+
+
+def _last(curve: Curve | None) -> float | None:
+    """What the run had at its end; None where it had no trial, or none that counts."""
+    return finite(float(curve.values[-1])) if curve is not None and len(curve.values) else None

@@ -1,0 +1,81 @@
+"""The folder of a comparison: a ledger for each run in one storage, the trials of each, compare.json and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from moco.comparison.match import Run
+from moco.errors import RunFolderError
+from moco.problem import Problem
+from moco.report.comparison.page import CONTENT, write_compare_page
+from moco.run_folder.writing import LEDGER, write_json, write_trials
+from moco.strategy import Strategy
+from moco.tracking.optuna_study import OptunaLedger
+
+
+@dataclass(frozen=True)
+class CompareFolder:
+    """Where a comparison is written.
+
+    Attributes:
+        name: of the comparison; the first part of each study's name.
+        fingerprint: of all that its trials must share, beside the strategy's options and the seed.
+        storage: the database of the ledgers; None takes OUT/study.db.
+    """
+
+    out: Path
+    name: str
+    problem: Problem
+    fingerprint: str
+    storage: str | None = None
+
+    def ledger(self, contender: Strategy, seed: int) -> OptunaLedger:
+        """The ledger of a run: an Optuna study of its own, so that a dashboard shows all of them.
+
+        Raises:
+            RunFolderError: it cannot be used, or the strategy had other options when it began.
+        """
+        url = self.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
+        options = sha256(repr((contender.searcher, sorted(asdict(contender.options).items()))).encode()).hexdigest()
+        fingerprint = f"{self.fingerprint}-{options[:16]}"
+        return OptunaLedger.open(url, f"{self.name} {contender.label} seed {seed}", self.problem, fingerprint)
+
+    def check(self, contenders: Iterable[Strategy], seed: int, *, resume: bool) -> None:
+        """Pass ledgers that can be used, before the first run: a wrong option of the last strategy must not cost hours.
+
+        Args:
+            seed: the first one; its studies are made now.
+            resume: whether trials may be there already.
+
+        Raises:
+            RunFolderError: one cannot be used, or is of another comparison.
+        """
+        for contender in contenders:
+            ledger = self.ledger(contender, seed)
+            try:
+                if not resume and ledger.trials():
+                    raise RunFolderError(
+                        f"tracking.storage: the database holds a comparison '{self.name}' with these settings already; "
+                        "continue it in its own run folder with --resume, or give this one another name"
+                    )
+            finally:
+                ledger.close()
+
+    def write_run(self, run: Run) -> None:
+        """OUT/runs/STRATEGY/seedN/trials.csv and trials.json."""
+        write_trials(self.out / "runs" / run.label / f"seed{run.seed}", run.trials, self.problem.objectives)
+
+    def write(self, content: Mapping[str, Any]) -> Path:
+        """compare.json and compare.html; the path of the page."""
+        write_json(self.out / CONTENT, content)
+        return write_compare_page(self.out)
+
+
+def whole_seeds(runs: Sequence[Run], contenders: Iterable[Strategy]) -> bool:
+    """Whether the last run was the last of its seed: a moment to write what is there so far."""
+    labels = {contender.label for contender in contenders}
+    return bool(runs) and {run.label for run in runs if run.seed == runs[-1].seed} >= labels

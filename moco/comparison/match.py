@@ -1,0 +1,202 @@
+"""The runs of a comparison: each strategy with each seed on the same problem, start, budget and evaluations.
+
+Seed by seed, so that a comparison that is broken off has whole seeds of all strategies. A run that fails is noted, and
+the others go on. Every run has a ledger of its own; one that is full there is not run again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from moco.comparison.charged_time import charged_s, counted
+from moco.errors import ConfigError, RunFolderError
+from moco.interfaces import Ledger
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.strategy import Strategy
+from moco.study import Budget, SearchAbortedError, Start, Study
+from moco.trial import Evaluation, Trial, TrialState
+
+
+class RunState(StrEnum):
+    """How far a run came."""
+
+    FINISHED = "finished"
+    UNFINISHED = "unfinished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Match:
+    """What is the same for all strategies.
+
+    Attributes:
+        evaluate: shared by all runs; a stored evaluation tells what it took when first made (`moco.comparison.charged_time`).
+        budget: of each run; its seconds are charged ones.
+        seeds: of the searchers; the problem is the same under each.
+    """
+
+    problem: Problem
+    evaluate: Callable[[Policy], Evaluation]
+    contenders: tuple[Strategy, ...]
+    seeds: tuple[int, ...]
+    budget: Budget
+    starts: Sequence[Start] = ()
+
+    def spent(self, trials: Sequence[Trial]) -> bool:
+        """Whether a run is over: its budget is spent, or its space is exhausted."""
+        if len(counted(trials)) >= self.budget.trials or self.out_of_time(trials):
+            return True
+        policies = self.problem.space.n_policies()
+        known = {trial.policy for trial in trials if trial.policy is not None and trial.state is not TrialState.FAILED}
+        return policies is not None and len(known) >= policies
+
+    def out_of_time(self, trials: Sequence[Trial]) -> bool:
+        """Whether the charged seconds of a run's budget are spent."""
+        return self.budget.seconds is not None and math.fsum(map(charged_s, trials)) >= self.budget.seconds
+
+    def check(self) -> None:
+        """Pass strategies that can take the problem.
+
+        Raises:
+            ConfigError: one cannot; it is named, with what is in the way.
+        """
+        for contender in self.contenders:
+            contender.check(self.problem)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy with one seed.
+
+    Attributes:
+        label: the strategy's.
+        reason: why it failed; None otherwise.
+    """
+
+    label: str
+    seed: int
+    trials: tuple[Trial, ...]
+    state: RunState
+    reason: str | None = None
+
+
+class OpenLedger(Ledger, Protocol):
+    """A ledger that lets go of its file."""
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        ...
+
+
+class Watcher(Protocol):
+    """Hears how the comparison goes on."""
+
+    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+        """A run is about to begin, or to go on."""
+        ...
+
+    def trial(self, trial: Trial) -> None:
+        """A trial of the present run is over."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the comparison is to end: the present run is the last one."""
+        ...
+
+
+@dataclass
+class Silent:
+    """Shows nothing and never stops."""
+
+    stopping: bool = field(default=False, init=False)
+
+    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+        """Nothing."""
+
+    def trial(self, trial: Trial) -> None:
+        """Nothing."""
+
+
+def runs(
+    match: Match, ledger: Callable[[Strategy, int], OpenLedger | None], watcher: Watcher | None = None
+) -> Iterator[Run]:
+    """Each run as it is over, seed by seed; ends early where the watcher wants to stop.
+
+    Args:
+        ledger: of a strategy and a seed; None keeps no record.
+
+    Raises:
+        RunFolderError: a ledger, or a candidate's file, cannot be written.
+    """
+    watcher = watcher if watcher is not None else Silent()
+    warmed: set[str] = set()
+    for seed in match.seeds:
+        for contender in match.contenders:
+            if watcher.stopping:
+                return
+            opened = ledger(contender, seed)
+            try:
+                yield _run(match, contender, seed, opened, watcher, warmed)
+            finally:
+                if opened is not None:
+                    opened.close()
+
+
+def _run(
+    match: Match, contender: Strategy, seed: int, ledger: Ledger | None, watcher: Watcher, warmed: set[str]
+) -> Run:
+    recorded = tuple(ledger.trials()) if ledger is not None else ()
+    if match.spent(recorded):
+        return Run(contender.label, seed, recorded, RunState.FINISHED)
+    study: Study | None = None
+    try:
+        if contender.label not in warmed:
+            contender.build(match.problem, seed).ask()  # imports of libraries, which take seconds, are no run's
+            warmed.add(contender.label)
+        searcher = contender.build(match.problem, seed)
+        study = Study(match.problem, searcher, match.evaluate, starts=match.starts, ledger=ledger)
+        watcher.begin(study, contender, seed)
+        _search(match, study, watcher)
+    except RunFolderError:  # a full disk is no fault of the strategy's
+        raise
+    except SearchAbortedError as error:
+        return Run(contender.label, seed, error.trials, RunState.FAILED, str(error))
+    except Exception as error:  # a strategy may fail in any way; the others go on
+        trials = tuple(study.trials) if study is not None else recorded
+        return Run(contender.label, seed, trials, RunState.FAILED, f"{type(error).__name__}: {error}")
+    state = RunState.FINISHED if match.spent(study.trials) else RunState.UNFINISHED
+    return Run(contender.label, seed, tuple(study.trials), state)
+
+
+def _search(match: Match, study: Study, watcher: Watcher) -> None:
+    """Run the study within the budget, its seconds as they are charged and not as the clock has them."""
+
+    def heard(trial: Trial) -> None:
+        watcher.trial(trial)
+        if match.out_of_time(study.trials):
+            study.stop_requested = True
+
+    study.run(Budget(match.budget.trials), on_trial=heard)
+
+
+def check_seeds(seeds: int | Sequence[int], first: int = 0) -> tuple[int, ...]:
+    """The seeds: so many from `first` on, or those that are given.
+
+    Raises:
+        ConfigError: none, one that is negative or no whole number, or one that stands there twice.
+    """
+    given = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not given or isinstance(seeds, bool):
+        raise ConfigError(f"seeds: expected at least 1, got {seeds!r}")
+    for seed in given:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ConfigError(f"seeds: expected whole numbers of at least 0, got {seed!r}")
+    if len(set(given)) < len(given):
+        raise ConfigError(f"seeds: expected each once, got {list(given)}")
+    return given

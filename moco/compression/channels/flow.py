@@ -1,0 +1,195 @@
+"""Follows the channels of a network's layers through its forward pass, operator by operator.
+
+The network runs once on real images; below Python every operator is seen with the tensors that it reads and gives,
+whatever the forward pass is written like. Each axis of a tensor carries labels, and each operator has a rule that says
+what it does to them (channel_rules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from moco.compression.channels.algebra import Atoms, Labels
+from moco.compression.channels.call import Axes, Call
+from moco.compression.channels.rules import RULES, elementwise, unknown
+from moco.models.cifar_resnet import PadShortcut
+
+THINNABLE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, PadShortcut)
+"""Modules whose tensors moco can thin."""
+
+SIDES: dict[type[nn.Module], Mapping[str, int]] = {
+    nn.Conv2d: {"out": 0, "in": 1},
+    nn.ConvTranspose2d: {"in": 0, "out": 1},
+    nn.Linear: {"out": 0, "in": 1},
+    nn.BatchNorm1d: {"out": 0},
+    nn.BatchNorm2d: {"out": 0},
+}
+"""By kind of layer, the axis of its weight that is its outputs and its inputs."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What one forward pass showed.
+
+    Attributes:
+        atoms: which channels go together.
+        sides: labels by (module, "out" or "in").
+        logits: labels of the axes of what the network gave.
+        output: what it gave.
+    """
+
+    atoms: Atoms
+    sides: Mapping[tuple[str, str], np.ndarray]
+    logits: Axes
+    output: object
+
+
+def channel_flow(network: nn.Module, images: torch.Tensor) -> Flow:
+    """Follow the channels of `network` through a forward pass of `images` (n, channels, height, width)."""
+    tracer = _Tracer()
+    for name, module in network.named_modules():
+        tracer.introduce(name, module)
+    tracer.begin(images)
+    with torch.no_grad(), tracer.watching(network), tracer:
+        output = network(images)
+    logits = tracer.axes_of(output) if isinstance(output, torch.Tensor) else ()
+    return Flow(tracer.atoms, tracer.sides, logits, output)
+
+
+@dataclass
+class _Place:
+    """A module in whose forward pass the tracer is."""
+
+    name: str
+    module: nn.Module
+
+    def __str__(self) -> str:
+        if any(True for _ in self.module.children()) or isinstance(self.module, THINNABLE):
+            return f"'{self.name}'" if self.name else "the network"
+        return f"'{self.name}' is a {type(self.module).__name__}, whose channels cannot be removed here: it"
+
+
+@dataclass(eq=False)
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operator, and keeps the labels of every tensor."""
+
+    atoms: Atoms = field(default_factory=Atoms)
+    sides: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _known: dict[int, tuple[torch.Tensor, Axes]] = field(default_factory=dict)  # an id is unique while its tensor lives
+    _of_images: set[int] = field(default_factory=set)  # what depends on the images
+    _places: list[_Place] = field(default_factory=list)
+    _asleep: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and being kept from it would import the whole compiler: seconds
+
+    def axes_of(self, tensor: torch.Tensor) -> Axes:
+        """The labels of the tensor's axes."""
+        found = self._known.get(id(tensor))
+        return (None,) * tensor.ndim if found is None else found[1]
+
+    def begin(self, images: torch.Tensor) -> None:
+        """Take the images, of which every channel stays."""
+        self._known[id(images)] = images, (None,) * images.ndim
+        self._of_images.add(id(images))
+
+    def introduce(self, name: str, module: nn.Module) -> None:
+        """Label the tensors of a layer that can be thinned; those of a layer known by another name keep its labels."""
+        sides = next((sides for kind, sides in SIDES.items() if isinstance(module, kind)), None)
+        if sides is None or (isinstance(module, nn.ConvTranspose2d) and module.groups > 1):
+            return
+        batch_norm = isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        weight = module.running_mean if batch_norm and module.running_mean is not None else module.weight
+        if not isinstance(weight, torch.Tensor):
+            return
+        if id(weight) not in self._known:
+            labels: list[Labels] = [None] * weight.ndim
+            for axis in sides.values():
+                labels[axis] = self.atoms.fresh(weight.shape[axis])
+            self._known[id(weight)] = weight, tuple(labels)
+            out = labels[sides["out"]]
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.ndim == 1 and tensor is not weight:
+                    self._known[id(tensor)] = tensor, (out,)
+        for side, axis in sides.items():
+            labels_there = self._known[id(weight)][1][axis]
+            assert labels_there is not None
+            self.sides[name, side] = labels_there
+
+    @contextmanager
+    def watching(self, network: nn.Module) -> Iterator[None]:
+        """Know in which module an operator is called."""
+        handles = []
+        for name, module in network.named_modules():
+            handles.append(module.register_forward_pre_hook(self._entering(name)))
+            handles.append(module.register_forward_hook(self._leaving(name)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._places.append(_Place(name, module))
+            if (name, "out") in self.sides and inputs and id(inputs[0]) not in self._of_images:
+                reason = f"'{name}' does not read the image: a file holds what it gives as a constant"
+                self.atoms.fix(self.sides[name, "out"], reason)
+            if isinstance(module, PadShortcut):
+                read = self.atoms.fresh(module.in_channels)
+                self.atoms.tie(self.axes_of(inputs[0])[1], read, f"'{name}' reads channels that must stay")
+                self.sides[name, "in"] = read
+                self._asleep = True
+
+        return enter
+
+    def _leaving(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def leave(module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+            self._places.pop()
+            if isinstance(module, PadShortcut):
+                self._asleep = False
+                given = self.sides[name, "out"] = self.atoms.fresh(module.out_channels)
+                self._known[id(output)] = output, (None, given, None, None)
+                self._of_images.add(id(output))
+
+        return leave
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operator and label what it gives."""
+        del types
+        result = func(*args, **(kwargs or {}))
+        outputs = list(result) if isinstance(result, list | tuple) else [result]
+        tensors = [output for output in outputs if isinstance(output, torch.Tensor)]
+        if self._asleep or not tensors:
+            return result
+        self._label(func, [*args, *(kwargs or {}).values()] if kwargs else args, tensors)
+        return result
+
+    def _label(self, func: Any, args: Sequence[Any], outputs: Sequence[torch.Tensor]) -> None:
+        read = [item for arg in args for item in (arg if isinstance(arg, list | tuple) else [arg])]
+        if not any(isinstance(item, torch.Tensor) and id(item) in self._known for item in read):
+            return
+        name = func.overloadpacket.__name__
+        rule = RULES.get(name) or RULES.get(name.removesuffix("_"))
+        if rule is None:
+            rule = elementwise if torch.Tag.pointwise in func.tags else unknown
+        where = str(self._places[-1]) if self._places else "the network"
+        found = rule(Call(args, self.axes_of, outputs[0], where, self.atoms))
+        for output, axes in zip(outputs, found if isinstance(found, list) else [found], strict=False):
+            self._known[id(output)] = output, axes
+            if any(id(item) in self._of_images for item in read):
+                self._of_images.add(id(output))

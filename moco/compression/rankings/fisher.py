@@ -1,0 +1,135 @@
+"""Fisher pruning (S4.04; Theis et al. 2018, equations 8 to 12): which channels the loss would miss least.
+
+The score of channel k is 1/(2N) sum_n (-sum_ij A_nkij g_nkij)^2: A its activation on image n, g the gradient of that
+image's loss. Both are taken where the channel is read, after batch-norm and activation, because removing a channel
+also removes what its batch-norm adds. Each read is multiplied by a gate, 1 for each image and channel of the group;
+the gradient of the gate is then the inner sum, added over all layers that read the channel, before it is squared.
+A closed gate, 0, is the channel removed.
+
+Departures from the paper: no training between the removals, a ranking leaves the weights alone; costs, where asked
+for, divide the score instead of being added to it with a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+from torch import nn
+
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.channels.surgery import Axis
+from moco.compression.collecting import evaluating, loss_of, reading
+from moco.compression.costs import AnalyticCost
+from moco.errors import CompressionError
+
+Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
+"""Images (n, channels, height, width) and labels (n,) of each batch."""
+
+
+def fisher_scores(
+    network: nn.Module,
+    graph: ChannelGraph,
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    present: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """By channel group, the Fisher score (channels,) of each channel, in nats; the network is left as it was.
+
+    Args:
+        batches: images (n, channels, height, width) and labels (n,).
+        present: by channel group, which channels (channels,) have not been removed; all where None. Removed ones
+            score 0.
+    """
+    device = next(network.parameters()).device
+    opened = {
+        name: torch.ones(group.channels) if present is None else torch.from_numpy(present[name])
+        for name, group in graph.groups.items()
+    }
+    total = {name: torch.zeros(len(channels), dtype=torch.float64) for name, channels in opened.items()}
+    seen = 0
+    for images, labels in batches:
+        gates = {
+            name: channels.to(device, images.dtype).repeat(len(images), 1).requires_grad_()
+            for name, channels in opened.items()
+        }
+        reads = {name: partial(_gated, network.get_submodule(name), graph.axes[name, "in"], gates)
+                 for name, side in graph.axes if side == "in"}  # fmt: skip
+        with evaluating(network), reading(network, reads), torch.enable_grad():
+            loss = loss_of(network, images, labels)
+            gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+        for (name, gate), gradient in zip(gates.items(), gradients, strict=True):
+            if gradient is not None:
+                total[name] += (gate.detach() * gradient).double().square().sum(dim=0).cpu()
+        seen += len(images)
+    return {name: (scores / (2 * seen)).numpy() for name, scores in total.items()}
+
+
+def fisher_order(
+    network: nn.Module,
+    graph: ChannelGraph,
+    batches: Batches,
+    *,
+    per_removal: int | None = None,
+    at_once: int = 1,
+    costs: AnalyticCost | None = None,
+) -> list[tuple[str, int]]:
+    """The channels (group, index) in the order of their greedy removal over the whole network; one a group stays.
+
+    Before each removal the scores are accumulated anew over the next batches, the channels removed so far being zero.
+    A group's own ranking is this order backwards: its k most important channels are those that the removal over the
+    whole network left when it had k.
+
+    Args:
+        per_removal: batches between two removals, taken in turn; all where None.
+        at_once: channels removed at a time, 1 in the paper.
+        costs: where given, a score is divided by the MACs that the removal saves at the widths reached so far.
+
+    Raises:
+        CompressionError: `at_once` or `per_removal` below 1.
+    """
+    if at_once < 1 or (per_removal is not None and per_removal < 1):
+        raise CompressionError(
+            f"Fisher pruning: expected at least one channel at once and one batch per removal, "
+            f"got at_once={at_once} and per_removal={per_removal}"
+        )
+    present = {name: np.ones(group.channels, dtype=bool) for name, group in graph.groups.items()}
+    turns = cycle(batches)
+    order: list[tuple[str, int]] = []
+    while any(channels.sum() > 1 for channels in present.values()):
+        accumulated = islice(turns, len(batches) if per_removal is None else per_removal)
+        scores = fisher_scores(network, graph, accumulated, present)
+        saved = _saved_macs(present, costs)
+        # The sort is stable and begins with the highest index, so of equals the lower one stays.
+        left = [(name, int(channel)) for name in present for channel in np.flatnonzero(present[name])[::-1]]
+        left.sort(key=lambda channel: scores[channel[0]][channel[1]] / saved[channel[0]])
+        wanted = len(order) + at_once
+        for name, channel in left:
+            if len(order) < wanted and present[name].sum() > 1:
+                present[name][channel] = False
+                order.append((name, channel))
+    return order
+
+
+def _saved_macs(present: Mapping[str, np.ndarray], costs: AnalyticCost | None) -> dict[str, float]:
+    """By group, the MACs that one channel fewer saves at these widths; 1 where no costs are asked for."""
+    if costs is None:
+        return dict.fromkeys(present, 1.0)
+    widths = {name: int(channels.sum()) for name, channels in present.items()}
+    now = costs.of(widths, {})["macs"]
+    return {name: now - costs.of({**widths, name: width - 1}, {})["macs"] for name, width in widths.items()}
+
+
+def _gated(module: nn.Module, axis: Axis, gates: Mapping[str, torch.Tensor], read: torch.Tensor) -> torch.Tensor:
+    """What a layer reads, each owned channel times its image's gate."""
+    factor = read.new_ones(len(read), len(axis.owner))
+    for index, name in enumerate(axis.groups):
+        if name in gates:
+            places = np.flatnonzero(axis.owner == index)
+            gate = gates[name][:, torch.from_numpy(axis.channel[places])]
+            factor = factor.index_copy(1, torch.from_numpy(places).to(read.device), gate)
+    if isinstance(module, nn.Linear):
+        return read * factor.reshape(len(read), *[1] * (read.ndim - 2), -1)
+    return read * factor.reshape(len(read), -1, *[1] * (read.ndim - 2))

@@ -1,0 +1,209 @@
+"""What an experiment may say: one frozen model a section of the YAML. Units and defaults: docs/configuration.md.
+
+`model` and `data` stand in schema_network, `space` and `recovery` in schema_space.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
+from moco.experiment.schema_network import DataConfig, ModelConfig
+from moco.experiment.schema_space import RecoverySection, SpaceConfig
+from moco.suggest import nearest
+
+NAME = re.compile(r"^\w[\w.+-]*$")
+
+
+class TimingConfig(Section):
+    """How every candidate is timed beside the reference; each session gets that long."""
+
+    seconds_batch1: Seconds = 0.2
+    seconds_batch32: Seconds = 0.6
+    slot_ms: Positive = 10.0
+    warmup_calls: Annotated[int, Field(ge=0)] = 3
+
+
+class TargetConfig(PluginSection):
+    """The device; further keys are the runtime's options."""
+
+    runtime: str = "onnxruntime"
+    threads: Count = 1
+    timing: TimingConfig = TimingConfig()
+
+
+class ObjectiveConfig(PluginSection):
+    """The protocol; further keys are its options."""
+
+    protocol: str
+
+
+class StartConfig(Section):
+    """One source of starts, counted in the budget or not; exactly one of the first three keys.
+
+    Attributes:
+        policies: policy.json files, or folders that hold one: RUN/best, RUN (its best and its front).
+        store: at most so many earlier evaluations of the evaluation store.
+        sensitivity: divergences in nats, each of which gives the policy that no layer's curve exceeds.
+    """
+
+    policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    store: Count | None = None
+    sensitivity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    counted: bool = True
+
+    @property
+    def source(self) -> str:
+        """The one of the three that is given."""
+        return next(name for name in START_SOURCES if getattr(self, name) is not None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> StartConfig:
+        given = [name for name in START_SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected one of {', '.join(START_SOURCES)}, got {' and '.join(given) or 'none'}")
+        return self
+
+
+START_SOURCES = ("policies", "store", "sensitivity")
+StartWord = Literal["none", "reference", "ladder", "store", "sensitivity"]
+
+
+Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...], Field(min_length=1)]
+
+
+class SearcherConfig(PluginSection):
+    """The search strategy; further keys are its options."""
+
+    name: str = "greybox"
+    start: Starts = "ladder"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_name(cls, given: object) -> object:
+        """`searcher: tpe` is short for `searcher: {name: tpe}`."""
+        return {"name": given} if isinstance(given, str) else given
+
+    @property
+    def starts(self) -> tuple[StartWord | StartConfig, ...]:
+        """The starts one by one, in their order."""
+        return self.start if isinstance(self.start, tuple) else (self.start,)
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _known_starts(cls, given: object) -> object:
+        for start in given if isinstance(given, list) else (given,):
+            _check_start(start)
+        if given == []:
+            raise ValueError("expected at least one start, got []; 'none' starts from nothing")
+        if isinstance(given, list) and "none" in given and len(given) > 1:
+            raise ValueError(f"'none' stands alone, got {given}")
+        return _with_tuples(given)
+
+
+class ContenderConfig(PluginSection):
+    """A strategy of a comparison; in YAML its searcher's name alone, or with a label and the searcher's options."""
+
+    name: str
+    label: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_or_mapping(cls, given: object) -> object:
+        return {"name": given} if isinstance(given, str) else given
+
+
+class CompareConfig(Section):
+    """What `moco compare` compares, where its command line does not say; a search looks at none of it."""
+
+    searchers: tuple[ContenderConfig, ...] = ()
+    seeds: Count | None = None
+
+
+class BudgetConfig(Section):
+    """When the search ends: after so many trials or so many seconds, whatever comes first."""
+
+    trials: Count = 100
+    seconds: Seconds | None = None
+
+
+class CertificateConfig(Section):
+    """The honest end: one-sided confidence, candidates that may be tried, seconds of the longer timing."""
+
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    attempts: Count = 5
+    seconds: Seconds = 2.0
+
+
+class MLflowConfig(Section):
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store beside the run folder."""
+
+    uri: str | None = None
+    experiment: str | None = None
+
+
+class TrackingConfig(Section):
+    """Who is told; `storage` is the ledger's database URL, in place of RUN/study.db.
+
+    Without `dashboard` there is no ledger, and a search that is interrupted cannot be resumed.
+    """
+
+    mlflow: bool | MLflowConfig = False
+    dashboard: bool = True
+    storage: str | None = None
+
+
+class Experiment(Section):
+    """A whole experiment.
+
+    Attributes:
+        store: evaluations that later searches can use: a file, true (or null) for the usual one, false for none.
+        folder: where import paths are looked up first; the file's own folder unless it says otherwise.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: ModelConfig
+    data: DataConfig
+    space: SpaceConfig
+    recovery: tuple[RecoverySection, ...] = (RecoverySection(name="batch_norm"),)
+    target: TargetConfig = TargetConfig()
+    objective: ObjectiveConfig
+    searcher: SearcherConfig = SearcherConfig()
+    budget: BudgetConfig = BudgetConfig()
+    compare: CompareConfig | None = None
+    certificate: CertificateConfig = CertificateConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    store: bool | str | None = True
+    folder: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not NAME.match(name):
+            raise ValueError(f"expected letters, digits and . _ + - (it names the run folder), got {name!r}")
+        return name
+
+
+def _check_start(start: object) -> None:
+    words = get_args(StartWord)
+    expected = f"expected {', '.join(words)} or {{policies, store or sensitivity: …}}, got {start!r}"
+    if isinstance(start, str):
+        if start not in words:
+            raise ValueError(f"{expected}{nearest(start, words)}")
+    elif isinstance(start, dict):
+        for key in start:
+            if key not in StartConfig.model_fields:
+                raise ValueError(f"unknown key '{key}'{nearest(key, StartConfig.model_fields)}")
+    elif not isinstance(start, StartConfig):
+        raise ValueError(expected)  # noqa: TRY004, pydantic takes a ValueError
+
+
+def _with_tuples(given: Any) -> Any:
+    """YAML's lists as tuples: once Python has looked at a value, pydantic no longer takes a list for one."""
+    if isinstance(given, dict):
+        return {key: _with_tuples(value) for key, value in given.items()}
+    return tuple(map(_with_tuples, given)) if isinstance(given, list) else given

@@ -1,0 +1,89 @@
+"""The sections `model` and `data` of an experiment: what is compressed, and on which images."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from moco.experiment.schema_base import Count, Positive, Section
+
+IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+
+
+def _import_path(value: str | None) -> str | None:
+    if value is not None and not IMPORT_PATH.match(value):
+        raise ValueError(f"expected 'package.module:attribute', got {value!r}")
+    return value
+
+
+ImportPath = Annotated[str | None, AfterValidator(_import_path)]
+
+
+class TrainConfig(Section):
+    """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
+
+    epochs: Count | None = None
+    learning_rate: Positive | None = None
+    batch_size: Count | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+
+class ModelConfig(Section):
+    """The network: of the zoo or of torchvision by name, or the user's own by import path."""
+
+    name: str | None = None
+    import_path: ImportPath = Field(default=None, alias="import")
+    weights: str | None = None
+    num_classes: Count | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    train: TrainConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ModelConfig:
+        if (self.name is None) == (self.import_path is None):
+            raise ValueError("expected either 'name' or 'import', got " + ("neither" if self.name is None else "both"))
+        if self.weights is not None and self.train is not None:
+            raise ValueError("expected 'weights' or 'train', got both")
+        return self
+
+
+class NormalizeConfig(Section):
+    """Mean and standard deviation of each channel, of pixels in [0, 1]."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+class SplitsConfig(Section):
+    """Images in each split; calibration is taken from the training set, the other two from the test set.
+
+    Without a number, calibration takes 512 and search 1000, of smaller sets a half, and certification all that is left.
+    """
+
+    calibration: Count | None = None
+    search: Count | None = None
+    certification: Count | None = None
+
+
+class DataConfig(Section):
+    """The images."""
+
+    source: Literal["digits", "parquet", "cifar10", "imagefolder", "import", "python"]
+    train: str | None = None
+    test: str | None = None
+    root: str | None = None
+    import_path: ImportPath = Field(default=None, alias="import")
+    image_column: str | None = None
+    label_column: str | None = None
+    resize: Count | None = None
+    crop: Count | None = None
+    normalize: NormalizeConfig | None = None
+    splits: SplitsConfig = SplitsConfig()
+
+    @model_validator(mode="after")
+    def _import_goes_with_its_source(self) -> DataConfig:
+        if (self.source == "import") != (self.import_path is not None):
+            raise ValueError(f"source 'import' and the key 'import' belong together, got source '{self.source}'")
+        return self

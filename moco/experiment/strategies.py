@@ -1,0 +1,84 @@
+"""The strategies of a comparison: registered searchers, each with options, told apart by their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from moco.errors import ConfigError
+from moco.experiment.explain import joined
+from moco.experiment.loading import options_of
+from moco.experiment.schema import NAME
+from moco.registry import names, plugin
+from moco.strategy import Strategy
+from moco.suggest import nearest
+
+LABEL, SEARCHER = "label", "name"
+
+
+def contenders(given: Sequence[str | Mapping[str, Any]], where: str = "searchers") -> tuple[Strategy, ...]:
+    """The strategies, in their order.
+
+    Args:
+        given: a registered name, or `{name: …, label: …, option: value}`; without a label it is called by its name.
+        where: key path, for errors.
+
+    Raises:
+        ConfigError: fewer than two, an unknown searcher or option (the nearest is named), or two of one label.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ConfigError(f"{where}: expected a list of searchers, got {given!r}")
+    found = tuple(_contender(entry, f"{where}[{index}]") for index, entry in enumerate(given))
+    labels = [contender.label for contender in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"{where}: '{label}' stands there twice; give each a label of its own")
+    if len(found) < 2:
+        raise ConfigError(f"{where}: expected at least two to compare, got {len(found)}; valid: {_valid()}")
+    return found
+
+
+def chosen(
+    asked: Sequence[str], declared: Sequence[Mapping[str, Any]], section: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """What `--searchers` names: strategies that the experiment declares, by label, or registered searchers.
+
+    Args:
+        asked: labels or names; none takes all that are declared.
+        declared: the entries of `compare.searchers`.
+        section: the experiment's own `searcher`, whose options its searcher keeps.
+
+    Raises:
+        ConfigError: a name that is neither.
+    """
+    by_label = {str(entry.get(LABEL) or entry[SEARCHER]): entry for entry in declared}
+    if not asked:
+        return list(by_label.values()) if len(by_label) == len(declared) else list(declared)
+    found: list[Mapping[str, Any]] = []
+    for name in asked:
+        if name in by_label:
+            found.append(by_label[name])
+        elif name in names("searcher"):
+            found.append(dict(section) if section[SEARCHER] == name else {SEARCHER: name})
+        else:
+            raise ConfigError(f"--searchers: unknown searcher '{name}'{nearest(name, {*by_label, *names('searcher')})}")
+    return found
+
+
+def _contender(given: object, where: str) -> Strategy:
+    entry = {SEARCHER: given} if isinstance(given, str) else given
+    if not isinstance(entry, Mapping) or not isinstance(entry.get(SEARCHER), str):
+        raise ConfigError(f"{where}: expected a searcher's name, or {{name: …, option: value}}, got {given!r}")
+    searcher = entry[SEARCHER]
+    label = entry.get(LABEL) or searcher
+    if not isinstance(label, str) or not NAME.match(label):
+        raise ConfigError(
+            f"{joined(where, LABEL)}: expected letters, digits and . _ + - (it names files), got {label!r}"
+        )
+    options = {key: value for key, value in entry.items() if key not in (LABEL, SEARCHER)}
+    kind = plugin("searcher", searcher, joined(where, SEARCHER))
+    return Strategy(label, searcher, options_of(kind.Options, options, where))
+
+
+def _valid() -> str:
+    return ", ".join(names("searcher"))

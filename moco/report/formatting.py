@@ -1,0 +1,110 @@
+"""How the report names, prints and compares numbers: the same words on the page, the console and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from moco.metrics import METRICS, Direction
+from moco.metrics import shown as shown_metric
+
+NOT_AVAILABLE = "n/a"
+
+_LABELS = {
+    "top1_error": "top-1",
+    "top5_error": "top-5",
+    "latency_ms": "latency",
+    "throughput_ips": "throughput",
+    "size_mb": "size",
+    "packed_size_mb": "packed size",
+    "energy_j": "energy",
+    "power_w": "power",
+    "load_ms": "load time",
+    "init_s": "build time",
+    "macs": "MACs",
+    "bops": "BOPs",
+    "flops": "FLOPs",
+}
+_ACCURACIES = frozenset({"top1_error", "top5_error"})
+_SHOWN_FIRST = ("top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
+_MANY = 100.0
+"""From here on decimals are noise."""
+
+
+def label(metric: str) -> str:
+    """What a person calls the metric; errors are shown as accuracies and called so."""
+    return _LABELS.get(metric, metric.replace("_", " "))
+
+
+def unit(metric: str) -> str:
+    """Unit of the printed number, "" without one."""
+    return METRICS[metric].shown_as if metric in METRICS else ""
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether the metric is an error that is shown as the accuracy, 1 - error."""
+    return metric in _ACCURACIES
+
+
+def larger_is_better(metric: str) -> bool:
+    """Direction of the number as shown: accuracies and rates grow."""
+    return is_accuracy(metric) or (metric in METRICS and METRICS[metric].direction is Direction.MAXIMIZE)
+
+
+def plotted(metric: str, value: float) -> float:
+    """The number on an axis: accuracy in percent for an error, otherwise in the metric's printed unit."""
+    value = 1 - value if is_accuracy(metric) else value
+    return value * (METRICS[metric].scale if metric in METRICS else 1.0)
+
+
+def shown(metric: str, value: float | None) -> str:
+    """`value` (in its stored unit) for people, with its unit; errors as accuracies, None as n/a."""
+    if value is None:
+        return NOT_AVAILABLE
+    if is_accuracy(metric):
+        return shown_metric(metric, 1 - value)
+    if abs(value) >= _MANY:
+        return f"{value:,.0f} {unit(metric)}".rstrip()
+    return shown_metric(metric, value)
+
+
+def shown_interval(metric: str, low: float, high: float) -> str:
+    """`[low, high]` without units, in the order of the numbers shown."""
+    ends = sorted((plotted(metric, low), plotted(metric, high)))
+    digits = 2 if is_accuracy(metric) else 0 if abs(ends[1]) >= _MANY else 3
+    return f"[{ends[0]:,.{digits}f}, {ends[1]:,.{digits}f}]"
+
+
+def points(difference: float | str | None) -> str:
+    """A difference of accuracies (a fraction) in percentage points; text is taken as it is."""
+    if difference is None:
+        return NOT_AVAILABLE
+    return difference if isinstance(difference, str) else f"{round(100 * difference, 2):+g} pp"
+
+
+def ratio(value: float | None, reference: float | None) -> float | None:
+    """value / reference; None where one is missing or the reference is zero."""
+    if value is None or reference is None or reference == 0:
+        return None
+    return value / reference
+
+
+def shown_ratio(value: float | None) -> str:
+    """A ratio as `0.47x`."""
+    return NOT_AVAILABLE if value is None else f"{value:.2f}x"
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people."""
+    if value is None:
+        return NOT_AVAILABLE
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    large, small = (f"{minutes} min", f"{rest} s") if minutes < 60 else (f"{minutes // 60} h", f"{minutes % 60} min")
+    return large if small.startswith("0 ") else f"{large} {small}"
+
+
+def ordered(metrics: Iterable[str]) -> list[str]:
+    """Metric names without repeats, what matters most first."""
+    names = dict.fromkeys(metrics)
+    return [name for name in _SHOWN_FIRST if name in names] + [name for name in names if name not in _SHOWN_FIRST]

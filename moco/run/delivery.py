@@ -1,0 +1,283 @@
+"""The honest end: the winner is scored once on unseen images and timed again, longer, before anything is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from moco import pareto
+from moco.certification.certificate import Certificate, absolute_lower_bound, certify
+from moco.errors import CompressionError
+from moco.evaluation.accuracy import Correct, correct, logits_of
+from moco.evaluation.evaluator import timed_metric
+from moco.interfaces import Artifact, Session
+from moco.measurement import RatioEstimate
+from moco.metrics import METRICS
+from moco.policy import Policy
+from moco.randomness import derived_seed
+from moco.run.certification_log import CertificationLog
+from moco.run.job import Prepared, floor_of
+from moco.study import best, rank
+from moco.trial import MetricValue, Trial
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit.
+
+    `samples_ms` are the raw samples, the reference's and the candidate's; empty where the metric is derived.
+    """
+
+    value: float
+    low: float
+    high: float
+    samples_ms: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The network that is delivered.
+
+    Attributes:
+        trial: the trial whose network it is.
+        metrics: of its evaluation, with the timed ones measured again.
+        certificate: what can be promised of its accuracy.
+        retimed: the timed metrics measured again.
+        budgets: JSON, every budget with its retimed bound and whether it holds.
+    """
+
+    trial: Trial
+    artifact: Artifact
+    network: nn.Module
+    metrics: Mapping[str, MetricValue]
+    certificate: Certificate
+    retimed: Mapping[str, Interval]
+    budgets: Sequence[Mapping[str, Any]]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the floor, where there is one, and every budget hold on fresh evidence."""
+        return self.certificate.holds is not False and all(budget["holds"] for budget in self.budgets)
+
+
+class Finisher:
+    """Certifies and times again; builds each file that it needs once."""
+
+    def __init__(self, prepared: Prepared, folder: Path) -> None:
+        """Take a search that is over; `folder` holds the record of what was certified before."""
+        self.prepared = prepared
+        self.record = CertificationLog(folder)
+        self.doubts: list[str] = []
+        self.floor = floor_of(prepared.job)
+        self._built: dict[Policy, tuple[Artifact, nn.Module, Session]] = {}
+        self._retimed: dict[int, dict[str, Interval]] = {}
+        self._pessimistic: dict[tuple[int, str], Interval] = {}
+        self._hashes: dict[Policy, str | None] = {}
+        self._scored: dict[int | None, Correct] = {}
+
+    def deliver(self, trials: Sequence[Trial]) -> Delivery | None:
+        """The first candidate, in a fixed order, whose budgets and floor hold; the best one where none does.
+
+        The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
+        of the feasible front by score. None where no trial is complete.
+        """
+        self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
+        candidates = self._candidates(trials)
+        if not candidates:
+            return None
+        within = self._within_budgets(candidates)
+        certified = self._certified_before(trials)
+        if certified is not None:
+            within = within[: within.index(certified)] if certified in within else within
+            if not within or not self.record.has_confidence_left(self.prepared.job.ending.confidence):
+                return self._held(certified)
+        certificate = self._certified(within)
+        if certified is not None and not certificate.holds:
+            return self._held(certified)
+        return self._delivery(_of(within, certificate.told.candidate), certificate)
+
+    def _certified_before(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best trial whose network an earlier ending has certified; it is not tested again."""
+        return best(
+            trial for trial in trials if trial.policy is not None and self.record.held(trial.policy) is not None
+        )
+
+    def _held(self, trial: Trial) -> Delivery:
+        assert trial.policy is not None
+        certificate = self.record.held(trial.policy)
+        assert certificate is not None
+        return self._delivery(trial, certificate)
+
+    def _certified(self, candidates: Sequence[Trial]) -> Certificate:
+        """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
+        ending = self.prepared.job.ending
+        confidence = self.record.confidence_left(ending.confidence)
+        certificate = certify(
+            [trial.number for trial in candidates],
+            lambda number: self._right(_of(candidates, number)).top1,
+            self._right(None).top1,
+            self.floor,
+            confidence,
+            ending.attempts,
+        )
+        if self.floor is not None:
+            told = _of(candidates, certificate.told.candidate)
+            assert told.policy is not None
+            self.record.add(certificate, told.policy, confidence, min(ending.attempts, len(candidates)))
+        return certificate
+
+    def _right(self, trial: Trial | None) -> Correct:
+        """Which certification images the trial's file, or the reference's, gets right."""
+        number = None if trial is None else trial.number
+        if number not in self._scored:
+            session = self.prepared.evaluator.reference.session if trial is None else self._session(trial)
+            test, rows = self.prepared.job.data.test, self.prepared.splits.certification
+            self._scored[number] = correct(logits_of(session, test.images(rows)), np.asarray(test.labels)[rows])
+        return self._scored[number]
+
+    def built(self, policy: Policy) -> tuple[Artifact, nn.Module, Session]:
+        """The policy's file, its network and the file open on the target."""
+        if policy not in self._built:
+            artifact, network = self.prepared.builder.build(policy)
+            self._check_same(policy, artifact)
+            self._built[policy] = artifact, network, self.prepared.job.target.load(artifact)
+        return self._built[policy]
+
+    def _check_same(self, policy: Policy, artifact: Artifact) -> None:
+        """What ships must be what was scored and timed (W08).
+
+        Raises:
+            CompressionError: the file has other bytes than the one that was evaluated.
+        """
+        evaluated = self._hashes.get(policy)
+        if evaluated is not None and evaluated != artifact.sha256:
+            raise CompressionError(
+                "the file built for delivery is not the one that was scored and timed (other bytes): were libraries "
+                "changed since the search began? Start a new search in another folder, with `store: false`"
+            )
+
+    def _candidates(self, trials: Sequence[Trial]) -> list[Trial]:
+        first = best(trials)
+        if first is None:
+            return []
+        if not first.feasible:
+            return [first]
+        rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
+        ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
+        return ordered[: self.prepared.job.ending.attempts]
+
+    def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
+        """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
+        if not self._has_budgets():
+            return candidates
+        within = []
+        for trial in candidates:
+            if all(budget["holds"] for budget in self._budgets(trial)):
+                within.append(trial)
+                if self.floor is None:
+                    break
+        return within or candidates[:1]
+
+    def _has_budgets(self) -> bool:
+        return any(bound.metric != "top1_error" for bound in self.prepared.problem.bounds)
+
+    def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
+        assert trial.policy is not None
+        assert trial.evaluation is not None
+        artifact, network, _ = self.built(trial.policy)
+        retimed = self._timed_again(trial)
+        measured = {name: interval.value for name, interval in retimed.items()}
+        metrics = self._metrics(trial, measured)
+        return Delivery(trial, artifact, network, metrics, certificate, retimed, self._budgets(trial))
+
+    def _budgets(self, trial: Trial) -> list[dict[str, Any]]:
+        """Every bound but the floor, against the pessimistic end of the longer measurement."""
+        intervals, found = self.intervals(trial), []
+        for bound in self.prepared.problem.bounds:
+            if bound.metric == "top1_error":
+                continue
+            interval = self._top5(trial) if bound.metric == "top5_error" else intervals[bound.metric]
+            interval = self._pessimistic.get((trial.number, bound.metric), interval)
+            upper = interval.high if bound.op == "<=" else interval.low
+            holds = bound.violation(MetricValue(upper)) <= 0
+            found.append(
+                {
+                    "metric": bound.metric,
+                    "bound": f"{bound.op} {bound.value:.6g}",
+                    "estimate": interval.value,
+                    "upper": upper,
+                    "confidence": self.prepared.job.ending.confidence,
+                    "holds": holds,
+                }
+            )
+        return found
+
+    def _top5(self, trial: Trial) -> Interval:
+        """Top-5 error on the certification images, with its exact bound, corrected for all candidates."""
+        ending, right = self.prepared.job.ending, self._right(trial).top5
+        error = 1 - float(right.mean())
+        return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - ending.confidence) / ending.attempts))
+
+    def intervals(self, trial: Trial) -> dict[str, Interval]:
+        """Every metric on the longer measurement; what is derived has the extremes of what it is derived from."""
+        retimed = self._timed_again(trial)
+        best_ends, worst_ends = {}, {}
+        for name, interval in retimed.items():
+            ends = interval.low, interval.high
+            best_ends[name], worst_ends[name] = ends[::-1] if METRICS[name].direction == "maximize" else ends
+        values = self._metrics(trial, {name: interval.value for name, interval in retimed.items()})
+        extremes = self._metrics(trial, best_ends), self._metrics(trial, worst_ends)
+        found = {}
+        for name, metric in values.items():
+            low, high = sorted(extreme[name].value for extreme in extremes)
+            found[name] = Interval(metric.value, low, high)
+        return found
+
+    def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
+        """The trial's metrics with some measured again, and what is derived from them."""
+        assert trial.evaluation is not None
+        again = {name: MetricValue(value) for name, value in measured.items()}
+        return self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **again}))
+
+    def _timed_again(self, trial: Trial) -> dict[str, Interval]:
+        if trial.number not in self._retimed:
+            evaluator, ending = self.prepared.evaluator, self.prepared.job.ending
+            found = {}
+            for name, plan in evaluator.plan.timing.items():
+                seed = derived_seed(self.prepared.job.seed, "retiming", name)
+                longer = replace(plan, seconds=ending.seconds, seed=seed)
+                sessions = [evaluator.reference.session, self._session(trial)]
+                with evaluator.quiet():
+                    measured = self.prepared.job.target.measure(sessions, longer)
+                self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
+                constant = evaluator.reference.evaluation.metrics[name].value
+                ratio = measured.ratio()
+                value = timed_metric(name, ratio, constant).value
+                found[name] = _interval(name, ratio, constant, value, measured.samples_ms)
+                # A budget is judged one-sided, at the confidence that all candidates together keep.
+                sure = replace(longer, confidence=1 - 2 * (1 - ending.confidence) / ending.attempts)
+                pessimistic = replace(measured, plan=sure).ratio()
+                self._pessimistic[trial.number, name] = _interval(name, pessimistic, constant, value)
+            self._retimed[trial.number] = found
+        return self._retimed[trial.number]
+
+    def _session(self, trial: Trial) -> Session:
+        assert trial.policy is not None
+        return self.built(trial.policy)[2]
+
+
+def _of(candidates: Sequence[Trial], number: int | str) -> Trial:
+    return next(trial for trial in candidates if trial.number == int(number))
+
+
+def _interval(
+    name: str, ratio: RatioEstimate, constant: float, value: float, samples: tuple[tuple[float, ...], ...] = ()
+) -> Interval:
+    if METRICS[name].direction == "maximize":
+        return Interval(value, constant / ratio.high, constant / ratio.low, samples)
+    return Interval(value, constant * ratio.low, constant * ratio.high, samples)

@@ -1,0 +1,302 @@
+"""A search of a network with all its parts built, and what is prepared from it before the first trial."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from moco.analysis.payoff.paying_space import PayOffUse, probed
+from moco.analysis.payoff.verdicts import PayOffReport
+from moco.certification.certificate import Floor, check_possible
+from moco.compression.collecting import CalibrationData
+from moco.compression.compressor import Compressor
+from moco.compression.space.group_parameters import CHANNEL_PRUNING
+from moco.compression.space.layer_groups import grouped
+from moco.compression.space.network_space import SpaceOptions, left_whole, network_space
+from moco.data import DataSets
+from moco.data.splits import Splits, make_splits
+from moco.evaluation.builder import Builder
+from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
+from moco.evaluation.store import EvaluationStore
+from moco.export.ranges import RangeOptions
+from moco.interfaces import Objective, Reporter, Target
+from moco.measurement import TimingPlan
+from moco.problem import Problem
+from moco.randomness import derived_seed, generator
+from moco.recovery.recovery import Recovery, RecoveryPlan
+from moco.run.starts import StartPlan
+from moco.run.warnings import idle_options, slow_strategies
+from moco.space import SearchSpace
+from moco.strategy import Strategy
+from moco.study import Budget, Start
+from moco.tracking.background import BackgroundReporter
+
+WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "random"})
+"""Rankings that look at no images."""
+DISTRIBUTIONS = (
+    "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn",
+    "torch", "torchvision", "tensorly",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DeliveryOptions:
+    """How the honest end is made.
+
+    Attributes:
+        confidence: of the certificate, one-sided.
+        attempts: how many candidates may be tried on the certification split.
+        seconds: of the longer timing, for each file and batch size.
+    """
+
+    confidence: float = 0.95
+    attempts: int = 5
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """All parts of a search, built from an experiment or from Python.
+
+    Attributes:
+        start: the starts as the experiment states them, in JSON.
+        contenders: the strategies of a comparison, in place of the searcher.
+        time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
+        fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
+    """
+
+    name: str
+    seed: int
+    network: nn.Module
+    network_name: str
+    data: DataSets
+    split_sizes: Mapping[str, int]
+    groups: str | Mapping[str, Sequence[str]]
+    ignore: Sequence[str]
+    space: SpaceOptions
+    ranking: str
+    recovery: RecoveryPlan
+    probe: PayOffUse | None
+    ranges: RangeOptions | None
+    target: Target
+    timing: Mapping[str, TimingPlan]
+    objective: Objective
+    searcher: str
+    searcher_options: Any
+    start: Any
+    starts: StartPlan
+    budget: Budget
+    ending: DeliveryOptions
+    config: Mapping[str, Any]
+    fingerprint: Mapping[str, str]
+    ledger: bool = True
+    storage: str | None = None
+    store: Path | None = None
+    reporters: Sequence[Reporter] = ()
+    warnings: tuple[str, ...] = ()
+    time_everything: bool = False
+    contenders: tuple[Strategy, ...] = ()
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """All that search: the contenders of a comparison, or the one searcher, under its section's name."""
+        return self.contenders or (Strategy("searcher", self.searcher, self.searcher_options),)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose network is traced, exported, scored and timed: ready for its first trial."""
+
+    job: Job
+    splits: Splits
+    compressor: Compressor
+    builder: Builder
+    evaluator: Evaluator
+    space: SearchSpace
+    problem: Problem
+    starts: tuple[Start, ...] = ()
+    store: EvaluationStore | None = None
+    warnings: tuple[str, ...] = ()
+    outlook: str = ""
+    payoff: PayOffReport | None = None
+
+
+def trace(job: Job, payoff: PayOffReport | None = None) -> tuple[Compressor, SearchSpace, PayOffReport | None]:
+    """The coupled channels of the network, its search space and the pay-off behind it: all that needs no data.
+
+    Args:
+        payoff: as an earlier session has measured it; None measures it where the job asks for it.
+
+    Raises:
+        CompressionError, SpaceError, ConfigError: the network cannot be traced, or nothing is left to choose.
+    """
+    job.network.eval()
+    example = torch.zeros(2, *job.data.train.shape)
+    compressor = Compressor.of(job.network, example)
+    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
+    options = job.space
+    if job.probe is not None:
+        payoff = payoff or probed(job.target, compressor.counts, compressor.graph, job.probe.plan, job.store)
+        options = job.probe.applied(options, payoff)
+    space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
+    return compressor, space, payoff
+
+
+def prepare(
+    job: Job,
+    folder: Path,
+    constants: Mapping[str, float] | None = None,
+    payoff: PayOffReport | None = None,
+    starts: Sequence[Start] | None = None,
+) -> Prepared:
+    """Trace, split, export the template, build the reference, score and time it.
+
+    Args:
+        folder: where the files of candidates go.
+        constants: the reference's timed metrics, as an earlier session of this search has measured them.
+        payoff: of the network's layers, likewise.
+        starts: of this search, likewise; None finds them.
+
+    Raises:
+        MocoError: in one line, what does not fit.
+    """
+    compressor, space, payoff = trace(job, payoff)
+    known, doubts = list(starts or ()), list[str]()
+    if not job.time_everything:
+        doubts += slow_strategies(job.strategies, space, job.budget.trials)  # before minutes go to the reference
+        if starts is None:
+            known, more_doubts = job.starts.known(compressor, space)
+            doubts += more_doubts
+    splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
+    outlook = "" if job.time_everything else certificate_outlook(job)
+    calibration = job.data.train.images(splits.calibration)
+    compressor = compressor.ranked(job.ranking, _ranking_data(job, splits), generator(job.seed, "ranking"))
+    images = torch.from_numpy(calibration)
+    seed = derived_seed(job.seed, "recovery")
+    training = partial(_training_images, job, splits)
+    recovery = Recovery(job.network, compressor.graph, images, job.recovery, seed, training)
+    builder = Builder(compressor, calibration, recovery, folder, job.ranges)
+    search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
+    store = EvaluationStore(job.store, context(job, splits)) if job.store is not None else None
+    timing = {
+        name: _seeded(plan, job.seed, name)
+        for name, plan in job.timing.items()
+        if job.time_everything or name in set(job.objective.metrics)
+    }
+    plan = EvaluationPlan(timing, constants or {})
+    evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
+    problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+    if not job.time_everything:
+        doubts += idle_options(job.strategies, problem)
+    if starts is None and not job.time_everything:
+        known, more_doubts = job.starts.with_stored(known, problem, evaluator)
+        doubts += more_doubts
+    warnings = (*job.warnings, *doubts, *_left_alone(job, compressor, recovery))
+    return Prepared(
+        job, splits, compressor, builder, evaluator, space, problem, tuple(known), store, warnings, outlook, payoff
+    )
+
+
+def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterator[str]:
+    """Layers that do not take what is asked of them, each with the reason."""
+    for name, reason in compressor.graph.left_out.items():
+        yield f"'{name}' is left out: {reason}"
+    found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
+    for name, reason in left_whole(found, compressor.counts, job.space).items():
+        yield f"'{name}' is not factorised: {reason}"
+    if job.space.keep is not None and (job.recovery.refit_all or CHANNEL_PRUNING in job.space.pruning):
+        pruned = {channels.name for group in found for channels in group.channel_groups}
+        for name, reason in recovery.not_refitted(pruned).items():
+            yield f"'{name}' is not refitted when channels before it are pruned: it {reason}"
+
+
+def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = job.data.train.images(splits.train), np.asarray(job.data.train.labels)[splits.train]
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def _ranking_data(job: Job, splits: Splits) -> CalibrationData | None:
+    """The calibration images, with the labels that some rankings need; None where no ranking looks at images."""
+    if job.ranking in WEIGHTS_ONLY and CHANNEL_PRUNING not in job.space.pruning:
+        return None
+    images, labels = job.data.train.images(splits.calibration), np.asarray(job.data.train.labels)[splits.calibration]
+    return CalibrationData(torch.from_numpy(images), torch.from_numpy(labels))
+
+
+def floor_of(job: Job) -> Floor | None:
+    """The accuracy that the certificate is about; None for a protocol without one."""
+    constraint = getattr(job.objective, "floor", None)
+    return None if constraint is None else Floor.of(constraint)
+
+
+def certificate_outlook(job: Job) -> str:
+    """What the certificate will be able to show, in a sentence (W02); empty without a floor.
+
+    Raises:
+        ConfigError: the certification split is too small for any network to be certified.
+    """
+    floor = floor_of(job)
+    if floor is None:
+        return ""
+    return check_possible(floor, job.split_sizes["certification"], job.ending.confidence, job.ending.attempts)
+
+
+@contextmanager
+def _all_quiet(reporters: Sequence[Reporter]) -> Iterator[None]:
+    """Hold reporters that work in threads of this process back, while a block is timed."""
+    with ExitStack() as stack:
+        for reporter in reporters:
+            if isinstance(reporter, BackgroundReporter):
+                stack.enter_context(reporter.quiet())
+        yield
+
+
+def context(job: Job, splits: Splits) -> dict[str, Any]:
+    """All but the policy that an evaluation depends on: the evaluation store's key."""
+    return {
+        "network": network_hash(job.network),
+        "data": [job.data.train.content_hash, job.data.test.content_hash],
+        "normalize": str((job.data.train.normalize, job.data.test.normalize)),
+        "splits": {name: splits.hashes[name] for name in ("calibration", "search")},
+        "ranking": job.ranking,
+        "recovery": str(job.recovery),
+        "ranges": str(job.ranges),
+        "timing": {name: str(_seeded(plan, job.seed, name)) for name, plan in sorted(job.timing.items())},
+        "target": dict(job.target.describe()),
+        "versions": versions(),
+    }
+
+
+def network_hash(network: nn.Module) -> str:
+    """SHA-256 over the network's structure and tensors."""
+    digest = hashlib.sha256(str(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _seeded(plan: TimingPlan, seed: int, name: str) -> TimingPlan:
+    return TimingPlan(**{**plan.__dict__, "seed": derived_seed(seed, "timing", name)})

@@ -1,0 +1,185 @@
+"""A whole search of a network: prepare, search, certify, deliver, report."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from moco.compression.space.network_space import space_summary
+from moco.errors import RunFolderError
+from moco.interfaces import Reporter
+from moco.registry import plugin
+from moco.report.card import card
+from moco.report.page import write_report
+from moco.run.delivery import Delivery, Finisher
+from moco.run.job import Job, Prepared, versions
+from moco.run.progress import Progress
+from moco.run.results import manifest_of, result_of, timing_doubts
+from moco.run_folder.writing import (
+    EXPERIMENT,
+    LEDGER,
+    MANIFEST,
+    RESULT,
+    clear,
+    without_passwords,
+    write_json,
+    write_network,
+    write_text,
+    write_trials,
+    write_yaml,
+)
+from moco.study import SearchAbortedError, Study
+from moco.tracking.optuna_study import OptunaLedger
+
+FILES = ".files"
+"""Folder of the candidates' files while a search runs."""
+
+
+class Search:
+    """One prepared search in its run folder."""
+
+    def __init__(self, prepared: Prepared, out: Path, progress: Progress | None, sessions: Sequence[str]) -> None:
+        """Take a search that has not begun, or that goes on; `sessions` are the times at which it was started."""
+        self.prepared, self.out, self.progress = prepared, out, progress
+        self.job: Job = prepared.job
+        self.space = space_summary(prepared.space)
+        self.manifest = manifest_of(prepared, sessions, versions(), self.space)
+
+    def run(self, resume: bool = False) -> dict[str, Any]:
+        """Search until the budget is spent, then deliver and report."""
+        if self.progress is not None:
+            self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
+        ledger = self._ledger(resume) if self.job.ledger else None
+        write_yaml(self.out / EXPERIMENT, without_passwords(self.job.config))
+        write_json(self.out / MANIFEST, self.manifest)
+        for reporter in self.job.reporters:
+            reporter.start(self.manifest, self.out)
+        try:
+            study = self._study(ledger)
+            self._search(study)
+            if self.progress is not None:
+                self.progress.step("certifying on unseen images and timing the winner again")
+            result = self._told(self._delivered(study))
+        except BaseException:
+            for reporter in self.job.reporters:
+                reporter.abandon()
+            raise
+        finally:
+            if ledger is not None:
+                ledger.close()
+        shutil.rmtree(self.out / FILES, ignore_errors=True)
+        return result
+
+    def _study(self, ledger: OptunaLedger | None) -> Study:
+        """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
+        job = self.job
+        searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
+        study = Study(
+            self.prepared.problem,
+            searcher,
+            self.prepared.evaluator,
+            starts=self.prepared.starts,
+            ledger=ledger,
+            reporters=job.reporters,
+        )
+        for reporter in job.reporters:
+            for trial in study.trials:
+                reporter.report(trial)
+        return study
+
+    def _search(self, study: Study) -> None:
+        if self.progress is not None:
+            self.progress.begin(study, self.job.budget)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
+        try:
+            study.run(self.job.budget, on_trial=self.progress.trial if self.progress is not None else None)
+        except SearchAbortedError as error:
+            kept = "the finished trials are in the ledger, fix the cause and use --resume"
+            raise SearchAbortedError(f"{error}; {kept if self.job.ledger else 'fix the cause'}", error.trials) from None
+        finally:
+            gc.unfreeze()
+            write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _delivered(self, study: Study) -> dict[str, Any]:
+        """Certify, and write the networks and result.json."""
+        finisher = Finisher(self.prepared, self.out)
+        delivery = finisher.deliver(study.trials)
+        doubts = [*timing_doubts(study.trials), *finisher.doubts]
+        warnings = [*self.prepared.warnings, *doubts, *_reporter_warnings(self.job.reporters)]
+        result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
+        self._write_networks(result, delivery, finisher, study)
+        write_json(self.out / RESULT, result)
+        if delivery is not None:
+            write_text(self.out / "best" / "card.md", card(result, self.manifest))
+        return result
+
+    def _told(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
+        write_report(self.out)
+        for reporter in self.job.reporters:
+            reporter.finish(result, self.out)
+        late = [w for w in _reporter_warnings(self.job.reporters) if w not in result["warnings"]]
+        if late:
+            result = {**result, "warnings": [*result["warnings"], *late]}
+            write_json(self.out / RESULT, result)
+            write_report(self.out)
+        return result
+
+    def _ledger(self, resume: bool) -> OptunaLedger:
+        """The ledger; in a shared database it may hold a search of this name already.
+
+        Raises:
+            RunFolderError: it does, and the search is not resumed.
+        """
+        job = self.job
+        url = job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
+        ledger = OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
+        if not resume and ledger.trials():
+            raise RunFolderError(
+                f"tracking.storage: the database holds a search '{job.name}' with these settings already; continue it "
+                "in its own run folder with --resume, or give this one another name"
+            )
+        return ledger
+
+    def _write_networks(
+        self, result: Mapping[str, Any], delivery: Delivery | None, finisher: Finisher, study: Study
+    ) -> None:
+        """best/ with its certificate, and front/ with a file for each of its trials."""
+        clear(self.out / "best")
+        clear(self.out / "front")
+        name = self.job.network_name
+        if delivery is not None:
+            assert delivery.trial.policy is not None
+            write_network(
+                self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network, self.job.ranking
+            )
+            write_json(self.out / "best" / "certificate.json", result["certificate"])
+        for entry in result["front"]:
+            policy = study.trials[entry["trial"]].policy
+            assert policy is not None
+            folder = self.out / "front" / str(entry["trial"])
+            write_network(folder, finisher.built(policy)[0], policy, name, ranking=self.job.ranking)
+
+
+def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:
+    return [warning for reporter in reporters for warning in getattr(reporter, "warnings", ())]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch: with a second one beside a busy neighbour both the passes and the timings suffer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,157 @@
+"""Where a search of a network starts: ladder, given policies, the sensitivity analysis, earlier evaluations.
+
+Each start counts in the budget, or was declared as given (`counted: false`) and costs nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
+from moco.analysis.sensitivity.tolerable import tolerable
+from moco.compression.compressor import Compressor
+from moco.compression.policy_settings import read_policy
+from moco.errors import ConfigError, SpaceError
+from moco.evaluation.evaluator import Evaluator
+from moco.experiment.schema import StartConfig, StartWord
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.run.stored_starts import stored_starts
+from moco.run.uniform_starts import distinct, starts
+from moco.space import SearchSpace
+from moco.study import Start
+
+STORED = 10
+"""How many earlier evaluations `store` alone takes."""
+DIVERGENCES = (0.01, 0.03, 0.1, 0.3)
+"""Nats that `sensitivity` alone lets a layer cost: from what is barely seen in the outputs to what is felt."""
+POLICY = "policy.json"
+
+
+@dataclass(frozen=True)
+class StartPlan:
+    """The starts of an experiment, in the order in which they are listed; earlier evaluations come last.
+
+    Attributes:
+        sensitivity: the file of space.sensitivity.
+    """
+
+    sources: tuple[StartConfig | StartWord, ...]
+    sensitivity: Path | None = None
+
+    def known(self, compressor: Compressor, space: SearchSpace) -> tuple[list[Start], list[str]]:
+        """The starts that need no reference, and a warning for each that is not what it was asked to be.
+
+        Raises:
+            ConfigError, SpaceError, DataError: a policy or an analysis is missing, malformed or of another network.
+        """
+        found: list[Start] = []
+        warnings: list[str] = []
+        for source in self._sources():
+            if isinstance(source, str):
+                found += starts(space, source)
+            elif source.policies is not None:
+                paths = (source.policies,) if isinstance(source.policies, str) else source.policies
+                for name, policy in (pair for path in paths for pair in _policies(Path(path), compressor)):
+                    start, warning = _start_of(name, policy, space, not source.counted)
+                    found.append(start)
+                    warnings += warning
+            elif source.sensitivity is not None:
+                assert self.sensitivity is not None
+                found += _tolerable(read_sensitivity(self.sensitivity), source, space)
+        return distinct(space, _told_apart(found)), warnings
+
+    def with_stored(
+        self, known: Sequence[Start], problem: Problem, evaluator: Evaluator
+    ) -> tuple[list[Start], list[str]]:
+        """The starts with those of the evaluation store, and a warning where it holds none."""
+        found, warnings = list(known), []
+        for source in self._sources():
+            if isinstance(source, str) or source.store is None:
+                continue
+            taken = {problem.space.canonical(start.point) for start in found}
+            more = stored_starts(problem, evaluator.stored(), source.store, taken, not source.counted)
+            if not more:
+                warnings.append(
+                    "searcher.start: the store holds no further evaluation that was made of this network under these "
+                    "conditions and is of this space"
+                )
+            found += more
+        return list(_told_apart(found)), warnings
+
+    def _sources(self) -> Iterator[StartConfig | str]:
+        """Words that stand for a source with its defaults, as that source."""
+        defaults = {"store": StartConfig(store=STORED), "sensitivity": StartConfig(sensitivity=DIVERGENCES)}
+        for source in self.sources:
+            yield defaults.get(source, source) if isinstance(source, str) else source
+
+
+def to_json(found: Sequence[Start]) -> list[dict[str, Any]]:
+    """Starts as the manifest keeps them: a resumed search has the same ones, whatever became of files and store."""
+    return [{"name": start.name, "given": start.given, "point": dict(start.point)} for start in found]
+
+
+def from_json(data: Sequence[Mapping[str, Any]]) -> list[Start]:
+    """The starts that `to_json` wrote."""
+    return [Start(entry["name"], entry["point"], entry["given"]) for entry in data]
+
+
+def _policies(path: Path, compressor: Compressor) -> Iterator[tuple[str, Policy]]:
+    """The policies of a file or a folder, checked against the network, each with a name for people."""
+    for file, name in _files(path):
+        try:
+            policy = read_policy(file)
+        except SpaceError as error:
+            raise SpaceError(f"searcher.start.policies: {error}") from None
+        try:
+            compressor.check(policy)
+        except SpaceError as error:
+            raise SpaceError(f"searcher.start.policies: {file}: {error}") from None
+        yield name, policy
+
+
+def _files(path: Path) -> list[tuple[Path, str]]:
+    """(policy.json, name) of a file, of a folder that holds one, or of a run folder: its best and its front."""
+    if path.is_file():
+        return [(path, path.parent.name if path.name == POLICY else path.stem)]
+    if (path / POLICY).is_file():
+        return [(path / POLICY, f"{path.parent.name}/{path.name}")]
+    found = [path / "best" / POLICY, *sorted((path / "front").glob(f"*/{POLICY}"), key=_number)]
+    found = [file for file in found if file.is_file()]
+    if not found:
+        raise ConfigError(f"searcher.start.policies: {path}: expected a {POLICY} or a run folder with one in best/")
+    return [(file, f"{path.name}/{file.parent.relative_to(path)}") for file in found]
+
+
+def _number(file: Path) -> tuple[int, str]:
+    name = file.parent.name
+    return (int(name) if name.isdecimal() else -1), name
+
+
+def _start_of(name: str, policy: Policy, space: SearchSpace, given: bool) -> tuple[Start, list[str]]:
+    """The start, or the nearest of this space and a warning."""
+    assert space.codec is not None
+    point = space.codec.point(policy)
+    if space.canonical(point) == policy:
+        return Start(f"policy {name}", point, given), []
+    warning = f"searcher.start.policies: '{name}' is no policy of this space; the search starts from the nearest one"
+    return Start(f"policy {name} (nearest)", point, given), [warning]
+
+
+def _tolerable(sensitivity: Sensitivity, source: StartConfig, space: SearchSpace) -> Iterator[Start]:
+    """From light to heavy, the policy of each divergence."""
+    assert source.sensitivity is not None
+    for most in sorted(source.sensitivity):
+        yield Start(f"sensitivity {most:g}", tolerable(space, sensitivity, most), not source.counted)
+
+
+def _told_apart(found: Sequence[Start]) -> Iterator[Start]:
+    """Starts whose names are all different: a name that stood before has its number added."""
+    seen: dict[str, int] = {}
+    for start in found:
+        seen[start.name] = seen.get(start.name, 0) + 1
+        again = seen[start.name]
+        yield start if again == 1 else Start(f"{start.name} #{again}", start.point, start.given)

@@ -1,0 +1,215 @@
+"""Writing a run folder (design: "Command line, run folder and Python"): each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import nn
+
+from moco.compression.policy_settings import policy_file
+from moco.errors import RunFolderError
+from moco.interfaces import Artifact
+from moco.metrics import METRICS
+from moco.policy import Policy
+from moco.trial import Trial
+
+COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
+_PASSWORD = re.compile(r"(\w://[^:/@\s]+):[^@/\s]+@")
+LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
+
+
+def open_run_folder(out: Path, resume: bool) -> None:
+    """Make sure that `out` can be written and holds no other search.
+
+    A search that died before its first trial has left a folder without a ledger, which --resume takes too.
+
+    Raises:
+        RunFolderError: it cannot be written, holds a search although it is not to be resumed, or is not there although
+            it is.
+    """
+    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
+        raise RunFolderError(f"{out}: holds a search already; continue it with --resume or choose another --out")
+    if resume and not out.is_dir():
+        raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def opened(out: Path, resume: bool) -> Iterator[None]:
+    """`open_run_folder`; what is refused before anything was written leaves no empty run folder."""
+    was_there = out.exists()
+    open_run_folder(out, resume)
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # something was written, and stays
+                out.rmdir()
+        raise
+
+
+def forget(out: Path, name: str) -> None:
+    """Remove the run folder of an earlier search of that name; a folder of anything else is left alone."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(manifest, dict) and manifest.get("name") == name and (out / LEDGER).exists():
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def claim(out: Path, fingerprint: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of the search that is continued in `out`; empty where none has begun.
+
+    Raises:
+        RunFolderError: another experiment's search has begun in this folder; what differs is named.
+    """
+    path = out / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+    found = manifest.get("fingerprint") if isinstance(manifest, dict) else None
+    if not isinstance(found, dict):
+        raise RunFolderError(f"{path}: not what a search writes; choose another --out")
+    differing = [part for part, value in fingerprint.items() if found.get(part) != value]
+    if differing:
+        raise RunFolderError(
+            f"{out}: belongs to another experiment ('{manifest.get('name')}'): other {' and '.join(differing)}; only "
+            "budget, tracking, certificate and store may change on --resume; choose another --out"
+        )
+    return manifest
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the file whole: readers see the old content or the new one.
+
+    Raises:
+        RunFolderError: it cannot be written (a full disk, a folder that is gone).
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write `data` as JSON that a person can read."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def without_passwords(value: Any) -> Any:
+    """JSON values in which passwords of addresses are starred: files of a run folder are passed on."""
+    if isinstance(value, Mapping):
+        return {key: without_passwords(inner) for key, inner in value.items()}
+    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
+
+
+def write_yaml(path: Path, data: object) -> None:
+    """Write `data` as YAML, keys in their order."""
+    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) -> None:
+    """trials.csv, one row a trial, and trials.json, all that is known of each."""
+    trials = list(trials)
+    write_json(out / "trials.json", [trial_record(trial) for trial in trials])
+    losses = [f"loss.{name}" for name in objectives]
+    parameters = sorted({name for trial in trials for name in trial.point})
+    columns = [*COLUMNS, *losses, *METRICS, *parameters]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for trial in trials:
+        measured = {} if trial.evaluation is None else {n: m.value for n, m in trial.evaluation.metrics.items()}
+        judged = {} if trial.outcome is None else dict(zip(losses, trial.outcome.losses, strict=True))
+        record = {key: value for key, value in trial_record(trial).items() if value is not None}
+        writer.writerow({**dict(trial.point), **measured, **judged, **record})
+    write_text(out / "trials.csv", text.getvalue())
+
+
+def trial_record(trial: Trial) -> dict[str, Any]:
+    """A trial as trials.json holds it."""
+    return {
+        "number": trial.number,
+        "origin": trial.origin,
+        "given": trial.suggestion.given,
+        "state": trial.state.value,
+        "feasible": trial.feasible,
+        "distinct": trial.distinct,
+        "score": trial.score,
+        "reason": trial.reason,
+        "seconds": trial.seconds,
+        "losses": None if trial.outcome is None else list(trial.outcome.losses),
+        "violations": None if trial.outcome is None else list(trial.outcome.violations),
+        "policy": None if trial.policy is None else trial.policy.settings,
+        "point": dict(trial.point),
+        "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
+    }
+
+
+def write_network(
+    folder: Path,
+    artifact: Artifact,
+    policy: Policy,
+    network_name: str,
+    network: nn.Module | None = None,
+    ranking: str = "l1",
+) -> None:
+    """policy.json and model.onnx, and network.safetensors where the network is given.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
+    try:
+        shutil.copyfile(artifact.path, folder / "model.onnx")
+        if network is not None:
+            # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
+            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
+            save_file(
+                tensors, folder / "network.safetensors", metadata={"policy": policy.text, "network": network_name}
+            )
+    except (OSError, SafetensorError) as error:
+        raise RunFolderError(f"{folder}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder of an earlier ending, so that nothing stale is delivered."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def summary_of(trial: Trial, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """A trial as `best` and `front` of result.json hold it."""
+    assert trial.policy is not None
+    assert trial.outcome is not None
+    return {
+        "trial": trial.number,
+        "policy": trial.policy.settings,
+        "metrics": dict(metrics),
+        "losses": list(trial.outcome.losses),
+    }

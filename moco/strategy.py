@@ -1,0 +1,67 @@
+"""Whether a searcher can take a space, decided before anything is built or measured for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from moco.errors import ConfigError
+from moco.interfaces import Searcher, SearcherCapabilities
+from moco.problem import Problem
+from moco.registry import plugin
+from moco.space import SearchSpace
+from moco.study import misfit, refuse_misfit
+
+
+def checked_searcher(searcher: str, space: SearchSpace, trials: int) -> list[str]:
+    """Pass a searcher that can take the space, with a warning where it is not made for so many trials.
+
+    Told before minutes are spent on the reference.
+
+    Raises:
+        ConfigError: it cannot; the parameter that is in the way is named.
+    """
+    capabilities = plugin("searcher", searcher, "searcher.name").capabilities
+    if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
+        return []
+    reason = capabilities.why_not_in(space)
+    if reason is not None:
+        raise ConfigError(misfit(searcher, reason, "searcher.name"))
+    if capabilities.max_trials is None or trials <= capabilities.max_trials:
+        return []
+    most = capabilities.max_trials
+    return [f"budget.trials: {trials} is more than the {most} that '{searcher}' is made for; it becomes slow"]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A searcher with its options.
+
+    Attributes:
+        label: what it is called in the comparison, its studies and its files.
+        searcher: registered name.
+        options: an instance of the searcher's `Options`.
+    """
+
+    label: str
+    searcher: str
+    options: Any
+
+    def build(self, problem: Problem, seed: int) -> Searcher:
+        """The searcher as it begins."""
+        built: Searcher = plugin("searcher", self.searcher)(problem, self.options, seed)
+        return built
+
+    def check(self, problem: Problem) -> None:
+        """Pass a problem that the searcher, with these options, can take.
+
+        Raises:
+            ConfigError: it cannot; what is in the way is named.
+        """
+        refuse_misfit(plugin("searcher", self.searcher), self.label, problem)
+        refuse_misfit(self.build(problem, 0), self.label, problem)  # where its options decide
+
+    def to_json(self) -> dict[str, Any]:
+        """The searcher's name and all of its options."""
+        return {"searcher": self.searcher, "options": dataclasses.asdict(self.options)}

@@ -1,0 +1,84 @@
+"""What the agents that walk over layers let the user choose, and checks of such values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moco.errors import ConfigError
+from moco.searchers.agents.layer_rewards import FLAT, GRADED, RANKS
+from moco.searchers.agents.layer_states import S1, S3
+
+NONE, WALL, SHRINK, FILL = "none", "wall", "shrink", "fill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOptions:
+    """Options of every agent that walks over layers.
+
+    Attributes:
+        state: `s1`, the features of S1.31, or `s3`, those of Galen, the sensitivity analysis among them; see
+            `layer_states`.
+        identity: whether the state also tells which layer it is, so that what was learned of one need not hold for all.
+        history: whether the state holds the executed actions of all layers before, not of the last one alone: without
+            them a critic takes what earlier layers cost for noise.
+        share: whether a layer's ratios share one action, and its precision and bits two (S3.43); see `layer_actions`.
+        hidden: units of the hidden layers of both networks; `[400, 300]` in the published ones, which learned no better
+            and took four times as long.
+        reward: `ranks` among the trials that are learned from; the score on a fixed scale, with what misses a bound
+            `graded` by how far, below all that meets them; or the same with a `flat` -50 for it, S1's. See
+            `layer_rewards`.
+        bounds: how bounds on exact costs are kept (see `cost_bounds`): `none`, by the reward alone; `wall`, each
+            action lowered on the way as far as they ask for (AMC); `shrink`, all actions of the finished walk lowered
+            by the same amount; `fill`, also raised as far as they allow, for scores that grow with what is kept.
+    """
+
+    state: str = S1
+    identity: bool = True
+    history: bool = True
+    share: bool = True
+    hidden: tuple[int, ...] = (64, 64)
+    reward: str = RANKS
+    bounds: str = WALL
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        one_of("state", self.state, (S1, S3))
+        one_of("reward", self.reward, (RANKS, GRADED, FLAT))
+        one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
+        whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in self.hidden)
+        if not self.hidden or not whole:
+            raise ConfigError(
+                f"searcher.hidden: expected sizes of hidden layers such as [64, 64], got {list(self.hidden)}"
+            )
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if value not in known:
+        raise ConfigError(f"searcher.{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+
+
+def positive(name: str, value: float, most: float = float("inf")) -> None:
+    """Refuse a number that is not in (0, most].
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        above = "above 0" if most == float("inf") else f"above 0 and at most {most:g}"
+        raise ConfigError(f"searcher.{name}: expected a number {above}, got {value!r}")
+
+
+def not_negative(name: str, value: float) -> None:
+    """Refuse a number that is not in [0, inf).
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ConfigError(f"searcher.{name}: expected a number of at least 0, got {value!r}")

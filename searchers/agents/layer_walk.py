@@ -1,0 +1,201 @@
+"""The walk of an agent over a space's layer groups, in the order of the forward pass: states, actions, a point.
+
+An episode is one walk: in each layer the agent sees a state (`layer_states`), gives actions (`layer_actions`), and at
+the end there is a point of the space. The same states follow from a finished trial's point, so what an agent learns
+from is what was executed, and nothing but the trial is needed (W20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from moco.encoding import project
+from moco.errors import ConfigError
+from moco.problem import Problem
+from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
+from moco.searchers.agents.layer_options import FILL, SHRINK, WALL, LayerOptions
+from moco.searchers.agents.layer_states import REMAINING, centred, static_features
+from moco.searchers.shared.cost_bounds import CostBounds, Costs, heaviest
+from moco.searchers.shared.proposals import ProposalCounter
+from moco.space import LayerGroup
+from moco.trial import Point, Suggestion
+
+Choose = Callable[[int, np.ndarray], np.ndarray]
+"""Actions (A,) of an agent for a layer and its state (features,)."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One walk over L layers.
+
+    Attributes:
+        point: a value for every parameter.
+        states: (L, features).
+        actions: (L, A), as executed: within [0, 1] and the bounds, and for a finished trial as rounded.
+    """
+
+    point: Point
+    states: np.ndarray
+    actions: np.ndarray
+
+
+class LayerWalk:
+    """The walk over a problem's space.
+
+    Attributes:
+        n_layers, n_actions, n_features: L, A, and the length of a state.
+        mask: (L, A): 1 where the layer has the action.
+        budget: the problem's bounds on exact costs.
+    """
+
+    def __init__(self, problem: Problem, options: LayerOptions) -> None:
+        """Find the layers, their actions and features.
+
+        Raises:
+            ConfigError: the space has no layer groups.
+        """
+        space = problem.space
+        if not space.groups:
+            raise ConfigError("searcher: it walks over layer groups, which a plain space does not have")
+        groups = [group for group in space.groups if group.parameters]
+        grouped = {name for group in groups for name in group.parameters}
+        rest = tuple(name for name in space.distributions if name not in grouped)
+        if rest:  # parameters of no group are decided last, as one more layer
+            groups.append(LayerGroup("rest", rest))
+        self._space = space
+        self._groups, self._bounds, self._history = groups, options.bounds, options.history
+        self._actions: ActionSet = action_set(space, groups, options.share)
+        self._static = static_features(groups, options.state, options.identity)
+        self.mask = self._actions.mask
+        self.n_layers, self.n_actions = self.mask.shape
+        self.lightest, self.heaviest = (self.point(np.full(self.mask.shape, level)) for level in (0.0, 1.0))
+        self.cost_bounds = CostBounds(problem, self.lightest)
+        self._whole: Costs = self.cost_bounds.costs(self.heaviest)
+        self._remaining = tuple(name for name in REMAINING[options.state] if self._whole.get(name))
+        self.n_features = len(self.state([], self.lightest, self.heaviest))
+
+    def rollout(self, choose: Choose) -> Episode:
+        """A walk in which `choose` acts; behind a wall, no action may make the bounds unreachable (AMC's).
+
+        In each layer the actions are lowered together, towards the lightest, until the rounded policy with all
+        layers that follow at their lightest meets the bounds. So does the lightest policy, and each step keeps it
+        so, whatever rounding does: the last step's policy is the finished one.
+        """
+        walled = self._bounds == WALL and self.cost_bounds.binds
+        steps = _Steps(self)
+        for layer in range(self.n_layers):
+            actions = np.clip(choose(layer, steps.state()), 0.0, 1.0)
+            if walled:
+                actions = self._affordable(layer, actions, steps.light)
+            steps.take(layer, actions, self._actions.values(layer, actions))
+        return steps.episode()
+
+    def repaired(self, episode: Episode) -> Point:
+        """The point of a finished walk, kept within the bounds by moving all of its actions by the same amount.
+
+        They are lowered until the rounded policy meets the bounds and, to fill them, raised as far as they allow.
+        """
+        if self._bounds not in {SHRINK, FILL} or not self.cost_bounds.binds:
+            return episode.point
+
+        def moved(by: float) -> Point:
+            return self.point(np.clip(episode.actions + by, 0.0, 1.0))
+
+        most = 1.0 if self._bounds == FILL else 0.0
+        return moved(heaviest(lambda by: self._meets(moved(by)), -1.0, most))
+
+    def of(self, point: Point) -> Episode:
+        """The walk that leads to a point, such as a finished trial's."""
+        executed = project(self._space, point)
+        steps = _Steps(self)
+        for layer, group in enumerate(self._groups):
+            steps.state()
+            values = {name: executed[name] for name in group.parameters}
+            steps.take(layer, self._actions.executed(layer, executed), values)
+        return steps.episode()
+
+    def point(self, actions: np.ndarray) -> dict[str, Any]:
+        """The point of actions (L, A), clipped to [0, 1]."""
+        point: dict[str, Any] = {}
+        for layer in range(self.n_layers):
+            point |= self._actions.values(layer, actions[layer])
+        return point
+
+    def state(self, taken: Sequence[np.ndarray], light: Point, heavy: Point) -> np.ndarray:
+        """The features of the next layer; see `layer_states`.
+
+        Args:
+            taken: actions (A,) of each layer before.
+            light, heavy: the point so far, with all layers that follow at their lightest, and at their heaviest.
+        """
+        shares = list(taken[-1] if taken else np.full(self.n_actions, ABSENT))
+        if self._remaining or self.cost_bounds.binds:
+            most = self.cost_bounds.costs(heavy)
+            shares += [most[name] / self._whole[name] for name in self._remaining]
+            if self.cost_bounds.binds:
+                shares.append(self.cost_bounds.headroom(self.cost_bounds.costs(light), most))
+        history = np.zeros(self.mask.shape if self._history else (0, 0))
+        history[: len(taken)] = centred(np.array(taken)) if self._history and taken else 0.0
+        return np.concatenate([self._static[len(taken)], centred(np.array(shares)), history.ravel()])
+
+    def _meets(self, point: Point) -> bool:
+        return self.cost_bounds.met(self.cost_bounds.costs(point))
+
+    def _affordable(self, layer: int, actions: np.ndarray, light: Point) -> np.ndarray:
+        """The actions, scaled down as far as the bounds ask for it."""
+        share = heaviest(lambda x: self._meets({**light, **self._actions.values(layer, actions * x)}), 0.0, 1.0)
+        return actions * share
+
+
+class _Steps:
+    """A walk under way.
+
+    Attributes:
+        light, heavy: the point so far, with all layers that follow at their lightest, and at their heaviest.
+    """
+
+    def __init__(self, walk: LayerWalk) -> None:
+        self._walk = walk
+        self.light, self.heavy = dict(walk.lightest), dict(walk.heaviest)
+        self._states: list[np.ndarray] = []
+        self._actions: list[np.ndarray] = []
+
+    def state(self) -> np.ndarray:
+        """What the agent sees of the next layer."""
+        self._states.append(self._walk.state(self._actions, self.light, self.heavy))
+        return self._states[-1]
+
+    def take(self, layer: int, actions: np.ndarray, values: Point) -> None:
+        """Decide the layer."""
+        self._actions.append(np.where(self._walk.mask[layer] > 0, actions, ABSENT))
+        self.light |= values
+        self.heavy |= values
+
+    def episode(self) -> Episode:
+        """The finished walk."""
+        return Episode(self.light, np.array(self._states), np.array(self._actions))
+
+
+def propose(
+    asks: ProposalCounter, draw: Callable[[np.random.Generator, int], tuple[Point, dict[str, Any]]]
+) -> Suggestion:
+    """The next suggestion: a walk, drawn anew while its policy was told before (W21).
+
+    Args:
+        draw: the point and the notes of a walk, for a generator and the number of walks that were drawn for this ask.
+
+    A neighbour of the last walk, which `ProposalCounter` would propose at last, may miss the bounds: the walk is repeated then.
+    """
+    drawn: list[tuple[Point, dict[str, Any]]] = []
+
+    def again(rng: np.random.Generator) -> Point:
+        drawn.append(draw(rng, len(drawn)))
+        return drawn[-1][0]
+
+    suggestion = asks.next(again)
+    point, notes = drawn[-1]
+    return replace(suggestion, point=point, notes=notes)

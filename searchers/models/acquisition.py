@@ -1,0 +1,162 @@
+"""What an evaluation of a candidate is worth, from draws of what the models predict of it.
+
+While nothing feasible was told, the worth is how far the total violation is expected to fall below the least so far.
+Afterwards it is the expected gain: of the hypervolume that the feasible front dominates, or of the protocol's score
+over the best so far. The quasi-random draws (Halton's sequence) are the same for all candidates, and quantities are
+taken as independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+from scipy.stats import norm, qmc
+
+from moco.constraints import Bound
+from moco.metrics import Direction
+from moco.pareto import non_dominated
+from moco.problem import Problem
+from moco.searchers.models.improvement import directions, expected_improvement
+from moco.searchers.models.outcome_transforms import OutcomeTransform
+from moco.searchers.models.policy_models import PolicyModels, Prediction
+from moco.trial import MetricValue, Trial
+
+DRAWS = 32
+STEP = 1e-4
+"""Of the differences that give the score's slopes, relative to the metric."""
+MARGIN = 0.1
+"""Without a reference point the front's extent and this share of it more is taken."""
+
+
+class ExpectedHypervolumeImprovement:
+    """The worth of candidates for the front of all losses."""
+
+    def __init__(
+        self, problem: Problem, models: PolicyModels, trials: Sequence[Trial], rng: np.random.Generator
+    ) -> None:
+        self._problem, self.names = problem, models.judged
+        self._directions = directions(len(problem.objectives), rng)
+        self._sems = {name: models.usual_sem(name) for name in models.judged}
+        self._normal = dict(zip(models.judged, _normal_draws(len(models.judged)), strict=True))
+        judged = [(trial.outcome.losses, trial.feasible) for trial in trials if trial.outcome is not None]
+        losses = np.array([losses for losses, _ in judged])
+        self._feasible = losses[[feasible for _, feasible in judged]]
+        self._unbounded_front = losses[non_dominated(losses)]
+        self._least = min(total_violation(trial) for trial in trials)
+
+    def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
+        """(n,) of n candidates."""
+        drawn = {name: prediction.samples(self._normal[name]) for name, prediction in predicted.items()}
+        scales = {name: prediction.scale for name, prediction in predicted.items()}
+        violation = violations(self._problem.bounds, drawn, scales, self._sems)
+        if not len(self._feasible):
+            return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
+        signs = [-1.0 if way == Direction.MAXIMIZE else 1.0 for way in self._problem.objectives.values()]
+        losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
+        front = self._feasible[non_dominated(self._feasible)]
+        # Feasible trials may all lie in one corner, and their extent would leave nothing to gain anywhere else.
+        r = reference_point(self._problem, self._feasible, np.vstack([front, self._unbounded_front]))
+        return expected_improvement(losses, violation <= 0, front, r, self._directions)
+
+
+def total_violation(trial: Trial) -> float:
+    """Total violation of a complete trial."""
+    assert trial.outcome is not None
+    return sum(max(violation, 0.0) for violation in trial.outcome.violations)
+
+
+def violations(
+    bounds: Sequence[Bound],
+    drawn: Mapping[str, np.ndarray],
+    scales: Mapping[str, OutcomeTransform],
+    sems: Mapping[str, float | None],
+) -> np.ndarray:
+    """(s, n) total violation of each draw, as `Bound.violation` states it; no bounds are never violated.
+
+    Args:
+        sems: usual standard error of a measurement by name, on its scale: a bound with a confidence asks for it.
+    """
+    total = np.zeros(next(iter(drawn.values())).shape)
+    for bound in bounds:
+        sign, values, sem = 1.0 if bound.op == "<=" else -1.0, drawn[bound.metric], sems[bound.metric]
+        if bound.confidence is not None and sem is not None:
+            values = values + sign * NormalDist().inv_cdf(bound.confidence) * sem * scales[bound.metric].rate(values)
+        total += np.maximum(sign * (values - bound.value) / (abs(bound.value) or 1.0), 0.0)
+    return total
+
+
+def reference_point(problem: Problem, feasible: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """(m,) losses beyond which nothing counts: the problem's own, or the extent of `reached`, within what is bounded.
+
+    Args:
+        feasible: losses (n, m) of the feasible trials, at least one.
+        reached: losses (k, m) of fronts, at least one.
+    """
+    if problem.reference_point is not None:
+        r = np.array(problem.loss_point(problem.reference_point))
+    else:
+        worst, extent = reached.max(axis=0), reached.max(axis=0) - reached.min(axis=0)
+        r = np.where(extent > 0, worst + MARGIN * extent, feasible.max(axis=0) + 1e-9)
+    for place, (name, way) in enumerate(problem.objectives.items()):
+        for bound in problem.bounds:
+            if bound.metric == name and (bound.op == "<=") == (way == Direction.MINIMIZE):
+                r[place] = min(r[place], bound.value if way == Direction.MINIMIZE else -bound.value)
+    return r
+
+
+def _normal_draws(count: int) -> np.ndarray:
+    """(count, DRAWS) standard normal draws, each row evenly spread; the same each time."""
+    uniform = qmc.Halton(count, scramble=False).random(DRAWS + 1)[1:]
+    return np.asarray(norm.ppf(uniform).T)
+
+
+class ExpectedImprovement:
+    """The worth of candidates for the problem's scalar score, which is linearised around the best trial so far.
+
+    The scores of the two protocols are linear in what they weigh, as long as the bounds are met. Those that bend
+    (`hybrid` and `galen` at their targets) are followed only as far as their slope at the best trial holds.
+    """
+
+    def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
+        self._problem = problem
+        self._least = min(total_violation(trial) for trial in trials)
+        best = max((t for t in trials if t.feasible), key=lambda t: (t.score or 0.0, -t.number), default=None)
+        self._slopes = {} if best is None else slopes(problem, best)
+        self._at = {} if best is None or best.evaluation is None else best.evaluation.metrics
+        self.names = tuple(dict.fromkeys([*models.judged, *self._slopes]))
+        self._sems = {name: models.usual_sem(name) for name in models.judged}
+        self._normal = dict(zip(self.names, _normal_draws(len(self.names)), strict=True))
+
+    def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
+        """(n,) of n candidates."""
+        drawn = {name: prediction.samples(self._normal[name]) for name, prediction in predicted.items()}
+        scales = {name: prediction.scale for name, prediction in predicted.items()}
+        violation = violations(self._problem.bounds, drawn, scales, self._sems)
+        if self._least > 0:
+            return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
+        gain = np.zeros(violation.shape)
+        for name, slope in self._slopes.items():
+            gain += slope * (drawn[name] - self._at[name].value)
+        return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
+
+
+def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
+    """Change of a feasible trial's score with each measured metric, by metric; those without an effect are left out.
+
+    Differences are taken to the side on which no bound is nearer.
+    """
+    assert trial.evaluation is not None
+    metrics, score = trial.evaluation.metrics, problem.score(trial.evaluation)
+    found: dict[str, float] = {}
+    for name, measured in metrics.items():
+        at_least = any(bound.metric == name and bound.op == ">=" for bound in problem.bounds)
+        towards = 1.0 if at_least or measured.value == 0 else -1.0  # below 0 there are no errors, latencies or sizes
+        step = towards * (abs(measured.value) * STEP or STEP)
+        moved = replace(trial.evaluation, metrics={**metrics, name: MetricValue(measured.value + step, measured.sem)})
+        if problem.judge(moved).feasible:
+            slope = (problem.score(moved) - score) / step
+            found |= {name: slope} if slope else {}
+    return found

@@ -1,0 +1,73 @@
+"""Policies as inputs of a model: how far each parameter lies from neutral, as decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution
+
+from moco.encoding import encode, project
+from moco.searchers.steps.ladder import kinds
+from moco.space import SearchSpace
+from moco.trial import Point
+
+SAME = 1e-9
+"""Depths that differ by no more are the same."""
+
+
+class PolicyFeatures:
+    """A column a number: 0 at neutral, 1 at the end that is further away; a column a choice: 1 where it is taken.
+
+    A discrete number stands in the middle of its interval, so half an interval off either end.
+    On a space without a neutral point the depth is the distance from the lower bound.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._columns: dict[str, tuple[int, ...]] = {}
+        neutral = encode(space, project(space, space.neutral)) if space.neutral else np.zeros(len(space.distributions))
+        self._neutral = [float(coordinate) for coordinate in neutral]
+        width = 0
+        for name, distribution in space.distributions.items():
+            size = len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 1
+            self._columns[name] = tuple(range(width, width + size))
+            width += size
+        self.width = width
+
+    def by_kind(self) -> list[tuple[int, ...]]:
+        """Columns of each kind of parameter; none on a plain space."""
+        return [tuple(c for name in names for c in self._columns[name]) for names in kinds(self._space).values()]
+
+    def by_parameter(self) -> list[tuple[int, ...]]:
+        """Columns of each parameter."""
+        return list(self._columns.values())
+
+    def of_points(self, points: Sequence[Point]) -> np.ndarray:
+        """(n, width) of points that were executed; those off the grid are brought back to it."""
+        return self.of_unit(np.array([encode(self._space, project(self._space, point)) for point in points]))
+
+    def of_unit(self, unit: np.ndarray) -> np.ndarray:
+        """(n, width) of coordinates (n, n_parameters) in the unit cube."""
+        found = np.zeros((len(unit), self.width))
+        for place, (name, distribution) in enumerate(self._space.distributions.items()):
+            columns, coordinates, neutral = self._columns[name], unit[:, place], self._neutral[place]
+            if isinstance(distribution, CategoricalDistribution):
+                chosen = np.minimum((coordinates * len(columns)).astype(int), len(columns) - 1)
+                found[np.arange(len(unit)), np.array(columns)[chosen]] = 1.0
+            else:
+                found[:, columns[0]] = np.abs(coordinates - neutral) / max(neutral, 1 - neutral)
+        return found
+
+    def compared(self, told: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(k, n) whether told inputs (k, width) are nowhere deeper than candidates (n, width), and nowhere less deep.
+
+        Choices have no depth: they must be the same.
+        """
+        shallower, deeper = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
+        for columns in self._columns.values():
+            for column in columns:
+                off = told[:, column, None] - candidates[None, :, column]
+                shallower &= off <= SAME if len(columns) == 1 else np.abs(off) <= SAME
+                deeper &= off >= -SAME if len(columns) == 1 else np.abs(off) <= SAME
+        return shallower, deeper

@@ -1,0 +1,219 @@
+"""What told trials say of other policies: a Gaussian process a quantity, and exact costs where there are some.
+
+A *quantity* is what the problem judges (each objective and each bounded metric, derived ones such as `cost` included)
+or what those are derived from. Each has a process over the depths of the decoded policy (moco.searchers.models.policy_features) on its
+own scale (moco.searchers.models.outcome_transforms). That is cheap, and serves for many candidates. For few, what the space knows (macs,
+bops, packed size) is exact, and what is derived is computed anew from its parts: the exact ones, and the others, such
+as latency, with the error of their process.
+
+Of an error more is known: a policy that is compressed further than another in everything errs more, but for noise. So
+the errors that were told bound those that are predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.searchers.models.gaussian_process import GaussianProcess, SharedInputs, fitted
+from moco.searchers.models.kernels import kernels_of
+from moco.searchers.models.outcome_transforms import OutcomeTransform
+from moco.searchers.models.policy_features import PolicyFeatures
+from moco.trial import Evaluation, MetricValue, Trial
+
+FIRST_FIT, GROWTH = 6, 1.2
+"""Variances are fitted at 6 trials, and whenever there are a fifth more than at the last fit."""
+
+NOISE = 2.0
+"""Standard errors by which measurements may contradict that errors grow with depth."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A quantity of n candidates, on its scale: mean, standard deviation and bounds that it lies within, each (n,)."""
+
+    scale: OutcomeTransform
+    mean: np.ndarray
+    sd: np.ndarray
+    low: np.ndarray | float = -np.inf
+    high: np.ndarray | float = np.inf
+
+    def samples(self, normal: np.ndarray) -> np.ndarray:
+        """Values (s, n) in the quantity's units for standard normal draws (s,)."""
+        return self.scale.back(np.clip(self.mean + self.sd * normal[:, None], self.low, self.high))
+
+
+@dataclass(frozen=True)
+class _Modelled:
+    """A quantity's process and the told values (k,) on its scale, with the usual standard error of a measurement."""
+
+    scale: OutcomeTransform
+    values: np.ndarray
+    process: GaussianProcess
+    sem: float | None
+
+
+class PolicyModels:
+    """Processes of a problem's quantities, given the complete trials so far."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.depths = PolicyFeatures(problem.space)
+        self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
+        self._priors = np.array([kernel.prior for kernel in self._kernels])
+        self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
+        self.judged = tuple(dict.fromkeys([*problem.objectives, *(bound.metric for bound in problem.bounds)]))
+        self._metrics: list[dict[str, MetricValue]] = []
+        self._variances: dict[str, tuple[tuple[int, OutcomeTransform], np.ndarray, float]] = {}
+        self._models: dict[str, _Modelled] = {}
+        self._grows = bool(problem.space.groups and problem.space.neutral)
+        self._parts: frozenset[str] = frozenset()
+        self._exact: frozenset[str] = frozenset()
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Condition on these complete trials, of which the first are those of the last call."""
+        new = trials[len(self._metrics) :]
+        if not new:
+            return
+        if not self._metrics:
+            self._parts = read_by_derived(self._problem, trials[0])
+            self._exact = known_exactly(self._problem, trials[0])
+        inputs = self.depths.of_points([trial.point for trial in new])
+        self._shared = SharedInputs(self._kernels, np.vstack([self._shared.inputs, inputs]))
+        self._metrics += [self._problem.metrics(trial.evaluation) for trial in new if trial.evaluation is not None]
+        self._models = {}
+
+    def screened(self, inputs: np.ndarray, names: Sequence[str]) -> dict[str, Prediction]:
+        """These quantities of candidates (n, width), each from its own process."""
+        candidates, found = self._shared.candidates(inputs), {}
+        for name in names:
+            model = self._modelled(name)
+            found[name] = Prediction(model.scale, *model.process.predict(candidates))
+        errors = [name for name in names if self._grows and found[name].scale is OutcomeTransform.LOGIT]
+        if errors:
+            compared = self.depths.compared(self._shared.inputs, inputs)
+            for name in errors:
+                model = self._modelled(name)
+                found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
+        return found
+
+    def computed(self, inputs: np.ndarray, policies: Sequence[Policy], names: Sequence[str]) -> dict[str, Prediction]:
+        """These quantities of policies, with exact costs, and what is derived computed from its parts."""
+        exact = self._exact & {*names, *self._parts}
+        if not exact:
+            return self.screened(inputs, names)
+        found = self.screened(inputs, sorted({*names, *self._parts} - exact))
+        costs = [self._problem.space.cost(policy) for policy in policies]
+        for name in exact:
+            found[name] = _prediction(name, np.array([float(cost[name]) for cost in costs]), np.zeros(len(costs)))
+        derived = [name for name in names if name in self._problem.derived]
+        if derived and exact & self._parts:
+            rows = self._derived({name: found[name] for name in self._parts})
+            for name in derived:
+                values, sems = np.array([row[name].value for row in rows]), [row[name].sem or 0.0 for row in rows]
+                found[name] = _prediction(name, values, np.array(sems))
+        return {name: found[name] for name in names}
+
+    def usual_sem(self, name: str) -> float | None:
+        """The usual standard error of a measured quantity on its scale; None where none was told."""
+        return self._modelled(name).sem
+
+    def _derived(self, parts: Mapping[str, Prediction]) -> list[dict[str, MetricValue]]:
+        """All metrics of each candidate, from the parts of the derived ones."""
+        values = {name: part.scale.back(part.mean) for name, part in parts.items()}
+        sds = {name: part.sd * part.scale.rate(values[name]) for name, part in parts.items()}
+        count = len(next(iter(values.values())))
+        return [
+            self._problem.metrics(Evaluation({n: MetricValue(float(values[n][i]), float(sds[n][i])) for n in parts}))
+            for i in range(count)
+        ]
+
+    def _modelled(self, name: str) -> _Modelled:
+        """The process of a quantity, its variances from the last fit."""
+        if name not in self._models:
+            values = np.array([metrics[name].value for metrics in self._metrics])
+            scale = OutcomeTransform.of(name, values)
+            sems = np.array([metrics[name].sem for metrics in self._metrics], dtype=float) / scale.rate(values)
+            data, stack = (scale.forward(values), np.nan_to_num(sems) ** 2), self._shared.stack
+            first = fit_at(len(values))
+            if self._variances.get(name, (None,))[0] != (first, scale):
+                # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
+                early = SharedInputs(self._kernels, self._shared.inputs[:first]).stack
+                found = fitted(early, self._priors, (data[0][:first], data[1][:first]))
+                self._variances[name] = (first, scale), *found
+            _, variances, own = self._variances[name]
+            usual = None if np.isnan(sems).all() else float(np.nanmedian(sems))
+            self._models[name] = _Modelled(scale, data[0], GaussianProcess.of(stack, variances, own, data), usual)
+        return self._models[name]
+
+
+def within(
+    predicted: Prediction, told: np.ndarray, compared: tuple[np.ndarray, np.ndarray], slack: float
+) -> Prediction:
+    """The prediction of an error, bounded by what was told: it grows with every depth, but for noise.
+
+    Args:
+        told: (k,) values on the error's scale.
+        compared: (k, n) which told policies are nowhere deeper than a candidate, and which are nowhere less deep.
+        slack: by how much noise may contradict that, on the error's scale.
+    """
+    shallower, deeper = compared
+    low = np.max(np.where(shallower, told[:, None] - slack, -np.inf), axis=0)
+    high = np.min(np.where(deeper, told[:, None] + slack, np.inf), axis=0)
+    return replace(predicted, low=low, high=np.maximum(low, high))
+
+
+def _prediction(name: str, values: np.ndarray, sds: np.ndarray) -> Prediction:
+    scale = OutcomeTransform.of(name, values)
+    return Prediction(scale, scale.forward(values), sds / scale.rate(values))
+
+
+def fit_at(trials: int) -> int:
+    """How many of the first trials the variances are fitted to when there are so many."""
+    fitted = min(FIRST_FIT, trials)
+    while math.ceil(fitted * GROWTH) <= trials:
+        fitted = math.ceil(fitted * GROWTH)
+    return fitted
+
+
+class _Watched(dict[str, MetricValue]):
+    """Metrics that note which of them are read."""
+
+    def __init__(self, metrics: Mapping[str, MetricValue]) -> None:
+        super().__init__(metrics)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> MetricValue:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+
+def read_by_derived(problem: Problem, trial: Trial) -> frozenset[str]:
+    """The measured metrics that the derived ones are computed from."""
+    assert trial.evaluation is not None
+    metrics = problem.metrics(trial.evaluation)
+    read: set[str] = set()
+    for derive in problem.derived.values():
+        watched = _Watched(metrics)
+        derive(watched)
+        read |= watched.read
+    return frozenset(read - problem.derived.keys()) & frozenset(metrics)
+
+
+def known_exactly(problem: Problem, trial: Trial) -> frozenset[str]:
+    """The metrics that the space's own cost function gives as they were told."""
+    assert trial.evaluation is not None
+    if trial.policy is None:
+        return frozenset()
+    costs, told = problem.space.cost(trial.policy), trial.evaluation.metrics
+    return frozenset(n for n, cost in costs.items() if n in told and math.isclose(cost, told[n].value, rel_tol=1e-6))

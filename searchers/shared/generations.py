@@ -1,0 +1,99 @@
+"""Generations of a genetic algorithm that follow from the trials told alone, over one of Optuna's genetic samplers.
+
+What NSGA-II and NSGA-III share; they differ in who survives.
+
+Departures from the papers:
+1. A complete trial belongs to the generation that is being filled when it is told, whoever proposed it: starts fall
+   into the first and seed it, and with several pending asks a late child joins its successors instead of being lost.
+   So the generations follow from the trials told alone, and a restart finds the same ones.
+2. Uniform crossover, and mutation by a uniform redraw of a value (Optuna's defaults), not simulated binary crossover
+   and polynomial mutation, which did no better on the same problems.
+3. Rejected and failed trials take no place in a generation; another child is bred instead.
+4. A child whose policy was told before is bred again (`asks.REDRAWS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from moco.problem import Problem
+from moco.randomness import derived_seed
+from moco.searchers.shared.optuna_sampler import SamplerStudy
+from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
+from moco.trial import Point, Suggestion, Trial, TrialState
+
+MakeSampler = Callable[[int], Any]
+"""From a seed to one of Optuna's genetic samplers, with the searcher's options."""
+
+
+@dataclass(frozen=True)
+class GeneticOptions:
+    """What both have to choose.
+
+    Attributes:
+        population: trials in a generation, >= 2. Much smaller than Optuna's 50: of 10, 20 and 30, this gave NSGA-II the
+            largest hypervolume in 100 trials on ZDT1 and on a synthetic compression problem of 40 parameters.
+        crossover: probability that a child has two parents rather than one. Optuna's default.
+        swapping: probability that a value comes from the second parent. Optuna's default.
+        mutation: probability that a value is redrawn; None takes 1 / number of parameters.
+    """
+
+    population: int = 10
+    crossover: float = 0.9
+    swapping: float = 0.5
+    mutation: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        at_least("population", self.population, 2)
+        probability("crossover", self.crossover)
+        probability("swapping", self.swapping)
+        if self.mutation is not None:
+            probability("mutation", self.mutation)
+
+    def of_sampler(self) -> dict[str, Any]:
+        """The values by the names that Optuna's genetic samplers give them."""
+        return {
+            "population_size": self.population,
+            "crossover_prob": self.crossover,
+            "swapping_prob": self.swapping,
+            "mutation_prob": self.mutation,
+        }
+
+
+class Generations:
+    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one."""
+
+    def __init__(self, problem: Problem, population: int, seed: int, make: MakeSampler) -> None:
+        """Begin without a trial; `seed` is the searcher's."""
+        self._population, self._seed, self._make = population, seed, make
+        self._key = f"{type(make(0)).__name__}:generation"  # by which Optuna's samplers find the members of one
+        self._asks = ProposalCounter(problem, seed)
+        self._trials = SamplerStudy(problem, len(problem.objectives))
+        self._n_complete = 0
+
+    def ask(self) -> Suggestion:
+        """A uniform draw in the first generation, a child of the last survivors afterwards."""
+        return self._asks.next(self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Put a complete trial into the present generation; when that is full, select who breeds the next."""
+        self._asks.tell(trial)
+        if trial.state is not TrialState.COMPLETE or trial.outcome is None:
+            return
+        self._trials.add(trial.point, trial.outcome, {self._key: self._n_complete // self._population})
+        self._n_complete += 1
+        generation, place = divmod(self._n_complete, self._population)
+        if place == 0:
+            # Optuna selects at the first draw otherwise, and keeps the selection in another order than it first used:
+            # a searcher that is rebuilt within a generation would draw other parents.
+            self._trials.refresh()
+            sampler = self._make(derived_seed(self._seed, "searcher", "selection", generation))
+            sampler.get_parent_population(self._trials.study, generation)
+
+    def _draw(self, rng: np.random.Generator) -> Point:
+        return self._trials.draw(self._make(int(rng.integers(2**32))))

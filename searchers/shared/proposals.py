@@ -1,0 +1,94 @@
+"""What every searcher here keeps: how often it was asked, and which policies it has been told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from moco.encoding import from_unit
+from moco.errors import ConfigError
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.randomness import generator
+from moco.trial import Point, Suggestion, Trial
+
+REDRAWS = 10
+"""A policy that was told before is redrawn up to this often. Rounding makes repeats frequent (W21), and each costs a
+trial of the budget and teaches nothing: a model that has found a good region proposed 70 repeats in 100 trials."""
+
+NEIGHBOURS = 50
+"""After that, so many neighbours of the last draw are tried, ever further away, before it is proposed again: a small
+space may have no other policy left."""
+
+
+class ProposalCounter:
+    """Numbers the asks, and gives each its own generator, spawned from (seed, n).
+
+    A searcher that was rebuilt and told the ledger goes on after the last ask that it has heard of.
+    """
+
+    def __init__(self, problem: Problem, seed: int, redraws: int = REDRAWS) -> None:
+        self._problem = problem
+        self._redraws = redraws
+        self._seed = seed
+        self._told: set[Policy] = set()
+        self.count = 0
+
+    def next(self, draw: Callable[[np.random.Generator], Point]) -> Suggestion:
+        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not yet told."""
+        rng = generator(self._seed, "searcher", self.count)
+        point = draw(rng)
+        for _ in range(self._redraws):
+            if self._is_new(point):
+                break
+            point = draw(rng)
+        if self._is_new(point):
+            return self.number(point)
+        for attempt in range(NEIGHBOURS):
+            neighbour = self._neighbour(point, 1 + attempt * len(point) // NEIGHBOURS, rng)
+            if self._is_new(neighbour):
+                return self.number(neighbour)
+        return self.number(point)
+
+    def _is_new(self, point: Point) -> bool:
+        return self._problem.space.canonical(point) not in self._told
+
+    def _neighbour(self, point: Point, changes: int, rng: np.random.Generator) -> Point:
+        """The point with so many of its parameters drawn anew, uniformly."""
+        names = list(self._problem.space.distributions)
+        changed = rng.choice(len(names), size=min(changes, len(names)), replace=False)
+        drawn = {names[i]: from_unit(self._problem.space.distributions[names[i]], float(rng.random())) for i in changed}
+        return {**point, **drawn}
+
+    def number(self, point: Point) -> Suggestion:
+        """The point as the next suggestion."""
+        suggestion = Suggestion(self.count, point)
+        self.count += 1
+        return suggestion
+
+    def tell(self, trial: Trial) -> None:
+        """Count a finished trial's ask, and remember its policy, whatever became of it."""
+        self.count = max(self.count, trial.suggestion.id + 1)
+        if trial.policy is not None:
+            self._told.add(trial.policy)
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """Refuse a count below `least`.
+
+    Raises:
+        ConfigError: not a whole number, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"searcher.{name}: expected a whole number of at least {least}, got {value!r}")
+
+
+def probability(name: str, value: float) -> None:
+    """Refuse what is not a probability.
+
+    Raises:
+        ConfigError: not a number in 0..1.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigError(f"searcher.{name}: expected a probability in 0..1, got {value!r}")

@@ -1,0 +1,133 @@
+"""Uniform policies by kind of parameter: all ratios to keep alike, all bits of weights alike, from light to heavy.
+
+A *kind* is what the parameters of all layer groups are called after the group's name: `layer1.0.keep` and
+`layer2.0.keep` are of kind `keep`. The ladder is the simplex lattice of the kinds' depths (H. Scheffe, "Experiments
+with mixtures", 1958): depths that are multiples of 1 / degree and sum to 1 at most, so one kind goes all the way while
+the others rest, and together they go a part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from moco.encoding import from_unit, to_unit
+from moco.policy import Policy
+from moco.searchers.agents.layer_states import LEAST_DIVERGENCE
+from moco.searchers.steps.measured_curves import declared_growth
+from moco.space import SearchSpace, n_values, snapped
+from moco.trial import Point
+
+FINEST_DEGREE = 8
+"""Of the lattice of a single kind: beyond it neighbours differ by less than is measured."""
+CONTINUOUS_STEP = 0.1
+"""A single step of a continuous parameter, of its range."""
+
+
+def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
+    """Parameters by kind, in the order of the space; empty for a plain space, whose parameters have none."""
+    found: dict[str, list[str]] = {}
+    owned = {name for group in space.groups for name in group.parameters}
+    for name in space.distributions if space.groups else ():
+        found.setdefault(name.rpartition(".")[2] if name in owned else name, []).append(name)
+    return {kind: tuple(names) for kind, names in found.items()}
+
+
+def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> object:
+    """The value that lies `depth` (0 to 1) of the way from neutral to the far end; of choices, in their order."""
+    if isinstance(distribution, CategoricalDistribution):
+        choices = _from_neutral(distribution, neutral)
+        return choices[round(depth * (len(choices) - 1))]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    start = distribution.high if neutral is None else float(neutral)  # type: ignore[arg-type]
+    far = distribution.low if _falls(distribution, neutral) else distribution.high
+    if distribution.log:
+        return snapped(distribution, math.exp(math.log(start) + depth * (math.log(far) - math.log(start))))
+    return snapped(distribution, start + depth * (far - start))
+
+
+def uniform(space: SearchSpace, depths: Mapping[str, float]) -> Point:
+    """The point whose parameters of each kind lie at that kind's depth."""
+    return {
+        name: at_depth(space.distributions[name], depths[kind], space.neutral.get(name))
+        for kind, names in kinds(space).items()
+        for name in names
+    }
+
+
+def rungs(space: SearchSpace, most: int) -> list[Point]:
+    """The ladder: at most so many uniform policies, each once, from light to heavy; none for a plain space."""
+    names = list(kinds(space))
+    if not names:
+        return []
+    degree = max((d for d in range(1, FINEST_DEGREE + 1) if math.comb(d + len(names), d) <= most), default=1)
+    lattice = sorted(_lattice(len(names), degree), key=lambda steps: (sum(steps), [-s for s in steps]))
+    found: dict[Policy, Point] = {}
+    for steps in lattice:
+        point = uniform(space, {name: step / degree for name, step in zip(names, steps, strict=True)})
+        found.setdefault(space.canonical(point), point)
+    return list(found.values())[:most]
+
+
+def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
+    """The policies that differ from the base by one parameter, a step away from neutral.
+
+    Those that save most come first; where the space has a sensitivity analysis of every parameter that can be moved,
+    those that save most for the divergence that it expects.
+
+    Args:
+        most: how many at most.
+    """
+    before = space.cost(space.canonical(base))
+    found: dict[Policy, tuple[float, float | None, Point]] = {}
+    for name in space.distributions:
+        point = {**base, name: deeper(space.distributions[name], base[name], space.neutral.get(name))}
+        policy = space.canonical(point)
+        saved = sum(1 - cost / before[key] for key, cost in space.cost(policy).items() if before[key])
+        found.setdefault(policy, (saved, declared_growth(space, name, base[name], point[name]), point))
+    found.pop(space.canonical(base), None)
+    analysed = all(growth is not None for _, growth, _ in found.values())
+    worth = [
+        (saved / max(growth or 0.0, LEAST_DIVERGENCE) if analysed else saved, point)
+        for saved, growth, point in found.values()
+    ]
+    return [point for _, point in sorted(worth, key=lambda pair: -pair[0])][:most]
+
+
+def deeper(distribution: BaseDistribution, value: object, neutral: object) -> object:
+    """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next.
+
+    The furthest value stays.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        choices = _from_neutral(distribution, neutral)
+        return choices[min(choices.index(value) + 1, len(choices) - 1)]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    assert isinstance(value, (int, float))
+    steps = n_values(distribution) or 1 / CONTINUOUS_STEP
+    away = -1.0 if _falls(distribution, neutral) else 1.0
+    return from_unit(distribution, to_unit(distribution, value) + away / steps)
+
+
+def _from_neutral(distribution: CategoricalDistribution, neutral: object) -> list[object]:
+    """The choices, the neutral one first."""
+    choices: list[object] = list(distribution.choices)
+    return [neutral, *(choice for choice in choices if choice != neutral)] if neutral in choices else choices
+
+
+def _falls(distribution: FloatDistribution | IntDistribution, neutral: object) -> bool:
+    """Whether the far end is the lower bound."""
+    start = distribution.high if neutral is None else float(neutral)  # type: ignore[arg-type]
+    return start - distribution.low >= distribution.high - start
+
+
+def _lattice(kinds_left: int, steps_left: int) -> Iterator[tuple[int, ...]]:
+    """Every way to spend at most so many steps on the kinds."""
+    if kinds_left == 0:
+        yield ()
+        return
+    for first in range(steps_left + 1):
+        for rest in _lattice(kinds_left - 1, steps_left - first):
+            yield (first, *rest)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from moco.errors import MeasurementError
+from moco.hardware.measuring.timing import Surroundings, doubts, images, interleave
+from moco.measurement import Measurement, TimingPlan
+from tests.hardware.scripted import ScriptedClock
+
+PLAN = TimingPlan(seconds=0.1, slot_ms=10.0, min_slots=8, warmup_calls=2, seed=1)
+
+
+def measurement(samples_ms: tuple[tuple[float, ...], ...], **environment: Any) -> Measurement:
+    return Measurement(PLAN, samples_ms, {"cores": 2, **environment})
+
+
+def test_scripted_times_come_back_exactly() -> None:
+    clock = ScriptedClock()
+    samples = interleave([clock.call(2.0), clock.call(3.0)], PLAN, clock)
+    assert set(samples[0]) == {2.0}
+    assert set(samples[1]) == {3.0}
+
+
+def test_a_slot_has_as_many_calls_as_fit_and_keeps_their_median() -> None:
+    clock, durations = ScriptedClock(), []
+
+    def call() -> None:
+        durations.append(2.0 if len(durations) < 2 or len(durations) % 5 else 50.0)
+        clock.now_ns += round(durations[-1] * 1e6)
+
+    samples = interleave([call], TimingPlan(seconds=0.0, slot_ms=10.0, min_slots=8, warmup_calls=2), clock)
+    assert len(durations) == 2 + 8 * 5
+    assert samples == ((2.0,) * 8,)
+
+
+def test_a_call_longer_than_a_slot_is_still_made_once_a_slot() -> None:
+    clock = ScriptedClock()
+    samples = interleave([clock.call(400.0)], PLAN, clock)
+    assert samples == ((400.0,) * PLAN.min_slots,)
+
+
+def test_time_is_spent_on_each_session_as_planned() -> None:
+    clock = ScriptedClock()
+    samples = interleave([clock.call(1.0), clock.call(1.0)], PLAN, clock)
+    assert len(samples[0]) == len(samples[1]) == 10  # 0.1 s in slots of 10 ms
+
+
+def test_every_round_has_each_session_once_in_changing_order() -> None:
+    clock, turns = ScriptedClock(), []
+
+    def session(name: str) -> Any:
+        take = clock.call(10.0)
+        return lambda: (turns.append(name), take())
+
+    interleave([session("a"), session("b"), session("c")], PLAN, clock)
+    rounds = ["".join(turns[start : start + 3]) for start in range(6, len(turns), 3)]
+    assert {"".join(sorted(one)) for one in rounds} == {"abc"}
+    assert len(set(rounds)) > 1
+
+
+def test_the_order_follows_the_seed() -> None:
+    def order(seed: int) -> list[int]:
+        clock, turns = ScriptedClock(), []
+        takes = [clock.call(10.0), clock.call(10.0)]
+        calls = [lambda i=i: (turns.append(i), takes[i]()) for i in range(2)]
+        interleave(calls, TimingPlan(seconds=0.0, min_slots=20, seed=seed), clock)
+        return turns
+
+    assert order(3) == order(3)
+    assert order(3) != order(4)
+
+
+def test_drift_of_the_machine_cancels_in_the_ratio() -> None:
+    clock = ScriptedClock()
+
+    def slowing(cost_ms: float) -> Any:
+        def take() -> None:
+            clock.now_ns += round(cost_ms * 1e6 * (1 + clock.now_ns / 1e9))  # twice as slow after a second
+
+        return take
+
+    plan = TimingPlan(seconds=1.0)
+    result = Measurement(plan, interleave([slowing(10.0), slowing(5.0)], plan, clock))
+    assert max(result.samples_ms[0]) > 1.5 * min(result.samples_ms[0])
+    assert result.ratio().value == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_clock_that_stands_still_is_an_error() -> None:
+    clock = ScriptedClock()
+    with pytest.raises(MeasurementError, match="positive time"):
+        interleave([clock.call(0.0)], PLAN, clock)
+
+
+def test_a_clock_that_goes_back_is_an_error() -> None:
+    clock = ScriptedClock()
+    with pytest.raises(MeasurementError, match="positive time"):
+        interleave([clock.call(1.0, 1.0, -1.0)], PLAN, clock)
+
+
+def test_garbage_is_not_collected_within_slots_and_again_afterwards() -> None:
+    clock, seen = ScriptedClock(), []
+    take = clock.call(10.0)
+    interleave([lambda: (seen.append(gc.isenabled()), take())], PLAN, clock)
+    assert not any(seen[PLAN.warmup_calls :])
+    assert gc.isenabled()
+
+
+def test_images_are_the_same_for_every_session_of_a_plan() -> None:
+    first, second = images(PLAN, (3, 8, 8)), images(PLAN, (3, 8, 8))
+    assert first.shape == (PLAN.batch, 3, 8, 8)
+    assert first.dtype == np.float32
+    assert np.array_equal(first, second)
+
+
+def test_a_quiet_machine_raises_no_doubt() -> None:
+    assert doubts(measurement(((2.0,) * 8, (1.0,) * 8), load_before=[1.0, 1.0, 1.0], cpu_share=0.99), ["a", "b"]) == ()
+
+
+def test_a_load_above_the_cores_is_told() -> None:
+    assert "load average 3.5 on 2 cores" in doubts(measurement(((2.0,) * 8,), load_before=[3.5, 1, 1]), ["a"])[0]
+
+
+def test_competition_for_the_core_is_told() -> None:
+    assert "60% of the time" in doubts(measurement(((2.0,) * 8,), cpu_share=0.6), ["a"])[0]
+
+
+def test_the_processor_clock_bears_more_company() -> None:
+    company = {"cpu_share": 0.6, "load_before": [3.5, 1, 1]}
+    assert doubts(measurement(((2.0,) * 8,), clock="processor", **company), ["a"]) == ()
+    assert len(doubts(measurement(((2.0,) * 8,), clock="wall", **company), ["a"])) == 2
+
+
+def test_wide_ratios_are_told() -> None:
+    assert "session 1: the middle half" in doubts(measurement(((1.0,) * 8, (1.0, 2.0) * 4)), ["a", "b"])[0]
+
+
+def test_a_file_that_differs_from_itself_is_told() -> None:
+    found = doubts(measurement(((1.0,) * 8, (1.1,) * 8)), ["a", "a"])
+    assert found == ("session 1 is the reference's own file, yet its time ratio is 1.100",)
+
+
+def test_surroundings_name_the_machine_and_the_share_of_the_core() -> None:
+    environment = Surroundings(threads=1).environment()
+    assert environment["threads"] == 1
+    assert environment["cores"] >= 1
+    assert environment["cpu_share"] >= 0

@@ -1,0 +1,129 @@
+"""What a search shows while it works."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+from rich.console import Console
+
+import moco
+from moco.registry import plugin
+from moco.run.progress import Progress, policies_text
+from moco.study import Budget, Study
+from moco.trial import Evaluation, MetricValue
+
+SUMMARY = {
+    "policies": 12,
+    "groups": [
+        {"name": f"group{n}", "layers": ["conv"], "widths": {"conv": list(range(1, 10))}, "precisions": ["float32"]}
+        for n in range(50)
+    ],
+}
+
+
+def screen(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100, highlight=False)
+
+
+def shown(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def searched(progress: Progress, evaluate: Any = None, trials: int = 4) -> Study:
+    problem = moco.Problem({"x": FloatDistribution(0, 1)}, {"top1_error": "minimize"}, {"top1_error": "<= 0.5"})
+    searcher = plugin("searcher", "random")
+    study = Study(
+        problem,
+        searcher(problem, searcher.Options(), 0),
+        evaluate or (lambda policy: Evaluation({"top1_error": MetricValue(policy.settings["x"])})),
+    )
+    budget = Budget(trials)
+    progress.begin(study, budget)
+    study.run(budget, on_trial=progress.trial)
+    return study
+
+
+def test_plain_lines_without_a_terminal() -> None:
+    console = screen(terminal=False)
+    with Progress(console) as progress:
+        progress.step("preparing")
+        progress.space(SUMMARY, ("a warning",), "what can be certified")
+        searched(progress)
+    text = shown(console)
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "12 policies" in text
+    assert "1 2 … 9" in text
+    assert "and 10 more" in text
+    assert "warning: a warning" in text
+    assert "what can be certified" in text
+    assert "trial 1/4 (search)" in text
+    assert "trial 4/4 (search)" in text
+    assert "feasible" in text
+
+
+def test_a_terminal_has_a_line_that_changes_and_no_thread_that_would_disturb_timings() -> None:
+    console, threads = screen(terminal=True), []
+    with Progress(console) as progress:
+        progress.step("preparing")
+
+        def evaluate(policy: Any) -> Evaluation:
+            threads.append(threading.active_count())
+            return Evaluation({"top1_error": MetricValue(0.25)})
+
+        before = threading.active_count()
+        searched(progress, evaluate)
+    assert threads == [before] * 4
+    assert "trial 3/4" in shown(console)
+    assert "top-1 75.00 %" in shown(console)
+
+
+def test_a_trial_that_failed_is_said() -> None:
+    def evaluate(policy: Any) -> Evaluation:
+        if policy.settings["x"] > 0.5:
+            raise RuntimeError("too [bold]large")
+        return Evaluation({"top1_error": MetricValue(0.9)})
+
+    console = screen(terminal=False)
+    with Progress(console) as progress:
+        searched(progress, evaluate)
+    assert "failed: RuntimeError: too [bold]large" in shown(console)
+    assert "none feasible yet" in shown(console)
+
+
+def test_ctrl_c_before_the_search_leaves_at_once_and_is_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Progress(screen(terminal=False)):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_of_the_main_thread_ctrl_c_stays_what_it_was() -> None:
+    before, errors = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        try:
+            with Progress(screen(terminal=False)) as progress:
+                searched(progress)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_numbers_of_policies_are_readable() -> None:
+    assert policies_text(7488) == "7,488 policies"
+    assert policies_text(3 * 10**40) == "about 10^40 policies"
+    assert policies_text(7488, exact=False) == "at most 7,488 policies"
+    assert policies_text(None) == "uncountably many policies"
