@@ -18,7 +18,6 @@ import argparse
 import ast
 import hashlib
 import json
-import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ FRONTS = ("zdt1", "zdt2", "zdt3", "dtlz2", "c2-dtlz2", "branin-currin")
 SCALARS = ("branin", "rosenbrock")
 ALPHA = 0.05
 RANDOM = "random"
-IMPORTS = r"from moco\.searchers(?:\.(\w+) import| import (\w+))"
+SEARCHERS = "moco.searchers"
 
 
 def main() -> None:
@@ -98,14 +97,31 @@ def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) 
 
 def code_of(name: str) -> str:
     """Hash of what the searcher's module does, and all modules of moco.searchers that it stands on."""
-    folder = Path(moco.searchers.__file__).parent
-    todo, seen = [registry.plugin("searcher", name).__module__.rpartition(".")[2]], {}
+    todo, seen = [registry.plugin("searcher", name).__module__], {}
     while todo:
         module = todo.pop()
         if module not in seen:
-            seen[module] = (folder / f"{module}.py").read_text(encoding="utf-8")
-            todo += filter(None, sum(re.findall(IMPORTS, seen[module]), ()))
+            seen[module] = _file(module).read_text(encoding="utf-8")
+            todo += _stands_on(seen[module])
     return hashlib.sha256("".join(behaviour(seen[module]) for module in sorted(seen)).encode()).hexdigest()[:12]
+
+
+def _stands_on(source: str) -> Iterator[str]:
+    """Modules of moco.searchers that are imported, or of which something is."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{SEARCHERS}."):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if _file(name).exists() else str(node.module) for name in inner if _is_in_a_file(name))
+
+
+def _is_in_a_file(name: str) -> bool:
+    """Whether a name is a module, or is defined in one: a package itself does nothing."""
+    return _file(name).exists() or _file(name.rpartition(".")[0]).exists()
+
+
+def _file(module: str) -> Path:
+    parts = module.removeprefix(f"{SEARCHERS}.").split(".")
+    return Path(moco.searchers.__file__).parent.joinpath(*parts).with_suffix(".py")
 
 
 def behaviour(source: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a searcher can take a space, decided before anything is built or measured for it."""
+"""A registered searcher with its options, and whether it can take a space or a problem."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ the problem's score, whatever its losses.
 
 Departures from the papers:
 1. The replay holds the actions that were executed, after bounds and rounding, not those of the actor (W20).
-2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.rollout`, W12): AMC
-   rounds after its wall and overshoots at times. `bounds: none` with `reward: flat` is the thesis's reward of -50.
+2. Bounds on exact costs are kept by lowering actions until the ROUNDED policy meets them (`LayerWalk.rollout`, W12):
+   AMC rounds after its wall and overshoots at times. `bounds: none` with `reward: flat` is the thesis's reward of -50.
 3. States are scaled by fixed numbers of the space instead of running statistics (S3.41). Rewards are normal quantiles
    of the ranks in the replay, taken anew for every episode: scores on a fixed scale (W22, `reward: graded`) are as
    skewed as the space, and differences between good policies are small on it.

@@ -1,9 +1,9 @@
 """Regularised evolution: the best of a few members of a population has a child, and the oldest member dies.
 
 E. Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019. A child differs from its
-parent by mutations that are natural to layer groups (`moco.searchers.shared.mutations`): a parameter one step up or down, two
-groups swapped, or a group that copies its neighbour. As members die of age and not of a bad score, a lucky measurement
-does not stay the parent of all.
+parent by mutations that are natural to layer groups (`moco.searchers.shared.mutations`): a parameter one step up or
+down, two groups swapped, or a group that copies its neighbour. As members die of age and not of a bad score, a lucky
+measurement does not stay the parent of all.
 
 It optimises the problem's score; feasible members beat infeasible ones, and of two infeasible ones the one that misses
 its bounds by less wins (K. Deb, "An efficient constraint handling method for genetic algorithms", 2000).

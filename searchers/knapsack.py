@@ -15,8 +15,8 @@ Departures from Aflalo et al.:
 1. The single steps are the first asks and count in the budget, unless the space's features carry a sensitivity analysis
    of every parameter; the uncompressed network comes before them.
 2. The amounts S are a line from light to heavy on which the place is sought where the bounds are met, and whose widest
-   gaps follow (`moco.searchers.steps.steps_then_line`). Savings add up only nearly, so the place is sought by the exact costs
-   of the solutions, or by their trials.
+   gaps follow (`moco.searchers.steps.steps_then_line`). Savings add up only nearly, so the place is sought by the exact
+   costs of the solutions, or by their trials.
 3. Curves are read between the measured levels (`moco.searchers.steps.measured_curves`).
 """
 

@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 CORE = frozenset({"core"})
-NETWORKS = CORE | {"data", "models"}
-SURGERY = NETWORKS | {"compression"}
-FILES = SURGERY | {"recovery", "export"}
+NETWORKS = CORE | {"models", "data"}
+FILES = CORE | {"compression", "recovery", "export"}
+RUN = NETWORKS | FILES | {"analysis", "certification", "evaluation", "run_folder", "report", "tracking", "searchers"}
 ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
     "models": CORE,
@@ -19,13 +19,19 @@ ALLOWED: dict[str, frozenset[str]] = {
     "compression": CORE | {"models"},
     "export": CORE | {"models", "compression"},
     "recovery": CORE | {"models", "compression", "export"},
-    "evaluation": FILES,
+    "certification": CORE,
+    "evaluation": FILES | {"certification"},
+    "analysis": FILES,
     "tracking": CORE,
-    "report": CORE,
+    "run_folder": CORE | {"compression"},
+    "comparison": CORE | {"run_folder", "tracking"},
+    "report": CORE | {"run_folder", "comparison"},
     "searchers": CORE,
     "objectives": CORE,
     "hardware": CORE | {"export"},
-    "app": FILES | {"evaluation", "tracking", "report", "searchers", "objectives", "hardware"},
+    "run": RUN,
+    "experiment": NETWORKS | FILES | {"analysis", "tracking", "objectives", "run"},
+    "app": RUN | {"comparison", "objectives", "hardware", "run", "experiment"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
@@ -49,15 +55,15 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "pandas": (),
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
-    "pydantic": ("moco.app",),
-    "rich": ("moco.app", "moco.report.console", "moco.report.comparison.console"),
+    "pydantic": ("moco.experiment",),
+    "rich": ("moco.app", "moco.run.progress", "moco.report.console", "moco.report.comparison.console"),
     "safetensors": ("moco.models", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.methods.factorisation",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),
-    "yaml": ("moco.app",),
+    "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.app.sensitivity"),
 }
 """Modules (and all below them) that may import a heavy or optional package."""
 

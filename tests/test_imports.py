@@ -82,7 +82,7 @@ def test_a_forbidden_import_is_found(module: str, text: str, fault: str) -> None
     ("module", "text"),
     [
         (
-            "moco.experiment.build",
+            "moco.app.search",
             "from moco.searchers import tpe\nimport moco\nfrom moco.hardware import x\nimport rich",
         ),
         ("moco.searchers.tpe", "from moco import problem\nfrom . import helper\nimport optuna, numpy"),

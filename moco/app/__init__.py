@@ -1,1 +1,1 @@
-"""The command line and the Python functions: the only room in which names become objects."""
+"""The command line and the Python functions."""

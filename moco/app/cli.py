@@ -149,8 +149,9 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
     """Write RUN/report.html anew and print the verdict."""
     import json
 
+    from moco.comparison.content import CONTENT
     from moco.report.comparison.console import compare_summary
-    from moco.report.comparison.page import CONTENT, write_compare_page
+    from moco.report.comparison.page import write_compare_page
     from moco.report.console import console_summary
     from moco.report.page import write_report
 

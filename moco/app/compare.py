@@ -28,6 +28,7 @@ from moco.experiment.build import build_job, fingerprint, mlflow_address
 from moco.experiment.loading import Experiment
 from moco.experiment.schema import CompareConfig
 from moco.experiment.strategies import chosen, contenders
+from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
 from moco.run.job import Job, Prepared, prepare, versions
 from moco.run.progress import Progress
@@ -136,7 +137,8 @@ class Comparing:
             reference_point=None if point is None else problem.loss_point(point),
             facts={"network": job.network_name, "protocol": job.config["objective"]["protocol"]},
         )
-        self.folder = CompareFolder(out, job.name, problem, "-".join(job.fingerprint.values()), job.storage)
+        fingerprint = "-".join(job.fingerprint.values())
+        self.folder = CompareFolder(out, job.name, problem, fingerprint, write_compare_page, job.storage)
         self.done: list[Run] = []
 
     def check(self, *, resume: bool) -> None:

@@ -26,6 +26,7 @@ from moco.comparison.measures import Comparison
 from moco.experiment.strategies import contenders
 from moco.policy import Policy
 from moco.problem import Problem
+from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import summary
 from moco.run.uniform_starts import starts_of
 from moco.run.warnings import strategy_warnings
@@ -198,4 +199,4 @@ def _folder(out: Path, name: str, problem: Problem, start: str, *, resume: bool)
     open_run_folder(out, resume)
     space = {parameter: repr(distribution) for parameter, distribution in problem.space.distributions.items()}
     text = repr((space, dict(problem.objectives), problem.bounds, start))
-    return CompareFolder(out, name, problem, Policy.of({"compared": text}).key[:16])
+    return CompareFolder(out, name, problem, Policy.of({"compared": text}).key[:16], write_compare_page)

@@ -18,11 +18,7 @@ from moco.run.job import prepare
 from moco.run.progress import Progress
 from moco.run.search import FILES, Search, one_thread
 from moco.run.starts import from_json
-from moco.run_folder.writing import (
-    LEDGER,
-    claim,
-    opened,
-)
+from moco.run_folder.writing import LEDGER, claim, opened
 
 
 @dataclass(frozen=True)

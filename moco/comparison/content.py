@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from moco.comparison import curves as anytime
 from moco.comparison.charged_time import charged_s, counted, evaluation_s, is_stored, suggestion_s
-from moco.comparison.curves import Curve, Moment
+from moco.comparison.curves import Curve, Moment, band, first_beyond_starts, first_feasible
 from moco.comparison.match import Match, Run, RunState
 from moco.comparison.measures import HYPERVOLUME, SCORE, SECONDS, TRIALS, Comparison, Measure, finite
 from moco.comparison.rank_tests import ALPHA, Friedman, Pair, seeds_needed
 from moco.trial import Trial, TrialState
 
+CONTENT = "compare.json"
 FORMAT = 1
 CONFIDENCE = 0.95
 MOST_POINTS = 200
@@ -117,8 +117,8 @@ def run_entry(run: Run, comparison: Comparison) -> dict[str, Any]:
         "failed": sum(trial.state is TrialState.FAILED for trial in trials),
         "stored": sum(is_stored(trial) for trial in trials),
         **{quantity: _last(curve) for quantity, curve in curves.items()},
-        "first_feasible": _moment(anytime.first_feasible(trials)),
-        "beyond_start": _moment(anytime.first_beyond_starts(trials)),
+        "first_feasible": _moment(first_feasible(trials)),
+        "beyond_start": _moment(first_beyond_starts(trials)),
         "charged_s": math.fsum(map(charged_s, trials)),
         "spent_s": sum(trial.seconds for trial in trials),
         "suggestion_s": _suggestions([trials]),
@@ -132,8 +132,8 @@ def _summary(comparison: Comparison, label: str) -> dict[str, Any]:
     return {
         "seeds": len(runs),
         **medians,
-        "first_feasible": _moments([anytime.first_feasible(trials) for trials in runs]),
-        "beyond_start": _moments([anytime.first_beyond_starts(trials) for trials in runs]),
+        "first_feasible": _moments([first_feasible(trials) for trials in runs]),
+        "beyond_start": _moments([first_beyond_starts(trials) for trials in runs]),
         "distinct": float(np.median([sum(trial.distinct for trial in trials) for trials in runs])),
         "charged_s": float(np.median([math.fsum(map(charged_s, trials)) for trials in runs])),
         "suggestion_s": _suggestions(runs),
@@ -187,8 +187,8 @@ def _curves(comparison: Comparison) -> dict[str, Any]:
 
 
 def _band(x: np.ndarray, values: np.ndarray) -> dict[str, list[float | None]]:
-    band = anytime.band(values, seed=0, confidence=CONFIDENCE)
-    lines = {"median": band.median, "low": band.low, "high": band.high}
+    found = band(values, seed=0, confidence=CONFIDENCE)
+    lines = {"median": found.median, "low": found.low, "high": found.high}
     return {"x": x.tolist(), **{name: [finite(float(y)) for y in line] for name, line in lines.items()}}
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from moco.comparison.content import CONTENT
 from moco.comparison.match import Run
 from moco.errors import RunFolderError
 from moco.problem import Problem
-from moco.report.comparison.page import CONTENT, write_compare_page
 from moco.run_folder.writing import LEDGER, write_json, write_trials
 from moco.strategy import Strategy
 from moco.tracking.optuna_study import OptunaLedger
@@ -24,6 +24,7 @@ class CompareFolder:
     Attributes:
         name: of the comparison; the first part of each study's name.
         fingerprint: of all that its trials must share, beside the strategy's options and the seed.
+        write_page: writes the page of a folder from its compare.json, and gives its path.
         storage: the database of the ledgers; None takes OUT/study.db.
     """
 
@@ -31,6 +32,7 @@ class CompareFolder:
     name: str
     problem: Problem
     fingerprint: str
+    write_page: Callable[[Path], Path]
     storage: str | None = None
 
     def ledger(self, contender: Strategy, seed: int) -> OptunaLedger:
@@ -70,9 +72,9 @@ class CompareFolder:
         write_trials(self.out / "runs" / run.label / f"seed{run.seed}", run.trials, self.problem.objectives)
 
     def write(self, content: Mapping[str, Any]) -> Path:
-        """compare.json and compare.html; the path of the page."""
+        """compare.json, and the page; the path of the page."""
         write_json(self.out / CONTENT, content)
-        return write_compare_page(self.out)
+        return self.write_page(self.out)
 
 
 def whole_seeds(runs: Sequence[Run], contenders: Iterable[Strategy]) -> bool:

@@ -35,7 +35,8 @@ class Match:
     """What is the same for all strategies.
 
     Attributes:
-        evaluate: shared by all runs; a stored evaluation tells what it took when first made (`moco.comparison.charged_time`).
+        evaluate: shared by all runs; a stored evaluation tells what it took when first made (see
+            `moco.comparison.charged_time`).
         budget: of each run; its seconds are charged ones.
         seeds: of the searchers; the problem is the same under each.
     """

@@ -66,7 +66,7 @@ class Comparison:
 
         Args:
             runs: strategies without one are left out.
-            reference_point: None takes a point beyond all feasible trials (`moco.comparison.curves.pooled_reference_point`).
+            reference_point: None takes a point beyond all feasible trials (`curves.pooled_reference_point`).
         """
         runs = {label: dict(by_seed) for label, by_seed in runs.items() if by_seed}
         point = reference_point

@@ -1,1 +1,1 @@
-"""One candidate from policy to metrics; splits, accuracy, certificates and the store."""
+"""One candidate from policy to metrics: built, scored, timed and stored."""

@@ -32,7 +32,7 @@ from moco.objectives.shared.measurable import measurable
 from moco.randomness import derived_seed
 from moco.registry import plugin
 from moco.run.job import DeliveryOptions, Job, network_hash
-from moco.run.starts import StartPlan
+from moco.run.starts import StartPlan, StartSource
 from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
@@ -255,7 +255,9 @@ def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple
 
 def _starts(experiment: Experiment) -> StartPlan:
     analysis = experiment.space.sensitivity
-    return StartPlan(experiment.searcher.starts, None if analysis is None else Path(analysis))
+    declared = experiment.searcher.starts
+    sources = tuple(source if isinstance(source, str) else StartSource(**source.model_dump()) for source in declared)
+    return StartPlan(sources, None if analysis is None else Path(analysis))
 
 
 def _space_options(experiment: Experiment) -> SpaceOptions:

@@ -1,4 +1,4 @@
-"""A whole search of a network: prepare, search, certify, deliver, report."""
+"""A prepared search of a network: search, certify, deliver, report."""
 
 from __future__ import annotations
 

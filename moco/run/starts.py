@@ -16,7 +16,6 @@ from moco.compression.compressor import Compressor
 from moco.compression.policy_settings import read_policy
 from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
-from moco.experiment.schema import StartConfig, StartWord
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.run.stored_starts import stored_starts
@@ -32,14 +31,32 @@ POLICY = "policy.json"
 
 
 @dataclass(frozen=True)
+class StartSource:
+    """One source of starts: exactly one of the first three is given.
+
+    Attributes:
+        policies: policy.json files, or folders that hold some.
+        store: at most so many earlier evaluations of the evaluation store.
+        sensitivity: divergences in nats, each of which gives the policy that no layer's curve exceeds.
+        counted: in the budget.
+    """
+
+    policies: str | tuple[str, ...] | None = None
+    store: int | None = None
+    sensitivity: tuple[float, ...] | None = None
+    counted: bool = True
+
+
+@dataclass(frozen=True)
 class StartPlan:
     """The starts of an experiment, in the order in which they are listed; earlier evaluations come last.
 
     Attributes:
+        sources: each on its own, or a word that stands for one with its defaults.
         sensitivity: the file of space.sensitivity.
     """
 
-    sources: tuple[StartConfig | StartWord, ...]
+    sources: tuple[StartSource | str, ...]
     sensitivity: Path | None = None
 
     def known(self, compressor: Compressor, space: SearchSpace) -> tuple[list[Start], list[str]]:
@@ -82,9 +99,9 @@ class StartPlan:
             found += more
         return list(_told_apart(found)), warnings
 
-    def _sources(self) -> Iterator[StartConfig | str]:
+    def _sources(self) -> Iterator[StartSource | str]:
         """Words that stand for a source with its defaults, as that source."""
-        defaults = {"store": StartConfig(store=STORED), "sensitivity": StartConfig(sensitivity=DIVERGENCES)}
+        defaults = {"store": StartSource(store=STORED), "sensitivity": StartSource(sensitivity=DIVERGENCES)}
         for source in self.sources:
             yield defaults.get(source, source) if isinstance(source, str) else source
 
@@ -141,7 +158,7 @@ def _start_of(name: str, policy: Policy, space: SearchSpace, given: bool) -> tup
     return Start(f"policy {name} (nearest)", point, given), [warning]
 
 
-def _tolerable(sensitivity: Sensitivity, source: StartConfig, space: SearchSpace) -> Iterator[Start]:
+def _tolerable(sensitivity: Sensitivity, source: StartSource, space: SearchSpace) -> Iterator[Start]:
     """From light to heavy, the policy of each divergence."""
     assert source.sensitivity is not None
     for most in sorted(source.sensitivity):

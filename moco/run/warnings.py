@@ -1,4 +1,4 @@
-"""What a user should hear of strategies before they run: too many trials for one, options that have no effect here.
+"""Warnings of strategies before they run: too many trials for one, options that have no effect here.
 
 A default that has no effect is no news, and an experiment out of a run folder spells all defaults out: so an option is
 told of only where it differs from its default.
@@ -77,9 +77,8 @@ def _bounds(strategy: Strategy, problem: Problem) -> Iterator[str]:
 
 def _binds(strategy: Strategy, problem: Problem) -> bool:
     """Whether the searcher finds exact bounds that can be kept: asked of the parts that decide it there."""
-    from moco.searchers.agents.layer_walk import (
-        LayerWalk,  # SciPy's statistics, which take a second, only where it is used
-    )
+    # SciPy's statistics, which take a second, only where they are used
+    from moco.searchers.agents.layer_walk import LayerWalk
     from moco.searchers.shared.repair import Repair
 
     found: Any = LayerWalk(problem, strategy.options).cost_bounds if strategy.searcher in AGENTS else Repair(problem)

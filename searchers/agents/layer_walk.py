@@ -188,7 +188,8 @@ def propose(
     Args:
         draw: the point and the notes of a walk, for a generator and the number of walks that were drawn for this ask.
 
-    A neighbour of the last walk, which `ProposalCounter` would propose at last, may miss the bounds: the walk is repeated then.
+    A neighbour of the last walk, which `ProposalCounter` would propose at last, may miss the bounds: the walk is then
+    repeated.
     """
     drawn: list[tuple[Point, dict[str, Any]]] = []
 

@@ -1,9 +1,9 @@
 """What told trials say of other policies: a Gaussian process a quantity, and exact costs where there are some.
 
 A *quantity* is what the problem judges (each objective and each bounded metric, derived ones such as `cost` included)
-or what those are derived from. Each has a process over the depths of the decoded policy (moco.searchers.models.policy_features) on its
-own scale (moco.searchers.models.outcome_transforms). That is cheap, and serves for many candidates. For few, what the space knows (macs,
-bops, packed size) is exact, and what is derived is computed anew from its parts: the exact ones, and the others, such
+or what those are derived from. Each has a process over the depths of the decoded policy (`policy_features`) on its own
+scale (`outcome_transforms`). That is cheap, and serves for many candidates. For few, what the space knows (macs, bops,
+packed size) is exact, and what is derived is computed anew from its parts: the exact ones, and the others, such
 as latency, with the error of their process.
 
 Of an error more is known: a policy that is compressed further than another in everything errs more, but for noise. So

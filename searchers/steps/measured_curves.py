@@ -1,9 +1,9 @@
 """Sensitivity curves of single steps, as measured by the first asks of a search or as the space's features have them.
 
-A *curve* is how the loss grows along a line (moco.searchers.steps.single_steps) that is moved alone. It is measured at a few
-levels and read between them by monotone cubics (F. Fritsch and J. Butland, "A method for constructing local monotone
-piecewise cubic interpolants", SIAM Journal on Scientific and Statistical Computing 5(2), 1984); it never falls, because
-a step does not help: what looks so is noise.
+A *curve* is how the loss grows along a line (`single_steps`) that is moved alone. It is measured at a few levels and
+read between them by monotone cubics (F. Fritsch and J. Butland, "A method for constructing local monotone piecewise
+cubic interpolants", SIAM Journal on Scientific and Statistical Computing 5(2), 1984); it never falls, because a step
+does not help: what looks so is noise.
 *Alternatives* are the points of a fine grid on the curves, each with what it loses and what it saves alone.
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from moco.comparison.content import CONTENT
 from moco.errors import RunFolderError
 from moco.report.comparison.figures import curve_figure
 from moco.report.comparison.tables import (
@@ -28,7 +29,7 @@ from moco.report.markup import Html, element, join
 from moco.report.run_summary import plain
 from moco.report.tables import definitions
 
-CONTENT, PAGE = "compare.json", "compare.html"
+PAGE = "compare.html"
 
 _HELD = (
     "All strategies had the same problem, budget, start, seeds and evaluations. An evaluation that another run had "
