@@ -97,13 +97,19 @@ def volume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) 
 
 def code_of(name: str) -> str:
     """Hash of what the searcher's module does, and all modules of moco.searchers that it stands on."""
-    todo, seen = [registry.plugin("searcher", name).__module__], {}
+    sources = modules_of(name)
+    return hashlib.sha256("".join(behaviour(sources[module]) for module in sorted(sources)).encode()).hexdigest()[:12]
+
+
+def modules_of(name: str) -> dict[str, str]:
+    """Source by name of the searcher's module and of those of moco.searchers that it stands on."""
+    todo, seen = [str(registry.plugin("searcher", name).__module__)], dict[str, str]()
     while todo:
         module = todo.pop()
         if module not in seen:
             seen[module] = _file(module).read_text(encoding="utf-8")
             todo += _stands_on(seen[module])
-    return hashlib.sha256("".join(behaviour(seen[module]) for module in sorted(seen)).encode()).hexdigest()[:12]
+    return seen
 
 
 def _stands_on(source: str) -> Iterator[str]:

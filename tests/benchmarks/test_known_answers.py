@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import known_answers
-from benchmarks.known_answers import behaviour, cell, code_of, searched, table, volume
+from benchmarks.known_answers import behaviour, cell, code_of, modules_of, searched, table, volume
 from benchmarks.problems.known import KNOWN
 
 
@@ -64,6 +64,11 @@ def test_what_is_asked_is_shown_and_random_search(
 def test_the_code_of_a_searcher_is_that_of_all_it_stands_on() -> None:
     assert code_of("nsga2") != code_of("nsga3")
     assert code_of("nsga2") == code_of("nsga2")
+    searchers = "moco.searchers"
+    assert set(modules_of("botorch")) == {
+        f"{searchers}.{module}"
+        for module in ("botorch", "models.axes", "models.botorch_models", "models.torch_draws", "shared.proposals")
+    }
 
 
 def test_texts_are_no_part_of_what_code_does() -> None:
