@@ -62,6 +62,9 @@ class Searcher(Protocol):
     The generator of its n-th ask is spawned from (seed, n). What it must remember of an ask travels in the
     suggestion's notes into the trial. So a restart is: build it, tell it the ledger, go on.
     It sees the space, losses, violations and the score; never a network, a device, a file or a logger.
+
+    It may have `warnings(problem) -> list[str]`: what a user should hear before it begins, such as an option that has
+    no effect on this problem; each begins with the option's name.
     """
 
     capabilities: SearcherCapabilities

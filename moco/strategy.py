@@ -62,6 +62,11 @@ class Strategy:
         refuse_misfit(plugin("searcher", self.searcher), self.label, problem)
         refuse_misfit(self.build(problem, 0), self.label, problem)  # where its options decide
 
+    def warnings(self, problem: Problem) -> list[str]:
+        """What the searcher has to say of the problem before it begins; a searcher need not say anything."""
+        told = getattr(self.build(problem, 0), "warnings", None)
+        return [] if told is None else list(told(problem))
+
     def to_json(self) -> dict[str, Any]:
         """The searcher's name and all of its options."""
         return {"searcher": self.searcher, "options": dataclasses.asdict(self.options)}

@@ -33,6 +33,7 @@ from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
+from moco.searchers.shared.idle_bounds import idle_bounds
 from moco.searchers.shared.proposals import ProposalCounter, at_least
 from moco.searchers.shared.repair import Repair
 from moco.searchers.shared.trial_history import TrialHistory
@@ -139,6 +140,10 @@ class CMAESSearcher:
         self._members: list[Member] = []
         self._begun = False
         self._begin(np.full(len(self._axes), 0.5))
+
+    def warnings(self, problem: Problem) -> list[str]:
+        """Options that have no effect on the problem."""
+        return idle_bounds("repair", self._options, problem, self._repair is not None and self._repair.binds)
 
     def ask(self) -> Suggestion:
         """The next member of the generation that was not told yet, or one more draw."""

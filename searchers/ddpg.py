@@ -218,6 +218,10 @@ class DDPGSearcher:
         self._scale: RewardScale | None = None
         self._baseline: float | None = None
 
+    def warnings(self, problem: Problem) -> list[str]:
+        """Options that have no effect on the problem."""
+        return self._walk.warnings(problem)
+
     def ask(self) -> Suggestion:
         """Uniform actions in the warm-up; then those of the actor, with noise."""
         with one_thread(), torch.no_grad():

@@ -196,6 +196,10 @@ class PPOSearcher:
         self._episodes: list[Trial] = []
         self._scale: RewardScale | None = None
 
+    def warnings(self, problem: Problem) -> list[str]:
+        """Options that have no effect on the problem."""
+        return self._walk.warnings(problem)
+
     def ask(self) -> Suggestion:
         """A walk with actions drawn from the policy; the notes hold them and their log-probabilities."""
         with one_thread(), torch.no_grad():

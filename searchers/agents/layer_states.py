@@ -30,6 +30,8 @@ import numpy as np
 from moco.space import LayerGroup
 
 S1, S3 = "s1", "s3"
+SENSITIVITY = "kl_"
+"""What names of features that a sensitivity analysis gave begin with."""
 LINEAR = {
     S1: ("index", "is_linear", "input_height", "input_width", "stride", "kernel"),
     S3: ("index", "stride", "kernel"),
@@ -53,7 +55,7 @@ def static_features(groups: Sequence[LayerGroup], state: str, identity: bool) ->
     if AFTER in known:
         columns.append(_share_after(groups))
     if state == S3:
-        divergences = [_column(groups, name) for name in known if name.startswith("kl_")]
+        divergences = [_column(groups, name) for name in known if name.startswith(SENSITIVITY)]
         columns += [_spanning(np.log(np.maximum(column, LEAST_DIVERGENCE))) for column in divergences]
     if identity:
         columns += list(np.eye(len(groups)))

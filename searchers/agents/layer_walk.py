@@ -18,8 +18,9 @@ from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
 from moco.searchers.agents.layer_options import FILL, SHRINK, WALL, LayerOptions
-from moco.searchers.agents.layer_states import REMAINING, centred, static_features
+from moco.searchers.agents.layer_states import REMAINING, S3, SENSITIVITY, centred, static_features
 from moco.searchers.shared.cost_bounds import CostBounds, Costs, heaviest
+from moco.searchers.shared.idle_bounds import idle_bounds
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.space import LayerGroup
 from moco.trial import Point, Suggestion
@@ -67,7 +68,7 @@ class LayerWalk:
         if rest:  # parameters of no group are decided last, as one more layer
             groups.append(LayerGroup("rest", rest))
         self._space = space
-        self._groups, self._bounds, self._history = groups, options.bounds, options.history
+        self._groups, self._options, self._bounds, self._history = groups, options, options.bounds, options.history
         self._actions: ActionSet = action_set(space, groups, options.share)
         self._static = static_features(groups, options.state, options.identity)
         self.mask = self._actions.mask
@@ -77,6 +78,18 @@ class LayerWalk:
         self._whole: Costs = self.cost_bounds.costs(self.heaviest)
         self._remaining = tuple(name for name in REMAINING[options.state] if self._whole.get(name))
         self.n_features = len(self.state([], self.lightest, self.heaviest))
+
+    def warnings(self, problem: Problem) -> list[str]:
+        """Options of an agent that have no effect on the problem."""
+        told = idle_bounds("bounds", self._options, problem, self.cost_bounds.binds)
+        seen = any(name.startswith(SENSITIVITY) for group in problem.space.groups for name in group.features)
+        if self._options.state == S3 and not seen:
+            told.insert(
+                0,
+                f"state: '{S3}' shows no sensitivities: no layer has features {SENSITIVITY}*, which space.sensitivity "
+                "takes from what `moco sensitivity` has written",
+            )
+        return told
 
     def rollout(self, choose: Choose) -> Episode:
         """A walk in which `choose` acts; behind a wall, no action may make the bounds unreachable (AMC's).
