@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = frozenset({"core"})
 NETWORKS = CORE | {"models", "data"}
 FILES = CORE | {"compression", "recovery", "export"}
-RUN = FILES | {"data", "analysis", "certification", "evaluation", "run_folder", "report", "tracking", "searchers"}
+RUN = FILES | {"data", "analysis", "certification", "evaluation", "execution", "run_folder", "report", "tracking"}
 ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
     "models": CORE,
@@ -20,6 +20,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": CORE | {"models", "compression"},
     "recovery": CORE | {"models", "compression", "export"},
     "certification": CORE,
+    "execution": CORE,
     "evaluation": FILES | {"certification"},
     "analysis": FILES,
     "tracking": CORE,
@@ -31,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "hardware": CORE | {"export"},
     "run": RUN,
     "experiment": NETWORKS | FILES | {"analysis", "tracking", "objectives", "run"},
-    "app": RUN | {"models", "comparison", "objectives", "hardware", "run", "experiment"},
+    "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
