@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from moco.redaction import starred
+
 
 class MocoError(Exception):
     """Base of all of moco's errors; the command line prints its text as one line and exits with `exit_code`."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The text, with passwords of addresses starred, whoever has quoted them."""
+        return starred(super().__str__())
 
 
 class ConfigError(MocoError):

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from moco.errors import MocoError
+from moco.redaction import starred
 
 DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
 DEMO = "digits.yaml"
@@ -65,7 +66,7 @@ def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
         except (OSError, MemoryError) as error:
             if os.environ.get("MOCO_DEBUG"):
                 raise
-            typer.echo(f"moco: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"moco: {type(error).__name__}: {starred(' '.join(str(error).split()))}", err=True)
             raise typer.Exit(FAILED) from None
 
     return guarded

@@ -24,27 +24,21 @@ from moco.comparison.measures import Comparison
 from moco.comparison.rank_tests import seeds_needed
 from moco.compression.space.network_space import space_summary
 from moco.errors import RunFolderError
-from moco.experiment.build import build_job, fingerprint, mlflow_address
+from moco.experiment.build import build_job, fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import Experiment
 from moco.experiment.schema import CompareConfig
 from moco.experiment.strategies import chosen, contenders
+from moco.file_lock import Lock
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
 from moco.run.job import Job, Prepared, prepare, versions
+from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
 from moco.run.search import FILES, one_thread
 from moco.run.starts import from_json
-from moco.run_folder.writing import (
-    EXPERIMENT,
-    LEDGER,
-    MANIFEST,
-    claim,
-    opened,
-    without_passwords,
-    write_json,
-    write_yaml,
-)
+from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, claim, write_json, write_yaml
+from moco.secret import Secret
 from moco.strategy import Strategy
 from moco.study import Study
 from moco.tracking.mlflow_comparison import MLflowComparison
@@ -99,9 +93,12 @@ def compare_experiment(
     """
     found = strategies(experiment, asked.searchers)
     seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
-    with opened(out, resume), one_thread():
+    study = f"{experiment.name} (comparison)" if experiment.tracking.dashboard else None
+    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread():
         job = _job(experiment, out, given, found)
-        begun = claim(out, job.fingerprint)
+        job = replace(job, warnings=(*job.warnings, *lock.warnings))
+        begun = claim(out, job.fingerprint, job.older_fingerprint)
+        job = replace(job, fingerprint=begun.get("fingerprint", job.fingerprint))
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
             raise RunFolderError(f"{out}: nothing to resume, there is no ledger; choose another --out")
         if progress is not None:
@@ -110,7 +107,7 @@ def compare_experiment(
         starts = from_json(begun["starts"]) if begun else None
         prepared = prepare(job, out / FILES, begun.get("reference"), payoff, starts)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        comparing = Comparing(prepared, out, found, seeds, progress)
+        comparing = Comparing(prepared, out, found, seeds, progress, lock)
         comparing.check(resume=resume)
         return comparing.run(sessions, experiment, mlflow_address(experiment, out))
 
@@ -125,8 +122,9 @@ class Comparing:
         found: tuple[Strategy, ...],
         seeds: tuple[int, ...],
         progress: Progress | None,
+        lock: Lock | None = None,
     ) -> None:
-        """Take a comparison that has not begun, or that goes on."""
+        """Take a comparison that has not begun, or that goes on; `lock`: that it alone writes to its ledgers."""
         self.prepared, self.out, self.progress = prepared, out, progress
         job, problem = prepared.job, prepared.problem
         self.match = Match(problem, prepared.evaluator, found, seeds, job.budget, prepared.starts)
@@ -138,7 +136,7 @@ class Comparing:
             facts={"network": job.network_name, "protocol": job.config["objective"]["protocol"]},
         )
         fingerprint = "-".join(job.fingerprint.values())
-        self.folder = CompareFolder(out, job.name, problem, fingerprint, write_compare_page, job.storage)
+        self.folder = CompareFolder(out, job.name, problem, fingerprint, write_compare_page, job.storage, lock)
         self.done: list[Run] = []
 
     def check(self, *, resume: bool) -> None:
@@ -151,7 +149,7 @@ class Comparing:
         if self.prepared.job.ledger:
             self.folder.check(self.match.contenders, self.match.seeds[0], resume=resume)
 
-    def run(self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[str, str] | None) -> dict[str, Any]:
+    def run(self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[Secret, str] | None) -> dict[str, Any]:
         """Run all that is not finished, and write what is known whenever a seed is."""
         job = self.prepared.job
         space = space_summary(self.prepared.space)
@@ -160,7 +158,7 @@ class Comparing:
         manifest = {**manifest_of(self.prepared, sessions, versions(), space), "command": command, "searcher": None}
         if self.progress is not None:
             self.progress.space(space, self.prepared.warnings, self._outlook())
-        write_yaml(self.out / EXPERIMENT, without_passwords(job.config))
+        write_yaml(self.out / EXPERIMENT, job.config)
         write_json(self.out / MANIFEST, manifest)
         tracker = MLflowComparison(*mlflow, experiment.name) if mlflow is not None else None
         if tracker is not None:
@@ -255,7 +253,8 @@ def _job(experiment: Experiment, out: Path, given: Overrides, found: Sequence[St
     shared |= {"searcher": {"start": job.start}, "comparison": True}
     return replace(
         job,
-        fingerprint=fingerprint(shared, job.network, job.data, job.target),
+        fingerprint=fingerprint(shared, job.network, job.data, job.target, job.storage),
+        older_fingerprint=older_fingerprint(shared, job.storage),
         store=job.store if job.store is not None else out / STORE,
         reporters=(),
         contenders=tuple(found),  # the experiment's own searcher need not be compared, nor fit

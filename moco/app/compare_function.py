@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import summary
 from moco.run.uniform_starts import starts_of
 from moco.run.warnings import strategy_warnings
-from moco.run_folder.writing import open_run_folder
+from moco.run_folder.writing import opened
 from moco.study import Start
 from moco.trial import FIRST_MADE, Evaluation, Point
 
@@ -132,27 +133,28 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
     given = reference_point if reference_point is not None else problem.reference_point
     point_of = "the caller" if reference_point is not None else "the problem"
     about = About(name, _told(start), None if given is None else losses_at(given, problem), point_of)
-    folder = None if out is None else _folder(Path(out), name, problem, _told(start), resume=resume)
-    if folder is not None:
-        folder.check(match.contenders, match.seeds[0], resume=resume)
-    for doubt in doubts:
-        warnings.warn(doubt, stacklevel=2)
     done: list[Run] = []
-    try:
-        for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
-            shared.remember(run)
-            done.append(run)
-            if folder is not None:
-                folder.write_run(run)
-            if on_run is not None:
-                on_run(run)
-    except KeyboardInterrupt:  # what is finished is worth reading
-        if folder is not None and done:
-            folder.write(content(match, done, about, doubts))
-        raise
-    found = content(match, done, about, doubts)
-    if folder is not None:
-        folder.write(found)
+    with nullcontext() if out is None else opened(Path(out), resume) as lock:
+        folder = None if out is None else _folder(Path(out), name, problem, _told(start))
+        if folder is not None:
+            folder.check(match.contenders, match.seeds[0], resume=resume)
+        for doubt in (*doubts, *(lock.warnings if lock is not None else ())):
+            warnings.warn(doubt, stacklevel=2)
+        try:
+            for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
+                shared.remember(run)
+                done.append(run)
+                if folder is not None:
+                    folder.write_run(run)
+                if on_run is not None:
+                    on_run(run)
+        except KeyboardInterrupt:  # what is finished is worth reading
+            if folder is not None and done:
+                folder.write(content(match, done, about, doubts))
+            raise
+        found = content(match, done, about, doubts)
+        if folder is not None:
+            folder.write(found)
     return CompareResult(tuple(done), compared(done, about), found)
 
 
@@ -194,9 +196,8 @@ def _told(start: str | Sequence[str | Point | Start]) -> str:
     )
 
 
-def _folder(out: Path, name: str, problem: Problem, start: str, *, resume: bool) -> CompareFolder:
-    """The folder, checked; its trials share the space, the objectives and bounds, and the start."""
-    open_run_folder(out, resume)
+def _folder(out: Path, name: str, problem: Problem, start: str) -> CompareFolder:
+    """The folder; its trials share the space, the objectives and bounds, and the start."""
     space = {parameter: repr(distribution) for parameter, distribution in problem.space.distributions.items()}
     text = repr((space, dict(problem.objectives), problem.bounds, start))
     return CompareFolder(out, name, problem, Policy.of({"compared": text}).key[:16], write_compare_page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,17 @@ from torch import nn
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
 from moco.errors import RunFolderError
-from moco.experiment.build import build_job
+from moco.experiment.build import build_job, storage_address
 from moco.experiment.loading import Experiment
 from moco.run.job import prepare
+from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.search import FILES, Search, one_thread
 from moco.run.starts import from_json
-from moco.run_folder.writing import LEDGER, claim, opened
+from moco.run_folder.writing import (
+    LEDGER,
+    claim,
+)
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,12 @@ def search_experiment(
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
-    with opened(out, resume), one_thread():
+    study = experiment.name if experiment.tracking.dashboard else None
+    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread():
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
-        begun = claim(out, job.fingerprint)
+        job = replace(job, warnings=(*job.warnings, *lock.warnings))
+        begun = claim(out, job.fingerprint, job.older_fingerprint)
+        job = replace(job, fingerprint=begun.get("fingerprint", job.fingerprint))
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
             raise RunFolderError(
                 f"{out}: nothing to resume, a search without a ledger (tracking.dashboard: false) keeps no trials; "
@@ -70,4 +77,4 @@ def search_experiment(
         begun_at = None if begun.get("starts") is None else from_json(begun["starts"])
         prepared = prepare(job, out / FILES, begun.get("reference"), payoff, begun_at)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        return Search(prepared, out, progress, sessions).run(resume)
+        return Search(prepared, out, progress, sessions, lock).run(resume)

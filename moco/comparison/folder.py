@@ -11,8 +11,10 @@ from typing import Any
 from moco.comparison.content import CONTENT
 from moco.comparison.match import Run
 from moco.errors import RunFolderError
+from moco.file_lock import Lock
 from moco.problem import Problem
-from moco.run_folder.writing import LEDGER, write_json, write_trials
+from moco.run_folder.writing import ledger_address, write_json, write_trials
+from moco.secret import Secret
 from moco.strategy import Strategy
 from moco.tracking.optuna_study import OptunaLedger
 
@@ -26,6 +28,7 @@ class CompareFolder:
         fingerprint: of all that its trials must share, beside the strategy's options and the seed.
         write_page: writes the page of a folder from its compare.json, and gives its path.
         storage: the database of the ledgers; None takes OUT/study.db.
+        lock: that this comparison alone writes to them.
     """
 
     out: Path
@@ -33,7 +36,8 @@ class CompareFolder:
     problem: Problem
     fingerprint: str
     write_page: Callable[[Path], Path]
-    storage: str | None = None
+    storage: Secret | None = None
+    lock: Lock | None = None
 
     def ledger(self, contender: Strategy, seed: int) -> OptunaLedger:
         """The ledger of a run: an Optuna study of its own, so that a dashboard shows all of them.
@@ -41,10 +45,10 @@ class CompareFolder:
         Raises:
             RunFolderError: it cannot be used, or the strategy had other options when it began.
         """
-        url = self.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
         options = sha256(repr((contender.searcher, sorted(asdict(contender.options).items()))).encode()).hexdigest()
         fingerprint = f"{self.fingerprint}-{options[:16]}"
-        return OptunaLedger.open(url, f"{self.name} {contender.label} seed {seed}", self.problem, fingerprint)
+        address, study = ledger_address(self.out, self.storage), f"{self.name} {contender.label} seed {seed}"
+        return OptunaLedger.open(address, study, self.problem, fingerprint, self.lock)
 
     def check(self, contenders: Iterable[Strategy], seed: int, *, resume: bool) -> None:
         """Pass ledgers that can be used, before the first run: a wrong option of the last strategy must not cost hours.

@@ -30,9 +30,11 @@ from moco.models import build_model, import_object, load_weights
 from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.objectives.shared.measurable import measurable
 from moco.randomness import derived_seed
+from moco.redaction import starred
 from moco.registry import plugin
 from moco.run.job import DeliveryOptions, Job, network_hash
 from moco.run.starts import StartPlan, StartSource
+from moco.secret import Secret, without_secrets
 from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
@@ -59,7 +61,8 @@ def build_job(
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
-    config = resolved(experiment)
+    mlflow_address(experiment, out)  # a variable that is not set is better known before data and network are loaded
+    storage, config = storage_address(experiment), resolved(experiment)
     name = network_name(experiment, network)
     target: Target = _target(experiment)
     objective, warnings = _objective(experiment, target)
@@ -95,10 +98,11 @@ def build_job(
         ending=DeliveryOptions(
             experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
         ),
-        config=config,
-        fingerprint=fingerprint(config, network, data, target),
+        config=without_secrets(config),
+        fingerprint=fingerprint(without_secrets(config), network, data, target, storage),
+        older_fingerprint=older_fingerprint(config, storage),
         ledger=experiment.tracking.dashboard,
-        storage=experiment.tracking.storage,
+        storage=storage,
         store=_store(experiment, out),
         reporters=_reporters(experiment, out),
         warnings=warnings,
@@ -207,19 +211,32 @@ def network_name(experiment: Experiment, network: nn.Module | None = None) -> st
     return str(experiment.model.name or experiment.model.import_path)
 
 
-def fingerprint(config: Mapping[str, Any], network: nn.Module, data: DataSets, target: Target) -> dict[str, str]:
-    """Hashes of all that the trials of one search must share: settings, network, images, and the machine."""
-    shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
-    shared["storage"] = config["tracking"].get("storage")
-    settings = hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()
+def fingerprint(
+    config: Mapping[str, Any], network: nn.Module, data: DataSets, target: Target, storage: Secret | None = None
+) -> dict[str, str]:
+    """Hashes of all that the trials of one search must share: settings, network, images, and the machine.
+
+    The ledger's address counts without its password, however it is given.
+    """
     images = hashlib.sha256(f"{data.train.content_hash} {data.test.content_hash}".encode()).hexdigest()
     machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
     return {
-        "settings": settings[:16],
+        "settings": _settings_hash(config, None if storage is None else starred(storage.value)),
         "network": network_hash(network)[:16],
         "data": images[:16],
         "machine or runtime": machine[:16],
     }
+
+
+def older_fingerprint(config: Mapping[str, Any], storage: Secret | None) -> dict[str, str]:
+    """The settings' hash as it was made while the ledger's password was part of it."""
+    return {} if storage is None else {"settings": _settings_hash(config, storage.value)}
+
+
+def _settings_hash(config: Mapping[str, Any], storage: str | None) -> str:
+    shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
+    shared["storage"] = storage
+    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def check_fit(network: nn.Module, data: DataSets) -> None:
@@ -331,18 +348,39 @@ def _store(experiment: Experiment, out: Path) -> Path | None:
     return Path(experiment.store)
 
 
-def mlflow_address(experiment: Experiment, out: Path) -> tuple[str, str] | None:
-    """MLflow's address and the name of its experiment; None where MLflow is switched off."""
+def storage_address(experiment: Experiment) -> Secret | None:
+    """The ledger's database; None where it is RUN/study.db.
+
+    Raises:
+        ConfigError: an environment variable that it names is not set.
+    """
+    storage = experiment.tracking.storage
+    return None if storage is None else Secret.of(storage, "tracking.storage")
+
+
+def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | None:
+    """MLflow's address and the name of its experiment; None where MLflow is switched off.
+
+    Raises:
+        ConfigError: an environment variable that it names is not set.
+    """
     mlflow = experiment.tracking.mlflow
     if mlflow is False:
         return None
     uri = None if isinstance(mlflow, bool) else mlflow.uri
     name = None if isinstance(mlflow, bool) else mlflow.experiment
-    return uri or f"sqlite:///{out.resolve().parent / 'mlflow.db'}", name or "moco"
+    address = Secret.of(uri, "tracking.mlflow.uri") if uri else beside(out, "mlflow.db")
+    return address, name or "moco"
+
+
+def beside(out: Path, name: str) -> Secret:
+    """The address of a SQLite file beside the run folder; the path is taken as it is."""
+    address = f"sqlite:///{out.resolve().parent / name}"
+    return Secret(address, address)
 
 
 def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:
     address = mlflow_address(experiment, out)
     if address is None:
         return ()
-    return (BackgroundReporter(MLflowReporter(*address, experiment.name), "MLflow"),)
+    return (BackgroundReporter(MLflowReporter(*address, experiment.name), "MLflow", hide=address[0].hide),)

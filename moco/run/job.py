@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from moco.randomness import derived_seed, generator
 from moco.recovery.recovery import Recovery, RecoveryPlan
 from moco.run.starts import StartPlan
 from moco.run.warnings import idle_options, slow_strategies
+from moco.secret import Secret
 from moco.space import SearchSpace
 from moco.strategy import Strategy
 from moco.study import Budget, Start
@@ -73,7 +74,9 @@ class Job:
         start: the starts as the experiment states them, in JSON.
         contenders: the strategies of a comparison, in place of the searcher.
         time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
+        config: the resolved experiment, the secrets of its addresses starred.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
+        older_fingerprint: those of its parts that an earlier version made otherwise: with a password in them.
     """
 
     name: str
@@ -100,8 +103,9 @@ class Job:
     ending: DeliveryOptions
     config: Mapping[str, Any]
     fingerprint: Mapping[str, str]
+    older_fingerprint: Mapping[str, str] = field(default_factory=dict)
     ledger: bool = True
-    storage: str | None = None
+    storage: Secret | None = None
     store: Path | None = None
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
 from moco.run.starts import to_json
 from moco.run.stored_starts import STORED
-from moco.run_folder.writing import summary_of, without_passwords
+from moco.run_folder.writing import summary_of
 from moco.study import Start, Study, best
 from moco.trial import MetricValue, Trial
 
@@ -69,7 +69,7 @@ def manifest_of(
         "space": dict(space),
         "payoff": None if prepared.payoff is None else prepared.payoff.to_json(),
         "starts": to_json(prepared.starts),
-        "config": without_passwords(job.config),
+        "config": dict(job.config),
     }
 
 

@@ -14,6 +14,7 @@ import torch
 
 from moco.compression.space.network_space import space_summary
 from moco.errors import RunFolderError
+from moco.file_lock import Lock
 from moco.interfaces import Reporter
 from moco.registry import plugin
 from moco.report.card import card
@@ -24,11 +25,10 @@ from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_doubts
 from moco.run_folder.writing import (
     EXPERIMENT,
-    LEDGER,
     MANIFEST,
     RESULT,
     clear,
-    without_passwords,
+    ledger_address,
     write_json,
     write_network,
     write_text,
@@ -45,8 +45,21 @@ FILES = ".files"
 class Search:
     """One prepared search in its run folder."""
 
-    def __init__(self, prepared: Prepared, out: Path, progress: Progress | None, sessions: Sequence[str]) -> None:
-        """Take a search that has not begun, or that goes on; `sessions` are the times at which it was started."""
+    def __init__(
+        self,
+        prepared: Prepared,
+        out: Path,
+        progress: Progress | None,
+        sessions: Sequence[str],
+        lock: Lock | None = None,
+    ) -> None:
+        """Take a search that has not begun, or that goes on.
+
+        Args:
+            sessions: the times at which it was started.
+            lock: that it alone writes to its ledger.
+        """
+        self.lock = lock
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
         self.space = space_summary(prepared.space)
@@ -57,7 +70,7 @@ class Search:
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
         ledger = self._ledger(resume) if self.job.ledger else None
-        write_yaml(self.out / EXPERIMENT, without_passwords(self.job.config))
+        write_yaml(self.out / EXPERIMENT, self.job.config)
         write_json(self.out / MANIFEST, self.manifest)
         for reporter in self.job.reporters:
             reporter.start(self.manifest, self.out)
@@ -140,8 +153,8 @@ class Search:
             RunFolderError: it does, and the search is not resumed.
         """
         job = self.job
-        url = job.storage or f"sqlite:///{(self.out / LEDGER).resolve()}"
-        ledger = OptunaLedger.open(url, job.name, self.prepared.problem, "-".join(job.fingerprint.values()))
+        address, fingerprint = ledger_address(self.out, job.storage), "-".join(job.fingerprint.values())
+        ledger = OptunaLedger.open(address, job.name, self.prepared.problem, fingerprint, self.lock)
         if not resume and ledger.trials():
             raise RunFolderError(
                 f"tracking.storage: the database holds a search '{job.name}' with these settings already; continue it "

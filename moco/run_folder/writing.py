@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,17 @@ from torch import nn
 
 from moco.compression.policy_settings import policy_file
 from moco.errors import RunFolderError
+from moco.file_lock import FileLock
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
 from moco.policy import Policy
+from moco.secret import Secret
 from moco.trial import Trial
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
-_PASSWORD = re.compile(r"(\w://[^:/@\s]+):[^@/\s]+@")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
+LOCK = ".lock"
+"""In the run folder while a search runs there."""
 
 
 def open_run_folder(out: Path, resume: bool) -> None:
@@ -52,31 +55,64 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
 
 @contextmanager
-def opened(out: Path, resume: bool) -> Iterator[None]:
-    """`open_run_folder`; what is refused before anything was written leaves no empty run folder."""
+def opened(out: Path, resume: bool) -> Iterator[FileLock]:
+    """`open_run_folder`, owned alone while the context lasts.
+
+    What is refused before anything was written leaves no empty run folder.
+
+    Raises:
+        RunFolderError: as `open_run_folder`; or another search runs there, whose process is named.
+    """
     was_there = out.exists()
-    open_run_folder(out, resume)
-    try:
-        yield
-    except BaseException:
+    with ExitStack() as stack:
         if not was_there:
-            with suppress(OSError):  # something was written, and stays
-                out.rmdir()
-        raise
+            stack.push(lambda kind, *_: _remove_empty(out) if kind is not None else None)
+        lock = stack.enter_context(_owned(out)) if out.is_dir() and os.access(out, os.W_OK) else None
+        open_run_folder(out, resume)
+        yield lock or stack.enter_context(_owned(out))
+
+
+def _owned(out: Path) -> FileLock:
+    """The lock on a run folder that is there, taken."""
+    try:
+        return FileLock(out / LOCK, f"{out}: a search is running there", "wait until it ends, or choose another --out")
+    except OSError as error:
+        raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
+
+
+def _remove_empty(out: Path) -> None:
+    with suppress(OSError):  # something was written, and stays
+        out.rmdir()
 
 
 def forget(out: Path, name: str) -> None:
-    """Remove the run folder of an earlier search of that name; a folder of anything else is left alone."""
-    try:
-        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """Remove the run folder of an earlier search of that name; a folder of anything else is left alone.
+
+    Raises:
+        RunFolderError: a search is running there.
+    """
+    if not out.is_dir() or not os.access(out, os.W_OK):
         return
-    if isinstance(manifest, dict) and manifest.get("name") == name and (out / LEDGER).exists():
-        shutil.rmtree(out, ignore_errors=True)
+    with _owned(out):
+        try:
+            manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if not isinstance(manifest, dict) or manifest.get("name") != name or not (out / LEDGER).exists():
+            return
+        for path in out.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
+    _remove_empty(out)
 
 
-def claim(out: Path, fingerprint: Mapping[str, str]) -> dict[str, Any]:
+def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The manifest of the search that is continued in `out`; empty where none has begun.
+
+    Args:
+        older: parts of the fingerprint as earlier versions of moco made them; they are as good.
 
     Raises:
         RunFolderError: another experiment's search has begun in this folder; what differs is named.
@@ -91,13 +127,21 @@ def claim(out: Path, fingerprint: Mapping[str, str]) -> dict[str, Any]:
     found = manifest.get("fingerprint") if isinstance(manifest, dict) else None
     if not isinstance(found, dict):
         raise RunFolderError(f"{path}: not what a search writes; choose another --out")
-    differing = [part for part, value in fingerprint.items() if found.get(part) != value]
+    differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
     if differing:
         raise RunFolderError(
             f"{out}: belongs to another experiment ('{manifest.get('name')}'): other {' and '.join(differing)}; only "
             "budget, tracking, certificate and store may change on --resume; choose another --out"
         )
     return manifest
+
+
+def ledger_address(out: Path, storage: Secret | None) -> Secret:
+    """The database of the ledger: the one that was asked for, or RUN/study.db."""
+    if storage is not None:
+        return storage
+    address = f"sqlite:///{(out / LEDGER).resolve()}"
+    return Secret(address, address)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -120,13 +164,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: object) -> None:
     """Write `data` as JSON that a person can read."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-
-
-def without_passwords(value: Any) -> Any:
-    """JSON values in which passwords of addresses are starred: files of a run folder are passed on."""
-    if isinstance(value, Mapping):
-        return {key: without_passwords(inner) for key, inner in value.items()}
-    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
 
 
 def write_yaml(path: Path, data: object) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.interfaces import Reporter
+from moco.redaction import starred
 from moco.tracking.error_line import error_line
 from moco.trial import Trial
 
@@ -21,7 +22,14 @@ thread beside it takes the interpreter away: 18 ms a candidate. Later images run
 class BackgroundReporter:
     """A reporter (`moco.interfaces.Reporter`) that returns at once and never raises; see `warnings` in the end."""
 
-    def __init__(self, reporter: Reporter, name: str, queue_limit: int = 1000, close_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        name: str,
+        queue_limit: int = 1000,
+        close_timeout_s: float = 30.0,
+        hide: Callable[[str], str] = starred,
+    ) -> None:
         """Wrap a reporter; its thread starts with the search.
 
         Args:
@@ -29,11 +37,13 @@ class BackgroundReporter:
             name: how warnings call it.
             queue_limit: calls that may wait; trials beyond are dropped.
             close_timeout_s: how long `finish` waits for the rest to be written.
+            hide: takes secrets out of what an error says.
         """
         self._reporter = reporter
         self._name = name
         self._queue_limit = queue_limit
         self._close_timeout_s = close_timeout_s
+        self._hide = hide
         self._waiting: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._calling = threading.Lock()
@@ -113,7 +123,7 @@ class BackgroundReporter:
         try:
             self._reporter.start(manifest, folder)
         except BaseException as error:
-            self._give_up(error_line(error))
+            self._give_up(error_line(error, self._hide))
 
     def _report(self, trial: Trial) -> None:
         self._reporter.report(trial)
@@ -126,7 +136,7 @@ class BackgroundReporter:
                 try:
                     call()
                 except BaseException as error:  # also SystemExit: nobody above this thread would hear of it
-                    self._problem = self._problem or error_line(error)
+                    self._problem = self._problem or error_line(error, self._hide)
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

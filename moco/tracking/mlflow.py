@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from moco.secret import Secret
 from moco.tracking import mlflow_values as values
 from moco.tracking.mlflow_model import log_onnx_model
 from moco.tracking.mlflow_parent import ParentRun
@@ -24,7 +25,9 @@ _TRIAL = "moco.trial"
 class MLflowReporter:
     """Writes a search to an MLflow store or server (`moco.interfaces.Reporter`)."""
 
-    def __init__(self, tracking_uri: str, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0) -> None:
+    def __init__(
+        self, tracking_uri: str | Secret, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0
+    ) -> None:
         """Nothing is imported, connected or written before `start`.
 
         Args:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from moco.secret import Secret
 from moco.tracking import mlflow_values as values
 from moco.tracking.error_line import error_line
 from moco.tracking.mlflow_parent import ParentRun
@@ -23,8 +24,11 @@ _SEARCHER, _SEED, _TRIALS = "moco.searcher", "moco.seed", "moco.trials"
 class MLflowComparison:
     """Writes a comparison to an MLflow store or server. Never raises: see `warnings`."""
 
-    def __init__(self, tracking_uri: str, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0) -> None:
+    def __init__(
+        self, tracking_uri: str | Secret, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0
+    ) -> None:
         """Nothing is imported, connected or written before `start`; arguments as for `ParentRun`."""
+        self._hide = Secret.of(tracking_uri).hide
         self._parent = ParentRun(tracking_uri, experiment_name, run_name, probe_timeout_s)
         self._written: dict[tuple[str, str], tuple[str, str]] = {}
         self._problem: str | None = "it was not started"
@@ -41,7 +45,7 @@ class MLflowComparison:
         try:
             ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
         except Exception as error:  # a tracker may fail in any way; the comparison goes on without it
-            self._problem = error_line(error)
+            self._problem = error_line(error, self._hide)
             return
         self._problem = None
         self._written = {(tags[_SEARCHER], tags[_SEED]): (tags["id"], tags[_TRIALS]) for tags in ended}
@@ -64,7 +68,7 @@ class MLflowComparison:
             with self._parent.working():
                 self._write(run, options, curves, known)
         except Exception as error:  # as above
-            self._problem = error_line(error)
+            self._problem = error_line(error, self._hide)
 
     def finish(self, content: Mapping[str, Any], folder: Path) -> None:
         """Write the summary and the files of the comparison, and end the parent run: killed where runs are missing."""
@@ -79,7 +83,7 @@ class MLflowComparison:
                 for name in FILES:
                     self._parent.log_file(folder / name)
         except Exception as error:  # as above
-            self._problem = error_line(error)
+            self._problem = error_line(error, self._hide)
 
     def abandon(self) -> None:
         """End the parent run as killed; a comparison that is resumed opens it again."""
@@ -90,7 +94,7 @@ class MLflowComparison:
             with self._parent.last():
                 self._parent.client.set_terminated(self._parent.id, "KILLED")
         except Exception as error:  # as above
-            self._problem = error_line(error)
+            self._problem = error_line(error, self._hide)
 
     def _write(
         self,

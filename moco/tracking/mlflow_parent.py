@@ -18,6 +18,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
+from moco.redaction import starred
+from moco.secret import Secret
 from moco.tracking.quiet import quiet
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ _SETTINGS = {
 class ParentRun:
     """One run with nested ones, in a store or on a server."""
 
-    def __init__(self, tracking_uri: str, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0) -> None:
+    def __init__(
+        self, tracking_uri: str | Secret, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0
+    ) -> None:
         """Nothing is imported, connected or written before `open`.
 
         Args:
@@ -51,7 +55,7 @@ class ParentRun:
             run_name: of the parent run.
             probe_timeout_s: how long a server may take to answer at all.
         """
-        self._uri = tracking_uri
+        self._uri = Secret.of(tracking_uri).value
         self._experiment_name = experiment_name
         self._run_name = run_name
         self._probe_timeout_s = probe_timeout_s
@@ -149,8 +153,8 @@ class ParentRun:
         return str(self.client.create_experiment(self._experiment_name, _artifacts_beside(self._uri)))
 
     def _address(self) -> dict[str, str]:
-        """Where the run is found again; without a password that the address may hold."""
-        known = {"tracking_uri": _without_password(self._uri), "experiment_id": self.experiment_id}
+        """Where the run is found again; without the secrets that the address may hold."""
+        known = {"tracking_uri": starred(_without_password(self._uri)), "experiment_id": self.experiment_id}
         return {**known, "run_id": self.id}
 
     def _continue(self, note: Path) -> bool:
@@ -204,7 +208,7 @@ def _probe(address: str, timeout_s: float) -> None:
         reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, ssl.SSLError):
             return
-        raise ConnectionError(f"no answer from {host} within {timeout_s:g} s ({reason})") from error
+        raise ConnectionError(f"no answer from {starred(host)} within {timeout_s:g} s ({reason})") from error
 
 
 def _without_password(address: str) -> str:

@@ -7,19 +7,19 @@ needs stands beside it as one JSON value, so that trials come back exactly, also
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from moco.constraints import Bound
 from moco.errors import RunFolderError
+from moco.file_lock import Lock
 from moco.metrics import Direction
 from moco.problem import Problem
+from moco.secret import Secret
+from moco.tracking.database import database_errors
 from moco.tracking.optuna_trial import to_entry, to_trial
 from moco.tracking.quiet import quiet
 from moco.trial import Trial
@@ -28,15 +28,21 @@ from moco.trial import Trial
 class OptunaLedger:
     """The durable record of one search (see `moco.interfaces.Ledger`)."""
 
-    def __init__(self, study: optuna.Study, storage: RDBStorage, problem: Problem) -> None:
+    def __init__(
+        self, study: optuna.Study, storage: RDBStorage, problem: Problem, address: Secret, lock: Lock | None = None
+    ) -> None:
         """Wrap a study that fits the problem; use `open`."""
         self._study = study
         self._storage = storage
         self._problem = problem
+        self._address, self._lock = address, lock
+        self._known: int | None = None
         self._constraint_names = tuple(_constraint_name(bound) for bound in problem.bounds)
 
     @staticmethod
-    def open(storage_url: str, study_name: str, problem: Problem, fingerprint: str) -> OptunaLedger:
+    def open(
+        storage_url: str | Secret, study_name: str, problem: Problem, fingerprint: str, lock: Lock | None = None
+    ) -> OptunaLedger:
         """The ledger of that name, created where there is none.
 
         Args:
@@ -44,26 +50,33 @@ class OptunaLedger:
             study_name: name of the search in the database.
             problem: gives the parameters, the names of the losses and of the constraints.
             fingerprint: of everything that trials must share to stand in one record.
+            lock: that this search alone writes to it, confirmed before each trial is written.
 
         Raises:
             RunFolderError: the database cannot be used, or its study belongs to another search.
         """
-        with _database_errors(storage_url, "open"), quiet("optuna"):
-            storage = RDBStorage(storage_url)
+        address = Secret.of(storage_url)
+        with database_errors(address, "open"), quiet("optuna"):
+            storage = RDBStorage(address.value)
             _batch_inserts(storage)
             study = _load_or_create(storage, study_name, len(problem.objectives))
-            _claim(study, problem, fingerprint, _shown_url(storage_url))
-        return OptunaLedger(study, storage, problem)
+            _claim(study, problem, fingerprint, address.shown)
+        return OptunaLedger(study, storage, problem, address, lock)
 
     def record(self, trial: Trial) -> None:
         """Write a finished trial in one transaction; it is on disk when this returns.
 
         Raises:
-            RunFolderError: the database cannot be written; the trials recorded before are unharmed.
+            RunFolderError: the database cannot be written, or another search has taken it over; the trials recorded
+                before are unharmed.
         """
+        if self._lock is not None and not self._lock.confirm():
+            self._check_untouched()
         entry = to_entry(trial, self._problem.space.distributions, self._constraint_names)
-        with _database_errors(self._storage.url, "write"), quiet("optuna"):
+        with database_errors(self._address, "write"), quiet("optuna"):
             self._study.add_trial(entry)
+        if self._known is not None:
+            self._known += 1
 
     def trials(self) -> list[Trial]:
         """All recorded trials by number; entries that moco did not write, or not to the end, are left out.
@@ -71,25 +84,56 @@ class OptunaLedger:
         Raises:
             RunFolderError: the database cannot be read, or two searches have written to it at the same time.
         """
-        with _database_errors(self._storage.url, "read"):
+        with database_errors(self._address, "read"):
             entries = self._study.get_trials(deepcopy=False)
-        found: dict[int, Trial] = {}
-        for entry in entries:
-            trial = to_trial(entry)
-            if trial is None:
-                continue
-            # A server that drops the line after its commit makes Optuna write the same trial again.
-            if found.setdefault(trial.number, trial) != trial:
-                raise RunFolderError(
-                    f"ledger {_shown_url(self._storage.url)}: trial {trial.number} is there twice and differs: two "
-                    "searches have written to this run folder at the same time; start again in a new one"
-                )
-        return [found[number] for number in sorted(found)]
+        trials = _distinct((trial for entry in entries if (trial := to_trial(entry)) is not None), self._address.shown)
+        self._known = len(trials)
+        return trials
+
+    def _check_untouched(self) -> None:
+        """Pass a ledger to which nobody has written while the lock was lost."""
+        known = self._known
+        if known is not None and len(self.trials()) != known:
+            raise RunFolderError(
+                f"ledger {self._address.shown}: another search has written to it while the connection was lost; its "
+                "trials are kept, continue from them with --resume"
+            )
 
     def close(self) -> None:
         """Let go of the database; nothing is pending, so a process may also just end."""
         self._storage.remove_session()
         self._storage.engine.dispose()
+
+
+def _distinct(trials: Iterable[Trial], ledger: str) -> list[Trial]:
+    """The trials by number: each number from 0 on, and each suggestion, once.
+
+    Raises:
+        RunFolderError: they are not those of one search.
+    """
+    found: dict[int, Trial] = {}
+    for trial in trials:
+        # A server that drops the line after its commit makes Optuna write the same trial again.
+        if found.setdefault(trial.number, trial) != trial:
+            raise RunFolderError(
+                f"ledger {ledger}: trial {trial.number} is there twice and differs: two searches have written to it at "
+                "the same time; start again in a new run folder"
+            )
+    suggested: dict[int, int] = {}
+    for number, trial in sorted(found.items()):
+        first = suggested.setdefault(trial.suggestion.id, number)
+        if first != number:
+            raise RunFolderError(
+                f"ledger {ledger}: trials {first} and {number} are of the same suggestion ({trial.suggestion.id}): two "
+                "searches have written to it at the same time; start again in a new run folder"
+            )
+    missing = next((number for number in range(len(found)) if number not in found), None)
+    if missing is not None:
+        raise RunFolderError(
+            f"ledger {ledger}: trial {missing} of {max(found) + 1} is missing: it was removed, or written by another "
+            "search; start again in a new run folder"
+        )
+    return [found[number] for number in sorted(found)]
 
 
 def _batch_inserts(storage: RDBStorage) -> None:
@@ -130,33 +174,3 @@ def _loss_name(name: str, direction: str) -> str:
 def _constraint_name(bound: Bound) -> str:
     confidence = "" if bound.confidence is None else f" (confidence {bound.confidence:g})"
     return f"{bound.metric} {bound.op} {bound.value:.6g}{confidence}"
-
-
-def _shown_url(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
-
-
-@contextmanager
-def _database_errors(url: str, doing: str) -> Iterator[None]:
-    """Turn what a database may answer (full, locked, read-only, absent) into one clear line."""
-    try:
-        yield
-    except ImportError as error:
-        raise RunFolderError(
-            f"ledger {_shown_url(url)}: its database driver is not installed ({error}); install it or use sqlite:///FILE"
-        ) from error
-    except (StorageInternalError, SQLAlchemyError, RuntimeError) as error:
-        raise RunFolderError(
-            f"ledger {_shown_url(url)}: cannot {doing} it: {_cause(error)}; check the free space, the permissions and "
-            "that nothing else holds it; recorded trials are kept, continue with --resume"
-        ) from error
-
-
-def _cause(error: BaseException) -> str:
-    """What the database itself said."""
-    while error.__cause__ is not None and not hasattr(error, "orig"):
-        error = error.__cause__
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

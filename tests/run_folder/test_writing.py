@@ -21,7 +21,6 @@ from moco.run_folder.writing import (
     clear,
     open_run_folder,
     opened,
-    without_passwords,
     write_json,
     write_network,
     write_text,
@@ -178,11 +177,3 @@ def test_a_network_that_cannot_be_written_is_one_error(tmp_path: Path, monkeypat
     monkeypatch.setattr(run_folder, "save_file", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
         write_network(tmp_path / "best", artifact, policy, "tied", Tied())
-
-
-def test_passwords_of_addresses_are_starred_in_what_is_passed_on() -> None:
-    config = {"tracking": {"storage": "postgresql://me:secret@host:5432/db", "mlflow": {"uri": "http://a:b@host"}}}
-    assert without_passwords(config) == {
-        "tracking": {"storage": "postgresql://me:***@host:5432/db", "mlflow": {"uri": "http://a:***@host"}}
-    }
-    assert without_passwords(["x", "sqlite:///a@b.db", 3]) == ["x", "sqlite:///a@b.db", 3]

@@ -44,12 +44,14 @@ def _study(folder: Path) -> optuna.Study:
 def test_a_trial_of_each_state_comes_back_equal_in_another_ledger_object(
     tmp_path: Path, number: int, state: str
 ) -> None:
-    trial = made_trials.trial(number, made_trials.problem())
-    assert trial.state == state
+    trials = [made_trials.trial(earlier, made_trials.problem()) for earlier in range(number + 1)]
+    assert trials[-1].state == state
 
-    _open(tmp_path).record(trial)
+    ledger = _open(tmp_path)
+    for trial in trials:
+        ledger.record(trial)
 
-    assert _open(tmp_path).trials() == [trial]
+    assert _open(tmp_path).trials() == trials
 
 
 def test_trials_of_the_first_format_come_back_without_what_it_did_not_know() -> None:
@@ -201,6 +203,24 @@ def test_two_searches_in_one_ledger_are_noticed(tmp_path: Path) -> None:
         _open(tmp_path).record(made_trials.trial(0, made_trials.problem(), seed))
 
     with pytest.raises(RunFolderError, match="trial 0 is there twice and differs"):
+        _open(tmp_path).trials()
+
+
+def test_a_suggestion_that_stands_in_two_trials_is_noticed(tmp_path: Path) -> None:
+    """Two searches that have written in turn, so that no number is there twice."""
+    for number in (0, 1):
+        trial = made_trials.trial(number, made_trials.problem())
+        _open(tmp_path).record(replace(trial, suggestion=replace(trial.suggestion, id=4)))
+
+    with pytest.raises(RunFolderError, match=r"trials 0 and 1 are of the same suggestion \(4\)"):
+        _open(tmp_path).trials()
+
+
+def test_a_trial_that_is_missing_is_named(tmp_path: Path) -> None:
+    for number in (0, 2):
+        _open(tmp_path).record(made_trials.trial(number, made_trials.problem()))
+
+    with pytest.raises(RunFolderError, match="trial 1 of 3 is missing"):
         _open(tmp_path).trials()
 
 

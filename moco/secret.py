@@ -1,0 +1,81 @@
+"""An address that may hold a password, or name the environment variable that does."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from moco.errors import ConfigError
+from moco.redaction import STARS, secret_parts, starred
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_SHORTEST = 4
+"""Shorter values are not looked for within messages: they would star half of the words."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """An address as it was written and as it is used.
+
+    Attributes:
+        written: may name environment variables, whole (`${MOCO_DB}`) or inside (`postgresql://me:${PW}@host/db`).
+        value: with the variables' values; for connecting, never for showing.
+        hidden: texts that no message may hold.
+    """
+
+    written: str
+    value: str = field(repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+    @staticmethod
+    def of(written: str | Secret, where: str = "address", environ: Mapping[str, str] | None = None) -> Secret:
+        """The address, its variables looked up.
+
+        Args:
+            where: key path, for errors.
+            environ: the environment, where it is not this process's.
+
+        Raises:
+            ConfigError: a variable is not set, or the address is one that moco has starred.
+        """
+        if isinstance(written, Secret):
+            return written
+        if STARS in written:
+            raise ConfigError(
+                f"{where}: its password was left out ({starred(written)}), as in every file that moco writes; give "
+                f"it again with --set {where}=ADDRESS, or keep it in an environment variable: {where}: ${{NAME}}"
+            )
+        environ = os.environ if environ is None else environ
+        names = _VARIABLE.findall(written)
+        for name in names:
+            if not environ.get(name):
+                raise ConfigError(f"{where}: the environment variable {name} is not set; set it, or write the address")
+        value = _VARIABLE.sub(lambda found: environ[found[1]], written)
+        parts = {*secret_parts(value), *(environ[name] for name in names)}
+        parts |= {unquote(part) for part in parts}
+        return Secret(written, value, tuple(sorted(parts, key=lambda part: -len(part))))
+
+    @property
+    def shown(self) -> str:
+        """The address for people and files: as written, without a password that it holds."""
+        return starred(self.written)
+
+    def hide(self, text: str) -> str:
+        """The text without this address's secrets, nor those of any other address in it."""
+        text = text.replace(self.value, self.shown) if self.value else text
+        for part in self.hidden:
+            text = text.replace(part, STARS) if len(part) >= _SHORTEST else text
+        return starred(text)
+
+
+def without_secrets(value: Any) -> Any:
+    """JSON values in which the secrets of addresses are starred."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner) for inner in value]
+    return starred(value) if isinstance(value, str) else value
