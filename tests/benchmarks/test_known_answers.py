@@ -67,7 +67,14 @@ def test_the_code_of_a_searcher_is_that_of_all_it_stands_on() -> None:
     searchers = "moco.searchers"
     assert set(modules_of("botorch")) == {
         f"{searchers}.{module}"
-        for module in ("botorch", "models.axes", "models.botorch_models", "models.torch_draws", "shared.proposals")
+        for module in (
+            "botorch",
+            "models.axes",
+            "models.botorch_models",
+            "models.torch_draws",
+            "shared.criteria",
+            "shared.proposals",
+        )
     }
 
 
