@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -125,7 +126,8 @@ def _timing() -> Finding:
         target = ONNXRuntimeTarget()
         with tempfile.TemporaryDirectory() as folder:
             artifact = write(conv_stack(), Path(folder) / "probe.onnx")
-            measurement = target.measure([target.load(artifact), target.load(artifact)], AA_PLAN)
+            with closing(target.load(artifact)) as first, closing(target.load(artifact)) as second:
+                measurement = target.measure([first, second], AA_PLAN)
     except (ImportError, MocoError) as error:
         return Finding("timing", False, f"could not be checked: {error}", "make onnxruntime work first")
     ratio = measurement.ratio()

@@ -104,14 +104,20 @@ class ONNXRuntimeSession:
         self.artifact = artifact
         self.load_ms = load_ms
         self.input_shape = _image_shape(session, artifact)
-        self._session = session
+        self._session: ort.InferenceSession | None = session
+
+    def close(self) -> None:
+        """Free the runtime's memory of the file."""
+        self._session = None
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) of normalised float32 images (n, channels, height, width).
 
         Raises:
-            MeasurementError: the images have another type or shape, or the runtime failed.
+            MeasurementError: the images have another type or shape, the runtime failed, or the session is closed.
         """
+        if self._session is None:
+            raise MeasurementError(f"{self.artifact.path}: the session is closed")
         if images.dtype != np.float32 or images.shape[1:] != self.input_shape:
             raise MeasurementError(
                 f"{self.artifact.path}: expected float32 images (n, {', '.join(map(str, self.input_shape))}), "

@@ -37,6 +37,10 @@ class MeasurementError(MocoError):
     """A metric cannot be measured here, or a measurement is not valid."""
 
 
+class DeviceLostError(MocoError):
+    """The device that files run on has gone away, for now: no fault of any file's, and no trial is made of it."""
+
+
 class RunFolderError(MocoError):
     """The run folder cannot be written, belongs to another experiment, or cannot be resumed."""
 

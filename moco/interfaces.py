@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
+from moco.errors import ConfigError
 from moco.measurement import Measurement, TimingPlan
 from moco.problem import Problem
 from moco.space import SearchSpace
@@ -78,6 +79,25 @@ class Searcher(Protocol):
         ...
 
 
+def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Problem) -> None:
+    """Pass a searcher, or its class, that can take the problem.
+
+    Raises:
+        ConfigError: it cannot; what the problem has that it cannot take is named.
+    """
+    capabilities = searcher.capabilities
+    if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
+        return
+    reason = capabilities.why_not(problem)
+    if reason is not None:
+        raise ConfigError(misfit(name, reason))
+
+
+def misfit(name: str, reason: str, where: str = "searcher") -> str:
+    """The one line about a searcher that cannot take a problem, with one that can take any."""
+    return f"{where}: '{name}' does not fit this problem: {reason}; choose another one, such as nsga2"
+
+
 class Objective(Protocol):
     """A protocol: what is minimised, what is bounded, and its published scalar. Pure: no device, no data, no state."""
 
@@ -131,7 +151,16 @@ class Session(Protocol):
     """Shape of one image, (channels, height, width)."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width)."""
+        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
+
+        Raises:
+            MeasurementError: the runtime fails on the file.
+            DeviceLostError: the device does not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what the runtime holds for the file; it is not run again. May be called twice."""
         ...
 
 
@@ -144,13 +173,21 @@ class Target(Protocol):
     def load(self, artifact: Artifact) -> Session:
         """Open the file on the runtime.
 
+        Who opens a session closes it.
+
         Raises:
-            MeasurementError: the runtime cannot run the file.
+            MeasurementError: the runtime cannot run the file: its policy is rejected.
+            DeviceLostError: the device does not answer. Any OSError that comes out of a target is taken for it.
         """
         ...
 
     def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
-        """Time the sessions interleaved; the first is the reference. Raw samples are kept."""
+        """Time the sessions interleaved; the first is the reference. Raw samples are kept.
+
+        Raises:
+            MeasurementError: a session fails, or the times are not valid.
+            DeviceLostError: the device does not answer.
+        """
         ...
 
     def describe(self) -> Mapping[str, Any]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from moco.errors import ConfigError
-from moco.interfaces import Searcher, SearcherCapabilities
+from moco.interfaces import Searcher, SearcherCapabilities, misfit, refuse_misfit
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.space import SearchSpace
-from moco.study import misfit, refuse_misfit
 
 
 def checked_searcher(searcher: str, space: SearchSpace, trials: int) -> list[str]:

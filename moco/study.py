@@ -12,11 +12,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import ConfigError, MocoError, PolicyRejectedError, RunFolderError
-from moco.interfaces import Ledger, Reporter, Searcher, SearcherCapabilities
+from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState
+from moco.redaction import starred
+from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
 
 FAILURES_AT_FIRST = 5
 """After so many failed trials in a row (two a worker, if that is more), and no success before, something is broken."""
@@ -24,7 +25,7 @@ FAILURES_AFTER_A_SUCCESS = 20
 """Likewise once a trial of this session was complete: what works for some policies is worth going on with.
 
 Where half of a space fails, four of five random searches of 100 trials have five failures in a row, one of 23 has ten,
-one of 25,000 has twenty. A device that went away fails for ever, and must end the search all the same.
+one of 25,000 has twenty. What fails for ever must end the search all the same.
 """
 
 
@@ -150,9 +151,9 @@ class Study:
         self._known: dict[Policy, Trial] = {}
         self._last_record_s = self._last_tell_s = 0.0
         self._n_policies = problem.space.n_policies()
-        self._earlier_s = sum(trial.seconds for trial in self.trials)
-        self._n_given, self._given_s = 0, 0.0
-        self._running_since: float | None = None
+        self._earlier_s = elapsed_of(self.trials)
+        self._n_given = 0
+        self._counting_since: float | None = None
         self._workers = 1
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
@@ -165,12 +166,12 @@ class Study:
 
     @property
     def elapsed_s(self) -> float:
-        """Wall-clock seconds of this search: earlier sessions by the sum of their trials, this one by the clock.
+        """Wall-clock seconds of this search, earlier sessions included, however many workers there were.
 
-        Those of given starts are left out.
+        Given starts, which go first, are left out: the clock runs from the first suggestion on that counts.
         """
-        now = 0.0 if self._running_since is None else time.perf_counter() - self._running_since
-        return self._earlier_s + now - self._given_s
+        now = 0.0 if self._counting_since is None else time.perf_counter() - self._counting_since
+        return self._earlier_s + now
 
     @property
     def n_counted(self) -> int:
@@ -201,28 +202,38 @@ class Study:
             SearchAbortedError: too many trials failed in a row: five, or two a worker, where none has succeeded in
                 this session, otherwise 20.
             RunFolderError: the ledger or a candidate's file cannot be written.
+            DeviceLostError: the device went away; no trial is made of it.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
-        self._running_since = time.perf_counter()
+        lost: DeviceLostError | None = None
         try:
             while True:
-                while len(crew) < workers and self._may_ask(budget, crew):
+                while lost is None and len(crew) < workers and self._may_ask(budget, crew):
                     asked = self._ask()
                     if asked.policy in self._known:
                         self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
                     else:
                         crew.take(asked)
                 if not len(crew):
+                    if lost is not None:
+                        raise lost
                     return self.trials
                 for asked, future in crew.finished():
-                    self._finish(asked, self._outcome(future), on_trial)
-                for asked in crew.twins():
-                    if asked.policy in self._known:
-                        self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
-                    else:  # its twin failed, so it gets its own evaluation
-                        crew.take(asked)
+                    if isinstance(gone := future.exception(), DeviceLostError):
+                        lost = gone  # no trial; what other workers have under way is recorded before the search ends
+                    else:
+                        self._finish(asked, self._outcome(future), on_trial)
+                self._take_twins(crew, on_trial, more=lost is None)
         finally:
-            self._earlier_s, self._running_since = self.elapsed_s + self._given_s, None
+            self._earlier_s, self._counting_since = self.elapsed_s, None
+
+    def _take_twins(self, crew: _Crew, on_trial: Callable[[Trial], None] | None, *, more: bool) -> None:
+        """Finish those whose twin is done; where it failed they get their own evaluation, if there is to be `more`."""
+        for asked in crew.twins():
+            if asked.policy in self._known:
+                self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
+            elif more:
+                crew.take(asked)
 
     def _may_ask(self, budget: Budget, crew: _Crew) -> bool:
         if self.stop_requested:
@@ -239,6 +250,8 @@ class Study:
         started = time.perf_counter()
         suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
         policy = self.problem.space.canonical(suggestion.point)
+        if self._counting_since is None and not suggestion.given:
+            self._counting_since = started
         return _Pending(suggestion, policy, started, time.perf_counter() - started)
 
     def _outcome(self, future: Future[Evaluation]) -> Trial:
@@ -249,11 +262,11 @@ class Study:
             outcome = self.problem.judge(evaluation)
             score = self.problem.score(evaluation)
         except PolicyRejectedError as error:
-            return replace(blank, state=TrialState.REJECTED, reason=str(error))
+            return replace(blank, state=TrialState.REJECTED, reason=starred(str(error)))
         except RunFolderError:  # a full disk is no fault of the candidate's, which would count in the budget
             raise
         except Exception as error:  # a candidate may fail in any way; the search goes on
-            return replace(blank, reason=f"{type(error).__name__}: {error}")
+            return replace(blank, reason=starred(f"{type(error).__name__}: {error}"))
         return replace(blank, state=TrialState.COMPLETE, evaluation=evaluation, outcome=outcome, score=score)
 
     def _finish(self, asked: _Pending, ended: Trial, on_trial: Callable[[Trial], None] | None) -> None:
@@ -265,6 +278,7 @@ class Study:
             policy=asked.policy,
             point=self.problem.space.executed(asked.policy, asked.suggestion.point),
             seconds=time.perf_counter() - asked.started + self._last_record_s + self._last_tell_s,
+            elapsed_s=self.elapsed_s,
         )
         if trial.evaluation is not None:
             # How long it takes to write a trial and to tell it is known afterwards, so it is charged to the next one.
@@ -288,7 +302,7 @@ class Study:
 
     def _remember(self, trial: Trial) -> None:
         if trial.suggestion.given:
-            self._n_given, self._given_s = self._n_given + 1, self._given_s + trial.seconds
+            self._n_given += 1
         if trial.policy is not None and trial.state is not TrialState.FAILED:
             self._known.setdefault(trial.policy, trial)
 
@@ -307,25 +321,6 @@ class Study:
                 "moco.errors.PolicyRejectedError is raised for it",
                 self.trials,
             )
-
-
-def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Problem) -> None:
-    """Pass a searcher, or its class, that can take the problem.
-
-    Raises:
-        ConfigError: it cannot; what the problem has that it cannot take is named.
-    """
-    capabilities = searcher.capabilities
-    if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
-        return
-    reason = capabilities.why_not(problem)
-    if reason is not None:
-        raise ConfigError(misfit(name, reason))
-
-
-def misfit(name: str, reason: str, where: str = "searcher") -> str:
-    """The one line about a searcher that cannot take a problem, with one that can take any."""
-    return f"{where}: '{name}' does not fit this problem: {reason}; choose another one, such as nsga2"
 
 
 def _repeated(earlier: Trial) -> Trial:

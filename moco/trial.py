@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -135,6 +135,7 @@ class Trial:
         reason: why it was rejected or failed.
         distinct: False where the policy had been evaluated before in this search.
         seconds: wall-clock time of this trial.
+        elapsed_s: of the whole search when it was recorded (`Study.elapsed_s`); None where an older moco recorded it.
     """
 
     number: int
@@ -148,6 +149,7 @@ class Trial:
     reason: str | None = None
     distinct: bool = True
     seconds: float = 0.0
+    elapsed_s: float | None = None
 
     @property
     def feasible(self) -> bool:
@@ -158,3 +160,17 @@ class Trial:
     def origin(self) -> str:
         """`reference`, `int8`, `ladder …` for a start, `search` for a searcher's suggestion."""
         return str(self.suggestion.notes.get("start", "search"))
+
+
+def elapsed_of(trials: Iterable[Trial]) -> float:
+    """Wall-clock seconds of the search that these are all trials of, by number; given starts are left out.
+
+    Trials of an older moco, which ran one at a time, do not tell it: their own seconds add up.
+    """
+    elapsed_s = 0.0
+    for trial in trials:
+        if trial.elapsed_s is not None:
+            elapsed_s = trial.elapsed_s
+        elif not trial.suggestion.given:
+            elapsed_s += trial.seconds
+    return elapsed_s

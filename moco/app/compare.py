@@ -10,6 +10,7 @@ import datetime as dt
 import gc
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from moco.comparison.match import Match, Run, RunState, check_seeds, runs
 from moco.comparison.measures import Comparison
 from moco.comparison.rank_tests import seeds_needed
 from moco.compression.space.network_space import space_summary
-from moco.errors import RunFolderError
-from moco.experiment.build import build_job, fingerprint, mlflow_address, older_fingerprint, storage_address
+from moco.errors import DeviceLostError, RunFolderError
+from moco.experiment.build import build_job
+from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import Experiment
 from moco.experiment.schema import CompareConfig
 from moco.experiment.strategies import chosen, contenders
@@ -107,9 +109,10 @@ def compare_experiment(
         starts = from_json(begun["starts"]) if begun else None
         prepared = prepare(job, out / FILES, begun.get("reference"), payoff, starts)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        comparing = Comparing(prepared, out, found, seeds, progress, lock)
-        comparing.check(resume=resume)
-        return comparing.run(sessions, experiment, mlflow_address(experiment, out))
+        with closing(prepared):
+            comparing = Comparing(prepared, out, found, seeds, progress, lock)
+            comparing.check(resume=resume)
+            return comparing.run(sessions, experiment, mlflow_address(experiment, out))
 
 
 class Comparing:
@@ -167,7 +170,7 @@ class Comparing:
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
             self._runs(tracker)
-        except KeyboardInterrupt:  # what is finished is worth reading
+        except (KeyboardInterrupt, DeviceLostError):  # what is finished is worth reading
             self._written(tracker)
             raise
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,14 +40,14 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
-        prepared = prepare(replace(job, time_everything=True), Path(folder))
-        reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
-        if chosen is None:
-            return Profile(job.network_name, reference, reference)
-        try:
-            evaluation = prepared.evaluator.evaluate(chosen)
-        except PolicyRejectedError as error:
-            raise CompressionError(f"{policy}: {error}") from error
+        with closing(prepare(replace(job, time_everything=True), Path(folder))) as prepared:
+            reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
+            if chosen is None:
+                return Profile(job.network_name, reference, reference)
+            try:
+                evaluation = prepared.evaluator.evaluate(chosen)
+            except PolicyRejectedError as error:
+                raise CompressionError(f"{policy}: {error}") from error
         return Profile(f"{job.network_name}, {policy}", prepared.problem.metrics(evaluation), reference)
 
 
@@ -78,8 +79,8 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
     chosen = read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
-        prepared = prepare(job, Path(folder))
-        artifact, network = prepared.builder.build(chosen)
+        with closing(prepare(job, Path(folder))) as prepared:
+            artifact, network = prepared.builder.build(chosen)
         write_network(out, artifact, chosen, job.network_name, network, job.ranking)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from torch import nn
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
 from moco.errors import RunFolderError
-from moco.experiment.build import build_job, storage_address
+from moco.experiment.build import build_job
+from moco.experiment.identity import storage_address
 from moco.experiment.loading import Experiment
 from moco.run.job import prepare
 from moco.run.ownership import owned
@@ -77,4 +79,5 @@ def search_experiment(
         begun_at = None if begun.get("starts") is None else from_json(begun["starts"])
         prepared = prepare(job, out / FILES, begun.get("reference"), payoff, begun_at)
         sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        return Search(prepared, out, progress, sessions, lock).run(resume)
+        with closing(prepared):
+            return Search(prepared, out, progress, sessions, lock).run(resume)

@@ -19,13 +19,14 @@ from moco.app.arguments import (
 )
 from moco.errors import ConfigError
 from moco.experiment.loading import options_of
+from moco.interfaces import refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.run.uniform_starts import starts_of
 from moco.run.warnings import strategy_warnings
 from moco.strategy import Strategy
-from moco.study import Start, Study, best, refuse_misfit
+from moco.study import Start, Study, best
 from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
 
 Value = float | tuple[float, float | None]

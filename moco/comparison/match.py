@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from moco.comparison.charged_time import charged_s, counted
-from moco.errors import ConfigError, RunFolderError
+from moco.errors import ConfigError, DeviceLostError, RunFolderError
 from moco.interfaces import Ledger
 from moco.policy import Policy
 from moco.problem import Problem
@@ -134,6 +134,7 @@ def runs(
 
     Raises:
         RunFolderError: a ledger, or a candidate's file, cannot be written.
+        DeviceLostError: the device went away.
     """
     watcher = watcher if watcher is not None else Silent()
     warmed: set[str] = set()
@@ -164,7 +165,7 @@ def _run(
         study = Study(match.problem, searcher, match.evaluate, starts=match.starts, ledger=ledger)
         watcher.begin(study, contender, seed)
         _search(match, study, watcher)
-    except RunFolderError:  # a full disk is no fault of the strategy's
+    except (RunFolderError, DeviceLostError):  # a full disk, or a device that is gone, is no fault of the strategy's
         raise
     except SearchAbortedError as error:
         return Run(contender.label, seed, error.trials, RunState.FAILED, str(error))

@@ -6,7 +6,7 @@ What is scored is what is timed is what is shipped: one file, by hash (W08).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,6 +78,12 @@ class Evaluator:
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
         self.reference = self._reference()
 
+    def close(self) -> None:
+        """Close the reference's session and the store; nothing is evaluated any more."""
+        self.reference.session.close()
+        if self.store is not None:
+            self.store.close()
+
     def __call__(self, policy: Policy) -> Evaluation:
         """The evaluation of a policy.
 
@@ -97,14 +103,23 @@ class Evaluator:
 
         Raises:
             PolicyRejectedError: the policy cannot be built or does not run on this target.
+            DeviceLostError: the device went away; this says nothing of the policy.
         """
         watch = Stopwatch()
-        try:
-            artifact, _ = self.builder.build(policy, watch)
-            with watch.stage("load"):
-                session = self.target.load(artifact)
-        except (CompressionError, SpaceError, MeasurementError) as error:
-            raise PolicyRejectedError(str(error)) from error
+        with ExitStack() as stack:
+            try:
+                artifact, _ = self.builder.build(policy, watch)
+                if artifact.sha256 != self.reference.artifact.sha256:
+                    # Hundreds would fill the disk; what is delivered is built again.
+                    stack.callback(artifact.path.unlink, missing_ok=True)
+                with watch.stage("load"):
+                    session = stack.enter_context(closing(self.target.load(artifact)))
+            except (CompressionError, SpaceError, MeasurementError) as error:
+                raise PolicyRejectedError(str(error)) from error
+            return self._evaluated(policy, artifact, session, watch)
+
+    def _evaluated(self, policy: Policy, artifact: Artifact, session: Session, watch: Stopwatch) -> Evaluation:
+        """Score and time a file that is open on the target."""
         with watch.stage("score"):
             right = correct(logits_of(session, self.search.images), self.search.labels)
         metrics = error_metrics(right, self.reference.correct)
@@ -123,8 +138,6 @@ class Evaluator:
             samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
             details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
             details["warnings"] += measurement.warnings
-        if artifact.sha256 != self.reference.artifact.sha256:
-            artifact.path.unlink(missing_ok=True)  # hundreds would fill the disk; what is delivered is built again
         return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
 
     def stored(self) -> list[tuple[Policy, Evaluation]]:
@@ -151,7 +164,13 @@ class Evaluator:
 
     def _reference(self) -> Reference:
         artifact, _ = self.builder.build(NEUTRAL)
-        session = self.target.load(artifact)
+        with ExitStack() as on_failure:
+            session = on_failure.enter_context(closing(self.target.load(artifact)))
+            reference = self._measured_reference(artifact, session)
+            on_failure.pop_all()  # it stays open: every candidate is timed beside it
+        return reference
+
+    def _measured_reference(self, artifact: Artifact, session: Session) -> Reference:
         right = correct(logits_of(session, self.search.images), self.search.labels)
         metrics = error_metrics(right, right) | self._counted(artifact, NEUTRAL)
         for name, plan in self.plan.timing.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +18,8 @@ from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, DataError
+from moco.execution.retrying_target import RetryingTarget
+from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import Experiment, objective_options, resolved, searcher_options, target_options
 from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import QuantizationConfig
@@ -30,17 +30,13 @@ from moco.models import build_model, import_object, load_weights
 from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.objectives.shared.measurable import measurable
 from moco.randomness import derived_seed
-from moco.redaction import starred
 from moco.registry import plugin
-from moco.run.job import DeliveryOptions, Job, network_hash
+from moco.run.job import DeliveryOptions, Job
 from moco.run.starts import StartPlan, StartSource
-from moco.secret import Secret, without_secrets
+from moco.secret import without_secrets
 from moco.study import Budget
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
-
-CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare")
-"""Sections that may differ when a search is resumed, all but the ledger's address."""
 
 
 def build_job(
@@ -211,34 +207,6 @@ def network_name(experiment: Experiment, network: nn.Module | None = None) -> st
     return str(experiment.model.name or experiment.model.import_path)
 
 
-def fingerprint(
-    config: Mapping[str, Any], network: nn.Module, data: DataSets, target: Target, storage: Secret | None = None
-) -> dict[str, str]:
-    """Hashes of all that the trials of one search must share: settings, network, images, and the machine.
-
-    The ledger's address counts without its password, however it is given.
-    """
-    images = hashlib.sha256(f"{data.train.content_hash} {data.test.content_hash}".encode()).hexdigest()
-    machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
-    return {
-        "settings": _settings_hash(config, None if storage is None else starred(storage.value)),
-        "network": network_hash(network)[:16],
-        "data": images[:16],
-        "machine or runtime": machine[:16],
-    }
-
-
-def older_fingerprint(config: Mapping[str, Any], storage: Secret | None) -> dict[str, str]:
-    """The settings' hash as it was made while the ledger's password was part of it."""
-    return {} if storage is None else {"settings": _settings_hash(config, storage.value)}
-
-
-def _settings_hash(config: Mapping[str, Any], storage: str | None) -> str:
-    shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
-    shared["storage"] = storage
-    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def check_fit(network: nn.Module, data: DataSets) -> None:
     """Pass a network that takes the images and gives a logit for each class.
 
@@ -261,8 +229,7 @@ def check_fit(network: nn.Module, data: DataSets) -> None:
 
 
 def _target(experiment: Experiment) -> Target:
-    target: Target = plugin("target", experiment.target.runtime)(target_options(experiment))
-    return target
+    return RetryingTarget(plugin("target", experiment.target.runtime)(target_options(experiment)))
 
 
 def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple[str, ...]]:
@@ -346,37 +313,6 @@ def _store(experiment: Experiment, out: Path) -> Path | None:
     if experiment.store is True or experiment.store is None:
         return out.resolve().parent / "evaluations.db"
     return Path(experiment.store)
-
-
-def storage_address(experiment: Experiment) -> Secret | None:
-    """The ledger's database; None where it is RUN/study.db.
-
-    Raises:
-        ConfigError: an environment variable that it names is not set.
-    """
-    storage = experiment.tracking.storage
-    return None if storage is None else Secret.of(storage, "tracking.storage")
-
-
-def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | None:
-    """MLflow's address and the name of its experiment; None where MLflow is switched off.
-
-    Raises:
-        ConfigError: an environment variable that it names is not set.
-    """
-    mlflow = experiment.tracking.mlflow
-    if mlflow is False:
-        return None
-    uri = None if isinstance(mlflow, bool) else mlflow.uri
-    name = None if isinstance(mlflow, bool) else mlflow.experiment
-    address = Secret.of(uri, "tracking.mlflow.uri") if uri else beside(out, "mlflow.db")
-    return address, name or "moco"
-
-
-def beside(out: Path, name: str) -> Secret:
-    """The address of a SQLite file beside the run folder; the path is taken as it is."""
-    address = f"sqlite:///{out.resolve().parent / name}"
-    return Secret(address, address)
 
 
 def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:

@@ -74,7 +74,8 @@ class Finisher:
         self.record = CertificationLog(folder)
         self.doubts: list[str] = []
         self.floor = floor_of(prepared.job)
-        self._built: dict[Policy, tuple[Artifact, nn.Module, Session]] = {}
+        self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
+        self._sessions: dict[Policy, Session] = {}
         self._retimed: dict[int, dict[str, Interval]] = {}
         self._pessimistic: dict[tuple[int, str], Interval] = {}
         self._hashes: dict[Policy, str | None] = {}
@@ -140,12 +141,17 @@ class Finisher:
             self._scored[number] = correct(logits_of(session, test.images(rows)), np.asarray(test.labels)[rows])
         return self._scored[number]
 
-    def built(self, policy: Policy) -> tuple[Artifact, nn.Module, Session]:
-        """The policy's file, its network and the file open on the target."""
+    def close(self) -> None:
+        """Close the sessions of all candidates."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+    def built(self, policy: Policy) -> tuple[Artifact, nn.Module]:
+        """The policy's file and its network."""
         if policy not in self._built:
             artifact, network = self.prepared.builder.build(policy)
             self._check_same(policy, artifact)
-            self._built[policy] = artifact, network, self.prepared.job.target.load(artifact)
+            self._built[policy] = artifact, network
         return self._built[policy]
 
     def _check_same(self, policy: Policy, artifact: Artifact) -> None:
@@ -189,7 +195,7 @@ class Finisher:
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None
         assert trial.evaluation is not None
-        artifact, network, _ = self.built(trial.policy)
+        artifact, network = self.built(trial.policy)
         retimed = self._timed_again(trial)
         measured = {name: interval.value for name, interval in retimed.items()}
         metrics = self._metrics(trial, measured)
@@ -268,7 +274,9 @@ class Finisher:
 
     def _session(self, trial: Trial) -> Session:
         assert trial.policy is not None
-        return self.built(trial.policy)[2]
+        if trial.policy not in self._sessions:
+            self._sessions[trial.policy] = self.prepared.job.target.load(self.built(trial.policy)[0])
+        return self._sessions[trial.policy]
 
 
 def _of(candidates: Sequence[Trial], number: int | str) -> Trial:

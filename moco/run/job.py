@@ -135,6 +135,10 @@ class Prepared:
     outlook: str = ""
     payoff: PayOffReport | None = None
 
+    def close(self) -> None:
+        """Close the reference's session and the store."""
+        self.evaluator.close()
+
 
 def trace(job: Job, payoff: PayOffReport | None = None) -> tuple[Compressor, SearchSpace, PayOffReport | None]:
     """The coupled channels of the network, its search space and the pay-off behind it: all that needs no data.
@@ -199,13 +203,18 @@ def prepare(
         if job.time_everything or name in set(job.objective.metrics)
     }
     plan = EvaluationPlan(timing, constants or {})
-    evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
-    problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
-    if not job.time_everything:
-        doubts += idle_options(job.strategies, problem)
-    if starts is None and not job.time_everything:
-        known, more_doubts = job.starts.with_stored(known, problem, evaluator)
-        doubts += more_doubts
+    with ExitStack() as on_failure:
+        if store is not None:
+            on_failure.callback(store.close)
+        evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
+        on_failure.callback(evaluator.close)
+        problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+        if not job.time_everything:
+            doubts += idle_options(job.strategies, problem)
+        if starts is None and not job.time_everything:
+            known, more_doubts = job.starts.with_stored(known, problem, evaluator)
+            doubts += more_doubts
+        on_failure.pop_all()
     warnings = (*job.warnings, *doubts, *_left_alone(job, compressor, recovery))
     return Prepared(
         job, splits, compressor, builder, evaluator, space, problem, tuple(known), store, warnings, outlook, payoff

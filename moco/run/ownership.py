@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from moco.errors import DeviceLostError
 from moco.file_lock import Lock
 from moco.run_folder.writing import ledger_address, opened
 from moco.secret import Secret
@@ -31,5 +32,9 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
         lock.warnings = tuple(dict.fromkeys((*folder.warnings, *lock.warnings)))
         try:
             yield lock
+        except DeviceLostError as error:
+            raise DeviceLostError(
+                f"{error}; finished trials are kept, continue with --resume when the device is back"
+            ) from error
         finally:
             lock.release()

@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,10 @@ class Search:
 
     def _delivered(self, study: Study) -> dict[str, Any]:
         """Certify, and write the networks and result.json."""
-        finisher = Finisher(self.prepared, self.out)
+        with closing(Finisher(self.prepared, self.out)) as finisher:
+            return self._ended(study, finisher)
+
+    def _ended(self, study: Study, finisher: Finisher) -> dict[str, Any]:
         delivery = finisher.deliver(study.trials)
         doubts = [*timing_doubts(study.trials), *finisher.doubts]
         warnings = [*self.prepared.warnings, *doubts, *_reporter_warnings(self.job.reporters)]

@@ -77,6 +77,7 @@ def to_trial(entry: FrozenTrial) -> Trial | None:
         reason=data["reason"],
         distinct=data["distinct"],
         seconds=data["seconds"],
+        elapsed_s=data.get("elapsed_s"),
     )
 
 
@@ -154,6 +155,7 @@ def _to_json(trial: Trial) -> dict[str, Any]:
         "reason": trial.reason,
         "distinct": trial.distinct,
         "seconds": trial.seconds,
+        "elapsed_s": trial.elapsed_s,
     }
 
 

@@ -110,9 +110,9 @@ def test_a_comparison_from_python_owns_its_folder(tmp_path: Path) -> None:
     def evaluate(point: Any) -> dict[str, float]:
         if not refusals:
             with pytest.raises(published.errors.RunFolderError, match=f"by process {os.getpid()} on ") as caught:
-                compared(lambda point: {"loss": 0.0}, resume=True)
+                compared(lambda point: {"error": 0.0, "cost": 0.0}, resume=True)
             refusals.append(str(caught.value))
-        return {"loss": float(point["x"])}
+        return {"error": 0.1, "cost": point["keep"]}
 
     def compared(function: Any, resume: bool = False) -> Any:
         return published.compare(
@@ -123,6 +123,7 @@ def test_a_comparison_from_python_owns_its_folder(tmp_path: Path) -> None:
     assert refusals[0].startswith(f"{tmp_path / 'c'}: a search is running there")
 
 
+@pytest.mark.slow
 def test_two_processes_that_resume_at_once_leave_a_ledger_that_goes_on(experiment: Any, tmp_path: Path) -> None:
     run, yaml = tmp_path / "run", experiment(budget={"trials": 40})
     assert moco("search", yaml, "--out", run, "--set", "budget.trials=2").exit_code == 0

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -97,18 +99,14 @@ def _kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def _soon(take: Callable[[], None], tries: int = 100) -> None:
+def _soon(take: Callable[[], None]) -> None:
     """The server notices a closed connection within milliseconds, but not at once."""
-    import time
-
-    for left in reversed(range(tries)):
-        try:
+    for _ in range(100):
+        with suppress(RunFolderError):
             take()
             return
-        except RunFolderError:
-            if not left:
-                raise
-            time.sleep(0.05)
+        time.sleep(0.05)
+    take()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_a_trial_of_each_state_comes_back_equal_in_another_ledger_object(
 
 
 def test_trials_of_the_first_format_come_back_without_what_it_did_not_know() -> None:
-    trial = made_trials.trial(0, made_trials.problem())
+    trial = replace(made_trials.trial(0, made_trials.problem()), elapsed_s=12.5)
     assert trial.outcome is not None
     names = [f"bound {i}" for i in range(len(trial.outcome.violations))]
     entry = to_entry(trial, made_trials.problem().space.distributions, names)
@@ -64,6 +64,11 @@ def test_trials_of_the_first_format_come_back_without_what_it_did_not_know() -> 
     read = to_trial(entry)
     assert read is not None
     assert read.outcome == replace(trial.outcome, violation_sems=())
+    assert read.elapsed_s == trial.elapsed_s
+    del record["elapsed_s"]  # of either format
+    older = to_trial(entry)
+    assert older is not None
+    assert older.elapsed_s is None
     record["format"] = 3
     with pytest.raises(RunFolderError, match="is in format 3, this version of moco reads format 2"):
         to_trial(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,20 +172,22 @@ class _Probed:
     def within(self, seconds: float, budget: _Budget) -> tuple[PayOff, ...]:
         """The pay-offs, one a precision, in about that many seconds."""
         start = budget.now()
-        first = self._open(self.reference)
-        call_s = self._time([first], TRIAL_S, budget).median_ms() / 1000
-        variants = self._variants(self._widths(seconds, call_s, budget.stretch))
-        sessions = [first, *map(self._open, variants)]
-        left = seconds - (budget.now() - start) - OVERHEAD_S / 2 * budget.stretch * len(sessions)
-        measurement = self._time(sessions, max(0.0, left / len(sessions) / budget.stretch), budget)
-        for session in sessions:
-            session.artifact.path.unlink(missing_ok=True)
+        with ExitStack() as stack:
+            first = self._open(self.reference, stack)
+            call_s = self._time([first], TRIAL_S, budget).median_ms() / 1000
+            variants = self._variants(self._widths(seconds, call_s, budget.stretch))
+            sessions = [first, *(self._open(variant, stack) for variant in variants)]
+            left = seconds - (budget.now() - start) - OVERHEAD_S / 2 * budget.stretch * len(sessions)
+            measurement = self._time(sessions, max(0.0, left / len(sessions) / budget.stretch), budget)
         times = {variant: _timed(measurement, index) for index, variant in enumerate(variants, start=1)}
         return tuple(self._payoff(precision, times, measurement) for precision in self.precisions)
 
-    def _open(self, variant: Variant) -> Session:
+    def _open(self, variant: Variant, stack: ExitStack) -> Session:
+        """The graph, open on the target until the stack ends; then its file goes too."""
         kinds = self.target.capabilities.layer_kinds.get(variant.precision)
-        return self.target.load(written(pair_graph(self.geometry, variant, kinds), self.folder))
+        artifact = written(pair_graph(self.geometry, variant, kinds), self.folder)
+        stack.callback(artifact.path.unlink, missing_ok=True)
+        return stack.enter_context(closing(self.target.load(artifact)))
 
     def _time(self, sessions: Sequence[Session], seconds_each: float, budget: _Budget) -> Measurement:
         """The measurement; how long it took teaches the budget how busy the machine is."""

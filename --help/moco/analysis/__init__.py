@@ -1,0 +1,1 @@
+"""What is found out about a network before it is searched."""

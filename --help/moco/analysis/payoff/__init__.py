@@ -1,0 +1,1 @@
+"""Which widths, precisions and ranks make layers faster on the target."""

@@ -1,0 +1,1 @@
+"""How much each layer bears, and the layer groups that follow from it."""

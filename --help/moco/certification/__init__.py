@@ -1,0 +1,1 @@
+"""Statements about accuracy that hold on images that the search never saw."""

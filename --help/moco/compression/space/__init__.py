@@ -1,0 +1,1 @@
+"""The search space of a network: what can be chosen, and what a choice means."""

@@ -1,0 +1,1 @@
+"""What a user asked for: the experiment, read, checked once and built."""

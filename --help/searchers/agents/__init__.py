@@ -1,0 +1,1 @@
+"""What the agents share that walk over the layers of a network."""

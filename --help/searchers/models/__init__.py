@@ -1,0 +1,1 @@
+"""Models of a searcher's trials, and what they say of new candidates."""

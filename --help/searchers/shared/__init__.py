@@ -1,0 +1,1 @@
+"""What searchers of several kinds share."""

@@ -1,0 +1,1 @@
+"""Steps from policy to policy, their measured curves and costs."""

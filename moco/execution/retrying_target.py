@@ -1,0 +1,133 @@
+"""A target that may go away: what it was asked for is asked again, with pauses, before it is given up as lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import numpy as np
+
+from moco.errors import DeviceLostError, MocoError
+from moco.interfaces import Artifact, Capabilities, Session, Target
+from moco.measurement import Measurement, TimingPlan
+
+WAITS_S = (1.0, 4.0, 15.0, 40.0)
+"""Before each further try: a minute in all, for a board that restarts or a cable that is put back."""
+
+Result = TypeVar("Result")
+
+
+class RetryingTarget:
+    """Another target, asked again where its device is lost (`moco.interfaces.Target`).
+
+    A device that comes back has forgotten what was open on it, so sessions open their file again.
+    """
+
+    def __init__(
+        self, target: Target, waits_s: Sequence[float] | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Wrap a target.
+
+        Args:
+            waits_s: seconds before each further try; None takes `WAITS_S`.
+            sleep: waits that long.
+        """
+        self.target, self.name = target, target.name
+        self.capabilities: Capabilities = target.capabilities
+        self._waits_s, self._sleep = tuple(WAITS_S if waits_s is None else waits_s), sleep
+
+    def load(self, artifact: Artifact) -> RetryingSession:
+        """Open the file; its session stands for whatever the device has open of it.
+
+        Raises:
+            MeasurementError: the runtime cannot run the file.
+            DeviceLostError: the device did not come back in time.
+        """
+        return RetryingSession(self, artifact, self.tried(lambda: self.target.load(artifact)))
+
+    def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
+        """As the target's; where the device is lost, all files are opened anew and the measurement begins again.
+
+        Raises:
+            MeasurementError: a session fails, or the times are not valid.
+            DeviceLostError: the device did not come back in time.
+        """
+        mine = [session for session in sessions if isinstance(session, RetryingSession)]
+
+        def reopen() -> None:
+            for session in dict.fromkeys(mine):
+                session.reopen()
+
+        return self.tried(lambda: self.target.measure([_inner(session) for session in sessions], plan), reopen)
+
+    def describe(self) -> Mapping[str, Any]:
+        """As the target's."""
+        return self.tried(self.target.describe)
+
+    def tried(self, ask: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
+        """What is asked of the target, asked again where the device is lost; `again` is done before each further try.
+
+        Raises:
+            DeviceLostError: it is still lost after the last try.
+        """
+
+        def once_more() -> Result:
+            again()
+            return ask()
+
+        attempt = ask
+        for wait_s in self._waits_s:
+            try:
+                return attempt()
+            except (DeviceLostError, OSError):  # what the runtime says of a file is a MeasurementError
+                self._sleep(wait_s)
+                attempt = once_more
+        try:
+            return attempt()
+        except (DeviceLostError, OSError) as error:
+            cause = str(error) if isinstance(error, MocoError) else f"{type(error).__name__}: {error}"
+            raise DeviceLostError(
+                f"target '{self.name}': the device is gone: {' '.join(cause.split())} ({1 + len(self._waits_s)} tries "
+                f"in {sum(self._waits_s):g} s)"
+            ) from error
+
+
+class RetryingSession:
+    """A file on a device that may go away."""
+
+    def __init__(self, owner: RetryingTarget, artifact: Artifact, opened: Session) -> None:
+        """Stand for what is open on the device; `opened` is that."""
+        self.artifact, self.opened, self.input_shape = artifact, opened, opened.input_shape
+        self._owner, self._closed = owner, False
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """As the session's; where the device is lost, the file is opened anew and the images run again.
+
+        Raises:
+            MeasurementError: the runtime fails on the file.
+            DeviceLostError: the device did not come back in time.
+        """
+        return self._owner.tried(lambda: self.opened.run(images), self.reopen)
+
+    def reopen(self) -> None:
+        """Open the file again."""
+        self._close()
+        self.opened = self._owner.target.load(self.artifact)
+        self._closed = False
+
+    def close(self) -> None:
+        """Close what is open, if the device is still there."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(DeviceLostError, OSError):  # with the device, what was open on it is gone
+            getattr(self.opened, "close", lambda: None)()  # a target written before sessions were closed
+
+
+def _inner(session: Session) -> Session:
+    return session.opened if isinstance(session, RetryingSession) else session

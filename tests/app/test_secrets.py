@@ -1,0 +1,100 @@
+"""No byte of what a search leaves or says holds a password, and its experiment can still be run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from moco.experiment.build import build_job
+from moco.experiment.loading import load_experiment
+from tests.app.tiny import moco, one_line, read
+
+PASSWORD = "hunter2-s3cret"
+
+
+def storage(folder: Path, password: str = PASSWORD) -> str:
+    """A database of a real search, whose address has a token that SQLite does not mind."""
+    return f"sqlite:///file:{folder}/shared.db?mode=rwc&uri=true&token={password}"
+
+
+def leaks(folder: Path, *said: str) -> list[str]:
+    """Files below the folder, and outputs, that hold the password."""
+    files = [str(path) for path in folder.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+    return files + [text for text in said if PASSWORD in text]
+
+
+@pytest.mark.parametrize("given", ["written", "variable"])
+@pytest.mark.parametrize("command", ["search", "compare"])
+def test_no_file_and_no_message_of_a_search_holds_the_password(
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, command: str
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    monkeypatch.setenv("MOCO_DB", storage(base))
+    address = storage(base) if given == "written" else "${MOCO_DB}"
+    # Nothing listens at the tracker's address: its failure is a warning in every report.
+    tracking = {"storage": address, "mlflow": {"uri": f"http://me:{PASSWORD}@127.0.0.1:9"}}
+    file = experiment(tracking=tracking, budget={"trials": 2}, searcher={"start": "none"})
+    options = () if command == "search" else ("--searchers", "random,sobol", "--seeds", "1")
+    done = moco(command, file, "--out", base / "run", *options)
+    again = moco(command, file, "--out", base / "run", *options)
+    assert (done.exit_code, again.exit_code) == (0, 2)
+    assert (base / "shared.db").is_file()
+    assert leaks(base, done.output, again.output) == []
+    written = yaml.safe_load((base / "run" / "experiment.yaml").read_text(encoding="utf-8"))["tracking"]
+    assert written["storage"] == ("${MOCO_DB}" if given == "variable" else storage(base, "***"))
+    assert written["mlflow"]["uri"] == "http://me:***@127.0.0.1:9"
+    page = "report.html" if command == "search" else "compare.html"
+    assert "no answer from" in (base / "run" / page).read_text(encoding="utf-8")
+
+
+def test_the_experiment_of_a_run_folder_runs_again(
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCO_DB", storage(tmp_path))
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    assert moco("search", experiment(tracking={"storage": "${MOCO_DB}"}, **quick), "--out", run).exit_code == 0
+    more = "--set", "budget.trials=2"
+    assert moco("search", run / "experiment.yaml", "--out", run, "--resume", *more).exit_code == 0
+    assert read(run / "result.json")["trials"] == 2
+    monkeypatch.delenv("MOCO_DB")
+    line = one_line(moco("search", run / "experiment.yaml", "--out", run, "--resume"), 2)
+    assert line.startswith("tracking.storage: the environment variable MOCO_DB is not set")
+
+
+def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: Any, tmp_path: Path) -> None:
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    assert moco("search", experiment(tracking={"storage": storage(tmp_path)}, **quick), "--out", run).exit_code == 0
+    resumed = "search", run / "experiment.yaml", "--out", run, "--resume", "--set", "budget.trials=2"
+    assert one_line(moco(*resumed), 2).startswith("tracking.storage: its password was left out (sqlite:///file:")
+    assert moco(*resumed, "--set", f"tracking.storage={storage(tmp_path, 'another')}").exit_code == 0
+    assert read(run / "result.json")["trials"] == 2
+    elsewhere = storage(tmp_path / "elsewhere")
+    assert "other settings" in one_line(moco(*resumed, "--set", f"tracking.storage={elsewhere}"), 2)
+
+
+def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(experiment: Any, tmp_path: Path) -> None:
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    file = experiment(tracking={"storage": storage(tmp_path)}, **quick)
+    assert moco("search", file, "--out", run).exit_code == 0
+    job = build_job(load_experiment(file), run)
+    old, new = job.older_fingerprint["settings"], job.fingerprint["settings"]
+    assert old != new
+    manifest = read(run / "manifest.json")
+    manifest["fingerprint"]["settings"] = old
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    database = tmp_path / "shared.db"
+    database.write_bytes(database.read_bytes().replace(new.encode(), old.encode()))  # the ledger's copy of it
+    assert moco("search", file, "--out", run, "--resume", "--set", "budget.trials=2").exit_code == 0
+    assert read(run / "manifest.json")["fingerprint"]["settings"] == old
+
+
+def test_a_secret_in_a_value_that_is_refused_is_starred(experiment: Any, tmp_path: Path) -> None:
+    for change in (f"tracking.mlflow=http://me:{PASSWORD}@h", f"tracking.storage=[postgresql://me:{PASSWORD}@h/d"):
+        line = one_line(moco("search", experiment(), "--out", tmp_path / "run", "--set", change), 2)
+        assert PASSWORD not in line
+        assert "***" in line
