@@ -23,7 +23,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "execution": CORE,
     "evaluation": FILES | {"certification"},
     "analysis": FILES,
-    "tracking": CORE,
+    "tracking": CORE | {"run_folder"},
     "run_folder": CORE | {"compression"},
     "comparison": CORE | {"run_folder", "tracking"},
     "report": CORE | {"run_folder", "comparison"},

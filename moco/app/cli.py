@@ -138,9 +138,9 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     with Progress(screen) as progress:
         found = compare_experiment(loaded, asked, folder, given=given, resume=resume, progress=progress)
     screen.print(compare_summary(found, folder / PAGE))
-    if not any(run["state"] == "finished" for run in found["runs"]):
+    if not any(run.state == "finished" for run in found.runs):
         raise typer.Exit(FAILED)
-    if not any(run["feasible"] for run in found["runs"]):
+    if not any(run.feasible for run in found.runs):
         raise typer.Exit(INFEASIBLE)
 
 
@@ -148,20 +148,18 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 @fails_in_one_line
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
-    import json
-
-    from moco.comparison.content import CONTENT
     from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import write_compare_page
     from moco.report.console import console_summary
     from moco.report.page import write_report
+    from moco.run_folder.reading import COMPARISON, read_comparison, read_run
 
-    if (run / CONTENT).exists():
+    if (run / COMPARISON).exists():
         page = write_compare_page(run)
-        console().print(compare_summary(json.loads((run / CONTENT).read_text(encoding="utf-8")), page))
+        console().print(compare_summary(read_comparison(run), page))
         return
     page = write_report(run)
-    console().print(console_summary(json.loads((run / "result.json").read_text(encoding="utf-8")), page))
+    console().print(console_summary(read_run(run).result, page))
 
 
 @app.command()
@@ -266,15 +264,15 @@ def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: 
     from moco.app.search import Overrides, search_experiment
     from moco.report.console import console_summary
     from moco.run.progress import Progress
+    from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
     screen = console()
     with Progress(screen) as progress:
-        result = search_experiment(
-            experiment, folder, given=Overrides(folder=modules), resume=resume, progress=progress
-        )
+        found = search_experiment(experiment, folder, given=Overrides(folder=modules), resume=resume, progress=progress)
+    result = Result.from_json(found)
     screen.print(console_summary(result, folder / "report.html"))
-    if result["exit"] == "infeasible":
+    if result.exit == "infeasible":
         raise typer.Exit(INFEASIBLE)
 
 

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from moco.analysis.payoff.verdicts import PayOffReport
 from moco.app.search import NOTHING, Overrides
 from moco.comparison.content import About, content, run_entry
 from moco.comparison.curves import hypervolume_curve, score_curve
@@ -33,12 +31,13 @@ from moco.experiment.strategies import chosen, contenders
 from moco.file_lock import Lock
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
-from moco.run.job import Job, Prepared, prepare, versions
+from moco.run.job import Job, Prepared, versions
 from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.search import FILES, one_thread
-from moco.run.starts import from_json
+from moco.run.search import FILES, one_thread, prepared_again
+from moco.run_folder.comparison_record import ComparisonRecord
+from moco.run_folder.manifest import SpaceRecord
 from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, claim, write_json, write_yaml
 from moco.secret import Secret
 from moco.strategy import Strategy
@@ -83,7 +82,7 @@ def compare_experiment(
     given: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> ComparisonRecord:
     """Compare strategies on the experiment into `out`, and give the content of compare.json.
 
     Args:
@@ -100,15 +99,13 @@ def compare_experiment(
         job = _job(experiment, out, given, found)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)
-        job = replace(job, fingerprint=begun.get("fingerprint", job.fingerprint))
+        job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
             raise RunFolderError(f"{out}: nothing to resume, there is no ledger; choose another --out")
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
-        payoff = PayOffReport.from_json(begun["payoff"]) if begun.get("payoff") else None
-        starts = from_json(begun["starts"]) if begun else None
-        prepared = prepare(job, out / FILES, begun.get("reference"), payoff, starts)
-        sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
+        prepared = prepared_again(job, out / FILES, begun)
+        sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         with closing(prepared):
             comparing = Comparing(prepared, out, found, seeds, progress, lock)
             comparing.check(resume=resume)
@@ -136,7 +133,8 @@ class Comparing:
             name=job.name,
             start=job.start,
             reference_point=None if point is None else problem.loss_point(point),
-            facts={"network": job.network_name, "protocol": job.config["objective"]["protocol"]},
+            network=job.network_name,
+            protocol=job.config["objective"]["protocol"],
         )
         fingerprint = "-".join(job.fingerprint.values())
         self.folder = CompareFolder(out, job.name, problem, fingerprint, write_compare_page, job.storage, lock)
@@ -152,17 +150,19 @@ class Comparing:
         if self.prepared.job.ledger:
             self.folder.check(self.match.contenders, self.match.seeds[0], resume=resume)
 
-    def run(self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[Secret, str] | None) -> dict[str, Any]:
+    def run(
+        self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[Secret, str] | None
+    ) -> ComparisonRecord:
         """Run all that is not finished, and write what is known whenever a seed is."""
         job = self.prepared.job
-        space = space_summary(self.prepared.space)
+        space = SpaceRecord.from_json(space_summary(self.prepared.space))
         command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.contenders)} "
         command += f"--seeds {len(self.match.seeds)} --out again"
-        manifest = {**manifest_of(self.prepared, sessions, versions(), space), "command": command, "searcher": None}
+        manifest = replace(manifest_of(self.prepared, sessions, versions(), space), command=command, searcher=None)
         if self.progress is not None:
             self.progress.space(space, self.prepared.warnings, self._outlook())
         write_yaml(self.out / EXPERIMENT, job.config)
-        write_json(self.out / MANIFEST, manifest)
+        write_json(self.out / MANIFEST, manifest.to_json())
         tracker = MLflowComparison(*mlflow, experiment.name) if mlflow is not None else None
         if tracker is not None:
             tracker.start(manifest, self.out)
@@ -226,14 +226,14 @@ class Comparing:
         entry = run_entry(run, Comparison.of({run.label: {run.seed: run.trials}}, point))
         tracker.report(entry, contender.to_json(), histories)
 
-    def _written(self, tracker: MLflowComparison | None) -> dict[str, Any]:
+    def _written(self, tracker: MLflowComparison | None) -> ComparisonRecord:
         """compare.json and the page; what goes wrong with MLflow at the very end is in the next writing of them."""
         warnings = list(self.prepared.warnings)
         found = content(self.match, self.done, self.about, [*warnings, *_warnings(tracker)])
         self.folder.write(found)
         if tracker is not None:
             tracker.finish(found, self.out)
-            if set(tracker.warnings) - set(found["warnings"]):
+            if set(tracker.warnings) - set(found.warnings):
                 found = content(self.match, self.done, self.about, [*warnings, *tracker.warnings])
                 self.folder.write(found)
         return found

@@ -31,6 +31,7 @@ from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import summary
 from moco.run.uniform_starts import starts_of
 from moco.run.warnings import strategy_warnings
+from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.writing import opened
 from moco.study import Start
 from moco.trial import FIRST_MADE, Evaluation, Point
@@ -46,17 +47,22 @@ class CompareResult:
     Attributes:
         runs: all of them, seed by seed.
         comparison: the finished ones, with their curves, tests and verdicts.
-        content: what RUN/compare.json holds (docs/comparing.md).
+        record: what RUN/compare.json holds.
     """
 
     runs: Sequence[Run]
     comparison: Comparison
-    content: Mapping[str, Any]
+    record: ComparisonRecord
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What RUN/compare.json holds, as JSON (docs/comparing.md)."""
+        return self.record.to_json()
 
     @property
     def text(self) -> str:
         """The outcome in plain sentences."""
-        found = summary(self.content)
+        found = summary(self.record)
         return "\n".join([found.headline, *found.more])
 
     def verdict(self, first: str, second: str) -> str:
@@ -70,7 +76,7 @@ class CompareResult:
         for label in (first, second):
             if label not in self.comparison.runs:
                 raise KeyError(f"no strategy '{label}' has finished a run; there are {', '.join(self.comparison.runs)}")
-        primary = [m for m in self.comparison.measures if m.quantity == self.content["primary"]]
+        primary = [m for m in self.comparison.measures if m.quantity == self.record.primary]
         return self.comparison.verdict(first, second, primary[0] if primary else None)
 
 

@@ -10,17 +10,14 @@ from typing import Any
 
 from torch import nn
 
-from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
 from moco.errors import RunFolderError
 from moco.experiment.build import build_job
 from moco.experiment.identity import storage_address
 from moco.experiment.loading import Experiment
-from moco.run.job import prepare
 from moco.run.ownership import owned
 from moco.run.progress import Progress
-from moco.run.search import FILES, Search, one_thread
-from moco.run.starts import from_json
+from moco.run.search import FILES, Search, one_thread, prepared_again
 from moco.run_folder.writing import (
     LEDGER,
     claim,
@@ -66,7 +63,7 @@ def search_experiment(
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)
-        job = replace(job, fingerprint=begun.get("fingerprint", job.fingerprint))
+        job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
         if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
             raise RunFolderError(
                 f"{out}: nothing to resume, a search without a ledger (tracking.dashboard: false) keeps no trials; "
@@ -74,10 +71,7 @@ def search_experiment(
             )
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
-        payoff = begun.get("payoff")
-        payoff = PayOffReport.from_json(payoff) if payoff else None
-        begun_at = None if begun.get("starts") is None else from_json(begun["starts"])
-        prepared = prepare(job, out / FILES, begun.get("reference"), payoff, begun_at)
-        sessions = [*begun.get("sessions", []), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
+        prepared = prepared_again(job, out / FILES, begun)
+        sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         with closing(prepared):
-            return Search(prepared, out, progress, sessions, lock).run(resume)
+            return Search(prepared, out, progress, sessions, lock).run(resume).to_json()

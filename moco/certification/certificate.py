@@ -109,7 +109,6 @@ class Certificate:
         confidence: of the whole procedure, one-sided, correction included.
         holds: whether the lower bound reaches the floor; None without a floor.
         attempts: all that were tested, in their order.
-        bounds: timed budgets with their own intervals, filled by the caller.
     """
 
     statement: str
@@ -121,14 +120,10 @@ class Certificate:
     method: str
     holds: bool | None
     attempts: tuple[Attempt, ...]
-    bounds: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The content of certificate.json."""
-        content = asdict(self)
-        if not self.bounds:
-            del content["bounds"]
-        return content
+        return asdict(self)
 
     @property
     def told(self) -> Attempt:

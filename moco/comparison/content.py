@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from moco.comparison.curves import Curve, Moment, band, first_beyond_starts, fir
 from moco.comparison.match import Match, Run, RunState
 from moco.comparison.measures import HYPERVOLUME, SCORE, SECONDS, TRIALS, Comparison, Measure, finite
 from moco.comparison.rank_tests import ALPHA, Friedman, Pair, seeds_needed
+from moco.run_folder import comparison_record as records
+from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord, MomentsRecord, RunRecord, SuggestionSeconds
+from moco.run_folder.result import TrialsAndSeconds
 from moco.trial import Trial, TrialState
 
-CONTENT = "compare.json"
 FORMAT = 1
 CONFIDENCE = 0.95
 MOST_POINTS = 200
@@ -31,46 +33,48 @@ class About:
     Attributes:
         start: as it was asked, in JSON, the same for all.
         reference_point: losses that were given for the hypervolume, and by whom; None where nobody has.
-        facts: further keys of compare.json, such as the experiment.
+        network, protocol: of an experiment; a comparison on a callable has none.
     """
 
     name: str
     start: Any
     reference_point: tuple[float, ...] | None = None
     point_of: str = "the problem"
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    network: str | None = None
+    protocol: str | None = None
 
 
-def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[str] = ()) -> dict[str, Any]:
+def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[str] = ()) -> ComparisonRecord:
     """All of compare.json."""
     comparison = compared(runs, about)
     problem = match.problem
-    return {
-        "format": FORMAT,
-        "name": about.name,
-        "complete": _complete(match, runs),
-        **about.facts,
-        "problem": {
-            "objectives": dict(problem.objectives),
-            "bounds": [f"{bound.metric} {bound.op} {bound.value:.6g}" for bound in problem.bounds],
-            "parameters": len(problem.space.distributions),
-            "policies": problem.space.n_policies(),
-        },
-        "budget": {"trials": match.budget.trials, "seconds": match.budget.seconds},
-        "start": about.start,
-        "seeds": list(match.seeds),
-        "searchers": {contender.label: contender.to_json() for contender in match.contenders},
-        "reference_point": _point(match, comparison, about),
-        "equal": {"trials": comparison.equal_trials, "seconds": comparison.equal_seconds},
-        "alpha": ALPHA,
-        "primary": _primary(match, comparison),
-        "seeds_needed": seeds_needed(len(match.contenders)),
-        "runs": [run_entry(run, comparison) for run in runs],
-        "summary": {label: _summary(comparison, label) for label in comparison.labels},
-        "curves": _curves(comparison),
-        "tests": {measure.key: _tests(comparison, measure) for measure in comparison.measures},
-        "warnings": [*warnings, *_doubts(match, runs)],
-    }
+    return ComparisonRecord(
+        format=FORMAT,
+        name=about.name,
+        complete=_complete(match, runs),
+        network=about.network,
+        protocol=about.protocol,
+        problem=records.ComparedProblem(
+            objectives=problem.objectives,
+            bounds=tuple(f"{bound.metric} {bound.op} {bound.value:.6g}" for bound in problem.bounds),
+            parameters=len(problem.space.distributions),
+            policies=problem.space.n_policies(),
+        ),
+        budget=TrialsAndSeconds(trials=match.budget.trials, seconds=match.budget.seconds),
+        start=about.start,
+        seeds=match.seeds,
+        searchers={c.label: records.StrategyRecord(**c.to_json()) for c in match.contenders},
+        reference_point=_point(match, comparison, about),
+        equal=TrialsAndSeconds(trials=comparison.equal_trials, seconds=comparison.equal_seconds),
+        alpha=ALPHA,
+        primary=_primary(match, comparison),
+        seeds_needed=seeds_needed(len(match.contenders)),
+        runs=tuple(run_entry(run, comparison) for run in runs),
+        summary={label: _summary(comparison, label) for label in comparison.labels},
+        curves=_curves(comparison),
+        tests={measure.key: _tests(comparison, measure) for measure in comparison.measures},
+        warnings=(*warnings, *_doubts(match, runs)),
+    )
 
 
 def compared(runs: Sequence[Run], about: About) -> Comparison:
@@ -88,11 +92,12 @@ def _complete(match: Match, runs: Sequence[Run]) -> bool:
     return len(finished) == len(match.contenders) * len(match.seeds)
 
 
-def _point(match: Match, comparison: Comparison, about: About) -> dict[str, Any] | None:
+def _point(match: Match, comparison: Comparison, about: About) -> records.ReferencePoint | None:
     if HYPERVOLUME not in comparison.quantities or comparison.reference_point is None:
         return None
     origin = about.point_of if about.reference_point is not None else "beyond all feasible trials of this comparison"
-    return {"losses": dict(zip(match.problem.objectives, comparison.reference_point, strict=True)), "of": origin}
+    losses = dict(zip(match.problem.objectives, comparison.reference_point, strict=True))
+    return records.ReferencePoint(losses=losses, of=origin)
 
 
 def _primary(match: Match, comparison: Comparison) -> str:
@@ -100,69 +105,68 @@ def _primary(match: Match, comparison: Comparison) -> str:
     return SCORE if match.problem.scorer is not None else comparison.quantities[-1]
 
 
-def run_entry(run: Run, comparison: Comparison) -> dict[str, Any]:
+def run_entry(run: Run, comparison: Comparison) -> RunRecord:
     """A run as `runs` of compare.json holds it."""
     trials = run.trials
     curves = {q: comparison.curves[q].get(run.label, {}).get(run.seed) for q in comparison.quantities}
-    return {
-        "searcher": run.label,
-        "seed": run.seed,
-        "state": run.state.value,
-        "reason": run.reason,
-        "trials": len(counted(trials)),
-        "given": len(trials) - len(counted(trials)),
-        "distinct": sum(trial.distinct for trial in trials),
-        "feasible": sum(trial.feasible for trial in trials),
-        "rejected": sum(trial.state is TrialState.REJECTED for trial in trials),
-        "failed": sum(trial.state is TrialState.FAILED for trial in trials),
-        "stored": sum(is_stored(trial) for trial in trials),
-        **{quantity: _last(curve) for quantity, curve in curves.items()},
-        "first_feasible": _moment(first_feasible(trials)),
-        "beyond_start": _moment(first_beyond_starts(trials)),
-        "charged_s": math.fsum(map(charged_s, trials)),
-        "spent_s": sum(trial.seconds for trial in trials),
-        "suggestion_s": _suggestions([trials]),
-    }
+    return RunRecord(
+        searcher=run.label,
+        seed=run.seed,
+        state=run.state.value,
+        reason=run.reason,
+        trials=len(counted(trials)),
+        given=len(trials) - len(counted(trials)),
+        distinct=sum(trial.distinct for trial in trials),
+        feasible=sum(trial.feasible for trial in trials),
+        rejected=sum(trial.state is TrialState.REJECTED for trial in trials),
+        failed=sum(trial.state is TrialState.FAILED for trial in trials),
+        stored=sum(is_stored(trial) for trial in trials),
+        values={quantity: _last(curve) for quantity, curve in curves.items()},
+        first_feasible=_moment(first_feasible(trials)),
+        beyond_start=_moment(first_beyond_starts(trials)),
+        charged_s=math.fsum(map(charged_s, trials)),
+        spent_s=sum(trial.seconds for trial in trials),
+        suggestion_s=_suggestions([trials]),
+    )
 
 
-def _summary(comparison: Comparison, label: str) -> dict[str, Any]:
+def _summary(comparison: Comparison, label: str) -> records.StrategySummary:
     """The strategy over its seeds: medians, and how many seeds ever got there."""
     runs = list(comparison.runs[label].values())
-    medians = {measure.key: finite(comparison.median(measure, label)) for measure in comparison.measures}
-    return {
-        "seeds": len(runs),
-        **medians,
-        "first_feasible": _moments([first_feasible(trials) for trials in runs]),
-        "beyond_start": _moments([first_beyond_starts(trials) for trials in runs]),
-        "distinct": float(np.median([sum(trial.distinct for trial in trials) for trials in runs])),
-        "charged_s": float(np.median([math.fsum(map(charged_s, trials)) for trials in runs])),
-        "suggestion_s": _suggestions(runs),
-        "evaluation_s": _evaluations(runs),
-    }
+    return records.StrategySummary(
+        seeds=len(runs),
+        medians={measure.key: finite(comparison.median(measure, label)) for measure in comparison.measures},
+        first_feasible=_moments([first_feasible(trials) for trials in runs]),
+        beyond_start=_moments([first_beyond_starts(trials) for trials in runs]),
+        distinct=float(np.median([sum(trial.distinct for trial in trials) for trials in runs])),
+        charged_s=float(np.median([math.fsum(map(charged_s, trials)) for trials in runs])),
+        suggestion_s=_suggestions(runs),
+        evaluation_s=_evaluations(runs),
+    )
 
 
-def _moment(moment: Moment | None) -> dict[str, float] | None:
-    return None if moment is None else {"trials": moment.trials, "seconds": moment.seconds}
+def _moment(moment: Moment | None) -> TrialsAndSeconds | None:
+    return None if moment is None else TrialsAndSeconds(trials=moment.trials, seconds=moment.seconds)
 
 
-def _moments(moments: Sequence[Moment | None]) -> dict[str, Any]:
+def _moments(moments: Sequence[Moment | None]) -> MomentsRecord:
     """Medians over all seeds, those that never got there last: None where that is half of them or more."""
     reached = [moment for moment in moments if moment is not None]
     never = [math.inf] * (len(moments) - len(reached))
-    return {
-        "seeds": len(reached),
-        "trials": finite(float(np.median([moment.trials for moment in reached] + never))),
-        "seconds": finite(float(np.median([moment.seconds for moment in reached] + never))),
-    }
+    return MomentsRecord(
+        seeds=len(reached),
+        trials=finite(float(np.median([moment.trials for moment in reached] + never))),
+        seconds=finite(float(np.median([moment.seconds for moment in reached] + never))),
+    )
 
 
-def _suggestions(runs: Sequence[Sequence[Trial]]) -> dict[str, float] | None:
+def _suggestions(runs: Sequence[Sequence[Trial]]) -> SuggestionSeconds | None:
     """Median and 90th percentile of a suggestion's seconds, the searcher's own asks only; None without any."""
     asked = [trial for trials in runs for trial in trials if trial.origin == "search"]
     spent = [seconds for trial in asked if (seconds := suggestion_s(trial)) is not None]
     if not spent:
         return None
-    return {"median": float(np.median(spent)), "p90": float(np.quantile(spent, 0.9))}
+    return SuggestionSeconds(median=float(np.median(spent)), p90=float(np.quantile(spent, 0.9)))
 
 
 def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
@@ -171,9 +175,9 @@ def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
     return float(np.median(spent)) if spent else None
 
 
-def _curves(comparison: Comparison) -> dict[str, Any]:
+def _curves(comparison: Comparison) -> dict[str, dict[str, dict[str, CurveRecord]]]:
     """By strategy, quantity and axis: x, and the median and band of the seeds there."""
-    found: dict[str, Any] = {label: {} for label in comparison.labels}
+    found: dict[str, dict[str, dict[str, CurveRecord]]] = {label: {} for label in comparison.labels}
     for quantity in comparison.quantities:
         for label, by_seed in comparison.curves[quantity].items():
             curves = list(by_seed.values())
@@ -186,10 +190,10 @@ def _curves(comparison: Comparison) -> dict[str, Any]:
     return found
 
 
-def _band(x: np.ndarray, values: np.ndarray) -> dict[str, list[float | None]]:
+def _band(x: np.ndarray, values: np.ndarray) -> CurveRecord:
     found = band(values, seed=0, confidence=CONFIDENCE)
-    lines = {"median": found.median, "low": found.low, "high": found.high}
-    return {"x": x.tolist(), **{name: [finite(float(y)) for y in line] for name, line in lines.items()}}
+    median, low, high = (tuple(finite(float(y)) for y in line) for line in (found.median, found.low, found.high))
+    return CurveRecord(x=tuple(x.tolist()), median=median, low=low, high=high)
 
 
 def _trial_grid(most: int) -> np.ndarray:
@@ -205,41 +209,41 @@ def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
     return grid
 
 
-def _tests(comparison: Comparison, measure: Measure) -> dict[str, Any]:
+def _tests(comparison: Comparison, measure: Measure) -> records.MeasureTests:
     found = comparison.friedman(measure)
-    return {
-        "quantity": measure.quantity,
-        "axis": measure.axis,
-        "friedman": None if found is None else _friedman(found, comparison.labels),
-        "pairs": [_pair(pair) for pair in comparison.pairs(measure)],
-    }
+    return records.MeasureTests(
+        quantity=measure.quantity,
+        axis=measure.axis,
+        friedman=None if found is None else _friedman(found, comparison.labels),
+        pairs=tuple(_pair(pair) for pair in comparison.pairs(measure)),
+    )
 
 
-def _friedman(found: Friedman, labels: Sequence[str]) -> dict[str, Any]:
-    return {
-        "statistic": found.statistic,
-        "p": found.p,
-        "agreement": found.agreement,
-        "seeds": found.n,
-        "mean_ranks": dict(zip(labels, found.mean_ranks, strict=True)),
-    }
+def _friedman(found: Friedman, labels: Sequence[str]) -> records.FriedmanRecord:
+    return records.FriedmanRecord(
+        statistic=found.statistic,
+        p=found.p,
+        agreement=found.agreement,
+        seeds=found.n,
+        mean_ranks=dict(zip(labels, found.mean_ranks, strict=True)),
+    )
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    return {
-        "first": pair.first,
-        "second": pair.second,
-        "verdict": pair.verdict.value,
-        "seeds": pair.n,
-        "wins": pair.wins,
-        "ties": pair.ties,
-        "losses": pair.losses,
-        "median_difference": finite(pair.median_difference),
-        "p": pair.test.p,
-        "p_holm": pair.p_holm,
-        "a12": pair.a12,
-        "rank_biserial": pair.test.rank_biserial,
-    }
+def _pair(pair: Pair) -> records.PairRecord:
+    return records.PairRecord(
+        first=pair.first,
+        second=pair.second,
+        verdict=pair.verdict.value,
+        seeds=pair.n,
+        wins=pair.wins,
+        ties=pair.ties,
+        losses=pair.losses,
+        median_difference=finite(pair.median_difference),
+        p=pair.test.p,
+        p_holm=pair.p_holm,
+        a12=pair.a12,
+        rank_biserial=pair.test.rank_biserial,
+    )
 
 
 def _doubts(match: Match, runs: Sequence[Run]) -> list[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from moco.comparison.content import CONTENT
 from moco.comparison.match import Run
 from moco.errors import RunFolderError
 from moco.file_lock import Lock
 from moco.problem import Problem
+from moco.run_folder.comparison_record import ComparisonRecord
+from moco.run_folder.reading import COMPARISON
 from moco.run_folder.writing import ledger_address, write_json, write_trials
 from moco.secret import Secret
 from moco.strategy import Strategy
@@ -75,9 +75,9 @@ class CompareFolder:
         """OUT/runs/STRATEGY/seedN/trials.csv and trials.json."""
         write_trials(self.out / "runs" / run.label / f"seed{run.seed}", run.trials, self.problem.objectives)
 
-    def write(self, content: Mapping[str, Any]) -> Path:
+    def write(self, content: ComparisonRecord) -> Path:
         """compare.json, and the page; the path of the page."""
-        write_json(self.out / CONTENT, content)
+        write_json(self.out / COMPARISON, content.to_json())
         return self.write_page(self.out)
 
 

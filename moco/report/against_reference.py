@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from moco.metrics import interval
 from moco.report.formatting import ordered, ratio
 from moco.report.verdict import chosen_metrics, is_feasible
-from moco.run_folder.reading import TrialRecord, numbers
+from moco.run_folder.reading import numbers
+from moco.run_folder.result import Result
+from moco.run_folder.trial_record import Baseline, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,22 @@ class Row:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def compare(result: Mapping[str, Any], trials: Sequence[TrialRecord] = ()) -> list[Row]:
+def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
     """The chosen network, the reference, then the baselines; without a chosen network the rest."""
-    reference = numbers(result["reference"])
-    if any("cost" in numbers(entry.get("metrics")) for entry in (result.get("best") or {}, *_baselines(result))):
+    reference, best, baselines = numbers(result.reference), result.best, _baselines(result)
+    if any("cost" in entry.metrics for entry in ([] if best is None else [best]) + baselines):
         reference.setdefault("cost", 1.0)
     by_number = {trial.number: trial for trial in trials}
     rows = [Row("reference", None, None, reference)]
-    best = result.get("best")
     if best is not None:
         metrics = chosen_metrics(result)
         name = "chosen" if is_feasible(result) else "best effort"
         ratios = _ratios(metrics, reference)
-        rows.insert(0, Row(name, best.get("trial"), is_feasible(result), metrics, ratios, _chosen_intervals(result)))
-    for entry in _baselines(result):
-        metrics = numbers(entry.get("metrics"))
-        intervals = _trial_intervals(by_number.get(entry.get("trial", -1)), metrics)
-        ratios = _ratios(metrics, reference)
-        rows.append(Row(str(entry["name"]), entry.get("trial"), entry.get("feasible"), metrics, ratios, intervals))
+        rows.insert(0, Row(name, best.trial, is_feasible(result), metrics, ratios, _chosen_intervals(result)))
+    for entry in baselines:
+        metrics = numbers(entry.metrics)
+        intervals = _trial_intervals(None if entry.trial is None else by_number.get(entry.trial), metrics)
+        rows.append(Row(entry.name, entry.trial, entry.feasible, metrics, _ratios(metrics, reference), intervals))
     return rows
 
 
@@ -58,8 +57,8 @@ def compared_metrics(rows: Sequence[Row]) -> list[str]:
     return ordered(name for row in rows for name in row.metrics)
 
 
-def _baselines(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [entry for entry in result.get("baselines") or [] if entry["name"] != "reference"]
+def _baselines(result: Result) -> list[Baseline]:
+    return [entry for entry in result.baselines if entry.name != "reference"]
 
 
 def _ratios(metrics: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float | None]:
@@ -68,12 +67,10 @@ def _ratios(metrics: Mapping[str, float], reference: Mapping[str, float]) -> dic
     return {name: ratio(metrics[name], reference.get(name)) for name in plain}
 
 
-def _chosen_intervals(result: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    intervals = {name: (ends[0], ends[1]) for name, ends in (result.get("intervals") or {}).items() if ends}
-    for name, entry in (result.get("retimed") or {}).items():
-        if entry and entry.get("low") is not None and entry.get("high") is not None:
-            intervals[name] = (entry["low"], entry["high"])
-    return {name: ends for name, ends in intervals.items() if None not in ends}
+def _chosen_intervals(result: Result) -> dict[str, tuple[float, float]]:
+    known = [(name, ends) for name, ends in result.intervals.items() if ends is not None]
+    intervals = {name: (low, high) for name, (low, high) in known if low is not None and high is not None}
+    return intervals | {name: (entry.low, entry.high) for name, entry in result.retimed.items() if entry is not None}
 
 
 def _trial_intervals(trial: TrialRecord | None, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:

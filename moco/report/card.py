@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
-from moco.report.run_summary import asked, network_name, plain
+from moco.report.run_summary import asked, plain
 from moco.report.snippet import onnxruntime_snippet
 from moco.report.verdict import accuracy_text, verdict
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.result import CertificateRecord, Result
 
 _LIMITS = (
     "Accuracy is stated for images drawn like those of the data above; on other images it is not known. "
@@ -18,17 +19,17 @@ _LIMITS = (
 )
 
 
-def card(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+def card(result: Result, manifest: Manifest) -> str:
     """The model card in Markdown; its snippet runs as it stands in the folder of the card."""
-    found = verdict(result, network_name(manifest))
+    found = verdict(result, manifest.network.name)
     parts = [
-        f"# {_text(str(result['experiment']))}",
+        f"# {_text(result.experiment)}",
         f"**{found.status.value}.** {_text(found.text)}",
         "## Metrics",
         _metrics(result),
         "Intervals are 95 %; the ratio is new / reference. Accuracies are those of the search split.",
         "## Certificate",
-        _certificate(result.get("certificate") or {}),
+        _certificate(result.certificate),
         "## Use",
         "`model.onnx` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
         f"```python\n{onnxruntime_snippet(manifest, 'model.onnx')}```",
@@ -42,7 +43,7 @@ def card(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _metrics(result: Mapping[str, Any]) -> str:
+def _metrics(result: Result) -> str:
     rows = compare(result)
     by_name = {row.name: row for row in rows}
     chosen = by_name.get("chosen") or by_name.get("best effort")
@@ -62,37 +63,36 @@ def _value(row: Row, name: str) -> str:
     return f"{text} {shown_interval(name, *row.intervals[name])}" if name in row.intervals else text
 
 
-def _certificate(certificate: Mapping[str, Any]) -> str:
-    if not certificate:
+def _certificate(certificate: CertificateRecord | None) -> str:
+    if certificate is None:
         return "Not certified on unseen images."
-    confidence, images = certificate.get("confidence"), certificate.get("images")
+    confidence = certificate.confidence
     facts = {
-        "holds": plain(certificate.get("holds")),
-        "floor": accuracy_text(certificate, "floor"),
-        "estimate": accuracy_text(certificate, "estimate"),
-        "lower bound": accuracy_text(certificate, "lower_bound"),
+        "holds": plain(certificate.holds),
+        "floor": accuracy_text(certificate.floor, certificate),
+        "estimate": accuracy_text(certificate.estimate, certificate),
+        "lower bound": accuracy_text(certificate.lower_bound, certificate),
         "confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
-        "images": plain(images),
-        "method": plain(certificate.get("method")),
+        "images": plain(certificate.images),
+        "method": plain(certificate.method),
     }
-    for bound in certificate.get("bounds") or []:
-        facts[f"bound on {label(str(bound['metric']))}"] = plain(bound.get("holds"))
-    return f"> {_text(plain(certificate.get('statement')))}\n\n{_list(facts)}"
+    for bound in certificate.bounds:
+        facts[f"bound on {label(bound.metric)}"] = plain(bound.holds)
+    return f"> {_text(plain(certificate.statement))}\n\n{_list(facts)}"
 
 
-def _policy(result: Mapping[str, Any]) -> str:
-    best = result.get("best") or {}
-    lines = describe_groups(best.get("policy"), (result.get("space") or {}).get("groups") or [])
+def _policy(result: Result) -> str:
+    lines = describe_groups(None if result.best is None else result.best.policy, result.groups)
     return "\n".join(f"- {_text(line)}" for line in lines) or "Nothing was changed."
 
 
-def _origin(manifest: Mapping[str, Any]) -> dict[str, str]:
+def _origin(manifest: Manifest) -> dict[str, str]:
     return {
-        "Data hash": plain((manifest.get("data") or {}).get("hash")),
-        "Hardware": plain(manifest.get("hardware")),
-        "Versions": plain(manifest.get("versions")),
-        "Created": plain(manifest.get("created")),
-        "Command": plain(manifest.get("command")),
+        "Data hash": plain(manifest.data.hash),
+        "Hardware": plain(manifest.hardware or None),
+        "Versions": plain(manifest.versions or None),
+        "Created": plain(manifest.created),
+        "Command": plain(manifest.command),
     }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,6 +12,7 @@ from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
 from moco.report.verdict import Status, verdict
+from moco.run_folder.result import Result
 
 _STYLES = {
     Status.CERTIFIED: "bold green",
@@ -24,11 +23,10 @@ _STYLES = {
 _SHOWN = frozenset({"top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w"})
 
 
-def console_summary(result: Mapping[str, Any], report: Path | None = None) -> RenderableType:
+def console_summary(result: Result, report: Path | None = None) -> RenderableType:
     """The chosen network against the reference and the baselines, the verdict, and the path of the report.
 
     Args:
-        result: content of RUN/result.json.
         report: RUN/report.html; None where none was written.
     """
     found = verdict(result)
@@ -36,7 +34,7 @@ def console_summary(result: Mapping[str, Any], report: Path | None = None) -> Re
         _table(compare(result)),
         Text(f"{found.status.value}: {found.text}", _STYLES[found.status]),
     ]
-    parts += [Text(f"warning: {text}", "yellow") for text in result.get("warnings") or []]
+    parts += [Text(f"warning: {text}", "yellow") for text in result.warnings]
     if report is not None:
         parts.append(Text(f"report: {report}"))
     return Group(*parts)

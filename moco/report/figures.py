@@ -13,7 +13,8 @@ from moco.pareto import hypervolume, non_dominated
 from moco.report.formatting import seconds
 from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
 from moco.report.style import ACCENT, FAINT, GRID, INK, MUTED, PRECISION_COLOURS, SPARE_COLOURS
-from moco.run_folder.reading import TrialRecord
+from moco.run_folder.manifest import LayerRecord
+from moco.run_folder.trial_record import TrialRecord
 
 STAGES = (
     "compress", "recover", "calibrate", "export", "load", "score", "measure", "search", "tracking", "record", "other",
@@ -87,7 +88,7 @@ def hypervolume_figure(trials: Sequence[TrialRecord], reference_point: Sequence[
     front: list[tuple[float, ...]] = []
     x, y, volume = [], [], 0.0
     for trial in sorted(trials, key=lambda t: t.number):
-        if trial.feasible and len(trial.losses) == len(reference_point):
+        if trial.feasible and trial.losses is not None and len(trial.losses) == len(reference_point):
             candidates = [*front, trial.losses]
             front = [point for point, kept in zip(candidates, non_dominated(candidates), strict=True) if kept]
             volume = hypervolume(front, reference_point)
@@ -101,14 +102,13 @@ def hypervolume_figure(trials: Sequence[TrialRecord], reference_point: Sequence[
     return figure
 
 
-def policy_figure(layers: Sequence[Mapping[str, Any]], policy: Mapping[str, Any] | None) -> go.Figure | None:
+def policy_figure(layers: Sequence[LayerRecord], policy: Mapping[str, Any] | None) -> go.Figure | None:
     """Channels kept of the original ones, a bar a layer, coloured by precision; None where no layer is known."""
-    layers = [layer for layer in layers if layer.get("out_channels") is not None]
-    if not layers:
+    known = {layer: layer.out_channels for layer in layers if layer.out_channels is not None}
+    if not known:
         return None
-    settings = [_settings(layer, layer_settings(policy)) for layer in layers]
-    names = [str(layer["name"]) for layer in layers]
-    original = [int(layer["out_channels"]) for layer in layers]
+    settings = [_settings(layer, layer_settings(policy)) for layer in known]
+    names, original = [layer.name for layer in known], list(known.values())
     figure = base_figure(360, "layer, from input to output", "channels")
     figure.update_layout(barmode="overlay", bargap=0.25)
     figure.update_xaxes(
@@ -173,12 +173,12 @@ def _trial_range(trials: Sequence[TrialRecord]) -> list[float]:
     return [-0.5, max(trial.number for trial in trials) + 0.5]
 
 
-def _settings(layer: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(layer: LayerRecord, policy: Mapping[str, Any]) -> dict[str, Any]:
     # a layer that shares its channels with others follows the layer that its channel group is named after,
     # but has a precision of its own
-    name, group = str(layer["name"]), str(layer.get("group") or layer["name"])
-    shared = {key: value for key, value in (policy.get(group) or {}).items() if key != "precision"}
-    return {**shared, **(policy.get(name) or {})}
+    group = policy.get(layer.group or layer.name) or {}
+    shared = {key: value for key, value in group.items() if key != "precision"}
+    return {**shared, **(policy.get(layer.name) or {})}
 
 
 def _kept(settings: Any, original: int) -> int:

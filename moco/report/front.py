@@ -14,7 +14,10 @@ from moco.report.figures import base_figure
 from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
 from moco.report.policy_text import describe_groups
 from moco.report.style import ACCENT, CHOSEN, INK, MUTED
-from moco.run_folder.reading import TrialRecord, numbers
+from moco.run_folder.manifest import GroupRecord
+from moco.run_folder.reading import numbers
+from moco.run_folder.result import Result
+from moco.run_folder.trial_record import TrialRecord
 
 ACCURACY = "top1_error"
 _PANELS = ("cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
@@ -37,22 +40,21 @@ class Cloud:
     chosen: int | None
     baselines: Mapping[int, str]
     reference: Mapping[str, float]
-    groups: Sequence[Mapping[str, Any]]
+    groups: Sequence[GroupRecord]
 
     @staticmethod
-    def of(result: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Cloud:
+    def of(result: Result, trials: Sequence[TrialRecord]) -> Cloud:
         """The distinct complete trials of a search with an accuracy."""
-        best = result.get("best") or {}
         return Cloud(
             trials=tuple(t for t in trials if t.state == "complete" and t.distinct and ACCURACY in t.metrics),
-            chosen=best.get("trial"),
+            chosen=None if result.best is None else result.best.trial,
             baselines={
-                entry["trial"]: str(entry["name"])
-                for entry in result.get("baselines") or []
-                if entry.get("trial") is not None and entry["name"] != "reference"
+                entry.trial: entry.name
+                for entry in result.baselines
+                if entry.trial is not None and entry.name != "reference"
             },
-            reference=numbers(result.get("reference")),
-            groups=(result.get("space") or {}).get("groups") or [],
+            reference=numbers(result.reference),
+            groups=result.groups,
         )
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import Any
-
-from plotly.offline import get_plotlyjs
 
 from moco.errors import RunFolderError
-from moco.report.markup import Html, element, join
+from moco.report.document import document, warnings_section
+from moco.report.markup import element, join
 from moco.report.sections import (
     anytime_section,
     certificate_section,
@@ -25,9 +19,9 @@ from moco.report.sections import (
     seconds_section,
     trials_section,
     verdict_section,
-    warnings_section,
 )
-from moco.run_folder.reading import TrialRecord, read_run
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.reading import MALFORMED, RunFolder, read_run
 
 
 def write_report(run: Path) -> Path:
@@ -38,8 +32,8 @@ def write_report(run: Path) -> Path:
     """
     folder = read_run(run)
     try:
-        page = render(folder.result, folder.manifest, folder.trials, folder.experiment_yaml)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        page = render(folder)
+    except MALFORMED as error:
         raise RunFolderError(
             f"{run}: result.json or manifest.json is not what a search writes ({type(error).__name__}: {error})"
         ) from error
@@ -51,10 +45,9 @@ def write_report(run: Path) -> Path:
     return path
 
 
-def render(
-    result: Mapping[str, Any], manifest: Mapping[str, Any], trials: Sequence[TrialRecord], experiment_yaml: str
-) -> str:
-    """The whole page, with styles, figures and the plotting library inside: nothing is fetched."""
+def render(folder: RunFolder) -> str:
+    """The whole page."""
+    result, manifest, trials = folder.result, folder.manifest, folder.trials
     sections = [
         verdict_section(result, manifest),
         comparison_section(result, trials),
@@ -64,25 +57,13 @@ def render(
         seconds_section(result),
         certificate_section(result),
         deploy_section(result, manifest),
-        reproduce_section(manifest, experiment_yaml),
-        warnings_section(result),
+        reproduce_section(manifest, folder.experiment_yaml),
+        warnings_section(result.warnings),
         trials_section(result, trials),
     ]
-    body = join([heading(result, manifest), element("main", join(sections)), _footer(manifest)])
-    return Template(_resource("page.html")).substitute(
-        title=escape(str(result["experiment"])),
-        style=_resource("style.css"),
-        body=body,
-        plotly=get_plotlyjs(),
-    )
+    return document(result.experiment, heading(result, manifest), element("main", join(sections)), _made_by(manifest))
 
 
-def _footer(manifest: Mapping[str, Any]) -> Html:
-    made = manifest.get("created")
-    version = (manifest.get("versions") or {}).get("moco")
-    text = "Made by moco" + (f" {version}" if version else "") + (f" from a search of {made}" if made else "")
-    return element("footer", element("p", f"{text}. This page is complete in itself and fetches nothing."))
-
-
-def _resource(name: str) -> str:
-    return resources.files("moco.report").joinpath(name).read_text(encoding="utf-8")
+def _made_by(manifest: Manifest) -> str:
+    version, made = manifest.versions.get("moco"), manifest.created
+    return "Made by moco" + (f" {version}" if version else "") + (f" from a search of {made}" if made else "")

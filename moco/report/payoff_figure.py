@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
+from moco.report.document import document, plot
 from moco.report.figures import base_figure
-from moco.report.markup import Html, element, join
+from moco.report.markup import Html, element, listed, note, row
 from moco.report.style import INK, PRECISION_COLOURS
 from moco.report.tables import table
 
@@ -90,37 +88,29 @@ def payoff_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def payoff_page(report: Mapping[str, Any], name: str) -> str:
-    """The whole page, with styles, figures and the plotting library inside: nothing is fetched.
+    """The whole page.
 
     Args:
         report: content of payoff.json.
         name: of the experiment.
     """
     geometries = list(dict.fromkeys(payoff["geometry"] for payoff in report["payoffs"]))
-    rows = [
-        element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:]))
-        for row in payoff_rows(report)
-    ]
+    rows = [row(*cells) for cells in payoff_rows(report)]
     figures = [
-        _figure(f"payoff-{index}", key, payoff_figure([p for p in report["payoffs"] if p["geometry"] == key]))
+        plot(f"payoff-{index}", key, payoff_figure([p for p in report["payoffs"] if p["geometry"] == key]))
         for index, key in enumerate(geometries)
     ]
     notes = [*payoff_warnings(report), *(f"not probed: {text}" for text in left_out(report))]
-    body = join(
-        [
-            element("header", element("h1", f"What pays: {name}"), element("p", lead(report), class_="lead")),
-            element(
-                "main",
-                table(HEAD, rows, "Pay-off by layer and precision", "wide small"),
-                element("p", "A filled point is a width that is faster than every wider one.", class_="note"),
-                element("div", *figures, class_="figures"),
-                element("ul", join(element("li", note) for note in notes)) if notes else Html(""),
-            ),
-        ]
+    title = f"What pays: {name}"
+    main = element(
+        "main",
+        table(HEAD, rows, "Pay-off by layer and precision", "wide small"),
+        note("A filled point is a width that is faster than every wider one."),
+        element("div", *figures, class_="figures"),
+        listed(notes) if notes else Html(""),
     )
-    return Template(_resource("page.html")).substitute(
-        title=escape(f"What pays: {name}"), style=_resource("style.css"), body=body, plotly=get_plotlyjs()
-    )
+    header = element("header", element("h1", title), element("p", lead(report), class_="lead"))
+    return document(title, header, main, made_by=None)
 
 
 def lead(report: Mapping[str, Any]) -> str:
@@ -170,18 +160,3 @@ def _fastest(payoff: Mapping[str, Any]) -> str:
 def _ranks(payoff: Mapping[str, Any]) -> str:
     kept = [one for one in payoff["factorised"] if one["keep"] in payoff["paying_keeps"]]
     return ", ".join(f"{one['keep']:g}: {_time(one)}" for one in kept) or "none"
-
-
-def _figure(name: str, caption: str, figure: go.Figure) -> Html:
-    # "<" would end the script early in a text that holds "</script"
-    data = Html(figure.to_json().replace("<", "\\u003c"))
-    return element(
-        "figure",
-        element("figcaption", caption),
-        element("div", class_="plot", id=name, style=f"--height: {figure.layout.height}px"),
-        element("script", data, type="application/json", id=f"{name}-data"),
-    )
-
-
-def _resource(name: str) -> str:
-    return resources.files("moco.report").joinpath(name).read_text(encoding="utf-8")

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from moco.run_folder.manifest import GroupRecord
+
 UNCHANGED = "unchanged"
 FULL_PRECISION = "float32"
 
@@ -44,11 +46,11 @@ def describe(settings: Any) -> str:
 
 
 def describe_groups(
-    policy: Mapping[str, Any] | None, groups: Sequence[Mapping[str, Any]], limit: int | None = None
+    policy: Mapping[str, Any] | None, groups: Sequence[GroupRecord], limit: int | None = None
 ) -> list[str]:
     """One line a layer group; neighbours with the same settings share a line, lines beyond `limit` are counted."""
     settings = layer_settings(policy)
-    named = [(str(group["name"]), _of_group(group, settings)) for group in groups]
+    named = [(group.name, _of_group(group, settings)) for group in groups]
     if not named:
         named = [(name, describe(value)) for name, value in settings.items()]
     lines = []
@@ -60,8 +62,8 @@ def describe_groups(
     return lines
 
 
-def _of_group(group: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    names = [*(group.get("layers") or []), str(group["name"])]
+def _of_group(group: GroupRecord, settings: Mapping[str, Any]) -> str:
+    names = [*group.layers, group.name]
     present = [settings[name] for name in names if name in settings]
     changes = dict.fromkeys(describe(_without_precision(setting)) for setting in present)
     precisions = dict.fromkeys(precision(setting) for setting in present)

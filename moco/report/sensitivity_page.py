@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
+from moco.report.document import document, plot
 from moco.report.figures import base_figure
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.markup import Html, element, join
+from moco.report.markup import Html, element, join, row, section
 from moco.report.style import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS
 from moco.report.tables import definitions, table
 
@@ -40,7 +38,7 @@ def sensitivity_page(
     ignored: Sequence[str],
     suggestion: str,
 ) -> str:
-    """The whole page, with styles, figures and the plotting library inside: nothing is fetched.
+    """The whole page.
 
     Args:
         study: the content of sensitivity.json.
@@ -48,15 +46,15 @@ def sensitivity_page(
         suggestion: both as YAML.
     """
     curves = {(c["layer"], c["parameter"]): c for c in study["curves"]}
-    parts = [_section("groups", "Suggested groups", _code(suggestion))]
+    parts = [section("groups", "Suggested groups", _code(suggestion))]
     lines = curves_figure(study["curves"], groups, ignored)
     if lines is not None:
-        parts.append(_section("curves", "Filter pruning, by suggested group", _figure("curves-chart", lines)))
+        parts.append(section("curves", "Filter pruning, by suggested group", plot("curves-chart", "", lines)))
     for parameter, (name, axis) in _TITLES.items():
         figure = heatmap(study["curves"], parameter, axis)
         if figure is not None:
-            parts.append(_section(parameter, f"{name}, layer by layer", _figure(f"{parameter}-chart", figure)))
-    parts.append(_section("table", "All layers", _table(study, curves)))
+            parts.append(section(parameter, f"{name}, layer by layer", plot(f"{parameter}-chart", "", figure)))
+    parts.append(section("table", "All layers", _table(study, curves)))
     facts = {
         "direction": str(study["direction"]),
         "images": f"{study['images']:,}",
@@ -66,13 +64,7 @@ def sensitivity_page(
     }
     lead = element("p", _LEAD.format(images=study["images"]), class_="lead")
     header = element("header", element("h1", title), lead, definitions(facts))
-    footer = element("footer", element("p", "Made by moco. This page is complete in itself and fetches nothing."))
-    return Template(_resource("page.html")).substitute(
-        title=escape(f"{title}: sensitivity"),
-        style=_resource("style.css"),
-        body=join([header, element("main", join(parts), style="padding-top: 1.8rem"), footer]),
-        plotly=get_plotlyjs(),
-    )
+    return document(f"{title}: sensitivity", header, element("main", join(parts), style="padding-top: 1.8rem"))
 
 
 def curves_figure(
@@ -154,7 +146,7 @@ def _table(study: Mapping[str, Any], curves: Mapping[tuple[str, str], Mapping[st
             shown_divergence(_at(curves.get((layer, "activation_bits")), 4)),
             NOT_AVAILABLE if owner is None else owner,
         ]
-        rows.append(element("tr", element("th", layer, scope="row"), join(element("td", cell) for cell in cells)))
+        rows.append(row(layer, *cells))
     head = ["layer", "keep 0.5", "int8", "4-bit weights", "4-bit activations", "pruned with"]
     return table(head, rows, "Divergence in nats")
 
@@ -165,23 +157,5 @@ def _at(curve: Mapping[str, Any] | None, level: float) -> float | None:
     return float(curve["divergences"][list(curve["levels"]).index(level)])
 
 
-def _section(name: str, title: str, *parts: Html) -> Html:
-    return element("section", element("h2", title), *parts, id=name)
-
-
 def _code(text: str) -> Html:
     return element("pre", element("code", text), tabindex="0")
-
-
-def _figure(name: str, figure: go.Figure) -> Html:
-    # "<" would end the script early in a text that holds "</script"
-    data = Html(figure.to_json().replace("<", "\\u003c"))
-    return element(
-        "figure",
-        element("div", class_="plot", id=name, style=f"--height: {figure.layout.height}px"),
-        element("script", data, type="application/json", id=f"{name}-data"),
-    )
-
-
-def _resource(name: str) -> str:
-    return resources.files("moco.report").joinpath(name).read_text(encoding="utf-8")

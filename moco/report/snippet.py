@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from moco.run_folder.manifest import Manifest
 
 
-def onnxruntime_snippet(manifest: Mapping[str, Any], file: str) -> str:
+def onnxruntime_snippet(manifest: Manifest, file: str) -> str:
     """Python that loads `file` and labels a batch of images; it runs as it stands, on a black image."""
-    shape = (manifest.get("network") or {}).get("input_shape")
-    size = "*session.get_inputs()[0].shape[1:]" if shape is None else ", ".join(str(int(side)) for side in shape)
+    shape = manifest.network.input_shape
+    size = "*session.get_inputs()[0].shape[1:]" if shape is None else ", ".join(map(str, shape))
     normalize = _normalisation(manifest)
     before = "" if normalize is None else f"mean, std = {normalize}\n"
     feed = "images" if normalize is None else "((images - mean) / std).astype(np.float32)"
@@ -23,9 +22,8 @@ def onnxruntime_snippet(manifest: Mapping[str, Any], file: str) -> str:
     )
 
 
-def _normalisation(manifest: Mapping[str, Any]) -> str | None:
-    normalize = ((manifest.get("config") or {}).get("data") or {}).get("normalize")
-    if not normalize or not normalize.get("mean") or not normalize.get("std"):
+def _normalisation(manifest: Manifest) -> str | None:
+    if manifest.normalization is None:
         return None
-    mean, std = ([float(number) for number in normalize[name]] for name in ("mean", "std"))
+    mean, std = (list(numbers) for numbers in manifest.normalization)
     return f"np.reshape([{mean}, {std}], (2, 1, {len(mean)}, 1, 1))"

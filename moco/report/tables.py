@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from moco.report.against_reference import Row, compared_metrics
 from moco.report.formatting import (
@@ -16,10 +15,12 @@ from moco.report.formatting import (
     shown_interval,
     shown_ratio,
 )
-from moco.report.markup import Html, element, join
+from moco.report.markup import Html, element, join, row
 from moco.report.policy_text import describe_groups
 from moco.report.verdict import accuracy_text
-from moco.run_folder.reading import TrialRecord
+from moco.run_folder.manifest import GroupRecord
+from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord
+from moco.run_folder.trial_record import TrialRecord
 
 
 def table(head: Sequence[str], rows: Sequence[Html], caption: str, class_: str | None = None) -> Html:
@@ -43,43 +44,38 @@ def comparison_table(rows: Sequence[Row]) -> Html:
     metrics = compared_metrics(rows)
     head = ["network", *(label(name) for name in metrics), "feasible"]
     return table(
-        head, [_comparison_row(row, metrics) for row in rows], "Chosen network, reference and baselines", "wide"
+        head, [_comparison_row(found, metrics) for found in rows], "Chosen network, reference and baselines", "wide"
     )
 
 
-def trials_table(trials: Sequence[TrialRecord], groups: Sequence[Mapping[str, Any]]) -> Html:
+def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -> Html:
     """Every trial of the search with its metrics and its policy, or why it has none."""
     metrics = [name for name in ordered(name for t in trials for name in t.metrics) if name in _IN_TRIALS]
     head = ["trial", "origin", "state", *(label(name) for name in metrics), "score", "time", "policy or reason"]
     return table(head, [_trial_row(trial, metrics, groups) for trial in trials], "All trials", "wide small")
 
 
-def attempts_table(certificate: Mapping[str, Any]) -> Html:
+def attempts_table(certificate: CertificateRecord) -> Html:
     """The networks that were put to the certification split, in order."""
-    terms = {key: certificate.get(key) for key in ("floor", "relative")}
     rows = [
-        _row(
-            str(place + 1),
-            f"trial {entry['trial']}" if "trial" in entry else str(entry.get("candidate", NOT_AVAILABLE)),
-            *(accuracy_text({**terms, **entry}, key) for key in _ATTEMPT),
-            yes_no(entry.get("holds")),
+        row(
+            str(place),
+            _attempted(attempt),
+            *(accuracy_text(value, certificate) for value in (attempt.estimate, attempt.lower_bound)),
+            yes_no(attempt.holds),
         )
-        for place, entry in enumerate(certificate.get("attempts") or [])
+        for place, attempt in enumerate(certificate.attempts, start=1)
     ]
     return table(["attempt", "network", "estimate", "lower bound", "holds"], rows, "Attempts at the certificate")
 
 
-def bounds_table(bounds: Sequence[Mapping[str, Any]]) -> Html:
+def bounds_table(bounds: Sequence[BoundRecord]) -> Html:
     """Each bounded metric: what was asked, the estimate and its pessimistic end."""
     rows = []
-    for entry in bounds:
-        name = str(entry["metric"])
-        cells = [_bound(name, entry.get(key)) for key in ("bound", "estimate", "upper")]
-        rows.append(_row(label(name), *cells, yes_no(entry.get("holds"))))
+    for one in bounds:
+        cells = [_bound(one.metric, value) for value in (one.bound, one.estimate, one.upper)]
+        rows.append(row(label(one.metric), *cells, yes_no(one.holds)))
     return table(["metric", "bound", "estimate", "pessimistic end", "holds"], rows, "Bounds on the delivered file")
-
-
-_ATTEMPT = ("estimate", "lower_bound")
 
 
 def yes_no(value: bool | None) -> str:
@@ -90,33 +86,35 @@ def yes_no(value: bool | None) -> str:
 _IN_TRIALS = frozenset({"top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w"})
 
 
-def _row(first: str, *others: str, class_: str | None = None) -> Html:
-    cells = join(element("td", text) for text in others)
-    return element("tr", element("th", first, scope="row"), cells, class_=class_)
+def _attempted(attempt: AttemptRecord) -> str:
+    if attempt.trial is not None:
+        return f"trial {attempt.trial}"
+    return NOT_AVAILABLE if attempt.candidate is None else str(attempt.candidate)
 
 
-def _comparison_row(row: Row, metrics: Sequence[str]) -> Html:
-    trial = Html("") if row.trial is None else element("small", f"trial {row.trial}")
-    cells = [_comparison_cell(row, name) for name in metrics]
-    first = join([element("span", row.name), trial])
-    return _row(first, *cells, yes_no(row.feasible), class_="chosen" if row.name in {"chosen", "best effort"} else None)
+def _comparison_row(found: Row, metrics: Sequence[str]) -> Html:
+    trial = Html("") if found.trial is None else element("small", f"trial {found.trial}")
+    cells = [_comparison_cell(found, name) for name in metrics]
+    first = join([element("span", found.name), trial])
+    class_ = "chosen" if found.name in {"chosen", "best effort"} else None
+    return row(first, *cells, yes_no(found.feasible), class_=class_)
 
 
-def _comparison_cell(row: Row, name: str) -> Html:
-    parts = [element("span", shown(name, row.metrics.get(name)))]
-    relative = row.ratios.get(name)
+def _comparison_cell(found: Row, name: str) -> Html:
+    parts = [element("span", shown(name, found.metrics.get(name)))]
+    relative = found.ratios.get(name)
     if relative is not None and not is_accuracy(name):
         parts.append(element("b", shown_ratio(relative)))
-    if name in row.intervals and name in row.metrics:
-        parts.append(element("small", shown_interval(name, *row.intervals[name])))
+    if name in found.intervals and name in found.metrics:
+        parts.append(element("small", shown_interval(name, *found.intervals[name])))
     return join(parts)
 
 
-def _trial_row(trial: TrialRecord, metrics: Sequence[str], groups: Sequence[Mapping[str, Any]]) -> Html:
+def _trial_row(trial: TrialRecord, metrics: Sequence[str], groups: Sequence[GroupRecord]) -> Html:
     state = trial.state if trial.state != "complete" else "feasible" if trial.feasible else "infeasible"
     state += "" if trial.distinct else ", seen before"
     words = trial.reason or "; ".join(describe_groups(trial.policy, groups)) or NOT_AVAILABLE
-    return _row(
+    return row(
         str(trial.number),
         trial.origin,
         state,

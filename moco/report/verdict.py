@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from moco.report.formatting import label, plotted, points, ratio, shown_ratio
 from moco.run_folder.reading import numbers
+from moco.run_folder.result import BoundRecord, CertificateRecord, Result
 
 _RATIOS = ("latency_ms", "throughput_ips", "size_mb", "energy_j")
 _UNTIMED_RATIOS = ("parameters", "macs", "bops")
@@ -39,44 +39,39 @@ class Claim:
     text: str
 
 
-def verdict(result: Mapping[str, Any], network: str | None = None) -> Verdict:
+def verdict(result: Result, network: str | None = None) -> Verdict:
     """What came of the search.
 
     Args:
-        result: content of RUN/result.json.
         network: how to call the network; None takes the result's own name for it.
     """
-    best = result.get("best")
-    trials = result["trials"]
-    if best is None:
-        return Verdict(Status.NOTHING, f"No network could be built and measured in {trials} trials.")
-    summary = _summary(result, network or result.get("network") or "The chosen network")
+    if result.best is None:
+        return Verdict(Status.NOTHING, f"No network could be built and measured in {result.trials} trials.")
+    summary = _summary(result, network or result.network or "The chosen network")
     if not is_feasible(result):
-        return Verdict(Status.INFEASIBLE, f"No feasible network in {trials} trials; best effort: {summary}.")
-    evidence = claims(result.get("certificate") or {})
+        return Verdict(Status.INFEASIBLE, f"No feasible network in {result.trials} trials; best effort: {summary}.")
+    evidence = [] if result.certificate is None else claims(result.certificate)
     if not evidence:
         return Verdict(Status.NOT_CERTIFIED, f"{summary}; not certified on unseen images.")
     status = Status.CERTIFIED if all(claim.holds for claim in evidence) else Status.NOT_CERTIFIED
     return Verdict(status, f"{'; '.join([summary, *(claim.text for claim in evidence)])}.")
 
 
-def is_feasible(result: Mapping[str, Any]) -> bool:
+def is_feasible(result: Result) -> bool:
     """Whether the chosen network meets the constraints on the search split."""
-    best = result.get("best")
-    if best is None or result.get("exit") == "infeasible":
+    if result.best is None or result.exit == "infeasible":
         return False
-    return best.get("feasible") is not False and result.get("feasible") != 0
+    return result.best.feasible is not False and result.feasible != 0
 
 
-def chosen_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+def chosen_metrics(result: Result) -> dict[str, float]:
     """Metrics of the chosen network; the longer timing at the end replaces that of the search."""
-    best = result.get("best") or {}
-    retimed = {name: entry["value"] for name, entry in (result.get("retimed") or {}).items() if entry}
-    return {**numbers(best.get("metrics")), **numbers(retimed)}
+    retimed = {name: entry.value for name, entry in result.retimed.items() if entry is not None}
+    return {**numbers({} if result.best is None else result.best.metrics), **numbers(retimed)}
 
 
-def _summary(result: Mapping[str, Any], network: str) -> str:
-    metrics, reference = chosen_metrics(result), numbers(result["reference"])
+def _summary(result: Result, network: str) -> str:
+    metrics, reference = chosen_metrics(result), numbers(result.reference)
     names = [name for name in _RATIOS if name in metrics] or [name for name in _UNTIMED_RATIOS if name in metrics]
     facts = [f"{label(name)} {shown_ratio(ratio(metrics[name], reference.get(name)))}" for name in names]
     if "top1_error" in metrics:
@@ -84,44 +79,43 @@ def _summary(result: Mapping[str, Any], network: str) -> str:
         if "top1_error" in reference:
             accuracy += f" (reference {plotted('top1_error', reference['top1_error']):.1f} %)"
         facts.append(accuracy)
-    origin = (result.get("best") or {}).get("origin", "search")
+    origin = "search" if result.best is None else result.best.origin
     start = network if origin == "search" else f"{network} (the start '{origin}')"
     if "cost" in metrics:
         start += f" at {metrics['cost']:.2f}x the cost"
     return f"{start}: {', '.join(facts)}" if facts else start
 
 
-def claims(certificate: Mapping[str, Any]) -> list[Claim]:
+def claims(certificate: CertificateRecord) -> list[Claim]:
     """What the certificate says of the floor and of the bounds; empty where it says nothing of either."""
-    bounds = [bound for bound in certificate.get("bounds") or [] if bound.get("holds") is not None]
+    bounds = [bound for bound in certificate.bounds if bound.holds is not None]
     found = [*_of_floor(certificate), *_of_bounds(bounds, holds=True), *_of_bounds(bounds, holds=False)]
-    lower = certificate.get("lower_bound")
-    if certificate.get("floor") is None and found and isinstance(lower, (int, float)):
+    lower = certificate.lower_bound
+    if certificate.floor is None and found and isinstance(lower, (int, float)):
         side = f"at most {points(lower).lstrip('-')} below" if lower < 0 else f"at least {points(lower)} above"
         found.append(Claim(True, f"top-1 {side} the reference{_evidence(certificate)}"))
     return found
 
 
-def _of_floor(certificate: Mapping[str, Any]) -> list[Claim]:
-    floor, lower, holds = (certificate.get(key) for key in ("floor", "lower_bound", "holds"))
+def _of_floor(certificate: CertificateRecord) -> list[Claim]:
+    floor, lower, holds = certificate.floor, certificate.lower_bound, certificate.holds
     if isinstance(floor, (int, float)) and isinstance(lower, (int, float)):
         # `holds` may speak of the bounds too
         holds = lower >= floor
     if floor is None or holds is None:
         return []
     words = "holds" if holds else "does not hold"
-    text = f"the floor of {accuracy_text(certificate, 'floor')} {words}{_evidence(certificate)}"
-    attempts = certificate.get("attempts") or []
-    if holds and len(attempts) > 1:
-        before = len(attempts) - 1
+    text = f"the floor of {accuracy_text(floor, certificate)} {words}{_evidence(certificate)}"
+    before = len(certificate.attempts) - 1
+    if holds and before > 0:
         text += f", as candidate {before + 1} of a fixed order ({before} better on the search split did not reach it)"
     if not holds and lower is not None:
-        text += f" (lower bound {accuracy_text(certificate, 'lower_bound')})"
+        text += f" (lower bound {accuracy_text(lower, certificate)})"
     return [Claim(bool(holds), text)]
 
 
-def _of_bounds(bounds: Sequence[Mapping[str, Any]], holds: bool) -> list[Claim]:
-    names = list(dict.fromkeys(label(str(bound["metric"])) for bound in bounds if bound["holds"] is holds))
+def _of_bounds(bounds: Sequence[BoundRecord], holds: bool) -> list[Claim]:
+    names = list(dict.fromkeys(label(bound.metric) for bound in bounds if bound.holds is holds))
     if not names:
         return []
     if len(names) == 1:
@@ -131,16 +125,12 @@ def _of_bounds(bounds: Sequence[Mapping[str, Any]], holds: bool) -> list[Claim]:
     return [Claim(holds, f"{words} on the delivered file")]
 
 
-def accuracy_text(certificate: Mapping[str, Any], key: str) -> str:
-    """A number of the certificate in its terms: points to the reference, or an accuracy where the floor is one."""
-    value, floor = certificate.get(key), certificate.get("floor")
-    relative = certificate.get("relative")
-    if relative is None:
-        relative = not (isinstance(floor, (int, float)) and floor > 0)
-    return points(value) if relative or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
+def accuracy_text(value: float | str | None, terms: CertificateRecord) -> str:
+    """A number in the certificate's terms: points to the reference, or an accuracy where the floor is one."""
+    return points(value) if terms.in_points or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
 
 
-def _evidence(certificate: Mapping[str, Any]) -> str:
-    images, confidence = certificate.get("images"), certificate.get("confidence")
+def _evidence(certificate: CertificateRecord) -> str:
+    images, confidence = certificate.images, certificate.confidence
     text = "" if images is None else f" on {images:,} unseen images"
     return text + ("" if confidence is None else f" at {100 * confidence:g} % confidence")

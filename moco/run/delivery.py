@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -22,21 +21,9 @@ from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared, floor_of
+from moco.run_folder.result import BoundRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit.
-
-    `samples_ms` are the raw samples, the reference's and the candidate's; empty where the metric is derived.
-    """
-
-    value: float
-    low: float
-    high: float
-    samples_ms: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Delivery:
         metrics: of its evaluation, with the timed ones measured again.
         certificate: what can be promised of its accuracy.
         retimed: the timed metrics measured again.
-        budgets: JSON, every budget with its retimed bound and whether it holds.
+        budgets: every budget with its retimed bound and whether it holds.
     """
 
     trial: Trial
@@ -57,12 +44,12 @@ class Delivery:
     metrics: Mapping[str, MetricValue]
     certificate: Certificate
     retimed: Mapping[str, Interval]
-    budgets: Sequence[Mapping[str, Any]]
+    budgets: Sequence[BoundRecord]
 
     @property
     def holds(self) -> bool:
         """Whether the floor, where there is one, and every budget hold on fresh evidence."""
-        return self.certificate.holds is not False and all(budget["holds"] for budget in self.budgets)
+        return self.certificate.holds is not False and all(budget.holds for budget in self.budgets)
 
 
 class Finisher:
@@ -183,7 +170,7 @@ class Finisher:
             return candidates
         within = []
         for trial in candidates:
-            if all(budget["holds"] for budget in self._budgets(trial)):
+            if all(budget.holds for budget in self._budgets(trial)):
                 within.append(trial)
                 if self.floor is None:
                     break
@@ -201,7 +188,7 @@ class Finisher:
         metrics = self._metrics(trial, measured)
         return Delivery(trial, artifact, network, metrics, certificate, retimed, self._budgets(trial))
 
-    def _budgets(self, trial: Trial) -> list[dict[str, Any]]:
+    def _budgets(self, trial: Trial) -> list[BoundRecord]:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
         intervals, found = self.intervals(trial), []
         for bound in self.prepared.problem.bounds:
@@ -212,14 +199,14 @@ class Finisher:
             upper = interval.high if bound.op == "<=" else interval.low
             holds = bound.violation(MetricValue(upper)) <= 0
             found.append(
-                {
-                    "metric": bound.metric,
-                    "bound": f"{bound.op} {bound.value:.6g}",
-                    "estimate": interval.value,
-                    "upper": upper,
-                    "confidence": self.prepared.job.ending.confidence,
-                    "holds": holds,
-                }
+                BoundRecord(
+                    metric=bound.metric,
+                    bound=f"{bound.op} {bound.value:.6g}",
+                    estimate=interval.value,
+                    upper=upper,
+                    confidence=self.prepared.job.ending.confidence,
+                    holds=holds,
+                )
             )
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.metrics import shown
+from moco.run_folder.manifest import SpaceRecord
 from moco.study import Budget, Study, best
 from moco.trial import Trial
 
@@ -71,18 +71,19 @@ class Progress:
         else:
             self._say(text)
 
-    def space(self, summary: Mapping[str, Any], warnings: tuple[str, ...], outlook: str) -> None:
+    def space(self, summary: SpaceRecord, warnings: tuple[str, ...], outlook: str) -> None:
         """Show the search space before the search."""
         self._stop()
-        policies = policies_text(summary["policies"], summary.get("policies_exact", True))
+        policies = policies_text(summary.policies, summary.policies_exact)
+        groups = summary.groups or ()
         table = Table(title=f"Search space: {policies}", title_justify="left")
         for column in ("group", "layers", "legal widths", "precisions"):
             table.add_column(column)
-        for group in summary["groups"][:MOST_GROUPS]:
-            widths = "; ".join(f"{name} {_list(values)}" for name, values in group["widths"].items()) or "-"
-            table.add_row(group["name"], str(len(group["layers"])), widths, " ".join(group["precisions"]))
-        if len(summary["groups"]) > MOST_GROUPS:
-            table.caption = f"and {len(summary['groups']) - MOST_GROUPS} more"
+        for group in groups[:MOST_GROUPS]:
+            widths = "; ".join(f"{name} {_list(values)}" for name, values in group.widths.items()) or "-"
+            table.add_row(group.name, str(len(group.layers)), widths, " ".join(group.precisions))
+        if len(groups) > MOST_GROUPS:
+            table.caption = f"and {len(groups) - MOST_GROUPS} more"
         self.console.print(table)
         if outlook:
             self._say(outlook)

@@ -4,73 +4,55 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from moco import pareto
 from moco.constraints import Bound
 from moco.metrics import interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
-from moco.run.starts import to_json
+from moco.run.starts import as_records
 from moco.run.stored_starts import STORED
-from moco.run_folder.writing import summary_of
+from moco.run_folder import manifest as manifests
+from moco.run_folder import result as results
+from moco.run_folder.manifest import Manifest, SpaceRecord
+from moco.run_folder.record import as_json
+from moco.run_folder.result import Interval, Result, TrialsAndSeconds
+from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
 from moco.study import Start, Study, best
-from moco.trial import MetricValue, Trial
+from moco.trial import Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
 
 
 def manifest_of(
-    prepared: Prepared, sessions: Sequence[str], versions: Mapping[str, str], space: Mapping[str, Any]
-) -> dict[str, Any]:
+    prepared: Prepared, sessions: Sequence[str], versions: Mapping[str, str], space: SpaceRecord
+) -> Manifest:
     """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
-    job = prepared.job
-    counts, graph = prepared.compressor.counts, prepared.compressor.graph
+    job, problem = prepared.job, prepared.problem
     reference = prepared.evaluator.reference.evaluation.metrics
-    group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
-    return {
-        "name": job.name,
-        "created": sessions[0],
-        "sessions": list(sessions),
-        "fingerprint": dict(job.fingerprint),
-        "reference": {name: reference[name].value for name in prepared.evaluator.plan.timing},
-        "command": _command(job),
-        "searcher": job.searcher,
-        "seed": job.seed,
-        "seeds": {"run": job.seed},
-        "versions": dict(versions),
-        "hardware": dict(job.target.describe()),
-        "data": {
-            "hash": {"train": job.data.train.content_hash, "test": job.data.test.content_hash},
-            "splits": {
-                name: {"images": prepared.splits.sizes[name], "hash": digest}
-                for name, digest in prepared.splits.hashes.items()
-            },
-        },
-        "network": {
-            "name": job.network_name,
-            "input_shape": list(job.data.train.shape),
-            "layers": [
-                {
-                    "name": layer.name,
-                    "group": group_of.get(layer.name),
-                    "kind": layer.kind,
-                    "out_channels": layer.out_channels,
-                    "macs": layer.macs,
-                    "parameters": layer.parameters,
-                }
-                for layer in counts.layers
-            ],
-        },
-        "problem": {
-            "objectives": dict(prepared.problem.objectives),
-            "bounds": [f"{b.metric} {b.op} {b.value:.6g}" for b in prepared.problem.bounds],
-        },
-        "space": dict(space),
-        "payoff": None if prepared.payoff is None else prepared.payoff.to_json(),
-        "starts": to_json(prepared.starts),
-        "config": dict(job.config),
-    }
+    return Manifest(
+        name=job.name,
+        created=sessions[0],
+        sessions=tuple(sessions),
+        fingerprint=job.fingerprint,
+        reference={name: reference[name].value for name in prepared.evaluator.plan.timing},
+        command=_command(job),
+        searcher=job.searcher,
+        seed=job.seed,
+        seeds={"run": job.seed},
+        versions=versions,
+        hardware=job.target.describe(),
+        data=_data(prepared),
+        network=_network(prepared),
+        problem=manifests.ProblemRecord(
+            objectives=problem.objectives,
+            bounds=tuple(f"{bound.metric} {bound.op} {bound.value:.6g}" for bound in problem.bounds),
+        ),
+        space=space,
+        payoff=None if prepared.payoff is None else prepared.payoff.to_json(),
+        starts=as_records(prepared.starts),
+        config=dict(job.config),
+    )
 
 
 def result_of(
@@ -78,9 +60,9 @@ def result_of(
     study: Study,
     delivery: Delivery | None,
     finisher: Finisher,
-    space: Mapping[str, Any],
+    space: SpaceRecord,
     warnings: Sequence[str],
-) -> dict[str, Any]:
+) -> Result:
     """What the search found."""
     job, problem, trials = prepared.job, prepared.problem, study.trials
     reference_point = problem.loss_point(problem.reference_point) if problem.reference_point else None
@@ -88,41 +70,66 @@ def result_of(
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
     feasible = delivery is not None and delivery.trial.feasible
     store = prepared.store
-    return {
-        "experiment": job.name,
-        "network": job.network_name,
-        "searcher": job.searcher,
-        "seed": job.seed,
-        "exit": "done" if feasible else "infeasible",
-        "objective": {"protocol": job.config["objective"]["protocol"], "text": _asked(prepared)},
-        "objectives": list(problem.objectives),
-        "reference": _reference(prepared),
-        "trials": len(trials),
-        "given": sum(trial.suggestion.given for trial in trials),
-        "distinct": study.n_distinct,
-        "feasible": sum(trial.feasible for trial in trials),
-        "budget": {"trials": job.budget.trials, "seconds": job.budget.seconds},
-        "best": None if delivery is None else _best(delivery),
-        "retimed": {} if delivery is None else _retimed(delivery, finisher),
-        "intervals": {} if delivery is None else _intervals(delivery, finisher),
-        "front": [summary_of(trial, _values(problem.metrics(trial.evaluation))) for trial in front if trial.evaluation],
-        "hypervolume": {
-            "value": None if reference_point is None else pareto.hypervolume(losses, reference_point),
-            "reference_point": None if reference_point is None else list(reference_point),
-        },
-        "starts": [_start(start, trials) for start in prepared.starts],
-        "baselines": [_baseline(prepared, trial) for trial in _baselines(trials)],
-        "certificate": None
+    return Result(
+        experiment=job.name,
+        network=job.network_name,
+        searcher=job.searcher,
+        seed=job.seed,
+        exit="done" if feasible else "infeasible",
+        objective=results.Objective(protocol=job.config["objective"]["protocol"], text=_asked(prepared)),
+        objectives=tuple(problem.objectives),
+        reference=_reference(prepared),
+        trials=len(trials),
+        given=sum(trial.suggestion.given for trial in trials),
+        distinct=study.n_distinct,
+        feasible=sum(trial.feasible for trial in trials),
+        budget=TrialsAndSeconds(trials=job.budget.trials, seconds=job.budget.seconds),
+        best=None if delivery is None else _best(delivery),
+        retimed={} if delivery is None else _retimed(delivery, finisher),
+        intervals={} if delivery is None else _intervals(delivery, finisher),
+        front=tuple(TrialSummary.of(t, problem.metrics(t.evaluation)) for t in front if t.evaluation is not None),
+        hypervolume=results.HypervolumeRecord(
+            value=None if reference_point is None else pareto.hypervolume(losses, reference_point),
+            reference_point=reference_point,
+        ),
+        starts=tuple(_start(start, trials) for start in prepared.starts),
+        baselines=tuple(_baseline(prepared, trial) for trial in _baselines(trials)),
+        certificate=None
         if delivery is None
         else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
-        "seconds": _seconds(trials),
-        "cache": {
-            "hits": (store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
-            "misses": store.misses if store is not None else study.n_distinct,
-        },
-        "space": dict(space),
-        "warnings": list(warnings),
-    }
+        seconds=_seconds(trials),
+        cache=results.CacheRecord(
+            hits=(store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
+            misses=store.misses if store is not None else study.n_distinct,
+        ),
+        space=space,
+        warnings=tuple(warnings),
+    )
+
+
+def _data(prepared: Prepared) -> manifests.DataRecord:
+    data, sizes, hashes = prepared.job.data, prepared.splits.sizes, prepared.splits.hashes
+    return manifests.DataRecord(
+        hash={"train": data.train.content_hash, "test": data.test.content_hash},
+        splits={name: manifests.SplitRecord(images=sizes[name], hash=hashes[name]) for name in hashes},
+    )
+
+
+def _network(prepared: Prepared) -> manifests.NetworkRecord:
+    job, counts, graph = prepared.job, prepared.compressor.counts, prepared.compressor.graph
+    group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
+    layers = tuple(
+        manifests.LayerRecord(
+            name=layer.name,
+            group=group_of.get(layer.name),
+            kind=layer.kind,
+            out_channels=layer.out_channels,
+            macs=layer.macs,
+            parameters=layer.parameters,
+        )
+        for layer in counts.layers
+    )
+    return manifests.NetworkRecord(name=job.network_name, input_shape=tuple(job.data.train.shape), layers=layers)
 
 
 def _command(job: Job) -> str:
@@ -148,26 +155,27 @@ def timing_doubts(trials: Sequence[Trial]) -> list[str]:
 
 
 def _reference(prepared: Prepared) -> dict[str, float]:
-    reference = prepared.evaluator.reference.evaluation
-    return _values(prepared.problem.metrics(reference))
+    reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
+    return {name: metric.value for name, metric in reference.items()}
 
 
-def _best(delivery: Delivery) -> dict[str, Any]:
-    summary = summary_of(delivery.trial, _values(delivery.metrics))
-    return {
-        **summary,
-        "score": delivery.trial.score,
-        "feasible": delivery.trial.feasible,
-        "origin": delivery.trial.origin,
-        "holds": delivery.holds,
-        "sha256": delivery.artifact.sha256,
-    }
+def _best(delivery: Delivery) -> Delivered:
+    trial = delivery.trial
+    return Delivered.of(
+        trial,
+        delivery.metrics,
+        score=trial.score,
+        feasible=trial.feasible,
+        origin=trial.origin,
+        holds=delivery.holds,
+        sha256=delivery.artifact.sha256,
+    )
 
 
-def _start(start: Start, trials: Sequence[Trial]) -> dict[str, Any]:
-    """A start, whether it counted in the budget, and its trial; null where the budget ended before it."""
+def _start(start: Start, trials: Sequence[Trial]) -> results.StartRecord:
+    """A start, whether it counted in the budget, and its trial; None where the budget ended before it."""
     trial = next((trial for trial in trials if trial.origin == start.name), None)
-    return {"name": start.name, "counted": not start.given, "trial": None if trial is None else trial.number}
+    return results.StartRecord(name=start.name, counted=not start.given, trial=None if trial is None else trial.number)
 
 
 def _baselines(trials: Sequence[Trial]) -> list[Trial]:
@@ -178,30 +186,23 @@ def _baselines(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in complete if trial not in earlier or trial is best_earlier]
 
 
-def _baseline(prepared: Prepared, trial: Trial) -> dict[str, Any]:
+def _baseline(prepared: Prepared, trial: Trial) -> Baseline:
     assert trial.evaluation is not None
-    return {
-        "name": trial.origin,
-        "feasible": trial.feasible,
-        "score": trial.score,
-        **summary_of(trial, _values(prepared.problem.metrics(trial.evaluation))),
-    }
+    metrics = prepared.problem.metrics(trial.evaluation)
+    return Baseline.of(trial, metrics, name=trial.origin, feasible=trial.feasible, score=trial.score)
 
 
-def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Any]:
+def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Interval]:
     """The longer timings with their raw samples, and the cost that they make."""
-    intervals = dict(delivery.retimed)
-    if "cost" in delivery.metrics:
-        intervals["cost"] = finisher.intervals(delivery.trial)["cost"]
-    samples = {name: [list(taken) for taken in interval.samples_ms] for name, interval in intervals.items()}
-    return {name: {**vars(interval), "samples_ms": samples[name]} for name, interval in intervals.items()}
+    cost = {"cost": finisher.intervals(delivery.trial)["cost"]} if "cost" in delivery.metrics else {}
+    return {**delivery.retimed, **cost}
 
 
-def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]:
+def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float, ...]]:
     """Two-sided 95 % intervals of the delivered network: errors by their paired standard error, timings as retimed."""
     assert delivery.trial.evaluation is not None
-    errors = {
-        name: list(interval(name, m.value, m.sem))
+    errors: dict[str, tuple[float, ...]] = {
+        name: interval(name, m.value, m.sem)
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in {"top1_error", "top5_error"} and m.sem is not None
     }
@@ -210,19 +211,14 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, list[float]]
         for name in [*delivery.retimed, "cost"]
         if name in delivery.metrics
     }
-    return errors | {name: [interval.low, interval.high] for name, interval in timed.items()}
+    return errors | {name: (interval.low, interval.high) for name, interval in timed.items()}
 
 
-def _certificate(delivery: Delivery, relative: bool) -> dict[str, Any]:
-    content = delivery.certificate.to_json()
-    attempts = [{**attempt, "trial": int(attempt["candidate"])} for attempt in content["attempts"]]
-    return {
-        **content,
-        "attempts": attempts,
-        "bounds": list(delivery.budgets),
-        "relative": relative,
-        "sha256": delivery.artifact.sha256,
-    }
+def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecord:
+    attempts = [{**vars(attempt), "trial": int(attempt.candidate)} for attempt in delivery.certificate.attempts]
+    more = {"attempts": attempts, "bounds": as_json(delivery.budgets), "relative": relative}
+    content = {**delivery.certificate.to_json(), **more, "sha256": delivery.artifact.sha256}
+    return results.CertificateRecord.from_json(content)
 
 
 def _asked(prepared: Prepared) -> str:
@@ -248,7 +244,3 @@ def _seconds(trials: Sequence[Trial]) -> dict[str, float]:
             seconds[stage] = seconds.get(stage, 0.0) + spent
     total = sum(trial.seconds for trial in trials)
     return {**seconds, "other": max(total - sum(seconds.values()), 0.0), "total": total}
-
-
-def _values(metrics: Mapping[str, MetricValue]) -> dict[str, float]:
-    return {name: value.value for name, value in metrics.items()}

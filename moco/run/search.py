@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from moco.analysis.payoff.verdicts import PayOffReport
 from moco.compression.space.network_space import space_summary
 from moco.errors import RunFolderError
 from moco.file_lock import Lock
@@ -20,9 +21,12 @@ from moco.registry import plugin
 from moco.report.card import card
 from moco.report.page import write_report
 from moco.run.delivery import Delivery, Finisher
-from moco.run.job import Job, Prepared, versions
+from moco.run.job import Job, Prepared, prepare, versions
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_doubts
+from moco.run.starts import from_records
+from moco.run_folder.manifest import Manifest, SpaceRecord
+from moco.run_folder.result import Result
 from moco.run_folder.writing import (
     EXPERIMENT,
     MANIFEST,
@@ -40,6 +44,15 @@ from moco.tracking.optuna_study import OptunaLedger
 
 FILES = ".files"
 """Folder of the candidates' files while a search runs."""
+
+
+def prepared_again(job: Job, files: Path, begun: Manifest | None) -> Prepared:
+    """The prepared job, with what an earlier session has measured and chosen; `begun` is None where it is the first."""
+    if begun is None:
+        return prepare(job, files)
+    payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None
+    starts = None if begun.starts is None else from_records(begun.starts)
+    return prepare(job, files, begun.reference, payoff, starts)
 
 
 class Search:
@@ -62,18 +75,18 @@ class Search:
         self.lock = lock
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
-        self.space = space_summary(prepared.space)
+        self.space = SpaceRecord.from_json(space_summary(prepared.space))
         self.manifest = manifest_of(prepared, sessions, versions(), self.space)
 
-    def run(self, resume: bool = False) -> dict[str, Any]:
+    def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
         ledger = self._ledger(resume) if self.job.ledger else None
         write_yaml(self.out / EXPERIMENT, self.job.config)
-        write_json(self.out / MANIFEST, self.manifest)
+        write_json(self.out / MANIFEST, self.manifest.to_json())
         for reporter in self.job.reporters:
-            reporter.start(self.manifest, self.out)
+            reporter.start(self.manifest.to_json(), self.out)
         try:
             study = self._study(ledger)
             self._search(study)
@@ -121,31 +134,31 @@ class Search:
             gc.unfreeze()
             write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
-    def _delivered(self, study: Study) -> dict[str, Any]:
+    def _delivered(self, study: Study) -> Result:
         """Certify, and write the networks and result.json."""
         with closing(Finisher(self.prepared, self.out)) as finisher:
             return self._ended(study, finisher)
 
-    def _ended(self, study: Study, finisher: Finisher) -> dict[str, Any]:
+    def _ended(self, study: Study, finisher: Finisher) -> Result:
         delivery = finisher.deliver(study.trials)
         doubts = [*timing_doubts(study.trials), *finisher.doubts]
         warnings = [*self.prepared.warnings, *doubts, *_reporter_warnings(self.job.reporters)]
         result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
         self._write_networks(result, delivery, finisher, study)
-        write_json(self.out / RESULT, result)
+        write_json(self.out / RESULT, result.to_json())
         if delivery is not None:
             write_text(self.out / "best" / "card.md", card(result, self.manifest))
         return result
 
-    def _told(self, result: dict[str, Any]) -> dict[str, Any]:
+    def _told(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
         write_report(self.out)
         for reporter in self.job.reporters:
-            reporter.finish(result, self.out)
-        late = [w for w in _reporter_warnings(self.job.reporters) if w not in result["warnings"]]
+            reporter.finish(result.to_json(), self.out)
+        late = [w for w in _reporter_warnings(self.job.reporters) if w not in result.warnings]
         if late:
-            result = {**result, "warnings": [*result["warnings"], *late]}
-            write_json(self.out / RESULT, result)
+            result = replace(result, warnings=(*result.warnings, *late))
+            write_json(self.out / RESULT, result.to_json())
             write_report(self.out)
         return result
 
@@ -165,23 +178,23 @@ class Search:
             )
         return ledger
 
-    def _write_networks(
-        self, result: Mapping[str, Any], delivery: Delivery | None, finisher: Finisher, study: Study
-    ) -> None:
+    def _write_networks(self, result: Result, delivery: Delivery | None, finisher: Finisher, study: Study) -> None:
         """best/ with its certificate, and front/ with a file for each of its trials."""
         clear(self.out / "best")
         clear(self.out / "front")
         name = self.job.network_name
         if delivery is not None:
             assert delivery.trial.policy is not None
+            assert result.certificate is not None
             write_network(
                 self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network, self.job.ranking
             )
-            write_json(self.out / "best" / "certificate.json", result["certificate"])
-        for entry in result["front"]:
-            policy = study.trials[entry["trial"]].policy
+            write_json(self.out / "best" / "certificate.json", result.certificate.to_json())
+        for entry in result.front:
+            assert entry.trial is not None
+            policy = study.trials[entry.trial].policy
             assert policy is not None
-            folder = self.out / "front" / str(entry["trial"])
+            folder = self.out / "front" / str(entry.trial)
             write_network(folder, finisher.built(policy)[0], policy, name, ranking=self.job.ranking)
 
 

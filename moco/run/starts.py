@@ -5,10 +5,9 @@ Each start counts in the budget, or was declared as given (`counted: false`) and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
 from moco.analysis.sensitivity.tolerable import tolerable
@@ -20,6 +19,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.run.stored_starts import stored_starts
 from moco.run.uniform_starts import distinct, starts
+from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
 from moco.study import Start
 
@@ -106,14 +106,14 @@ class StartPlan:
             yield defaults.get(source, source) if isinstance(source, str) else source
 
 
-def to_json(found: Sequence[Start]) -> list[dict[str, Any]]:
+def as_records(found: Sequence[Start]) -> tuple[GivenStart, ...]:
     """Starts as the manifest keeps them: a resumed search has the same ones, whatever became of files and store."""
-    return [{"name": start.name, "given": start.given, "point": dict(start.point)} for start in found]
+    return tuple(GivenStart(name=start.name, given=start.given, point=start.point) for start in found)
 
 
-def from_json(data: Sequence[Mapping[str, Any]]) -> list[Start]:
-    """The starts that `to_json` wrote."""
-    return [Start(entry["name"], entry["point"], entry["given"]) for entry in data]
+def from_records(records: Sequence[GivenStart]) -> list[Start]:
+    """The starts that the manifest keeps."""
+    return [Start(record.name, record.point, record.given) for record in records]
 
 
 def _policies(path: Path, compressor: Compressor) -> Iterator[tuple[str, Policy]]:

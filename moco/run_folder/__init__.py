@@ -1,1 +1,1 @@
-"""The run folder: how it is written, and what is read back."""
+"""The contents of a run folder's files as records, to JSON and back."""

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 from safetensors import SafetensorError
@@ -23,6 +22,8 @@ from moco.file_lock import FileLock
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
 from moco.policy import Policy
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.trial_record import TrialRecord
 from moco.secret import Secret
 from moco.trial import Trial
 
@@ -95,10 +96,10 @@ def forget(out: Path, name: str) -> None:
         return
     with _owned(out):
         try:
-            manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            manifest = Manifest.from_json(json.loads((out / MANIFEST).read_text(encoding="utf-8")))
+        except (OSError, KeyError, TypeError, ValueError):
             return
-        if not isinstance(manifest, dict) or manifest.get("name") != name or not (out / LEDGER).exists():
+        if manifest.name != name or not (out / LEDGER).exists():
             return
         for path in out.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -108,8 +109,8 @@ def forget(out: Path, name: str) -> None:
     _remove_empty(out)
 
 
-def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The manifest of the search that is continued in `out`; empty where none has begun.
+def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> Manifest | None:
+    """The manifest of the search that is continued in `out`; None where none has begun.
 
     Args:
         older: parts of the fingerprint as earlier versions of moco made them; they are as good.
@@ -119,18 +120,20 @@ def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | 
     """
     path = out / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return {}
+        return None
+    except (KeyError, TypeError):
+        manifest = Manifest()
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read: {error}") from None
-    found = manifest.get("fingerprint") if isinstance(manifest, dict) else None
-    if not isinstance(found, dict):
+    found = manifest.fingerprint
+    if found is None:
         raise RunFolderError(f"{path}: not what a search writes; choose another --out")
     differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
     if differing:
         raise RunFolderError(
-            f"{out}: belongs to another experiment ('{manifest.get('name')}'): other {' and '.join(differing)}; only "
+            f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "
             "budget, tracking, certificate and store may change on --resume; choose another --out"
         )
     return manifest
@@ -173,40 +176,16 @@ def write_yaml(path: Path, data: object) -> None:
 
 def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) -> None:
     """trials.csv, one row a trial, and trials.json, all that is known of each."""
-    trials = list(trials)
-    write_json(out / "trials.json", [trial_record(trial) for trial in trials])
-    losses = [f"loss.{name}" for name in objectives]
-    parameters = sorted({name for trial in trials for name in trial.point})
-    columns = [*COLUMNS, *losses, *METRICS, *parameters]
+    names = tuple(objectives)
+    records = [TrialRecord.of(trial, names) for trial in trials]
+    write_json(out / "trials.json", [record.to_json() for record in records])
+    parameters = sorted({name for record in records for name in record.point})
+    columns = [*COLUMNS, *(f"loss.{name}" for name in names), *METRICS, *parameters]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for trial in trials:
-        measured = {} if trial.evaluation is None else {n: m.value for n, m in trial.evaluation.metrics.items()}
-        judged = {} if trial.outcome is None else dict(zip(losses, trial.outcome.losses, strict=True))
-        record = {key: value for key, value in trial_record(trial).items() if value is not None}
-        writer.writerow({**dict(trial.point), **measured, **judged, **record})
+    writer.writerows(record.row for record in records)
     write_text(out / "trials.csv", text.getvalue())
-
-
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial as trials.json holds it."""
-    return {
-        "number": trial.number,
-        "origin": trial.origin,
-        "given": trial.suggestion.given,
-        "state": trial.state.value,
-        "feasible": trial.feasible,
-        "distinct": trial.distinct,
-        "score": trial.score,
-        "reason": trial.reason,
-        "seconds": trial.seconds,
-        "losses": None if trial.outcome is None else list(trial.outcome.losses),
-        "violations": None if trial.outcome is None else list(trial.outcome.violations),
-        "policy": None if trial.policy is None else trial.policy.settings,
-        "point": dict(trial.point),
-        "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
-    }
 
 
 def write_network(
@@ -238,15 +217,3 @@ def write_network(
 def clear(folder: Path) -> None:
     """Remove a folder of an earlier ending, so that nothing stale is delivered."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def summary_of(trial: Trial, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """A trial as `best` and `front` of result.json hold it."""
-    assert trial.policy is not None
-    assert trial.outcome is not None
-    return {
-        "trial": trial.number,
-        "policy": trial.policy.settings,
-        "metrics": dict(metrics),
-        "losses": list(trial.outcome.losses),
-    }

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.result import Result
 from moco.secret import Secret
 from moco.tracking import mlflow_values as values
 from moco.tracking.mlflow_model import log_onnx_model
@@ -46,8 +48,9 @@ class MLflowReporter:
         Raises:
             ConnectionError: the server does not answer.
         """
-        self._losses = values.loss_names(manifest)
-        ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
+        begun = Manifest.from_json(manifest)
+        self._losses = values.loss_names(begun)
+        ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
         self._written |= {int(tags[_TRIAL]) for tags in ended}
 
     def report(self, trial: Trial) -> None:
@@ -64,11 +67,11 @@ class MLflowReporter:
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """Write the result, the files of the run folder and the chosen network, and end the parent run."""
-        parent = self._parent
+        parent, found = self._parent, Result.from_json(result)
         with parent.last():
-            parent.log(parent.id, metrics=values.result_metrics(result))
-            if statement := (result.get("certificate") or {}).get("statement"):
-                parent.client.set_tag(parent.id, "moco.certificate", statement[: values.MAX_TAG])
+            parent.log(parent.id, metrics=values.result_metrics(found))
+            if found.certificate is not None and found.certificate.statement:
+                parent.client.set_tag(parent.id, "moco.certificate", found.certificate.statement[: values.MAX_TAG])
             parent.client.set_terminated(parent.id)  # before the files: one that fails leaves no run "running"
             for name in _FILES:
                 parent.log_file(folder / name)

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from moco.run_folder.comparison_record import ComparisonRecord, RunRecord
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.record import as_json
 from moco.secret import Secret
 from moco.tracking import mlflow_values as values
 from moco.tracking.error_line import error_line
@@ -40,7 +43,7 @@ class MLflowComparison:
             return ()
         return (f"MLflow: {self._problem}; the run folder is complete without it",)
 
-    def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
+    def start(self, manifest: Manifest, folder: Path) -> None:
         """Open the parent run, or continue the one that RUN/mlflow.json names."""
         try:
             ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
@@ -50,17 +53,14 @@ class MLflowComparison:
         self._problem = None
         self._written = {(tags[_SEARCHER], tags[_SEED]): (tags["id"], tags[_TRIALS]) for tags in ended}
 
-    def report(
-        self, run: Mapping[str, Any], options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]]
-    ) -> None:
+    def report(self, run: RunRecord, options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]]) -> None:
         """Write a run of the comparison; one that is there already with as many trials is left as it is.
 
         Args:
-            run: as an entry of `runs` in compare.json.
             options: the strategy's, flattened into parameters.
             curves: by name, a value after each trial.
         """
-        key, trials = (str(run["searcher"]), str(run["seed"])), str(run["trials"])
+        key, trials = (run.searcher, str(run.seed)), str(run.trials)
         known, told = self._written.get(key, ("", ""))
         if self._problem is not None or told == trials:
             return
@@ -70,16 +70,16 @@ class MLflowComparison:
         except Exception as error:  # as above
             self._problem = error_line(error, self._hide)
 
-    def finish(self, content: Mapping[str, Any], folder: Path) -> None:
+    def finish(self, content: ComparisonRecord, folder: Path) -> None:
         """Write the summary and the files of the comparison, and end the parent run: killed where runs are missing."""
         if self._problem is not None:
             self._parent.close()
             return
         try:
             with self._parent.last():
-                numbers = {"summary": content["summary"], "tests": _decided(content)}
+                numbers = {"summary": as_json(content.summary), "tests": _decided(content)}
                 self._parent.log(self._parent.id, metrics=values.as_metrics(dict(values.flattened(numbers, "/"))))
-                self._parent.client.set_terminated(self._parent.id, "FINISHED" if content["complete"] else "KILLED")
+                self._parent.client.set_terminated(self._parent.id, "FINISHED" if content.complete else "KILLED")
                 for name in FILES:
                     self._parent.log_file(folder / name)
         except Exception as error:  # as above
@@ -98,32 +98,32 @@ class MLflowComparison:
 
     def _write(
         self,
-        run: Mapping[str, Any],
+        run: RunRecord,
         options: Mapping[str, Any],
         curves: Mapping[str, Mapping[int, float]],
         run_id: str,
     ) -> None:
         now = round(time.time() * 1000)
-        tags = values.as_tags({_SEARCHER: run["searcher"], _SEED: run["seed"], _TRIALS: run["trials"]})
+        tags = values.as_tags({_SEARCHER: run.searcher, _SEED: run.seed, _TRIALS: run.trials})
         if not run_id:
-            name = f"{run['searcher']}, seed {run['seed']}"
-            run_id = self._parent.nested(name, now - round(1000 * run["spent_s"]), tags)
-            known = {"searcher": run["searcher"], "seed": run["seed"], **options}
+            name = f"{run.searcher}, seed {run.seed}"
+            run_id = self._parent.nested(name, now - round(1000 * run.spent_s), tags)
+            known = {"searcher": run.searcher, "seed": run.seed, **options}
             self._parent.log(run_id, params=values.as_params(dict(values.flattened(known))))
-        numbers = {name: value for name, value in run.items() if name not in {"seed", *curves}}
+        numbers = {name: value for name, value in run.to_json().items() if name not in {"seed", *curves}}
         self._parent.log(run_id, metrics=values.as_metrics(dict(values.flattened(numbers, "/"))))
         for name, history in curves.items():
             self._parent.log_steps(run_id, name, history)
         self._parent.client.set_tag(run_id, _TRIALS, tags[_TRIALS])
-        self._parent.client.set_terminated(run_id, _STATUS[run["state"]], end_time=now)
-        self._written[str(run["searcher"]), str(run["seed"])] = run_id, tags[_TRIALS]
+        self._parent.client.set_terminated(run_id, _STATUS[run.state], end_time=now)
+        self._written[run.searcher, str(run.seed)] = run_id, tags[_TRIALS]
 
 
-def _decided(content: Mapping[str, Any]) -> dict[str, Any]:
+def _decided(content: ComparisonRecord) -> dict[str, Any]:
     """Probabilities by measure: Friedman's, and each pair's after correction."""
     found: dict[str, Any] = {}
-    for key, tests in content["tests"].items():
-        found[key] = {f"{pair['first']} against {pair['second']}": pair["p_holm"] for pair in tests["pairs"]}
-        if tests["friedman"] is not None:
-            found[key]["friedman"] = tests["friedman"]["p"]
+    for key, tests in content.tests.items():
+        found[key] = {f"{pair.first} against {pair.second}": pair.p_holm for pair in tests.pairs}
+        if tests.friedman is not None:
+            found[key]["friedman"] = tests.friedman.p
     return found

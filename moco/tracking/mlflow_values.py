@@ -6,8 +6,11 @@ import math
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.result import Result
 from moco.trial import Trial
 
 # MLflow's own limits (mlflow.utils.validation, 3.x); a server refuses a whole batch for one value beyond them.
@@ -45,20 +48,21 @@ def as_metrics(values: Mapping[str, Any]) -> dict[str, float]:
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
-def search_params(manifest: Mapping[str, Any]) -> dict[str, str]:
+def search_params(manifest: Manifest) -> dict[str, str]:
     """Parameters of a search: its configuration, flattened, with the searcher and the seed."""
-    known = {name: manifest[name] for name in ("name", "searcher", "seed") if name in manifest}
-    return as_params(dict(flattened({**known, **(manifest.get("config") or {})})))
+    known = {"name": manifest.name, "searcher": manifest.searcher, "seed": manifest.seed}
+    said = {name: value for name, value in known.items() if value is not None}
+    return as_params(dict(flattened({**said, **manifest.config})))
 
 
-def search_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
+def search_tags(manifest: Manifest) -> dict[str, str]:
     """Tags of a search: versions and hardware."""
-    return as_tags({f"moco.{name}": value for name in ("versions", "hardware") if (value := manifest.get(name))})
+    return as_tags({"moco.versions": manifest.versions or None, "moco.hardware": manifest.hardware or None})
 
 
-def loss_names(manifest: Mapping[str, Any]) -> list[str]:
+def loss_names(manifest: Manifest) -> list[str]:
     """Names of the losses in their order; empty where the manifest does not say."""
-    return [str(name) for name in (manifest.get("problem") or {}).get("objectives") or ()]
+    return list(manifest.problem.objectives)
 
 
 def trial_params(trial: Trial) -> dict[str, str]:
@@ -100,12 +104,11 @@ def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
     return as_metrics(numbers)
 
 
-def result_metrics(result: Mapping[str, Any]) -> dict[str, float]:
+def result_metrics(result: Result) -> dict[str, float]:
     """Numbers of a finished search: everything of result.json but the policies and the points of the front."""
-    best = {name: value for name, value in (result.get("best") or {}).items() if name != "policy"}
-    shown = {**{name: value for name, value in result.items() if name != "front"}, "best": best}
-    numbers = as_metrics(dict(flattened(shown, "/")))
-    return {**numbers, "front_size": float(len(result.get("front") or ()))}
+    best = None if result.best is None else replace(result.best, policy=None)
+    numbers = as_metrics(dict(flattened(replace(result, best=best, front=()).to_json(), "/")))
+    return {**numbers, "front_size": float(len(result.front))}
 
 
 def _key(name: str) -> str:

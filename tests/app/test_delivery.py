@@ -137,8 +137,8 @@ def test_a_file_that_is_not_the_evaluated_one_is_not_delivered(prepared: Prepare
 def test_a_bound_on_top5_is_judged_on_the_certification_images(prepared: Prepared, trial: Any) -> None:
     bound = bounded(prepared, Bound("top5_error", "<=", 0.0001))
     (budget,) = delivered(bound, [trial(0, THIN, -0.2)]).budgets
-    assert (budget["metric"], budget["holds"]) == ("top5_error", False)
-    assert budget["upper"] > budget["estimate"]
+    assert (budget.metric, budget.holds) == ("top5_error", False)
+    assert budget.upper > budget.estimate
 
 
 def test_an_infeasible_best_effort_is_certified_alone(prepared: Prepared, trial: Any) -> None:
@@ -159,7 +159,7 @@ def test_an_exact_budget_that_is_missed_lets_the_next_be_delivered(prepared: Pre
     delivery = delivered(bounded(prepared, Bound("size_mb", "<=", (whole + narrow) / 2)), trials)
     assert (delivery.trial.number, delivery.holds, tried(delivery)) == (1, True, [1])
     (budget,) = delivery.budgets
-    assert (budget["metric"], budget["estimate"], budget["upper"], budget["holds"]) == ("size_mb", narrow, narrow, True)
+    assert (budget.metric, budget.estimate, budget.upper, budget.holds) == ("size_mb", narrow, narrow, True)
 
 
 class Slow:
@@ -191,16 +191,16 @@ def test_budgets_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared
     assert set(target.seconds) == {prepared.job.ending.seconds}
     assert delivery.trial.number == 1, "a ratio of 0.999 is not surely below 1"
     assert delivery.holds
-    told = {budget["metric"]: budget for budget in delivery.budgets}
-    assert told["latency_ms"]["estimate"] == pytest.approx(0.5 * latency, rel=0.02)
-    assert told["latency_ms"]["estimate"] < told["latency_ms"]["upper"] < 0.6 * latency
-    assert told["throughput_ips"]["estimate"] == pytest.approx(2 * throughput, rel=0.02)
-    assert told["throughput_ips"]["upper"] < told["throughput_ips"]["estimate"]
+    told = {budget.metric: budget for budget in delivery.budgets}
+    assert told["latency_ms"].estimate == pytest.approx(0.5 * latency, rel=0.02)
+    assert told["latency_ms"].estimate < told["latency_ms"].upper < 0.6 * latency
+    assert told["throughput_ips"].estimate == pytest.approx(2 * throughput, rel=0.02)
+    assert told["throughput_ips"].upper < told["throughput_ips"].estimate
     # The cost is that of the longer timing, not of the search's.
-    assert told["cost"]["estimate"] == pytest.approx(delivery.metrics["cost"].value)
-    assert told["cost"]["estimate"] < told["cost"]["upper"] < 0.95
-    assert delivery.metrics["latency_ms"] == MetricValue(told["latency_ms"]["estimate"])
+    assert told["cost"].estimate == pytest.approx(delivery.metrics["cost"].value)
+    assert told["cost"].estimate < told["cost"].upper < 0.95
+    assert delivery.metrics["latency_ms"] == MetricValue(told["latency_ms"].estimate)
 
     alone = delivered(bounded(timed, *bounds), trials[:1])
     assert (alone.trial.number, alone.holds) == (0, False)
-    assert [budget["holds"] for budget in alone.budgets][:2] == [False, False]
+    assert [budget.holds for budget in alone.budgets][:2] == [False, False]

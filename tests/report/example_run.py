@@ -164,7 +164,7 @@ def result(records: list[dict[str, Any]]) -> dict[str, Any]:
         "certificate": certificate(best["number"], front[0]["number"]),
         "seconds": dict(zip(_STAGES, (2.9, 3.4, 8.1, 4.2, 41.7, 22.6, 0.8, 2.3, 86.0), strict=True)),
         "cache": {"hits": 1, "misses": 27},
-        "space": {"groups": GROUPS, "policies": 3.2e9},
+        "space": {"groups": GROUPS, "policies": 3_200_000_000},
         "budget": {"trials": 30, "seconds": 3600},
         "warnings": ["latency_ms: the load of the machine was 1.9 on 2 processors while timing; trust intervals less"],
     }

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from moco.report.console import console_summary
 from moco.report.verdict import verdict
+from moco.run_folder.result import Result
 from tests.report.example_run import result, trials
 
 
 def printed(data: dict[str, Any], report: Path | None = None) -> str:
     console = Console(width=400, record=True, file=StringIO())
-    console.print(console_summary(data, report))
+    console.print(console_summary(Result.from_json(data), report))
     return console.export_text()
 
 
@@ -24,7 +25,7 @@ def test_the_summary_has_the_table_the_verdict_and_the_report() -> None:
     text = printed(data, Path("runs/a/report.html"))
     for name in ("chosen", "reference", "int8", "ladder 0.9 int8"):
         assert f"\n{name}" in text
-    assert verdict(data).text in text
+    assert verdict(Result.from_json(data)).text in text
     assert "report: runs/a/report.html" in text
 
 

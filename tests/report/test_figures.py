@@ -10,15 +10,22 @@ import pytest
 
 from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
 from moco.report.front import Cloud, front_figure, panels
-from moco.run_folder.reading import TrialRecord
+from moco.run_folder.manifest import LayerRecord
+from moco.run_folder.result import Result
+from moco.run_folder.trial_record import TrialRecord
+from moco.trial import Evaluation, MetricValue
 from tests.report import example_run
 
-OBJECTIVES = ["top1_error", "cost"]
+OBJECTIVES = ("top1_error", "cost")
+NOTHING = Result(experiment="made", searcher="random", seed=0, reference={}, trials=0)
 
 
 def a_trial(number: int, error: float = 0.1, cost: float = 0.5, **changes: Any) -> TrialRecord:
-    metrics = {"top1_error": error, "cost": cost}
-    trial = TrialRecord(number, "search", "complete", True, True, -cost, None, 1.0, (error, cost), None, metrics, {})
+    measured = changes.pop("metrics", {"top1_error": error, "cost": cost})
+    evaluation = Evaluation({name: MetricValue(value) for name, value in measured.items()})
+    trial = TrialRecord(
+        number=number, state="complete", feasible=True, score=-cost, losses=(error, cost), evaluation=evaluation
+    )
     return replace(trial, **changes)
 
 
@@ -54,7 +61,7 @@ def test_hypervolume_needs_a_reference_point() -> None:
 
 
 def test_bars_show_channels_kept_by_precision() -> None:
-    layers = [{"name": "a", "out_channels": 16}, {"name": "b", "out_channels": 8, "group": "a2"}]
+    layers = [LayerRecord(name="a", out_channels=16), LayerRecord(name="b", out_channels=8, group="a2")]
     policy = {"a": {"filter_pruning": {"keep": 12, "of": 16}, "precision": "int8"}}
     figure = policy_figure(layers, policy)
     assert figure is not None
@@ -63,7 +70,7 @@ def test_bars_show_channels_kept_by_precision() -> None:
 
 
 def test_a_coupled_layer_follows_the_channels_of_its_group_but_not_its_precision() -> None:
-    layers = [{"name": "b", "out_channels": 16, "group": "a"}]
+    layers = [LayerRecord(name="b", out_channels=16, group="a")]
     figure = policy_figure(layers, {"a": {"filter_pruning": {"keep": 4, "of": 16}, "precision": "int8"}})
     assert figure is not None
     assert list(trace(figure, "kept, float32").y) == [4]
@@ -113,7 +120,7 @@ def test_a_broken_network_is_pinned_to_the_lower_edge_and_tells_its_accuracy() -
 
 def test_duplicates_and_failures_are_not_drawn() -> None:
     trials = [a_trial(0), a_trial(1, distinct=False), a_trial(2, state="failed", metrics={})]
-    assert [trial.number for trial in Cloud.of({}, trials).trials] == [0]
+    assert [trial.number for trial in Cloud.of(NOTHING, trials).trials] == [0]
 
 
 def test_baselines_and_reference_are_labelled() -> None:
@@ -129,5 +136,5 @@ def test_hover_escapes_names_of_layers() -> None:
 
 
 def test_panels_are_the_other_objectives_then_what_was_measured() -> None:
-    records = [TrialRecord.of(record, OBJECTIVES) for record in example_run.trials()]
-    assert panels(Cloud.of({}, records), OBJECTIVES) == ["cost", "latency_ms", "throughput_ips", "size_mb"]
+    records = [replace(TrialRecord.from_json(entry), objectives=OBJECTIVES) for entry in example_run.trials()]
+    assert panels(Cloud.of(NOTHING, records), OBJECTIVES) == ["cost", "latency_ms", "throughput_ips", "size_mb"]

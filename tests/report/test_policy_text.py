@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from moco.report.policy_text import describe, describe_groups, kept_channels, layer_settings
+from moco.run_folder.manifest import GroupRecord
 
 KEPT = {"filter_pruning": {"keep": 12, "of": 16}}
-GROUPS = [{"name": name, "layers": [f"{name}.conv1", f"{name}.conv2"]} for name in ("a", "b", "c", "d")]
+GROUPS = [GroupRecord(name=name, layers=(f"{name}.conv1", f"{name}.conv2")) for name in ("a", "b", "c", "d")]
 
 
 def test_a_layer_says_channels_and_precision() -> None:

@@ -7,22 +7,26 @@ from typing import Any
 import pytest
 
 from moco.report.verdict import Status, chosen_metrics, verdict
+from moco.run_folder.result import Result
 
 CERTIFICATE = {"floor": -0.02, "images": 4000, "confidence": 0.95, "lower_bound": -0.017, "holds": True, "bounds": []}
+METRICS = {"top1_error": 0.088, "latency_ms": 0.47, "size_mb": 0.26, "cost": 0.38}
+BEST = {"trial": 7, "metrics": METRICS}
 
 
-def a_result(**changes: Any) -> dict[str, Any]:
-    metrics = {"top1_error": 0.088, "latency_ms": 0.47, "size_mb": 0.26, "cost": 0.38}
+def a_result(**changes: Any) -> Result:
     result: dict[str, Any] = {
         "experiment": "mine",
+        "searcher": "nsga2",
+        "seed": 0,
         "trials": 30,
         "feasible": 12,
         "exit": "done",
         "reference": {"top1_error": 0.081, "latency_ms": 1.0, "size_mb": 1.0},
-        "best": {"trial": 7, "metrics": metrics},
+        "best": BEST,
         "certificate": CERTIFICATE,
     }
-    return result | changes
+    return Result.from_json(result | changes)
 
 
 def test_a_certified_network_is_stated_with_its_evidence() -> None:
@@ -34,9 +38,9 @@ def test_a_certified_network_is_stated_with_its_evidence() -> None:
 
 
 def test_a_start_that_is_delivered_is_named() -> None:
-    found = verdict(a_result(best={**a_result()["best"], "origin": "int8"}), "ResNet-20")
+    found = verdict(a_result(best=BEST | {"origin": "int8"}), "ResNet-20")
     assert found.text.startswith("ResNet-20 (the start 'int8') at 0.38x the cost: ")
-    searched = verdict(a_result(best={**a_result()["best"], "origin": "search"}), "ResNet-20")
+    searched = verdict(a_result(best=BEST | {"origin": "search"}), "ResNet-20")
     assert searched == verdict(a_result(), "ResNet-20")
 
 
@@ -91,7 +95,7 @@ def test_a_best_effort_is_never_called_feasible(change: dict[str, Any]) -> None:
 
 
 def test_a_best_that_is_marked_infeasible_is_a_best_effort() -> None:
-    best = a_result()["best"] | {"feasible": False}
+    best = BEST | {"feasible": False}
     assert verdict(a_result(best=best)).status is Status.INFEASIBLE
 
 

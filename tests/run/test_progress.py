@@ -15,6 +15,7 @@ from rich.console import Console
 import moco
 from moco.registry import plugin
 from moco.run.progress import Progress, policies_text
+from moco.run_folder.manifest import SpaceRecord
 from moco.study import Budget, Study
 from moco.trial import Evaluation, MetricValue
 
@@ -54,7 +55,7 @@ def test_plain_lines_without_a_terminal() -> None:
     console = screen(terminal=False)
     with Progress(console) as progress:
         progress.step("preparing")
-        progress.space(SUMMARY, ("a warning",), "what can be certified")
+        progress.space(SpaceRecord.from_json(SUMMARY), ("a warning",), "what can be certified")
         searched(progress)
     text = shown(console)
     assert "\x1b" not in text

@@ -37,6 +37,10 @@ MANIFEST = {
     "versions": {"moco": "0.1.0"},
 }
 RESULT = {
+    "experiment": "made",
+    "searcher": "nsga2",
+    "seed": 3,
+    "reference": {},
     "trials": 12,
     "feasible": 5,
     "best": {"trial": 3, "policy": {"groups": {}}, "metrics": {"latency_ms": 0.7}, "score": 0.4},

@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from moco.run_folder.comparison_record import ComparisonRecord, RunRecord
+from moco.run_folder.manifest import Manifest
+from moco.run_folder.result import TrialsAndSeconds
 from moco.tracking.mlflow_comparison import MLflowComparison
 
-MANIFEST = {"name": "made", "searcher": None, "seed": 0, "config": {"budget": {"trials": 3}}, "versions": {"moco": "1"}}
-CONTENT = {
-    "complete": True,
-    "summary": {"tpe": {"seeds": 2, "score_at_equal_trials": 0.5, "first_feasible": {"trials": None}}},
-    "tests": {
-        "score_at_equal_trials": {
-            "friedman": {"p": 0.25},
-            "pairs": [{"first": "tpe", "second": "random", "p_holm": 0.5}],
-        }
-    },
-}
+MANIFEST = Manifest(name="made", seed=0, config={"budget": {"trials": 3}}, versions={"moco": "1"})
+NEVER = {"seeds": 0}
+CONTENT = ComparisonRecord.from_json(
+    {
+        "format": 1, "name": "made", "complete": True, "budget": {"trials": 3}, "seeds": [0, 1], "searchers": {},
+        "problem": {"objectives": {}, "bounds": [], "parameters": 1}, "equal": {"trials": 3}, "alpha": 0.05,
+        "primary": "score", "seeds_needed": 6, "runs": [], "warnings": [],
+        "summary": {
+            "tpe": {
+                "seeds": 2, "score_at_equal_trials": 0.5, "first_feasible": NEVER, "beyond_start": NEVER,
+                "distinct": 3.0, "charged_s": 1.5,
+            }
+        },
+        "tests": {
+            "score_at_equal_trials": {
+                "quantity": "score",
+                "axis": "trials",
+                "friedman": {"statistic": 1.0, "p": 0.25, "agreement": 0.5, "seeds": 2, "mean_ranks": {}},
+                "pairs": [
+                    {
+                        "first": "tpe", "second": "random", "verdict": "cannot tell", "seeds": 2, "wins": 1, "ties": 0,
+                        "losses": 1, "p": 0.4, "p_holm": 0.5, "a12": 0.5, "rank_biserial": 0.0,
+                    }
+                ],
+            }
+        },
+    }
+)  # fmt: skip
 CURVES = {"best_score": {2: 0.1, 3: 0.4}, "hypervolume": {1: 0.0, 2: 0.2, 3: 0.3}}
 
 
-def run(searcher: str, seed: int, state: str = "finished", trials: int = 3) -> dict[str, Any]:
-    return {
-        "searcher": searcher, "seed": seed, "state": state, "trials": trials, "score": 0.4, "spent_s": 1.5,
-        "first_feasible": {"trials": 2, "seconds": 0.5}, "hypervolume": 0.3, "reason": None,
-    }  # fmt: skip
+def run(searcher: str, seed: int, state: str = "finished", trials: int = 3) -> RunRecord:
+    return RunRecord(
+        searcher=searcher, seed=seed, state=state, trials=trials, distinct=3, feasible=2, rejected=0, failed=0,
+        stored=0,
+        values={"score": 0.4, "hypervolume": 0.3}, first_feasible=TrialsAndSeconds(trials=2, seconds=0.5),
+        charged_s=1.5, spent_s=1.5,
+    )  # fmt: skip
 
 
 def tracker(base: Path) -> MLflowComparison:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,41 +10,41 @@ from rich.text import Text
 
 from moco.report.comparison.text import short_seconds, summary
 from moco.report.formatting import NOT_AVAILABLE
+from moco.run_folder.comparison_record import ComparisonRecord
 
 _STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
 
-def compare_summary(content: Mapping[str, Any], page: Path | None = None) -> RenderableType:
+def compare_summary(content: ComparisonRecord, page: Path | None = None) -> RenderableType:
     """The strategies with their medians, the verdicts in sentences, and the path of the page.
 
     Args:
-        content: of compare.json.
         page: RUN/compare.html; None where none was written.
     """
     found = summary(content)
     parts: list[RenderableType] = [_table(content), Text(found.headline, _STYLES[found.tone])]
     parts += [Text(text) for text in found.more]
-    parts += [Text(f"warning: {text}", "yellow") for text in content["warnings"]]
+    parts += [Text(f"warning: {text}", "yellow") for text in content.warnings]
     if page is not None:
         parts.append(Text(f"report: {page}"))
     return Group(*parts)
 
 
-def _table(content: Mapping[str, Any]) -> Table:
-    quantities = [name for name in ("score", "hypervolume") if f"{name}_at_equal_trials" in content["tests"]]
+def _table(content: ComparisonRecord) -> Table:
+    quantities = [name for name in ("score", "hypervolume") if f"{name}_at_equal_trials" in content.tests]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("strategy", no_wrap=True)
     for name in ("seeds", *quantities, "first feasible", "a suggestion", "charged"):
         table.add_column(name, justify="right")
-    for name, entry in content["summary"].items():
-        first, thinking = entry["first_feasible"]["trials"], entry["suggestion_s"]
+    for name, entry in content.summary.items():
+        first, thinking = entry.first_feasible.trials, entry.suggestion_s
         table.add_row(
             Text(name),
-            str(entry["seeds"]),
-            *(_number(entry[f"{quantity}_at_equal_trials"]) for quantity in quantities),
+            str(entry.seeds),
+            *(_number(entry.medians.get(f"{quantity}_at_equal_trials")) for quantity in quantities),
             NOT_AVAILABLE if first is None else f"trial {first:g}",
-            NOT_AVAILABLE if thinking is None else short_seconds(thinking["median"]),
-            short_seconds(entry["charged_s"]),
+            NOT_AVAILABLE if thinking is None else short_seconds(thinking.median),
+            short_seconds(entry.charged_s),
         )
     return table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from moco.report.comparison.text import TITLES
 from moco.report.figures import base_figure
 from moco.report.style import ACCENT, CHOSEN, INK, SPARE_COLOURS
+from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord
 
 COLOURS = (ACCENT, CHOSEN, *SPARE_COLOURS[:-1], INK)
 DASHES = ("solid", "dash", "dot")
@@ -20,18 +21,18 @@ _WIDE_RATIO = 20.0
 """Where the end of the last curve is that much later than that of the first, time is drawn on a logarithmic axis."""
 
 
-def curve_figure(content: Mapping[str, Any], quantity: str, axis: str, first: bool) -> go.Figure:
+def curve_figure(content: ComparisonRecord, quantity: str, axis: str, first: bool) -> go.Figure:
     """`quantity` against trials or charged seconds; the first figure has the legend of all."""
     x_title = {"trials": "trials", "seconds": "charged seconds"}[axis]
     figure = base_figure(430 if first else 300, x_title, TITLES[quantity])
     # the legend grows upwards, one line more for each three names on a phone
     figure.update_layout(showlegend=first, legend={"entrywidth": 90})
     ends = []
-    for place, (name, by_quantity) in enumerate(content["curves"].items()):
+    for place, (name, by_quantity) in enumerate(content.curves.items()):
         curve = by_quantity.get(quantity, {}).get(axis)
         if curve is None:
             continue
-        ends.append(float(curve["x"][-1]))
+        ends.append(float(curve.x[-1]))
         _add(figure, escape(name), curve, *line(place))
     if axis == "seconds" and ends and max(ends) > _WIDE_RATIO * max(min(ends), 1e-9):
         figure.update_xaxes(type="log", exponentformat="power")
@@ -43,10 +44,10 @@ def line(place: int) -> tuple[str, str]:
     return COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)]
 
 
-def _add(figure: go.Figure, name: str, curve: Mapping[str, Sequence[float | None]], colour: str, dash: str) -> None:
+def _add(figure: go.Figure, name: str, curve: CurveRecord, colour: str, dash: str) -> None:
     known = [
         (x, low, high)
-        for x, low, high in zip(curve["x"], curve["low"], curve["high"], strict=True)
+        for x, low, high in zip(curve.x, curve.low, curve.high, strict=True)
         if low is not None and high is not None
     ]
     if known:
@@ -63,8 +64,8 @@ def _add(figure: go.Figure, name: str, curve: Mapping[str, Sequence[float | None
             legendgroup=name,
         )
     figure.add_scatter(
-        x=curve["x"],
-        y=curve["median"],
+        x=curve.x,
+        y=curve.median,
         mode="lines",
         name=name,
         legendgroup=name,

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
-from moco.comparison.content import CONTENT
 from moco.errors import RunFolderError
 from moco.report.comparison.figures import curve_figure
 from moco.report.comparison.tables import (
@@ -24,10 +14,13 @@ from moco.report.comparison.tables import (
     summary_table,
     verdict_matrix,
 )
-from moco.report.comparison.text import AXES, TITLES, budget_text, summary
-from moco.report.markup import Html, element, join
+from moco.report.comparison.text import AXES, TITLES, budget_text, by_importance, summary
+from moco.report.document import document, plot, plots, warnings_section
+from moco.report.markup import Html, details, element, join, note, section
 from moco.report.run_summary import plain
 from moco.report.tables import definitions
+from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests
+from moco.run_folder.reading import MALFORMED, malformed_comparison, read_comparison
 
 PAGE = "compare.html"
 
@@ -57,13 +50,11 @@ def write_compare_page(run: Path) -> Path:
     Raises:
         RunFolderError: compare.json is missing or malformed, or the page cannot be written.
     """
-    path = run / CONTENT
+    content = read_comparison(run)
     try:
-        page = compare_page(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise RunFolderError(f"{path} is missing; is {run} the folder of a comparison?") from None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{path}: not what a comparison writes ({type(error).__name__}: {error})") from error
+        page = compare_page(content)
+    except MALFORMED as error:
+        raise malformed_comparison(run, error) from error
     try:
         (run / PAGE).write_text(page, encoding="utf-8")
     except OSError as error:
@@ -71,12 +62,8 @@ def write_compare_page(run: Path) -> Path:
     return run / PAGE
 
 
-def compare_page(content: Mapping[str, Any]) -> str:
-    """The whole page, with styles, figures and the plotting library inside: nothing is fetched.
-
-    Args:
-        content: of compare.json.
-    """
+def compare_page(content: ComparisonRecord) -> str:
+    """The whole page."""
     parts = [
         _summary_section(content),
         _verdict_section(content),
@@ -84,132 +71,82 @@ def compare_page(content: Mapping[str, Any]) -> str:
         _table_section(content),
         _tests_section(content),
         _runs_section(content),
-        _warnings_section(content),
+        warnings_section(content.warnings),
     ]
-    footer = element("footer", element("p", "Made by moco. This page is complete in itself and fetches nothing."))
-    return Template(_resource("page.html")).substitute(
-        title=escape(f"{content['name']}: comparison"),
-        style=_resource("style.css"),
-        body=join([_header(content), element("main", join(parts)), footer]),
-        plotly=get_plotlyjs(),
-    )
+    return document(f"{content.name}: comparison", _header(content), element("main", join(parts)))
 
 
-def _header(content: Mapping[str, Any]) -> Html:
-    point = content["reference_point"]
-    problem = content["problem"]
+def _header(content: ComparisonRecord) -> Html:
+    point, problem = content.reference_point, content.problem
     facts = {
-        "Network": str(content["network"]) if content.get("network") else None,
-        "Strategies": ", ".join(content["searchers"]),
-        "Seeds": ", ".join(map(str, content["seeds"])),
+        "Network": content.network,
+        "Strategies": ", ".join(content.searchers),
+        "Seeds": ", ".join(map(str, content.seeds)),
         "Budget": f"{budget_text(content)}, each run",
-        "Start": plain(content["start"]),
-        "Objectives": plain(problem["objectives"]),
-        "Bounds": plain(problem["bounds"]) if problem["bounds"] else None,
-        "Parameters": str(problem["parameters"]),
-        "Ref. point": None if point is None else f"{plain(point['losses'])} (of {point['of']})",
+        "Start": plain(content.start),
+        "Objectives": plain(problem.objectives),
+        "Bounds": plain(problem.bounds) if problem.bounds else None,
+        "Parameters": str(problem.parameters),
+        "Ref. point": None if point is None else f"{plain(point.losses)} (of {point.of})",
     }
     shown = {name: text for name, text in facts.items() if text is not None}
-    title = element("h1", f"{content['name']}: searchers compared")
+    title = element("h1", f"{content.name}: searchers compared")
     return element("header", title, element("p", _HELD, class_="lead"), definitions(shown))
 
 
-def _summary_section(content: Mapping[str, Any]) -> Html:
+def _summary_section(content: ComparisonRecord) -> Html:
     found = summary(content)
     more = [element("p", text, class_="more") for text in found.more]
-    unfinished = "" if content["complete"] else " so far"
+    unfinished = "" if content.complete else " so far"
     parts = [element("h2", f"In short{unfinished}"), element("p", found.headline), *more]
     return element("section", join(parts), class_=f"verdict {found.tone}", id="summary")
 
 
-def _verdict_section(content: Mapping[str, Any]) -> Html:
-    tests = _by_importance(content)
-    if not tests:
+def _verdict_section(content: ComparisonRecord) -> Html:
+    matrices = [
+        join([element("h3", _title(tests)), verdict_matrix(content, tests)]) for tests in by_importance(content)
+    ]
+    if not matrices:
         return Html("")
-    first, *others = [join([element("h3", _title(entry)), verdict_matrix(content, entry)]) for entry in tests]
-    folded = element("details", element("summary", "By the other measures"), *others) if others else Html("")
-    return _section("verdicts", "Who is better?", first, _note(_MATRIX_NOTE.format(alpha=content["alpha"])), folded)
+    first, *others = matrices
+    folded = details("By the other measures", *others) if others else Html("")
+    return section("verdicts", "Who is better?", first, note(_MATRIX_NOTE.format(alpha=content.alpha)), folded)
 
 
-def _curves_section(content: Mapping[str, Any]) -> Html:
-    tests = _by_importance(content)
+def _curves_section(content: ComparisonRecord) -> Html:
     figures = [
-        _figure(
-            f"{entry['quantity']}-{entry['axis']}",
-            f"{TITLES[entry['quantity']].capitalize()} against {AXES[entry['axis']]}",
-            curve_figure(content, entry["quantity"], entry["axis"], place == 0),
+        plot(
+            f"{tests.quantity}-{tests.axis}",
+            f"{TITLES[tests.quantity].capitalize()} against {AXES[tests.axis]}",
+            curve_figure(content, tests.quantity, tests.axis, place == 0),
             place == 0,
         )
-        for place, entry in enumerate(tests)
+        for place, tests in enumerate(by_importance(content))
     ]
-    if not figures:
-        return Html("")
-    class_ = "figures three" if len(figures) == 4 else "figures"
-    return _section("curves", "At any time", element("div", join(figures), class_=class_), _note(_CURVES_NOTE))
+    return section("curves", "At any time", plots(figures), note(_CURVES_NOTE)) if figures else Html("")
 
 
-def _table_section(content: Mapping[str, Any]) -> Html:
-    note = (
+def _table_section(content: ComparisonRecord) -> Html:
+    text = (
         "Medians over the seeds. First feasible: when the first policy that meets every bound was found; beyond the "
         "start: when the searcher first beat the best feasible score of the start. Think: a suggestion's own time, "
         "median and 90th percentile. Charged: suggestions and evaluations of a whole run."
     )
-    parts = [summary_table(content), _note(note)]
-    parts.append(element("details", element("summary", "Options of the strategies"), searchers_table(content)))
-    return _section("table", "Strategy by strategy", *parts)
+    options = details("Options of the strategies", searchers_table(content))
+    return section("table", "Strategy by strategy", summary_table(content), note(text), options)
 
 
-def _tests_section(content: Mapping[str, Any]) -> Html:
+def _tests_section(content: ComparisonRecord) -> Html:
     folded = [
-        element(
-            "details", element("summary", _title(entry)), friedman_table(entry), pairs_table(entry), _note(_PAIRS_NOTE)
-        )
-        for entry in _by_importance(content)
+        details(_title(tests), friedman_table(tests), pairs_table(tests), note(_PAIRS_NOTE))
+        for tests in by_importance(content)
     ]
-    return _section("tests", "The tests in full", *folded) if folded else Html("")
+    return section("tests", "The tests in full", *folded) if folded else Html("")
 
 
-def _runs_section(content: Mapping[str, Any]) -> Html:
-    head = element("summary", f"All {len(content['runs'])} runs")
-    return _section("runs", "Runs", element("details", head, runs_table(content)))
+def _runs_section(content: ComparisonRecord) -> Html:
+    return section("runs", "Runs", details(f"All {len(content.runs)} runs", runs_table(content)))
 
 
-def _warnings_section(content: Mapping[str, Any]) -> Html:
-    items = [element("li", str(text)) for text in content["warnings"]]
-    if not items:
-        return Html("")
-    return _section("warnings", "Warnings", element("div", element("ul", join(items)), class_="warnings"))
-
-
-def _by_importance(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The tests of all measures, the primary one at equal trials first."""
-    primary, tests = content["primary"], content["tests"].values()
-    return sorted(tests, key=lambda entry: (entry["quantity"] != primary, entry["axis"] != "trials"))
-
-
-def _title(entry: Mapping[str, Any]) -> str:
-    return f"{TITLES[entry['quantity']].capitalize()} at equal {AXES[entry['axis']]}"
-
-
-def _section(name: str, title: str, *parts: Html) -> Html:
-    return element("section", element("h2", title), *parts, id=name)
-
-
-def _note(text: str) -> Html:
-    return element("p", text, class_="note")
-
-
-def _figure(name: str, caption: str, figure: go.Figure, first: bool) -> Html:
-    # "<" would end the script early in a text that holds "</script"
-    data = Html(figure.to_json().replace("<", "\\u003c"))
-    return element(
-        "figure",
-        element("figcaption", caption),
-        element("div", class_="plot", id=name, style=f"--height: {figure.layout.height}px"),
-        element("script", data, type="application/json", id=f"{name}-data"),
-        class_="first" if first else None,
-    )
-
-
-def _resource(name: str) -> str:
-    return resources.files("moco.report").joinpath(name).read_text(encoding="utf-8")
+def _title(tests: MeasureTests) -> str:
+    return f"{TITLES[tests.quantity].capitalize()} at equal {AXES[tests.axis]}"

@@ -2,108 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from moco.comparison.rank_tests import Verdict
 from moco.report.comparison.text import TITLES, short_seconds
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.markup import Html, element, join
+from moco.report.markup import Html, element, join, note, row
 from moco.report.run_summary import plain
 from moco.report.tables import definitions, table
+from moco.run_folder.comparison_record import (
+    ComparisonRecord,
+    MeasureTests,
+    MomentsRecord,
+    StrategySummary,
+    SuggestionSeconds,
+)
 
 _OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 _CLASSES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
 
-def verdict_matrix(content: Mapping[str, Any], tests: Mapping[str, Any]) -> Html:
+def verdict_matrix(content: ComparisonRecord, tests: MeasureTests) -> Html:
     """Each strategy (rows) against each other one (columns)."""
-    names = list(content["summary"])
+    names = list(content.summary)
     verdicts: dict[tuple[str, str], tuple[Verdict, float]] = {}
-    for pair in tests["pairs"]:
-        found = Verdict(pair["verdict"])
-        verdicts[pair["first"], pair["second"]] = found, pair["p_holm"]
-        verdicts[pair["second"], pair["first"]] = _OPPOSITE.get(found, found), pair["p_holm"]
+    for pair in tests.pairs:
+        found = Verdict(pair.verdict)
+        verdicts[pair.first, pair.second] = found, pair.p_holm
+        verdicts[pair.second, pair.first] = _OPPOSITE.get(found, found), pair.p_holm
     rows = [
         element(
             "tr", element("th", name, scope="row"), join(_verdict_cell(verdicts.get((name, other))) for other in names)
         )
         for name in names
     ]
-    return table(["", *names], rows, f"Verdicts by {TITLES[tests['quantity']]}", "verdicts")
+    return table(["", *names], rows, f"Verdicts by {TITLES[tests.quantity]}", "verdicts")
 
 
-def summary_table(content: Mapping[str, Any]) -> Html:
+def summary_table(content: ComparisonRecord) -> Html:
     """A row a strategy: medians over its seeds."""
-    quantities = [q for q in TITLES if f"{q}_at_equal_trials" in content["tests"]]
+    quantities = [q for q in TITLES if f"{q}_at_equal_trials" in content.tests]
     head = ["strategy", *quantities, "first feasible", "beyond the start", "think", "distinct", "charged"]
     rows = []
-    for name, entry in content["summary"].items():
+    for name, entry in content.summary.items():
         measured = [_at_both(entry, quantity) for quantity in quantities]
-        moments = [_moment(entry[key], entry["seeds"]) for key in ("first_feasible", "beyond_start")]
-        texts = [_thinking(entry["suggestion_s"]), _number(entry["distinct"]), short_seconds(entry["charged_s"])]
-        rows.append(_row(name, *measured, *moments, *texts))
+        moments = [_moment(found, entry.seeds) for found in (entry.first_feasible, entry.beyond_start)]
+        texts = [_thinking(entry.suggestion_s), _number(entry.distinct), short_seconds(entry.charged_s)]
+        rows.append(row(name, *measured, *moments, *texts))
     return table(head, rows, "Strategies, medians over seeds", "wide")
 
 
-def searchers_table(content: Mapping[str, Any]) -> Html:
+def searchers_table(content: ComparisonRecord) -> Html:
     """Each strategy's searcher and options."""
     return definitions(
         {
-            name: f"{entry['searcher']}" + (f": {plain(entry['options'])}" if entry["options"] else ", no options")
-            for name, entry in content["searchers"].items()
+            name: entry.searcher + (f": {plain(entry.options)}" if entry.options else ", no options")
+            for name, entry in content.searchers.items()
         }
     )
 
 
-def pairs_table(tests: Mapping[str, Any]) -> Html:
+def pairs_table(tests: MeasureTests) -> Html:
     """Every two strategies with their test and effect sizes."""
     head = ["pair", "verdict", "wins, ties, losses", "median difference", "p", "p (Holm)", "A12", "rank-biserial"]
     rows = [
-        _row(
-            f"{pair['first']} against {pair['second']}",
-            pair["verdict"],
-            f"{pair['wins']}, {pair['ties']}, {pair['losses']}",
-            _number(pair["median_difference"]),
-            *(f"{pair[key]:.3g}" for key in ("p", "p_holm")),
-            *(f"{pair[key]:.2f}" for key in ("a12", "rank_biserial")),
+        row(
+            f"{pair.first} against {pair.second}",
+            pair.verdict,
+            f"{pair.wins}, {pair.ties}, {pair.losses}",
+            _number(pair.median_difference),
+            *(f"{value:.3g}" for value in (pair.p, pair.p_holm)),
+            *(f"{value:.2f}" for value in (pair.a12, pair.rank_biserial)),
         )
-        for pair in tests["pairs"]
+        for pair in tests.pairs
     ]
     return table(head, rows, "Pairs of strategies", "small")
 
 
-def friedman_table(tests: Mapping[str, Any]) -> Html:
+def friedman_table(tests: MeasureTests) -> Html:
     """Friedman's test over all strategies, with their mean ranks."""
-    found = tests["friedman"]
+    found = tests.friedman
     if found is None:
-        return element("p", "Friedman's test needs three strategies and two seeds that all have.", class_="note")
+        return note("Friedman's test needs three strategies and two seeds that all have.")
     facts = {
-        "Friedman": f"chi-square {found['statistic']:.3g}, p = {found['p']:.3g}, over {found['seeds']} seeds",
-        "Agreement": f"Kendall's W = {found['agreement']:.2f} (1: all seeds order the strategies alike)",
+        "Friedman": f"chi-square {found.statistic:.3g}, p = {found.p:.3g}, over {found.seeds} seeds",
+        "Agreement": f"Kendall's W = {found.agreement:.2f} (1: all seeds order the strategies alike)",
         "Mean ranks": ", ".join(
-            f"{name} {rank:.2f}" for name, rank in sorted(found["mean_ranks"].items(), key=lambda entry: entry[1])
+            f"{name} {rank:.2f}" for name, rank in sorted(found.mean_ranks.items(), key=lambda entry: entry[1])
         ),
     }
     return definitions(facts)
 
 
-def runs_table(content: Mapping[str, Any]) -> Html:
+def runs_table(content: ComparisonRecord) -> Html:
     """Every run of the comparison."""
-    quantities = [q for q in TITLES if f"{q}_at_equal_trials" in content["tests"]]
+    quantities = [q for q in TITLES if f"{q}_at_equal_trials" in content.tests]
     head = [
         "run", "state", *(TITLES[q] for q in quantities),
         "trials", "distinct", "from the store", "feasible", "rejected", "failed", "charged", "really spent",
     ]  # fmt: skip
     rows = [
-        _row(
-            f"{run['searcher']}, seed {run['seed']}",
-            run["state"],
-            *(_number(run.get(quantity)) for quantity in quantities),
-            *(str(run[key]) for key in ("trials", "distinct", "stored", "feasible", "rejected", "failed")),
-            *(short_seconds(run[key]) for key in ("charged_s", "spent_s")),
+        row(
+            f"{run.searcher}, seed {run.seed}",
+            run.state,
+            *(_number(run.values.get(quantity)) for quantity in quantities),
+            *map(str, (run.trials, run.distinct, run.stored, run.feasible, run.rejected, run.failed)),
+            *map(short_seconds, (run.charged_s, run.spent_s)),
         )
-        for run in content["runs"]
+        for run in content.runs
     ]
     return table(head, rows, "All runs", "wide small")
 
@@ -115,31 +119,25 @@ def _verdict_cell(found: tuple[Verdict, float] | None) -> Html:
     return element("td", element("span", verdict.value), element("small", f"p = {p:.2g}"), class_=_CLASSES.get(verdict))
 
 
-def _row(first: str, *others: str) -> Html:
-    return element("tr", element("th", first, scope="row"), join(element("td", text) for text in others))
-
-
 def _number(value: float | None) -> str:
     return NOT_AVAILABLE if value is None else f"{value:.4g}"
 
 
-def _at_both(entry: Mapping[str, Any], quantity: str) -> Html:
+def _at_both(entry: StrategySummary, quantity: str) -> Html:
     """A median after equal trials, and under it the one at equal time."""
-    trials, seconds = (_number(entry[f"{quantity}_at_equal_{axis}"]) for axis in ("trials", "seconds"))
+    trials, seconds = (_number(entry.medians.get(f"{quantity}_at_equal_{axis}")) for axis in ("trials", "seconds"))
     return join([element("span", trials), element("small", f"{seconds} at equal time")])
 
 
-def _moment(entry: Mapping[str, Any], seeds: int) -> Html | str:
-    share = f"{entry['seeds']} of {seeds} seeds"
-    if entry["trials"] is None:
-        return join([element("span", "never" if not entry["seeds"] else "rarely"), element("small", share)])
-    when = f"trial {entry['trials']:g}, {short_seconds(entry['seconds'])}"
+def _moment(found: MomentsRecord, seeds: int) -> Html:
+    share = f"{found.seeds} of {seeds} seeds"
+    if found.trials is None:
+        return join([element("span", "never" if not found.seeds else "rarely"), element("small", share)])
+    when = f"trial {found.trials:g}, {short_seconds(found.seconds)}"
     return join([element("span", when), element("small", share)])
 
 
-def _thinking(entry: Mapping[str, float] | None) -> str:
-    if entry is None:
+def _thinking(found: SuggestionSeconds | None) -> str:
+    if found is None:
         return NOT_AVAILABLE
-    return join(
-        [element("span", short_seconds(entry["median"])), element("small", f"p90 {short_seconds(entry['p90'])}")]
-    )
+    return join([element("span", short_seconds(found.median)), element("small", f"p90 {short_seconds(found.p90)}")])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from moco.comparison.rank_tests import Verdict
 from moco.report.formatting import seconds
+from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, PairRecord
 
 TITLES = {"score": "best feasible score", "hypervolume": "hypervolume of the front"}
 AXES = {"trials": "trials", "seconds": "charged time"}
@@ -23,25 +23,26 @@ class Summary:
     more: tuple[str, ...]
 
 
-def summary(content: Mapping[str, Any]) -> Summary:
-    """The outcome of the comparison that compare.json holds."""
-    tests, primary = content["tests"], content["primary"]
-    first = tests.get(f"{primary}_at_equal_trials")
-    if first is None or len(content["summary"]) < 2:
+def summary(content: ComparisonRecord) -> Summary:
+    """The outcome of a comparison."""
+    first = content.tests.get(f"{content.primary}_at_equal_trials")
+    if first is None or len(content.summary) < 2:
         return Summary("bad", "Fewer than two strategies have finished a run: there is nothing to compare.", ())
-    others = sorted(
-        (entry for entry in tests.values() if entry is not first),
-        key=lambda entry: (entry["quantity"] != primary, entry["axis"] != "trials"),
-    )
-    more = _others(content, first, others)
-    decided = any(pair["verdict"] != Verdict.CANNOT_TELL for entry in tests.values() for pair in entry["pairs"])
+    more = _others(content, first, [tests for tests in by_importance(content) if tests is not first])
+    decided = any(pair.verdict != Verdict.CANNOT_TELL for tests in content.tests.values() for pair in tests.pairs)
     more += [*_beyond_start(content), *_thinking(content)]
     return Summary("good" if decided else "warn", _sentence(content, first), tuple(more))
 
 
-def budget_text(content: Mapping[str, Any]) -> str:
+def by_importance(content: ComparisonRecord) -> list[MeasureTests]:
+    """The tests of all measures, the primary one at equal trials first."""
+    tests = content.tests.values()
+    return sorted(tests, key=lambda found: (found.quantity != content.primary, found.axis != "trials"))
+
+
+def budget_text(content: ComparisonRecord) -> str:
     """The budget of each run."""
-    trials, limit = content["budget"]["trials"], content["budget"]["seconds"]
+    trials, limit = content.budget.trials, content.budget.seconds
     return f"{trials} trials" + (f" or {seconds(limit)} of charged time" if limit is not None else "")
 
 
@@ -57,44 +58,42 @@ def joined(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def standing(pairs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def standing(pairs: Sequence[PairRecord]) -> dict[str, list[str]]:
     """By strategy, those that it is better than; only where there are any."""
     beaten: dict[str, list[str]] = {}
     for pair in pairs:
-        if pair["verdict"] == Verdict.BETTER:
-            beaten.setdefault(pair["first"], []).append(pair["second"])
-        elif pair["verdict"] == Verdict.WORSE:
-            beaten.setdefault(pair["second"], []).append(pair["first"])
+        if pair.verdict == Verdict.BETTER:
+            beaten.setdefault(pair.first, []).append(pair.second)
+        elif pair.verdict == Verdict.WORSE:
+            beaten.setdefault(pair.second, []).append(pair.first)
     return dict(sorted(beaten.items(), key=lambda entry: -len(entry[1])))
 
 
-def _by(content: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
+def _by(content: ComparisonRecord, tests: MeasureTests) -> str:
     """The measure in words."""
-    at = f"equal {AXES[tests['axis']]}" + (
-        f" ({short_seconds(content['equal']['seconds'])})" if tests["axis"] == "seconds" else ""
-    )
-    return f"by {TITLES[tests['quantity']]} at {at}"
+    after = f" ({short_seconds(content.equal.seconds)})" if tests.axis == "seconds" else ""
+    return f"by {TITLES[tests.quantity]} at equal {AXES[tests.axis]}{after}"
 
 
-def _sentence(content: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
+def _sentence(content: ComparisonRecord, tests: MeasureTests) -> str:
     """One measure: who is better than whom, or why nothing can be told, and the highest median."""
     start = _by(content, tests).capitalize()
     claims = _claims(tests)
     if claims:
         return f"{start}, {claims}."
     lead = _leader(content, tests)
-    fewest = min((pair["seeds"] for pair in tests["pairs"]), default=0)
-    if fewest < content["seeds_needed"]:
+    fewest = min((pair.seeds for pair in tests.pairs), default=0)
+    if fewest < content.seeds_needed:
         return (
-            f"{start} one cannot tell which strategy is better: {fewest} seeds of {len(content['searchers'])} "
-            f"strategies can never show a difference, at least {content['seeds_needed']} are needed; {lead}."
+            f"{start} one cannot tell which strategy is better: {fewest} seeds of {len(content.searchers)} "
+            f"strategies can never show a difference, at least {content.seeds_needed} are needed; {lead}."
         )
     return f"{start} one cannot tell which strategy is better: the differences are within chance; {lead}."
 
 
-def _others(content: Mapping[str, Any], first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+def _others(content: ComparisonRecord, first: MeasureTests, others: Sequence[MeasureTests]) -> list[str]:
     """The other measures, told together where they say the same as the first."""
-    same = [entry for entry in others if _claims(entry) and standing(entry["pairs"]) == standing(first["pairs"])]
+    same = [entry for entry in others if _claims(entry) and standing(entry.pairs) == standing(first.pairs)]
     texts = [f"The same holds {joined([_by(content, entry) for entry in same])}."] if same else []
     for entry in others:
         start = _by(content, entry).capitalize()
@@ -104,15 +103,15 @@ def _others(content: Mapping[str, Any], first: Mapping[str, Any], others: Sequen
     return texts
 
 
-def _claims(tests: Mapping[str, Any]) -> str:
+def _claims(tests: MeasureTests) -> str:
     """`a is better than b and c; …`; empty where no pair can be told apart."""
-    beaten = standing(tests["pairs"])
+    beaten = standing(tests.pairs)
     return "; ".join(f"{name} is better than {joined(others)}" for name, others in beaten.items())
 
 
-def _leader(content: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
-    key = f"{tests['quantity']}_at_equal_{tests['axis']}"
-    medians = {name: entry[key] for name, entry in content["summary"].items() if entry.get(key) is not None}
+def _leader(content: ComparisonRecord, tests: MeasureTests) -> str:
+    found = {name: entry.medians.get(tests.key) for name, entry in content.summary.items()}
+    medians = {name: value for name, value in found.items() if value is not None}
     if not medians:
         return "no strategy has found anything feasible at the median"
     best = max(medians.values())
@@ -122,34 +121,33 @@ def _leader(content: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
     return f"the highest median is that of {joined(leaders)} ({best:.4g})"
 
 
-def _beyond_start(content: Mapping[str, Any]) -> list[str]:
+def _beyond_start(content: ComparisonRecord) -> list[str]:
     """Whether searching was worth it at all: which strategies found something better than the start, and how soon."""
-    if content["start"] == "none":
+    if content.start == "none":
         return []
-    beyond = {name: (entry["beyond_start"], entry["seeds"]) for name, entry in content["summary"].items()}
-    always = [name for name, (found, seeds) in beyond.items() if found["seeds"] == seeds]
-    never = [name for name, (found, _) in beyond.items() if not found["seeds"]]
+    beyond = {name: (entry.beyond_start, entry.seeds) for name, entry in content.summary.items()}
+    always = [name for name, (found, seeds) in beyond.items() if found.seeds == seeds]
+    never = [name for name, (found, _) in beyond.items() if not found.seeds]
     rest = {name: pair for name, pair in beyond.items() if name not in always and name not in never}
     texts = [f"{joined(always)} in all seeds"] if always else []
-    texts += [f"{name} in {found['seeds']} of {seeds}" for name, (found, seeds) in rest.items()]
+    texts += [f"{name} in {found.seeds} of {seeds}" for name, (found, seeds) in rest.items()]
     texts += [f"{joined(never)} in none"] if never else []
     text = f"A better feasible score than the start's was found by {'; '.join(texts)}"
-    soon = {name: found["trials"] for name, (found, _) in beyond.items() if found["trials"] is not None}
+    soon = {name: found.trials for name, (found, _) in beyond.items() if found.trials is not None}
     if soon:
         first = min(soon, key=soon.__getitem__)
         text += f". Soonest by {first}, at trial {soon[first]:g} at the median"
     return [f"{text}."]
 
 
-def _thinking(content: Mapping[str, Any]) -> list[str]:
+def _thinking(content: ComparisonRecord) -> list[str]:
     """What a suggestion costs beside an evaluation."""
-    medians = {
-        name: entry["suggestion_s"]["median"] for name, entry in content["summary"].items() if entry["suggestion_s"]
-    }
+    found = {name: entry.suggestion_s for name, entry in content.summary.items()}
+    medians = {name: seconds.median for name, seconds in found.items() if seconds is not None}
     if not medians:
         return []
     ends = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
     quick, slow = (f"{short_seconds(medians[name])} ({name})" for name in ends)
-    spent = [entry["evaluation_s"] for entry in content["summary"].values() if entry["evaluation_s"] is not None]
+    spent = [entry.evaluation_s for entry in content.summary.values() if entry.evaluation_s is not None]
     beside = f", an evaluation {short_seconds(median(spent))}" if spent else ""
     return [f"A suggestion took from {quick} to {slow} at the median{beside}."]

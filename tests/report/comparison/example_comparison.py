@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import FloatDistribution
@@ -11,6 +12,7 @@ from moco.comparison.content import About, content
 from moco.comparison.match import Match, Run, RunState
 from moco.problem import Problem
 from moco.randomness import generator
+from moco.run_folder.comparison_record import ComparisonRecord
 from moco.searchers.random import RandomOptions
 from moco.strategy import Strategy
 from moco.study import Budget
@@ -32,8 +34,8 @@ def run_of(label: str, gain: float, seed: int, trials: int) -> Run:
     return Run(label, seed, tuple(found), RunState.FINISHED)
 
 
-def example(gains: Mapping[str, float] = GAINS, seeds: int = 10, trials: int = 20, **changes: Any) -> dict[str, Any]:
-    """compare.json of so many strategies and seeds; `failed` names one whose last seed failed."""
+def example(gains: Mapping[str, float] = GAINS, seeds: int = 10, trials: int = 20, **changes: Any) -> ComparisonRecord:
+    """A comparison of so many strategies and seeds; `failed` names one whose last seed failed."""
     problem = Problem(
         space={"x": FloatDistribution(0, 1)},  # type: ignore[arg-type]
         objectives={"top1_error": "minimize", "cost": "minimize"},
@@ -50,5 +52,5 @@ def example(gains: Mapping[str, float] = GAINS, seeds: int = 10, trials: int = 2
             else run
             for run in runs
         ]
-    about = About("made", "reference", (1.0, 1.0), facts={"network": "digits_resnet"})
-    return {**content(match, runs, about, ["made <i>up</i>"]), **changes}
+    about = About("made", "reference", (1.0, 1.0), network="digits_resnet")
+    return replace(content(match, runs, about, ["made <i>up</i>"]), **changes)

@@ -11,6 +11,7 @@ from moco.errors import RunFolderError
 from moco.report.comparison.figures import curve_figure, line
 from moco.report.comparison.page import compare_page, write_compare_page
 from moco.report.comparison.tables import verdict_matrix
+from moco.run_folder.comparison_record import ComparisonRecord
 from tests.report.comparison.example_comparison import example
 from tests.report.test_page import Page
 
@@ -33,7 +34,7 @@ def test_what_comes_from_a_run_is_text() -> None:
 
 
 def test_the_matrix_reads_from_the_row_to_the_column() -> None:
-    matrix = verdict_matrix(MANY, MANY["tests"]["score_at_equal_trials"])
+    matrix = verdict_matrix(MANY, MANY.tests["score_at_equal_trials"])
     rows = [row for row in matrix.split("<tr>") if 'scope="row"' in row]
     guided, plain, _ = rows
     assert (guided.count(">better<"), guided.count(">worse<")) == (2, 0)
@@ -55,18 +56,18 @@ def test_strategies_keep_their_colour_and_stay_apart() -> None:
 
 
 def test_a_comparison_with_nothing_feasible_or_nothing_finished_has_a_page() -> None:
-    nothing = example()
+    nothing = example().to_json()
     for label in nothing["summary"]:
         nothing["summary"][label].update(score_at_equal_trials=None, suggestion_s=None, evaluation_s=None)
         for curve in nothing["curves"][label]["score"].values():
             curve.update({name: [None] * len(curve["x"]) for name in ("median", "low", "high")})
-    assert Page(compare_page(nothing)).sections == ORDER
-    empty = {**example(), "runs": [], "summary": {}, "curves": {}, "tests": {}, "warnings": [], "complete": False}
+    assert Page(compare_page(ComparisonRecord.from_json(nothing))).sections == ORDER
+    empty = example(runs=(), summary={}, curves={}, tests={}, warnings=(), complete=False)
     assert Page(compare_page(empty)).sections == ["summary", "table", "runs"]
 
 
 def test_the_file_is_written_from_the_numbers_alone(tmp_path: Path) -> None:
-    (tmp_path / "compare.json").write_text(json.dumps(MANY), encoding="utf-8")
+    (tmp_path / "compare.json").write_text(json.dumps(MANY.to_json()), encoding="utf-8")
     assert write_compare_page(tmp_path).read_text(encoding="utf-8") == compare_page(MANY)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from moco.report.comparison.console import compare_summary
 from moco.report.comparison.text import joined, short_seconds, standing, summary
+from moco.run_folder.comparison_record import MomentsRecord
 from tests.report.comparison.example_comparison import example
 
 MANY = example()
@@ -45,9 +47,12 @@ def test_what_the_start_was_worth_and_what_thinking_costs() -> None:
 
 
 def test_who_never_beat_the_start_is_told() -> None:
-    content = example()
-    content["summary"]["plain"]["beyond_start"] = {"seeds": 0, "trials": None, "seconds": None}
-    content["summary"]["alike"]["beyond_start"] = {"seeds": 4, "trials": None, "seconds": None}
+    found = {
+        name: replace(entry, beyond_start=MomentsRecord(seeds={"plain": 0, "alike": 4}[name]))
+        for name, entry in MANY.summary.items()
+        if name != "guided"
+    }
+    content = example(summary={**MANY.summary, **found})
     text = next(text for text in summary(content).more if "the start's" in text)
     assert "was found by guided in all seeds; alike in 4 of 10; plain in none. Soonest by guided" in text
 
@@ -59,11 +64,9 @@ def test_a_comparison_of_less_than_two_is_none() -> None:
 
 
 def test_who_beats_whom_whoever_is_told_first() -> None:
-    pairs = [
-        {"first": "a", "second": "b", "verdict": "worse"},
-        {"first": "b", "second": "c", "verdict": "better"},
-        {"first": "a", "second": "c", "verdict": "cannot tell"},
-    ]
+    some = MANY.tests["score_at_equal_trials"].pairs[0]
+    verdicts = [("a", "b", "worse"), ("b", "c", "better"), ("a", "c", "cannot tell")]
+    pairs = [replace(some, first=first, second=second, verdict=verdict) for first, second, verdict in verdicts]
     assert standing(pairs) == {"b": ["a", "c"]}
 
 

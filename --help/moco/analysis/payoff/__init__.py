@@ -1,1 +1,0 @@
-"""Which widths, precisions and ranks make layers faster on the target."""

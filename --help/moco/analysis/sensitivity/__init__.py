@@ -1,1 +1,0 @@
-"""How much each layer bears, and the layer groups that follow from it."""

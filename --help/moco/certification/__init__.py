@@ -1,1 +1,0 @@
-"""Statements about accuracy that hold on images that the search never saw."""

@@ -1,1 +1,0 @@
-"""Searchers against each other: runs, curves, charged time, statistics and the folder of a comparison."""

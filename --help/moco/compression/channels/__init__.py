@@ -1,1 +1,0 @@
-"""Which channels must go together, and the surgery that takes them out."""

@@ -1,1 +1,0 @@
-"""How important channels are."""

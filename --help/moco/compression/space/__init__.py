@@ -1,1 +1,0 @@
-"""The search space of a network: what can be chosen, and what a choice means."""

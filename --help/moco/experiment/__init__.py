@@ -1,1 +1,0 @@
-"""What a user asked for: the experiment, read, checked once and built."""

@@ -1,1 +1,0 @@
-"""The page and the console summary of a comparison."""

@@ -1,1 +1,0 @@
-"""The run folder: how it is written, and what is read back."""

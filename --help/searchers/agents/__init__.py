@@ -1,1 +1,0 @@
-"""What the agents share that walk over the layers of a network."""

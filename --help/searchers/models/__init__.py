@@ -1,1 +1,0 @@
-"""Models of a searcher's trials, and what they say of new candidates."""

@@ -1,1 +1,0 @@
-"""What searchers of several kinds share."""

@@ -1,1 +1,0 @@
-"""Steps from policy to policy, their measured curves and costs."""

@@ -1,0 +1,181 @@
+"""The content of RUN/result.json: what a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moco.run_folder.manifest import GroupRecord, SpaceRecord
+from moco.run_folder.record import Record
+from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(Record):
+    """What was asked: the protocol, and its wish in words."""
+
+    protocol: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialsAndSeconds(Record):
+    """So many trials, so many seconds: a budget, whose None is no limit, or when a run got somewhere."""
+
+    trials: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Interval(Record):
+    """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit.
+
+    `samples_ms` are the raw samples, the reference's and the candidate's; empty where the metric is derived.
+    """
+
+    value: float
+    low: float
+    high: float
+    samples_ms: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HypervolumeRecord(Record):
+    """The front's hypervolume and the losses that it is taken from; None where no reference point was given."""
+
+    value: float | None = None
+    reference_point: tuple[float, ...] | Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRecord(Record):
+    """A start: whether it counted in the budget, and its trial; None where the budget ended before it."""
+
+    name: str
+    counted: bool
+    trial: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord(Record):
+    """A candidate's test on the certification split, in the terms of its certificate."""
+
+    candidate: int | str | None = None
+    estimate: float | str | None = None
+    lower_bound: float | str | None = None
+    lost: int | None = None
+    gained: int | None = None
+    holds: bool | None = None
+    trial: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundRecord(Record):
+    """A bound but the floor, against the pessimistic end of the longer measurement."""
+
+    metric: str
+    bound: str | float | None = None
+    estimate: float | None = None
+    upper: float | None = None
+    confidence: float | None = None
+    holds: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateRecord(Record):
+    """What is promised of the delivered network, also the content of best/certificate.json.
+
+    Attributes:
+        floor: None where the protocol has none.
+        estimate, lower_bound: in the floor's terms: a difference to the reference, or an accuracy.
+        relative: whether it is a difference; None where an older result does not say.
+        sha256: of the delivered file.
+    """
+
+    statement: str | None = None
+    floor: float | str | None = None
+    estimate: float | str | None = None
+    lower_bound: float | str | None = None
+    confidence: float | None = None
+    images: int | None = None
+    method: str | None = None
+    holds: bool | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    bounds: tuple[BoundRecord, ...] = ()
+    relative: bool | None = None
+    sha256: str | None = None
+
+    @property
+    def in_points(self) -> bool:
+        """Whether its numbers are differences to the reference, in points."""
+        if self.relative is not None:
+            return self.relative
+        return not (isinstance(self.floor, (int, float)) and self.floor > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheRecord(Record):
+    """Evaluations that were known already, and those that were computed."""
+
+    hits: int | None = None
+    misses: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Record):
+    """What a search found.
+
+    Attributes:
+        exit: `done` or `infeasible`.
+        objectives: names in the order of the losses.
+        reference: metrics of the uncompressed network.
+        trials: how many were told, `given` of them beside the budget.
+        retimed: by metric, the longer timing of the delivered network.
+        intervals: 95 % intervals of its metrics.
+        seconds: by stage over all trials, with `other` and `total`.
+    """
+
+    experiment: str
+    network: str | None = None
+    searcher: str
+    seed: int
+    exit: str | None = None
+    objective: Objective = Objective()
+    objectives: tuple[str, ...] = ()
+    reference: Mapping[str, float]
+    trials: int
+    given: int = 0
+    distinct: int | None = None
+    feasible: int | None = None
+    budget: TrialsAndSeconds | None = None
+    best: Delivered | None = None
+    retimed: Mapping[str, Interval | None] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float | None, ...] | None] = field(default_factory=dict)
+    front: tuple[TrialSummary, ...] = ()
+    hypervolume: HypervolumeRecord = HypervolumeRecord()
+    starts: tuple[StartRecord, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    certificate: CertificateRecord | None = None
+    seconds: Mapping[str, float | None] = field(default_factory=dict)
+    cache: CacheRecord = CacheRecord()
+    space: SpaceRecord = field(default_factory=SpaceRecord)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[GroupRecord, ...]:
+        """The layer groups of its space; empty where it does not say."""
+        return self.space.groups or ()
+
+    @property
+    def reference_point(self) -> tuple[float, ...] | None:
+        """Losses that hypervolumes are taken from, in the order of the objectives."""
+        point = self.hypervolume.reference_point
+        if not isinstance(point, Mapping):
+            return None if point is None else tuple(map(float, point))
+        named = self.objectives and all(name in point for name in self.objectives)
+        return tuple(float(point[name]) for name in self.objectives) if named else None
+
+    @property
+    def total_s(self) -> float | None:
+        """Seconds of all trials."""
+        return self.seconds.get("total")

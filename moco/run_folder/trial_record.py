@@ -1,0 +1,143 @@
+"""A trial as the files of a run folder hold it: all in trials.json and trials.csv, or what a result says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+from moco.metrics import METRICS, Direction
+from moco.run_folder.record import Record, unwritten
+from moco.trial import Evaluation, MetricValue, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord(Record):
+    """A finished trial: an entry of trials.json.
+
+    Attributes:
+        given: whether it is a start that counts in no budget.
+        losses, violations: None unless complete; losses in the order of the objectives.
+        policy: settings by layer.
+        objectives: names of the losses, which the entry does not say.
+    """
+
+    number: int
+    origin: str = "search"
+    given: bool = False
+    state: str
+    feasible: bool = False
+    distinct: bool = True
+    score: float | None = None
+    reason: str | None = None
+    seconds: float | None = None
+    losses: tuple[float, ...] | None = None
+    violations: tuple[float, ...] | None = None
+    policy: Mapping[str, Any] | None = None
+    point: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    objectives: tuple[str, ...] = unwritten()
+
+    @classmethod
+    def of(cls, trial: Trial, objectives: tuple[str, ...] = ()) -> Self:
+        """The record of a trial."""
+        return cls(
+            number=trial.number,
+            origin=trial.origin,
+            given=trial.suggestion.given,
+            state=trial.state.value,
+            feasible=trial.feasible,
+            distinct=trial.distinct,
+            score=trial.score,
+            reason=trial.reason,
+            seconds=trial.seconds,
+            losses=None if trial.outcome is None else trial.outcome.losses,
+            violations=None if trial.outcome is None else trial.outcome.violations,
+            policy=None if trial.policy is None else trial.policy.settings,
+            point=trial.point,
+            evaluation=trial.evaluation,
+            objectives=objectives,
+        )
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Objectives and measured metrics by name, in stored units; empty unless complete."""
+        judged = {name: _unsigned(name, loss) for name, loss in zip(self.objectives, self.losses or (), strict=False)}
+        measured = {name: float(metric.value) for name, metric in self._measured.items() if metric.value is not None}
+        return judged | measured
+
+    @cached_property
+    def sems(self) -> dict[str, float]:
+        """Standard errors by metric, where they were estimated."""
+        return {name: float(metric.sem) for name, metric in self._measured.items() if metric.sem is not None}
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The cells of trials.csv by column; what is not known is left out."""
+        measured = {name: metric.value for name, metric in self._measured.items()}
+        losses = {f"loss.{name}": loss for name, loss in zip(self.objectives, self.losses or (), strict=False)}
+        known = {name: value for name, value in self.to_json().items() if value is not None}
+        return {**self.point, **measured, **losses, **known}
+
+    @property
+    def _measured(self) -> Mapping[str, MetricValue]:
+        return {} if self.evaluation is None else self.evaluation.metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSummary(Record):
+    """A trial as a result tells of it: a point of the front.
+
+    Attributes:
+        trial: its number.
+        metrics: with the derived ones, in stored units.
+    """
+
+    trial: int | None = None
+    policy: Mapping[str, Any] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    losses: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, trial: Trial, metrics: Mapping[str, MetricValue], **more: Any) -> Self:
+        """The summary of a complete trial; `more` is what the class adds to it."""
+        assert trial.policy is not None
+        assert trial.outcome is not None
+        values = {name: metric.value for name, metric in metrics.items()}
+        losses = trial.outcome.losses
+        return cls(trial=trial.number, policy=trial.policy.settings, metrics=values, losses=losses, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered(TrialSummary):
+    """The trial whose network is delivered.
+
+    Attributes:
+        feasible: on the search split; None where an older result does not say.
+        origin: `search`, or the name of a start.
+        holds: whether floor and budgets hold on fresh evidence.
+        sha256: of the file.
+    """
+
+    score: float | None = None
+    feasible: bool | None = None
+    origin: str = "search"
+    holds: bool | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named(Record):
+    name: str
+    feasible: bool | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(TrialSummary, _Named):
+    """A start that was evaluated, the reference among them."""
+
+
+def _unsigned(name: str, loss: float) -> float:
+    return -float(loss) if name in METRICS and METRICS[name].direction is Direction.MAXIMIZE else float(loss)
