@@ -41,6 +41,7 @@ from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.models import build_model
 from moco.models.torchvision_shim import import_torchvision
 from moco.models.training import seeded_torch
+from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import Recovery, RecoveryPlan
 
 ASKED, SIDE = 76, 64
@@ -116,7 +117,7 @@ class Candidate:
     def export(self) -> None:
         """The file of the thin network gives what torch gives, by the template of the whole one where that works."""
         calibration = images(CALIBRATION, self.example.shape[-1], seed=3)
-        recovery = Recovery(self.network, self.compressor.graph, calibration, RecoveryPlan())
+        recovery = Recovery(self.network, self.compressor.graph, calibration, RecoveryPlan((BatchNormStep(),)))
         self.builder = Builder(self.compressor, calibration.numpy(), recovery, self.folder)
         try:
             self.proto = self.builder.template.render(self.thin)

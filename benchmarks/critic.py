@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from moco.interfaces import SearcherCapabilities
-from moco.searchers.agents.layer_networks import as_tensor, one_thread
+from moco.searchers.agents.layer_networks import as_tensor
 from moco.searchers.agents.layer_rewards import rewards, teaches
 from moco.searchers.ddpg import DDPGSearcher
+from moco.torch_threads import one_thread
 from moco.trial import Suggestion, Trial
 
 

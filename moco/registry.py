@@ -38,6 +38,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "front": "moco.objectives.front:FrontObjective",
     },
     "target": {"onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget"},
+    "recovery_step": {
+        "refit": "moco.recovery.refit:RefitStep",
+        "batch_norm": "moco.recovery.batch_norm:BatchNormStep",
+        "fine_tuning": "moco.recovery.fine_tuning:FineTuningStep",
+        "distillation": "moco.recovery.distillation:DistillationStep",
+        "quantization_aware": "moco.recovery.quantization_aware:QuantizationAwareStep",
+        "custom": "moco.recovery.custom:CustomStep",
+    },
 }
 """Import path by kind and name. Each plug-in class has an `Options` dataclass beside its own parameters."""
 

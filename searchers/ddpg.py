@@ -42,11 +42,12 @@ from torch import Tensor, nn
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.agents.layer_networks import as_tensor, follow, mlp, one_thread
+from moco.searchers.agents.layer_networks import as_tensor, follow, mlp
 from moco.searchers.agents.layer_options import LayerOptions, not_negative, positive
 from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
 from moco.searchers.agents.layer_walk import Episode, LayerWalk, propose
 from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
+from moco.torch_threads import one_thread
 from moco.trial import Point, Suggestion, Trial
 
 MORE_NOISE = 2.0

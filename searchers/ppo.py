@@ -39,11 +39,12 @@ from torch import Tensor, nn
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.agents.layer_networks import as_tensor, mlp, one_thread
+from moco.searchers.agents.layer_networks import as_tensor, mlp
 from moco.searchers.agents.layer_options import FILL, LayerOptions, not_negative, positive
 from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
 from moco.searchers.agents.layer_walk import LayerWalk, propose
 from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
+from moco.torch_threads import one_thread
 from moco.trial import Point, Suggestion, Trial
 
 ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"

@@ -35,13 +35,14 @@ from moco.run.job import Job, Prepared, versions
 from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.search import FILES, one_thread, prepared_again
+from moco.run.search import FILES, prepared_again
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.manifest import SpaceRecord
 from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, claim, write_json, write_yaml
 from moco.secret import Secret
 from moco.strategy import Strategy
 from moco.study import Study
+from moco.torch_threads import one_thread
 from moco.tracking.mlflow_comparison import MLflowComparison
 from moco.trial import Trial
 
@@ -95,7 +96,7 @@ def compare_experiment(
     found = strategies(experiment, asked.searchers)
     seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
     study = f"{experiment.name} (comparison)" if experiment.tracking.dashboard else None
-    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread():
+    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
         job = _job(experiment, out, given, found)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)

@@ -17,11 +17,12 @@ from moco.experiment.identity import storage_address
 from moco.experiment.loading import Experiment
 from moco.run.ownership import owned
 from moco.run.progress import Progress
-from moco.run.search import FILES, Search, one_thread, prepared_again
+from moco.run.search import FILES, Search, prepared_again
 from moco.run_folder.writing import (
     LEDGER,
     claim,
 )
+from moco.torch_threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def search_experiment(
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
     study = experiment.name if experiment.tracking.dashboard else None
-    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread():
+    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
         job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)

@@ -31,6 +31,7 @@ from moco.export.template import Template, build_template
 from moco.interfaces import Artifact
 from moco.policy import Policy
 from moco.recovery.recovery import Recovery
+from moco.recovery.step import Candidate, Moment
 
 PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
 WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error")
@@ -69,8 +70,8 @@ class Builder:
             calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
             folder: where the files go.
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
-                8 bits: 8 bits can afford rare values, and fewer cannot. Quantization-aware training has learned to live
-                with whole ranges, which are kept then.
+                8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
+                ranges, they are kept.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.
@@ -108,21 +109,24 @@ class Builder:
         Raises:
             CompressionError, SpaceError: the policy cannot be built; the layer is named.
         """
-        watch, compressor, recovery = watch or Stopwatch(), self.compressor, self.recovery
+        watch, compressor = watch or Stopwatch(), self.compressor
         with watch.stage("compress"):
             kept = compressor.kept(policy)
             thin = compressor.graph.thin(compressor.network, kept)
             verify_network(thin, compressor.graph, kept)
-        if recovery.refits(policy):
-            with watch.stage("recover"):
-                recovery.refit_(thin, policy, kept)
+            candidate = Candidate(thin, policy, kept, compressor.kept_of_batch_norms(kept))
+        candidate = self._recovered(Moment.AFTER_PRUNING, candidate, watch)
         with watch.stage("compress"):
-            compressor.factorise_(thin, policy)
-            verify_parameters(thin, cost_of(compressor.costs, policy)["parameters"])
-        if recovery.finishes(policy):
-            with watch.stage("recover"):
-                thin = recovery.finished(thin, policy, compressor.kept_of_batch_norms(kept))
-        return thin
+            compressor.factorise_(candidate.network, policy)
+            verify_parameters(candidate.network, cost_of(compressor.costs, policy)["parameters"])
+        candidate = self._recovered(Moment.AFTER_SURGERY, candidate, watch)
+        return self._recovered(Moment.TRAINING, candidate, watch).network
+
+    def _recovered(self, moment: Moment, candidate: Candidate, watch: Stopwatch) -> Candidate:
+        if not self.recovery.changes(moment, candidate.policy):
+            return candidate
+        with watch.stage("recover"):
+            return self.recovery.recovered(moment, candidate)
 
     def _checked(
         self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch
@@ -145,7 +149,7 @@ class Builder:
                 logits = outputs(open_session(proto), self.calibration[:PARITY_IMAGES])[0]
                 self._check_parity(logits, thin)
             return proto
-        whole = self.recovery.plan.trains_in_codes or set(bits.values()) == {INT8_BITS}
+        whole = self.recovery.plan.keeps_whole_ranges or set(bits.values()) == {INT8_BITS}
         options = self.ranges or (WHOLE if whole else BY_OUTPUT_ERROR)
         with watch.stage("export"):
             tensors = self._observed(proto, bits)

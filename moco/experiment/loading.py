@@ -268,9 +268,9 @@ def _imports(data: Mapping[str, Any]) -> dict[str, object]:
             found[f"{section}.import"] = holder["import"]
     steps = data.get("recovery")
     for step in steps if isinstance(steps, Sequence) and not isinstance(steps, str) else ():
-        custom = step.get("custom") if isinstance(step, Mapping) else None
-        if isinstance(custom, Mapping) and custom.get("import") is not None:
-            found["recovery.custom.import"] = custom["import"]
+        for name, options in step.items() if isinstance(step, Mapping) else ():
+            if isinstance(options, Mapping) and options.get("import") is not None:
+                found[f"recovery.{step.get('name', name)}.import"] = options["import"]
     return found
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from moco.experiment.schema_base import Count, Seconds, Section
+from moco.registry import BUILT_IN, names
+from moco.suggest import nearest
 
 KeepRatio = Annotated[float, Field(gt=0, le=1)]
 KeepRatios = tuple[KeepRatio, KeepRatio]
@@ -95,8 +97,19 @@ class SpaceConfig(Section):
 class RecoverySection(Section):
     """One step of recovery; in YAML its name alone, or {name: {option: value}}."""
 
-    name: Literal["refit", "batch_norm", "fine_tuning", "distillation", "quantization_aware", "custom"]
+    name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _registered(cls, name: str) -> str:
+        steps = BUILT_IN["recovery_step"]
+        if name not in steps and name not in (found := names("recovery_step")):
+            *others, last = map(repr, dict.fromkeys((*steps, *found)))
+            near = nearest(name, found)
+            near = near if "did you mean" in near else ""
+            raise ValueError(f"expected {', '.join(others)} or {last}, got {name!r}{near}")
+        return name
 
     @model_validator(mode="before")
     @classmethod

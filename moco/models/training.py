@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import DataError
+from moco.models.descent import Batch, batches_of, descend, parameter_groups
 from moco.randomness import derived_seed
+from moco.torch_threads import one_thread
 
 WARM_UP = 0.1
 """Share of the training in which the learning rate rises."""
@@ -68,16 +70,13 @@ def train(
     if len(images) < plan.batch_size:
         raise DataError(f"training needs at least one batch of {plan.batch_size} images, got {len(images)}")
     rng = torch.Generator().manual_seed(derived_seed(seed, "training"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of a sum, hence its rounding, depends on the number of threads
-    try:
-        with seeded_torch(derived_seed(seed, "layers")):
-            initialise(network, rng)
-            network.train()
+    with one_thread(), seeded_torch(derived_seed(seed, "layers")):
+        initialise(network, rng)
+        network.train()
+        try:
             loss = _descend(network, torch.tensor(images), torch.tensor(labels), plan, rng)
-    finally:
-        torch.set_num_threads(threads)
-        network.eval()
+        finally:
+            network.eval()
     if not math.isfinite(loss):
         raise DataError(f"training diverged: the loss is {loss}; lower the learning rate ({plan.learning_rate})")
     return loss
@@ -132,25 +131,16 @@ def learning_rate_factor(progress: float) -> float:
 
 def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingPlan, rng: torch.Generator) -> float:
     """Train by the plan; the mean loss of the last epoch."""
-    optimizer = torch.optim.SGD(_parameter_groups(network, plan), lr=0.0, momentum=plan.momentum, nesterov=True)
     steps = len(images) // plan.batch_size
-    losses = torch.zeros(steps)
-    for epoch in range(plan.epochs):
-        order = torch.randperm(len(images), generator=rng)
-        for step, batch in enumerate(torch.split(order, plan.batch_size)[:steps]):
-            for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate * learning_rate_factor((epoch + step / steps) / plan.epochs)
-            logits = network(shifted(images[batch], plan.shift, rng))
-            loss = F.cross_entropy(logits, labels[batch], label_smoothing=plan.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses[step] = loss.detach()
-    return float(losses.mean())
 
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits, labels[batch.rows], label_smoothing=plan.label_smoothing)
 
-def _parameter_groups(network: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
-    """Weights that decay, and biases and batch-norm parameters that do not."""
-    weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
-    rest = [parameter for parameter in network.parameters() if parameter.dim() <= 1]
-    return [{"params": weights, "weight_decay": plan.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    def learning_rate(step: int) -> float:
+        return plan.learning_rate * learning_rate_factor((step // steps + step % steps / steps) / plan.epochs)
+
+    groups = parameter_groups(network.parameters(), plan.weight_decay)
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=plan.momentum, nesterov=True)
+    batches = batches_of(images, plan.batch_size, rng, lambda batch, rng: shifted(batch, plan.shift, rng))
+    losses = list(islice(descend(network, batches, loss, optimizer, learning_rate), plan.epochs * steps))
+    return float(torch.tensor(losses[-steps:]).mean())

@@ -11,12 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from moco.compression.policy_settings import factors_of, pruned, weights_kept_of
 from moco.export.folding import BATCH_NORMS
+from moco.policy import Policy
+from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
 
 
 class Seen(NamedTuple):
@@ -32,6 +36,35 @@ Statistics = Mapping[str, Seen]
 """By name of the batch-norm."""
 
 BATCH = 64
+
+
+@dataclass(frozen=True)
+class BatchNormOptions:
+    """It takes none."""
+
+
+class BatchNormStep(RecoveryStep):
+    """Re-estimates the batch-norms of every network whose weights have changed; bits alone change no float network."""
+
+    name, Options, moment = "batch_norm", BatchNormOptions, Moment.AFTER_SURGERY
+    key_place = 1
+
+    def changes(self, policy: Policy) -> bool:
+        """Whether the policy changes weights."""
+        return bool(pruned(policy) or factors_of(policy) or weights_kept_of(policy))
+
+    def prepare(self, context: RecoveryContext) -> Statistics:
+        """The original's statistics on the calibration images."""
+        return batch_statistics(context.network, context.images)
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: Statistics) -> nn.Module:
+        """Move the running statistics by what changed."""
+        re_estimate(candidate.network, context.images, prepared, candidate.kept_of_batch_norms)
+        return candidate.network
+
+    def written(self) -> str:
+        """That it is done."""
+        return "True"
 
 
 def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen]:

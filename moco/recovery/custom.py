@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +11,33 @@ from torch import Tensor, nn
 from moco.errors import CompressionError
 from moco.models.training import seeded_torch
 from moco.randomness import derived_seed
+from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep, source_hash
 
 RecoveryFunction = Callable[[nn.Module, Tensor, Tensor], nn.Module | None]
 """Trains a network on images (n, channels, height, width) and labels (n,), in place or by returning a network."""
+
+
+@dataclass(frozen=True)
+class CustomOptions:
+    """The function, called with (network, images, labels) of the training split."""
+
+    function: RecoveryFunction
+
+
+class CustomStep(RecoveryStep):
+    """The user's own training function."""
+
+    name, Options, moment = "custom", CustomOptions, Moment.TRAINING
+    needs_training_images = takes_function = True
+    key_place = 3
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
+        """Call the function."""
+        return custom_recovery(self.options.function, candidate.network, *context.training_set, rng_seed=context.seed)
+
+    def written(self) -> str:
+        """The function's name and source."""
+        return identity(self.options.function)
 
 
 def custom_recovery(
@@ -49,14 +71,7 @@ def custom_recovery(
 
 def identity(function: RecoveryFunction) -> str:
     """What a stored evaluation depends on of a function: its name, and the hash of its source where it can be read."""
-    named = f"{getattr(function, '__module__', type(function).__module__)}:{_name(function)}"
-    target = function.func if isinstance(function, functools.partial) else function
-    given = f"{function.args} {sorted(function.keywords.items())}" if isinstance(function, functools.partial) else ""
-    try:
-        source = inspect.getsource(target if inspect.isroutine(target) else type(target))
-    except (OSError, TypeError):  # it has no source: the name must do
-        source = ""
-    return f"{named} {hashlib.sha256(f'{source}{given}'.encode()).hexdigest()[:16]}"
+    return f"{getattr(function, '__module__', type(function).__module__)}:{_name(function)} {source_hash(function)}"
 
 
 def _name(function: RecoveryFunction) -> str:

@@ -20,13 +20,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError, ConfigError
-from moco.recovery.fine_tuning import Batch, BatchLoss, Tuned, descend_
+from moco.models.descent import Batch, BatchLoss
+from moco.recovery.fine_tuning import FineTuningStep, Tuned, descend_, written_training
 from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.step import RecoveryContext, written
 
 
 @dataclass(frozen=True)
-class Distillation:
-    """How a teacher's answers count.
+class DistillationOptions(FineTuning):
+    """How a compressed network is trained on, and how a teacher's answers count.
 
     Attributes:
         temperature: tau; larger ones show more of which wrong classes the teacher thinks likely.
@@ -37,10 +39,28 @@ class Distillation:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "weight"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")
+        super().__post_init__()
+        _check(self.temperature, self.weight)
+
+
+class DistillationStep(FineTuningStep):
+    """Trains all weights on labels and on the original network's answers."""
+
+    name, Options = "distillation", DistillationOptions
+
+    def loss(self, context: RecoveryContext) -> BatchLoss:
+        """L, with the original network as teacher."""
+        teacher = Teacher(context.network, self.options.temperature, self.options.weight)
+        return teacher.loss(*context.training_set, self.options.augments)
+
+    def written(self) -> str:
+        """The plan, temperature and weight."""
+        return written_training(self.options, written_answers(self.options.temperature, self.options.weight))
+
+
+def written_answers(temperature: float, weight: float) -> str:
+    """How a teacher's answers count, as stores hold it."""
+    return written("Distillation", {"temperature": temperature, "weight": weight})
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,7 @@ class Teacher:
 
     Attributes:
         network: answers in evaluation mode; it is never changed.
-        temperature, weight: as in `Distillation`.
+        temperature, weight: as in `DistillationOptions`.
     """
 
     network: nn.Module
@@ -57,7 +77,7 @@ class Teacher:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        Distillation(self.temperature, self.weight)
+        _check(self.temperature, self.weight)
 
     def loss(self, images: Tensor, labels: Tensor | None, augmented: bool) -> BatchLoss:
         """L over batches of these images, for `descend_`.
@@ -144,3 +164,9 @@ def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch],
         return logits[batch.rows]
 
     return answers
+
+
+def _check(temperature: float, weight: float) -> None:
+    for name, value in (("temperature", temperature), ("weight", weight)):
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")

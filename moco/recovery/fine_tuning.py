@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.errors import CompressionError
+from moco.errors import CompressionError, ConfigError
 from moco.export.folding import BATCH_NORMS
+from moco.models.descent import Batch, BatchLoss, batches_of, descend, parameter_groups
 from moco.models.training import seeded_torch, shifted
 from moco.randomness import derived_seed
 from moco.recovery.fine_tuning_plan import FineTuning, decay
+from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep, written
+from moco.torch_threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,49 @@ class Tuned:
     losses: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The images of a step as the network sees them (n, channels, height, width), and their places in the set (n,)."""
+class FineTuningStep(RecoveryStep):
+    """Trains all weights on the labels of the training split; other ways of training by the same options build on it.
 
-    images: Tensor
-    rows: Tensor
+    By epochs alone: a network is built again for delivery, and must have the same bytes.
+    """
+
+    name, Options, moment = "fine_tuning", FineTuning, Moment.TRAINING
+    needs_training_images = True
+    key_place = 2
+
+    def __init__(self, options: FineTuning | None = None) -> None:
+        """Take the options.
+
+        Raises:
+            ConfigError: they end the training by the clock.
+        """
+        super().__init__(options)
+        if self.options.seconds is not None:
+            raise ConfigError(
+                "recovery: 'seconds' ends a training at another step each time, and what is delivered must be the very "
+                "network that was scored; give 'epochs'"
+            )
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
+        """Train in place, on the images in the same order each time."""
+        seed = derived_seed(context.seed, "training")
+        descend_(candidate.network, context.training_set[0], self.loss(context), self.options, rng_seed=seed)
+        return candidate.network
+
+    def loss(self, context: RecoveryContext) -> BatchLoss:
+        """What is descended on the training images."""
+        return label_loss(context.training_set[1])
+
+    def written(self) -> str:
+        """The plan, and what it learns from."""
+        return written_training(self.options)
 
 
-BatchLoss = Callable[[Tensor, Batch], Tensor]
-"""The loss of logits (n, classes) for the batch that they were given for."""
+def written_training(plan: FineTuning, answers: str = "None", in_codes: bool = False) -> str:
+    """A training as stores hold it: its plan, how a teacher's answers count, and whether layers compute in codes."""
+    options = written("FineTuning", {field.name: getattr(plan, field.name) for field in fields(FineTuning)})
+    return f"Training(plan={options}, distillation={answers}, quantization_aware={in_codes})"
+
 
 OnEpoch = Callable[[int, float], None]
 """Called after each whole epoch with its number from 1 on and its mean loss; the network is in training mode."""
@@ -101,50 +135,45 @@ def descend_(
     """Train the network in place on any loss of its logits; otherwise as `fine_tune_`."""
     if len(images) < 2:
         raise CompressionError(f"fine-tuning: expected at least two images, got {len(images)}; see data.splits")
-    with _one_thread(), seeded_torch(derived_seed(rng_seed, "fine-tuning", "layers")):
+    with one_thread(), seeded_torch(derived_seed(rng_seed, "fine-tuning", "layers")):
         try:
             _training_mode(network, plan.frozen_batch_norm)
-            return _Descent(network, images, loss, plan, rng_seed).run(on_epoch)
+            return _FineTuning(network, images, loss, plan, rng_seed).run(on_epoch)
         finally:
             network.eval()
 
 
-class _Descent:
+class _FineTuning:
     """One training from its first step to its last."""
 
     def __init__(self, network: nn.Module, images: Tensor, loss: BatchLoss, plan: FineTuning, rng_seed: int) -> None:
-        self.network, self.images, self.loss, self.plan = network, images, loss, plan
+        self.network, self.plan = network, plan
         self.masks = _zero_masks(network) if plan.keep_zeros else []
-        self.optimizer = _optimizer(network, plan)
-        self.rng = torch.Generator().manual_seed(derived_seed(rng_seed, "fine-tuning", "images"))
+        rng = torch.Generator().manual_seed(derived_seed(rng_seed, "fine-tuning", "images"))
+        batches = batches_of(images, plan.batch_size, rng, lambda batch, rng: _augmented(batch, plan, rng))
+        self.steps = descend(network, batches, loss, _optimizer(network, plan), self._learning_rate, self._check)
         self.steps_in_epoch = max(1, len(images) // plan.batch_size)
         self.last_step = None if plan.epochs is None else max(1, round(plan.epochs * self.steps_in_epoch))
         self.start, self.thread_start_s = time.perf_counter(), time.thread_time()
 
     def run(self, on_epoch: OnEpoch | None) -> Tuned:
-        """Make steps until the plan's end, and say what it took."""
+        """Make steps until the plan's end, at least one, and say what it took."""
         losses: list[list[float]] = []
-        for step, rows in enumerate(self._batches()):
+        for step, loss in enumerate(self.steps):
+            with torch.no_grad():
+                for weight, mask in self.masks:
+                    weight.mul_(mask)
             if step % self.steps_in_epoch == 0:
                 losses.append([])
-            losses[-1].append(self._step(step, rows))
+            losses[-1].append(loss)
             if on_epoch is not None and len(losses[-1]) == self.steps_in_epoch:
                 on_epoch(len(losses), sum(losses[-1]) / len(losses[-1]))
+            if self._progress(step + 1) >= 1:
+                break
         steps = sum(len(epoch) for epoch in losses)
         _check_weights(self.network, f"after step {steps}", self.plan)
         means = tuple(sum(epoch) / len(epoch) for epoch in losses)
         return Tuned(steps / self.steps_in_epoch, steps, time.perf_counter() - self.start, means)
-
-    def _batches(self) -> Iterator[Tensor]:
-        """The rows of each step; at least one step is made."""
-        step = 0
-        while True:
-            order = torch.randperm(len(self.images), generator=self.rng)
-            for rows in torch.split(order, self.plan.batch_size)[: self.steps_in_epoch]:
-                if step > 0 and self._progress(step) >= 1:
-                    return
-                yield rows
-                step += 1
 
     def _progress(self, step: int) -> float:
         """Share of the training that is done before this step, by steps or by time, whichever is further."""
@@ -153,27 +182,17 @@ class _Descent:
         by_clock = 0.0 if self.plan.seconds is None else spent_s / self.plan.seconds
         return max(by_steps, by_clock)
 
-    def _step(self, step: int, rows: Tensor) -> float:
-        """Make one step and return its loss."""
+    def _learning_rate(self, step: int) -> float:
         progress = 0.0 if step == 0 else self._progress(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * decay(self.plan, step / self.steps_in_epoch, progress)
-        batch = Batch(_augmented(self.images[rows], self.plan, self.rng), rows)
-        loss = self.loss(self.network(batch.images), batch)
-        value = float(loss.detach())
-        if not math.isfinite(value):
+        return self.plan.learning_rate * decay(self.plan, step / self.steps_in_epoch, progress)
+
+    def _check(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
             _check_weights(self.network, f"in step {step + 1}", self.plan)
             raise CompressionError(
-                f"fine-tuning: the loss is {value} in step {step + 1} though all weights are finite; "
+                f"fine-tuning: the loss is {loss} in step {step + 1} though all weights are finite; "
                 f"lower fine_tuning.learning_rate ({self.plan.learning_rate:g}) and check the images for NaN"
             )
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        with torch.no_grad():
-            for weight, mask in self.masks:
-                weight.mul_(mask)
-        return value
 
 
 def _augmented(images: Tensor, plan: FineTuning, rng: torch.Generator) -> Tensor:
@@ -190,10 +209,7 @@ def _optimizer(network: nn.Module, plan: FineTuning) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
         raise CompressionError("fine-tuning: no parameter of the network asks for a gradient; set requires_grad")
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+    groups = parameter_groups(parameters, plan.weight_decay)
     if plan.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=plan.learning_rate)
     return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=plan.momentum > 0)
@@ -220,14 +236,3 @@ def _check_weights(network: nn.Module, when: str, plan: FineTuning) -> None:
                 f"fine-tuning: '{name}' is not finite {when}; "
                 f"lower fine_tuning.learning_rate ({plan.learning_rate:g}) or check the images for NaN"
             )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread: the order of a sum, hence its rounding, depends on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

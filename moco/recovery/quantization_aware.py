@@ -24,13 +24,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from moco.compression.policy_settings import FLOAT_BITS, Bits
+from moco.compression.policy_settings import FLOAT_BITS, Bits, bits_by_part
 from moco.errors import CompressionError
+from moco.models.descent import BatchLoss
+from moco.randomness import derived_seed
+from moco.recovery.distillation import Teacher, written_answers
 from moco.recovery.fake_quant import FakeQuantizedInput, FakeQuantizedWeight
-from moco.recovery.fine_tuning import BatchLoss, Tuned, descend_
+from moco.recovery.fine_tuning import FineTuningStep, Tuned, descend_, written_training
 from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.step import Candidate, RecoveryContext
 
 BATCH = 64
+
+
+@dataclass(frozen=True)
+class QuantizationAwareOptions(FineTuning):
+    """How a compressed network is trained on, and whether the original network's answers are learned from too."""
+
+    distil: bool = False
+
+
+class QuantizationAwareStep(FineTuningStep):
+    """Trains all weights while the layers that will be in few bits compute in them."""
+
+    name, Options = "quantization_aware", QuantizationAwareOptions
+    keeps_whole_ranges = True
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:
+        """Train in codes; a network without any is fine-tuned."""
+        bits, seed = bits_by_part(candidate.policy), derived_seed(context.seed, "training")
+        if not bits:
+            return super().apply(candidate, context, prepared)
+        with quantization_aware(candidate.network, bits, context.images) as quantization:
+            quantization.tune_(context.training_set[0], self.loss(context), self.options, rng_seed=seed)
+        return candidate.network
+
+    def loss(self, context: RecoveryContext) -> BatchLoss:
+        """Of the labels, and of the original's answers where asked."""
+        if self.options.distil:
+            return Teacher(context.network).loss(*context.training_set, self.options.augments)
+        return super().loss(context)
+
+    def written(self) -> str:
+        """The plan, and what it learns from."""
+        answers = written_answers(Teacher.temperature, Teacher.weight) if self.options.distil else "None"
+        return written_training(self.options, answers, in_codes=True)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ have a mean, which goes with them. The batch-norm's running mean takes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -24,15 +25,26 @@ from torch.utils.hooks import RemovableHandle
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import evaluating
+from moco.compression.policy_settings import pruned, refitted_of
+from moco.compression.space.group_parameters import CHANNEL_PRUNING
 from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
+from moco.policy import Policy
+from moco.randomness import generator
 from moco.recovery.least_squares import Gram, Weights, columns_of, refit_weights
+from moco.recovery.readers import channels_left, consumers, reading_side, refusal, weighted_layers
+from moco.recovery.step import (
+    Candidate,
+    Moment,
+    PrunedGroups,
+    RecoveryContext,
+    RecoveryStep,
+    written,
+)
 from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
 
 Inputs = Literal["original", "compressed"]
 BATCH = 64
-MOST_COLUMNS = 8192
-"""Weights an output of the largest layer that is refitted: its Gram matrix takes half a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,52 @@ class RefitOptions:
                 "recovery.refit.downstream: on the original's inputs only layers that lost channels change; "
                 "set recovery.refit.inputs to 'compressed' or leave it out"
             )
+
+
+class RefitStep(RecoveryStep):
+    """Refits the readers of pruned channels: of all of them, or only of those of channel pruning, which includes it."""
+
+    name, Options, moment = "refit", RefitOptions, Moment.AFTER_PRUNING
+    key_place = 0
+
+    def __init__(self, options: RefitOptions | None = None, *, everywhere: bool = True) -> None:
+        """Take the options, and whether the readers of all pruned channels are refitted."""
+        super().__init__(options)
+        self.everywhere = everywhere
+
+    def changes(self, policy: Policy) -> bool:
+        """Whether the policy's network has layers to refit."""
+        return bool(pruned(policy) if self.everywhere else refitted_of(policy))
+
+    def prepare(self, context: RecoveryContext) -> Callable[[], Original]:
+        """The original as `observe` finds it, not before it is asked for."""
+
+        def found() -> Original:
+            rng = generator(context.seed, "refit")
+            return observe(context.network, context.graph, context.images, self.options, rng)
+
+        return cache(found)
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: Callable[[], Original]) -> nn.Module:
+        """Refit the layers that the plan or the policy asks to be."""
+        layers = None if self.everywhere else _readers(context.graph, refitted_of(candidate.policy))
+        refit_(candidate.network, context.graph, candidate.kept, prepared(), self.options, layers)
+        return candidate.network
+
+    def warnings(
+        self, pruned: PrunedGroups, context: RecoveryContext, prepared: Callable[[], Original]
+    ) -> Iterator[str]:
+        """The readers that no refit can take."""
+        methods = pruned if self.everywhere else pruned.keys() & {CHANNEL_PRUNING}
+        meant = _readers(context.graph, {group for method in methods for group in pruned[method]})
+        for name, reason in prepared().refused.items() if meant else ():
+            if name in meant:
+                yield f"'{name}' is not refitted when channels before it are pruned: it {reason}"
+
+    def written(self) -> str:
+        """The options, and whether all pruned channels' readers are refitted."""
+        options = {field.name: getattr(self.options, field.name) for field in fields(self.options)}
+        return f"{written('RefitOptions', options)} {self.everywhere}"
 
 
 @dataclass(frozen=True)
@@ -126,8 +184,8 @@ def observe(
         images: (n, channels, height, width), as the network takes them.
         generator: draws the positions.
     """
-    layers = _layers(network) if options.downstream else _consumers(network, graph)
-    refused = {name: reason for name, layer in layers.items() if (reason := _refusal(layer)) is not None}
+    layers = weighted_layers(network) if options.downstream else consumers(network, graph)
+    refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}
     batch_norms = _batch_norms_after(network, images[:2]) if options.intercept else {}
     sums: dict[str, Gram] = {}
     positions: dict[str, list[Tensor]] = {name: [] for name in layers if name not in refused}
@@ -183,17 +241,18 @@ def refit_(
     """
     lost = {
         name: left
-        for name, layer in _consumers(thin, graph).items()
-        if (layers is None or name in layers) and (left := _left(graph, (name, _reading_side(layer)), kept)) is not None
+        for name, layer in consumers(thin, graph).items()
+        if (layers is None or name in layers)
+        and (left := channels_left(graph, (name, reading_side(layer)), kept)) is not None
     }
     if isinstance(original, OriginalGrams):
         for name in (name for name in lost if name in original.grams):
-            outputs, batch_norm = _left(graph, (name, "out"), kept), original.batch_norms.get(name)
+            outputs, batch_norm = channels_left(graph, (name, "out"), kept), original.batch_norms.get(name)
             before = _restricted(original.network.get_submodule(name), outputs, batch_norm is not None)
             columns = columns_of(lost[name], before[0])
             _set(thin, name, refit_weights(original.grams[name], columns, before, options.ridge, name), batch_norm)
     elif lost:
-        _in_sequence(thin, original, lost, lambda name: _left(graph, (name, "out"), kept), options)
+        _in_sequence(thin, original, lost, lambda name: channels_left(graph, (name, "out"), kept), options)
     return tuple(Skipped(name, original.refused[name]) for name in lost if name in original.refused)
 
 
@@ -226,41 +285,9 @@ def _in_sequence(
         thin(original.images)
 
 
-def _layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Every convolution, transposed ones too, and linear layer, by name."""
-    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
-    return {name: layer for name, layer in network.named_modules() if isinstance(layer, kinds)}
-
-
-def _consumers(network: nn.Module, graph: ChannelGraph) -> dict[str, nn.Module]:
-    """The layers that may lose input channels, by name."""
-    return {name: layer for name, layer in _layers(network).items() if (name, _reading_side(layer)) in graph.axes}
-
-
-def _reading_side(layer: nn.Module) -> str:
-    """The side that says which inputs a layer has: where each output reads its own input, both sides are one."""
-    return "out" if isinstance(layer, nn.Conv2d) and layer.groups > 1 else "in"
-
-
-def _refusal(layer: nn.Module) -> str | None:
-    """Why a layer of this kind and size cannot be refitted."""
-    if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-        kind = "depthwise" if layer.groups == layer.in_channels else "grouped"
-        return f"is a {kind} convolution, each of whose outputs reads only some inputs"
-    if isinstance(layer, nn.ConvTranspose2d):
-        return "is a transposed convolution, whose outputs are sums over several places"
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
-    columns = layer.weight[0].numel()
-    if columns > MOST_COLUMNS:
-        return f"has {columns:,} weights an output; a refit takes at most {MOST_COLUMNS:,}"
-    return None
-
-
-def _left(graph: ChannelGraph, side: tuple[str, str], kept: Mapping[str, np.ndarray]) -> Tensor | None:
-    """Ascending channels that stay on that side, (layer, "in" or "out"); None where all do."""
-    axis = graph.axes.get(side)
-    places = None if axis is None else axis.kept(kept)
-    return None if axis is None or places is None or len(places) == len(axis.owner) else torch.from_numpy(places)
+def _readers(graph: ChannelGraph, groups: Iterable[str]) -> set[str]:
+    """The layers that read channels of these groups."""
+    return {name for group in groups for name in graph.groups[group].consumers}
 
 
 def _batch_norms_after(network: nn.Module, example: Tensor) -> dict[str, str]:

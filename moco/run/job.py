@@ -228,10 +228,8 @@ def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterato
     found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
     for name, reason in left_whole(found, compressor.counts, job.space).items():
         yield f"'{name}' is not factorised: {reason}"
-    if job.space.keep is not None and (job.recovery.refit_all or CHANNEL_PRUNING in job.space.pruning):
-        pruned = {channels.name for group in found for channels in group.channel_groups}
-        for name, reason in recovery.not_refitted(pruned).items():
-            yield f"'{name}' is not refitted when channels before it are pruned: it {reason}"
+    pruned = {channels.name for group in found for channels in group.channel_groups}
+    yield from recovery.warnings({} if job.space.keep is None else dict.fromkeys(job.space.pruning, pruned))
 
 
 def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.compression.space.network_space import space_summary
@@ -200,15 +197,3 @@ class Search:
 
 def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:
     return [warning for reporter in reporters for warning in getattr(reporter, "warnings", ())]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for torch: with a second one beside a busy neighbour both the passes and the timings suffer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,10 +1,9 @@
-"""Small fully connected networks with their own seeds, and torch held to one thread while they learn."""
+"""Small fully connected networks with their own seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -32,17 +31,6 @@ def follow(target: nn.Module, source: nn.Module, share: float) -> None:
     """Move the target's parameters by this share of the way to the source's (soft update)."""
     with torch.no_grad():
         torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), share)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: sums in another order would give other suggestions, and small networks gain nothing."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def as_tensor(values: object) -> Tensor:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from moco.torch_threads import one_thread
+
 
 @contextmanager
 def own_torch(seed: int) -> Iterator[None]:
@@ -20,17 +22,15 @@ def own_torch(seed: int) -> Iterator[None]:
     models of some hundred trials are too small to share, and two threads on two busy cores took ten times as long.
     What the libraries warn of is their own numerics, which nobody who runs a search can act upon.
     """
-    threads, python, legacy = torch.get_num_threads(), random.getstate(), np.random.get_state()  # noqa: NPY002
-    torch.set_num_threads(1)
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.default_generator.manual_seed(seed)
             np.random.seed(seed)  # noqa: NPY002
             random.seed(seed)
             yield
     finally:
-        torch.set_num_threads(threads)
         np.random.set_state(legacy)  # noqa: NPY002
         random.setstate(python)
 

@@ -16,6 +16,7 @@ from moco.compression.policy_settings import Bits, SvdRank, TuckerRanks, policy_
 from moco.errors import DataError, SpaceError
 from moco.interfaces import Artifact
 from moco.models import build_model
+from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import RecoveryPlan
 from moco.run_folder.writing import write_network
 from tests.compression.toys import images, randomized
@@ -43,7 +44,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     network, calibration = randomized(build_model("digits_resnet", 10), 0), images(32, 1, 8)
     compressor = Compressor.of(network, calibration[:2]).ranked("l1", CalibrationData(calibration, None))
-    builder = builder_of(compressor, calibration.numpy(), RecoveryPlan(), folder / "files")
+    builder = builder_of(compressor, calibration.numpy(), RecoveryPlan((BatchNormStep(),)), folder / "files")
     artifact, thin = builder.build(EVERYTHING)
     assert isinstance(artifact, Artifact)
     write_network(folder / "best", artifact, EVERYTHING, "digits_resnet", thin)

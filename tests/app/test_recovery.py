@@ -18,10 +18,13 @@ from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
 from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
-from moco.recovery.distillation import Distillation
+from moco.recovery.custom import CustomOptions, CustomStep
+from moco.recovery.distillation import DistillationOptions
 from moco.recovery.fake_quant import fake_quantized_weight
 from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.recovery import RecoveryPlan, Training
+from moco.recovery.quantization_aware import QuantizationAwareOptions
+from moco.recovery.recovery import RecoveryPlan
+from moco.recovery.refit import RefitOptions
 from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings
 
@@ -35,17 +38,20 @@ def plan_of(*steps: Any) -> Any:
 
 def test_a_step_is_a_name_or_a_name_with_options() -> None:
     plan = plan_of("batch_norm", {"refit": {"positions": 3}}, {"fine_tuning": {"epochs": 2.0, "learning_rate": 0.1}})
-    assert (plan.batch_norm, plan.refit_all, plan.refit.positions) == (True, True, 3)
-    assert plan.training == Training(FineTuning(epochs=2.0, learning_rate=0.1))
-    assert plan_of().training is None
-    assert not plan_of().batch_norm
+    assert [step.name for step in plan.steps] == ["refit", "batch_norm", "fine_tuning"]
+    refit, _, training = plan.steps
+    assert (refit.everywhere, refit.options.positions) == (True, 3)
+    assert training.options == FineTuning(epochs=2.0, learning_rate=0.1)
+    (implied,) = plan_of().steps
+    assert (implied.name, implied.everywhere, implied.options) == ("refit", False, RefitOptions())
 
 
 def test_ways_of_training_share_the_options_of_the_plan() -> None:
-    distilled = plan_of({"distillation": {"epochs": 1.0, "temperature": 2.0}}).training
-    assert distilled == Training(FineTuning(epochs=1.0), Distillation(2.0, 1.0))
-    aware = plan_of({"quantization_aware": {"distil": True}}).training
-    assert (aware.distillation, aware.quantization_aware) == (Distillation(4.0, 1.0), True)
+    (distilled,) = plan_of({"distillation": {"epochs": 1.0, "temperature": 2.0}}).asked
+    assert distilled.options == DistillationOptions(epochs=1.0, temperature=2.0, weight=1.0)
+    (aware,) = plan_of({"quantization_aware": {"distil": True}}).asked
+    assert aware.options == QuantizationAwareOptions(distil=True)
+    assert [plan_of(step).keeps_whole_ranges for step in ("quantization_aware", "fine_tuning")] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -69,10 +75,13 @@ def test_what_does_not_fit_is_refused_in_one_line(steps: list[Any], message: str
         plan_of(*steps)
 
 
-def test_a_function_of_the_users_own_needs_leave_to_be_imported() -> None:
+@pytest.mark.parametrize(
+    "step", [{"custom": {"import": "mine:tune"}}, {"name": "custom", "options": {"import": "mine:tune"}}]
+)
+def test_a_function_of_the_users_own_needs_leave_to_be_imported(step: dict[str, Any]) -> None:
     given = settings()
-    given["recovery"] = [{"custom": {"import": "mine:tune"}}]
-    with pytest.raises(ConfigError, match=r"recovery\.custom\.import"):
+    given["recovery"] = [step]
+    with pytest.raises(ConfigError, match=r"recovery\.custom\.import: 'mine:tune' runs code"):
         experiment_of(given)
 
 
@@ -181,5 +190,9 @@ def test_what_is_stored_depends_on_what_the_function_does() -> None:
         del network, images, labels, rate
 
     functions = [one, partial(one, rate=0.1), partial(one, rate=0.2), Tune(0.1)]
-    assert len({str(RecoveryPlan(function=function)) for function in functions}) == 4
-    assert str(RecoveryPlan(function=partial(one, rate=0.1))) == str(RecoveryPlan(function=partial(one, rate=0.1)))
+
+    def written(function: Any) -> str:
+        return str(RecoveryPlan((CustomStep(CustomOptions(function)),)))
+
+    assert len({written(function) for function in functions}) == 4
+    assert written(partial(one, rate=0.1)) == written(partial(one, rate=0.1))

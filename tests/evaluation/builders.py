@@ -9,13 +9,14 @@ import torch
 
 from moco.compression.compressor import Compressor
 from moco.evaluation.builder import Builder
+from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import Recovery, RecoveryPlan
 
 
 def builder_of(compressor: Compressor, calibration: np.ndarray, plan: RecoveryPlan | bool, folder: Path) -> Builder:
     """A builder; True and False are the plans that re-estimate batch-norm alone, and nothing."""
-    plan = RecoveryPlan(batch_norm=plan) if isinstance(plan, bool) else plan
+    plan = (RecoveryPlan((BatchNormStep(),)) if plan else RecoveryPlan()) if isinstance(plan, bool) else plan
     images = torch.from_numpy(calibration)
     finite = len(calibration) > 0 and bool(np.isfinite(calibration).all())
-    plan = plan if finite else RecoveryPlan(batch_norm=False)
+    plan = plan if finite else RecoveryPlan()
     return Builder(compressor, calibration, Recovery(compressor.network, compressor.graph, images, plan), folder)
