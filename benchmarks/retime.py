@@ -22,6 +22,7 @@ from moco.compression.policy_settings import read_policy
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
 from moco.objectives.shared.cost import COST
+from moco.readings import READINGS
 from moco.run.job import prepare
 from moco.trial import MetricValue
 
@@ -55,9 +56,9 @@ def retimed(run: Path, seconds: float) -> str:
         metrics = dict(reference.evaluation.metrics)
         parts = []
         for name, plan in prepared.evaluator.plan.timing.items():
-            ratio = target.measure(sessions, replace(plan, seconds=seconds)).ratio()
-            scale = 1 / ratio.value if name == "throughput_ips" else ratio.value
-            metrics[name] = MetricValue(metrics[name].value * scale)
+            reading = READINGS[name]
+            ratio = target.measure(sessions, replace(plan, seconds=seconds)).ratio(series=reading.series)
+            metrics[name] = reading.metric(metrics[name].value, ratio)
             parts.append(f"{name} {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]")
         size = artifact.size_bytes / reference.artifact.size_bytes
         metrics["size_mb"] = MetricValue(artifact.size_bytes / 1e6)

@@ -8,18 +8,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from moco.errors import MocoError
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import MAX_SELF_RATIO
+from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
+from moco.registry import BUILT_IN, names, plugin
 
 LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-POWERCAP = Path("/sys/class/powercap")
 NVIDIA = Path("/dev/nvidiactl")
 
 MIN_DISK_GB = 2.0
@@ -32,40 +33,17 @@ AA_PLAN = TimingPlan(seconds=0.5)
 """A second in all: half a second for each of the two sessions."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked for.
-
-    Attributes:
-        ok: whether it is there and good enough.
-        detail: what was found, in words and numbers.
-        advice: what to do where it is not ok; else empty.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
-
-
 def probe(folder: Path | None = None) -> tuple[Finding, ...]:
     """All findings on this machine, in the order to show them; takes about two seconds.
 
     Args:
         folder: where runs will be written; the current folder where None.
     """
-    checks: tuple[Callable[[], Finding], ...] = (
-        _processor,
-        _int8,
-        _load,
-        _clock,
-        _onnxruntime,
-        _timing,
-        _energy,
-        lambda: _disk(folder or Path.cwd()),
-        _browser,
-    )
-    return (*(check() for check in checks), *_libraries())
+    before: tuple[Callable[[], Finding], ...] = (_processor, _int8, _load, _clock)
+    after: tuple[Callable[[], Finding], ...] = (_timing, _energy, partial(_disk, folder or Path.cwd()), _browser)
+    found = [check() for check in before]
+    found += [finding for name in _targets() for finding in _of_target(name)]
+    return (*found, *(check() for check in after), *_libraries())
 
 
 def _processor() -> Finding:
@@ -104,32 +82,34 @@ def _ticks(n: int) -> Iterator[int]:
         yield now - start
 
 
-def _onnxruntime() -> Finding:
-    try:
-        from moco.hardware.onnxruntime import ONNXRuntimeTarget
+def _targets() -> list[str]:
+    """Names of all targets, moco's own first."""
+    return sorted(names("target"), key=lambda name: name not in BUILT_IN["target"])
 
-        target = ONNXRuntimeTarget()
-    except (ImportError, MocoError) as error:
-        return Finding("onnxruntime", False, f"cannot be used: {error}", "install onnxruntime")
-    facts, can = target.describe(), target.capabilities
-    widths = ", ".join(f"{p} (widths: multiples of {can.channel_multiples[p]})" for p in can.precisions)
-    metrics = ", ".join(sorted(can.metrics))
-    return Finding("onnxruntime", True, f"{facts['version']}, {facts['threads']} thread; {widths}; measures {metrics}")
+
+def _of_target(name: str) -> tuple[Finding, ...]:
+    """What the target says of itself, with its defaults."""
+    try:
+        target: Target = plugin("target", name)()
+        return target.findings()
+    except Exception as error:  # a package of somebody else's may fail in any way
+        return (Finding(name, False, f"cannot be used: {error}", f"install {name}"),)
 
 
 def _timing() -> Finding:
-    """A network against itself: whatever differs from 1 is the machine's doing."""
+    """A network against itself, on the first target: whatever differs from 1 is the machine's doing."""
+    name = _targets()[0]
     try:
         from moco.hardware.measuring.probe_model import conv_stack, write
-        from moco.hardware.onnxruntime import ONNXRuntimeTarget
 
-        target = ONNXRuntimeTarget()
+        target: Target = plugin("target", name)()
+        target.connect()
         with tempfile.TemporaryDirectory() as folder:
             artifact = write(conv_stack(), Path(folder) / "probe.onnx")
             with closing(target.load(artifact)) as first, closing(target.load(artifact)) as second:
                 measurement = target.measure([first, second], AA_PLAN)
     except (ImportError, MocoError) as error:
-        return Finding("timing", False, f"could not be checked: {error}", "make onnxruntime work first")
+        return Finding("timing", False, f"could not be checked: {error}", f"make {name} work first")
     ratio = measurement.ratio()
     detail = f"a file against itself: {ratio.value:.3f} (interval {ratio.low:.3f} to {ratio.high:.3f})"
     detail = "; ".join((detail, *measurement.warnings))
@@ -139,13 +119,21 @@ def _timing() -> Finding:
 
 
 def _energy() -> Finding:
-    rapl = sorted(POWERCAP.glob("*/energy_uj")) if POWERCAP.is_dir() else []
-    seen = [f"{len(rapl)} RAPL counters"] if rapl else ["no RAPL counter (virtual machines rarely have one)"]
-    if rapl and not os.access(rapl[0], os.R_OK):
-        seen = [f"{len(rapl)} RAPL counters, not readable by this user"]
-    seen.append("an NVIDIA device" if NVIDIA.exists() else "no NVIDIA device")
-    advice = "leave energy_j and power_w out of the objective, or let them be dropped; no target reads a counter yet"
+    lacks = {name: _lack(name) for name in names("counter")}
+    readable = [name for name, reason in lacks.items() if not reason]
+    if readable:
+        return Finding("energy", True, f"measured where a search names a counter: `target.counters: {readable}`")
+    seen = [*lacks.values(), "an NVIDIA device" if NVIDIA.exists() else "no NVIDIA device"]
+    advice = "leave energy_j and power_w out of the objective, or let them be dropped"
     return Finding("energy", False, f"{' and '.join(seen)}: energy is not measured", advice)
+
+
+def _lack(counter: str) -> str:
+    """Why the counter cannot be read here; empty where it can."""
+    try:
+        return str(plugin("counter", counter)().available())
+    except Exception as error:  # a package of somebody else's may fail in any way
+        return f"{counter} cannot be used ({error})"
 
 
 def _disk(folder: Path) -> Finding:

@@ -6,29 +6,30 @@ the work and never waits, so on an idle core this is the wall-clock time, and on
 during which others had the core (A/A at batch 32 on a busy core: ratios vary by 0.7 % instead of 4.9 %). Elsewhere
 it is the wall clock. Limits: a shared host drifts by several percent within seconds, so only ratios to an interleaved
 reference are comparable; with more threads than idle cores no number is of use, so one thread is the default; energy
-is not measured (no counter is read), so it is not among the metrics.
+is measured where a counter is named.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from moco.errors import ConfigError, MeasurementError
+from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
-from moco.hardware.measuring.timing import CLOCKS, Surroundings, doubts, images, interleave
-from moco.interfaces import Artifact, Capabilities
+from moco.hardware.measuring.timing import CLOCKS
+from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
-from moco.measurement import Measurement, TimingPlan
+from moco.measurement import ENERGY, POWER, TIME, Measurement, TimingPlan
+from moco.readings import measured_by
 from moco.suggest import nearest
 
 INPUT, OUTPUT = "input", "logits"
@@ -42,10 +43,6 @@ of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (
 KINDS = frozenset({"conv", "depthwise", "linear"})
 MIXED_KINDS = frozenset({"conv", "linear"})
 """Fewer bits are for size alone: the codes of weights fill whole bytes in the file, and run as int8 at best."""
-SCORED, TIMED = ("top1_error", "top5_error"), ("latency_ms", "throughput_ips")
-COUNTED = ("size_mb", "packed_size_mb", "parameters", "macs", "flops", "bops")
-METRICS = frozenset({*SCORED, *COUNTED, *TIMED})
-"""What an evaluation holds, so what may be weighed or bounded; the time to open a file is known but not paired."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,13 @@ class ONNXRuntimeOptions:
         providers: ONNX Runtime's execution providers, the preferred one first.
         clock: `processor` or `wall`; None takes the processor's where it tells the whole time: one thread, no
             other device, a system whose clock of a thread is fine enough.
+        counters: of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy.
     """
 
     threads: int = 1
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     clock: str | None = None
+    counters: tuple[CounterChoice, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -118,11 +117,7 @@ class ONNXRuntimeSession:
         """
         if self._session is None:
             raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        if images.dtype != np.float32 or images.shape[1:] != self.input_shape:
-            raise MeasurementError(
-                f"{self.artifact.path}: expected float32 images (n, {', '.join(map(str, self.input_shape))}), "
-                f"got {images.dtype} {images.shape}"
-            )
+        check_images(images, self.input_shape, self.artifact)
         try:
             logits: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
@@ -135,16 +130,26 @@ class ONNXRuntimeTarget:
 
     Options = ONNXRuntimeOptions
     name = "onnxruntime"
+    distributions = ("onnxruntime",)
 
     def __init__(self, options: ONNXRuntimeOptions | None = None) -> None:
-        """Choose threads and providers; opens nothing yet."""
+        """Choose threads, providers and counters; opens nothing yet."""
         self.options = options or ONNXRuntimeOptions()
+        self.counters = counters_of(self.options.counters or ())
         self.capabilities = Capabilities(
             precisions=("float32", "int8", "mixed"),
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
-            metrics=METRICS,
+            metrics=measured_by({TIME, ENERGY, POWER} if self.counters else {TIME}),
         )
+
+    def connect(self) -> None:
+        """Make sure that the counters can be read; the processor is always there.
+
+        Raises:
+            ConfigError: one cannot.
+        """
+        check_readable(self.counters)
 
     def load(self, artifact: Artifact) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
@@ -153,12 +158,7 @@ class ONNXRuntimeTarget:
             MeasurementError: the file is absent or another one, the runtime cannot run it, or its input or output
                 is not the one that moco's files have.
         """
-        try:
-            content = artifact.path.read_bytes()
-        except OSError as error:
-            raise MeasurementError(f"{artifact.path}: cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != artifact.sha256:
-            raise MeasurementError(f"{artifact.path}: the file's SHA-256 is not the artefact's; it was changed since")
+        content = content_of(artifact)
         start = time.perf_counter_ns()
         try:
             session = ort.InferenceSession(content, self._session_options(), providers=list(self.options.providers))
@@ -170,17 +170,10 @@ class ONNXRuntimeTarget:
         """Interleaved times of the sessions, the first being the reference, with raw samples and doubts.
 
         Raises:
-            MeasurementError: no sessions, a session fails, or the clock gave a time that is not positive.
+            MeasurementError: no sessions, a session or a counter fails, or the clock gave a time that is not positive.
         """
-        if not sessions:
-            raise MeasurementError("expected at least one session to time, got none")
-        inputs = {shape: images(plan, shape) for shape in {session.input_shape for session in sessions}}
-        calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
-        surroundings = Surroundings(self.options.threads, self.options.clock_name)
-        samples = interleave(calls, plan, CLOCKS[self.options.clock_name])
-        measurement = Measurement(plan, samples, surroundings.environment())
-        hashes = [session.artifact.sha256 for session in sessions]
-        return replace(measurement, warnings=doubts(measurement, hashes))
+        options = self.options
+        return measured(sessions, plan, clock=options.clock_name, threads=options.threads, counters=self.counters)
 
     def describe(self) -> Mapping[str, Any]:
         """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""
@@ -194,7 +187,31 @@ class ONNXRuntimeTarget:
             "instruction_sets": list(processor().instruction_sets),
             "cores": processor().cores,
             "system": f"{platform.system()} {platform.machine()}",
+            **({"counters": [counter.describe() for counter in self.counters]} if self.counters else {}),
         }
+
+    def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
+        """Five lines that label a batch of images; they run as they stand, on a black image."""
+        size = "*session.get_inputs()[0].shape[1:]" if input_shape is None else ", ".join(map(str, input_shape))
+        before, feed, scale = "", "images", "scaled as in training"
+        if normalize is not None:
+            mean, std = map(list, normalize)
+            before = f"mean, std = np.reshape([{mean}, {std}], (2, 1, {len(mean)}, 1, 1))\n"
+            feed, scale = "((images - mean) / std).astype(np.float32)", "RGB in 0..1"
+        return (
+            "import numpy as np, onnxruntime\n"
+            f'session = onnxruntime.InferenceSession("{file}")\n'
+            f"{before}"
+            f"images = np.zeros((1, {size}), np.float32)  # your images: (n, channels, height, width), {scale}\n"
+            f'labels = session.run(["logits"], {{"input": {feed}}})[0].argmax(axis=1)\n'
+        )
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Version, threads, and what it can run and measure."""
+        facts, can = self.describe(), self.capabilities
+        widths = ", ".join(f"{p} (widths: multiples of {can.channel_multiples[p]})" for p in can.precisions)
+        detail = f"{facts['version']}, {facts['threads']} thread; {widths}; measures {', '.join(sorted(can.metrics))}"
+        return (Finding(self.name, True, detail),)
 
     def _session_options(self) -> ort.SessionOptions:
         """One fixed thread plan; waiting threads sleep, since spinning pools of idle sessions disturb the timed one."""

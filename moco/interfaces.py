@@ -114,6 +114,43 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that `moco doctor` looked for.
+
+    Attributes:
+        ok: whether it is there and good enough.
+        detail: what was found, in words and numbers.
+        advice: what to do where it is not ok; else empty.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class QuantizePlacement:
+    """Where a target wants the quantize nodes of a file: around which operators it computes on integers.
+
+    The values are those of moco's files so far, which ONNX Runtime and OpenVINO run in integers throughout.
+
+    Attributes:
+        computed: operators between layers that are computed on codes where all their inputs are codes.
+        moved: operators that pass codes on as they are.
+        fused: activations that are computed with the layer before them, so that no codes stand between the two.
+        zero_points: layers whose weights need zero points, though these are 0.
+    """
+
+    computed: frozenset[str] = frozenset({"Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"})
+    moved: frozenset[str] = frozenset(
+        {"Slice", "Pad", "Gather", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Identity"}
+    )
+    fused: frozenset[str] = frozenset({"Relu", "Clip"})
+    zero_points: frozenset[str] = frozenset({"Gemm"})
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a target can run and measure.
 
@@ -121,13 +158,15 @@ class Capabilities:
         precisions: legal precisions, the first is the reference's.
         channel_multiples: by precision, the number of channels that a width should be a multiple of.
         layer_kinds: by precision, the kinds of layers (`conv`, `depthwise`, `linear`) that it may be set on.
-        metrics: names of the metrics that this target can measure on this machine.
+        metrics: names of the metrics that this target can measure on this machine (`moco.readings.measured_by`).
+        placement: where the quantize nodes of its files go.
     """
 
     precisions: tuple[str, ...]
     channel_multiples: Mapping[str, int]
     layer_kinds: Mapping[str, frozenset[str]]
     metrics: frozenset[str]
+    placement: QuantizePlacement = QuantizePlacement()
 
 
 @dataclass(frozen=True)
@@ -164,11 +203,25 @@ class Session(Protocol):
         ...
 
 
+Normalize = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation by channel."""
+
+
 class Target(Protocol):
-    """A device with a runtime."""
+    """A device with a runtime, built as `cls(options)`; that is cheap and needs no device (docs/adding_a_target.md)."""
 
     name: str
     capabilities: Capabilities
+    distributions: tuple[str, ...]
+    """Packages whose versions its results depend on: part of the evaluation store's key, and what a user installs."""
+
+    def connect(self) -> None:
+        """Reach the device, before anything is loaded; again where it is connected already changes nothing.
+
+        Raises:
+            ConfigError: it is not there or cannot measure what its options ask for.
+        """
+        ...
 
     def load(self, artifact: Artifact) -> Session:
         """Open the file on the runtime.
@@ -192,6 +245,44 @@ class Target(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Runtime, versions, processor, threads: what a timed number depends on. JSON."""
+        ...
+
+    def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
+        """Python that labels a batch of images with the delivered file under this runtime, for card and report.
+
+        Args:
+            file: its path, relative to where the program runs.
+            input_shape: of one image, (channels, height, width); None where it is not known.
+            normalize: what images in 0..1 are normalised by; None where they come normalised.
+        """
+        ...
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What `moco doctor` says of it, connecting if it must; what is absent is a finding, not an error."""
+        ...
+
+
+class Counter(Protocol):
+    """A meter of the energy that this machine, or a part of it, has used; built as `cls(options)` (S1.11)."""
+
+    name: str
+    tick_s: float
+    """Seconds between two changes of its reading, at least."""
+
+    def available(self) -> str:
+        """Empty where it can be read here; else why not, in words."""
+        ...
+
+    def joules(self) -> float:
+        """Energy since some fixed moment, never less than before; a meter of power sums it up itself.
+
+        Raises:
+            MeasurementError: it can no longer be read.
+        """
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """What is metered and how finely, the same from run to run: part of the store's key. JSON."""
         ...
 
 

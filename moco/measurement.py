@@ -9,6 +9,7 @@ multiplied by a draw of that factor. Figures and dates in docs/measurement.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
@@ -21,6 +22,12 @@ from moco.errors import MeasurementError
 from moco.randomness import generator
 
 RESAMPLES = 2000
+
+TIME, ENERGY, POWER, LOAD, INIT = "time_ms", "energy_j", "power_w", "load_ms", "init_s"
+"""Series that a measurement may hold: of a call its time and energy, and while it runs its power; the unit ends it."""
+
+Samples = tuple[tuple[float, ...], ...]
+"""One tuple a session, one number a slot."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class TimingPlan:
         seed: draws the images, orders the sessions within each round, and draws the bootstrap.
         confidence: of the intervals, two-sided.
         reopening_sd: standard deviation of a ratio when the files are opened anew, as a fraction of the ratio.
+        series: what is measured besides the times.
     """
 
     batch: int = 1
@@ -46,6 +54,13 @@ class TimingPlan:
     seed: int = 0
     confidence: float = 0.95
     reopening_sd: float = 0.005
+    series: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The form in which keys of evaluation stores hold it: as it always was, however the class is written."""
+        always = ("batch", "seconds", "slot_ms", "min_slots", "warmup_calls", "seed", "confidence", "reopening_sd")
+        names = (*always, "series") if self.series else always
+        return f"TimingPlan({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 @dataclass(frozen=True)
@@ -70,40 +85,47 @@ class Measurement:
         samples_ms: one tuple a session, the first being the reference; the n-th entry is the median time of a call
             in its n-th slot. The n-th slots of all sessions ran one after the other.
         environment: load of the machine before and after, processor, threads. JSON.
-        warnings: why this measurement should be doubted; empty where nothing was noticed.
+        warnings: why this measurement should be doubted, and why a series is missing; empty where nothing was noticed.
+        counted: the further series, each of the same slots; one that could not be measured is not there.
     """
 
     plan: TimingPlan
-    samples_ms: tuple[tuple[float, ...], ...]
+    samples_ms: Samples
     environment: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    counted: Mapping[str, Samples] = field(default_factory=dict)
+
+    def series(self, name: str) -> Samples | None:
+        """The samples of a series; None where it was not or could not be measured."""
+        return self.samples_ms if name == TIME else self.counted.get(name)
 
     def median_ms(self, session: int = 0) -> float:
         """Median time of a call of that session, in ms. Drifts with the machine: compare by `ratio`."""
         return float(np.median(self.samples_ms[session]))
 
     def spread(self, session: int = 1, reference: int = 0) -> float:
-        """Quartile range of the paired ratios relative to their median."""
-        low, middle, high = np.quantile(self._pairs(session, reference), [0.25, 0.5, 0.75])
+        """Quartile range of the paired ratios of the times, relative to their median."""
+        low, middle, high = np.quantile(self._pairs(session, reference, TIME), [0.25, 0.5, 0.75])
         return float((high - low) / middle)
 
-    def ratio(self, session: int = 1, reference: int = 0) -> RatioEstimate:
-        """Time of a session relative to the reference's: median of the paired ratios, percentile bootstrap interval.
+    def ratio(self, session: int = 1, reference: int = 0, series: str = TIME) -> RatioEstimate:
+        """A session relative to the reference: median of the paired ratios, percentile bootstrap interval.
 
         Raises:
-            MeasurementError: too few slots for an interval of the plan's confidence.
+            MeasurementError: too few slots for an interval of the plan's confidence, or there is no such series.
         """
-        if (session, reference) not in self._ratios:
-            self._ratios[session, reference] = self._bootstrapped(session, reference)
-        return self._ratios[session, reference]
+        key = session, reference, series
+        if key not in self._ratios:
+            self._ratios[key] = self._bootstrapped(*key)
+        return self._ratios[key]
 
     @cached_property
-    def _ratios(self) -> dict[tuple[int, int], RatioEstimate]:
+    def _ratios(self) -> dict[tuple[int, int, str], RatioEstimate]:
         """What was asked for before: a bootstrap takes a millisecond, and several want it."""
         return {}
 
-    def _bootstrapped(self, session: int, reference: int) -> RatioEstimate:
-        pairs = self._pairs(session, reference)
+    def _bootstrapped(self, session: int, reference: int, series: str) -> RatioEstimate:
+        pairs = self._pairs(session, reference, series)
         _check_enough(len(pairs), self.plan.confidence)
         rng = generator(self.plan.seed, "bootstrap")
         medians = np.median(pairs[rng.integers(len(pairs), size=(RESAMPLES, len(pairs)))], axis=1)
@@ -112,9 +134,14 @@ class Measurement:
         low, high = np.quantile(medians, [tail, 1 - tail], method="closest_observation")
         return RatioEstimate(float(np.median(pairs)), float(low), float(high), float(np.std(medians)))
 
-    def _pairs(self, session: int, reference: int) -> np.ndarray:
-        """Ratios of the times (slots,), each within one round."""
-        pairs: np.ndarray = np.divide(self.samples_ms[session], self.samples_ms[reference])
+    def _pairs(self, session: int, reference: int, series: str) -> np.ndarray:
+        """Ratios (slots,), each within one round."""
+        samples = self.series(series)
+        if samples is None:
+            raise MeasurementError(
+                f"{series} could not be measured: {'; '.join(self.warnings) or 'the target gave none'}"
+            )
+        pairs: np.ndarray = np.divide(samples[session], samples[reference])
         return pairs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import NormalDist
 
@@ -28,6 +28,7 @@ class Metric:
         shown_as: unit of the number as printed; equals `unit` but for fractions, which are printed in percent.
         scale: printed number / stored number.
         timed: True where the number depends on the machine, its threads and the timing plan.
+        label: what a report calls it; its name in words where empty.
     """
 
     name: str
@@ -37,36 +38,53 @@ class Metric:
     shown_as: str = ""
     scale: float = 1.0
     timed: bool = False
+    label: str = ""
 
 
 def _metric(name: str, unit: str, description: str, **more: object) -> Metric:
     return Metric(name, unit, Direction.MINIMIZE, description, **{"shown_as": unit, **more})  # type: ignore[arg-type]
 
 
+def _error(name: str, description: str, label: str) -> Metric:
+    return _metric(name, "", description, shown_as="%", scale=100.0, label=label)
+
+
+def _timed(name: str, unit: str, description: str, label: str) -> Metric:
+    return _metric(name, unit, description, timed=True, label=label)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _metric("top1_error", "", "share of images whose label is not the highest logit", shown_as="%", scale=100.0),
-        _metric(
-            "top5_error", "", "share of images whose label is not in the 5 highest logits", shown_as="%", scale=100.0
+        _error("top1_error", "share of images whose label is not the highest logit", label="top-1"),
+        _error("top5_error", "share of images whose label is not in the 5 highest logits", label="top-5"),
+        _timed(
+            "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", "latency"
         ),
-        _metric(
-            "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", timed=True
+        replace(
+            _timed("throughput_ips", "images/s", "images a second, batch 32", "throughput"),
+            direction=Direction.MAXIMIZE,
         ),
-        Metric("throughput_ips", "images/s", Direction.MAXIMIZE, "images a second, batch 32", "images/s", timed=True),
-        _metric("size_mb", "MB", "the ONNX file, bytes / 1e6"),
-        _metric("packed_size_mb", "MB", "what the codes need at their bits, bytes / 1e6"),
+        _metric("size_mb", "MB", "the ONNX file, bytes / 1e6", label="size"),
+        _metric("packed_size_mb", "MB", "what the codes need at their bits, bytes / 1e6", label="packed size"),
         _metric("parameters", "", "weights and biases, batch-norm's affine parameters included"),
-        _metric("macs", "", "multiply-accumulates of one image"),
-        _metric("flops", "", "2 x MACs of one image"),
-        _metric("bops", "", "MACs x weight bits x activation bits of one image"),
-        _metric("energy_j", "J", "energy of one batch of 32, idle power subtracted", timed=True),
-        _metric("power_w", "W", "highest power over seven batches of 32", timed=True),
-        _metric("load_ms", "ms", "time to open the file on the runtime", timed=True),
-        _metric("init_s", "s", "time to build the network from scratch", timed=True),
+        _metric("macs", "", "multiply-accumulates of one image", label="MACs"),
+        _metric("flops", "", "2 x MACs of one image", label="FLOPs"),
+        _metric("bops", "", "MACs x weight bits x activation bits of one image", label="BOPs"),
+        _timed("energy_j", "J", "energy of one batch of 32, idle power subtracted", "energy"),
+        _timed("power_w", "W", "power at batches of 32: paired ratio times the reference's highest", "power"),
+        _timed("load_ms", "ms", "time to open the file on the runtime", "load time"),
+        _timed("init_s", "s", "time to build the network from scratch", "build time"),
         _metric("cost", "", "weighted mean of cost ratios to the reference; the reference's is 1"),
     )
 }
+
+COLUMNS = ("top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
+"""The metrics that every table and picture of a search shows, what matters most first; others are for whole tables."""
+
+COSTS = tuple(name for name in COLUMNS if name != "top1_error")
+IN_VERDICT = ("latency_ms", "throughput_ips", "size_mb", "energy_j")
+"""Those whose ratio to the reference the verdict's sentence gives."""
 
 
 def metric(name: str, where: str = "metric") -> Metric:

@@ -9,6 +9,7 @@ from typing import Any
 from moco.errors import ConfigError
 from moco.suggest import nearest
 
+DEFAULT_TARGET = "onnxruntime"
 BUILT_IN: dict[str, dict[str, str]] = {
     "searcher": {
         "random": "moco.searchers.random:RandomSearcher",
@@ -46,6 +47,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "quantization_aware": "moco.recovery.quantization_aware:QuantizationAwareStep",
         "custom": "moco.recovery.custom:CustomStep",
     },
+    "counter": {"rapl": "moco.hardware.counters.rapl:RaplCounter"},
 }
 """Import path by kind and name. Each plug-in class has an `Options` dataclass beside its own parameters."""
 

@@ -28,6 +28,8 @@ from moco.trial import Evaluation, MetricValue
 
 RESOURCES = ("latency_ms", "energy_j", "throughput_ips", "size_mb")
 """The four resources of S1.20, 0.25 each."""
+WITHOUT_A_COUNTER = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
+"""Weights for machines on which energy cannot be measured."""
 
 
 @dataclass(frozen=True)

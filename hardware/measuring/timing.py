@@ -13,13 +13,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from moco.errors import MeasurementError
 from moco.hardware.measuring.processor import processor
-from moco.measurement import Measurement, TimingPlan
+from moco.measurement import Measurement, Samples, TimingPlan
 from moco.randomness import generator
 
 Call = Callable[[], object]
@@ -28,8 +29,6 @@ Clock = Callable[[], int]
 
 CLOCKS: dict[str, Clock] = {"processor": time.thread_time_ns, "wall": time.perf_counter_ns}
 """Processor time of the calling thread, or time on the wall."""
-
-Samples = tuple[tuple[float, ...], ...]
 
 MAX_SPREAD = 0.25
 """Quartile range of the paired ratios, relative to their median, above which a measurement is called wide."""
@@ -58,27 +57,31 @@ def interleave(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf
     Raises:
         MeasurementError: the clock gave a time that is not positive.
     """
-    repeats = [_repeats(call, plan, clock) for call in calls]
+    return rounds([partial(slot, call, repeats(call, plan, clock), clock) for call in calls], plan, clock)
+
+
+def rounds(slots: Sequence[Callable[[], float]], plan: TimingPlan, clock: Clock) -> Samples:
+    """What each slot gives, one turn of each a round, in an order that is shuffled anew for every round."""
     order = generator(plan.seed, "order")
-    samples: list[list[float]] = [[] for _ in calls]
+    samples: list[list[float]] = [[] for _ in slots]
     with _no_garbage_collection():
         start = clock()
-        budget_ns = plan.seconds * 1e9 * len(calls)
+        budget_ns = plan.seconds * 1e9 * len(slots)
         while len(samples[0]) < plan.min_slots or clock() - start < budget_ns:
-            for index in order.permutation(len(calls)):
-                samples[index].append(_slot(calls[index], repeats[index], clock))
+            for index in order.permutation(len(slots)):
+                samples[index].append(slots[index]())
     return tuple(map(tuple, samples))
 
 
-def _repeats(call: Call, plan: TimingPlan, clock: Clock) -> int:
+def repeats(call: Call, plan: TimingPlan, clock: Clock) -> int:
     """Calls that fit a slot, at least one; the fastest of the warm-up calls decides."""
     fastest_ms = min(_timed_ms(call, clock) for _ in range(max(1, plan.warmup_calls)))
     return max(1, round(plan.slot_ms / fastest_ms))
 
 
-def _slot(call: Call, repeats: int, clock: Clock) -> float:
+def slot(call: Call, calls: int, clock: Clock) -> float:
     """Median time in ms of that many calls in a row."""
-    return statistics.median(_timed_ms(call, clock) for _ in range(repeats))
+    return statistics.median(_timed_ms(call, clock) for _ in range(calls))
 
 
 def _timed_ms(call: Call, clock: Clock) -> float:

@@ -148,6 +148,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 @fails_in_one_line
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
+    from moco.app.deployment import snippet
     from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import write_compare_page
     from moco.report.console import console_summary
@@ -158,7 +159,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
         page = write_compare_page(run)
         console().print(compare_summary(read_comparison(run), page))
         return
-    page = write_report(run)
+    page = write_report(run, snippet)
     console().print(console_summary(read_run(run).result, page))
 
 

@@ -159,7 +159,8 @@ class Comparing:
         space = SpaceRecord.from_json(space_summary(self.prepared.space))
         command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.contenders)} "
         command += f"--seeds {len(self.match.seeds)} --out again"
-        manifest = replace(manifest_of(self.prepared, sessions, versions(), space), command=command, searcher=None)
+        libraries = versions(job.target.distributions)
+        manifest = replace(manifest_of(self.prepared, sessions, libraries, space), command=command, searcher=None)
         if self.progress is not None:
             self.progress.space(space, self.prepared.warnings, self._outlook())
         write_yaml(self.out / EXPERIMENT, job.config)

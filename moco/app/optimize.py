@@ -13,6 +13,8 @@ from moco.app.search import Overrides, search_experiment
 from moco.compression.compressor import compress
 from moco.experiment.build import as_data_sets
 from moco.experiment.loading import experiment_of
+from moco.objectives.accuracy_guaranteed import WITHOUT_A_COUNTER
+from moco.registry import DEFAULT_TARGET
 from moco.run.progress import Progress
 
 DEFAULT_SPACE = {
@@ -20,7 +22,6 @@ DEFAULT_SPACE = {
     "filter_pruning": {"keep": [0.3, 1.0], "rank": "l1"},
     "quantization": {"precision": ["float32", "int8"]},
 }
-DEFAULT_WEIGHTS = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
 
 
 def optimize(  # noqa: PLR0913, each is a keyword of the published signature
@@ -31,7 +32,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     objective: str = "accuracy-guaranteed",
     floor: str | Mapping[str, Any] | None = None,
     constraints: Mapping[str, str] | None = None,
-    target: str = "onnxruntime",
+    target: str = DEFAULT_TARGET,
     searcher: str = "greybox",
     trials: int = 100,
     seconds: float | None = None,
@@ -62,7 +63,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     """
     protocol: dict[str, Any] = {"protocol": objective}
     if objective == "accuracy-guaranteed":
-        protocol["weights"] = dict(DEFAULT_WEIGHTS)
+        protocol["weights"] = dict(WITHOUT_A_COUNTER)
     if floor is not None:
         protocol["floor"] = floor if isinstance(floor, str) else dict(floor)
     if constraints is not None:

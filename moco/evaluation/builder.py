@@ -25,10 +25,10 @@ from moco.compression.verify import verify_file, verify_network, verify_paramete
 from moco.errors import CompressionError, RunFolderError
 from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.compact import compact
-from moco.export.quantize import observed_tensors, quantize
+from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.ranges import RangeOptions, estimate
 from moco.export.template import Template, build_template
-from moco.interfaces import Artifact
+from moco.interfaces import Artifact, QuantizePlacement
 from moco.policy import Policy
 from moco.recovery.recovery import Recovery
 from moco.recovery.step import Candidate, Moment
@@ -63,6 +63,7 @@ class Builder:
         recovery: Recovery,
         folder: Path,
         ranges: RangeOptions | None = None,
+        placement: QuantizePlacement = WIDEST,
     ) -> None:
         """Export the template once.
 
@@ -72,6 +73,7 @@ class Builder:
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
                 8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
                 ranges, they are kept.
+            placement: where the target wants quantize nodes.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.
@@ -82,7 +84,7 @@ class Builder:
                 f"{int(np.sum(~np.isfinite(calibration)))} values that are not; see data.splits.calibration"
             )
         self.compressor, self.calibration, self.recovery, self.folder = compressor, calibration, recovery, folder
-        self.images, self.ranges = torch.from_numpy(calibration), ranges
+        self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.template: Template = build_template(compressor.network, self.images[:2])
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -157,16 +159,16 @@ class Builder:
             if options == WHOLE:
                 calibration = calibrate(proto, tensors, self.calibration)
             else:
-                calibration = estimate(proto, bits, self.calibration, options)
+                calibration = estimate(proto, bits, self.calibration, options, self.placement)
         with watch.stage("export"):
             self._check_parity(calibration.logits, thin)
-            return quantize(proto, bits, calibration.ranges, calibration.weight_shares)
+            return quantize(proto, bits, calibration.ranges, calibration.weight_shares, self.placement)
 
     def _observed(self, proto: onnx.ModelProto, bits: Mapping[str, Bits]) -> tuple[str, ...]:
         """The tensors whose ranges are asked for; they depend on the graph, not on its widths."""
         key = (frozenset(bits.items()), tuple(node.output[0] for node in proto.graph.node))
         if key not in self._tensors:
-            self._tensors[key] = observed_tensors(proto, bits)
+            self._tensors[key] = observed_tensors(proto, bits, self.placement)
         return self._tensors[key]
 
     def _check_parity(self, logits: np.ndarray, thin: nn.Module) -> None:

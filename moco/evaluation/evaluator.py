@@ -19,8 +19,9 @@ from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
-from moco.measurement import RatioEstimate, TimingPlan
+from moco.measurement import TimingPlan
 from moco.policy import Policy
+from moco.readings import READINGS
 from moco.trial import FIRST_MADE, Evaluation, MetricValue
 
 
@@ -37,8 +38,8 @@ class EvaluationPlan:
     """How a candidate is evaluated.
 
     Attributes:
-        timing: plans by metric, `latency_ms` and `throughput_ips`; a metric without a plan is not measured.
-        constants: the reference's timed metrics where an earlier session of this search has measured them. They are
+        timing: plans by metric of the table of readings; a metric without a plan is not measured.
+        constants: the reference's measured metrics where an earlier session of this search has measured them. They are
             the scale of every timed metric, so all trials of a search must share them.
     """
 
@@ -68,7 +69,7 @@ class Evaluator:
         store: EvaluationStore | None = None,
         quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Build, score and time the reference.
+        """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 
         Args:
             search: the search split.
@@ -76,7 +77,9 @@ class Evaluator:
         """
         self.quiet = quiet
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
+        self.unmeasured: dict[str, str] = {}
         self.reference = self._reference()
+        self.plan = replace(plan, timing={name: p for name, p in plan.timing.items() if name not in self.unmeasured})
 
     def close(self) -> None:
         """Close the reference's session and the store; nothing is evaluated any more."""
@@ -103,6 +106,7 @@ class Evaluator:
 
         Raises:
             PolicyRejectedError: the policy cannot be built or does not run on this target.
+            MeasurementError: a metric that was measured of the reference cannot be measured of the candidate.
             DeviceLostError: the device went away; this says nothing of the policy.
         """
         watch = Stopwatch()
@@ -119,26 +123,13 @@ class Evaluator:
             return self._evaluated(policy, artifact, session, watch)
 
     def _evaluated(self, policy: Policy, artifact: Artifact, session: Session, watch: Stopwatch) -> Evaluation:
-        """Score and time a file that is open on the target."""
-        with watch.stage("score"):
-            right = correct(logits_of(session, self.search.images), self.search.labels)
-        metrics = error_metrics(right, self.reference.correct)
+        """Score and measure a file that is open on the target."""
+        scored = self._scored(session, watch)
         with watch.stage("export"):
-            metrics |= self._counted(artifact, policy)
-        samples: dict[str, tuple[float, ...]] = {}
-        details: dict[str, Any] = {"warnings": []}
-        for name, plan in self.plan.timing.items():
-            with ExitStack() as stillness:
-                with watch.stage("tracking"):  # what a tracker makes the search wait is overhead, not measuring
-                    stillness.enter_context(self.quiet())
-                with watch.stage("measure"):
-                    measurement = self.target.measure([self.reference.session, session], plan)
-            ratio = measurement.ratio()
-            metrics[name] = timed_metric(name, ratio, self.reference.evaluation.metrics[name].value)
-            samples[f"{name}.reference_ms"], samples[f"{name}.candidate_ms"] = measurement.samples_ms
-            details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
-            details["warnings"] += measurement.warnings
-        return Evaluation(metrics, samples, watch.seconds, artifact.sha256, details)
+            counted = self._counted(artifact, policy)
+        measured = self._measured(session, watch)
+        metrics = {**scored, **counted, **measured.metrics}
+        return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
 
     def stored(self) -> list[tuple[Policy, Evaluation]]:
         """Earlier evaluations in the store, also of other protocols and searchers, on this search's scale."""
@@ -157,10 +148,36 @@ class Evaluator:
         for name in self.plan.timing:
             ratio = stored.details[f"{name}.ratio"][0]
             constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]
-            value = _scaled(name, constant, ratio)
+            value = READINGS[name].value(constant, ratio)
             metrics[name] = MetricValue(value, None if old.sem is None else old.sem * value / old.value)
         details = {**stored.details, FIRST_MADE: dict(stored.seconds)}
         return replace(stored, metrics=metrics, seconds={}, details=details)
+
+    def _scored(self, session: Session, watch: Stopwatch) -> dict[str, MetricValue]:
+        """Errors on the search split, as the target computes them."""
+        with watch.stage("score"):
+            right = correct(logits_of(session, self.search.images), self.search.labels)
+        return error_metrics(right, self.reference.correct)
+
+    def _measured(self, session: Session, watch: Stopwatch) -> Evaluation:
+        """What the target measures of the session beside the reference: metrics, samples and details."""
+        metrics: dict[str, MetricValue] = {}
+        samples: dict[str, tuple[float, ...]] = {}
+        details: dict[str, Any] = {"warnings": []}
+        for name, plan in self.plan.timing.items():
+            reading = READINGS[name]
+            with ExitStack() as stillness:
+                with watch.stage("tracking"):  # what a tracker makes the search wait is overhead, not measuring
+                    stillness.enter_context(self.quiet())
+                with watch.stage("measure"):
+                    measurement = self.target.measure([self.reference.session, session], plan)
+            ratio = measurement.ratio(series=reading.series)
+            metrics[name] = reading.metric(self.reference.evaluation.metrics[name].value, ratio)
+            keys = f"{name}.reference_{reading.unit}", f"{name}.candidate_{reading.unit}"
+            samples |= zip(keys, measurement.series(reading.series) or (), strict=True)
+            details[f"{name}.ratio"] = [ratio.value, ratio.low, ratio.high]
+            details["warnings"] += measurement.warnings
+        return Evaluation(metrics, samples, details=details)
 
     def _reference(self) -> Reference:
         artifact, _ = self.builder.build(NEUTRAL)
@@ -178,24 +195,14 @@ class Evaluator:
                 metrics[name] = MetricValue(self.plan.constants[name])
             else:
                 measured = self.target.measure([session, session], plan)
-                metrics[name] = _of_time(name, measured.median_ms(0), measured.plan.batch)
+                constant = READINGS[name].constant(measured)
+                if constant is None:
+                    self.unmeasured[name] = "; ".join(measured.warnings) or "the target gave no such series"
+                else:
+                    metrics[name] = MetricValue(constant)
         metrics = {name: MetricValue(m.value, None) for name, m in metrics.items()}  # the reference defines the scale
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
     def _counted(self, artifact: Artifact, policy: Policy) -> dict[str, MetricValue]:
         costs = cost_of(self.builder.compressor.costs, policy)
         return {name: MetricValue(float(v)) for name, v in {"size_mb": artifact.size_bytes / 1e6, **costs}.items()}
-
-
-def timed_metric(name: str, ratio: RatioEstimate, reference: float) -> MetricValue:
-    """A timed metric as the paired ratio times the reference's constant, with its standard error."""
-    value = _scaled(name, reference, ratio.value)
-    return MetricValue(value, value * ratio.sem / ratio.value)
-
-
-def _scaled(name: str, reference: float, ratio: float) -> float:
-    return reference / ratio if name == "throughput_ips" else reference * ratio
-
-
-def _of_time(name: str, milliseconds: float, batch: int) -> MetricValue:
-    return MetricValue(batch * 1000 / milliseconds if name == "throughput_ips" else milliseconds)

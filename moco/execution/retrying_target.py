@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from moco.errors import DeviceLostError, MocoError
-from moco.interfaces import Artifact, Capabilities, Session, Target
+from moco.interfaces import Artifact, Capabilities, Finding, Normalize, Session, Target
 from moco.measurement import Measurement, TimingPlan
 
 WAITS_S = (1.0, 4.0, 15.0, 40.0)
@@ -34,9 +34,19 @@ class RetryingTarget:
             waits_s: seconds before each further try; None takes `WAITS_S`.
             sleep: waits that long.
         """
-        self.target, self.name = target, target.name
+        self.target, self.name, self.distributions = target, target.name, target.distributions
         self.capabilities: Capabilities = target.capabilities
         self._waits_s, self._sleep = tuple(WAITS_S if waits_s is None else waits_s), sleep
+
+    def connect(self) -> None:
+        """Reach the device, and take over what it then can.
+
+        Raises:
+            ConfigError: it is not there or cannot measure what its options ask for.
+            DeviceLostError: it did not come back in time.
+        """
+        self.tried(self.target.connect)
+        self.capabilities = self.target.capabilities
 
     def load(self, artifact: Artifact) -> RetryingSession:
         """Open the file; its session stands for whatever the device has open of it.
@@ -65,6 +75,14 @@ class RetryingTarget:
     def describe(self) -> Mapping[str, Any]:
         """As the target's."""
         return self.tried(self.target.describe)
+
+    def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
+        """As the target's."""
+        return self.target.snippet(file, input_shape, normalize)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """As the target's."""
+        return self.target.findings()
 
     def tried(self, ask: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
         """What is asked of the target, asked again where the device is lost; `again` is done before each further try.

@@ -30,6 +30,7 @@ from moco.models import build_model, import_object, load_weights
 from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.objectives.shared.measurable import measurable
 from moco.randomness import derived_seed
+from moco.readings import READINGS
 from moco.registry import plugin
 from moco.run.job import DeliveryOptions, Job
 from moco.run.starts import StartPlan, StartSource
@@ -84,7 +85,7 @@ def build_job(
         ranges=_ranges(experiment),
         recovery=recovery_plan(experiment.recovery, folder),
         target=target,
-        timing=_timing(experiment),
+        timing=_timing(experiment, target),
         objective=objective,
         searcher=experiment.searcher.name,
         searcher_options=searcher_options(experiment),
@@ -100,7 +101,7 @@ def build_job(
         ledger=experiment.tracking.dashboard,
         storage=storage,
         store=_store(experiment, out),
-        reporters=_reporters(experiment, out),
+        reporters=_reporters(experiment, out, target),
         warnings=warnings,
     )
 
@@ -229,7 +230,23 @@ def check_fit(network: nn.Module, data: DataSets) -> None:
 
 
 def _target(experiment: Experiment) -> Target:
-    return RetryingTarget(plugin("target", experiment.target.runtime)(target_options(experiment)))
+    """The target, connected.
+
+    Raises:
+        ConfigError: it does not have what the contract asks for, or cannot be reached.
+    """
+    name = experiment.target.runtime
+    target: Target = plugin("target", name)(target_options(experiment))
+    members = {*Target.__annotations__, *(member for member in vars(Target) if not member.startswith("_"))}
+    lacks = sorted(member for member in members if not hasattr(target, member))
+    if lacks:
+        raise ConfigError(
+            f"target.runtime: '{name}' lacks {', '.join(lacks)}: it was written for another version of moco; see "
+            "docs/adding_a_target.md"
+        )
+    retrying = RetryingTarget(target)
+    retrying.connect()
+    return retrying
 
 
 def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple[str, ...]]:
@@ -286,11 +303,20 @@ def _multiples(multiple: int | Mapping[Any, int] | None, precisions: Sequence[st
     return dict.fromkeys(precisions, multiple) if isinstance(multiple, int) else dict(multiple)
 
 
-def _timing(experiment: Experiment) -> dict[str, TimingPlan]:
+def _timing(experiment: Experiment, target: Target) -> dict[str, TimingPlan]:
+    """A plan for each reading that the target can take."""
     timing = experiment.target.timing
+    seconds = {1: timing.seconds_batch1, 32: timing.seconds_batch32}
     return {
-        "latency_ms": TimingPlan(1, timing.seconds_batch1, timing.slot_ms, warmup_calls=timing.warmup_calls),
-        "throughput_ips": TimingPlan(32, timing.seconds_batch32, timing.slot_ms, warmup_calls=timing.warmup_calls),
+        name: TimingPlan(
+            reading.batch,
+            seconds[reading.batch],
+            timing.slot_ms,
+            warmup_calls=timing.warmup_calls,
+            series=reading.wanted,
+        )
+        for name, reading in READINGS.items()
+        if name in target.capabilities.metrics
     }
 
 
@@ -315,8 +341,9 @@ def _store(experiment: Experiment, out: Path) -> Path | None:
     return Path(experiment.store)
 
 
-def _reporters(experiment: Experiment, out: Path) -> tuple[Reporter, ...]:
+def _reporters(experiment: Experiment, out: Path, target: Target) -> tuple[Reporter, ...]:
     address = mlflow_address(experiment, out)
     if address is None:
         return ()
-    return (BackgroundReporter(MLflowReporter(*address, experiment.name), "MLflow", hide=address[0].hide),)
+    reporter = MLflowReporter(*address, experiment.name, distributions=target.distributions)
+    return (BackgroundReporter(reporter, "MLflow", hide=address[0].hide),)

@@ -107,6 +107,10 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
         ("target", target_options(experiment)),
     ):
         data[section] |= json.loads(json.dumps(_without_none(dataclasses.asdict(options))))
+    runtime, *others = data["target"].items()
+    first = [field.name for field in dataclasses.fields(target_options(experiment))][:1]
+    leading = [(name, data["target"][name]) for name in first if name in data["target"]]
+    data["target"] = dict([runtime, *leading, *others])  # the order that run folders have always had
     return data
 
 
@@ -125,8 +129,23 @@ def searcher_options(experiment: Experiment) -> Any:
 def target_options(experiment: Experiment) -> Any:
     """The options of the runtime, an instance of its `Options`."""
     section = experiment.target
-    options = {"threads": section.threads, **section.further}
-    return options_of(plugin("target", section.runtime, "target.runtime").Options, options, "target")
+    options = options_of(plugin("target", section.runtime, "target.runtime").Options, section.further, "target")
+    for choice in getattr(options, "counters", None) or ():
+        _check_counter(choice)
+    return options
+
+
+def _check_counter(choice: str | Mapping[str, Any]) -> None:
+    """Pass a counter's name, or a mapping of its name and its options.
+
+    Raises:
+        ConfigError: there is no such counter, or it has no such option.
+    """
+    given = {"name": choice} if isinstance(choice, str) else dict(choice)
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"target.counters: expected a counter's name or {{name: …, option: …}}, got {choice!r}")
+    options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}")
 
 
 def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
+from moco.registry import DEFAULT_TARGET
 from moco.suggest import nearest
 
 NAME = re.compile(r"^\w[\w.+-]*$")
@@ -30,8 +31,7 @@ class TimingConfig(Section):
 class TargetConfig(PluginSection):
     """The device; further keys are the runtime's options."""
 
-    runtime: str = "onnxruntime"
-    threads: Count = 1
+    runtime: str = DEFAULT_TARGET
     timing: TimingConfig = TimingConfig()
 
 

@@ -1,4 +1,4 @@
-"""Codes of 1 to 8 bits as real quantize/dequantize nodes, placed wherever the runtime fuses them.
+"""Codes of 1 to 8 bits as real quantize/dequantize nodes, placed where the target fuses them (`QuantizePlacement`).
 
 Activations are unsigned and asymmetric, one scale a tensor; weights signed and symmetric, one scale an output channel;
 biases 32-bit at the product of both scales (moco/export/bits.py). (On x86 signed activations are slower than float,
@@ -23,16 +23,12 @@ from onnx import helper, numpy_helper
 from moco.compression.policy_settings import Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, weight_codes, weight_scales
+from moco.interfaces import QuantizePlacement
 
 Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest value of each tensor, by name, or by `at_bits` where fewer bits take a narrower range."""
 
 WEIGHTED = {"Conv", "Gemm"}
-_ACTIVATIONS = {"Relu", "Clip"}
-_COMPUTED_ON_CODES = {"Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"}
-_MOVED_AS_CODES = {
-    "Slice", "Pad", "Gather", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Identity",
-}  # fmt: skip
 
 
 def at_bits(tensor: str, bits: int) -> str:
@@ -49,7 +45,9 @@ class CodeGraph:
         layers: Mapping[str, Bits],
         ranges: Ranges | None,
         weight_shares: Mapping[str, np.ndarray],
+        placement: QuantizePlacement,
     ) -> None:
+        self.placement = placement
         self.proto, self.layers, self.ranges, self.weight_shares = proto, layers, ranges, weight_shares
         self.constants = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
@@ -74,9 +72,9 @@ class CodeGraph:
                 continue
             if self._quantized(node):
                 self._weighted(node)
-            elif node.op_type in _MOVED_AS_CODES and node.input[0] in self.scales:
+            elif node.op_type in self.placement.moved and node.input[0] in self.scales:
                 self._moved(node)
-            elif node.op_type in _COMPUTED_ON_CODES and all(n in self.scales for n in node.input):
+            elif node.op_type in self.placement.computed and all(n in self.scales for n in node.input):
                 self._emit_with_codes(node, list(node.input))
             else:
                 self._float(node)
@@ -100,7 +98,7 @@ class CodeGraph:
             return 8
         if self._quantized(node):
             return self.layers[node.input[1].rpartition(".")[0]].activations
-        return self._bits_taken(node.output[0]) if node.op_type in _MOVED_AS_CODES else 8
+        return self._bits_taken(node.output[0]) if node.op_type in self.placement.moved else 8
 
     # ---- the four ways that a node is written
 
@@ -119,9 +117,9 @@ class CodeGraph:
         if not np.all(np.isfinite(scales)):
             raise CompressionError(f"quantization: '{weight}' or its bias holds values that are not finite")
         codes = weight_codes(weights, bits.weights, scales)
-        # The runtime fuses a linear layer only where its weight has a zero point, a convolution without one too.
         zeros = [self._initializer(f"zero_codes_{len(scales)}", np.zeros(len(scales), np.int8))]
-        inputs = [data, self._constant_codes(weight, codes, scales, zeros if node.op_type == "Gemm" else [])]
+        needed = zeros if node.op_type in self.placement.zero_points else []
+        inputs = [data, self._constant_codes(weight, codes, scales, needed)]
         if bias is not None:
             bias_scales = (scales * np.float32(data_scale.scale)).astype(np.float32)
             codes = np.rint(bias / bias_scales).astype(np.int32)
@@ -150,7 +148,7 @@ class CodeGraph:
         self.nodes.append(written)
         last = node.output[0]
         following = self.consumers.get(last, [])
-        if len(following) == 1 and following[0].op_type in _ACTIVATIONS and last not in self.outputs:
+        if len(following) == 1 and following[0].op_type in self.placement.fused and last not in self.outputs:
             self.nodes.append(self._activation(following[0]))
             last = following[0].output[0]
             self.fused.add(last)

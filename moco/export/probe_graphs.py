@@ -19,9 +19,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from moco.export.probe_geometry import LayerShape, PairGeometry
-from moco.export.quantize import observed_tensors, quantize
+from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.template import INPUT, OUTPUT
-from moco.interfaces import Artifact
+from moco.interfaces import Artifact, QuantizePlacement
 from moco.randomness import generator
 
 OPSET, IR_VERSION = 18, 10
@@ -51,11 +51,17 @@ def repeats(geometry: PairGeometry) -> int:
     return min(MOST_REPEATS, max(1, math.ceil(ENOUGH_MACS / geometry.macs)))
 
 
-def pair_graph(geometry: PairGeometry, variant: Variant, int8_kinds: Collection[str] | None = None) -> onnx.ModelProto:
+def pair_graph(
+    geometry: PairGeometry,
+    variant: Variant,
+    int8_kinds: Collection[str] | None = None,
+    placement: QuantizePlacement = WIDEST,
+) -> onnx.ModelProto:
     """The graph of the pair: float32 images in, `logits` out, as all of moco's files.
 
     Args:
         int8_kinds: kinds of layers that the target has in int8; None means all.
+        placement: where it wants quantize nodes.
     """
     builder = _Graph()
     data, hw = INPUT, geometry.producer.input_hw
@@ -75,8 +81,9 @@ def pair_graph(geometry: PairGeometry, variant: Variant, int8_kinds: Collection[
         return proto
     chosen = [name for name, kind in builder.kinds.items() if int8_kinds is None or kind in int8_kinds]
     clipped = {node.output[0] for node in proto.graph.node if node.op_type == "Relu"}
-    ranges = {name: (0.0 if name in clipped else -SPREAD, SPREAD) for name in observed_tensors(proto, chosen)}
-    return quantize(proto, chosen, ranges)
+    tensors = observed_tensors(proto, chosen, placement)
+    ranges = {name: (0.0 if name in clipped else -SPREAD, SPREAD) for name in tensors}
+    return quantize(proto, chosen, ranges, placement=placement)
 
 
 def factorised(shape: LayerShape, keep: float) -> tuple[LayerShape, ...]:

@@ -11,8 +11,11 @@ from moco.compression.policy_settings import Bits
 from moco.errors import CompressionError
 from moco.export.bits import INT8, Scale
 from moco.export.code_graph import WEIGHTED, CodeGraph, Ranges, at_bits
+from moco.interfaces import QuantizePlacement
 
 __all__ = ["Ranges", "Scale", "at_bits", "bits_of", "codings", "observed_tensors", "quantizable_layers", "quantize"]
+
+WIDEST = QuantizePlacement()
 
 
 def quantizable_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
@@ -39,14 +42,18 @@ def bits_of(layers: Collection[str]) -> dict[str, Bits]:
     return {name: INT8 if bits == "int8" else bits for name, bits in layers.items()}
 
 
-def observed_tensors(proto: onnx.ModelProto, layers: Collection[str]) -> tuple[str, ...]:
+def observed_tensors(
+    proto: onnx.ModelProto, layers: Collection[str], placement: QuantizePlacement = WIDEST
+) -> tuple[str, ...]:
     """Names of the tensors whose ranges `quantize` asks for."""
-    return tuple(dict.fromkeys(tensor for tensor, _ in codings(proto, layers)))
+    return tuple(dict.fromkeys(tensor for tensor, _ in codings(proto, layers, placement)))
 
 
-def codings(proto: onnx.ModelProto, layers: Collection[str]) -> dict[tuple[str, int], list[onnx.NodeProto]]:
+def codings(
+    proto: onnx.ModelProto, layers: Collection[str], placement: QuantizePlacement = WIDEST
+) -> dict[tuple[str, int], list[onnx.NodeProto]]:
     """Each (tensor, bits) that `quantize` writes codes of, with the quantized layers that read them."""
-    graph = CodeGraph(proto, bits_of(layers), None, {})
+    graph = CodeGraph(proto, bits_of(layers), None, {}, placement)
     graph.walk()
     return graph.readers
 
@@ -56,6 +63,7 @@ def quantize(
     layers: Collection[str],
     ranges: Ranges,
     weight_shares: Mapping[str, np.ndarray] | None = None,
+    placement: QuantizePlacement = WIDEST,
 ) -> onnx.ModelProto:
     """A copy of the float graph with `layers` in codes.
 
@@ -64,6 +72,7 @@ def quantize(
         layers: names of the layers, or bits by layer: `Bits`, or "int8"; empty gives the graph unchanged.
         ranges: of every tensor that `observed_tensors` names.
         weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
+        placement: where the target wants quantize nodes.
 
     Raises:
         CompressionError: a layer is not in the graph, or a range is missing or not finite.
@@ -73,7 +82,7 @@ def quantize(
         raise CompressionError(
             f"quantization: layer '{min(missing)}' is no convolution or linear layer of the exported graph"
         )
-    return CodeGraph(proto, bits_of(layers), ranges, weight_shares or {}).build()
+    return CodeGraph(proto, bits_of(layers), ranges, weight_shares or {}, placement).build()
 
 
 def _transposed(node: onnx.NodeProto) -> bool:

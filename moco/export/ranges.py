@@ -18,7 +18,8 @@ from moco.errors import CompressionError
 from moco.export.bits import Scale
 from moco.export.calibration import Calibration, calibrate, features
 from moco.export.layer_errors import LayerErrors
-from moco.export.quantize import Ranges, at_bits, bits_of, codings
+from moco.export.quantize import WIDEST, Ranges, at_bits, bits_of, codings
+from moco.interfaces import QuantizePlacement
 from moco.suggest import nearest
 
 BINS = 2048
@@ -63,6 +64,11 @@ class RangeOptions:
         if not self.shares or not all(0 < share <= 1 for share in self.shares):
             raise CompressionError(f"ranges.shares: expected numbers in (0, 1], got {self.shares}")
 
+    def __str__(self) -> str:
+        """The form in which keys of evaluation stores hold it: as it always was, however the class is written."""
+        names = ("activations", "weights", "percentile", "percentile_images", "error_images", "shares")
+        return f"RangeOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -85,7 +91,11 @@ class Observed:
 
 
 def estimate(
-    proto: onnx.ModelProto, layers: Collection[str], images: np.ndarray, options: RangeOptions | None = None
+    proto: onnx.ModelProto,
+    layers: Collection[str],
+    images: np.ndarray,
+    options: RangeOptions | None = None,
+    placement: QuantizePlacement = WIDEST,
 ) -> Calibration:
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
@@ -94,12 +104,13 @@ def estimate(
         layers: names, or bits by layer, as `quantize` takes them.
         images: calibration images (n, channels, height, width).
         options: None takes the whole ranges, as `calibrate` gives them.
+        placement: where the target wants quantize nodes, which decides the tensors that become codes.
 
     Raises:
         CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
     """
     options, bits = options or RangeOptions(), bits_of(layers)
-    readers = codings(proto, bits)
+    readers = codings(proto, bits, placement)
     whole = calibrate(proto, tuple(dict.fromkeys(tensor for tensor, _ in readers)), images)
     observed = Observed(proto, bits, readers, whole.ranges, images, options)
     ranges = whole.ranges | ACTIVATION_RANGES[options.activations](observed)

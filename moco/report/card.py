@@ -8,7 +8,6 @@ from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
-from moco.report.snippet import onnxruntime_snippet
 from moco.report.verdict import accuracy_text, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import CertificateRecord, Result
@@ -19,8 +18,12 @@ _LIMITS = (
 )
 
 
-def card(result: Result, manifest: Manifest) -> str:
-    """The model card in Markdown; its snippet runs as it stands in the folder of the card."""
+def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
+    """The model card in Markdown.
+
+    Args:
+        snippet: Python of the target's that runs the file as it stands in the folder of the card; None without one.
+    """
     found = verdict(result, manifest.network.name)
     parts = [
         f"# {_text(result.experiment)}",
@@ -32,7 +35,7 @@ def card(result: Result, manifest: Manifest) -> str:
         _certificate(result.certificate),
         "## Use",
         "`model.onnx` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
-        f"```python\n{onnxruntime_snippet(manifest, 'model.onnx')}```",
+        *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## What was done",
         _policy(result),
         "## Where it comes from",

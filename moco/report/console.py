@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from moco.metrics import COLUMNS
 from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
@@ -20,7 +21,6 @@ _STYLES = {
     Status.INFEASIBLE: "bold red",
     Status.NOTHING: "bold red",
 }
-_SHOWN = frozenset({"top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w"})
 
 
 def console_summary(result: Result, report: Path | None = None) -> RenderableType:
@@ -41,7 +41,7 @@ def console_summary(result: Result, report: Path | None = None) -> RenderableTyp
 
 
 def _table(rows: list[Row]) -> Table:
-    metrics = [name for name in compared_metrics(rows) if name in _SHOWN] or compared_metrics(rows)
+    metrics = [name for name in compared_metrics(rows) if name in COLUMNS] or compared_metrics(rows)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("network", no_wrap=True)
     for name in metrics:

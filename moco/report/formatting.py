@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moco.metrics import METRICS, Direction
+from moco.metrics import COLUMNS, METRICS, Direction
 from moco.metrics import shown as shown_metric
 
 NOT_AVAILABLE = "n/a"
 
-_LABELS = {
-    "top1_error": "top-1",
-    "top5_error": "top-5",
-    "latency_ms": "latency",
-    "throughput_ips": "throughput",
-    "size_mb": "size",
-    "packed_size_mb": "packed size",
-    "energy_j": "energy",
-    "power_w": "power",
-    "load_ms": "load time",
-    "init_s": "build time",
-    "macs": "MACs",
-    "bops": "BOPs",
-    "flops": "FLOPs",
-}
 _ACCURACIES = frozenset({"top1_error", "top5_error"})
-_SHOWN_FIRST = ("top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
 _MANY = 100.0
 """From here on decimals are noise."""
 
 
 def label(metric: str) -> str:
     """What a person calls the metric; errors are shown as accuracies and called so."""
-    return _LABELS.get(metric, metric.replace("_", " "))
+    known = METRICS.get(metric)
+    return (known.label if known is not None else "") or metric.replace("_", " ")
 
 
 def unit(metric: str) -> str:
@@ -107,4 +92,4 @@ def seconds(value: float | None) -> str:
 def ordered(metrics: Iterable[str]) -> list[str]:
     """Metric names without repeats, what matters most first."""
     names = dict.fromkeys(metrics)
-    return [name for name in _SHOWN_FIRST if name in names] + [name for name in names if name not in _SHOWN_FIRST]
+    return [name for name in COLUMNS if name in names] + [name for name in names if name not in COLUMNS]

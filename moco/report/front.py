@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from moco.metrics import COSTS
 from moco.pareto import non_dominated
 from moco.report.figures import base_figure
 from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
@@ -20,7 +21,6 @@ from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
 ACCURACY = "top1_error"
-_PANELS = ("cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
 _HOVER_LINES = 12
 _LABEL_GAP = (0.16, 0.07)
 """Closer than this share of the axes two labels would touch."""
@@ -61,7 +61,7 @@ class Cloud:
 def panels(cloud: Cloud, objectives: Sequence[str]) -> list[str]:
     """The metrics to draw the accuracy against: other objectives first, then what was measured."""
     measured = {name for trial in cloud.trials for name in trial.metrics}
-    wanted = [*ordered(name for name in objectives if name != ACCURACY), *_PANELS]
+    wanted = [*ordered(name for name in objectives if name != ACCURACY), *COSTS]
     return [name for name in dict.fromkeys(wanted) if name in measured]
 
 

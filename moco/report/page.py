@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from moco.errors import RunFolderError
@@ -23,16 +24,22 @@ from moco.report.sections import (
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import MALFORMED, RunFolder, read_run
 
+Snippet = Callable[[Manifest, str], str | None]
+"""Of a manifest and a file: Python that runs the file on the search's target; None where that is not known here."""
 
-def write_report(run: Path) -> Path:
+
+def write_report(run: Path, snippet: Snippet = lambda _manifest, _file: None) -> Path:
     """The path of RUN/report.html, written anew from what the run folder holds.
+
+    Args:
+        snippet: tells how the delivered file is run.
 
     Raises:
         RunFolderError: a file of the run folder is missing or malformed, or the page cannot be written.
     """
     folder = read_run(run)
     try:
-        page = render(folder)
+        page = render(folder, snippet(folder.manifest, "best/model.onnx"))
     except MALFORMED as error:
         raise RunFolderError(
             f"{run}: result.json or manifest.json is not what a search writes ({type(error).__name__}: {error})"
@@ -45,8 +52,8 @@ def write_report(run: Path) -> Path:
     return path
 
 
-def render(folder: RunFolder) -> str:
-    """The whole page."""
+def render(folder: RunFolder, snippet: str | None = None) -> str:
+    """The whole page; `snippet` runs the delivered file from the run folder."""
     result, manifest, trials = folder.result, folder.manifest, folder.trials
     sections = [
         verdict_section(result, manifest),
@@ -56,7 +63,7 @@ def render(folder: RunFolder) -> str:
         policy_section(result, manifest),
         seconds_section(result),
         certificate_section(result),
-        deploy_section(result, manifest),
+        deploy_section(result, snippet),
         reproduce_section(manifest, folder.experiment_yaml),
         warnings_section(result.warnings),
         trials_section(result, trials),

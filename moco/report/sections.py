@@ -13,7 +13,6 @@ from moco.report.front import Cloud, front_figure, panels
 from moco.report.markup import Html, code, details, element, join, listed, note, section
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
-from moco.report.snippet import onnxruntime_snippet
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
 from moco.report.verdict import Status, accuracy_text, verdict
 from moco.run_folder.manifest import Manifest
@@ -149,8 +148,8 @@ def certificate_section(result: Result) -> Html:
     return section("certificate", "Certificate", *parts, note(text))
 
 
-def deploy_section(result: Result, manifest: Manifest) -> Html:
-    """How to run the delivered file."""
+def deploy_section(result: Result, snippet: str | None) -> Html:
+    """How to run the delivered file, in the words of the target that it was made for."""
     if result.best is None:
         return Html("")
     words = (
@@ -161,8 +160,9 @@ def deploy_section(result: Result, manifest: Manifest) -> Html:
         "logits",
     )
     text = [element("code", word) if place % 2 == 0 else word for place, word in enumerate(words)]
-    use = element("p", join([*text, "; a batch may have any size. From the run folder:"]))
-    return section("deploy", "Deploy it", use, code(onnxruntime_snippet(manifest, "best/model.onnx")))
+    how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
+    use = element("p", join([*text, f"; a batch may have any size. {how}"]))
+    return section("deploy", "Deploy it", use, Html("") if snippet is None else code(snippet))
 
 
 def reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:

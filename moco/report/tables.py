@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from moco.metrics import COLUMNS
 from moco.report.against_reference import Row, compared_metrics
 from moco.report.formatting import (
     NOT_AVAILABLE,
@@ -50,7 +51,7 @@ def comparison_table(rows: Sequence[Row]) -> Html:
 
 def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -> Html:
     """Every trial of the search with its metrics and its policy, or why it has none."""
-    metrics = [name for name in ordered(name for t in trials for name in t.metrics) if name in _IN_TRIALS]
+    metrics = [name for name in ordered(name for t in trials for name in t.metrics) if name in COLUMNS]
     head = ["trial", "origin", "state", *(label(name) for name in metrics), "score", "time", "policy or reason"]
     return table(head, [_trial_row(trial, metrics, groups) for trial in trials], "All trials", "wide small")
 
@@ -81,9 +82,6 @@ def bounds_table(bounds: Sequence[BoundRecord]) -> Html:
 def yes_no(value: bool | None) -> str:
     """yes, no or n/a."""
     return NOT_AVAILABLE if value is None else "yes" if value else "no"
-
-
-_IN_TRIALS = frozenset({"top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w"})
 
 
 def _attempted(attempt: AttemptRecord) -> str:

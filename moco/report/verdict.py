@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from moco.metrics import IN_VERDICT
 from moco.report.formatting import label, plotted, points, ratio, shown_ratio
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import BoundRecord, CertificateRecord, Result
 
-_RATIOS = ("latency_ms", "throughput_ips", "size_mb", "energy_j")
 _UNTIMED_RATIOS = ("parameters", "macs", "bops")
 
 
@@ -72,7 +72,7 @@ def chosen_metrics(result: Result) -> dict[str, float]:
 
 def _summary(result: Result, network: str) -> str:
     metrics, reference = chosen_metrics(result), numbers(result.reference)
-    names = [name for name in _RATIOS if name in metrics] or [name for name in _UNTIMED_RATIOS if name in metrics]
+    names = [name for name in IN_VERDICT if name in metrics] or [name for name in _UNTIMED_RATIOS if name in metrics]
     facts = [f"{label(name)} {shown_ratio(ratio(metrics[name], reference.get(name)))}" for name in names]
     if "top1_error" in metrics:
         accuracy = f"top-1 {plotted('top1_error', metrics['top1_error']):.1f} %"

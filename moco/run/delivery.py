@@ -13,12 +13,12 @@ from moco import pareto
 from moco.certification.certificate import Certificate, absolute_lower_bound, certify
 from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
-from moco.evaluation.evaluator import timed_metric
 from moco.interfaces import Artifact, Session
-from moco.measurement import RatioEstimate
+from moco.measurement import RatioEstimate, Samples
 from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.randomness import derived_seed
+from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared, floor_of
 from moco.run_folder.result import BoundRecord, Interval
@@ -249,13 +249,14 @@ class Finisher:
                     measured = self.prepared.job.target.measure(sessions, longer)
                 self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
                 constant = evaluator.reference.evaluation.metrics[name].value
-                ratio = measured.ratio()
-                value = timed_metric(name, ratio, constant).value
-                found[name] = _interval(name, ratio, constant, value, measured.samples_ms)
+                reading = READINGS[name]
+                ratio = measured.ratio(series=reading.series)
+                value = reading.value(constant, ratio.value)
+                found[name] = _interval(reading, ratio, constant, value, measured.series(reading.series) or ())
                 # A budget is judged one-sided, at the confidence that all candidates together keep.
                 sure = replace(longer, confidence=1 - 2 * (1 - ending.confidence) / ending.attempts)
-                pessimistic = replace(measured, plan=sure).ratio()
-                self._pessimistic[trial.number, name] = _interval(name, pessimistic, constant, value)
+                pessimistic = replace(measured, plan=sure).ratio(series=reading.series)
+                self._pessimistic[trial.number, name] = _interval(reading, pessimistic, constant, value)
             self._retimed[trial.number] = found
         return self._retimed[trial.number]
 
@@ -270,9 +271,5 @@ def _of(candidates: Sequence[Trial], number: int | str) -> Trial:
     return next(trial for trial in candidates if trial.number == int(number))
 
 
-def _interval(
-    name: str, ratio: RatioEstimate, constant: float, value: float, samples: tuple[tuple[float, ...], ...] = ()
-) -> Interval:
-    if METRICS[name].direction == "maximize":
-        return Interval(value, constant / ratio.high, constant / ratio.low, samples)
-    return Interval(value, constant * ratio.low, constant * ratio.high, samples)
+def _interval(reading: Reading, ratio: RatioEstimate, constant: float, value: float, samples: Samples = ()) -> Interval:
+    return Interval(value, *reading.ends(constant, ratio), samples, reading.unit)

@@ -26,6 +26,7 @@ from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import SpaceOptions, left_whole, network_space
 from moco.data import DataSets
 from moco.data.splits import Splits, make_splits
+from moco.errors import MeasurementError
 from moco.evaluation.builder import Builder
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
@@ -194,7 +195,7 @@ def prepare(
     seed = derived_seed(job.seed, "recovery")
     training = partial(_training_images, job, splits)
     recovery = Recovery(job.network, compressor.graph, images, job.recovery, seed, training)
-    builder = Builder(compressor, calibration, recovery, folder, job.ranges)
+    builder = Builder(compressor, calibration, recovery, folder, job.ranges, job.target.capabilities.placement)
     search = Images(job.data.test.images(splits.search), np.asarray(job.data.test.labels)[splits.search])
     store = EvaluationStore(job.store, context(job, splits)) if job.store is not None else None
     timing = {
@@ -208,6 +209,9 @@ def prepare(
             on_failure.callback(store.close)
         evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
         on_failure.callback(evaluator.close)
+        if evaluator.unmeasured and not job.time_everything:
+            name, why = next(iter(evaluator.unmeasured.items()))
+            raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         if not job.time_everything:
             doubts += idle_options(job.strategies, problem)
@@ -285,7 +289,7 @@ def context(job: Job, splits: Splits) -> dict[str, Any]:
         "ranges": str(job.ranges),
         "timing": {name: str(_seeded(plan, job.seed, name)) for name, plan in sorted(job.timing.items())},
         "target": dict(job.target.describe()),
-        "versions": versions(),
+        "versions": versions(job.target.distributions),
     }
 
 
@@ -298,10 +302,10 @@ def network_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+def versions(of_target: Sequence[str]) -> dict[str, str]:
+    """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the target's."""
     found = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
+    for name in dict.fromkeys((*DISTRIBUTIONS, *of_target)):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

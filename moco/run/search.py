@@ -73,7 +73,7 @@ class Search:
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
         self.space = SpaceRecord.from_json(space_summary(prepared.space))
-        self.manifest = manifest_of(prepared, sessions, versions(), self.space)
+        self.manifest = manifest_of(prepared, sessions, versions(self.job.target.distributions), self.space)
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
@@ -144,20 +144,25 @@ class Search:
         self._write_networks(result, delivery, finisher, study)
         write_json(self.out / RESULT, result.to_json())
         if delivery is not None:
-            write_text(self.out / "best" / "card.md", card(result, self.manifest))
+            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
+            write_text(self.out / "best" / "card.md", text)
         return result
 
     def _told(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
-        write_report(self.out)
+        write_report(self.out, self._snippet)
         for reporter in self.job.reporters:
             reporter.finish(result.to_json(), self.out)
         late = [w for w in _reporter_warnings(self.job.reporters) if w not in result.warnings]
         if late:
             result = replace(result, warnings=(*result.warnings, *late))
             write_json(self.out / RESULT, result.to_json())
-            write_report(self.out)
+            write_report(self.out, self._snippet)
         return result
+
+    def _snippet(self, manifest: Manifest, file: str) -> str:
+        """Python that runs the file on the search's target."""
+        return self.job.target.snippet(file, manifest.network.input_shape, manifest.normalization)
 
     def _ledger(self, resume: bool) -> OptunaLedger:
         """The ledger; in a shared database it may hold a search of this name already.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from moco.run_folder.manifest import GroupRecord, SpaceRecord
-from moco.run_folder.record import Record
+from moco.run_folder.record import Record, as_json
 from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
 
 
@@ -26,17 +27,33 @@ class TrialsAndSeconds(Record):
     seconds: float | None = None
 
 
+SAMPLES = "samples_"
+"""What the key of an interval's samples begins with; their unit follows."""
+
+
 @dataclass(frozen=True)
 class Interval(Record):
     """A metric measured again, longer: the estimate and its two-sided 95 % interval, in the metric's unit.
 
-    `samples_ms` are the raw samples, the reference's and the candidate's; empty where the metric is derived.
+    `samples` are the raw samples in `unit`, the reference's and the candidate's; empty where the metric is derived.
     """
 
     value: float
     low: float
     high: float
-    samples_ms: tuple[tuple[float, ...], ...] = ()
+    samples: tuple[tuple[float, ...], ...] = ()
+    unit: str = "ms"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; the key of the samples bears their unit."""
+        ends = {name: getattr(self, name) for name in ("value", "low", "high")}
+        return {**ends, f"{SAMPLES}{self.unit}": as_json(self.samples)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Interval:
+        """The interval that `to_json` wrote."""
+        key = next((name for name in data if name.startswith(SAMPLES)), f"{SAMPLES}ms")
+        return super().from_json({**data, "samples": data.get(key), "unit": key.removeprefix(SAMPLES)})
 
 
 @dataclass(frozen=True, kw_only=True)

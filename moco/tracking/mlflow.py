@@ -28,7 +28,12 @@ class MLflowReporter:
     """Writes a search to an MLflow store or server (`moco.interfaces.Reporter`)."""
 
     def __init__(
-        self, tracking_uri: str | Secret, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0
+        self,
+        tracking_uri: str | Secret,
+        experiment_name: str,
+        run_name: str,
+        probe_timeout_s: float = 3.0,
+        distributions: tuple[str, ...] = (),
     ) -> None:
         """Nothing is imported, connected or written before `start`.
 
@@ -37,7 +42,9 @@ class MLflowReporter:
             experiment_name: created where there is none.
             run_name: of the parent run.
             probe_timeout_s: how long a server may take to answer at all.
+            distributions: packages that the chosen network needs beside onnx and numpy: those of its target.
         """
+        self._distributions = distributions
         self._parent = ParentRun(tracking_uri, experiment_name, run_name, probe_timeout_s)
         self._losses: list[str] = []
         self._written: set[int] = set()
@@ -78,7 +85,7 @@ class MLflowReporter:
             for name in _BEST_FILES:
                 parent.log_file(folder / "best" / name, "best")
             if (network := folder / "best" / "model.onnx").is_file():
-                log_onnx_model(parent.client, parent.experiment_id, parent.id, network)
+                log_onnx_model(parent.client, parent.experiment_id, parent.id, network, self._distributions)
 
     def abandon(self) -> None:
         """End the parent run as killed; a search that is resumed opens it again."""

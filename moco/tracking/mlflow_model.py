@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,23 +15,29 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def log_onnx_model(client: MlflowClient, experiment_id: str, run_id: str, file: Path, name: str = "model") -> str:
-    """Id of the model that the ONNX file becomes, as an output of the run: load it as `models:/<id>`."""
+def log_onnx_model(
+    client: MlflowClient, experiment_id: str, run_id: str, file: Path, distributions: Sequence[str] = ()
+) -> str:
+    """Id of the model that the ONNX file becomes, as an output of the run: load it as `models:/<id>`.
+
+    Args:
+        distributions: packages of the target that runs the file, installed here.
+    """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    model = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+    model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         description = Model(artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id)
-        _save(file, folder, description)
+        _save(file, folder, description, distributions)
         client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
 
 
-def _save(file: Path, folder: Path, description: object) -> None:
+def _save(file: Path, folder: Path, description: object, distributions: Sequence[str]) -> None:
     import mlflow.onnx
     import onnx
 
@@ -41,7 +48,7 @@ def _save(file: Path, folder: Path, description: object) -> None:
         mlflow_model=description,
         signature=_signature(network),
         # Without a list MLflow starts another process to find out what the model imports.
-        pip_requirements=[f"{package}=={version(package)}" for package in ("onnx", "onnxruntime", "numpy")],
+        pip_requirements=[f"{package}=={version(package)}" for package in ("onnx", *distributions, "numpy")],
         onnx_execution_providers=["CPUExecutionProvider"],
         save_as_external_data=False,
     )

@@ -19,13 +19,14 @@ from moco.compression.compressor import Compressor
 from moco.compression.policy_settings import NEUTRAL, policy_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
 from moco.evaluation.builder import Builder
-from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images, timed_metric
+from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.export.calibration import open_session, outputs
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.interfaces import Artifact, Session
 from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
+from moco.readings import READINGS
 from moco.trial import FIRST_MADE, Evaluation
 from tests.compression.toys import Baked, Reshaped, images, made, tiny
 from tests.evaluation.builders import builder_of
@@ -146,7 +147,7 @@ def test_timed_metrics_are_the_paired_ratio_times_the_references_constant(evalua
 @pytest.mark.parametrize(("name", "value"), [("latency_ms", 5.0), ("throughput_ips", 20.0)])
 def test_a_timed_metric_by_hand(name: str, value: float) -> None:
     ratio = Measurement(TimingPlan(), ((2.0,) * 20, (1.0,) * 20)).ratio()
-    metric = timed_metric(name, ratio, 10.0)
+    metric = READINGS[name].metric(10.0, ratio)
 
     assert metric.value == value
     assert metric.sem == pytest.approx(value * ratio.sem / 0.5)

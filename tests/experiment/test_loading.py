@@ -81,7 +81,7 @@ def test_what_is_not_given_has_its_default(write: Any) -> None:
     experiment = load(write)
     assert (experiment.name, experiment.seed, experiment.recovery) == ("mine", 0, (RecoverySection(name="batch_norm"),))
     assert (experiment.space.groups, experiment.space.quantization) == ("per-block", None)
-    assert (experiment.target.runtime, experiment.target.threads) == ("onnxruntime", 1)
+    assert (experiment.target.runtime, target_options(experiment).threads) == ("onnxruntime", 1)
     assert (experiment.target.timing.seconds_batch1, experiment.target.timing.seconds_batch32) == (0.2, 0.6)
     assert (experiment.searcher.name, experiment.searcher.start) == ("greybox", "ladder")
     assert (experiment.certificate.confidence, experiment.certificate.attempts) == (0.95, 5)

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from moco.errors import MeasurementError
 from moco.hardware.measuring.timing import doubts, images, interleave
-from moco.interfaces import Artifact, Capabilities
+from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.measurement import Measurement, TimingPlan
 
 
@@ -61,6 +61,7 @@ class ScriptedTarget:
     """A processor whose speed is known exactly."""
 
     name = "scripted"
+    distributions = ("onnx",)
     capabilities = Capabilities(
         precisions=("float32", "int8"),
         channel_multiples={"float32": 4, "int8": 4},
@@ -71,6 +72,15 @@ class ScriptedTarget:
     def __init__(self, ms_per_mb: float = 100.0) -> None:
         self.ms_per_mb = ms_per_mb
         self.clock = ScriptedClock()
+
+    def connect(self) -> None:
+        """It is always there."""
+
+    def findings(self) -> tuple[Finding, ...]:
+        return (Finding(self.name, True, "a clock that moves when it is told to"),)
+
+    def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
+        return f"import numpy as np\nlabels = np.zeros(1)  # {file}\n"
 
     def load(self, artifact: Artifact) -> ScriptedSession:
         try:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from moco.hardware import doctor
-from moco.hardware.doctor import Finding, probe
+from moco.hardware.counters import rapl
+from moco.hardware.doctor import probe
+from moco.interfaces import Finding
+from tests.hardware.powercap import zone
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +41,23 @@ def test_energy_is_absent_and_its_advice_names_the_metrics(findings: dict[str, F
     assert "energy_j" in findings["energy"].advice
 
 
-def test_a_counter_is_told_but_not_claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "intel-rapl:0").mkdir()
-    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("1")
-    monkeypatch.setattr(doctor, "POWERCAP", tmp_path)
+def test_a_counter_that_can_be_read_is_told_with_the_way_to_name_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
     monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
+    zone(tmp_path / "intel-rapl:0", "package-0")
     energy = next(finding for finding in probe() if finding.name == "energy")
-    assert "1 RAPL counters" in energy.detail
+    assert energy.ok
+    assert "`target.counters: ['rapl']`" in energy.detail
+
+
+def test_a_counter_that_cannot_be_read_is_told_but_not_claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
+    monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
+    (zone(tmp_path / "intel-rapl:0", "package-0") / "energy_uj").unlink()
+    energy = next(finding for finding in probe() if finding.name == "energy")
+    assert "1 RAPL counters, not readable by this user" in energy.detail
     assert not energy.ok
 
 

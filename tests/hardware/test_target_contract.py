@@ -1,8 +1,12 @@
-"""The contract of a target. A new target joins by one line in TARGETS."""
+"""The contract of a target. Every registered one is put to it, those of installed packages too."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +15,24 @@ from onnx.reference import ReferenceEvaluator
 
 from moco.errors import MeasurementError
 from moco.hardware.measuring.probe_model import CLASSES, artifact, conv_stack, write
-from moco.hardware.onnxruntime import ONNXRuntimeTarget
-from moco.interfaces import Artifact, Target
+from moco.interfaces import Artifact, Normalize, Target
 from moco.measurement import TimingPlan
 from moco.metrics import METRICS
-from moco.registry import BUILT_IN
+from moco.readings import READINGS
+from moco.registry import BUILT_IN, names, plugin
 from tests.hardware.scripted import ScriptedTarget
 
 IMAGE = (3, 8, 8)
 QUICK = TimingPlan(batch=2, seconds=0.01, slot_ms=1.0, min_slots=8, seed=5)
-TARGETS = {"onnxruntime": ONNXRuntimeTarget, "scripted": ScriptedTarget}
+TARGETS = {name: plugin("target", name) for name in names("target")} | {"scripted": ScriptedTarget}
+MEMBERS = {*Target.__annotations__, *(member for member in vars(Target) if not member.startswith("_"))}
 
 
 @pytest.fixture(params=sorted(TARGETS))
 def target(request: pytest.FixtureRequest) -> Target:
-    return TARGETS[request.param]()
+    target: Target = TARGETS[request.param]()
+    target.connect()
+    return target
 
 
 @pytest.fixture
@@ -40,6 +47,37 @@ def images() -> np.ndarray:
 
 def test_every_registered_target_is_in_this_suite() -> None:
     assert set(BUILT_IN["target"]) <= set(TARGETS)
+
+
+def test_it_has_what_the_contract_names(target: Target) -> None:
+    assert [member for member in sorted(MEMBERS) if not hasattr(target, member)] == []
+
+
+def test_what_it_depends_on_is_installed(target: Target) -> None:
+    assert all(map(version, target.distributions))
+
+
+def test_it_finds_itself(target: Target) -> None:
+    found = target.findings()
+    assert found
+    assert found[0].ok, found
+    assert [finding for finding in found if not finding.detail or (not finding.ok and not finding.advice)] == []
+
+
+@pytest.mark.parametrize("normalize", [None, ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])])
+@pytest.mark.parametrize("shape", [None, IMAGE])
+def test_its_snippet_labels_a_batch_as_it_stands(
+    target: Target, small: Artifact, shape: tuple[int, ...] | None, normalize: Normalize | None
+) -> None:
+    code = target.snippet(small.path.name, shape, normalize) + "assert labels.shape == (1,), labels"
+    subprocess.run([sys.executable, "-c", code], cwd=small.path.parent, check=True, timeout=120)
+
+
+def test_a_reading_that_it_claims_it_gives(target: Target, small: Artifact) -> None:
+    sessions = [target.load(small)]
+    for reading in (READINGS[name] for name in READINGS if name in target.capabilities.metrics):
+        plan = replace(QUICK, batch=reading.batch, series=reading.wanted)
+        assert reading.constant(target.measure(sessions, plan)) is not None
 
 
 def test_every_precision_has_a_channel_multiple_and_legal_layers(target: Target) -> None:

@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from moco.app.deployment import snippet
 from moco.report.card import card
-from moco.report.snippet import onnxruntime_snippet
 from moco.run_folder.manifest import Manifest, NetworkRecord
 from moco.run_folder.result import Result
 from tests.report.example_run import manifest, result, trials
@@ -54,14 +54,16 @@ def test_a_card_without_a_network_has_no_numbers_of_one(example: Result) -> None
 def test_the_snippet_runs_as_it_stands(example: Result, tmp_path: Path, known: bool) -> None:
     network = about().network if known else replace(about().network, input_shape=None)
     write_network(tmp_path / "model.onnx")
-    code = card(example, about(network=network)).split("```python\n")[1].split("```")[0]
+    manifest_of_it = about(network=network)
+    code = card(example, manifest_of_it, snippet(manifest_of_it, "model.onnx")).split("```python\n")[1].split("```")[0]
     assert len(code.splitlines()) == 5
     check = "assert labels.shape == (1,) and labels[0] == 2, labels"
     subprocess.run([sys.executable, "-c", code + check], cwd=tmp_path, check=True, timeout=60)
 
 
 def test_without_normalisation_the_images_go_in_as_they_are() -> None:
-    code = onnxruntime_snippet(Manifest(network=NetworkRecord(input_shape=(1, 8, 8))), "model.onnx")
+    code = snippet(Manifest(network=NetworkRecord(input_shape=(1, 8, 8))), "model.onnx")
+    assert code is not None
     assert '{"input": images}' in code
     assert "(1, 1, 8, 8)" in code
 

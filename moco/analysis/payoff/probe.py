@@ -184,8 +184,9 @@ class _Probed:
 
     def _open(self, variant: Variant, stack: ExitStack) -> Session:
         """The graph, open on the target until the stack ends; then its file goes too."""
-        kinds = self.target.capabilities.layer_kinds.get(variant.precision)
-        artifact = written(pair_graph(self.geometry, variant, kinds), self.folder)
+        can = self.target.capabilities
+        graph = pair_graph(self.geometry, variant, can.layer_kinds.get(variant.precision), can.placement)
+        artifact = written(graph, self.folder)
         stack.callback(artifact.path.unlink, missing_ok=True)
         return stack.enter_context(closing(self.target.load(artifact)))
 

@@ -1,0 +1,1 @@
+"""Counters of energy, one file each (`moco.interfaces.Counter`)."""

@@ -1,0 +1,163 @@
+"""What a target measures of sessions that take turns: their times and, around each slot, what counters have counted.
+
+The energy of a call is what the counters gained in its slot, less what they gain while nothing runs, which has slots
+of its own in every round (the session's processor sleeps): so it is compared in the same minute, as the times are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from moco.errors import ConfigError, MeasurementError
+from moco.hardware.measuring.timing import (
+    CLOCKS,
+    Call,
+    Clock,
+    Surroundings,
+    doubts,
+    images,
+    interleave,
+    repeats,
+    rounds,
+    slot,
+)
+from moco.interfaces import Counter, Session
+from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
+from moco.registry import plugin
+
+MIN_TICKS, TICKS = 10, 15
+"""Changes of a counter within a slot: fewer tell nothing, so slots are made long enough for some more."""
+
+CounterChoice = str | Mapping[str, Any]
+"""A counter's name, or a mapping of its `name` and its options."""
+
+
+def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
+    """The counters of these choices, not yet read.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    found = []
+    for choice in choices:
+        name, options = (choice, {}) if isinstance(choice, str) else (choice["name"], dict(choice))
+        options.pop("name", None)
+        cls = plugin("counter", name, "target.counters")
+        found.append(cls(cls.Options(**options)))
+    return tuple(found)
+
+
+def check_readable(counters: Sequence[Counter]) -> None:
+    """Pass counters that can be read here.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for counter in counters:
+        if reason := counter.available():
+            raise ConfigError(f"target.counters: '{counter.name}' cannot be read here: {reason}")
+
+
+def measured(
+    sessions: Sequence[Session], plan: TimingPlan, *, clock: str, threads: int, counters: Sequence[Counter] = ()
+) -> Measurement:
+    """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
+
+    Args:
+        clock: a name of `CLOCKS`; a session's `run` must not return before its device has finished.
+        threads: that a session keeps busy.
+        counters: what is summed up for the plan's energy and power.
+
+    Raises:
+        MeasurementError: no sessions, a session or a counter fails, or the clock gave a time that is not positive.
+    """
+    if not sessions:
+        raise MeasurementError("expected at least one session to time, got none")
+    inputs = {shape: images(plan, shape) for shape in {session.input_shape for session in sessions}}
+    calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
+    surroundings = Surroundings(threads, clock)
+    if plan.series and counters:
+        samples, counted, lacks = metered(calls, plan, CLOCKS[clock], counters)
+    else:
+        samples, counted, lacks = interleave(calls, plan, CLOCKS[clock]), {}, ()
+    measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
+    hashes = [session.artifact.sha256 for session in sessions]
+    return replace(measurement, warnings=(*doubts(measurement, hashes), *lacks))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the counters gained while some calls ran."""
+
+    joules: float
+    seconds: float
+    calls: int
+
+    @property
+    def watts(self) -> float:
+        """Mean power."""
+        return self.joules / self.seconds
+
+
+def metered(
+    calls: Sequence[Call],
+    plan: TimingPlan,
+    clock: Clock,
+    counters: Sequence[Counter],
+    wall: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Samples, dict[str, Samples], tuple[str, ...]]:
+    """Times of the calls by slot, the plan's further series of the same slots, and why one of them is missing.
+
+    Args:
+        wall: seconds on the wall, which the counters go by.
+        sleep: idles so many seconds.
+    """
+    tick_s = max(counter.tick_s for counter in counters)
+    plan = replace(plan, slot_ms=max(plan.slot_ms, TICKS * tick_s * 1000))
+    windows: list[list[Window]] = [[] for _ in (*calls, sleep)]
+
+    def within(index: int, calls: int, run: Callable[[], float]) -> float:
+        joules, start = sum(counter.joules() for counter in counters), wall()
+        result = run()
+        gained = sum(counter.joules() for counter in counters) - joules
+        windows[index].append(Window(gained, wall() - start, calls))
+        return result
+
+    def idle() -> float:
+        sleep(plan.slot_ms / 1000)
+        return plan.slot_ms
+
+    fitting = [repeats(call, plan, clock) for call in calls]
+    slots = [partial(within, i, n, partial(slot, calls[i], n, clock)) for i, n in enumerate(fitting)]
+    samples = rounds([*slots, partial(within, len(calls), 1, idle)], plan, clock)
+    counted, lacks = _counted(windows[:-1], windows[-1], tick_s)
+    return samples[:-1], {name: counted[name] for name in plan.series if name in counted}, lacks
+
+
+def _counted(
+    windows: Sequence[Sequence[Window]], idle: Sequence[Window], tick_s: float
+) -> tuple[dict[str, Samples], tuple[str, ...]]:
+    """Energy and power of each session's slots as far as they can be told, and why not."""
+    every = [window for taken in (*windows, idle) for window in taken]
+    shortest_s = min(window.seconds for window in every)
+    if shortest_s < MIN_TICKS * tick_s:
+        enough = f"{MIN_TICKS} ticks of the counter ({1000 * tick_s:g} ms each)"
+        return {}, (f"energy: a slot of {1000 * shortest_s:.1f} ms is shorter than {enough}",)
+    if min(window.joules for window in every) <= 0:
+        return {}, ("energy: the counter stood still during a slot",)
+    power = tuple(tuple(window.watts for window in taken) for taken in windows)
+    idle_w = float(np.median([window.watts for window in idle]))
+    energy = tuple(
+        tuple((window.joules - idle_w * window.seconds) / window.calls for window in taken) for taken in windows
+    )
+    below = sum(joules <= 0 for taken in energy for joules in taken)
+    if below:
+        return {POWER: power}, (f"energy: in {below} slots computing took no more than idling ({idle_w:.3g} W)",)
+    return {ENERGY: energy, POWER: power}, ()
