@@ -53,6 +53,9 @@ class ScriptedSession:
         logits: np.ndarray = self._evaluator.run(None, {"input": images})[0]
         return logits
 
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
     def wait(self, images: np.ndarray) -> None:
         self._clock.call(len(images) * self.artifact.size_bytes / 1e6 * self._ms_per_mb)()
 

@@ -75,7 +75,8 @@ class UnsteadyTarget:
 
     def __init__(self, options: ONNXRuntimeOptions | None = None) -> None:
         self.inner = ONNXRuntimeTarget(options)
-        self.capabilities = self.inner.capabilities
+        self.capabilities, self.distributions = self.inner.capabilities, self.inner.distributions
+        self.snippet, self.findings, self.connect = self.inner.snippet, self.inner.findings, self.inner.connect
 
     def load(self, artifact: Artifact) -> UnsteadySession:
         self.device.call("load")

@@ -17,8 +17,6 @@ from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
 from moco.run_folder import writing as run_folder
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.result import CertificateRecord, Result
-from moco.run_folder.trial_record import TrialRecord
 from moco.run_folder.writing import (
     claim,
     clear,
@@ -136,22 +134,6 @@ def test_trials_are_written_for_people_and_for_programs(tmp_path: Path) -> None:
     assert records[1]["evaluation"] is None
     write_trials(tmp_path, [], ["top1_error"])
     assert json.loads((tmp_path / "trials.json").read_text(encoding="utf-8")) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("result.json", Result), ("manifest.json", Manifest), ("best/certificate.json", CertificateRecord)],
-)
-def test_a_file_is_the_same_text_after_it_was_read(finished: Path, tmp_path: Path, name: str, kind: Any) -> None:
-    text = (finished / name).read_text(encoding="utf-8")
-    write_json(tmp_path / "again.json", kind.from_json(json.loads(text)).to_json())
-    assert (tmp_path / "again.json").read_text(encoding="utf-8") == text
-
-
-def test_trials_are_the_same_text_after_they_were_read(finished: Path, tmp_path: Path) -> None:
-    text = (finished / "trials.json").read_text(encoding="utf-8")
-    write_json(tmp_path / "again.json", [TrialRecord.from_json(entry).to_json() for entry in json.loads(text)])
-    assert (tmp_path / "again.json").read_text(encoding="utf-8") == text
 
 
 class Tied(nn.Module):
