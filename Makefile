@@ -5,7 +5,7 @@ STAMP := .venv/installed
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check bench wheel
+.PHONY: help setup demo test test-slow test-oldest lint check docs bench wheel
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -27,11 +27,25 @@ test: setup  ## all tests but the slow ones
 test-slow: setup  ## the slow tests only
 	$(BIN)/pytest -n 2 -m slow
 
-lint: setup  ## ruff, its format, mypy --strict, and the direction of imports
+lint: setup  ## ruff, its format, mypy --strict on moco and the benchmarks, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict -p moco
+	$(BIN)/mypy --strict -p moco -p benchmarks
 	$(BIN)/pytest tests/test_imports.py
+
+# pip's resolver takes minutes for it. torch and torchvision are those of constraints.txt here too, whatever pyproject.toml
+# accepts: older builds for the CPU are not to be had everywhere.
+OLDEST := .venv-oldest
+
+test-oldest: setup  ## the tests of `make test` with the lowest version of each package that pyproject.toml accepts, but torch
+	@mkdir -p runs
+	$(BIN)/python .ci/oldest.py > runs/oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c runs/oldest.txt -e '.[all,test]'
+	$(OLDEST)/bin/pytest -n 2
+
+docs: setup  ## site/: the documents and the Python reference as a site; any warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check: lint test  ## what a change must pass
 

@@ -1,6 +1,6 @@
 """Does every classification builder of torchvision go through the whole of moco? Writes docs/coverage.md.
 
-    python benchmarks/coverage.py [NAMES...] [--cache coverage.json] [--page docs/coverage.md] [--limit 900] [--fresh]
+    python -m benchmarks.coverage [NAMES...] [--cache coverage.json] [--page docs/coverage.md] [--limit 900] [--fresh]
 
 Random weights, the smallest image that the network takes. Asked for (W26, W27): groups found, a random policy of 50 %
 keep on every group by real surgery, forward equal to the masked network, counts exact, the ONNX file equal to torch,
@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from coverage_page import BIG, STEPS, page, passing
 from torch import nn
 
+from benchmarks.coverage_page import BIG, STEPS, page, passing
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
@@ -187,7 +187,7 @@ def randomized(name: str, side: int, options: Mapping[str, Any]) -> nn.Module:
                 values.uniform_(0.5, 1.5, generator=rng)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
-        norm.momentum = None  # type: ignore[assignment]  # a plain average
+        norm.momentum = None  # a plain average
     with torch.no_grad():  # statistics of what they see, or the signal dies or explodes on the way
         network.eval()
         for norm in norms:

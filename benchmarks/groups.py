@@ -1,6 +1,6 @@
 """Groups found by sensitivity against the hand-made ones of Chalmers' second thesis, in the same search (W24).
 
-`python benchmarks/groups.py experiments/resnet56_cifar10_s2_groups.yaml [--seeds 3] [--trials 60] [--out runs/groups]`
+`python -m benchmarks.groups experiments/resnet56_cifar10_s2_groups.yaml [--seeds 3] [--trials 60] [--out runs/groups]`
 
 For each seed, `moco sensitivity` finds groups and layers to leave alone on calibration images. Then the experiment is
 searched with these and with its own, all else equal: seed, splits, searcher, trials. Compared is the hypervolume of
@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from refit_ablation import interval
 
+from benchmarks.refit_ablation import interval
 from moco.pareto import hypervolume
 
 INFEASIBLE = 3
@@ -97,7 +97,7 @@ def volume(run: Path) -> float:
     trials = json.loads((run / "trials.json").read_text(encoding="utf-8"))
     worst = (result["reference"]["top1_error"] + POINTS, 1.0)
     losses = [tuple(trial["losses"]) for trial in trials if trial["losses"]]
-    return float(hypervolume(losses, worst)) / worst[0]
+    return hypervolume(losses, worst) / float(worst[0])
 
 
 def written(path: Path, settings: dict[str, Any]) -> Path:

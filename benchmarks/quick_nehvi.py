@@ -74,7 +74,7 @@ class QuickValues:
     @property
     def at_once(self) -> int:
         """Candidates whose tensors stay in the cache."""
-        return max(1, ELEMENTS // self._lower.numel())
+        return max(1, ELEMENTS // int(self._lower.numel()))
 
     def samples(self, candidates: Tensor) -> Tensor:
         """The outcomes (samples, n, 1, outcomes) of the posterior given the samples at the baseline."""
@@ -86,7 +86,8 @@ class QuickValues:
         row = torch.linalg.solve_triangular(self.acquisition._baseline_L, to_baseline, upper=False)
         left = self._kernel(x, diag=True) - part.square().sum(-2) - row.square().sum(-2)
         drawn = self._normals[:, :-1].mT @ row + self._normals[:, -1:].mT * left.sqrt()[:, None]
-        return (mean[:, None] + drawn).permute(1, 2, 0)[:, :, None]
+        samples: Tensor = (mean[:, None] + drawn).permute(1, 2, 0)[:, :, None]
+        return samples
 
     def _log_improvement(self, samples: Tensor) -> Tensor:
         """Over (objectives, samples, cells, n): candidates come last, so that steps run over long rows."""
@@ -107,17 +108,21 @@ class QuickValues:
         tau = self.acquisition.tau_max
         apart = (a - b).abs_().div_(tau).add_(1)
         pareto = apart.square_().add_(1).reciprocal_().mul_(2)
-        return torch.minimum(a, b).sub_(pareto.log1p_().mul_(tau))
+        smooth: Tensor = torch.minimum(a, b).sub_(pareto.log1p_().mul_(tau))
+        return smooth
 
     def _inputs(self, x: Tensor) -> Tensor:
         """Candidates (n, d) as every outcome's kernel takes them: (outcomes, n, d)."""
-        return self._model.transform_inputs(x).expand(len(self._train), -1, -1)
+        inputs: Tensor = self._model.transform_inputs(x).expand(len(self._train), -1, -1)
+        return inputs
 
     def _covariance(self, a: Tensor, b: Tensor) -> Tensor:
-        return self._kernel(a, b).to_dense()
+        covariance: Tensor = self._kernel(a, b).to_dense()
+        return covariance
 
     def _solved(self, right: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self._root, right, upper=False)
+        solved: Tensor = torch.linalg.solve_triangular(self._root, right, upper=False)
+        return solved
 
 
 def applies(acquisition: AcquisitionFunction, candidates: Tensor) -> bool:

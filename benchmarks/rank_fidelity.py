@@ -1,6 +1,6 @@
 """Does the accuracy without training rank networks as the accuracy with training does (W34, W35)?
 
-`python benchmarks/rank_fidelity.py ../shared/data/cifar10 [--policies 20] [--epochs 1]`
+`python -m benchmarks.rank_fidelity ../shared/data/cifar10 [--policies 20] [--epochs 1]`
 
 ResNet-20 on CIFAR-10; each policy draws a ratio to keep of 0.3 to 0.9 for every block's inner channels, ranked by L1.
 A search scores a candidate after a recovery that takes a second; what is shipped may be trained on. Printed are the
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from recovery import Case, load
 from scipy.stats import spearmanr
 
+from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
 from moco.compression.policy_settings import policy_of
 from moco.recovery.fine_tuning import descend_, label_loss

@@ -88,7 +88,7 @@ class Study:
     def scored(self, network: torch.nn.Module) -> float:
         """Top-1 accuracy in percent."""
         with torch.no_grad():
-            found = torch.cat([network(part).argmax(1) for part in self.images.split(100)])
+            found = torch.cat([network(part).argmax(1) for part in torch.split(self.images, 100)])
         return 100 * float((found == self.labels).double().mean())
 
 

@@ -1,6 +1,6 @@
 """What a refit is fitted on: whose inputs, and how many images (W28).
 
-`python benchmarks/refit_inputs.py ../shared/data/cifar10 [--policies 10] [--images 1000] [--keep 0.5 0.9]`
+`python -m benchmarks.refit_inputs ../shared/data/cifar10 [--policies 10] [--images 1000] [--keep 0.5 0.9]`
 
 ResNet-56 on CIFAR-10 without tuning, pruned by L1 under random policies with inner ratios in that range, and once with
 the inner widths 16, 16 and 48. A refit on the inputs of the compressed network in sequence (asymmetric) against one on
@@ -18,8 +18,8 @@ from typing import get_args
 
 import numpy as np
 import torch
-from refit_ablation import Study, interval
 
+from benchmarks.refit_ablation import Study, interval
 from moco.recovery.refit import Inputs, Original, RefitOptions, observe
 
 SAMPLES = (64, 128, 256, 512, 1024)

@@ -17,7 +17,7 @@ def non_dominated(losses: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     return np.asarray(moocore.is_nondominated(np.asarray(losses, dtype=float), keep_weakly=False), dtype=bool)
 
 
-def hypervolume(losses: Sequence[Sequence[float]], reference_point: Sequence[float]) -> float:
+def hypervolume(losses: Sequence[Sequence[float]] | np.ndarray, reference_point: Sequence[float] | np.ndarray) -> float:
     """Volume dominated by the points (n, m) and bounded by the reference point (m,); 0 for no points."""
     if not len(losses):
         return 0.0

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from moco.errors import ConfigError
+from moco.optional import needed_by
 from moco.suggest import nearest
 
 DEFAULT_TARGET = "onnxruntime"
@@ -61,11 +62,12 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
     """The class registered under that name.
 
     Raises:
-        ConfigError: no such plug-in; the nearest name is given.
+        ConfigError: no such plug-in, and the nearest name is given; or it needs an extra that is not installed.
     """
     if name in BUILT_IN[kind]:
         module, _, attribute = BUILT_IN[kind][name].partition(":")
-        return getattr(import_module(module), attribute)
+        with needed_by(f"{where or kind}: '{name}'"):
+            return getattr(import_module(module), attribute)
     for point in entry_points(group=f"moco.{kind}", name=name):
         return point.load()
     raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")

@@ -65,6 +65,7 @@ def test_the_plugin_folders_do_not_know_each_other() -> None:
             "'compression' imports",
         ),
         ("moco.report.page", "from moco import search", "imports from 'moco' itself"),
+        ("moco", "import torch_pruning", "imports 'torch_pruning', which only nobody may"),
         ("moco.report.page", "import searchers.tpe", "by its bare name"),
         ("moco.report.page", "import mlflow.tracking", "imports 'mlflow', which only moco.tracking may"),
         ("moco.exporting", "import onnx", "imports 'onnx', which only moco.export"),
@@ -88,6 +89,7 @@ def test_a_forbidden_import_is_found(module: str, text: str, fault: str) -> None
         ("moco.searchers.tpe", "from moco import problem\nfrom . import helper\nimport optuna, numpy"),
         ("moco.tracking.mlflow", "def f():\n    import mlflow"),
         ("moco.tracking", "from .mlflow import x"),
+        ("moco", "if TYPE_CHECKING:\n    from moco.app.cli import x"),
     ],
 )
 def test_an_allowed_import_is_let_through(module: str, text: str) -> None:
@@ -107,6 +109,8 @@ def test_importing_moco_is_silent_and_loads_no_heavy_package() -> None:
         "pandas",
         "pydantic",
         "rich",
+        "scipy",
+        "moco.app",
     ]
     done = python(f"import moco, sys; assert not (bad := set({heavy}) & set(sys.modules)), bad")
 

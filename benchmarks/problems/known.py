@@ -31,6 +31,7 @@ from itertools import pairwise
 from optuna.distributions import FloatDistribution
 
 from moco.problem import Problem
+from moco.space import SearchSpace
 from moco.trial import Point
 
 Evaluate = Callable[[Point], Mapping[str, float]]
@@ -117,12 +118,12 @@ def _zdt(point: Point) -> tuple[float, float]:
 
 def _over_cube(constraints: dict[str, str] | None = None) -> Problem:
     space = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(N_VARIABLES)}
-    return Problem(space, {"f1": "minimize", "f2": "minimize"}, constraints or {})
+    return Problem(SearchSpace(space), {"f1": "minimize", "f2": "minimize"}, constraints or {})
 
 
 def _over_square(*losses: str) -> Problem:
     square = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
-    return Problem(square, dict.fromkeys(losses, "minimize"), {"distance": "<= 50"})
+    return Problem(SearchSpace(square), dict.fromkeys(losses, "minimize"), {"distance": "<= 50"})
 
 
 ZDT_REFERENCE = (1.1, 6.0)
@@ -145,7 +146,9 @@ KNOWN: dict[str, Known] = {
     "branin-currin": Known(_over_square("branin", "currin"), branin_currin, (80.0, 12.0), 608.4004),
     "branin": Known(_over_square("branin"), branin_currin, (80.0,), 80 - BRANIN_LEAST),
     "rosenbrock": Known(
-        Problem({f"x{i}": FloatDistribution(-2.0, 2.0) for i in range(N_VARIABLES)}, {"value": "minimize"}),
+        Problem(
+            SearchSpace({f"x{i}": FloatDistribution(-2.0, 2.0) for i in range(N_VARIABLES)}), {"value": "minimize"}
+        ),
         rosenbrock,
         (1000.0,),
         1000.0,

@@ -59,7 +59,7 @@ class Mixture:
         rng = generator(self._seed, "record", n)
         while True:
             source = str(rng.choice(list(SHARES), p=list(SHARES.values())))
-            drawn = self._drawn(source, rng, places, losses[rng.integers(len(losses))])
+            drawn = self._drawn(source, rng, places, losses[int(rng.integers(len(losses)))])
             if drawn.tobytes() not in known:
                 return source, drawn
 

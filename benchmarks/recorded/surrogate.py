@@ -46,7 +46,7 @@ def features(space: SearchSpace, points: np.ndarray) -> np.ndarray:
     names = list(space.distributions)
     keep = [i for i, name in enumerate(names) if name.endswith(".keep")]
     bits = [i for i, name in enumerate(names) if name.endswith("_bits")]
-    shares = points / np.array([d.high for d in space.distributions.values()], dtype=float)  # type: ignore[attr-defined]
+    shares = points / np.array([float(d.high) for d in space.distributions.values()])  # type: ignore[attr-defined]
     noise = 4.0 ** (2 - points[:, bits])
     weights = [place for place, i in enumerate(bits) if names[i] != ACTIVATION_BITS]
     removed = 1 - shares[:, keep]
@@ -95,7 +95,8 @@ class ErrorModel:
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """(n,)."""
-        return (self.trees(inputs) + self.process(inputs)) / 2
+        mean: np.ndarray = (self.trees(inputs) + self.process(inputs)) / 2
+        return mean
 
     def trees(self, inputs: np.ndarray) -> np.ndarray:
         """(n,) by the trees alone."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from moco import __version__
 from moco.errors import MocoError
 from moco.redaction import starred
 
@@ -26,6 +27,7 @@ PLAIN_WIDTH = 120
 
 app = typer.Typer(
     help="Compress trained vision networks by search, measured and certified on the device that will run them.",
+    epilog=f"moco {__version__}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -72,6 +74,21 @@ def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"moco {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show moco's version and exit.")
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 @app.command()
 @fails_in_one_line
 def search(
@@ -98,13 +115,17 @@ def demo(
 ) -> None:
     """Train a small network on real digits on the spot, and search it: the main job in two minutes.
 
-    The run folder of an earlier demo is replaced.
+    The run folder of an earlier demo is replaced. MLflow shows it too, where it is installed.
     """
     from moco.experiment.loading import load_experiment
+    from moco.optional import installed
     from moco.run_folder.writing import forget
 
+    untracked = [] if installed("mlflow") else ["tracking.mlflow=false"]
     with as_file(files("moco.app") / DEMO) as path:
-        experiment = load_experiment(path, overrides or ())
+        experiment = load_experiment(path, [*untracked, *(overrides or ())])
+    if untracked:
+        console().print("MLflow is not installed, so the demo is not shown there: pip install 'moco[mlflow]'")
     if not resume:
         forget(out, experiment.name)
     _search(experiment, out, None, resume=resume)

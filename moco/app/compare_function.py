@@ -104,7 +104,8 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
         evaluate: as for `moco.search`.
         searchers: registered names, or `{"name": …, "label": …, option: value}`; each label once.
         seeds: how many from 0 on, or which.
-        trials, seconds: the budget of each run; the seconds are charged ones.
+        trials: the budget of each run.
+        seconds: the same in charged seconds.
         start: as for `moco.search`, the same for all.
         reference_point: {objective: value} for the hypervolume; without one the problem's, else a point beyond all
             feasible trials.

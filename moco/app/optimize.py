@@ -46,11 +46,13 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
 
     Args:
         network: takes (n, channels, height, width), gives logits (n, classes).
-        train, test: map-style data sets of (image, label), images normalised as the network takes them.
+        train: map-style data set of (image, label), images normalised as the network takes them.
+        test: as `train`; of images that the network was not trained on.
         objective: `accuracy-guaranteed` or `resource-constrained`.
         floor: of the accuracy-guaranteed protocol, such as "-2 pp" or {"value": "-2 pp", "confidence": 0.9}.
         constraints: bounds by metric, such as {"latency_ms": "<= 0.8x"}.
-        trials, seconds: the budget.
+        trials: the budget.
+        seconds: the budget in wall-clock time; None sets no limit.
         out: the run folder.
         settings: further keys of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}; in a
             section they replace those that are given above.

@@ -90,7 +90,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
             `moco.errors.PolicyRejectedError` for a point that cannot be built; any other exception, a missing name or
             NaN makes the trial fail with its reason, and the search goes on; it warns of such trials at its end.
         searcher: a registered searcher, or `{"name": …}` with its options beside the name.
-        trials, seconds: the budget; a finite space that is exhausted ends the search before.
+        trials: the budget; a finite space that is exhausted ends the search before.
+        seconds: the budget in wall-clock time; None sets no limit.
         start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
             {parameter: value}, and of `moco.study.Start`, which may also be given: known, and in no budget.
         options: of the searcher.

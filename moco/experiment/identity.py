@@ -13,6 +13,7 @@ from torch import nn
 from moco.data import DataSets
 from moco.experiment.loading import Experiment
 from moco.interfaces import Target
+from moco.optional import require
 from moco.redaction import starred
 from moco.run.job import network_hash
 from moco.secret import Secret
@@ -63,11 +64,12 @@ def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | No
     """MLflow's address and the name of its experiment; None where MLflow is switched off.
 
     Raises:
-        ConfigError: an environment variable that it names is not set.
+        ConfigError: an environment variable that it names is not set, or MLflow is not installed.
     """
     mlflow = experiment.tracking.mlflow
     if mlflow is False:
         return None
+    require("mlflow", "tracking.mlflow")
     uri = None if isinstance(mlflow, bool) else mlflow.uri
     name = None if isinstance(mlflow, bool) else mlflow.experiment
     address = Secret.of(uri, "tracking.mlflow.uri") if uri else beside(out, "mlflow.db")

@@ -241,6 +241,14 @@ def test_the_delivered_file_is_built_again_from_its_policy(finished: Path, finis
     assert sha256(out / "model.onnx") == sha256(finished / "best" / "model.onnx")
 
 
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_version_is_told(option: str) -> None:
+    done = moco(option)
+
+    assert done.exit_code == 0
+    assert f"moco {library.__version__}" in done.stdout
+
+
 def test_doctor_says_what_this_machine_can_do() -> None:
     done = moco("doctor")
     assert done.exit_code == 0
