@@ -25,16 +25,12 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
         RunFolderError: another search has one of them, or the folder is not one to search in.
     """
     with opened(out, resume) as folder:
-        if study is None:
-            yield folder
-            return
-        lock = ledger_lock(ledger_address(out, storage), study)
+        lock = folder if study is None else ledger_lock(ledger_address(out, storage), study)
         lock.warnings = tuple(dict.fromkeys((*folder.warnings, *lock.warnings)))
+        advice = "start again" if study is None else "finished trials are kept, continue with --resume"
         try:
             yield lock
         except DeviceLostError as error:
-            raise DeviceLostError(
-                f"{error}; finished trials are kept, continue with --resume when the device is back"
-            ) from error
+            raise DeviceLostError(f"{error}; {advice} when the device is back") from error
         finally:
             lock.release()

@@ -14,6 +14,7 @@ from moco.registry import BUILT_IN
 from tests.app.tiny import moco, one_line, read
 from tests.hardware.unsteady import Device, UnsteadyTarget
 
+EASY = {"floor": "-90 pp"}
 ADVICE = "finished trials are kept, continue with --resume when the device is back"
 
 
@@ -84,7 +85,7 @@ def test_a_device_that_is_gone_while_the_winner_is_certified(
 
 def test_a_comparison_stops_and_goes_on(experiment: Any, device: Device, tmp_path: Path) -> None:
     run = tmp_path / "compare"
-    yaml = experiment(target={"runtime": "unsteady"}, searcher={"start": "none"}, budget={"trials": 3})
+    yaml = experiment(target={"runtime": "unsteady"}, searcher={"start": "none"}, budget={"trials": 3}, objective=EASY)
     options = "--searchers", "random,sobol", "--seeds", "1"
     device.left = {"load": 5}  # the reference, the three candidates of one strategy and one of the other
     lost(device, yaml, run, *options, command="compare")

@@ -77,8 +77,9 @@ def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     experiment: Any, tmp_path: Path, meanwhile: Any
 ) -> None:
     yaml = experiment(
-        tracking={"storage": f"sqlite:///{tmp_path / 'shared.db'}"}, budget={"trials": 3}, searcher={"start": "none"}
-    )
+        tracking={"storage": f"sqlite:///{tmp_path / 'shared.db'}"}, budget={"trials": 3}, searcher={"start": "none"},
+        objective={"floor": "-90 pp"},
+    )  # fmt: skip
     options = "--searchers", "random,sobol", "--seeds", "1"
     second = meanwhile(lambda: [moco("compare", yaml, "--out", tmp_path / out, *options) for out in ("a", "b")])
     assert moco("compare", yaml, "--out", tmp_path / "a", *options).exit_code == 0

@@ -14,6 +14,8 @@ from moco.experiment.loading import load_experiment
 from tests.app.tiny import moco, one_line, read
 
 PASSWORD = "hunter2-s3cret"
+EASY: dict[str, Any] = {"searcher": {"start": "none"}, "objective": {"floor": "-90 pp"}}
+"""A few draws may well be poor ones."""
 
 
 def storage(folder: Path, password: str = PASSWORD) -> str:
@@ -38,7 +40,7 @@ def test_no_file_and_no_message_of_a_search_holds_the_password(
     address = storage(base) if given == "written" else "${MOCO_DB}"
     # Nothing listens at the tracker's address: its failure is a warning in every report.
     tracking = {"storage": address, "mlflow": {"uri": f"http://me:{PASSWORD}@127.0.0.1:9"}}
-    file = experiment(tracking=tracking, budget={"trials": 2}, searcher={"start": "none"})
+    file = experiment(tracking=tracking, budget={"trials": 2}, **EASY)
     options = () if command == "search" else ("--searchers", "random,sobol", "--seeds", "1")
     done = moco(command, file, "--out", base / "run", *options)
     again = moco(command, file, "--out", base / "run", *options)
@@ -56,7 +58,7 @@ def test_the_experiment_of_a_run_folder_runs_again(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOCO_DB", storage(tmp_path))
-    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, **EASY}
     assert moco("search", experiment(tracking={"storage": "${MOCO_DB}"}, **quick), "--out", run).exit_code == 0
     more = "--set", "budget.trials=2"
     assert moco("search", run / "experiment.yaml", "--out", run, "--resume", *more).exit_code == 0
@@ -67,7 +69,7 @@ def test_the_experiment_of_a_run_folder_runs_again(
 
 
 def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: Any, tmp_path: Path) -> None:
-    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, **EASY}
     assert moco("search", experiment(tracking={"storage": storage(tmp_path)}, **quick), "--out", run).exit_code == 0
     resumed = "search", run / "experiment.yaml", "--out", run, "--resume", "--set", "budget.trials=2"
     assert one_line(moco(*resumed), 2).startswith("tracking.storage: its password was left out (sqlite:///file:")
@@ -78,7 +80,7 @@ def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: An
 
 
 def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(experiment: Any, tmp_path: Path) -> None:
-    run, quick = tmp_path / "run", {"budget": {"trials": 1}, "searcher": {"start": "none"}}
+    run, quick = tmp_path / "run", {"budget": {"trials": 1}, **EASY}
     file = experiment(tracking={"storage": storage(tmp_path)}, **quick)
     assert moco("search", file, "--out", run).exit_code == 0
     job = build_job(load_experiment(file), run)

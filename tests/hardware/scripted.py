@@ -44,17 +44,19 @@ class ScriptedSession:
         self.artifact = artifact
         shape = model.graph.input[0].type.tensor_type.shape.dim
         self.input_shape = tuple(size.dim_value for size in shape[1:])
-        self._evaluator = ReferenceEvaluator(model)
+        self._evaluator: ReferenceEvaluator | None = ReferenceEvaluator(model)
         self._clock, self._ms_per_mb = clock, ms_per_mb
 
     def run(self, images: np.ndarray) -> np.ndarray:
         if images.dtype != np.float32 or images.shape[1:] != self.input_shape:
             raise MeasurementError(f"{self.artifact.path}: expected float32 images {self.input_shape}")
+        if self._evaluator is None:
+            raise MeasurementError(f"{self.artifact.path}: the session is closed")
         logits: np.ndarray = self._evaluator.run(None, {"input": images})[0]
         return logits
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        self._evaluator = None
 
     def wait(self, images: np.ndarray) -> None:
         self._clock.call(len(images) * self.artifact.size_bytes / 1e6 * self._ms_per_mb)()

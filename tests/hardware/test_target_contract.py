@@ -110,6 +110,15 @@ def test_logits_are_those_of_the_file(target: Target, small: Artifact, images: n
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_session_is_closed_once_and_for_all(target: Target, small: Artifact, images: np.ndarray) -> None:
+    session, other = target.load(small), target.load(small)
+    session.close()
+    session.close()
+    with pytest.raises(MeasurementError, match="the session is closed"):
+        session.run(images)
+    assert other.run(images).shape == (5, CLASSES)
+
+
 def test_images_of_another_shape_are_refused(target: Target, small: Artifact) -> None:
     with pytest.raises(MeasurementError, match="expected float32 images"):
         target.load(small).run(np.zeros((1, 3, 9, 9), np.float32))

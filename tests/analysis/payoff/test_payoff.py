@@ -67,6 +67,9 @@ class StaircaseSession:
     def run(self, images: np.ndarray) -> np.ndarray:
         raise AssertionError("a probe need not run a graph by itself")
 
+    def close(self) -> None:
+        self.closed = True
+
 
 class StaircaseTarget:
     """Float32 steps at 16 channels, int8 at 4 with twice the speed, factorised pairs take a little longer.
