@@ -30,7 +30,8 @@ from benchmarks.coverage_page import BIG, STEPS, page, passing
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.policy_settings import INT8, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.precision import INT8
 from moco.compression.verify import verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.evaluation.builder import Builder
@@ -107,7 +108,7 @@ class Candidate:
 
     def counts(self) -> None:
         """Parameters and multiply-accumulates are those that the policy states (W27)."""
-        stated = self.compressor.costs.of({name: kept for name, (kept, _) in self.widths.items()}, {})
+        stated = self.compressor.costs.of({name: kept for name, (kept, _) in self.widths.items()})
         verify_parameters(self.thin, stated["parameters"])
         counted = count(self.thin, tuple(self.example.shape[1:]))
         self.figures["left"] = counted.parameters / self.compressor.counts.parameters

@@ -23,7 +23,9 @@ from tensorly.decomposition import partial_tucker
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.factorisation import (
+from moco.compression.methods.factorised_layers import factorise_
+from moco.compression.methods.filter_pruning import kept_channels, rankings
+from moco.compression.methods.low_rank import (
     FactorCache,
     SvdRank,
     TuckerFactors,
@@ -32,8 +34,6 @@ from moco.compression.methods.factorisation import (
     tucker_ranks,
     why_not,
 )
-from moco.compression.methods.factorised_layers import factorise_
-from moco.compression.methods.filter_pruning import kept_channels, rankings
 from moco.models import build_model
 from moco.models.weights import load_weights
 

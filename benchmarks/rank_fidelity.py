@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.recovery.fine_tuning import descend_, label_loss
 from moco.recovery.fine_tuning_plan import FineTuning
 

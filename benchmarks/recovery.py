@@ -25,7 +25,7 @@ from torch import nn
 
 from moco.certification.certificate import paired_sem
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.data import Normalization, SourceOptions, load_data
 from moco.data.splits import make_splits
 from moco.export.bits import INT8

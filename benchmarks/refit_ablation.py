@@ -21,6 +21,7 @@ from scipy.stats import t as student_t
 
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
+from moco.compression.methods.channel_pruning import ChannelPruning
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.data import Normalization, load_data
 from moco.data.sources import SourceOptions
@@ -45,8 +46,8 @@ class Study:
         self.calibration = torch.from_numpy(data.train.images(np.arange(calibration)))
         self.images = torch.from_numpy(data.test.images(np.arange(images)))
         self.labels = torch.tensor(data.test.labels[:images])
-        self.compressor = Compressor.of(network, self.calibration[:2]).ranked(
-            "l1", CalibrationData(self.calibration, None)
+        self.compressor = Compressor.of(network, self.calibration[:2]).prepared_for(
+            (ChannelPruning(),), CalibrationData(self.calibration, None)
         )
         self.statistics: Statistics = batch_statistics(network, self.calibration)
         self.options = RefitOptions()
@@ -66,7 +67,6 @@ class Study:
 
     def refitted(self, widths: Mapping[str, int], original: Original, options: RefitOptions) -> float:
         """Top-1 accuracy in percent of the network with these widths, ranked by L1 and refitted."""
-        assert self.compressor.ranking is not None
         kept = kept_channels(self.compressor.ranking, widths)
         thin = self.compressor.graph.thin(self.compressor.network, kept)
         refit_(thin, self.compressor.graph, kept, original, options)
@@ -75,8 +75,7 @@ class Study:
     def accuracy(self, widths: Mapping[str, int], ranking: str, refit: bool, batch_norm: bool) -> float:
         """Top-1 accuracy in percent of the network with these widths, made in one of the eight ways."""
         compressor = self.compressor
-        order = compressor.ranking if ranking == "l1" else compressor.activity
-        assert order is not None
+        order = compressor.ranking if ranking == "l1" else compressor.prepared[ChannelPruning.name]
         kept = kept_channels(order, widths)
         thin = compressor.graph.thin(compressor.network, kept)
         if refit:

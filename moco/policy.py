@@ -34,3 +34,18 @@ class Policy:
     def key(self) -> str:
         """SHA-256 of the canonical text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def in_words(key: str, value: Any) -> str:
+    """A setting of a layer in a few words, for example `sparsity 12/16`: what is kept of how many, else its value."""
+    name = key.replace("_", " ")
+    if isinstance(value, Mapping) and {"keep", "of"} <= value.keys():
+        return f"{name} {value['keep']}/{value['of']}"
+    return f"{name} {plain_words(value)}"
+
+
+def plain_words(value: Any) -> str:
+    """A value of a setting or of a parameter, for people."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)

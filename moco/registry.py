@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from moco.errors import ConfigError
@@ -49,8 +50,35 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "custom": "moco.recovery.custom:CustomStep",
     },
     "counter": {"rapl": "moco.hardware.counters.rapl:RaplCounter"},
+    "method": {
+        "filter_pruning": "moco.compression.methods.filter_pruning:FilterPruning",
+        "channel_pruning": "moco.compression.methods.channel_pruning:ChannelPruning",
+        "factorisation": "moco.compression.methods.factorisation:Factorisation",
+        "sparsity": "moco.compression.methods.sparsity:Sparsity",
+        "quantization": "moco.compression.methods.quantization:Quantization",
+    },
+    "ranking": {
+        "l1": "moco.compression.rankings.weights:L1",
+        "l2": "moco.compression.rankings.weights:L2",
+        "geometric_median": "moco.compression.rankings.weights:GeometricMedian",
+        "batch_norm_scale": "moco.compression.rankings.weights:BatchNormScale",
+        "taylor": "moco.compression.rankings.gradients:Taylor",
+        "fisher": "moco.compression.rankings.fisher:Fisher",
+        "fisher_greedy": "moco.compression.rankings.fisher:FisherGreedy",
+        "activation": "moco.compression.rankings.activation:Activation",
+        "random": "moco.compression.rankings.weights:Random",
+    },
 }
 """Import path by kind and name. Each plug-in class has an `Options` dataclass beside its own parameters."""
+
+MEMBERS: dict[str, tuple[str, ...]] = {
+    "searcher": ("capabilities", "ask", "tell"),
+    "objective": ("problem", "score"),
+    "target": ("load", "measure", "describe"),
+    "method": ("name", "settings", "part", "decide", "executed", "expected"),
+    "ranking": ("name", "needs", "scores"),
+}
+"""What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 
 
 def names(kind: str) -> list[str]:
@@ -69,5 +97,30 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
         with needed_by(f"{where or kind}: '{name}'"):
             return getattr(import_module(module), attribute)
     for point in entry_points(group=f"moco.{kind}", name=name):
-        return point.load()
+        return _loaded(point, kind, where)
     raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")
+
+
+def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
+    """The class of an installed package, which may not be importable, or not what its group promises."""
+    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
+    who = f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
+    try:
+        found: Any = point.load()
+    except Exception as error:  # a module of others may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{who} cannot be imported: {reason}") from error
+    if (lack := lacking(found, kind, point.name)) is not None:
+        raise ConfigError(f"{who} does not meet the contract: {lack}")
+    return found
+
+
+def lacking(found: Any, kind: str, name: str) -> str | None:
+    """What a class lacks to be a plug-in of its kind that is registered by this name; None where it lacks nothing."""
+    missing = [member for member in MEMBERS.get(kind, ()) if not hasattr(found, member)]
+    if missing:
+        return f"it has no {', '.join(missing)}"
+    if not callable(found) or not is_dataclass(getattr(found, "Options", None)):
+        return "it has no dataclass Options"
+    named = "name" in MEMBERS.get(kind, ()) and found.name != name
+    return f"it calls itself '{found.name}'" if named else None

@@ -46,6 +46,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "onnx": (
         "moco.export",
         "moco.compression.verify",
+        "moco.compression.file_weights",
         "moco.evaluation.builder",
         "moco.hardware.measuring.probe_model",
         "moco.tracking.mlflow_model",
@@ -60,7 +61,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "rich": ("moco.app", "moco.run.progress", "moco.report.console", "moco.report.comparison.console"),
     "safetensors": ("moco.models", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
-    "tensorly": ("moco.compression.methods.factorisation",),
+    "tensorly": ("moco.compression.methods.low_rank",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),

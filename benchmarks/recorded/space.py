@@ -24,7 +24,11 @@ from optuna.distributions import BaseDistribution, IntDistribution
 
 from moco.compression.compressor import Compressor
 from moco.compression.costs import AnalyticCost
-from moco.compression.policy_settings import INT8_BITS, Bits, bits_of, policy_of, widths_of
+from moco.compression.methods.filter_pruning import FilterPruning, FilterPruningOptions
+from moco.compression.methods.quantization import Quantization, QuantizationOptions
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import bits_of, widths_of
+from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.space.layer_groups import PER_BLOCK, grouped
 from moco.compression.space.network_space import SpaceOptions, network_space
@@ -152,7 +156,10 @@ class PruneBits:
         )
 
     def _options(self) -> SpaceOptions:
-        return SpaceOptions(keep=(0.25, 1.0), precisions=("mixed",), layer_features=self.layer_features)
+        return SpaceOptions(
+            (FilterPruning(FilterPruningOptions((0.25, 1.0))), Quantization(QuantizationOptions(("mixed",)))),
+            layer_features=self.layer_features,
+        )
 
 
 def distributions(blocks: tuple[Block, ...]) -> dict[str, IntDistribution]:

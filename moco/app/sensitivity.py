@@ -23,7 +23,7 @@ from moco.compression.space.layer_groups import PER_LAYER, grouped
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, RunFolderError
 from moco.experiment.build import build_job
-from moco.experiment.loading import Experiment
+from moco.experiment.loading import Experiment, methods_of
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
 
@@ -72,7 +72,8 @@ def studied(
     """
     tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
     untracked = experiment.model_copy(update={"tracking": tracking, "store": False})
-    prunes = experiment.space.filter_pruning is not None or experiment.space.channel_pruning is not None
+    methods = methods_of(experiment)
+    prunes = any(method.removes_channels for method in methods)
     grouping = KEEP if prunes else WEIGHT_BITS
     if levels is not None and not (levels.keep if prunes else levels.weight_bits):
         raise ConfigError(f"--parameters: layer groups are found by '{grouping}' for this experiment; name it too")
@@ -91,7 +92,7 @@ def studied(
         ignored = _expanded(compressor, ignored)
     named = {*ignored, *(layer for group in members.values() for layer in group)}
     others = tuple(layer for layer in layers if layer not in named)
-    if others and experiment.space.quantization is not None:
+    if others and any(method.precisions for method in methods):
         members[OTHERS] = others
     text = _yaml(members, [*job.ignore, *ignored], suggested.rule)
     return LayerStudy(job.name, sensitivity, members, ignored, text)

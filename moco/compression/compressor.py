@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,22 +15,13 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.collecting import CalibrationData, evaluating
 from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
-from moco.compression.methods.factorisation import FactorCache
-from moco.compression.methods.factorised_layers import factorise_
-from moco.compression.methods.filter_pruning import kept_channels, rankings
-from moco.compression.methods.sparsity import sparsify_
-from moco.compression.policy_settings import (
-    bits_of,
-    checked_policy,
-    factors_of,
-    pruned,
-    refitted_of,
-    weights_kept_of,
-    widths_of,
-)
+from moco.compression.methods.filter_pruning import rankings
+from moco.compression.methods.lookup import by_method
+from moco.compression.methods.method import Method
+from moco.compression.policy_settings import checked_policy, widths_of
+from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.policy import Policy
-from moco.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -38,23 +31,18 @@ class Compressor:
     Attributes:
         network: the trained network, in evaluation mode; never changed.
         graph: its coupled channels.
-        ranking: by group, its channels from the most to the least important, for filter pruning.
-        activity: the same by activation, for channel pruning; None where no images were given.
         counts: its exact counts.
         costs: its exact costs under any policy.
+        data: calibration images for the methods that look at some; None where none were given.
+        prepared: by method, what it has found out about the network; the others do when they are first needed.
     """
 
     network: nn.Module
     graph: ChannelGraph
-    ranking: Mapping[str, np.ndarray]
     counts: Counts
     costs: AnalyticCost
-    activity: Mapping[str, np.ndarray] | None = None
-    factors: FactorCache = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Begin with no factors."""
-        object.__setattr__(self, "factors", FactorCache(self.network))
+    data: CalibrationData | None = None
+    prepared: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def of(network: nn.Module, example: torch.Tensor) -> Compressor:
@@ -65,19 +53,26 @@ class Compressor:
         """
         counts = count(network, tuple(example.shape[1:]))
         graph = channel_graph(network, example, counts)
-        return Compressor(network, graph, rankings(network, graph), counts, analytic_cost(network, graph, counts))
+        return Compressor(network, graph, counts, analytic_cost(network, graph, counts))
 
-    def ranked(
-        self, ranking: str, data: CalibrationData | None = None, rng: np.random.Generator | None = None
+    def prepared_for(
+        self,
+        methods: tuple[Method, ...],
+        data: CalibrationData | None = None,
+        rng: np.random.Generator | None = None,
     ) -> Compressor:
-        """The same with another ranking of filters; with data also a ranking by activation, for channel pruning.
+        """The same with these methods, and their options, prepared on the data; others take it when they need it.
 
         Raises:
-            CompressionError: what the ranking needs is missing.
+            CompressionError: what a method needs is missing.
         """
-        found = self.ranking if ranking == "l1" else rankings(self.network, self.graph, ranking, data, rng)
-        activity = rankings(self.network, self.graph, "activation", data) if data is not None else None
-        return replace(self, ranking=found, activity=activity)
+        found = {method.name: method.prepare(self.network, self.graph, data, rng) for method in methods}
+        return replace(self, data=data, prepared=found)
+
+    @cached_property
+    def ranking(self) -> Mapping[str, np.ndarray]:
+        """By channel group, its channels from the most to the least important by the usual ranking of filters."""
+        return rankings(self.network, self.graph)
 
     def kept(self, policy: Policy) -> dict[str, np.ndarray]:
         """By channel group, the indices of the channels that the policy keeps.
@@ -86,37 +81,55 @@ class Compressor:
             SpaceError: the policy does not fit the network; the layer is named.
         """
         self.check(policy)
-        widths, by_activation = widths_of(policy), refitted_of(policy)
-        if by_activation and self.activity is None:
-            raise SpaceError(
-                f"policy: '{min(by_activation)}' asks for channel pruning, which ranks channels on images: give some "
-                "calibration images, or load the finished network from its run folder with moco.load_network"
-            )
-        activity = self.activity or {}
-        ranking = {name: activity[name] if name in by_activation else self.ranking[name] for name in widths}
-        return kept_channels(ranking, widths)
+        kept: dict[str, np.ndarray] = {}
+        for method, settings in by_method(policy):
+            if method.removes_channels:
+                kept |= method.kept(settings, self._prepared(method))
+        return kept
 
     def compress(self, policy: Policy) -> nn.Module:
         """A physically smaller copy of the network; nothing is recovered, and quantization is done to the file."""
         thin = self.graph.thin(self.network, self.kept(policy))
-        self.factorise_(thin, policy)
+        self.apply_(thin, policy)
         return thin
 
     def structure(self, policy: Policy) -> nn.Module:
-        """A copy with the policy's widths and ranks, into which the weights of its finished network can be loaded."""
+        """A copy with the policy's shapes, into which the weights of its finished network can be loaded."""
         self.check(policy)
-        thin = self.graph.thin(self.network, kept_channels(self.ranking, widths_of(policy)))
-        factorise_(thin, factors_of(policy), self.factors)
+        widths = widths_of(policy)
+        kept = {name: np.sort(self.ranking[name][:width]) for name, width in widths.items()}
+        thin = self.graph.thin(self.network, kept)
+        for method, settings in by_method(policy):
+            if method.changes_structure and not method.removes_channels:
+                method.apply_(thin, settings, self._prepared(method))
         return thin
 
-    def factorise_(self, thin: nn.Module, policy: Policy) -> None:
-        """Factorise layers of a pruned copy and zero single weights, in place.
+    def apply_(self, thin: nn.Module, policy: Policy) -> None:
+        """Do to a pruned copy, in place, what else the policy asks for, and check that it was done.
 
         Raises:
             CompressionError: a layer that cannot be, or ranks that it does not have.
         """
-        factorise_(thin, factors_of(policy), self.factors)
-        sparsify_(thin, weights_kept_of(policy))
+        for method, settings in by_method(policy):
+            if method.changes_weights:
+                method.apply_(thin, settings, self._prepared(method))
+                method.verify_network(thin, settings)
+
+    def check(self, policy: Policy) -> None:
+        """Pass a policy of this network.
+
+        Raises:
+            SpaceError: it names layers or widths that the network does not have.
+        """
+        for method, settings in sorted(by_method(policy), key=lambda pair: not pair[0].removes_channels):
+            for name, setting in settings.items():
+                method.check(name, setting, self.graph, self.counts)
+
+    def _prepared(self, method: Method) -> Any:
+        """What the method has found out about the network; by its usual options where it was not prepared."""
+        if method.name not in self.prepared:
+            self.prepared[method.name] = method.prepare(self.network, self.graph, self.data, None)
+        return self.prepared[method.name]
 
     def kept_of_batch_norms(self, kept: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """By batch-norm, the channels of the original that stay under `kept`; whole ones are left out."""
@@ -129,31 +142,6 @@ class Compressor:
             if places is not None:
                 found[name] = torch.from_numpy(places)
         return found
-
-    def check(self, policy: Policy) -> None:
-        """Pass a policy of this network.
-
-        Raises:
-            SpaceError: it names layers or widths that the network does not have.
-        """
-        layers = {layer.name for layer in self.counts.layers}
-        for name, (width, of) in pruned(policy).items():
-            group = self.graph.groups.get(name)
-            if group is None:
-                why = self.graph.left_out.get(name)
-                raise SpaceError(
-                    f"policy: '{name}' has no filters that can be pruned: {why}"
-                    if why
-                    else f"policy: the network has no channel group '{name}'{nearest(name, self.graph.groups)}"
-                )
-            if of != group.channels or not 1 <= width <= group.channels:
-                raise SpaceError(
-                    f"policy: '{name}' has {group.channels} filters, the policy keeps {width} of {of}; "
-                    "was it made for another network?"
-                )
-        for name in (*bits_of(policy), *factors_of(policy), *weights_kept_of(policy)):
-            if name not in layers:
-                raise SpaceError(f"policy: the network has no layer '{name}'{nearest(name, layers)}")
 
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
@@ -177,8 +165,8 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
         CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
     """
     if not isinstance(policy, Policy):
-        ranking = policy.get("ranking", "l1") if "format" in policy else "l1"
-        if ranking != "l1":
+        ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING
+        if ranking != USUAL_RANKING:
             raise SpaceError(
                 f"policy: its filters were ranked by '{ranking}', which looks at more than the weights or was drawn; "
                 "load the finished network from its run folder with moco.load_network"

@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.counting import Counts
-from moco.compression.methods.factorisation import SvdRank, TuckerRanks
-from moco.compression.policy_settings import FLOAT_BITS, Bits, Factors
+
+
+class LayerCost(NamedTuple):
+    """What one use of a layer costs; a method gives another one for what it makes of the layer.
+
+    A tuple, because thousands of policies are priced and a frozen dataclass takes five times as long to make.
+
+    Attributes:
+        outputs, inputs: channels on either side.
+        kernel: places of the kernel.
+        positions: height x width of the output; of the input where the convolution is transposed.
+        input_positions: of the input.
+        products: (positions, outputs, weights of an output) of the layer, or of those that take its place.
+        packed_bits: what the weights take; None for `weight_bits` each.
+    """
+
+    outputs: int
+    inputs: int
+    kernel: int
+    positions: int
+    input_positions: int
+    products: tuple[tuple[int, int, int], ...]
+    weight_bits: int = 32
+    activation_bits: int = 32
+    packed_bits: int | None = None
+
+    @property
+    def weights(self) -> int:
+        """Number of weights; the bias is not counted."""
+        return sum(outputs * per_output for _, outputs, per_output in self.products)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        return sum(positions * outputs * per_output for positions, outputs, per_output in self.products)
+
+
+Change = Callable[[LayerCost], LayerCost]
 
 
 @dataclass(frozen=True)
 class _Layer:
     name: str
-    positions: int  # height x width of the output; of the input where the convolution is transposed
+    positions: int
     input_positions: int
     inner: int | None  # input channels that an output reads where no policy changes them: in a grouped convolution
     has_bias: bool
@@ -43,37 +80,36 @@ class AnalyticCost:
     def of(
         self,
         widths: Mapping[str, int],
-        bits: Mapping[str, Bits],
-        factors: Mapping[str, Factors] | None = None,
-        weights_kept: Mapping[str, int] | None = None,
+        changes: Mapping[str, Sequence[Change]] | None = None,
+        gone: Collection[str] = (),
     ) -> dict[str, float]:
         """macs, flops, bops, parameters, packed_size_mb of a policy.
 
-        Weights that are zero are counted as any other (W33); packed, each costs the one bit that says so.
+        Weights that are zero are counted as any other (W33).
 
         Args:
             widths: by channel group.
-            bits: by layer; 32 x 32 for the others.
-            factors: by factorised layer, its ranks.
-            weights_kept: by layer whose weights are pruned one by one, how many are not zero.
+            changes: by layer, what methods make of it, in their order.
+            gone: modules that are not there any more, with all that is in them.
         """
         macs = bops = bits_stored = parameters = 0
         counted: set[str] = set()
         for layer in self.layers:
-            out, used = self.width(layer.name, "out", widths), bits.get(layer.name, FLOAT_BITS)
-            parts = list(self._parts(layer, widths, (factors or {}).get(layer.name)))
-            layer_macs = sum(positions * outputs * per_output for positions, outputs, per_output in parts)
-            macs += layer_macs
-            bops += layer_macs * used.weights * used.activations
+            if gone and within(layer.name, gone):
+                continue
+            cost = self._whole(layer, widths)
+            for change in changes.get(layer.name, ()) if changes else ():
+                cost = change(cost)
+            macs += cost.macs
+            bops += cost.macs * cost.weight_bits * cost.activation_bits
             if layer.name not in counted:  # a layer that is used twice is stored once
                 counted.add(layer.name)
-                stored = weights = sum(outputs * per_output for _, outputs, per_output in parts)
-                if weights_kept is not None and layer.name in weights_kept:
-                    stored = weights_kept[layer.name]
-                    bits_stored += weights
-                parameters += weights + out * layer.has_bias
-                bits_stored += stored * used.weights + out * layer.has_bias * 32
-        affine = sum(2 * self.width(name, "out", widths) for name in self.norms) + self.other_parameters
+                weights, bias = cost.weights, cost.outputs * layer.has_bias
+                parameters += weights + bias
+                bits_stored += weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
+                bits_stored += bias * 32
+        norms = [name for name in self.norms if not within(name, gone)] if gone else self.norms
+        affine = sum(2 * self.width(name, "out", widths) for name in norms) + self.other_parameters
         packed = bits_stored / 8 + affine * 4
         return {
             "macs": macs, "flops": 2 * macs, "bops": bops, "parameters": parameters + affine,
@@ -82,28 +118,22 @@ class AnalyticCost:
 
     def weights(self, layer: str, widths: Mapping[str, int]) -> int:
         """Number of weights of the layer, not factorised, under these widths; its bias is not counted."""
-        found = next(known for known in self.layers if known.name == layer)
-        return sum(outputs * per_output for _, outputs, per_output in self._parts(found, widths, None))
+        return self._whole(next(known for known in self.layers if known.name == layer), widths).weights
 
-    def _parts(
-        self, layer: _Layer, widths: Mapping[str, int], factors: Factors | None
-    ) -> Iterator[tuple[int, int, int]]:
-        """(positions, outputs, weights of an output) of the layer, or of those that take its place."""
+    def _whole(self, layer: _Layer, widths: Mapping[str, int]) -> LayerCost:
+        """The layer under these widths, with nothing else done to it."""
         out, inner = self.width(layer.name, "out", widths), self.width(layer.name, "in", widths)
-        if isinstance(factors, TuckerRanks):
-            yield layer.input_positions, factors.rank_in, inner
-            yield layer.positions, factors.rank_out, layer.kernel * factors.rank_in
-            yield layer.positions, out, factors.rank_out
-        elif isinstance(factors, SvdRank):
-            yield layer.positions, factors.rank, inner
-            yield layer.positions, out, factors.rank
-        else:
-            yield layer.positions, out, layer.kernel * (inner if layer.inner is None else layer.inner)
+        product = layer.positions, out, layer.kernel * (inner if layer.inner is None else layer.inner)
+        return LayerCost(out, inner, layer.kernel, layer.positions, layer.input_positions, (product,))
 
     def width(self, module: str, axis: str, widths: Mapping[str, int]) -> int:
         """Channels on that side ("out" or "in") of a module under these widths by group."""
         fixed, owned = self.channels[module, axis]
-        return fixed + round(sum(share * widths.get(group, self.full_widths[group]) for group, share in owned.items()))
+        if not owned:
+            return fixed
+        return fixed + round(
+            sum([share * widths.get(group, self.full_widths[group]) for group, share in owned.items()])
+        )
 
 
 def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> AnalyticCost:
@@ -133,7 +163,7 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
         channels[name, "out"] = _shares(graph, name, "out", len(graph.axes[name, "out"].owner))
     full = {name: group.channels for name, group in graph.groups.items()}
     empty = AnalyticCost(layers, channels, full, norms, 0)
-    accounted = int(empty.of({}, {})["parameters"])
+    accounted = int(empty.of({})["parameters"])
     return AnalyticCost(layers, channels, full, norms, counts.parameters - accounted)
 
 
@@ -146,3 +176,8 @@ def _shares(graph: ChannelGraph, module: str, axis: str, width: int) -> tuple[in
         for index, group in enumerate(owner.groups)
     }
     return int(np.sum(owner.owner < 0)), shares
+
+
+def within(module: str, gone: Collection[str]) -> bool:
+    """Whether a module is one of these, or is in one of them."""
+    return any(module == other or module.startswith(f"{other}.") for other in gone)

@@ -6,20 +6,19 @@ A masked network, or a schedule that did nothing, has the right zeros and the wr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.methods.factorisation import TuckerRanks
-from moco.compression.policy_settings import bits_by_part, factors_of, parts_of, weights_kept_of, widths_of
+from moco.compression.file_weights import FileWeights
+from moco.compression.methods.lookup import by_method, methods_of
+from moco.compression.policy_settings import parts_of
 from moco.errors import CompressionError
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy
-
-INTEGER_CODES = {TensorProto.INT8, TensorProto.UINT8}
 
 
 def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarray]) -> None:
@@ -68,53 +67,10 @@ def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, in
     Raises:
         CompressionError: a layer that is not what was asked.
     """
-    weights = _Weights(proto)
-    bits = bits_by_part(policy)
-    for name, used in bits.items():
-        weights.check_codes(name, used.weights)
-    stray = [name for name in weights.coded if name not in bits]
-    if stray:
-        raise CompressionError(f"verification: '{stray[0]}' is int8 without being asked")
-    for name, channels in widths_of(policy).items():
-        width, got = channels * (filters or {}).get(name, 1), weights.of(parts_of(policy, name)[-1]).dims[0]
-        if got != width:
-            raise CompressionError(f"verification: '{name}' was to keep {width} filters, the file holds {got}")
-    for name, factors in factors_of(policy).items():
-        rank = factors.rank_in if isinstance(factors, TuckerRanks) else factors.rank
-        got = weights.of(parts_of(policy, name)[0]).dims[0]
-        if got != rank:
-            raise CompressionError(f"verification: '{name}' was to have rank {rank}, the file holds {got}")
-    for name, kept in weights_kept_of(policy).items():
-        left = int(np.count_nonzero(numpy_helper.to_array(weights.of(name))))
-        if left > kept:
-            raise CompressionError(f"verification: '{name}' was to keep {kept} weights, the file holds {left}")
-
-
-class _Weights:
-    """The weights of a file by layer."""
-
-    def __init__(self, proto: onnx.ModelProto) -> None:
-        self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
-        self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
-
-    def of(self, name: str) -> onnx.TensorProto:
-        """The weight of a layer, in floats or in codes."""
-        found: onnx.TensorProto | None = self._initializers.get(f"{name}.weight_q")
-        found = found or self._initializers.get(f"{name}.weight")
-        if found is None:
-            raise CompressionError(f"verification: the file holds no weight of '{name}'")
-        return found
-
-    def check_codes(self, name: str, bits: int) -> None:
-        """Pass a layer whose weight is integer codes of so many bits (W32)."""
-        codes = self._initializers.get(f"{name}.weight_q")
-        if codes is None or codes.data_type not in INTEGER_CODES:
-            asked = "int8" if bits == 8 else f"{bits}-bit"
-            raise CompressionError(
-                f"verification: '{name}' was to be {asked}, the file holds no integer codes of its weight"
-            )
-        if bits < 8 and len(np.unique(numpy_helper.to_array(codes))) > 2**bits:
-            raise CompressionError(f"verification: '{name}' was to have {bits}-bit weights, its codes take more values")
+    weights = FileWeights(proto, partial(parts_of, policy), filters)
+    settings = {method.name: found for method, found in by_method(policy)}
+    for method in methods_of(policy):
+        method.verify_file(weights, settings.get(method.name, {}))
 
 
 def _width(module: nn.Module, side: str) -> int:

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import INT8_BITS, Bits, bits_by_part
+from moco.compression.policy_settings import bits_by_part, gone_of
+from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError, RunFolderError
@@ -98,7 +99,9 @@ class Builder:
         watch = watch or Stopwatch()
         thin = self.compressed(policy, watch)
         with watch.stage("export"):
-            proto = self.template.render(thin)
+            # A network without some of its layers has another graph: no weights of the template stand for it.
+            template = build_template(thin, self.images[:2]) if gone_of(policy) else self.template
+            proto = template.render(thin)
         proto = self._checked(proto, thin, bits_by_part(policy), watch)
         with watch.stage("export"):
             verify_file(proto, policy, self.compressor.graph.filters())
@@ -119,7 +122,7 @@ class Builder:
             candidate = Candidate(thin, policy, kept, compressor.kept_of_batch_norms(kept))
         candidate = self._recovered(Moment.AFTER_PRUNING, candidate, watch)
         with watch.stage("compress"):
-            compressor.factorise_(candidate.network, policy)
+            compressor.apply_(candidate.network, policy)
             verify_parameters(candidate.network, cost_of(compressor.costs, policy)["parameters"])
         candidate = self._recovered(Moment.AFTER_SURGERY, candidate, watch)
         return self._recovered(Moment.TRAINING, candidate, watch).network

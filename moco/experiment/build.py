@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,21 @@ from torch import nn
 from moco.analysis.payoff.paying_space import PayOffUse
 from moco.analysis.payoff.probe import ProbePlan
 from moco.analysis.sensitivity.layer_sensitivity import features, read_sensitivity
-from moco.compression.space.group_parameters import CHANNEL_PRUNING, FILTER_PRUNING
 from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_torch, load_data, same_classes
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, DataError
 from moco.execution.retrying_target import RetryingTarget
 from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
-from moco.experiment.loading import Experiment, objective_options, resolved, searcher_options, target_options
+from moco.experiment.loading import (
+    Experiment,
+    methods_of,
+    objective_options,
+    resolved,
+    searcher_options,
+    target_options,
+)
 from moco.experiment.recovery import recovery_plan
-from moco.experiment.schema_space import QuantizationConfig
 from moco.export.ranges import RangeOptions
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
@@ -80,7 +85,6 @@ def build_job(
         groups=experiment.space.groups,
         ignore=experiment.space.ignore,
         space=_space_options(experiment),
-        ranking="l1" if experiment.space.filter_pruning is None else experiment.space.filter_pruning.rank,
         probe=_probe(experiment),
         ranges=_ranges(experiment),
         recovery=recovery_plan(experiment.recovery, folder),
@@ -263,31 +267,19 @@ def _starts(experiment: Experiment) -> StartPlan:
 
 def _space_options(experiment: Experiment) -> SpaceOptions:
     space = experiment.space
-    quantization = space.quantization or QuantizationConfig(precision=("float32",))
-    declared = {FILTER_PRUNING: space.filter_pruning, CHANNEL_PRUNING: space.channel_pruning}
-    pruning = {name: section for name, section in declared.items() if section is not None}
-    keeps = [section.keep for section in pruning.values()]
-    precisions = tuple(quantization.precision)
-    return SpaceOptions(
-        keep=(min(low for low, _ in keeps), max(high for _, high in keeps)) if keeps else None,
-        pruning=tuple(pruning) or (FILTER_PRUNING,),
-        coupled=all(section.coupled for section in pruning.values()),
-        rank=None if space.factorisation is None else space.factorisation.keep,
-        density=None if space.sparsity is None else space.sparsity.keep,
-        choose=space.choose,
-        precisions=precisions,
-        weight_bits=quantization.weight_bits,
-        activation_bits=quantization.activation_bits,
-        channel_multiples=_multiples(space.channel_multiple, precisions),
+    options = SpaceOptions(tuple(methods_of(experiment)), choose=space.choose)
+    return replace(
+        options,
+        channel_multiples=_multiples(space.channel_multiple, options.precisions),
         layer_features={} if space.sensitivity is None else features(read_sensitivity(Path(space.sensitivity))),
     )
 
 
 def _ranges(experiment: Experiment) -> RangeOptions | None:
-    quantization = experiment.space.quantization
-    if quantization is None or quantization.range == "auto":
+    asked = next((method.ranges for method in methods_of(experiment) if method.ranges is not None), "auto")
+    if asked == "auto":
         return None
-    return RangeOptions(quantization.range, "output_error" if quantization.range == "output_error" else "max_abs")
+    return RangeOptions(asked, "output_error" if asked == "output_error" else "max_abs")
 
 
 def _probe(experiment: Experiment) -> PayOffUse | None:

@@ -38,13 +38,16 @@ def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -
     if not isinstance(data, Mapping):
         return
     known = {field.alias or name: field for name, field in model.model_fields.items()}
+    further = model.further_keys() if hasattr(model, "further_keys") else None
     for key, value in data.items():
         path = joined(where, key)
         if key in known:
             for inner in _models_in(known[key].annotation):
                 refuse_unknown_keys(inner, value, path)
-        elif model.model_config.get("extra") != "allow":
-            raise ConfigError(f"{path}: unknown key{nearest(key, known)}")
+        elif further is None and model.model_config.get("extra") == "allow":
+            continue
+        elif further is None or key not in further:
+            raise ConfigError(f"{path}: unknown key{nearest(key, [*known, *(further or ())])}")
 
 
 def refuse_what_is_not_plain(data: object, where: str = "") -> None:

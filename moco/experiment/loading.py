@@ -12,10 +12,12 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from moco.errors import ConfigError
+from moco.compression.methods.method import Method
+from moco.errors import ConfigError, SpaceError
 from moco.experiment.explain import explain, joined, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.schema import Experiment
 from moco.models.weights import is_published
+from moco.plugin_options import OptionOfKind, written_options
 from moco.registry import plugin
 from moco.suggest import nearest
 
@@ -23,6 +25,7 @@ __all__ = [
     "Experiment",
     "experiment_of",
     "load_experiment",
+    "methods_of",
     "objective_options",
     "options_of",
     "resolved",
@@ -80,7 +83,7 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
     for key_path, named in _imports(data).items():
         if not allow_import:
             raise ConfigError(f"{key_path}: '{named}' runs code that the experiment names; allow it by --allow-import")
-    for check in (objective_options, searcher_options, target_options, _check_starts):
+    for check in (methods_of, objective_options, searcher_options, target_options, _check_starts):
         check(experiment)
     return experiment
 
@@ -111,7 +114,22 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
     first = [field.name for field in dataclasses.fields(target_options(experiment))][:1]
     leading = [(name, data["target"][name]) for name in first if name in data["target"]]
     data["target"] = dict([runtime, *leading, *others])  # the order that run folders have always had
+    methods = {
+        method.name: json.loads(json.dumps(written_options(method.options))) for method in methods_of(experiment)
+    }
+    data["space"] = _with_methods({k: v for k, v in data["space"].items() if k not in methods}, methods)
     return data
+
+
+def _with_methods(space: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `space` with the methods where they are usually written: after what says which layers."""
+    first = [key for key in ("groups", "ignore", "channel_multiple") if key in space]
+    return {**{key: space[key] for key in first}, **methods, **space}
+
+
+def methods_of(experiment: Experiment) -> list[Method]:
+    """The methods that the section `space` declares, with their options."""
+    return [built("method", name, given, f"space.{name}") for name, given in experiment.space.declared.items()]
 
 
 def objective_options(experiment: Experiment) -> Any:
@@ -148,6 +166,21 @@ def _check_counter(choice: str | Mapping[str, Any]) -> None:
     options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}")
 
 
+def built(kind: str, name: str, given: object, where: str) -> Any:
+    """A plug-in that is made of its options alone.
+
+    Raises:
+        ConfigError: there is none of this name, or its options are not valid.
+    """
+    cls = plugin(kind, name, where)
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{where}: expected a mapping, got {given!r}")
+    try:
+        return cls(options_of(cls.Options, given, where))
+    except SpaceError as error:
+        raise ConfigError(str(error)) from error
+
+
 def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     """A plug-in's options dataclass of plain values.
 
@@ -169,7 +202,7 @@ def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Opt
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}.{name}: is missing")
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     try:
         return cls(**{name: _typed(hints[name], value, joined(where, name)) for name, value in values.items()})
     except ValueError as error:
@@ -177,11 +210,22 @@ def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Opt
 
 
 def _typed(hint: Any, value: object, where: str) -> Any:
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, OptionOfKind):
+            return _named(mark.kind, value, where)
     adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
     try:
         return adapter.validate_json(json.dumps(value))
     except ValidationError as error:
         raise explain(error, value, where) from None
+
+
+def _named(kind: str, value: object, where: str) -> Any:
+    """A plug-in by its name alone, or as {name: …} with its options beside the name."""
+    given = {"name": value} if isinstance(value, str) else value
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+        raise ConfigError(f"{where}: expected the name of a {kind}, or {{name: …}} with its options, got {value!r}")
+    return built(kind, given["name"], {key: option for key, option in given.items() if key != "name"}, where)
 
 
 def _read(path: Path) -> dict[str, Any]:

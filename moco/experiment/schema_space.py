@@ -2,86 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
-from moco.experiment.schema_base import Count, Seconds, Section
+from moco.experiment.schema_base import Count, PluginSection, Seconds, Section
 from moco.registry import BUILT_IN, names
+from moco.setting_owners import method_names
 from moco.suggest import nearest
 
-KeepRatio = Annotated[float, Field(gt=0, le=1)]
-KeepRatios = tuple[KeepRatio, KeepRatio]
 Precision = Literal["float32", "int8", "mixed"]
-Bits = Annotated[int, Field(ge=1, le=8)]
-Ranking = Literal[
-    "l1", "l2", "geometric_median", "batch_norm_scale", "taylor", "fisher", "fisher_greedy", "activation", "random"
-]
 
 
-class KeepConfig(Section):
-    """A method with a ratio to keep."""
-
-    keep: KeepRatios = (0.3, 1.0)
-
-    @field_validator("keep")
-    @classmethod
-    def _in_order(cls, keep: tuple[float, float]) -> tuple[float, float]:
-        if keep[0] > keep[1]:
-            raise ValueError(f"expected [lowest, highest] ratio to keep, got {list(keep)}")
-        return keep
-
-
-class ChannelPruningConfig(KeepConfig):
-    """Channel pruning: ranked by activation, readers refitted; `coupled` also prunes what several layers give."""
-
-    coupled: bool = True
-
-
-class FilterPruningConfig(ChannelPruningConfig):
-    """Filter pruning by a ranking; `coupled` also prunes the channels that several layers give together."""
-
-    rank: Ranking = "l1"
-
-
-class QuantizationConfig(Section):
-    """Precisions that a layer group may have, and the [fewest, most] bits of `mixed`."""
-
-    precision: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("float32", "int8")
-    weight_bits: tuple[Bits, Bits] = (2, 8)
-    activation_bits: tuple[Bits, Bits] = (4, 8)
-    range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
-
-    @field_validator("precision")
-    @classmethod
-    def _each_once(cls, precision: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(precision)) < len(precision):
-            raise ValueError(f"expected each precision once, got {list(precision)}")
-        return precision
-
-
-class SpaceConfig(Section):
-    """What may be done to which layers."""
+class SpaceConfig(PluginSection):
+    """What may be done to which layers; further keys are names of methods, each with its options."""
 
     groups: Literal["per-layer", "per-block", "per-stage"] | dict[str, tuple[str, ...]] = "per-block"
     ignore: tuple[str, ...] = ()
     channel_multiple: Count | dict[Precision, Count] | None = None
-    filter_pruning: FilterPruningConfig | None = None
-    channel_pruning: ChannelPruningConfig | None = None
-    factorisation: KeepConfig | None = None
-    sparsity: KeepConfig | None = None
-    quantization: QuantizationConfig | None = None
     choose: bool = False
     widths: Literal["all", "paying"] = "all"
     drop_losing: bool = False
     probe_seconds: Seconds = 60.0
     sensitivity: str | None = None
 
+    @staticmethod
+    def further_keys() -> list[str]:
+        """The names that it takes besides its own: those of the registered methods."""
+        return method_names()
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """The options of the methods that are declared, as written, by name in the order of the registry."""
+        given = {name: options for name, options in self.further.items() if options is not None}
+        return {name: given[name] for name in method_names() if name in given}
+
     @model_validator(mode="after")
     def _some_method(self) -> SpaceConfig:
-        methods = ("filter_pruning", "channel_pruning", "factorisation", "sparsity", "quantization")
-        if all(getattr(self, name) is None for name in methods):
-            raise ValueError(f"expected at least one of {', '.join(map(repr, methods))}, got none")
+        if not self.declared:
+            raise ValueError(f"expected at least one of {', '.join(map(repr, method_names()))}, got none")
         return self
 
     @field_validator("groups")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.compression.policy_settings import Bits
+from moco.compression.precision import Bits
 
 INT8 = Bits(8, 8)
 

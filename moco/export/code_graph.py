@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from moco.compression.policy_settings import Bits
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, weight_codes, weight_scales
 from moco.interfaces import QuantizePlacement

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import onnx
 
-from moco.compression.policy_settings import Bits
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import INT8, Scale
 from moco.export.code_graph import WEIGHTED, CodeGraph, Ranges, at_bits

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from moco.compression.policy_settings import Bits
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale
 from moco.export.calibration import Calibration, calibrate, features

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from moco.compression.policy_settings import factors_of, pruned, weights_kept_of
+from moco.compression.policy_settings import changes_weights
 from moco.export.folding import BATCH_NORMS
 from moco.policy import Policy
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
@@ -51,7 +51,7 @@ class BatchNormStep(RecoveryStep):
 
     def changes(self, policy: Policy) -> bool:
         """Whether the policy changes weights."""
-        return bool(pruned(policy) or factors_of(policy) or weights_kept_of(policy))
+        return changes_weights(policy)
 
     def prepare(self, context: RecoveryContext) -> Statistics:
         """The original's statistics on the calibration images."""

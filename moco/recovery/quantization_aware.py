@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from moco.compression.policy_settings import FLOAT_BITS, Bits, bits_by_part
+from moco.compression.policy_settings import bits_by_part
+from moco.compression.precision import FLOAT_BITS, Bits
 from moco.errors import CompressionError
 from moco.models.descent import BatchLoss
 from moco.randomness import derived_seed

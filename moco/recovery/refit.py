@@ -26,7 +26,6 @@ from torch.utils.hooks import RemovableHandle
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import evaluating
 from moco.compression.policy_settings import pruned, refitted_of
-from moco.compression.space.group_parameters import CHANNEL_PRUNING
 from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
 from moco.policy import Policy
@@ -115,8 +114,7 @@ class RefitStep(RecoveryStep):
         self, pruned: PrunedGroups, context: RecoveryContext, prepared: Callable[[], Original]
     ) -> Iterator[str]:
         """The readers that no refit can take."""
-        methods = pruned if self.everywhere else pruned.keys() & {CHANNEL_PRUNING}
-        meant = _readers(context.graph, {group for method in methods for group in pruned[method]})
+        meant = _readers(context.graph, pruned.groups if self.everywhere else pruned.refitted)
         for name, reason in prepared().refused.items() if meant else ():
             if name in meant:
                 yield f"'{name}' is not refitted when channels before it are pruned: it {reason}"

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -22,8 +22,13 @@ from torch import Tensor, nn
 from moco.compression.channels.groups import ChannelGraph
 from moco.policy import Policy
 
-PrunedGroups = Mapping[str, Collection[str]]
-"""By method of pruning, the channel groups from which a search may take channels."""
+
+@dataclass(frozen=True)
+class PrunedGroups:
+    """The channel groups from which a search may take channels; `refitted` are those whose method refits readers."""
+
+    groups: frozenset[str] = frozenset()
+    refitted: frozenset[str] = frozenset()
 
 
 class Moment(IntEnum):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from moco.policy import plain_words
 from moco.run_folder.manifest import GroupRecord
+from moco.setting_owners import words_of
 
 UNCHANGED = "unchanged"
 FULL_PRECISION = "float32"
@@ -38,8 +39,8 @@ def precision(settings: Any) -> str:
 def describe(settings: Any) -> str:
     """One layer's settings in a few words, for example `12/16 int8`."""
     if not isinstance(settings, Mapping):
-        return UNCHANGED if settings is None else _plain(settings)
-    parts = [_method(name, value) for name, value in settings.items() if name != "precision"]
+        return UNCHANGED if settings is None else plain_words(settings)
+    parts = [words_of(name, value) for name, value in settings.items() if name != "precision"]
     if "precision" in settings:
         parts.append(str(settings["precision"]))
     return " ".join(parts) or UNCHANGED
@@ -76,16 +77,3 @@ def _without_precision(setting: Any) -> Any:
     if not isinstance(setting, Mapping):
         return setting
     return {name: value for name, value in setting.items() if name != "precision"}
-
-
-def _method(name: str, value: Any) -> str:
-    if isinstance(value, Mapping) and {"keep", "of"} <= value.keys():
-        words = f"{value['keep']}/{value['of']}"
-        return words if name == "filter_pruning" else f"{name.replace('_', ' ')} {words}"
-    return f"{name.replace('_', ' ')} {_plain(value)}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)

@@ -21,9 +21,9 @@ from moco.analysis.payoff.verdicts import PayOffReport
 from moco.certification.certificate import Floor, check_possible
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
-from moco.compression.space.group_parameters import CHANNEL_PRUNING
+from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.compression.space.layer_groups import grouped
-from moco.compression.space.network_space import SpaceOptions, left_whole, network_space
+from moco.compression.space.network_space import SpaceOptions, network_space
 from moco.data import DataSets
 from moco.data.splits import Splits, make_splits
 from moco.errors import MeasurementError
@@ -36,6 +36,7 @@ from moco.measurement import TimingPlan
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.recovery import Recovery, RecoveryPlan
+from moco.recovery.step import PrunedGroups
 from moco.run.starts import StartPlan
 from moco.run.warnings import idle_options, slow_strategies
 from moco.secret import Secret
@@ -44,8 +45,6 @@ from moco.strategy import Strategy
 from moco.study import Budget, Start
 from moco.tracking.background import BackgroundReporter
 
-WEIGHTS_ONLY = frozenset({"l1", "l2", "geometric_median", "batch_norm_scale", "random"})
-"""Rankings that look at no images."""
 DISTRIBUTIONS = (
     "moco", "numpy", "onnx", "onnxruntime", "onnxscript", "optuna", "scikit-learn",
     "torch", "torchvision", "tensorly",
@@ -89,7 +88,6 @@ class Job:
     groups: str | Mapping[str, Sequence[str]]
     ignore: Sequence[str]
     space: SpaceOptions
-    ranking: str
     recovery: RecoveryPlan
     probe: PayOffUse | None
     ranges: RangeOptions | None
@@ -112,6 +110,11 @@ class Job:
     warnings: tuple[str, ...] = ()
     time_everything: bool = False
     contenders: tuple[Strategy, ...] = ()
+
+    @property
+    def ranking(self) -> str | dict[str, Any]:
+        """The ranking of filters, by its name where it has no options: what a policy's reader must know."""
+        return next((m.ranking for m in self.space.methods if m.ranking is not None), USUAL_RANKING)
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -190,7 +193,8 @@ def prepare(
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
-    compressor = compressor.ranked(job.ranking, _ranking_data(job, splits), generator(job.seed, "ranking"))
+    data = _ranking_data(job, splits)
+    compressor = compressor.prepared_for(job.space.methods, data, generator(job.seed, "ranking"))
     images = torch.from_numpy(calibration)
     seed = derived_seed(job.seed, "recovery")
     training = partial(_training_images, job, splits)
@@ -230,10 +234,15 @@ def _left_alone(job: Job, compressor: Compressor, recovery: Recovery) -> Iterato
     for name, reason in compressor.graph.left_out.items():
         yield f"'{name}' is left out: {reason}"
     found = grouped(job.network, compressor.counts, compressor.graph, job.groups, job.ignore)
-    for name, reason in left_whole(found, compressor.counts, job.space).items():
-        yield f"'{name}' is not factorised: {reason}"
-    pruned = {channels.name for group in found for channels in group.channel_groups}
-    yield from recovery.warnings({} if job.space.keep is None else dict.fromkeys(job.space.pruning, pruned))
+    layers = {layer.name: layer for layer in compressor.counts.layers}
+    for method in job.space.methods:
+        yield from method.left_alone(found, layers)
+    pruning = [method for method in job.space.methods if method.removes_channels]
+    groups = (
+        frozenset(channels.name for group in found for channels in group.channel_groups) if pruning else frozenset()
+    )
+    refitted = groups if any(method.refits_readers for method in pruning) else frozenset[str]()
+    yield from recovery.warnings(PrunedGroups(groups, refitted))
 
 
 def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tensor]:
@@ -242,8 +251,8 @@ def _training_images(job: Job, splits: Splits) -> tuple[torch.Tensor, torch.Tens
 
 
 def _ranking_data(job: Job, splits: Splits) -> CalibrationData | None:
-    """The calibration images, with the labels that some rankings need; None where no ranking looks at images."""
-    if job.ranking in WEIGHTS_ONLY and CHANNEL_PRUNING not in job.space.pruning:
+    """The calibration images, with the labels that some rankings need; None where no method looks at images."""
+    if not any(method.needs_images for method in job.space.methods):
         return None
     images, labels = job.data.train.images(splits.calibration), np.asarray(job.data.train.labels)[splits.calibration]
     return CalibrationData(torch.from_numpy(images), torch.from_numpy(labels))

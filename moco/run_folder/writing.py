@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 from safetensors import SafetensorError
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from moco.compression.policy_settings import policy_file
+from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import RunFolderError
 from moco.file_lock import FileLock
 from moco.interfaces import Artifact
@@ -194,7 +196,7 @@ def write_network(
     policy: Policy,
     network_name: str,
     network: nn.Module | None = None,
-    ranking: str = "l1",
+    ranking: str | Mapping[str, Any] = USUAL_RANKING,
 ) -> None:
     """policy.json and model.onnx, and network.safetensors where the network is given.
 

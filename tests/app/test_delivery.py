@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moco.compression.policy_settings import NEUTRAL, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import NEUTRAL
 from moco.constraints import Bound
 from moco.errors import CompressionError
 from moco.experiment.build import build_job

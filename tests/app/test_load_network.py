@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import moco
-from moco.compression.policy_settings import Bits, SvdRank, TuckerRanks, policy_of
+from moco.compression.methods.low_rank import SvdRank, TuckerRanks
+from moco.compression.methods.written import policy_of
+from moco.compression.precision import Bits
 from moco.errors import DataError, SpaceError
 from moco.interfaces import Artifact
 from moco.models import build_model
@@ -43,7 +45,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("saved")
     network, calibration = randomized(build_model("digits_resnet", 10), 0), images(32, 1, 8)
-    compressor = Compressor.of(network, calibration[:2]).ranked("l1", CalibrationData(calibration, None))
+    compressor = Compressor.of(network, calibration[:2]).prepared_for((), CalibrationData(calibration, None))
     builder = builder_of(compressor, calibration.numpy(), RecoveryPlan((BatchNormStep(),)), folder / "files")
     artifact, thin = builder.build(EVERYTHING)
     assert isinstance(artifact, Artifact)

@@ -12,7 +12,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.policy_settings import Bits, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moco.compression.compressor import compress
-from moco.compression.policy_settings import NEUTRAL, policy_file, policy_of, precisions_of, read_policy, widths_of
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import NEUTRAL, policy_file, precisions_of, read_policy, widths_of
 from moco.errors import SpaceError
 from tests.compression.toys import images, tiny
 

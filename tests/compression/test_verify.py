@@ -16,7 +16,8 @@ from torch import nn
 from moco.compression.channels.groups import channel_graph
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.policy_settings import NEUTRAL, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import NEUTRAL
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.export.quantize import observed_tensors, quantize
@@ -111,7 +112,7 @@ def test_a_module_with_one_channel_too_many_is_named(fault: Callable[[nn.Module]
 
 
 def test_parameters_that_the_policy_does_not_leave_are_found() -> None:
-    thin, stated = COMPRESSOR.compress(POLICY), COMPRESSOR.costs.of(WIDTHS_LEFT, {})["parameters"]
+    thin, stated = COMPRESSOR.compress(POLICY), COMPRESSOR.costs.of(WIDTHS_LEFT)["parameters"]
     verify_parameters(thin, stated)
     thin.linear.bias = None
     with pytest.raises(CompressionError, match=rf"leaves {stated:,} parameters, the network has {stated - 10:,}"):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from moco import registry
-from moco.errors import ConfigError
+from moco.errors import ConfigError, SpaceError
 from moco.searchers.random import RandomSearcher
+from moco.setting_owners import method_of, words_of
 
 
 @pytest.fixture
@@ -22,9 +25,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> metadata.EntryPoint:
 
 
 @pytest.mark.parametrize("kind", registry.BUILT_IN)
-def test_every_registered_plug_in_exists_and_has_options(kind: str) -> None:
+def test_every_registered_plug_in_exists_and_meets_its_contract(kind: str) -> None:
     for name in registry.BUILT_IN[kind]:
-        assert registry.plugin(kind, name).Options, name
+        assert registry.lacking(registry.plugin(kind, name), kind, name) is None, name
 
 
 def test_plug_ins_of_installed_packages_are_found(installed: metadata.EntryPoint) -> None:
@@ -47,3 +50,81 @@ def test_an_unknown_name_names_the_nearest() -> None:
 def test_a_far_off_name_lists_all() -> None:
     with pytest.raises(ConfigError, match=r"unknown searcher 'zzz'; valid: .*nsga2, .*random"):
         registry.plugin("searcher", "zzz")
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with plug-ins of every kind, none of which works, as pip would have installed it; and one that does."""
+    (tmp_path / "their_broken.py").write_text(
+        "import dataclasses\n"
+        "@dataclasses.dataclass\nclass Options: pass\n"
+        "class Bare:\n    Options = Options\n"
+        "class Misnamed:\n    Options, name, needs, scores = Options, 'other', frozenset(), None\n"
+        "class Optionless:\n    name, needs, scores = 'optionless', frozenset(), None\n"
+        "def __getattr__(name):\n    raise RuntimeError('two\\nlines') if name == 'Loud' else AttributeError(name)\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "their_good.py").write_text(
+        "from moco.searchers.random import RandomSearcher as Good\n", encoding="utf-8"
+    )
+    points = "".join(
+        f"[moco.{kind}]\nabsent = their_absent:Thing\nbare = their_broken:Bare\nloud = their_broken:Loud\n"
+        for kind in registry.BUILT_IN
+    )
+    points += "misnamed = their_broken:Misnamed\noptionless = their_broken:Optionless\n"  # of the last kind, rankings
+    for name, text in (("their-broken", points), ("their-good", "[moco.searcher]\ngood = their_good:Good\n")):
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("moco.setting_owners._of_plugins", {})
+    for module in ("their_broken", "their_good"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", registry.BUILT_IN)
+def test_a_plug_in_that_cannot_be_imported_is_named_with_its_package_in_one_line(kind: str, broken: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        registry.plugin(kind, "absent", "here")
+    assert str(told.value) == (
+        f"here: {kind} 'absent' of the package 'their-broken' cannot be imported: "
+        "ModuleNotFoundError: No module named 'their_absent'"
+    )
+    with pytest.raises(ConfigError, match=r"'their-broken' cannot be imported: RuntimeError: two lines$"):
+        registry.plugin(kind, "loud")
+
+
+@pytest.mark.parametrize("kind", registry.BUILT_IN)
+def test_a_plug_in_that_does_not_meet_its_contract_is_told_what_it_lacks(kind: str, broken: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{kind} 'bare' of the package 'their-broken' .*contract: it has no (\w+, )*\w+$"
+    ):
+        registry.plugin(kind, "bare")
+
+
+def test_a_plug_in_needs_its_registered_name_and_options(broken: Path) -> None:
+    assert list(registry.BUILT_IN)[-1] == "ranking"
+    with pytest.raises(ConfigError, match=r"'misnamed' of the package 'their-broken' .*: it calls itself 'other'$"):
+        registry.plugin("ranking", "misnamed")
+    with pytest.raises(ConfigError, match=r"'optionless' .*: it has no dataclass Options$"):
+        registry.plugin("ranking", "optionless")
+
+
+def test_a_broken_package_hurts_no_other(broken: Path) -> None:
+    assert {"absent", "bare", "good", "loud", "random"} <= set(registry.names("searcher"))
+    assert registry.plugin("searcher", "good") is RandomSearcher
+    assert registry.plugin("searcher", "random") is RandomSearcher
+    assert method_of("sparsity").name == "sparsity"
+    assert words_of("filter_pruning", {"keep": 3, "of": 4}) == "3/4"
+
+
+def test_who_asks_for_what_a_broken_package_may_own_is_told_so(broken: Path) -> None:
+    with pytest.raises(
+        SpaceError, match=r"groups\.a: unknown setting 'theirs'; .*'absent' of the package 'their-broken'"
+    ):
+        method_of("theirs", "groups.a")
+    assert words_of("their_setting", {"keep": 3, "of": 4}) == "their setting 3/4", (
+        "a report is read without the package"
+    )

@@ -16,7 +16,8 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import NEUTRAL, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import NEUTRAL
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
 from moco.evaluation.builder import Builder
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images

@@ -80,7 +80,7 @@ def test_the_groups_of_the_dissertation_name_its_layers() -> None:
 def test_what_is_not_given_has_its_default(write: Any) -> None:
     experiment = load(write)
     assert (experiment.name, experiment.seed, experiment.recovery) == ("mine", 0, (RecoverySection(name="batch_norm"),))
-    assert (experiment.space.groups, experiment.space.quantization) == ("per-block", None)
+    assert (experiment.space.groups, list(experiment.space.declared)) == ("per-block", ["filter_pruning"])
     assert (experiment.target.runtime, target_options(experiment).threads) == ("onnxruntime", 1)
     assert (experiment.target.timing.seconds_batch1, experiment.target.timing.seconds_batch32) == (0.2, 0.6)
     assert (experiment.searcher.name, experiment.searcher.start) == ("greybox", "ladder")

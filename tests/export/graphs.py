@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.export.calibration import calibrate, open_session
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.export.quantize import quantizable_layers
 from moco.export.reshapes import reshape_by_axes
 from moco.export.template import build_template

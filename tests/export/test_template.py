@@ -9,7 +9,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.errors import CompressionError
 from moco.export.compact import compact
 from moco.export.folding import fold, foldable_pairs, folded_state

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.recovery.batch_norm import batch_statistics, re_estimate
 from tests.compression.toys import images, made, tiny
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import custom_recovery
 from moco.recovery.fine_tuning import descend_, fine_tune_

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils import parametrize
 
-from moco.compression.policy_settings import Bits
+from moco.compression.precision import Bits
 from moco.data import DataSets, load_data
 from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code, weight_codes, weight_scales

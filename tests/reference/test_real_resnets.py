@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import NEUTRAL, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.policy_settings import NEUTRAL
 from moco.data import ImageSet, Normalization, parquet
 from moco.evaluation.builder import Builder
 from moco.export.calibration import open_session

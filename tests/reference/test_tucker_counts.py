@@ -11,7 +11,8 @@ import pytest
 from torch import nn
 
 from moco.compression.counting import count
-from moco.compression.methods.factorisation import (
+from moco.compression.methods.factorised_layers import factorise_
+from moco.compression.methods.low_rank import (
     FactorCache,
     TuckerRanks,
     factorised_parameters,
@@ -19,7 +20,6 @@ from moco.compression.methods.factorisation import (
     tucker_ranks,
     why_not,
 )
-from moco.compression.methods.factorised_layers import factorise_
 from moco.models import build_model
 
 PUBLISHED = [

@@ -10,6 +10,7 @@ from moco.errors import ConfigError
 from moco.run.uniform_starts import LADDER_LEVELS, starts
 from moco.space import SearchSpace
 from tests.compression.space.test_network_space import space_of
+from tests.compression.spaces import options_of
 
 FLOATS = {"a.keep": FloatDistribution(0.3, 1.0), "b.keep": FloatDistribution(0.5, 1.0)}
 NEUTRAL = {"a.keep": 1.0, "b.keep": 1.0}
@@ -66,9 +67,9 @@ def test_every_start_is_a_point_of_the_space() -> None:
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        (SpaceOptions(keep=(0.5, 0.75)), ["lightest", "ladder 0.35"]),
-        (SpaceOptions(keep=(0.5, 1.0), precisions=("int8",)), ["int8", "ladder 0.2 int8"]),
-        (SpaceOptions(keep=(0.5, 1.0), precisions=("float32", "int8")), ["reference", "int8", "ladder 0.2 int8"]),
+        (options_of(keep=(0.5, 0.75)), ["lightest", "ladder 0.35"]),
+        (options_of(keep=(0.5, 1.0), precisions=("int8",)), ["int8", "ladder 0.2 int8"]),
+        (options_of(keep=(0.5, 1.0), precisions=("float32", "int8")), ["reference", "int8", "ladder 0.2 int8"]),
     ],
 )
 def test_only_what_leaves_the_network_untouched_is_called_the_reference(

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
 from moco.run_folder import writing as run_folder

@@ -11,7 +11,8 @@ from moco.analysis.payoff.probe import ProbePlan, context, probe
 from moco.analysis.payoff.verdicts import PayOffReport, losing_moves, paying_widths
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.counting import Counts
-from moco.compression.space.network_space import SpaceOptions, timed_as
+from moco.compression.precision import timed_as
+from moco.compression.space.network_space import SpaceOptions
 from moco.export.probe_geometry import geometries
 from moco.interfaces import Target
 

@@ -7,13 +7,11 @@ diverges by more than any single layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 
-from moco.analysis.sensitivity.layer_sensitivity import ACTIVATION_BITS, INT8, WEIGHT_BITS, Curve, Sensitivity
-from moco.compression.policy_settings import FLOAT32, MIXED
-from moco.compression.policy_settings import INT8 as INT8_PRECISION
+from moco.analysis.sensitivity.layer_sensitivity import KEEP, Curve, Sensitivity
 from moco.compression.space.codec import NetworkCodec
-from moco.compression.space.group_parameters import CHANNEL_PRUNING, FILTER_PRUNING, BitRange, Choice
 from moco.errors import ConfigError
 from moco.space import SearchSpace
 from moco.trial import Point
@@ -28,17 +26,32 @@ def tolerable(space: SearchSpace, sensitivity: Sensitivity, most: float) -> Poin
     codec = space.codec
     assert isinstance(codec, NetworkCodec)
     known = set(sensitivity.layers) | set(sensitivity.keep_curves())
-    named = {name for choice in codec.choices for name in (*choice.quantizable, *(g.name for g in choice.prunable))}
-    if not known & named:
+    if not known & {name for choice in codec.choices for _, part in choice.parts for name in part.names}:
         raise ConfigError(
             "space.sensitivity: the analysis knows no layer of this space; was it made of another network?"
         )
     point = dict(space.neutral)
     for choice in codec.choices:
-        point |= _kept(choice, sensitivity, most)
-        point |= _precision(choice, sensitivity, most)
+        chosen = None
+        for method, part in choice.parts:
+            if method.is_chosen and chosen is not None and choice.method is not None:
+                continue  # a group takes one method: the first that the analysis lets do something
+            found = method.tolerated(part, partial(_allowed, sensitivity, most))
+            point |= part.point(found)
+            if method.is_chosen and found:
+                chosen = method.name
+        if chosen is not None:
+            point |= choice.chosen.point({"method": chosen})
     space.check(point)
     return point
+
+
+def _allowed(sensitivity: Sensitivity, most: float, names: Iterable[str], parameter: str) -> float | None:
+    """The heaviest level that all these layers, or for `keep` channel groups, allow."""
+    if parameter == KEEP:
+        curves = sensitivity.keep_curves()
+        return lowest((curves.get(name) for name in names), most)
+    return lowest((sensitivity.curve(name, parameter) for name in names), most)
 
 
 def lowest(curves: Iterable[Curve | None], most: float) -> float | None:
@@ -60,48 +73,3 @@ def _last_allowed(curve: Curve, most: float) -> float | None:
             break
         allowed = level
     return allowed
-
-
-def _kept(choice: Choice, sensitivity: Sensitivity, most: float) -> dict[str, str | float]:
-    curves = sensitivity.keep_curves()
-    keep = None if choice.keep is None else lowest((curves.get(group.name) for group in choice.prunable), most)
-    if choice.keep is None or keep is None or keep >= choice.keep.high:
-        return {}
-    found: dict[str, str | float] = {choice.keep.name: max(keep, choice.keep.low)}
-    if choice.method is not None and choice.method.is_open:
-        found[choice.method.name] = next(
-            name for name in choice.method.choices if name in {FILTER_PRUNING, CHANNEL_PRUNING}
-        )
-    return found
-
-
-def _precision(choice: Choice, sensitivity: Sensitivity, most: float) -> Mapping[str, str | int]:
-    """The heaviest precision that is allowed: mixed with its fewest bits, then int8, then float32."""
-    if choice.precision is None:
-        return {}
-    names, found = choice.precision.choices, dict[str, str | int]()
-    weights = _bits(choice, choice.weight_bits, WEIGHT_BITS, sensitivity, most)
-    activations = _bits(choice, choice.activation_bits, ACTIVATION_BITS, sensitivity, most)
-    chosen = names[0]
-    if MIXED in names and weights is not None and activations is not None:
-        chosen = MIXED
-        assert choice.weight_bits is not None
-        assert choice.activation_bits is not None
-        found |= {choice.weight_bits.name: weights, choice.activation_bits.name: activations}
-    elif INT8_PRECISION in names and _all_allow(choice, INT8, sensitivity, most):
-        chosen = INT8_PRECISION
-    elif FLOAT32 in names:
-        chosen = FLOAT32
-    return {**found, choice.precision.name: chosen} if choice.precision.is_open else found
-
-
-def _bits(choice: Choice, bits: BitRange | None, parameter: str, sensitivity: Sensitivity, most: float) -> int | None:
-    """The fewest bits within their bounds that every layer allows; None where some layer allows none of them."""
-    if bits is None:
-        return None
-    fewest = lowest((sensitivity.curve(layer, parameter) for layer in choice.quantizable), most)
-    return None if fewest is None or fewest > bits.high else max(int(fewest), bits.low)
-
-
-def _all_allow(choice: Choice, parameter: str, sensitivity: Sensitivity, most: float) -> bool:
-    return lowest((sensitivity.curve(layer, parameter) for layer in choice.quantizable), most) is not None

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from moco.compression.methods.factorisation import FactorCache, Method, SvdRank, TuckerRanks, is_neutral, no_factors
+from moco.compression.methods.low_rank import (
+    FactorCache,
+    Method,
+    SvdRank,
+    TuckerRanks,
+    is_neutral,
+    no_factors,
+)
 from moco.errors import CompressionError
 from moco.suggest import nearest
 

@@ -3,32 +3,239 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Gt, Le
 from torch import nn
 
-from moco.compression.channels.groups import ChannelGraph
+from moco.compression.channels.groups import ChannelGraph, ChannelGroup
 from moco.compression.collecting import CalibrationData
-from moco.compression.rankings.importance import importances
+from moco.compression.counting import Counts
+from moco.compression.file_weights import FileWeights
+from moco.compression.methods.method import SHARE, Allowed, Method, Setting, checked_ratios, is_share
+from moco.compression.precision import FLOAT32
+from moco.compression.rankings.ranking import USUAL_RANKING, Ranking, importances
+from moco.compression.rankings.weights import L1
+from moco.compression.space.context import Draft, SpaceContext
+from moco.compression.space.inverse import ratio_for
+from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.parameters import Part, Ratio
+from moco.errors import CompressionError, SpaceError
+from moco.plugin_options import OptionOfKind
+from moco.suggest import nearest
+
+KeepRatio = Annotated[float, Gt(0), Le(1)]
+
+
+@dataclass(frozen=True)
+class KeepOptions:
+    """Options of a method with a ratio to keep.
+
+    Attributes:
+        keep: [lowest, highest], in (0, 1].
+    """
+
+    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+
+
+@dataclass(frozen=True)
+class PruningOptions(KeepOptions):
+    """Options of channel pruning.
+
+    Attributes:
+        keep: of the channels of a group.
+        coupled: whether channels that several layers give together (residual streams) may be pruned too.
+    """
+
+    coupled: bool = True
+
+
+@dataclass(frozen=True)
+class FilterPruningOptions(PruningOptions):
+    """Options of filter pruning.
+
+    Attributes:
+        rank: how filters are ranked.
+    """
+
+    rank: Annotated[Ranking, OptionOfKind("ranking")] = field(default_factory=L1)
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        checked_ratios("space.filter_pruning.keep", self.keep)
+
+
+class FilterPruning(Method):
+    """Removes the least important channels of each channel group."""
+
+    name = "filter_pruning"
+    settings = ("filter_pruning",)
+    order = 20
+    Options: ClassVar[type[Any]] = FilterPruningOptions
+    removes_channels = True
+    changes_structure = True
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether its ranking does."""
+        return bool(self.options.rank.needs)
+
+    @property
+    def ranking(self) -> str | dict[str, Any] | None:
+        """The ranking of filters."""
+        written: str | dict[str, Any] = self.options.rank.written
+        return written
+
+    def beside(self, methods: Sequence[Method], choose: bool) -> Method:
+        """With the bounds of all kinds of pruning that are declared: a group has one ratio, whichever it takes."""
+        rivals = [method for method in methods if method.removes_channels]
+        if len(rivals) > 1 and not choose:
+            raise SpaceError(
+                f"space: {' and '.join(method.name for method in rivals)} remove the same channels: "
+                "declare one, or set space.choose: true, and each group takes one of them"
+            )
+        options = [method.options for method in rivals if isinstance(method.options, PruningOptions)]
+        keep = min(o.keep[0] for o in options), max(o.keep[1] for o in options)
+        return replace(self, options=replace(self.options, keep=keep, coupled=all(o.coupled for o in options)))
+
+    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+        """The channel groups that can lose a channel."""
+        found = tuple(channels.name for channels in group.channel_groups if self._is_prunable(channels, context))
+        return Part(group.name, found, {"keep": Ratio(*self.options.keep)}) if found else None
+
+    def _is_prunable(self, group: ChannelGroup, context: SpaceContext) -> bool:
+        dense = {name for name, layer in context.layers.items() if layer.kind != "depthwise"}
+        if not self.options.coupled and len(dense.intersection(group.producers)) > 1:
+            return False
+        least = rounded_width(group.channels, self.options.keep[0], min(context.multiples.values()))
+        offered = [context.offered.get(precision, {}).get(group.name) for precision in context.multiples]
+        return least < group.channels and any(widths is None or min(widths) < group.channels for widths in offered)
+
+    def summary(self, part: Part, context: SpaceContext) -> dict[str, Any]:
+        """The widths that its ratio can reach in any precision."""
+        ratio = part.parameters["keep"]
+        widths: dict[str, list[int]] = {}
+        for group in (context.channels[name] for name in part.names):
+            stairs = [_stair(group, *governing, context) for governing in _possible_multiples(group, context)]
+            widths[group.name] = sorted({width for stair in stairs for (width,) in _reachable(ratio, (stair,))})
+        return {"widths": widths, "methods": [self.name.replace("_", " ")]}
+
+    def minds_precisions(self, part: Part, context: SpaceContext) -> bool:
+        """Widths are rounded for the precisions on both sides."""
+        return any(len(_possible_multiples(context.channels[name], context)) > 1 for name in part.names)
+
+    def n_settings(self, part: Part, precisions: Mapping[str, str], context: SpaceContext) -> int | None:
+        """Number of combinations of widths that one ratio gives."""
+        groups = [context.channels[name] for name in part.names]
+        stairs = tuple(_stair(group, *_governing(group, precisions, context), context) for group in groups)
+        return len(_reachable(part.parameters["keep"], stairs))
+
+    def most_settings(self, part: Part, context: SpaceContext) -> int:
+        """As if each channel group had a ratio of its own."""
+        return math.prod(len(widths) for widths in self.summary(part, context)["widths"].values())
+
+    def tolerated(self, part: Part, allowed: Allowed) -> dict[str, Any]:
+        """The lowest ratio, where it is below the highest of the space."""
+        keep = allowed(part.names, "keep")
+        return {} if keep is None or keep >= self.options.keep[1] else {"keep": keep}
+
+    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+        """The width of each channel group."""
+        for name in part.names:
+            group = context.channels[name]
+            width = _width(group, values["keep"], draft.precisions, context)
+            if width < group.channels:
+                draft.widths[name] = width
+                draft.set(name, {self.name: {"keep": width, "of": group.channels}})
+
+    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+        """The mean ratio."""
+        channels = {name: context.channels[name].channels for name in part.names}
+        left = sum(draft.widths.get(name, whole) for name, whole in channels.items())
+        return {"keep": left / sum(channels.values())}
+
+    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+        """A ratio that leaves just these widths, where there is one."""
+        groups, ratio = [context.channels[name] for name in part.names], part.parameters["keep"]
+        wanted = [draft.widths.get(group.name, group.channels) for group in groups]
+
+        def left(keep: float) -> list[int]:
+            return [_width(group, keep, draft.precisions, context) for group in groups]
+
+        assert isinstance(ratio, Ratio)
+        return {"keep": ratio_for(wanted, left, ratio.low, ratio.high, values["keep"])}
+
+    def expected(self, key: str, value: object) -> str | None:
+        """{keep, of}."""
+        return None if is_share(value) else SHARE
+
+    def canonical(self, setting: Setting) -> Setting:
+        """Nothing where all channels stay."""
+        share = setting[self.name]
+        return setting if share["keep"] < share["of"] else {}
+
+    def words(self, key: str, value: Any) -> str:
+        """`12/16`."""
+        return f"{value['keep']}/{value['of']}"
+
+    def width(self, setting: Setting) -> tuple[int, int] | None:
+        """(kept, of) channels."""
+        return setting[self.name]["keep"], setting[self.name]["of"]
+
+    def prepare(
+        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
+    ) -> Any:
+        """By channel group, its channels from the most to the least important."""
+        return rankings(network, graph, self.options.rank, data, rng)
+
+    def check(self, name: str, setting: Setting, graph: ChannelGraph, counts: Counts) -> None:
+        """Pass a channel group of the network with as many channels."""
+        group, (width, of) = graph.groups.get(name), (setting[self.name]["keep"], setting[self.name]["of"])
+        if group is None:
+            why = graph.left_out.get(name)
+            raise SpaceError(
+                f"policy: '{name}' has no filters that can be pruned: {why}"
+                if why
+                else f"policy: the network has no channel group '{name}'{nearest(name, graph.groups)}"
+            )
+        if of != group.channels or not 1 <= width <= group.channels:
+            raise SpaceError(
+                f"policy: '{name}' has {group.channels} filters, the policy keeps {width} of {of}; "
+                "was it made for another network?"
+            )
+
+    def kept(self, settings: Mapping[str, Setting], prepared: Any) -> dict[str, np.ndarray]:
+        """The most important channels."""
+        return kept_channels(prepared, {name: setting[self.name]["keep"] for name, setting in settings.items()})
+
+    def verify_file(self, weights: FileWeights, settings: Mapping[str, Setting]) -> None:
+        """The filters of the first layer that gives the channels."""
+        for name, setting in settings.items():
+            width, got = setting[self.name]["keep"] * weights.filters(name), weights.shape(weights.parts(name)[-1])[0]
+            if got != width:
+                raise CompressionError(f"verification: '{name}' was to keep {width} filters, the file holds {got}")
 
 
 def rankings(
     network: nn.Module,
     graph: ChannelGraph,
-    name: str = "l1",
+    ranking: Ranking | str = USUAL_RANKING,
     data: CalibrationData | None = None,
     rng: np.random.Generator | None = None,
 ) -> dict[str, np.ndarray]:
     """By group, its channels from the most to the least important; of equals the lower index comes first.
 
     Args:
-        name: one of `importance.IMPORTANCES`; `data` and `rng` are what it needs.
+        ranking: or the name of one; `data` and `rng` are what it needs.
 
     Raises:
         CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
     """
-    found = importances(network, graph, name, data, rng)
+    found = importances(network, graph, ranking, data, rng)
     return {group: np.argsort(-importance, kind="stable") for group, importance in found.items()}
 
 
@@ -49,3 +256,53 @@ def rounded_width(channels: int, keep: float, multiple: int = 1) -> int:
     if multiple > 1:
         width = max(math.floor(width / multiple + 0.5), 1) * multiple
     return max(1, min(width, channels))
+
+
+Stair = tuple[int, int, tuple[int, ...]]
+"""Channels, what widths are rounded to, and the only widths that are offered; all multiples where there are none."""
+
+
+def _stair(group: ChannelGroup, precision: str, multiple: int, context: SpaceContext) -> Stair:
+    return group.channels, multiple, tuple(context.offered.get(precision, {}).get(group.name, ()))
+
+
+def _on(stair: Stair, keep: float) -> int:
+    """The width of a ratio: of the offered ones the nearest, of two the wider."""
+    channels, multiple, offered = stair
+    width = rounded_width(channels, keep, multiple)
+    return min(offered, key=lambda other: (abs(other - width), -other)) if offered else width
+
+
+def _width(group: ChannelGroup, keep: float, precisions: Mapping[str, str], context: SpaceContext) -> int:
+    return _on(_stair(group, *_governing(group, precisions, context), context), keep)
+
+
+def _governing(group: ChannelGroup, precisions: Mapping[str, str], context: SpaceContext) -> tuple[str, int]:
+    """The precision around the group that asks for the largest multiple, and that multiple."""
+    names = [precisions.get(layer, FLOAT32) for layer in (*group.producers, *group.consumers)]
+    return max(((name, context.multiples.get(name, 1)) for name in names), key=lambda pair: (pair[1], pair[0]))
+
+
+def _possible_multiples(group: ChannelGroup, context: SpaceContext) -> list[tuple[str, int]]:
+    """The precisions that may govern the widths of the group, with their multiples, by multiple."""
+    around = [
+        [(context.multiples.get(name, 1), name) for name in context.runs_in.get(layer, (FLOAT32,))]
+        for layer in (*group.producers, *group.consumers)
+    ]
+    least = max(min(multiples) for multiples in around)
+    found = sorted({pair for pairs in around for pair in pairs if pair >= least})
+    if not context.offered:  # only the multiple counts
+        found = [(multiple, name) for multiple, name in dict(found).items()]
+    return [(name, multiple) for multiple, name in found]
+
+
+@lru_cache(maxsize=65536)
+def _reachable(ratio: Ratio, stairs: tuple[Stair, ...]) -> frozenset[tuple[int, ...]]:
+    """Every combination of widths that one ratio gives; they change only at ratios k / channels."""
+    return frozenset(tuple(_on(stair, keep) for stair in stairs) for keep in _edges(ratio, stairs))
+
+
+def _edges(ratio: Ratio, stairs: tuple[Stair, ...]) -> Iterator[float]:
+    yield from (ratio.low, ratio.high)
+    for channels in {channels for channels, _, _ in stairs}:
+        yield from (k / channels for k in range(1, channels + 1) if ratio.low <= k / channels <= ratio.high)

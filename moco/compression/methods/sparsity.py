@@ -7,13 +7,111 @@ with speed; a file gets smaller only where a sparse or compressed format stores 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from moco.compression.methods.filter_pruning import rounded_width
+from moco.compression.costs import LayerCost
+from moco.compression.file_weights import FileWeights
+from moco.compression.methods.filter_pruning import KeepOptions, rounded_width
+from moco.compression.methods.method import SHARE, Method, Setting, checked_ratios, is_share
+from moco.compression.space.context import Draft, SpaceContext
+from moco.compression.space.inverse import ratio_for
+from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.parameters import Part, Ratio
 from moco.errors import CompressionError
 from moco.suggest import nearest
+
+
+@dataclass(frozen=True)
+class SparsityOptions(KeepOptions):
+    """Options of sparsity.
+
+    Attributes:
+        keep: of the single weights of a layer.
+    """
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        checked_ratios("space.sparsity.keep", self.keep)
+
+
+class Sparsity(Method):
+    """Zeroes the smallest weights of a layer; those of a factorised layer all stay."""
+
+    name = "sparsity"
+    settings = ("sparsity",)
+    order = 40
+    excludes = frozenset({"tucker", "svd"})
+    Options = SparsityOptions
+
+    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+        """All layers."""
+        return Part(group.name, group.layers, {"density": Ratio(*self.options.keep)}) if group.layers else None
+
+    def summary(self, part: Part, context: SpaceContext) -> dict[str, Any]:
+        """The ratios."""
+        low, high = self.options.keep
+        return {"methods": [f"weights {low:g}-{high:g} of {len(part.names)} layers"]}
+
+    def most_settings(self, part: Part, context: SpaceContext) -> int:
+        """A setting for each weight of each layer."""
+        return sum(context.costs.weights(layer, {}) for layer in part.names)
+
+    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+        """The number of weights of each layer, as a share of what pruning left."""
+        for layer in part.names:
+            weights = context.costs.weights(layer, draft.widths)
+            kept = kept_weights(weights, values["density"])
+            draft.set(layer, self.canonical({self.name: {"keep": kept, "of": weights}}))
+
+    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+        """The mean ratio."""
+        of, kept = self._counts(part, draft, context)
+        return {"density": sum(kept) / max(sum(of), 1)} if of else {}
+
+    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+        """A ratio that leaves just as many weights, where there is one."""
+        ratio, (of, kept) = part.parameters["density"], self._counts(part, draft, context)
+
+        def left(density: float) -> list[int]:
+            return [kept_weights(weights, density) for weights in of]
+
+        assert isinstance(ratio, Ratio)
+        return {"density": ratio_for(kept, left, ratio.low, ratio.high, values["density"])}
+
+    def _counts(self, part: Part, draft: Draft, context: SpaceContext) -> tuple[list[int], list[int]]:
+        """The weights of each layer under the draft's widths, and how many of them it keeps."""
+        of = {layer: context.costs.weights(layer, draft.widths) for layer in part.names}
+        settings = {layer: draft.settings.get(layer, {}).get(self.name, {}) for layer in of}
+        return list(of.values()), [settings[layer].get("keep", weights) for layer, weights in of.items()]
+
+    def expected(self, key: str, value: object) -> str | None:
+        """{keep, of}."""
+        return None if is_share(value) else SHARE
+
+    def canonical(self, setting: Setting) -> Setting:
+        """Nothing where all weights stay."""
+        share = setting[self.name]
+        return setting if share["keep"] < share["of"] else {}
+
+    def cost(self, layer: LayerCost, setting: Setting) -> LayerCost:
+        """Packed, each weight also costs the bit that says whether it is zero; else it counts as any other (W33)."""
+        return layer._replace(packed_bits=setting[self.name]["keep"] * layer.weight_bits + layer.weights)
+
+    def apply_(self, network: nn.Module, settings: Mapping[str, Setting], prepared: Any) -> None:
+        """Zero the smallest."""
+        sparsify_(network, {name: setting[self.name]["keep"] for name, setting in settings.items()})
+
+    def verify_file(self, weights: FileWeights, settings: Mapping[str, Setting]) -> None:
+        """No more weights than asked for are not zero."""
+        for name, setting in settings.items():
+            kept, left = setting[self.name]["keep"], int(np.count_nonzero(weights.values(name)))
+            if left > kept:
+                raise CompressionError(f"verification: '{name}' was to keep {kept} weights, the file holds {left}")
 
 
 def kept_weights(n: int, keep_ratio: float) -> int:

@@ -22,12 +22,55 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import Axis
-from moco.compression.collecting import evaluating, loss_of, reading
+from moco.compression.collecting import CalibrationData, evaluating, labelled_batches, loss_of, reading
 from moco.compression.costs import AnalyticCost
+from moco.compression.rankings.ranking import IMAGES, LABELS, Importances, Ranking
 from moco.errors import CompressionError
 
 Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
 """Images (n, channels, height, width) and labels (n,) of each batch."""
+
+
+class Fisher(Ranking):
+    """Fisher information of each channel, all others in place (S4.04; Theis et al. 2018)."""
+
+    name = "fisher"
+    needs = frozenset({IMAGES, LABELS})
+
+    def scores(
+        self,
+        network: nn.Module,
+        graph: ChannelGraph,
+        data: CalibrationData | None,
+        rng: np.random.Generator | None,
+    ) -> Importances:
+        """See the class."""
+        return fisher_scores(network, graph, labelled_batches(self.name, data))
+
+
+class FisherGreedy(Ranking):
+    """When Fisher's greedy removal over the whole network takes each channel: 0 first, the one that stays last.
+
+    Each removal looks at the next batch of the data: a pass over all of it for each of hundreds of channels takes long.
+    """
+
+    name = "fisher_greedy"
+    needs = frozenset({IMAGES, LABELS})
+
+    def scores(
+        self,
+        network: nn.Module,
+        graph: ChannelGraph,
+        data: CalibrationData | None,
+        rng: np.random.Generator | None,
+    ) -> Importances:
+        """See the class."""
+        order = fisher_order(network, graph, labelled_batches(self.name, data), per_removal=1)
+        found = {name: np.full(group.channels, group.channels - 1.0) for name, group in graph.groups.items()}
+        for name, turns in found.items():
+            removed = [channel for group, channel in order if group == name]
+            turns[removed] = range(len(removed))
+        return found
 
 
 def fisher_scores(
@@ -118,8 +161,8 @@ def _saved_macs(present: Mapping[str, np.ndarray], costs: AnalyticCost | None) -
     if costs is None:
         return dict.fromkeys(present, 1.0)
     widths = {name: int(channels.sum()) for name, channels in present.items()}
-    now = costs.of(widths, {})["macs"]
-    return {name: now - costs.of({**widths, name: width - 1}, {})["macs"] for name, width in widths.items()}
+    now = costs.of(widths)["macs"]
+    return {name: now - costs.of({**widths, name: width - 1})["macs"] for name, width in widths.items()}
 
 
 def _gated(module: nn.Module, axis: Axis, gates: Mapping[str, torch.Tensor], read: torch.Tensor) -> torch.Tensor:

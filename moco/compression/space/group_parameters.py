@@ -1,139 +1,77 @@
-"""What can be chosen for one layer group: its parameters by name, with their bounds, and the layers that they touch."""
+"""What may be done to one layer group: the parts that the declared methods have in it, and their parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 
-from moco.compression.channels.groups import ChannelGroup
-from moco.compression.policy_settings import Bits
+from moco.compression.methods.method import Method
 from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.parameters import Options, Part
+from moco.setting_owners import method_of
 from moco.trial import Point
 
-NONE, FILTER_PRUNING, CHANNEL_PRUNING = "none", "filter_pruning", "channel_pruning"
-FACTORISATION, SPARSITY = "factorisation", "sparsity"
-METHODS = (FILTER_PRUNING, CHANNEL_PRUNING, FACTORISATION, SPARSITY)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A parameter that is a ratio to keep, in [low, high]; its highest value changes least."""
-
-    name: str
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Options:
-    """A categorical parameter, its neutral choice first; a single choice is set without being a parameter."""
-
-    name: str
-    choices: tuple[str, ...]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is more than one choice, and so a parameter."""
-        return len(self.choices) > 1
-
-    def of(self, point: Point) -> str:
-        """The choice that the point makes."""
-        return str(point[self.name]) if self.is_open else self.choices[0]
-
-
-@dataclass(frozen=True)
-class BitRange:
-    """An integer parameter: bits in [low, high]."""
-
-    name: str
-    low: int
-    high: int
+NONE = "none"
+"""What a group that chooses its method may choose too."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer group with what can be chosen for it; what is None is no parameter of it.
+    """A layer group with what can be chosen for it.
 
     Attributes:
-        prunable: channel groups that `keep` sets.
-        quantizable, factorisable, sparse: layers that precision, `rank` and `density` set.
-        method: the methods of `METHODS` that may be applied, one at a time; a single one is applied always, and with
-            None all whose ratio is given are applied together.
-        pruning: filter or channel pruning, where the method does not choose.
+        parts: of the methods that have something to do there, in the order in which a space has their parameters.
+        method: the names of those that may be applied one at a time, and `none`; None where all are applied together.
     """
 
     group: Grouped
-    prunable: tuple[ChannelGroup, ...] = ()
-    quantizable: tuple[str, ...] = ()
-    factorisable: tuple[str, ...] = ()
-    sparse: tuple[str, ...] = ()
+    parts: tuple[tuple[Method, Part], ...]
     method: Options | None = None
-    pruning: str = FILTER_PRUNING
-    keep: Ratio | None = None
-    rank: Ratio | None = None
-    density: Ratio | None = None
-    precision: Options | None = None
-    weight_bits: BitRange | None = None
-    activation_bits: BitRange | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is set, by choice or always."""
-        return not any((self.keep, self.rank, self.density, self.precision))
+    @staticmethod
+    def of(group: Grouped, parts: tuple[tuple[Method, Part], ...], choose: bool) -> Choice:
+        """The group with these parts."""
+        names = tuple(method.name for method, _ in parts if method.is_chosen)
+        return Choice(group, parts, Options((NONE, *names)) if choose and names else None)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether pruning and a precision by name are all that may be chosen: such policies are counted exactly."""
-        return not any((self.method, self.rank, self.density, self.weight_bits, self.activation_bits))
+    @cached_property
+    def chosen(self) -> Part:
+        """The choice of the method as a part of its own."""
+        return Part(self.group.name, (), {} if self.method is None else {"method": self.method})
 
-    def pruning_of(self, point: Point) -> str | None:
-        """How the point prunes channels; None where it does not."""
-        if self.keep is None:
-            return None
-        if self.method is None:
-            return self.pruning
-        chosen = self.method.of(point)
-        return chosen if chosen in {FILTER_PRUNING, CHANNEL_PRUNING} else None
-
-    def applies(self, method: str, point: Point) -> bool:
-        """Whether factorisation or sparsity is applied at the point."""
-        return self.method is None or self.method.of(point) == method
+    def applies(self, method: Method, point: Point) -> bool:
+        """Whether a method is applied at the point."""
+        return self.method is None or not method.is_chosen or point[f"{self.group.name}.method"] == method.name
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions by parameter, in their order."""
-        found: dict[str, BaseDistribution] = {}
-        if self.method is not None and self.method.is_open:
-            found[self.method.name] = CategoricalDistribution(self.method.choices)
-        for ratio in (self.keep, self.rank, self.density):
-            if ratio is not None:
-                found[ratio.name] = FloatDistribution(ratio.low, ratio.high)
-        if self.precision is not None and self.precision.is_open:
-            found[self.precision.name] = CategoricalDistribution(self.precision.choices)
-        for bits in (self.weight_bits, self.activation_bits):
-            if bits is not None:
-                found[bits.name] = IntDistribution(bits.low, bits.high)
-        return found
+        return {name: parameter.distribution() for part in self._all for name, parameter in part.open.values()}
 
-    def point_of(self, bits: Bits) -> dict[str, int]:
-        """The bits as values of their parameters, within their bounds."""
-        numbers = (self.weight_bits, bits.weights), (self.activation_bits, bits.activations)
-        return {
-            parameter.name: min(max(number, parameter.low), parameter.high)
-            for parameter, number in numbers
-            if parameter is not None
-        }
+    @cached_property
+    def neutral(self) -> dict[str, Any]:
+        """The values that change least, by parameter, words before numbers."""
+        found = {name: parameter for part in self._all for name, parameter in part.open.values()}
+        words = {name for name, parameter in found.items() if isinstance(parameter, Options)}
+        return {name: found[name].neutral for name in sorted(found, key=lambda name: name not in words)}
 
-    def neutral(self) -> dict[str, str | float | int]:
-        """The values that change least, by parameter."""
-        found: dict[str, str | float | int] = {}
-        for options in (self.method, self.precision):
-            if options is not None and options.is_open:
-                found[options.name] = options.choices[0]
-        for ratio in (self.keep, self.rank, self.density):
-            if ratio is not None:
-                found[ratio.name] = ratio.high
-        for bits in (self.weight_bits, self.activation_bits):
-            if bits is not None:
-                found[bits.name] = bits.high
-        return found
+    def executed_method(self, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """The choice of the method that a policy's settings stand for, as a part of a point."""
+        if self.method is None:
+            return {}
+        done = [
+            other
+            for method, part in self.parts
+            for name in part.names
+            for other in map(method_of, settings.get(name, {}))
+            if other.is_chosen and (other.name == method.name or other.removes_channels & method.removes_channels)
+        ]
+        first = min(done, key=lambda method: (method.order, not method.refits_readers), default=None)
+        return self.chosen.point({"method": NONE if first is None else first.name})
+
+    @property
+    def _all(self) -> tuple[Part, ...]:
+        return (self.chosen, *(part for _, part in self.parts))

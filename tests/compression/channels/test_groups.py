@@ -17,7 +17,9 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
-from moco.compression.policy_settings import INT8, INT8_BITS, policy_of
+from moco.compression.methods.written import policy_of
+from moco.compression.precision import INT8
+from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_network
 from moco.errors import CompressionError
 from moco.models import build_model
@@ -107,7 +109,7 @@ def test_counts_of_the_thin_network_are_those_that_the_space_states(case: tuple[
         widths = random_widths(compressor.graph, seed)
         thin = compressor.compress(policy_of(widths, precisions))
         counted = count(thin, tuple(example.shape[1:]), dict.fromkeys(precisions, (8, 8)))
-        stated = costs.of({name: kept for name, (kept, _) in widths.items()}, dict.fromkeys(precisions, INT8_BITS))
+        stated = cost_of(costs, policy_of(widths, precisions))
 
         assert stated["macs"] == counted.macs
         assert stated["flops"] == counted.flops

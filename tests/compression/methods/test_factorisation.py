@@ -12,7 +12,7 @@ import torch
 from tensorly.decomposition import partial_tucker
 from torch import nn
 
-from moco.compression.methods.factorisation import (
+from moco.compression.methods.low_rank import (
     FactorCache,
     SvdFactors,
     SvdRank,
@@ -263,7 +263,7 @@ class Counter:
             self.calls += 1
             return plain(gram)
 
-        monkeypatch.setattr("moco.compression.methods.factorisation.np.linalg.eigh", eigh)
+        monkeypatch.setattr("moco.compression.methods.low_rank.np.linalg.eigh", eigh)
 
 
 def test_factors_of_the_networks_own_weight_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from torch import nn
 
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.methods.factorisation import (
+from moco.compression.methods.factorised_layers import factorise_
+from moco.compression.methods.low_rank import (
     FactorCache,
     SvdRank,
     TuckerRanks,
@@ -20,7 +21,6 @@ from moco.compression.methods.factorisation import (
     svd_rank,
     tucker_ranks,
 )
-from moco.compression.methods.factorised_layers import factorise_
 from moco.errors import CompressionError
 from tests.compression.toys import images, seeded, tiny
 

@@ -13,7 +13,7 @@ from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
 from moco.compression.rankings.fisher import fisher_order, fisher_scores
-from moco.compression.rankings.importance import importances
+from moco.compression.rankings.ranking import importances
 from moco.errors import CompressionError
 from tests.compression.rankings.test_importance import Flattened, calibration, graph_of
 from tests.compression.toys import Concat, made, tiny

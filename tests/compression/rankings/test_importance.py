@@ -17,8 +17,9 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.collecting import CalibrationData
 from moco.compression.counting import count
 from moco.compression.methods.filter_pruning import rankings
-from moco.compression.rankings.importance import IMPORTANCES, importances
+from moco.compression.rankings.ranking import importances
 from moco.errors import CompressionError
+from moco.registry import BUILT_IN
 from tests.compression.toys import Chain, Concat, Shared, images, made, tiny
 
 
@@ -288,7 +289,7 @@ def test_single_layers_score_as_in_torch_pruning(name: str, peer: Callable[..., 
     np.testing.assert_allclose(found / found.mean(), theirs / theirs.mean(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", IMPORTANCES)
+@pytest.mark.parametrize("name", BUILT_IN["ranking"])
 def test_every_ranking_leaves_the_network_as_it_was(name: str) -> None:
     network = made(Flattened)
     graph, data, rng = graph_of(network, 4), calibration(6, side=4), np.random.default_rng(0)
@@ -309,7 +310,7 @@ def test_every_ranking_leaves_the_network_as_it_was(name: str) -> None:
     assert not any(m._forward_pre_hooks or m._forward_hooks for m in network.modules())
 
 
-@pytest.mark.parametrize("name", IMPORTANCES)
+@pytest.mark.parametrize("name", BUILT_IN["ranking"])
 def test_every_ranking_is_the_same_in_training_mode_and_without_gradients(name: str) -> None:
     network = made(Flattened)
     graph, data = graph_of(network, 4), calibration(6, side=4)

@@ -9,20 +9,14 @@ import pytest
 import torch
 
 from moco.compression.counting import count
-from moco.compression.policy_settings import (
-    Bits,
-    SvdRank,
-    TuckerRanks,
-    bits_of,
-    factors_of,
-    pruned,
-    refitted_of,
-    weights_kept_of,
-)
+from moco.compression.methods.low_rank import SvdRank, TuckerRanks
+from moco.compression.methods.written import factors_of, policy_of, weights_kept_of
+from moco.compression.policy_settings import bits_of, pruned, refitted_of
+from moco.compression.precision import Bits
 from moco.compression.space.codec import NetworkCodec, cost_of
-from moco.compression.space.group_parameters import CHANNEL_PRUNING, FILTER_PRUNING
+from moco.compression.space.group_parameters import Choice
 from moco.compression.space.layer_groups import grouped
-from moco.compression.space.network_space import SpaceOptions, left_whole, network_space, space_summary
+from moco.compression.space.network_space import network_space, space_summary
 from moco.compression.verify import verify_parameters
 from moco.encoding import decode
 from moco.errors import SpaceError
@@ -30,6 +24,7 @@ from moco.interfaces import Capabilities
 from moco.policy import Policy
 from moco.space import SearchSpace
 from tests.compression.space.test_network_space import TINY
+from tests.compression.spaces import left_alone, options_of
 
 KINDS = frozenset({"conv", "depthwise", "linear"})
 TARGET = Capabilities(
@@ -39,7 +34,7 @@ TARGET = Capabilities(
     frozenset(),
 )
 ALL = {
-    "pruning": (FILTER_PRUNING, CHANNEL_PRUNING),
+    "pruning": ("filter_pruning", "channel_pruning"),
     "rank": (0.1, 1.0),
     "density": (0.1, 1.0),
     "choose": True,
@@ -49,7 +44,11 @@ ALL = {
 
 def space_of(groups: Any = "per-block", **options: Any) -> SearchSpace:
     found = grouped(TINY.network, TINY.counts, TINY.graph, groups)
-    return network_space(found, TINY.counts, TINY.costs, SpaceOptions(**options), TARGET)
+    return network_space(found, TINY.counts, TINY.costs, options_of(**options), TARGET)
+
+
+def names_of(choice: Choice, kind: str) -> set[str]:
+    return {name for _, part in choice.parts if kind in part.parameters for name in part.names}
 
 
 def drawn(space: SearchSpace, n: int) -> list[Policy]:
@@ -122,9 +121,9 @@ def test_one_group_takes_one_method_where_it_is_chosen() -> None:
     for policy in drawn(MIXED, 40):
         for choice in MIXED.codec.choices:
             taken = [
-                bool(pruned(policy).keys() & {group.name for group in choice.prunable}),
-                bool(factors_of(policy).keys() & set(choice.factorisable)),
-                bool(weights_kept_of(policy).keys() & set(choice.sparse)),
+                bool(pruned(policy).keys() & names_of(choice, "keep")),
+                bool(factors_of(policy).keys() & names_of(choice, "rank")),
+                bool(weights_kept_of(policy).keys() & names_of(choice, "density")),
             ]
             assert sum(taken) <= 1, (choice.group.name, policy.settings)
 
@@ -132,8 +131,8 @@ def test_one_group_takes_one_method_where_it_is_chosen() -> None:
 @pytest.mark.parametrize(
     "pure",
     [
-        {"pruning": (FILTER_PRUNING,)},
-        {"pruning": (CHANNEL_PRUNING,)},
+        {"pruning": ("filter_pruning",)},
+        {"pruning": ("channel_pruning",)},
         {"keep": None, "rank": (0.1, 1.0)},
         {"keep": None, "density": (0.1, 1.0)},
         {"keep": None, "precisions": ("float32", "int8")},
@@ -168,22 +167,27 @@ def test_costs_are_those_of_the_built_network() -> None:
 
 def test_packed_size_counts_codes_and_a_bit_for_each_zero() -> None:
     weights = TINY.costs.weights("layer2.1.conv2", {})
-    whole = TINY.costs.of({}, {})["packed_size_mb"]
-    four = TINY.costs.of({}, {"layer2.1.conv2": Bits(4, 8)})["packed_size_mb"]
-    half = TINY.costs.of({}, {}, weights_kept={"layer2.1.conv2": weights // 2})["packed_size_mb"]
+    whole = TINY.costs.of({})["packed_size_mb"]
+    four = cost_of(TINY.costs, policy_of({}, {"layer2.1.conv2": Bits(4, 8)}))["packed_size_mb"]
+    half = cost_of(TINY.costs, policy_of({}, {}, weights_kept={"layer2.1.conv2": (weights // 2, weights)}))[
+        "packed_size_mb"
+    ]
     assert whole - four == pytest.approx(weights * 28 / 8 / 1e6)
     assert whole - half == pytest.approx((weights // 2 * 32 - weights) / 8 / 1e6)
 
 
 def test_layers_that_factorisation_leaves_whole_are_named_with_the_reason() -> None:
     found = grouped(TINY.network, TINY.counts, TINY.graph, "per-block")
-    whole = left_whole(found, TINY.counts, SpaceOptions(rank=(0.1, 1.0)))
-    assert whole["conv1"] == "it reads 1 channels, too few to be cut"
-    assert "layer2.1.conv1" not in whole
-    dear = left_whole(found, TINY.counts, SpaceOptions(rank=(0.9, 1.0)))
-    assert dear["layer2.1.conv1"] == "a ratio of 0.9 does not make it smaller"
-    assert left_whole(found, TINY.counts, SpaceOptions(rank=(1.0, 1.0))).keys() == {n.name for n in TINY.counts.layers}
-    assert left_whole(found, TINY.counts, SpaceOptions()) == {}
+
+    def whole(**options: Any) -> dict[str, str]:
+        told = left_alone(found, TINY.counts, options_of(**options))
+        return dict(warning.removeprefix("'").split("' is not factorised: ") for warning in told)
+
+    assert whole(rank=(0.1, 1.0))["conv1"] == "it reads 1 channels, too few to be cut"
+    assert "layer2.1.conv1" not in whole(rank=(0.1, 1.0))
+    assert whole(rank=(0.9, 1.0))["layer2.1.conv1"] == "a ratio of 0.9 does not make it smaller"
+    assert whole(rank=(1.0, 1.0)).keys() == {n.name for n in TINY.counts.layers}
+    assert whole() == {}
 
 
 def test_only_widths_that_are_offered_are_proposed() -> None:
@@ -231,14 +235,14 @@ def test_factors_and_single_weights_that_are_declared_together_can_be_built() ->
     ("options", "message"),
     [
         ({"rank": (0.0, 1.0)}, r"space\.factorisation\.keep: expected 0 < low"),
-        ({"density": (0.5, 0.4)}, r"space\.sparsity\.keep: expected 0 < low"),
-        ({"weight_bits": (0, 4)}, r"space\.quantization\.weight_bits: expected 1 <= fewest"),
-        ({"pruning": (FILTER_PRUNING, CHANNEL_PRUNING)}, "remove the same channels"),
+        ({"density": (0.5, 0.4)}, r"space\.sparsity\.keep: expected \[lowest, highest\]"),
+        ({"precisions": ("mixed",), "weight_bits": (0, 4)}, r"space\.quantization\.weight_bits: expected 1 <= fewest"),
+        ({"pruning": ("filter_pruning", "channel_pruning")}, "remove the same channels"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        SpaceOptions(**options)
+        options_of(**options)
 
 
 def test_further_numbers_of_layers_become_features_of_their_group() -> None:

@@ -20,12 +20,13 @@ from moco.compression.space.network_space import SpaceOptions, network_space, sp
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import SearchSpace
+from tests.compression.spaces import options_of
 from tests.compression.toys import Chain, Concat, images, made, seeded, tiny
 
 ALL = frozenset({"conv", "depthwise", "linear"})
 CAPABLE = Capabilities(("float32", "int8"), {"float32": 1, "int8": 1}, {"float32": ALL, "int8": ALL}, frozenset())
 STAIRS = replace(CAPABLE, channel_multiples={"float32": 8, "int8": 4})
-BOTH = SpaceOptions(precisions=("float32", "int8"))
+BOTH = options_of(precisions=("float32", "int8"))
 
 TINY = Compressor.of(tiny(), images(2, 1, 8))
 
@@ -122,7 +123,7 @@ def test_the_cost_is_that_of_the_network_that_is_built(point: dict[str, object])
 
 
 def test_the_packed_size_counts_codes_at_their_bits() -> None:
-    space = space_of(options=SpaceOptions(keep=None, precisions=("float32", "int8")))
+    space = space_of(options=options_of(keep=None, precisions=("float32", "int8")))
     whole = space.cost(space.canonical(dict.fromkeys(space.distributions, "int8")))
     layers = [m for m in TINY.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     codes = sum(m.weight.numel() for m in layers)
@@ -131,7 +132,7 @@ def test_the_packed_size_counts_codes_at_their_bits() -> None:
 
 
 def test_residual_streams_may_be_left_out() -> None:
-    space = space_of(options=SpaceOptions(coupled=False))
+    space = space_of(options=options_of(coupled=False))
 
     assert [name for name in space.distributions if "keep" in name] == [
         f"layer{s}.{b}.keep" for s in (1, 2) for b in (0, 1)
@@ -141,13 +142,13 @@ def test_residual_streams_may_be_left_out() -> None:
 def test_a_depthwise_layer_does_not_make_a_stream() -> None:
     compressor = Compressor.of(made(Chain, nn.Conv2d(8, 8, 3, padding=1, groups=8)), images(2, side=8))
 
-    assert "stem.keep" in space_of(compressor, SpaceOptions(coupled=False)).distributions
+    assert "stem.keep" in space_of(compressor, options_of(coupled=False)).distributions
 
 
 def test_a_kind_of_layer_that_the_target_cannot_run_in_int8_stays_in_float() -> None:
     compressor = Compressor.of(made(Chain, nn.Conv2d(8, 8, 3, padding=1, groups=8)), images(2, side=8))
     capabilities = replace(CAPABLE, layer_kinds={"float32": ALL, "int8": frozenset({"conv"})})
-    space = space_of(compressor, SpaceOptions(keep=None, precisions=("float32", "int8")), capabilities)
+    space = space_of(compressor, options_of(keep=None, precisions=("float32", "int8")), capabilities)
 
     assert set(space.distributions) == {"stem.precision", "last.precision"}
     staged = space_of(Compressor.of(tiny(), images(2, 1, 8)), BOTH, capabilities, "per-stage")
@@ -175,7 +176,7 @@ def test_multiples_can_be_asked_for_in_the_targets_place() -> None:
 
 
 def test_the_summary_shows_groups_widths_precisions_and_the_number_of_policies() -> None:
-    space = space_of(options=SpaceOptions(keep=(0.5, 1.0), precisions=("float32", "int8")), capabilities=STAIRS)
+    space = space_of(options=options_of(keep=(0.5, 1.0), precisions=("float32", "int8")), capabilities=STAIRS)
     summary = space_summary(space)
     found = {group["name"]: group for group in summary["groups"]}
 
@@ -187,7 +188,7 @@ def test_the_summary_shows_groups_widths_precisions_and_the_number_of_policies()
 
 
 def test_the_number_of_policies_is_that_of_all_points() -> None:
-    options = SpaceOptions(keep=(0.5, 1.0), coupled=False, precisions=("float32", "int8"))
+    options = options_of(keep=(0.5, 1.0), coupled=False, precisions=("float32", "int8"))
     space = space_of(Compressor.of(made(Chain, nn.Identity()), images(2, side=8)), options)
     n = 400
     ratios = [0.5 + 0.5 * i / n for i in range(n + 1)]
@@ -204,7 +205,7 @@ def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
     groups: str, precisions: tuple[str, ...]
 ) -> None:
     capabilities = replace(CAPABLE, channel_multiples={"float32": 4, "int8": 3})
-    options = SpaceOptions(keep=(0.4, 1.0), precisions=precisions)
+    options = options_of(keep=(0.4, 1.0), precisions=precisions)
     space = space_of(Compressor.of(made(Concat), images(2, side=8)), options, capabilities, groups)
     names = list(space.distributions)
     levels = [
@@ -219,7 +220,7 @@ def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
 
 def test_too_many_combinations_of_precisions_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = space_of(capabilities=STAIRS).n_policies()
-    monkeypatch.setattr("moco.compression.space.codec.MOST_COMBINATIONS", 8)
+    monkeypatch.setattr("moco.compression.space.policy_count.MOST_COMBINATIONS", 8)
     space = space_of(capabilities=STAIRS)
     summary = space_summary(space)
 
@@ -248,15 +249,16 @@ def test_features_describe_the_first_layer_and_sums() -> None:
 
 @pytest.mark.parametrize("keep", [(0.0, 1.0), (0.6, 0.5), (0.5, 1.1), (-0.1, 0.5)])
 def test_impossible_bounds_are_refused(keep: tuple[float, float]) -> None:
-    with pytest.raises(SpaceError, match=r"space\.filter_pruning\.keep: expected 0 < low <= high <= 1"):
-        SpaceOptions(keep=keep)
+    expected = r"\[lowest, highest\] ratio" if keep == (0.6, 0.5) else "0 < low <= high <= 1"
+    with pytest.raises(SpaceError, match=rf"space\.filter_pruning\.keep: expected {expected}"):
+        options_of(keep=keep)
 
 
 def test_nothing_to_choose_is_refused() -> None:
     with pytest.raises(SpaceError, match="nothing is left to choose"):
-        space_of(options=SpaceOptions(keep=None))
+        space_of(options=options_of(keep=None))
 
 
 def test_a_precision_that_the_target_has_not_is_refused() -> None:
     with pytest.raises(SpaceError, match="the target has no 'int4'; it has float32, int8"):
-        space_of(options=SpaceOptions(precisions=("float32", "int4")))
+        space_of(options=options_of(precisions=("float32", "int4")))

@@ -1,0 +1,71 @@
+"""The weights of an exported file by the layers of a policy: what methods prove themselves on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from moco.errors import CompressionError
+
+
+class FileWeights:
+    """The weights of a file by layer.
+
+    Attributes:
+        coded: layers whose weight is in integer codes.
+    """
+
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        parts: Callable[[str], tuple[str, ...]] = lambda name: (name,),
+        filters: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take the file.
+
+        Args:
+            parts: names of the layers that stand for a layer.
+            filters: by channel group, how many filters of its first layer one channel stands for; one where not named.
+        """
+        self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
+        self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
+        self.parts, self._filters = parts, filters or {}
+
+    def filters(self, channel_group: str) -> int:
+        """How many filters of its first layer one channel of the group stands for."""
+        return self._filters.get(channel_group, 1)
+
+    def shape(self, layer: str) -> tuple[int, ...]:
+        """Shape of a layer's weight, (outputs, ...).
+
+        Raises:
+            CompressionError: the file has no such layer.
+        """
+        return tuple(self._of(layer).dims)
+
+    def values(self, layer: str) -> np.ndarray:
+        """A layer's weight, in floats or in codes.
+
+        Raises:
+            CompressionError: the file has no such layer.
+        """
+        found: np.ndarray = numpy_helper.to_array(self._of(layer))
+        return found
+
+    def codes(self, layer: str) -> np.ndarray | None:
+        """The integer codes of a layer's weight; None where it has none, or holds something else in their place."""
+        codes = self._initializers.get(f"{layer}.weight_q")
+        if codes is None or codes.data_type not in {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}:
+            return None
+        found: np.ndarray = numpy_helper.to_array(codes)
+        return found
+
+    def _of(self, layer: str) -> onnx.TensorProto:
+        found: onnx.TensorProto | None = self._initializers.get(f"{layer}.weight_q")
+        found = found or self._initializers.get(f"{layer}.weight")
+        if found is None:
+            raise CompressionError(f"verification: the file holds no weight of '{layer}'")
+        return found

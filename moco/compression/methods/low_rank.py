@@ -1,0 +1,244 @@
+"""Low-rank factors of a layer's weight, Tucker-2 for convolutions (S1.43) and SVD for matrices (S4.05), and their cost.
+
+Both are made so that the factors of any rank are a corner of the full ones: they are computed once a layer, and each
+candidate cuts them to its ranks. The bases are the eigenvectors of Gram matrices in double precision, which gives the
+error of a singular value decomposition in a tenth of the time (runtimes.md §4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from tensorly import backend_context, unfold
+from tensorly.tenalg import multi_mode_dot
+from torch import Tensor, nn
+
+from moco.errors import CompressionError
+
+Method = Literal["tucker", "svd"]
+STEM_CHANNELS = 3
+"""A layer that reads no more channels than an image has is left alone (S1.44)."""
+
+
+@dataclass(frozen=True)
+class TuckerRanks:
+    """Channels between the three convolutions: after the first, and after the one with the kernel."""
+
+    rank_in: int
+    rank_out: int
+
+
+@dataclass(frozen=True)
+class SvdRank:
+    """Channels between the two layers."""
+
+    rank: int
+
+
+@dataclass(frozen=True)
+class TuckerFactors:
+    """Tucker-2 of a convolution's weight W (O, I, kh, kw) at full rank: W = core x3 U x4 V.
+
+    Attributes:
+        basis_in: U (I, I), orthonormal columns, the most important first.
+        basis_out: V (O, O), likewise.
+        core: W x3 U' x4 V' (O, I, kh, kw); the core of any ranks is a corner of it.
+    """
+
+    basis_in: Tensor
+    basis_out: Tensor
+    core: Tensor
+
+    @staticmethod
+    def of(weight: Tensor) -> TuckerFactors:
+        """The factors of a weight (O, I, kh, kw), with its type and on its device."""
+        array = _doubles(weight)
+        with backend_context("numpy", local_threadsafe=True):
+            basis_out, basis_in = (_eigenvectors(side @ side.T) for side in (unfold(array, 0), unfold(array, 1)))
+            core = multi_mode_dot(array, [basis_out, basis_in], modes=[0, 1], transpose=True)
+        return TuckerFactors(_like(weight, basis_in), _like(weight, basis_out), _like(weight, core))
+
+    def truncated(self, rank_in: int, rank_out: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of the three convolutions: (rank_in, I, 1, 1), (rank_out, rank_in, kh, kw), (O, rank_out, 1, 1)."""
+        first = self.basis_in[:, :rank_in].T[:, :, None, None]
+        last = self.basis_out[:, :rank_out, None, None]
+        return first.clone(), self.core[:rank_out, :rank_in].clone(), last.clone()
+
+
+@dataclass(frozen=True)
+class SvdFactors:
+    """Singular value decomposition of a weight W (O, I) or (O, I, 1, 1) at full rank m = min(O, I): W = last @ first.
+
+    Each singular value is split evenly, so that neither layer's weights outweigh the other's.
+
+    Attributes:
+        first: S^(1/2) V' (m, I).
+        last: U S^(1/2) (O, m).
+        singular_values: S (m,), descending.
+        spatial: the axes of the kernel, (1, 1) for a convolution.
+    """
+
+    first: Tensor
+    last: Tensor
+    singular_values: np.ndarray
+    spatial: tuple[int, ...]
+
+    @staticmethod
+    def of(weight: Tensor) -> SvdFactors:
+        """The factors of a weight, with its type and on its device."""
+        array = _doubles(weight).reshape(weight.shape[0], -1)
+        wide = array.shape[0] <= array.shape[1]
+        matrix = array if wide else array.T  # (m, n), so that the Gram matrix is the smaller of the two
+        basis = _eigenvectors(matrix @ matrix.T)
+        rest = basis.T @ matrix  # S V', or (U S)'
+        singular = np.linalg.norm(rest, axis=1)
+        root = np.sqrt(np.maximum(singular, np.finfo(np.float64).tiny))
+        short, long = basis * root, rest / root[:, None]
+        first, last = (long, short) if wide else (short.T, long.T)
+        return SvdFactors(_like(weight, first), _like(weight, last), singular, tuple(weight.shape[2:]))
+
+    def truncated(self, rank: int) -> tuple[Tensor, Tensor]:
+        """Weights of the two layers: (rank, I), (O, rank), with a kernel of 1x1 where the layer is a convolution."""
+        first, last = self.first[:rank], self.last[:, :rank]
+        return first.reshape(*first.shape, *self.spatial).clone(), last.reshape(*last.shape, *self.spatial).clone()
+
+    def error(self, rank: int) -> float:
+        """Frobenius norm of what is lost: the root of the sum of the dropped singular values' squares (S4.05)."""
+        return float(np.sqrt(np.sum(self.singular_values[rank:] ** 2)))
+
+
+F = TypeVar("F")
+
+
+class FactorCache:
+    """The factors of a network's own weights, each computed when it is first asked for.
+
+    A candidate's layer that was not pruned has the very weight of the network, so its factors are cut from the cached
+    ones; a weight that was pruned or refitted is factorised anew and not kept.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Remember the network's layers; it must not change afterwards."""
+        self._weights: Mapping[str, Tensor] = {
+            name: module.weight.detach()
+            for name, module in network.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        }
+        self._tucker: dict[str, TuckerFactors] = {}
+        self._svd: dict[str, SvdFactors] = {}
+
+    def tucker(self, layer: str, weight: Tensor) -> TuckerFactors:
+        """The Tucker factors of the layer whose weight, in this candidate, is `weight`."""
+        return self._factors(self._tucker, TuckerFactors.of, layer, weight)
+
+    def svd(self, layer: str, weight: Tensor) -> SvdFactors:
+        """The SVD factors of the layer whose weight, in this candidate, is `weight`."""
+        return self._factors(self._svd, SvdFactors.of, layer, weight)
+
+    def _factors(self, known: dict[str, F], compute: Callable[[Tensor], F], layer: str, weight: Tensor) -> F:
+        own = self._weights.get(layer)
+        if own is None or not torch.equal(own, weight):  # a comparison takes milliseconds, and cannot be mistaken
+            return compute(weight)
+        if layer not in known:
+            known[layer] = compute(weight)
+        return known[layer]
+
+
+def tucker_ranks(keep: float, in_channels: int, out_channels: int) -> TuckerRanks:
+    """The ranks of a keep ratio: ceil(keep x channels) of either side (S1.43)."""
+    return TuckerRanks(_ceil(keep, in_channels), _ceil(keep, out_channels))
+
+
+def svd_rank(keep: float, in_channels: int, out_channels: int) -> SvdRank:
+    """The rank of a keep ratio: ceil(keep x min(I, O))."""
+    return SvdRank(_ceil(keep, min(in_channels, out_channels)))
+
+
+def weight_shapes(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the weights that replace one of `shape` (O, I, ...); the shape itself where nothing is cut off."""
+    out, inner, *kernel = shape
+    if is_neutral(shape, setting):
+        return (shape,)
+    ones = (1,) * len(kernel)
+    if isinstance(setting, SvdRank):
+        return (setting.rank, inner, *ones), (out, setting.rank, *ones)
+    core = (setting.rank_out, setting.rank_in, *kernel)
+    return (setting.rank_in, inner, *ones), core, (out, setting.rank_out, *ones)
+
+
+def factorised_parameters(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> int:
+    """Weights after the factorisation of a weight (O, I, ...); the bias, which stays, is not counted (S1.45)."""
+    return sum(math.prod(factor) for factor in weight_shapes(shape, setting))
+
+
+def is_neutral(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
+    """Whether the ranks are full, which leaves the layer as it is (S1.44)."""
+    if isinstance(setting, SvdRank):
+        return setting.rank == min(shape[:2])
+    return (setting.rank_out, setting.rank_in) == tuple(shape[:2])
+
+
+def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
+    """Whether the factors hold fewer weights than the layer of weight (O, I, ...), or it is left as it is (W30)."""
+    return is_neutral(shape, setting) or factorised_parameters(shape, setting) < math.prod(shape)
+
+
+def break_even(in_channels: int, out_channels: int, kernel_area: int, method: Method = "tucker") -> float:
+    """The keep ratio at which the factors hold as many weights as the layer, before ranks are rounded (S1.45).
+
+    Tucker: a (I^2 + O^2) / (I O k^2) + a^2 = 1. SVD: a min(I, O) (I + O) = I O.
+    """
+    if method == "svd":
+        return max(in_channels, out_channels) / (in_channels + out_channels)
+    outer = (in_channels**2 + out_channels**2) / (in_channels * out_channels * kernel_area)
+    return (math.sqrt(outer**2 + 4) - outer) / 2
+
+
+def why_not(layer: nn.Module, method: Method) -> str | None:
+    """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
+    reason = no_factors(layer, method)
+    if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
+        return f"it reads {layer.in_channels} channels, too few to be cut"
+    return reason
+
+
+def no_factors(layer: nn.Module, method: Method) -> str | None:
+    """Why a layer cannot be replaced by a method's factors; None where it can."""
+    if type(layer) is nn.Linear:
+        return None if method == "svd" else "it is a linear layer, which has no kernel: use svd"
+    if type(layer) is not nn.Conv2d:  # of a subclass it is not known what else reads the weight
+        return f"it is a {type(layer).__name__}, neither nn.Conv2d nor nn.Linear"
+    if layer.groups > 1:
+        return f"it is a grouped convolution ({layer.groups} groups)"
+    if method == "svd" and tuple(layer.kernel_size) != (1, 1):
+        return f"its kernel is {layer.kernel_size[0]}x{layer.kernel_size[1]}, and svd takes 1x1: use tucker"
+    return None
+
+
+def _ceil(keep: float, channels: int) -> int:
+    """ceil(keep x channels), at least 1; 1e-9 undoes the representation error of products like 0.55 x 100."""
+    if not 0 < keep <= 1:
+        raise CompressionError(f"factorisation: expected a keep ratio in (0, 1], got {keep}")
+    return max(1, math.ceil(keep * channels - 1e-9))
+
+
+def _eigenvectors(gram: np.ndarray) -> np.ndarray:
+    """Orthonormal columns (n, n) of a symmetric matrix, those of the largest eigenvalues first."""
+    vectors: np.ndarray = np.linalg.eigh(gram)[1][:, ::-1].copy()  # torch takes no negative strides
+    return vectors
+
+
+def _doubles(weight: Tensor) -> np.ndarray:
+    if not bool(torch.isfinite(weight).all()):
+        raise CompressionError("factorisation: the weight holds values that are not finite")
+    array: np.ndarray = weight.detach().cpu().double().numpy()
+    return array
+
+
+def _like(weight: Tensor, array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(weight)

@@ -1,0 +1,102 @@
+"""The contract of a ranking: how important each channel is (S1.41, S2.03, S4.03, S4.04).
+
+Registered by an entry point of the group `moco.ranking`, a ranking of another package is one that `rank:` takes
+(docs/adding_a_ranking.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.collecting import CalibrationData
+from moco.errors import CompressionError, ConfigError
+from moco.plugin_options import NamedPlugin
+from moco.registry import plugin
+
+USUAL_RANKING = "l1"
+"""The ranking of a policy that names none."""
+IMAGES, LABELS = "images", "labels"
+
+Importances = dict[str, np.ndarray]
+"""By channel group, the importance (channels,) of each of its channels, float64; larger stays longer."""
+
+
+@dataclass(frozen=True)
+class Ranking(NamedPlugin):
+    """A ranking of the channels of every group of a network.
+
+    Attributes:
+        needs: what it looks at besides weights: calibration `images`, and their `labels`.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def scores(
+        self,
+        network: nn.Module,
+        graph: ChannelGraph,
+        data: CalibrationData | None,
+        rng: np.random.Generator | None,
+    ) -> Importances:
+        """By channel group, the importance of each of its channels; the network is left as it was.
+
+        Args:
+            data: calibration images, normalised, with their labels; None only where it needs none.
+            rng: drawn from the search's seed; the only source of chance. None where the caller has none.
+
+        Raises:
+            CompressionError: what it needs is missing.
+        """
+        raise NotImplementedError
+
+
+def importances(
+    network: nn.Module,
+    graph: ChannelGraph,
+    ranking: Ranking | str,
+    data: CalibrationData | None = None,
+    rng: np.random.Generator | None = None,
+) -> Importances:
+    """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
+
+    Args:
+        ranking: or the name of one, with its usual options.
+        data: images for a ranking that looks at some, with labels where it needs them.
+        rng: for one that draws.
+
+    Raises:
+        CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
+    """
+    if isinstance(ranking, str):
+        ranking = ranking_named(ranking)
+    found = ranking.scores(network, graph, data, rng)
+    for name, group in graph.groups.items():
+        importance = found.get(name)
+        if importance is None or importance.shape != (group.channels,):
+            shape = None if importance is None else importance.shape
+            raise CompressionError(
+                f"ranking '{ranking.name}': expected importances ({group.channels},) of '{name}', got {shape}"
+            )
+        if not np.isfinite(importance).all():
+            raise CompressionError(
+                f"ranking '{ranking.name}': the importance of '{name}' is not finite; are there NaN in its weights?"
+            )
+    return found
+
+
+def ranking_named(name: str) -> Ranking:
+    """The ranking of that name with its usual options.
+
+    Raises:
+        CompressionError: no such ranking, or one that cannot be loaded.
+    """
+    try:
+        found: Ranking = plugin("ranking", name)()
+    except ConfigError as error:
+        raise CompressionError(str(error).removeprefix("ranking: ")) from error
+    return found

@@ -1,0 +1,80 @@
+"""Rankings by the weights alone, and the one that looks at nothing."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from moco.compression.channels.groups import ChannelGraph
+from moco.compression.collecting import CalibrationData
+from moco.compression.rankings.coupled import coupled, of_filters
+from moco.compression.rankings.ranking import Importances, Ranking
+from moco.errors import CompressionError
+
+Data: TypeAlias = CalibrationData | None
+Rng: TypeAlias = np.random.Generator | None
+
+
+class L1(Ranking):
+    """Sum of the absolute weights of each filter (S2.03; Li et al. 2017)."""
+
+    name = "l1"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        return of_filters(network, graph, lambda filters: filters.abs().sum(dim=1))
+
+
+class L2(Ranking):
+    """Euclidean norm of each filter."""
+
+    name = "l2"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        return of_filters(network, graph, lambda filters: filters.norm(dim=1))
+
+
+class GeometricMedian(Ranking):
+    """Sum of each filter's Euclidean distances to the others (He et al. 2019, equation 4).
+
+    The filter nearest to the geometric median of all is the one that the others replace best.
+    """
+
+    name = "geometric_median"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        exact = "donot_use_mm_for_euclid_dist"  # equal filters get equal sums
+        return of_filters(network, graph, lambda filters: torch.cdist(filters, filters, compute_mode=exact).sum(dim=1))
+
+
+class BatchNormScale(Ranking):
+    """|gamma| of the batch-norms that scale each channel (Liu et al. 2017)."""
+
+    name = "batch_norm_scale"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        norms = {name: module for name, module in network.named_modules() if (name, "out") in graph.axes}
+        scales = {
+            name: module.weight.detach().double().abs().cpu()
+            for name, module in norms.items()
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.weight is not None
+        }
+        return coupled(graph, "out", scales, f"ranking '{self.name}': no batch-norm scales")
+
+
+class Random(Ranking):
+    """Uniform numbers from the generator, a baseline."""
+
+    name = "random"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        if rng is None:
+            raise CompressionError(f"ranking '{self.name}': expected a random generator, got none")
+        return {name: rng.random(group.channels) for name, group in graph.groups.items()}

@@ -1,0 +1,123 @@
+"""The parameters that a method sets for a layer group: ratios, choices and whole numbers, with their neutral values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from moco.trial import Point
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio to keep, in [low, high]; its highest value changes least."""
+
+    low: float
+    high: float
+    is_open = True
+
+    @property
+    def neutral(self) -> float:
+        """The value that changes least."""
+        return self.high
+
+    def distribution(self) -> BaseDistribution:
+        """Optuna's."""
+        return FloatDistribution(self.low, self.high)
+
+    def nearest(self, value: float) -> float:
+        """The value of this parameter that is nearest to one of another space."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class WholeNumbers:
+    """A whole number in [low, high], such as bits; its highest value changes least."""
+
+    low: int
+    high: int
+    is_open = True
+
+    @property
+    def neutral(self) -> int:
+        """The value that changes least."""
+        return self.high
+
+    def distribution(self) -> BaseDistribution:
+        """Optuna's."""
+        return IntDistribution(self.low, self.high)
+
+    def nearest(self, value: int) -> int:
+        """The value of this parameter that is nearest to one of another space."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One of some words, the neutral one first; a single one is set without being a parameter."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more than one choice, and so a parameter."""
+        return len(self.choices) > 1
+
+    @property
+    def neutral(self) -> str:
+        """The choice that changes least."""
+        return self.choices[0]
+
+    def distribution(self) -> BaseDistribution:
+        """Optuna's."""
+        return CategoricalDistribution(self.choices)
+
+    def nearest(self, value: str) -> str:
+        """The value itself, or the neutral one where it is none of these."""
+        return value if value in self.choices else self.neutral
+
+
+Parameter = Ratio | WholeNumbers | Options
+
+
+def n_values(parameter: Parameter) -> int:
+    """How many values a parameter has that is no ratio."""
+    assert not isinstance(parameter, Ratio), "a method with a ratio says itself how many settings it gives"
+    return len(parameter.choices) if isinstance(parameter, Options) else parameter.high - parameter.low + 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a method may do to one layer group.
+
+    Attributes:
+        group: the layer group's name.
+        names: the layers, or the channel groups, that the method's settings are of.
+        parameters: by kind, such as `keep`; the space calls them `<group>.<kind>`.
+    """
+
+    group: str
+    names: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+
+    @cached_property
+    def open(self) -> dict[str, tuple[str, Parameter]]:
+        """By kind, the name and the parameter of those that the space holds."""
+        return {kind: (f"{self.group}.{kind}", found) for kind, found in self.parameters.items() if found.is_open}
+
+    @cached_property
+    def _set(self) -> dict[str, Any]:
+        """What is set without being a parameter, and the neutral values of what is."""
+        return {kind: parameter.neutral for kind, parameter in self.parameters.items()}
+
+    def values(self, point: Point) -> dict[str, Any]:
+        """What the point sets, by kind."""
+        return {**self._set, **{kind: point[name] for kind, (name, _) in self.open.items()}}
+
+    def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by kind as a part of a point, each the nearest that the parameter has."""
+        return {name: found.nearest(values[kind]) for kind, (name, found) in self.open.items() if kind in values}
