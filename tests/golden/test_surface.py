@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import tomllib
 from pathlib import Path
@@ -85,13 +86,28 @@ def options() -> dict[str, Any]:
     return found
 
 
+def yaml_keys() -> dict[str, Any]:
+    """The keys of an experiment; in `space` also the methods with their options, in `target` the runtime's."""
+    found = keys(Experiment)
+    for name in sorted(registry.BUILT_IN["method"]):
+        found["space"][name] = {key: str(value) for key, value in defaults("method", name).items()}
+    found["target"] |= {key: str(value) for key, value in defaults("target", found["target"]["runtime"]).items()}
+    return found
+
+
+def defaults(kind: str, name: str) -> dict[str, Any]:
+    """By option its default."""
+    options = registry.plugin(kind, name).Options()
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+
+
 def made(_: Path) -> dict[str, Any]:
     """All but the exit codes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return {
         "commands": commands(),
-        "keys": keys(Experiment),
-        "names": sorted(library.__all__),
+        "keys": yaml_keys(),
+        "names": {name: "" for name in sorted(library.__all__)},
         "signatures": {name: signature(name) for name in FUNCTIONS},
         "registry": {kind: sorted(registry.BUILT_IN[kind]) for kind in KINDS},
         "options": options(),

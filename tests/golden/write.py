@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from tests.golden import (
     test_compare,
     test_files,
     test_ledgers,
+    test_old_run_folder,
     test_run_folder,
     test_store,
     test_suggestions,
@@ -35,14 +37,18 @@ RECORDS: dict[str, Callable[[Path], Any]] = {
     "run_folder_timed": test_run_folder.made_timed,
     "compare": test_compare.made,
     "store": test_store.made,
+    "old_run_folder": test_old_run_folder.made,
 }
 
 
 def main(names: list[str]) -> None:
-    for name in names or [*DUMPS, *RECORDS]:
+    for name in names or [*DUMPS, "run", *RECORDS]:
         with tempfile.TemporaryDirectory() as folder:
             if name in DUMPS:
                 (DATA / f"{name}.sql").write_text(DUMPS[name](Path(folder)), encoding="utf-8")
+            elif name == "run":
+                shutil.rmtree(test_old_run_folder.RUN, ignore_errors=True)
+                shutil.copytree(test_old_run_folder.written(Path(folder)), test_old_run_folder.RUN)
             else:
                 write(name, RECORDS[name](Path(folder)))
         sys.stdout.write(f"{name}\n")
