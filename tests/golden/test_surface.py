@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import tomllib
 from pathlib import Path
@@ -16,6 +15,7 @@ import moco as library
 from moco import registry
 from moco.app.cli import app
 from moco.experiment.loading import Experiment
+from moco.plugin_options import written_options
 from tests.golden.experiment import experiment, moco
 from tests.golden.records import differences, read
 
@@ -97,8 +97,7 @@ def yaml_keys() -> dict[str, Any]:
 
 def defaults(kind: str, name: str) -> dict[str, Any]:
     """By option its default."""
-    options = registry.plugin(kind, name).Options()
-    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return written_options(registry.plugin(kind, name).Options())
 
 
 def made(_: Path) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def made(_: Path) -> dict[str, Any]:
     return {
         "commands": commands(),
         "keys": yaml_keys(),
-        "names": {name: "" for name in sorted(library.__all__)},
+        "names": dict.fromkeys(sorted(library.__all__), ""),
         "signatures": {name: signature(name) for name in FUNCTIONS},
         "registry": {kind: sorted(registry.BUILT_IN[kind]) for kind in KINDS},
         "options": options(),
