@@ -15,7 +15,7 @@ from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.interfaces import Artifact, Session
 from moco.measurement import RatioEstimate, Samples
-from moco.metrics import METRICS
+from moco.metrics import METRICS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
@@ -177,7 +177,7 @@ class Finisher:
         return within or candidates[:1]
 
     def _has_budgets(self) -> bool:
-        return any(bound.metric != "top1_error" for bound in self.prepared.problem.bounds)
+        return any(bound.metric != TOP1_ERROR for bound in self.prepared.problem.bounds)
 
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None
@@ -192,9 +192,9 @@ class Finisher:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
         intervals, found = self.intervals(trial), []
         for bound in self.prepared.problem.bounds:
-            if bound.metric == "top1_error":
+            if bound.metric == TOP1_ERROR:
                 continue
-            interval = self._top5(trial) if bound.metric == "top5_error" else intervals[bound.metric]
+            interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
             interval = self._pessimistic.get((trial.number, bound.metric), interval)
             upper = interval.high if bound.op == "<=" else interval.low
             holds = bound.violation(MetricValue(upper)) <= 0
