@@ -88,7 +88,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     training = network.training
     try:
         return search_experiment(
-            experiment_of(sections), Path(out), given=Overrides(network, data), resume=resume, progress=progress
+            experiment_of(sections), Path(out), overrides=Overrides(network, data), resume=resume, progress=progress
         )
     finally:
         network.train(training)

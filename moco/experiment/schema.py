@@ -104,7 +104,7 @@ class SearcherConfig(PluginSection):
         return _with_tuples(given)
 
 
-class ContenderConfig(PluginSection):
+class StrategyConfig(PluginSection):
     """A strategy of a comparison; in YAML its searcher's name alone, or with a label and the searcher's options."""
 
     name: str
@@ -119,7 +119,7 @@ class ContenderConfig(PluginSection):
 class CompareConfig(Section):
     """What `moco compare` compares, where its command line does not say; a search looks at none of it."""
 
-    searchers: tuple[ContenderConfig, ...] = ()
+    searchers: tuple[StrategyConfig, ...] = ()
     seeds: Count | None = None
 
 

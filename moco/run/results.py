@@ -141,17 +141,17 @@ def _command(job: Job) -> str:
     return f"moco search experiment.yaml --out again{imports}"
 
 
-def timing_doubts(trials: Sequence[Trial]) -> list[str]:
-    """A line where timings of the search should be doubted: how many, and the most frequent reason."""
-    told = [trial.evaluation.details.get("warnings", []) for trial in trials if trial.evaluation is not None]
-    doubted = [texts for texts in told if texts]
-    if not doubted:
+def timing_warnings(trials: Sequence[Trial]) -> list[str]:
+    """A line where timings of the search gave warnings: how many, and the most frequent reason."""
+    found = [trial.evaluation.details.get("warnings", []) for trial in trials if trial.evaluation is not None]
+    warned = [texts for texts in found if texts]
+    if not warned:
         return []
     by_kind: dict[str, list[str]] = {}
-    for text in (text for texts in doubted for text in texts):
+    for text in (text for texts in warned for text in texts):
         by_kind.setdefault(re.sub(r"[\d.]+", "", text), []).append(text)
     example = max(by_kind.values(), key=len)[0]
-    return [f"{len(doubted)} of {len(trials)} trials were timed under doubt, mostly as in: {example}"]
+    return [f"{len(warned)} of {len(trials)} trials were timed with a warning, most often: {example}"]
 
 
 def _reference(prepared: Prepared) -> dict[str, float]:
