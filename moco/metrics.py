@@ -13,8 +13,7 @@ TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
 TOP1_ERROR, TOP5_ERROR = ERRORS = ("top1_error", "top5_error")
 """Shares of images, shown as the accuracy, 1 - error. The first is what a floor bounds and a certificate proves."""
-COST = "cost"
-"""What an objective makes of other metrics: relative to the reference, whose own is 1."""
+COST = "cost"  # what an objective makes of others
 
 
 class Direction(StrEnum):

@@ -81,11 +81,8 @@ READINGS: dict[str, Reading] = {
     )
 }
 
-DERIVED = frozenset({COST})
-"""Metrics that an objective makes of others."""
-
 
 def measured_by(series: Collection[str]) -> frozenset[str]:
     """The metrics of an evaluation on a target that gives these series; what is scored or counted needs none."""
-    untimed = {name for name, metric in METRICS.items() if not metric.timed} - DERIVED
+    untimed = {name for name, metric in METRICS.items() if not metric.timed} - {COST}
     return frozenset(untimed | {name for name, reading in READINGS.items() if reading.series in series})

@@ -66,8 +66,7 @@ class AccuracyGuaranteedObjective:
     """The protocol with its options; see the module's text."""
 
     Options = AccuracyGuaranteedOptions
-    on_any_machine = {"weights": WITHOUT_A_COUNTER}  # noqa: RUF012, read only
-    """What `moco.optimize` sets before the user's own keys, so that no machine has to be refused."""
+    on_any_machine = {"weights": WITHOUT_A_COUNTER}  # noqa: RUF012, read only: `moco.optimize` begins with it
 
     def __init__(self, options: AccuracyGuaranteedOptions | None = None) -> None:
         """Take the options; without them, those of the thesis."""
