@@ -14,12 +14,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import cost_ratio, metric
 from moco.objectives.shared.amounts import amount, resolved_amount
 from moco.objectives.shared.cost import COST
-from moco.objectives.shared.protocol import Scorer, floor_among, needed, parsed, resolved
+from moco.objectives.shared.protocol import ConstrainedObjective, Scorer, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.suggest import nearest
@@ -64,28 +63,21 @@ class FrontOptions:
             amount(name, given, where)
 
 
-class FrontObjective:
-    """The front with its options; see the module's text."""
+class FrontObjective(ConstrainedObjective[FrontOptions]):
+    """The front with its options, without them of top-1 error and latency; see the module's text."""
 
     Options = FrontOptions
 
-    def __init__(self, options: FrontOptions | None = None) -> None:
-        """Take the options; without them top-1 error and latency."""
-        self.options = options or FrontOptions()
-        self.objectives: Mapping[str, str] = dict(self.options.objectives)
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.metrics: tuple[str, ...] = needed(dict.fromkeys(self.objectives, 1.0), self.constraints)
+    @property
+    def objectives(self) -> Mapping[str, str]:
+        """Direction by metric."""
+        return self.options.objectives
 
     @property
     def wish(self) -> str:
         """What is asked besides the bounds, as a person says it."""
         words = {"minimize": "least", "maximize": "most"}
         return " and ".join(f"{words[direction]} {name}" for name, direction in self.objectives.items())
-
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """The metrics as they are, with the bounds.
@@ -96,7 +88,7 @@ class FrontObjective:
         return Problem(
             space=space,
             objectives=self.objectives,
-            bounds=resolved(self.constraints, reference, "objective.constraints"),
+            bounds=self._bounds(reference),
             reference=reference,
             scorer=Scorer(self, reference),
             reference_point=self._reference_point(reference),
@@ -108,6 +100,9 @@ class FrontObjective:
         bounded = {constraint.metric for constraint in self.constraints}
         free = [name for name in self.objectives if name not in bounded] or list(self.objectives)
         return -math.fsum(cost_ratio(name, _measured(evaluation, name), point[name]) for name in free) / len(free)
+
+    def _weights(self) -> Mapping[str, float]:
+        return dict.fromkeys(self.objectives, 1.0)
 
     def _reference_point(self, reference: Mapping[str, MetricValue]) -> dict[str, float]:
         return {name: self._reference_value(name, reference) for name in self.objectives}

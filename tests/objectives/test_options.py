@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from moco.errors import ConfigError
 from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective, AccuracyGuaranteedOptions
 from moco.objectives.resource_constrained import ResourceConstrainedObjective, ResourceConstrainedOptions
-from moco.objectives.shared.floor import floor_constraint
+from moco.objectives.shared.amounts import floor_constraint
 from moco.objectives.shared.measurable import measurable
 from moco.registry import BUILT_IN, plugin
 from moco.space import SearchSpace
