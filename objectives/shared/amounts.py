@@ -1,4 +1,4 @@
-"""Amounts as users write them, `NUMBER[unit or x]`, the grammar of bounds without its operator; and the accuracy floor."""
+"""Amounts as users write them, `NUMBER[unit or x]`, the grammar of bounds without its operator; the accuracy floor."""
 
 from __future__ import annotations
 
