@@ -35,7 +35,8 @@ from moco.searchers.models.axes import axes_of, coordinates, neighbours, point_a
 from moco.searchers.models.botorch_models import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
 from moco.searchers.models.torch_draws import own_torch
 from moco.searchers.shared import criteria
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
 
 MOST_STEPS = 5

@@ -26,7 +26,8 @@ from moco.encoding import project
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.policy_costs import PolicyCosts
 from moco.searchers.steps.single_steps import Line, lines, point_at

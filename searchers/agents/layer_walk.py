@@ -17,10 +17,9 @@ from moco.encoding import project
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
-from moco.searchers.agents.layer_options import FILL, SHRINK, WALL, LayerOptions
+from moco.searchers.agents.layer_options import WALL, LayerOptions
 from moco.searchers.agents.layer_states import REMAINING, S3, SENSITIVITY, centred, static_features
-from moco.searchers.shared.cost_bounds import CostBounds, Costs, heaviest
-from moco.searchers.shared.idle_bounds import idle_bounds
+from moco.searchers.shared.cost_bounds import FILL, SHRINK, CostBounds, Costs, heaviest, idle_bounds
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.space import LayerGroup
 from moco.trial import Point, Suggestion

@@ -14,20 +14,19 @@ Departures from the papers:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
+from moco.searchers.shared.option_checks import at_least, probability
 from moco.searchers.shared.optuna_sampler import SamplerStudy
-from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial, TrialState
-
-MakeSampler = Callable[[int], Any]
-"""From a seed to one of Optuna's genetic samplers, with the searcher's options."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +64,22 @@ class GeneticOptions:
         }
 
 
-class Generations:
+class GenerationSearcher(ABC):
     """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one."""
 
-    def __init__(self, problem: Problem, population: int, seed: int, make: MakeSampler) -> None:
-        """Begin without a trial; `seed` is the searcher's."""
-        self._population, self._seed, self._make = population, seed, make
-        self._key = f"{type(make(0)).__name__}:generation"  # by which Optuna's samplers find the members of one
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: GeneticOptions, seed: int) -> None:
+        self._options, self._population, self._seed = options, options.population, seed
+        self._n_losses = len(problem.objectives)
+        self._key = f"{type(self._sampler(0)).__name__}:generation"  # by which Optuna finds the members of one
         self._asks = ProposalCounter(problem, seed)
-        self._trials = SamplerStudy(problem, len(problem.objectives))
+        self._trials = SamplerStudy(problem, self._n_losses)
         self._n_complete = 0
+
+    @abstractmethod
+    def _sampler(self, seed: int) -> Any:
+        """One of Optuna's genetic samplers, with the options."""
 
     def ask(self) -> Suggestion:
         """A uniform draw in the first generation, a child of the last survivors afterwards."""
@@ -92,8 +97,8 @@ class Generations:
             # Optuna selects at the first draw otherwise, and keeps the selection in another order than it first used:
             # a searcher that is rebuilt within a generation would draw other parents.
             self._trials.refresh()
-            sampler = self._make(derived_seed(self._seed, "searcher", "selection", generation))
+            sampler = self._sampler(derived_seed(self._seed, "searcher", "selection", generation))
             sampler.get_parent_population(self._trials.study, generation)
 
     def _draw(self, rng: np.random.Generator) -> Point:
-        return self._trials.draw(self._make(int(rng.integers(2**32))))
+        return self._trials.draw(self._sampler(int(rng.integers(2**32))))

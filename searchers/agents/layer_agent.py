@@ -1,0 +1,60 @@
+"""What both agents do alike: they walk over layers, number their asks and fix the scale of their rewards."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+
+from moco.interfaces import SearcherCapabilities
+from moco.problem import Problem
+from moco.searchers.agents.layer_networks import as_tensor
+from moco.searchers.agents.layer_options import LayerOptions
+from moco.searchers.agents.layer_rewards import RewardScale, scale_of, teaches
+from moco.searchers.agents.layer_walk import LayerWalk, propose
+from moco.searchers.shared.proposals import ProposalCounter
+from moco.torch_threads import one_thread
+from moco.trial import Point, Suggestion, Trial
+
+
+class LayerAgent(ABC):
+    """An agent over the layer groups of a problem's space."""
+
+    capabilities = SearcherCapabilities(needs_layers=True)
+
+    def __init__(self, problem: Problem, options: LayerOptions, seed: int, startup: int) -> None:
+        """Take the walk; `startup` trials fix the scale of the rewards."""
+        self._seed, self._startup = seed, startup
+        self._asks = ProposalCounter(problem, seed)
+        self._walk = LayerWalk(problem, options)
+        self._mask = as_tensor(self._walk.mask)
+        self._told: list[Trial] = []
+        self._scale: RewardScale | None = None
+
+    def warnings(self, problem: Problem) -> list[str]:
+        """Options that have no effect on the problem."""
+        return self._walk.warnings(problem)
+
+    def ask(self) -> Suggestion:
+        """A walk in which the agent acts; one whose policy was told before is drawn again."""
+        with one_thread(), torch.no_grad():
+            return propose(self._asks, self._draw)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a trial that was built, or cannot be."""
+        self._asks.tell(trial)
+        if teaches(trial):
+            self._told.append(trial)
+            self._scale = self._scale or scale_of(self._told, self._startup)
+            with one_thread():
+                self._learn(trial)
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, redraw: int) -> tuple[Point, dict[str, Any]]:
+        """The point and the notes of a walk; `redraw` counts those that led to policies that were told before."""
+
+    @abstractmethod
+    def _learn(self, trial: Trial) -> None:
+        """Take a trial that teaches, and learn where there are enough."""
