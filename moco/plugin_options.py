@@ -25,7 +25,6 @@ class NamedPlugin:
     Options: ClassVar[type[Any]] = NoOptions
 
     def __post_init__(self) -> None:
-        """Take the usual options where none are given."""
         if self.options is None:
             object.__setattr__(self, "options", self.Options())
 

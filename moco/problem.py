@@ -50,7 +50,6 @@ class Problem:
     reference_point: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        """Check the problem at its birth and resolve its constraints."""
         given: object = self.space
         if isinstance(given, Mapping):
             object.__setattr__(self, "space", SearchSpace(given))

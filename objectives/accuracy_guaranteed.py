@@ -47,11 +47,7 @@ class AccuracyGuaranteedOptions:
     drop_unmeasurable: bool = False
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is not of its grammar, out of range or about an unknown metric.
-        """
+        """Raises ConfigError: a value is not of its grammar, out of range or about an unknown metric."""
         floor_constraint(self.floor)
         normalised(self.weights, "objective.weights")
         for constraint in parsed(self.constraints, "objective.constraints"):

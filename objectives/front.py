@@ -44,11 +44,7 @@ class FrontOptions:
     reference_point: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: an unknown metric, a direction that makes a network worse, or a value not of its grammar.
-        """
+        """Raises ConfigError: an unknown metric, a direction that makes networks worse, a value not of its grammar."""
         if not self.objectives:
             raise ConfigError("objective.objectives: expected at least one {metric: minimize or maximize}, got none")
         for name, direction in self.objectives.items():

@@ -48,11 +48,7 @@ class GalenOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
         if not 0 < self.target <= 1:
             raise ConfigError(f"objective.target: expected a cost ratio in (0, 1], got {self.target}")

@@ -42,11 +42,7 @@ class HybridOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
         amount(self.metric, self.target, "objective.target")
         if not 0 <= self.penalty < math.inf:

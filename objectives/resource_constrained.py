@@ -35,11 +35,7 @@ class ResourceConstrainedOptions:
     constraints: Mapping[str, str] = field(default_factory=lambda: dict(BUDGETS))
 
     def __post_init__(self) -> None:
-        """Check the bounds.
-
-        Raises:
-            ConfigError: a bound is not of the grammar or on an unknown metric, or no resource is bounded.
-        """
+        """Raises ConfigError: a bound is not of the grammar or on an unknown metric, or no resource is bounded."""
         if not _resources(parsed(self.constraints, "objective.constraints")):
             raise ConfigError(
                 "objective.constraints: expected at least one bound on a resource such as size_mb: '<= 0.8x', "
@@ -60,7 +56,6 @@ class ResourceConstrainedObjective(ConstrainedObjective[ResourceConstrainedOptio
         return accuracy_in_percent(evaluation) if self._all_met(evaluation, reference) else INFEASIBLE
 
     def _weights(self) -> Mapping[str, float]:
-        """The same for every bounded resource."""
         return normalised(equal_weights(_resources(self.constraints)), self.weighted)
 
     def _unbounded(self, _: Mapping[str, MetricValue]) -> Callable[[Evaluation], float]:

@@ -42,11 +42,7 @@ class TwoStageOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         if self.reward not in {"r1", "r2"}:
             raise ConfigError(f"objective.reward: expected 'r1' or 'r2', got {self.reward!r}")
         normalised({self.metric: 1.0}, "objective.metric")

@@ -66,7 +66,6 @@ class BoTorchOptions:
     gradient_steps: int = 100
 
     def __post_init__(self) -> None:
-        """Check the values."""
         for name in ("startup", "samples", "raw", "restarts", "gradient_steps"):
             at_least(name, getattr(self, name), 1)
         if self.restarts > self.raw:

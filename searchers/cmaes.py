@@ -65,7 +65,6 @@ class CMAESOptions:
     repair: str = FILL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if isinstance(self.sigma, bool) or not isinstance(self.sigma, (int, float)) or not 0 < self.sigma <= 1:
             raise ConfigError(f"searcher.sigma: expected a share of a range in (0, 1], got {self.sigma!r}")
         if self.population is not None:

@@ -41,8 +41,7 @@ from torch import Tensor, nn
 
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.agents.layer_agent import LayerAgent
-from moco.searchers.agents.layer_networks import as_tensor, follow, mlp
+from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, follow, mlp
 from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, rewards
 from moco.searchers.agents.layer_walk import Episode
@@ -90,7 +89,6 @@ class DDPGOptions(LayerOptions):
     baseline: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         for name in ("warmup", "updates", "batch", "replay"):
             at_least(name, getattr(self, name), 1)

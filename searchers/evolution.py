@@ -58,7 +58,6 @@ class EvolutionOptions:
     again: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("population", self.population, 2)
         at_least("tournament", self.tournament, 1)
         at_least("startup", self.startup, 1)

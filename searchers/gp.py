@@ -40,7 +40,6 @@ class GPOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("startup", self.startup, 1)
         criteria.check(self.optimise)
 

@@ -53,7 +53,6 @@ class GreedyOptions:
     shortlist: int = 3
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("steps", self.steps, 1)
         at_least("shortlist", self.shortlist, 1)
 

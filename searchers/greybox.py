@@ -73,7 +73,6 @@ class GreyboxOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("ladder", self.ladder, 1)
         at_least("steps", self.steps, 0)
         criteria.check(self.optimise)

@@ -33,7 +33,6 @@ class NSGA3Options(GeneticOptions):
     divisions: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.divisions is not None:
             at_least("divisions", self.divisions, 1)

@@ -38,8 +38,7 @@ from torch import Tensor, nn
 
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.agents.layer_agent import LayerAgent
-from moco.searchers.agents.layer_networks import as_tensor, mlp
+from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, mlp
 from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import rewards
 from moco.searchers.shared.cost_bounds import FILL
@@ -80,7 +79,6 @@ class PPOOptions(LayerOptions):
     bounds: str = FILL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         at_least("episodes", self.episodes, 2)
         at_least("epochs", self.epochs, 1)

@@ -50,7 +50,6 @@ class TPEOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("startup", self.startup, 1)
         at_least("candidates", self.candidates, 1)
         if self.multivariate not in (None, True, False):

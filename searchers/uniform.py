@@ -35,7 +35,6 @@ class UniformOptions:
     steps: int = 4
 
     def __post_init__(self) -> None:
-        """Check the value."""
         at_least("steps", self.steps, 1)
 
 

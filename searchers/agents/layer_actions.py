@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -37,23 +37,6 @@ MIXED = "mixed"
 
 ABSENT = 1.0
 """Value of an action that a layer does not have: it changes nothing."""
-
-
-class Slot(Protocol):
-    """Parameters of a group that one action or two set together."""
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Names of its actions."""
-        ...
-
-    def values(self, actions: Sequence[float]) -> dict[str, Any]:
-        """Values by parameter."""
-        ...
-
-    def executed(self, point: Point) -> tuple[float, ...]:
-        """The actions that stand for what was executed: the middle of those that give it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +64,7 @@ class Single:
         return {self.name: from_unit(self.distribution, action if self.rising else 1 - action)}
 
     def executed(self, point: Point) -> tuple[float, ...]:
-        """The coordinate of the value."""
+        """The action that stands for what was executed: the coordinate of the value."""
         coordinate = to_unit(self.distribution, point[self.name])
         return (coordinate if self.rising else 1 - coordinate,)
 
@@ -154,6 +137,10 @@ class PrecisionAndBits:
                 return (1 - (low + edge) / 2,) * 2
             low = edge
         raise AssertionError(f"{point[self.precision]} is none of {self.choices}")
+
+
+Slot = Single | SharedRatio | PrecisionAndBits
+"""Parameters of a group that one action or two set together."""
 
 
 @dataclass(frozen=True)

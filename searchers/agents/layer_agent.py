@@ -1,16 +1,20 @@
-"""What both agents do alike: they walk over layers, number their asks and fix the scale of their rewards."""
+"""What both agents do alike: walk over layers, fix the scale of their rewards, and build small networks from seeds."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.agents.layer_networks import as_tensor
 from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, scale_of, teaches
 from moco.searchers.agents.layer_walk import LayerWalk, propose
@@ -58,3 +62,30 @@ class LayerAgent(ABC):
     @abstractmethod
     def _learn(self, trial: Trial) -> None:
         """Take a trial that teaches, and learn where there are enough."""
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module], seed: int, last: float) -> nn.Sequential:
+    """Linear layers of these sizes with the activation between them, and weights drawn from the seed.
+
+    Hidden weights and biases are uniform in +-1/sqrt(inputs), those of the last layer in +-`last`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    modules: list[nn.Module] = []
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
+        linear: nn.Linear = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call] # nn.Linear's own weights come from the global generator
+        bound = last if place == len(sizes) - 2 else 1 / math.sqrt(inputs)
+        for parameter in linear.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        modules += [activation(), linear] if modules else [linear]
+    return nn.Sequential(*modules)
+
+
+def follow(target: nn.Module, source: nn.Module, share: float) -> None:
+    """Move the target's parameters by this share of the way to the source's (soft update)."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), share)
+
+
+def as_tensor(values: object) -> Tensor:
+    """The numbers as float32."""
+    return torch.as_tensor(values, dtype=torch.float32)

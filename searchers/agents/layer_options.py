@@ -43,7 +43,6 @@ class LayerOptions:
     bounds: str = WALL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         one_of("state", self.state, (S1, S3))
         one_of("reward", self.reward, (RANKS, GRADED, FLAT))
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))

@@ -177,18 +177,15 @@ class _Steps:
         self._actions: list[np.ndarray] = []
 
     def state(self) -> np.ndarray:
-        """What the agent sees of the next layer."""
         self._states.append(self._walk.state(self._actions, self.light, self.heavy))
         return self._states[-1]
 
     def take(self, layer: int, actions: np.ndarray, values: Point) -> None:
-        """Decide the layer."""
         self._actions.append(np.where(self._walk.mask[layer] > 0, actions, ABSENT))
         self.light |= values
         self.heavy |= values
 
     def episode(self) -> Episode:
-        """The finished walk."""
         return Episode(self.light, np.array(self._states), np.array(self._actions))
 
 

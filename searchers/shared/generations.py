@@ -47,7 +47,6 @@ class GeneticOptions:
     mutation: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("population", self.population, 2)
         probability("crossover", self.crossover)
         probability("swapping", self.swapping)

@@ -29,7 +29,6 @@ class PolicyCosts:
     """
 
     def __init__(self, problem: Problem) -> None:
-        """Find what is spent."""
         self._space = problem.space
         names = list(problem.objectives)
         self._loss = names.index(ERROR) if ERROR in names else 0

@@ -50,7 +50,6 @@ class StepsOptions:
     features: bool = True
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("levels", self.levels, 1)
         if not isinstance(self.features, bool):
             raise ConfigError(f"searcher.features: expected true or false, got {self.features!r}")
