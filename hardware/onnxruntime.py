@@ -63,7 +63,7 @@ class ONNXRuntimeOptions:
     counters: tuple[CounterChoice, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: no threads, a provider that is not there, or a clock that would miss a part of the time."""
+        """Raises ConfigError: no threads, an absent provider or clock, or one that would miss a part of the time."""
         if self.threads < 1:
             raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
         available = ort.get_available_providers()

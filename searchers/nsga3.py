@@ -53,7 +53,7 @@ class NSGA3Searcher(GenerationSearcher):
     _options: NSGA3Options
 
     def _sampler(self, seed: int) -> NSGAIIISampler:
-        divisions = self._options.divisions or divisions_for(self._population, self._n_losses)
+        divisions = self._options.divisions or divisions_for(self._options.population, len(self._problem.objectives))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna calls it experimental since 3.2
             return NSGAIIISampler(seed=seed, dividing_parameter=divisions, **self._options.of_sampler())

@@ -9,7 +9,6 @@ of all layer groups (all ratios to keep, all bits of weights).
 | `Linear` | changes by a slope of its own with every column, in proportion to the depth |
 | `Mean` | changes by a common slope with the mean depth of a kind: what a uniform policy shows |
 | `Spline` | bends: grows ever faster or slower with every column by itself (the integrated Wiener process) |
-| `Steps` | wanders with every column by itself, as a staircase does (the Wiener process) |
 | `Matern` | changes smoothly with all columns together, or with the means of the kinds together (nu = 5/2) |
 """
 
@@ -92,25 +91,6 @@ class Spline:
     def diagonal(self, a: np.ndarray) -> np.ndarray:
         """(n,)."""
         return np.asarray(np.sum(a[:, self.columns] ** 3, axis=1))
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The lesser of two depths, summed over columns."""
-
-    columns: tuple[int, ...]
-    prior: float = 1.0
-
-    def matrix(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """(n, m)."""
-        total = np.zeros((len(a), len(b)))
-        for column in self.columns:
-            total += np.minimum(a[:, column, None], b[None, :, column])
-        return total
-
-    def diagonal(self, a: np.ndarray) -> np.ndarray:
-        """(n,)."""
-        return np.asarray(np.sum(a[:, self.columns], axis=1))
 
 
 @dataclass(frozen=True)

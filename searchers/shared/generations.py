@@ -14,19 +14,17 @@ Departures from the papers:
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
+from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least, probability
-from moco.searchers.shared.optuna_sampler import SamplerStudy
-from moco.searchers.shared.proposals import ProposalCounter
-from moco.trial import Point, Suggestion, Trial, TrialState
+from moco.searchers.shared.optuna_sampler import SamplerSearcher
+from moco.trial import Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class GeneticOptions:
     crossover: float = 0.9
     swapping: float = 0.5
     mutation: float | None = None
+    optimise: ClassVar[str] = criteria.LOSSES
 
     def __post_init__(self) -> None:
         at_least("population", self.population, 2)
@@ -63,26 +62,23 @@ class GeneticOptions:
         }
 
 
-class GenerationSearcher(ABC):
-    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one."""
+class GenerationSearcher(SamplerSearcher):
+    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one.
+
+    A draw is uniform in the first generation, a child of the last survivors afterwards.
+    """
 
     capabilities = SearcherCapabilities()
 
     def __init__(self, problem: Problem, options: GeneticOptions, seed: int) -> None:
-        self._options, self._population, self._seed = options, options.population, seed
-        self._n_losses = len(problem.objectives)
+        super().__init__(problem, options, seed)
+        self._population, self._seed = options.population, seed
         self._key = f"{type(self._sampler(0)).__name__}:generation"  # by which Optuna finds the members of one
-        self._asks = ProposalCounter(problem, seed)
-        self._trials = SamplerStudy(problem, self._n_losses)
         self._n_complete = 0
 
     @abstractmethod
     def _sampler(self, seed: int) -> Any:
         """One of Optuna's genetic samplers, with the options."""
-
-    def ask(self) -> Suggestion:
-        """A uniform draw in the first generation, a child of the last survivors afterwards."""
-        return self._asks.next(self._draw)
 
     def tell(self, trial: Trial) -> None:
         """Put a complete trial into the present generation; when that is full, select who breeds the next."""
@@ -98,6 +94,3 @@ class GenerationSearcher(ABC):
             self._trials.refresh()
             sampler = self._sampler(derived_seed(self._seed, "searcher", "selection", generation))
             sampler.get_parent_population(self._trials.study, generation)
-
-    def _draw(self, rng: np.random.Generator) -> Point:
-        return self._trials.draw(self._sampler(int(rng.integers(2**32))))

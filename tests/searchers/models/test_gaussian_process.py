@@ -17,10 +17,10 @@ from moco.searchers.models.gaussian_process import (
     negative_log_posterior,
     standardised,
 )
-from moco.searchers.models.kernels import Constant, Linear, Matern, Mean, Spline, Steps
+from moco.searchers.models.kernels import Constant, Linear, Matern, Mean, Spline
 
 ALL = ((0,), (1,), (2,))
-KERNELS = (Constant(), Linear((0, 1, 2)), Spline((0, 1, 2)), Steps((1, 2)), Mean((0, 1)), Matern(ALL, 0.7))
+KERNELS = (Constant(), Linear((0, 1, 2)), Spline((0, 1, 2)), Mean((0, 1)), Matern(ALL, 0.7))
 
 
 @pytest.fixture
