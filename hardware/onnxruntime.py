@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from moco.errors import ConfigError, MeasurementError
+from moco.errors import ConfigError, MeasurementError, nearest
 from moco.hardware.measuring.artifact_file import check_images, content_of
 from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
@@ -30,7 +30,6 @@ from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
 from moco.measurement import ENERGY, POWER, TIME, Measurement, TimingPlan
 from moco.readings import measured_by
-from moco.suggest import nearest
 
 INPUT, OUTPUT = "input", "logits"
 ERRORS_ONLY = 3

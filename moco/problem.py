@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from moco import constraints as grammar
 from moco.constraints import Bound
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import Direction
 from moco.space import SearchSpace
-from moco.suggest import nearest
 from moco.trial import Evaluation, MetricValue, Outcome
 
 Derived = Callable[[Mapping[str, MetricValue]], MetricValue]

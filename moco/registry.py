@@ -7,9 +7,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.optional import needed_by
-from moco.suggest import nearest
 
 DEFAULT_TARGET = "onnxruntime"
 BUILT_IN: dict[str, dict[str, str]] = {

@@ -14,9 +14,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from moco.errors import SpaceError
+from moco.errors import SpaceError, nearest
 from moco.policy import Policy
-from moco.suggest import nearest
 from moco.trial import Point
 
 

@@ -14,14 +14,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import cost_ratio, metric
 from moco.objectives.shared.amounts import amount, resolved_amount
 from moco.objectives.shared.cost import COST
 from moco.objectives.shared.protocol import ConstrainedObjective, Scorer, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.suggest import nearest
 from moco.trial import Evaluation, MetricValue
 
 WAYS = ("minimize", "maximize")

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from moco.constraints import Constraint, parse, resolve
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import metric
-from moco.suggest import nearest
 from moco.trial import MetricValue
 
 _GRAMMAR = re.compile(r"^\s*(?:>=)?\s*([+-]?)(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|)\s*$")

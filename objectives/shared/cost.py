@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import cost_ratio, metric
-from moco.suggest import nearest
 from moco.trial import MetricValue
 
 COST = "cost"
