@@ -1,4 +1,4 @@
-"""Every error that moco raises on purpose: what was expected, what came, where, what to do; and the nearest valid name."""
+"""Every error that moco raises on purpose: what was expected, what came, where, and what to do."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from typing import Any
 from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
 from moco.objectives.shared.amounts import floor_constraint
-from moco.objectives.shared.cost import equal_weights, normalised
+from moco.objectives.shared.cost import normalised
 from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed, resolved
 from moco.trial import Evaluation, MetricValue
 
@@ -42,7 +42,7 @@ class AccuracyGuaranteedOptions:
     """
 
     floor: str | Mapping[str, Any] = "-10 pp"
-    weights: Mapping[str, float] = field(default_factory=lambda: equal_weights(RESOURCES))
+    weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RESOURCES, 1.0))
     constraints: Mapping[str, str] = field(default_factory=dict)
     drop_unmeasurable: bool = False
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.shared.cost import NOT_COSTS, equal_weights, normalised
+from moco.objectives.shared.cost import NOT_COSTS, normalised
 from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed
 from moco.trial import Evaluation, MetricValue
 
@@ -56,7 +56,7 @@ class ResourceConstrainedObjective(ConstrainedObjective[ResourceConstrainedOptio
         return accuracy_in_percent(evaluation) if self._all_met(evaluation, reference) else INFEASIBLE
 
     def _weights(self) -> Mapping[str, float]:
-        return normalised(equal_weights(_resources(self.constraints)), self.weighted)
+        return normalised(dict.fromkeys(_resources(self.constraints), 1.0), self.weighted)
 
     def _unbounded(self, _: Mapping[str, MetricValue]) -> Callable[[Evaluation], float]:
         return accuracy_in_percent

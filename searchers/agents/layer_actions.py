@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -44,19 +44,15 @@ class Single:
     """One action for one parameter.
 
     Attributes:
+        kinds: name of the action.
         rising: whether a greater action gives a greater coordinate; not where the neutral value is the lowest one or
             the first choice.
     """
 
-    kind: str
+    kinds: tuple[str]
     name: str
     distribution: BaseDistribution
     rising: bool = True
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Its one name."""
-        return (self.kind,)
 
     def values(self, actions: Sequence[float]) -> dict[str, Any]:
         """The value at the action's share of the axis."""
@@ -73,12 +69,8 @@ class Single:
 class SharedRatio:
     """One action for all ratios of a group."""
 
+    kinds: ClassVar = ("ratio",)
     ratios: Mapping[str, BaseDistribution]
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Its one name."""
-        return ("ratio",)
 
     def values(self, actions: Sequence[float]) -> dict[str, Any]:
         """Each ratio at the same share of its axis."""
@@ -99,14 +91,10 @@ class PrecisionAndBits:
         bits: the distributions of the weight's and the activation's bits, by parameter, in this order.
     """
 
+    kinds: ClassVar = ("weight", "activation")
     precision: str
     choices: tuple[str, ...]
     bits: Mapping[str, BaseDistribution]
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Their names."""
-        return ("weight", "activation")
 
     @property
     def _plain(self) -> list[tuple[float, str]]:
@@ -214,7 +202,7 @@ def _pair(space: SearchSpace, named: Mapping[str, str]) -> list[str]:
 def _single(space: SearchSpace, kind: str, name: str) -> Single:
     distribution = space.distributions[name]
     rising = name not in space.neutral or to_unit(distribution, space.neutral[name]) >= 0.5
-    return Single(kind, name, distribution, rising)
+    return Single((kind,), name, distribution, rising)
 
 
 def _kinds(names: Sequence[str]) -> dict[str, str]:
