@@ -24,8 +24,8 @@ from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, n_values
 from moco.errors import SpaceError, nearest
-from moco.plugin_options import NamedPlugin
 from moco.policy import in_words
+from moco.registry import NamedPlugin
 
 Setting = Mapping[str, Any]
 """What a policy says of one layer or channel group with this method: one of its `settings` with its value."""
