@@ -1,12 +1,8 @@
 """ONNX Runtime on this machine's processor.
 
-The clock runs around a whole `InferenceSession.run` from a numpy array to a numpy array, as a deploying program
-would call it. With one thread it is the processor time of that thread (`time.thread_time_ns`): the thread does all
-the work and never waits, so on an idle core this is the wall-clock time, and on a shared one it leaves out the time
-during which others had the core (A/A at batch 32 on a busy core: ratios vary by 0.7 % instead of 4.9 %). Elsewhere
-it is the wall clock. Limits: a shared host drifts by several percent within seconds, so only ratios to an interleaved
-reference are comparable; with more threads than idle cores no number is of use, so one thread is the default; energy
-is measured where a counter is named.
+The clock runs around a whole `InferenceSession.run` from a numpy array to a numpy array, as a deploying program would
+call it. With one thread, the default, it is the processor time of that thread, elsewhere the wall clock; why, and what
+no number can show, stands in docs/measurement.md. Energy is measured where a counter is named.
 """
 
 from __future__ import annotations

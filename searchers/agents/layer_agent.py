@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, scale_of, teaches
-from moco.searchers.agents.layer_walk import LayerWalk, propose
+from moco.searchers.agents.layer_walk import LayerWalk
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.torch_threads import one_thread
 from moco.trial import Point, Suggestion, Trial
@@ -42,9 +43,21 @@ class LayerAgent(ABC):
         return self._walk.warnings(problem)
 
     def ask(self) -> Suggestion:
-        """A walk in which the agent acts; one whose policy was told before is drawn again."""
+        """A walk in which the agent acts, drawn anew while its policy was told before (W21).
+
+        A neighbour of the last walk, which `ProposalCounter` would propose at last, may miss the bounds: the walk is
+        then repeated.
+        """
+        drawn: list[tuple[Point, dict[str, Any]]] = []
+
+        def again(rng: np.random.Generator) -> Point:
+            drawn.append(self._draw(rng, len(drawn)))
+            return drawn[-1][0]
+
         with one_thread(), torch.no_grad():
-            return propose(self._asks, self._draw)
+            suggestion = self._asks.next(again)
+        point, notes = drawn[-1]
+        return replace(suggestion, point=point, notes=notes)
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial that was built, or cannot be."""
