@@ -9,8 +9,7 @@ from pathlib import Path
 from moco.data import digits, parquet, torchvision_sets
 from moco.data.decoding import Resizing
 from moco.data.image_set import DataSets, ImageSet, Normalization
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)

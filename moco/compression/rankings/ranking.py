@@ -15,8 +15,7 @@ from torch import nn
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import CalibrationData
 from moco.errors import CompressionError, ConfigError
-from moco.plugin_options import NamedPlugin
-from moco.registry import plugin
+from moco.registry import NamedPlugin, plugin
 
 USUAL_RANKING = "l1"
 """The ranking of a policy that names none."""
