@@ -30,7 +30,6 @@ from benchmarks.coverage_page import BIG, STEPS, page, passing
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import INT8
 from moco.compression.verify import verify_network, verify_parameters
 from moco.errors import CompressionError
@@ -44,6 +43,7 @@ from moco.models.torchvision_shim import import_torchvision
 from moco.models.training import seeded_torch
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import Recovery, RecoveryPlan
+from tests.policies import policy_of
 
 ASKED, SIDE = 76, 64
 CALIBRATION = 24

@@ -19,9 +19,9 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.compression.methods.written import policy_of
 from moco.recovery.fine_tuning import descend_, label_loss
 from moco.recovery.fine_tuning_plan import FineTuning
+from tests.policies import policy_of
 
 QUICK = {
     "none": (False, False),

@@ -25,7 +25,6 @@ from torch import nn
 
 from moco.certification.certificate import paired_sem
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.data import Normalization, SourceOptions, load_data
 from moco.data.splits import make_splits
 from moco.export.bits import INT8
@@ -40,6 +39,7 @@ from moco.recovery.fine_tuning import Tuned, descend_, label_loss
 from moco.recovery.fine_tuning_plan import FineTuning
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
+from tests.policies import policy_of
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SIZES = {"calibration": 512, "search": 1000, "certification": 4000}

@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError, ConfigError
 from moco.models.descent import Batch, BatchLoss
-from moco.recovery.fine_tuning import FineTuningStep, Tuned, descend_, written_training
+from moco.recovery.fine_tuning import FineTuningStep, written_training
 from moco.recovery.fine_tuning_plan import FineTuning
 from moco.recovery.step import RecoveryContext, written
 
@@ -117,22 +117,6 @@ def distillation_loss(
     soft = F.cross_entropy(student / temperature, (teacher / temperature).softmax(1))
     loss = weight * temperature**2 * soft
     return loss if labels is None else loss + F.cross_entropy(student, labels)
-
-
-def distill_(
-    student: nn.Module, teacher: Teacher, images: Tensor, labels: Tensor | None, plan: FineTuning, *, rng_seed: int
-) -> Tuned:
-    """Train the student in place to answer as the teacher does, and leave it in evaluation mode.
-
-    Args:
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,); None where there are none.
-        rng_seed: of the order of the images, their augmentation and dropout.
-
-    Raises:
-        CompressionError: both networks do not give the same classes, or the loss or a weight is not finite.
-    """
-    return descend_(student, images, teacher.loss(images, labels, plan.augments), plan, rng_seed=rng_seed)
 
 
 def _augmented_answers(teacher: nn.Module) -> Callable[[Batch], Tensor]:

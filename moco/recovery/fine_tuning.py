@@ -90,30 +90,6 @@ OnEpoch = Callable[[int, float], None]
 """Called after each whole epoch with its number from 1 on and its mean loss; the network is in training mode."""
 
 
-def fine_tune_(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    plan: FineTuning,
-    *,
-    rng_seed: int,
-    on_epoch: OnEpoch | None = None,
-) -> Tuned:
-    """Train the network in place on labelled images, and leave it in evaluation mode.
-
-    Args:
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,).
-        rng_seed: of the order of the images, their augmentation and dropout.
-
-    Raises:
-        CompressionError: the loss or a weight is not finite; the step and the layer are named.
-    """
-    if len(labels) != len(images):
-        raise CompressionError(f"fine-tuning: expected a label for each of {len(images)} images, got {len(labels)}")
-    return descend_(network, images, label_loss(labels), plan, rng_seed=rng_seed, on_epoch=on_epoch)
-
-
 def label_loss(labels: Tensor) -> BatchLoss:
     """Cross-entropy of logits with the label of each image, (n,)."""
 
@@ -132,7 +108,16 @@ def descend_(
     rng_seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Tuned:
-    """Train the network in place on any loss of its logits; otherwise as `fine_tune_`."""
+    """Train the network in place on any loss of its logits, and leave it in evaluation mode.
+
+    Args:
+        images: normalised, (n, channels, height, width).
+        loss: `label_loss` of the images' labels, or that of a teacher.
+        rng_seed: of the order of the images, their augmentation and dropout.
+
+    Raises:
+        CompressionError: the loss or a weight is not finite; the step and the layer are named.
+    """
     if len(images) < 2:
         raise CompressionError(f"fine-tuning: expected at least two images, got {len(images)}; see data.splits")
     with one_thread(), seeded_torch(derived_seed(rng_seed, "fine-tuning", "layers")):

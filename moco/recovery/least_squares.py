@@ -21,12 +21,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from moco.errors import CompressionError
-from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
 
 Weights = tuple[Tensor, Tensor | None]
 """Weight (outputs, inputs, ...) and bias (outputs,) of a layer."""
@@ -59,22 +57,6 @@ class Gram:
         assert (self.cross is None) == (other.cross is None), "both sums are of given outputs, or both of the layer's"
         cross = None if self.cross is None or other.cross is None else self.cross + other.cross
         return Gram(self.products + other.products, cross, self.rows + other.rows)
-
-
-def gram_of(
-    layer: nn.Module, inputs: Tensor, outputs: Tensor | None, positions: int, generator: np.random.Generator
-) -> Gram:
-    """The Gram of a layer on one batch, at random positions of its output.
-
-    Args:
-        layer: a convolution that is not grouped, or a linear layer.
-        inputs: what the layer reads, its batch first.
-        outputs: what it is wanted to give; None for what it gives.
-        positions: at most that many positions an image.
-    """
-    drawn = draw_positions(layer, inputs, positions, generator)
-    targets = None if outputs is None else sampled_outputs(layer, outputs, drawn)
-    return Gram.of(sampled_rows(layer, inputs, drawn), targets)
 
 
 def columns_of(channels: Tensor, weight: Tensor) -> Tensor:

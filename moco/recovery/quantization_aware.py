@@ -97,7 +97,7 @@ class FakeQuantization:
 
         Args:
             loss: `label_loss` of the images' labels, or that of a teacher.
-            rng_seed: see `fine_tune_`.
+            rng_seed: see `descend_`.
 
         Raises:
             CompressionError: the loss or a weight is not finite.

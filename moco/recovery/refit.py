@@ -126,14 +126,6 @@ class RefitStep(RecoveryStep):
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A layer that lost input channels and was not refitted."""
-
-    layer: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class OriginalGrams:
     """What a refit on the original's inputs needs.
 
@@ -226,8 +218,8 @@ def refit_(
     original: Original,
     options: RefitOptions,
     layers: Container[str] | None = None,
-) -> tuple[Skipped, ...]:
-    """Refit the layers of `thin` that lost input channels, in place; those of them that could not be are returned.
+) -> None:
+    """Refit the layers of `thin` that lost input channels, in place, but for those that `original` refused.
 
     Args:
         thin: what `graph.thin` made of the original network under `kept`.
@@ -251,7 +243,6 @@ def refit_(
             _set(thin, name, refit_weights(original.grams[name], columns, before, options.ridge, name), batch_norm)
     elif lost:
         _in_sequence(thin, original, lost, lambda name: channels_left(graph, (name, "out"), kept), options)
-    return tuple(Skipped(name, original.refused[name]) for name in lost if name in original.refused)
 
 
 def _in_sequence(

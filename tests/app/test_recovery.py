@@ -12,7 +12,6 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
 from moco.experiment.build import build_job
@@ -28,6 +27,7 @@ from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
 from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings
+from tests.policies import policy_of
 
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})
 IN_CODES = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {"layer2.0.conv2": Bits(2, 8)})

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from moco.errors import CompressionError, ConfigError
-from moco.recovery.distillation import Teacher, distill_, distillation_loss
-from moco.recovery.fine_tuning import descend_
+from moco.recovery.distillation import Teacher, distillation_loss
+from moco.recovery.fine_tuning import Tuned, descend_
 from moco.recovery.fine_tuning_plan import FineTuning
 from tests.compression.toys import images, tiny
 
@@ -34,6 +34,18 @@ class Counting(nn.Module):
         assert not self.training
         self.seen.append(len(x))
         return self.inner(x)  # type: ignore[no-any-return]
+
+
+def distill_(
+    student: nn.Module,
+    teacher: Teacher,
+    images: torch.Tensor,
+    labels: torch.Tensor | None,
+    plan: FineTuning,
+    *,
+    rng_seed: int,
+) -> Tuned:
+    return descend_(student, images, teacher.loss(images, labels, plan.augments), plan, rng_seed=rng_seed)
 
 
 def damaged() -> nn.Module:

@@ -133,15 +133,12 @@ def largest(weight: torch.Tensor, k: int) -> torch.Tensor:
     return mask.reshape(weight.shape)
 
 
-def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> dict[str, torch.Tensor]:
-    """Zero all but the largest weights of these layers, in place; returns which stay, to hold the zeros in a tuning.
+def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
+    """Zero all but the largest weights of these layers, in place.
 
     Args:
         network: a copy that the caller made.
         kept: by layer (convolution or linear), how many of its weights stay.
-
-    Returns:
-        By layer, True where a weight stays (bool, as the weight).
 
     Raises:
         CompressionError: an unknown layer, a number out of range or weights that are NaN; nothing was changed then.
@@ -151,7 +148,6 @@ def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> dict[str, torch.Te
     with torch.no_grad():
         for name, weight in weights.items():
             weight[~masks[name]] = 0
-    return masks
 
 
 def _weight(network: nn.Module, name: str, k: int) -> torch.Tensor:

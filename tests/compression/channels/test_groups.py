@@ -17,7 +17,6 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import INT8
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_network
@@ -25,6 +24,7 @@ from moco.errors import CompressionError
 from moco.models import build_model
 from moco.models.cifar_resnet import PadShortcut
 from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, images, made, seeded, tiny, vgg
+from tests.policies import policy_of
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet20 A": (partial(seeded, "cifar_resnet20"), (3, 32, 32)),

@@ -18,7 +18,6 @@ from moco.compression.methods.low_rank import (
     SvdRank,
     TuckerFactors,
     TuckerRanks,
-    break_even,
     factorised_parameters,
     is_neutral,
     pays,
@@ -122,7 +121,6 @@ def test_svd_error_is_the_root_of_the_dropped_singular_values_squares(shape: tup
         assert tuple(first.shape) == (rank, shape[1], *shape[2:])
         assert tuple(last.shape) == (shape[0], rank, *shape[2:])
         assert error == pytest.approx(float(np.sqrt(np.sum(singular[rank:] ** 2))), abs=1e-10)
-        assert factors.error(rank) == pytest.approx(error, abs=1e-10)
 
 
 def test_both_svd_layers_have_the_same_norm_in_each_channel() -> None:
@@ -160,24 +158,6 @@ def test_a_weight_that_is_not_finite_is_refused(make: type[TuckerFactors]) -> No
 
 
 # ---- costs
-
-
-@pytest.mark.parametrize(
-    ("in_channels", "out_channels", "kernel_area", "keep"),
-    [(64, 64, 9, 0.895), (64, 128, 9, 0.871), (64, 64, 1, 0.414), (256, 64, 1, 0.224), (24, 144, 1, 0.158)],
-)
-def test_break_even_is_the_published_one(in_channels: int, out_channels: int, kernel_area: int, keep: float) -> None:
-    assert round(break_even(in_channels, out_channels, kernel_area), 3) == keep  # S1.45
-    assert break_even(out_channels, in_channels, kernel_area) == pytest.approx(
-        break_even(in_channels, out_channels, kernel_area)
-    )
-
-
-@pytest.mark.parametrize(("in_channels", "out_channels", "keep"), [(100, 100, 0.5), (300, 100, 0.75), (100, 300, 0.75)])
-def test_break_even_of_svd(in_channels: int, out_channels: int, keep: float) -> None:
-    assert break_even(in_channels, out_channels, 1, "svd") == keep
-    shape = (out_channels, in_channels)
-    assert factorised_parameters(shape, svd_rank(keep, in_channels, out_channels)) == math.prod(shape)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import torch
 
 from moco.compression.counting import count
 from moco.compression.methods.low_rank import SvdRank, TuckerRanks
-from moco.compression.methods.written import factors_of, policy_of, weights_kept_of
 from moco.compression.policy_settings import bits_of, pruned, refitted_of
 from moco.compression.precision import Bits
 from moco.compression.space.codec import NetworkCodec, cost_of
@@ -25,6 +24,7 @@ from moco.policy import Policy
 from moco.space import SearchSpace
 from tests.compression.space.test_network_space import TINY
 from tests.compression.spaces import left_alone, options_of
+from tests.policies import factors_of, policy_of, weights_kept_of
 
 KINDS = frozenset({"conv", "depthwise", "linear"})
 TARGET = Capabilities(

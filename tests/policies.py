@@ -1,4 +1,4 @@
-"""Policies written by hand, of moco's own methods: for tests, benchmarks and notebooks."""
+"""Policies written by hand, for tests and benchmarks."""
 
 from __future__ import annotations
 
