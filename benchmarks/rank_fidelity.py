@@ -19,8 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.recovery.fine_tuning import descend_, label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.fine_tuning import FineTuning, descend_, label_loss
 from tests.policies import policy_of
 
 QUICK = {

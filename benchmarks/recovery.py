@@ -35,8 +35,7 @@ from moco.models import build_model, load_weights
 from moco.randomness import generator
 from moco.recovery.batch_norm import batch_statistics, re_estimate
 from moco.recovery.distillation import Teacher
-from moco.recovery.fine_tuning import Tuned, descend_, label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.fine_tuning import FineTuning, Tuned, descend_, label_loss
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
 from tests.policies import policy_of

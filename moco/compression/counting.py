@@ -10,14 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from moco.compression.collecting import evaluating
 from moco.errors import CompressionError, SpaceError
 from moco.suggest import nearest
 
@@ -105,11 +105,15 @@ def count(network: nn.Module, input_shape: Sequence[int], bits: Mapping[str, tup
     shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
     sample = next(network.parameters(), torch.empty(0))
     image = torch.zeros(shape, dtype=sample.dtype, device=sample.device)
-    with _observed(network, recorder), torch.no_grad():
-        try:
+    hooks = [module.register_forward_hook(recorder) for module in recorder.names]
+    try:
+        with evaluating(network), torch.no_grad():
             network(image)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise CompressionError(f"the network does not run on an image of shape {shape[1:]}: {error}") from error
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise CompressionError(f"the network does not run on an image of shape {shape[1:]}: {error}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Counts(tuple(recorder.layers), parameters, recorder.uncounted(network))
 
@@ -188,18 +192,3 @@ def _linear(module: Any, features: Tensor, _output: Tensor) -> dict[str, Any]:
         "output_hw": (1, positions),
         "macs": positions * module.in_features * module.out_features,
     }
-
-
-@contextmanager
-def _observed(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    """The network in evaluation mode with the recorder's hooks; both are undone at the end."""
-    training = {module: module.training for module in network.modules()}
-    hooks = [module.register_forward_hook(recorder) for module in recorder.names]
-    network.eval()
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, flag in training.items():
-            module.training = flag

@@ -14,8 +14,7 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.lookup import by_method, methods_of
-from moco.compression.policy_settings import parts_of
+from moco.compression.policy_settings import by_method, methods_of, parts_of
 from moco.errors import CompressionError
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy

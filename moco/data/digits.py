@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from moco.data.decoding import content_hash
 from moco.data.image_set import DataSets, ImageArray, ImageSet, Normalization
-from moco.data.stratified import stratified
+from moco.data.splits import stratified
 
 TRAIN_IMAGES = 1000
 SPLIT_SEED = 0

@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from moco.data.stratified import IndexArray, stratified
 from moco.errors import ConfigError, DataError
 from moco.randomness import generator
 
@@ -114,3 +113,25 @@ def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None
         if sizes[name] > left:
             beside = f", {sizes[other]} of them in data.splits.{other}" if name == "certification" else ""
             raise ConfigError(f"data.splits.{name}: {sizes[name]} images asked, the test set has {there}{beside}")
+
+
+IndexArray = NDArray[np.int64]
+
+
+def stratified(
+    labels: NDArray[np.int64], sizes: tuple[int, int | None], rng: np.random.Generator
+) -> tuple[IndexArray, IndexArray]:
+    """Two disjoint parts of range(len(labels)); a size of None takes what is left.
+
+    Images are shuffled within their class, then all are ordered by their relative rank within the class: every
+    prefix and every window of that order holds the classes in proportion, to within one image a class.
+    """
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    # The second key breaks ties between classes at random: without it, low classes would get the odd images.
+    order = np.lexsort((rng.permutation(len(labels)), rank))
+    first = sizes[0] or 0
+    last = len(labels) if sizes[1] is None else first + sizes[1]
+    return np.sort(order[:first]).astype(np.int64), np.sort(order[first:last]).astype(np.int64)

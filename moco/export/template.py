@@ -25,9 +25,7 @@ from torch import nn
 from moco.errors import CompressionError
 from moco.export.factorised import last_factors, split_nodes
 from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
-from moco.export.reshapes import reshape_by_axes
-from moco.export.shortcuts import pad_instead_of_gather
-from moco.export.token_linear import gemm_instead_of_matmul
+from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
@@ -198,10 +196,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
             node.op_type = "GlobalAveragePool"
             del node.input[1:]
             del node.attribute[:]
-    used = {name for node in graph.node for name in node.input}
-    kept = [i for i in graph.initializer if i.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    drop_unread(graph)
 
 
 def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from moco.errors import ConfigError
 from moco.models import cifar_resnet
-from moco.models.digits_resnet import digits_resnet
+from moco.models.cifar_resnet import digits_resnet
 from moco.models.torchvision_shim import import_torchvision
 from moco.suggest import nearest
 

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError, ConfigError
-from moco.models.descent import Batch, BatchLoss
-from moco.recovery.fine_tuning import FineTuningStep, written_training
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.models.training import Batch, BatchLoss
+from moco.recovery.fine_tuning import FineTuning, FineTuningStep, written_training
 from moco.recovery.step import RecoveryContext, written
 
 

@@ -30,7 +30,15 @@ from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
 from moco.policy import Policy
 from moco.randomness import generator
-from moco.recovery.least_squares import Gram, Weights, columns_of, refit_weights
+from moco.recovery.least_squares import (
+    Gram,
+    Weights,
+    columns_of,
+    draw_positions,
+    refit_weights,
+    sampled_outputs,
+    sampled_rows,
+)
 from moco.recovery.readers import channels_left, consumers, reading_side, refusal, weighted_layers
 from moco.recovery.step import (
     Candidate,
@@ -40,7 +48,6 @@ from moco.recovery.step import (
     RecoveryStep,
     written,
 )
-from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
 
 Inputs = Literal["original", "compressed"]
 BATCH = 64

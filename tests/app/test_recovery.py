@@ -20,9 +20,8 @@ from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
-from moco.recovery.fake_quant import fake_quantized_weight
-from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.quantization_aware import QuantizationAwareOptions
+from moco.recovery.fine_tuning import FineTuning
+from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
 from moco.run.job import Prepared, prepare

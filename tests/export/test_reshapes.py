@@ -11,7 +11,7 @@ from torch import nn
 
 from moco.compression.compressor import Compressor
 from moco.export.quantize import quantizable_layers
-from moco.export.reshapes import reshape_by_axes
+from moco.export.rewrites import reshape_by_axes
 from moco.export.template import build_template
 from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, images, made
 from tests.export.graphs import expected, quantized, run

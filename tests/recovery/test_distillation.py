@@ -11,8 +11,7 @@ from torch import nn
 
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.distillation import Teacher, distillation_loss
-from moco.recovery.fine_tuning import Tuned, descend_
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.fine_tuning import FineTuning, Tuned, descend_
 from tests.compression.toys import images, tiny
 
 IMAGES = images(64, 1, 8)

@@ -14,8 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import custom_recovery
-from moco.recovery.fine_tuning import Tuned, descend_, label_loss
-from moco.recovery.fine_tuning_plan import FineTuning, decay
+from moco.recovery.fine_tuning import FineTuning, Tuned, decay, descend_, label_loss
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of
 

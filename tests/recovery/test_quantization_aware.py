@@ -22,10 +22,8 @@ from moco.export.template import build_template
 from moco.models import build_model, train
 from moco.models.training import TrainingPlan
 from moco.recovery.distillation import Teacher
-from moco.recovery.fake_quant import fake_quantized_activation, fake_quantized_weight
-from moco.recovery.fine_tuning import label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.quantization_aware import quantization_aware
+from moco.recovery.fine_tuning import FineTuning, label_loss
+from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight, quantization_aware
 from tests.compression.toys import images, seeded, tiny
 
 IMAGES = images(64, 1, 8)

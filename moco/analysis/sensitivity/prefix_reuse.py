@@ -8,6 +8,7 @@ in that list, the tensors that later nodes still read, and nothing else. A varia
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +17,6 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.analysis.sensitivity.overwriting import without_overwriting
 from moco.errors import CompressionError
 
 BATCH = 32
@@ -301,3 +301,24 @@ def _modules_of(node: fx.Node) -> tuple[str, ...]:
 def _same(logits: Tensor, expected: Tensor) -> bool:
     tolerance = SAME * float(expected.abs().max())
     return logits.shape == expected.shape and bool((logits - expected).abs().max() <= tolerance)
+
+
+_OUT_OF_PLACE: dict[Any, Any] = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
+
+
+def without_overwriting(traced: fx.GraphModule) -> fx.GraphModule:
+    """The traced network, in which operations that overwrite their input give a new tensor (it is changed itself).
+
+    A tensor that waits for a later node must be the same for every variation.
+    """
+    for module in traced.modules():
+        if isinstance(getattr(module, "inplace", None), bool):
+            module.inplace = False  # type: ignore[assignment]
+    for node in traced.graph.nodes:
+        if node.kwargs.get("inplace"):
+            node.update_kwarg("inplace", False)
+        if node.op == "call_function":
+            node.target = _OUT_OF_PLACE.get(node.target, node.target)
+        elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
+            node.target = node.target.removesuffix("_")
+    return traced

@@ -18,7 +18,7 @@ from moco.analysis.sensitivity.prefix_reuse import Edited, Variation
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import thinned
 from moco.export.bits import Scale
-from moco.recovery.fake_quant import fake_quantized_activation, fake_quantized_weight
+from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 
 
 @dataclass

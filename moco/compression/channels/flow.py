@@ -17,8 +17,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from moco.compression.channels.algebra import Atoms, Labels
-from moco.compression.channels.call import Axes, Call
+from moco.compression.channels.algebra import Atoms, Axes, Call, Labels
 from moco.compression.channels.rules import RULES, elementwise, unknown
 from moco.models.cifar_resnet import PadShortcut
 

@@ -9,37 +9,21 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from annotated_types import Gt, Le
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, ChannelGroup
-from moco.compression.collecting import CalibrationData
 from moco.compression.counting import Counts
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.method import SHARE, Allowed, Method, Setting, checked_ratios, is_share
+from moco.compression.methods.method import SHARE, Allowed, KeepOptions, Method, Setting, is_share
 from moco.compression.precision import FLOAT32
-from moco.compression.rankings.ranking import USUAL_RANKING, Ranking, importances
+from moco.compression.rankings.ranking import USUAL_RANKING, Data, Ranking, Rng, importances
 from moco.compression.rankings.weights import L1
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
 from moco.errors import CompressionError, SpaceError
 from moco.plugin_options import OptionOfKind
 from moco.suggest import nearest
-
-KeepRatio = Annotated[float, Gt(0), Le(1)]
-
-
-@dataclass(frozen=True)
-class KeepOptions:
-    """Options of a method with a ratio to keep.
-
-    Attributes:
-        keep: [lowest, highest], in (0, 1].
-    """
-
-    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -62,11 +46,8 @@ class FilterPruningOptions(PruningOptions):
         rank: how filters are ranked.
     """
 
+    method = "filter_pruning"
     rank: Annotated[Ranking, OptionOfKind("ranking")] = field(default_factory=L1)
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.filter_pruning.keep", self.keep)
 
 
 class FilterPruning(Method):
@@ -167,7 +148,7 @@ class FilterPruning(Method):
             return [_width(group, keep, draft.precisions, context) for group in groups]
 
         assert isinstance(ratio, Ratio)
-        return {"keep": ratio_for(wanted, left, ratio.low, ratio.high, values["keep"])}
+        return {"keep": ratio.leaving(wanted, left, values["keep"])}
 
     def expected(self, key: str, value: object) -> str | None:
         """{keep, of}."""
@@ -186,9 +167,7 @@ class FilterPruning(Method):
         """(kept, of) channels."""
         return setting[self.name]["keep"], setting[self.name]["of"]
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """By channel group, its channels from the most to the least important."""
         return rankings(network, graph, self.options.rank, data, rng)
 
@@ -221,11 +200,7 @@ class FilterPruning(Method):
 
 
 def rankings(
-    network: nn.Module,
-    graph: ChannelGraph,
-    ranking: Ranking | str = USUAL_RANKING,
-    data: CalibrationData | None = None,
-    rng: np.random.Generator | None = None,
+    network: nn.Module, graph: ChannelGraph, ranking: Ranking | str = USUAL_RANKING, data: Data = None, rng: Rng = None
 ) -> dict[str, np.ndarray]:
     """By group, its channels from the most to the least important; of equals the lower index comes first.
 

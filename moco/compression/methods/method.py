@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Gt, Le
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData
 from moco.compression.costs import LayerCost
 from moco.compression.counting import Counts, LayerCount
 from moco.compression.file_weights import FileWeights
 from moco.compression.precision import Bits
+from moco.compression.rankings.ranking import Data, Rng
 from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, n_values
@@ -178,9 +179,7 @@ class Method(NamedPlugin):
 
     # ---- the network and its file
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """What it finds out about the original network once, such as a ranking; the network is left as it was.
 
         Raises:
@@ -246,14 +245,28 @@ def is_share(value: object) -> bool:
 SHARE = "{keep: k, of: n} with 1 <= k <= n"
 
 
-def checked_ratios(where: str, ratios: tuple[float, float]) -> None:
-    """Pass [lowest, highest] ratios to keep.
+KeepRatio = Annotated[float, Gt(0), Le(1)]
+
+
+@dataclass(frozen=True)
+class KeepOptions:
+    """Options of a method with a ratio to keep.
+
+    Attributes:
+        method: its name.
+        keep: [lowest, highest], in (0, 1].
 
     Raises:
-        SpaceError: they are none; `where` is their key path.
+        SpaceError: the ratios are none.
     """
-    low, high = ratios
-    if low > high:
-        raise SpaceError(f"{where}: expected [lowest, highest] ratio to keep, got {list(ratios)}")
-    if not 0 < low <= high <= 1:
-        raise SpaceError(f"{where}: expected 0 < low <= high <= 1, got {list(ratios)}")
+
+    method: ClassVar[str]
+    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        where, (low, high) = f"space.{self.method}.keep", self.keep
+        if low > high:
+            raise SpaceError(f"{where}: expected [lowest, highest] ratio to keep, got {list(self.keep)}")
+        if not 0 < low <= high <= 1:
+            raise SpaceError(f"{where}: expected 0 < low <= high <= 1, got {list(self.keep)}")

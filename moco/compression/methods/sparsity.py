@@ -16,10 +16,9 @@ from torch import nn
 
 from moco.compression.costs import LayerCost
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.filter_pruning import KeepOptions, rounded_width
-from moco.compression.methods.method import SHARE, Method, Setting, checked_ratios, is_share
+from moco.compression.methods.filter_pruning import rounded_width
+from moco.compression.methods.method import SHARE, KeepOptions, Method, Setting, is_share
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
 from moco.errors import CompressionError
@@ -34,9 +33,7 @@ class SparsityOptions(KeepOptions):
         keep: of the single weights of a layer.
     """
 
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.sparsity.keep", self.keep)
+    method = "sparsity"
 
 
 class Sparsity(Method):
@@ -81,7 +78,7 @@ class Sparsity(Method):
             return [kept_weights(weights, density) for weights in of]
 
         assert isinstance(ratio, Ratio)
-        return {"density": ratio_for(kept, left, ratio.low, ratio.high, values["density"])}
+        return {"density": ratio.leaving(kept, left, values["density"])}
 
     def _counts(self, part: Part, draft: Draft, context: SpaceContext) -> tuple[list[int], list[int]]:
         """The weights of each layer under the draft's widths, and how many of them it keeps."""

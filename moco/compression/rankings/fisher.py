@@ -21,8 +21,8 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import Axis
-from moco.compression.collecting import CalibrationData, evaluating, labelled_batches, loss_of, reading
-from moco.compression.rankings.ranking import IMAGES, LABELS, Importances, Ranking
+from moco.compression.collecting import evaluating, labelled_batches, loss_of, reading
+from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
 
 Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
 """Images (n, channels, height, width) and labels (n,) of each batch."""
@@ -34,13 +34,7 @@ class Fisher(Ranking):
     name = "fisher"
     needs = frozenset({IMAGES, LABELS})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         return fisher_scores(network, graph, labelled_batches(self.name, data))
 
@@ -54,13 +48,7 @@ class FisherGreedy(Ranking):
     name = "fisher_greedy"
     needs = frozenset({IMAGES, LABELS})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         order = fisher_order(network, graph, labelled_batches(self.name, data))
         found = {name: np.full(group.channels, group.channels - 1.0) for name, group in graph.groups.items()}

@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution
 
 from moco.compression.costs import AnalyticCost
 from moco.compression.counting import Counts
-from moco.compression.methods.lookup import check_settings_of
 from moco.compression.methods.method import Method
+from moco.compression.policy_settings import check_settings_of
 from moco.compression.precision import FLOAT32
 from moco.compression.space.codec import NetworkCodec
 from moco.compression.space.context import SpaceContext

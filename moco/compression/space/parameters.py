@@ -2,58 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.trial import Point
 
+MOST_HALVINGS = 60
+"""A ratio is a float: after so many halvings of [0, 1] nothing is left between the ends."""
+
+Counts = Sequence[float]
+"""How much of each layer is left: channels, ranks, weights."""
+
+
+Number = TypeVar("Number", int, float)
+
 
 @dataclass(frozen=True)
-class Ratio:
-    """A ratio to keep, in [low, high]; its highest value changes least."""
+class _Numbers(Generic[Number]):
+    """Numbers in [low, high]; the highest changes least."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     is_open = True
 
     @property
-    def neutral(self) -> float:
+    def neutral(self) -> Number:
         """The value that changes least."""
         return self.high
+
+    def nearest(self, value: Number) -> Number:
+        """The value of this parameter that is nearest to one of another space."""
+        return min(max(value, self.low), self.high)
+
+
+class Ratio(_Numbers[float]):
+    """A ratio to keep, in [low, high]."""
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
         return FloatDistribution(self.low, self.high)
 
-    def nearest(self, value: float) -> float:
-        """The value of this parameter that is nearest to one of another space."""
-        return min(max(value, self.low), self.high)
+    def leaving(self, wanted: Counts, left: Callable[[float], Counts], guess: float) -> float:
+        """A ratio that leaves exactly what is wanted of every layer; `guess` where there is none.
+
+        Every count may only grow with the ratio, so what leaves too little of one layer is too low for all: if it
+        leaves too much of another one, no ratio will do.
+
+        Args:
+            left: what a ratio leaves, in the order of `wanted`.
+            guess: tried first.
+        """
+        low, high, ratio = self.low, self.high, guess
+        for _ in range(MOST_HALVINGS):
+            found = left(ratio)
+            too_low = any(count < goal for count, goal in zip(found, wanted, strict=True))
+            too_high = any(count > goal for count, goal in zip(found, wanted, strict=True))
+            if not too_low and not too_high:
+                return ratio
+            if too_low and too_high:
+                return guess
+            low, high = (ratio, high) if too_low else (low, ratio)
+            ratio = (low + high) / 2
+        return guess
 
 
-@dataclass(frozen=True)
-class WholeNumbers:
-    """A whole number in [low, high], such as bits; its highest value changes least."""
-
-    low: int
-    high: int
-    is_open = True
-
-    @property
-    def neutral(self) -> int:
-        """The value that changes least."""
-        return self.high
+class WholeNumbers(_Numbers[int]):
+    """A whole number in [low, high], such as bits."""
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
         return IntDistribution(self.low, self.high)
-
-    def nearest(self, value: int) -> int:
-        """The value of this parameter that is nearest to one of another space."""
-        return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)

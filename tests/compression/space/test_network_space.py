@@ -220,7 +220,7 @@ def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
 
 def test_too_many_combinations_of_precisions_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = space_of(capabilities=STAIRS).n_policies()
-    monkeypatch.setattr("moco.compression.space.policy_count.MOST_COMBINATIONS", 8)
+    monkeypatch.setattr("moco.compression.space.group_parameters.MOST_COMBINATIONS", 8)
     space = space_of(capabilities=STAIRS)
     summary = space_summary(space)
 
