@@ -160,7 +160,7 @@ def trained(case: Case, kind: str, plan: FineTuning, seed: int) -> tuple[nn.Modu
         return network, descend_(network, data.train, loss, plan, rng_seed=seed)
     layers = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     with quantization_aware(network, dict.fromkeys(layers, INT8), data.calibration) as quantization:
-        return network, quantization.tune_(data.train, loss, plan, rng_seed=seed)
+        return network, descend_(network, data.train, loss, plan, rng_seed=seed, on_epoch=quantization.calibrate)
 
 
 def row(

@@ -25,7 +25,6 @@ def load(
     image_column: str | None = None,
     label_column: str | None = None,
     resizing: Resizing | None = None,
-    classes: int | None = None,
 ) -> ImageSet:
     """The images of one file.
 
@@ -35,7 +34,6 @@ def load(
         image_column: encoded bytes, or a struct that holds them as `bytes`; None takes the first of the usual names.
         label_column: integers from 0; None takes the first of the usual names.
         resizing: done to each image.
-        classes: number of classes; None takes the largest label plus one.
 
     Raises:
         DataError: the file or a column is missing, or a row is malformed.
@@ -52,7 +50,7 @@ def load(
         name=str(path),
         labels=labels,
         shape=(channels, height, width),
-        classes=int(labels.max()) + 1 if classes is None else classes,
+        classes=int(labels.max()) + 1,
         content_hash=content_hash(labels, (_bytes(encoded, row) for row in range(len(labels)))),
         read=reader,
         normalize=normalize,

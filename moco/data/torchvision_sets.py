@@ -47,9 +47,7 @@ def load_cifar10(root: str | Path, normalize: Normalization | None = None) -> Da
     return DataSets(*sets)
 
 
-def load_folder(
-    path: str | Path, resizing: Resizing, normalize: Normalization | None = None, classes: int | None = None
-) -> ImageSet:
+def load_folder(path: str | Path, resizing: Resizing, normalize: Normalization | None = None) -> ImageSet:
     """Image files in one folder a class; the classes are numbered in the order of their names.
 
     The hash is over names and sizes of the files, since reading a large folder would take minutes.
@@ -72,7 +70,7 @@ def load_folder(
         name=str(path),
         labels=labels,
         shape=(channels, height, width),
-        classes=len(source.classes) if classes is None else classes,
+        classes=len(source.classes),
         content_hash=content_hash(
             labels, (f"{file.relative_to(path)} {file.stat().st_size}".encode() for file in files)
         ),

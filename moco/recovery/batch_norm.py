@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from torch import nn
 
 from moco.compression.policy_settings import changes_weights
 from moco.export.folding import BATCH_NORMS
+from moco.plugin_options import NoOptions
 from moco.policy import Policy
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
 
@@ -38,15 +38,10 @@ Statistics = Mapping[str, Seen]
 BATCH = 64
 
 
-@dataclass(frozen=True)
-class BatchNormOptions:
-    """It takes none."""
-
-
 class BatchNormStep(RecoveryStep):
     """Re-estimates the batch-norms of every network whose weights have changed; bits alone change no float network."""
 
-    name, Options, moment = "batch_norm", BatchNormOptions, Moment.AFTER_SURGERY
+    name, Options, moment = "batch_norm", NoOptions, Moment.AFTER_SURGERY
     key_place = 1
 
     def changes(self, policy: Policy) -> bool:

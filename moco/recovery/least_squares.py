@@ -28,6 +28,29 @@ from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
 
+MOST_COLUMNS = 8192
+"""Weights an output of the largest layer that is refitted: its Gram matrix takes half a gigabyte."""
+
+
+def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Every convolution, transposed ones too, and linear layer, by name."""
+    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, kinds)}
+
+
+def refusal(layer: nn.Module) -> str | None:
+    """Why a layer of this kind and size cannot be refitted."""
+    if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+        kind = "depthwise" if layer.groups == layer.in_channels else "grouped"
+        return f"is a {kind} convolution, each of whose outputs reads only some inputs"
+    if isinstance(layer, nn.ConvTranspose2d):
+        return "is a transposed convolution, whose outputs are sums over several places"
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    columns = layer.weight[0].numel()
+    if columns > MOST_COLUMNS:
+        return f"has {columns:,} weights an output; a refit takes at most {MOST_COLUMNS:,}"
+    return None
+
 
 def draw_positions(layer: nn.Module, inputs: Tensor, positions: int, generator: np.random.Generator) -> Tensor:
     """Flat output positions (images, positions) of a layer, others for each image; all where there are no more."""

@@ -35,7 +35,7 @@ from moco.export.bits import Scale, highest_weight_code
 from moco.models.training import BatchLoss
 from moco.randomness import derived_seed
 from moco.recovery.distillation import Teacher, written_answers
-from moco.recovery.fine_tuning import FineTuning, FineTuningStep, Tuned, descend_, written_training
+from moco.recovery.fine_tuning import FineTuning, FineTuningStep, descend_, written_training
 from moco.recovery.step import Candidate, RecoveryContext
 
 BATCH = 64
@@ -60,7 +60,14 @@ class QuantizationAwareStep(FineTuningStep):
         if not bits:
             return super().apply(candidate, context, prepared)
         with quantization_aware(candidate.network, bits, context.images) as quantization:
-            quantization.tune_(context.training_set[0], self.loss(context), self.options, rng_seed=seed)
+            descend_(
+                candidate.network,
+                context.training_set[0],
+                self.loss(context),
+                self.options,
+                rng_seed=seed,
+                on_epoch=quantization.calibrate,
+            )
         return candidate.network
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
@@ -95,23 +102,7 @@ class FakeQuantization:
         """Lowest and highest value of each layer's input."""
         return {name: (read.low, read.high) for name, read in self.inputs.items()}
 
-    def tune_(self, images: Tensor, loss: BatchLoss, plan: FineTuning, *, rng_seed: int) -> Tuned:
-        """Train the network in place on images (n, channels, height, width), its ranges taken anew after every epoch.
-
-        Args:
-            loss: `label_loss` of the images' labels, or that of a teacher.
-            rng_seed: see `descend_`.
-
-        Raises:
-            CompressionError: the loss or a weight is not finite.
-        """
-
-        def calibrate(_epoch: int, _loss: float) -> None:
-            self.calibrate()
-
-        return descend_(self.network, images, loss, plan, rng_seed=rng_seed, on_epoch=calibrate)
-
-    def calibrate(self) -> None:
+    def calibrate(self, *_epoch: object) -> None:
         """Take the ranges that the float network shows, as the export does.
 
         Raises:

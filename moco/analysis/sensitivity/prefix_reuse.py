@@ -11,7 +11,7 @@ import copy
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -51,28 +51,6 @@ class Variation:
 
 
 REFERENCE = Variation()
-
-
-class Engine(Protocol):
-    """Runs a network in parts. Places count its nodes; a layer's place is that of the first node that it changes."""
-
-    why_whole: str | None
-
-    def place(self, names: Collection[str]) -> int:
-        """Where the first of these modules runs."""
-        ...
-
-    def begin(self, images: Tensor) -> Env:
-        """What is known before the first node."""
-        ...
-
-    def advance(self, env: Env, start: int, stop: int) -> None:
-        """Run the reference from one place to another, in `env` itself."""
-        ...
-
-    def finish(self, env: Env, start: int, variation: Variation) -> Tensor:
-        """The logits of the variation from this place on; `env` is left as it is."""
-        ...
 
 
 class Journey:
@@ -154,7 +132,7 @@ def _wrong_cut(traced: TracedEngine, example: Tensor, layers: Sequence[str], exp
 
 
 class TracedEngine(fx.Interpreter):
-    """Runs the nodes of a traced network from any place on."""
+    """Runs the nodes of a traced network from any place on, which is an index among them."""
 
     why_whole: str | None = None
 
@@ -277,6 +255,10 @@ class WholeEngine:
             for name, module in modules.items():
                 self._network.set_submodule(name, module)
         return logits
+
+
+Engine = TracedEngine | WholeEngine
+"""Runs a network in parts."""
 
 
 class Edited(nn.Module):

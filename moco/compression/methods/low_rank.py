@@ -8,9 +8,9 @@ error of a singular value decomposition in a tenth of the time (runtimes.md §4)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ class SvdFactors:
         return first.reshape(*first.shape, *self.spatial).clone(), last.reshape(*last.shape, *self.spatial).clone()
 
 
-F = TypeVar("F")
+Factors = TypeVar("Factors", TuckerFactors, SvdFactors)
 
 
 class FactorCache:
@@ -123,24 +123,17 @@ class FactorCache:
             for name, module in network.named_modules()
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
-        self._tucker: dict[str, TuckerFactors] = {}
-        self._svd: dict[str, SvdFactors] = {}
+        self._known: dict[tuple[str, type], Any] = {}
 
-    def tucker(self, layer: str, weight: Tensor) -> TuckerFactors:
-        """The Tucker factors of the layer whose weight, in this candidate, is `weight`."""
-        return self._factors(self._tucker, TuckerFactors.of, layer, weight)
-
-    def svd(self, layer: str, weight: Tensor) -> SvdFactors:
-        """The SVD factors of the layer whose weight, in this candidate, is `weight`."""
-        return self._factors(self._svd, SvdFactors.of, layer, weight)
-
-    def _factors(self, known: dict[str, F], compute: Callable[[Tensor], F], layer: str, weight: Tensor) -> F:
+    def factors(self, kind: type[Factors], layer: str, weight: Tensor) -> Factors:
+        """The factors of the layer whose weight, in this candidate, is `weight`."""
         own = self._weights.get(layer)
         if own is None or not torch.equal(own, weight):  # a comparison takes milliseconds, and cannot be mistaken
-            return compute(weight)
-        if layer not in known:
-            known[layer] = compute(weight)
-        return known[layer]
+            return kind.of(weight)
+        if (layer, kind) not in self._known:
+            self._known[layer, kind] = kind.of(weight)
+        found: Factors = self._known[layer, kind]
+        return found
 
 
 def tucker_ranks(keep: float, in_channels: int, out_channels: int) -> TuckerRanks:

@@ -250,11 +250,12 @@ def test_factors_of_the_networks_own_weight_are_computed_once(monkeypatch: pytes
     network = nn.Sequential(nn.Conv2d(8, 6, 3), nn.Conv2d(6, 6, 1))
     cache, counter = FactorCache(network), Counter(monkeypatch)
     copied = network[0].weight.detach().clone()
-    one, other = cache.tucker("0", copied), cache.tucker("0", network[0].weight)
+    one, other = cache.factors(TuckerFactors, "0", copied), cache.factors(TuckerFactors, "0", network[0].weight)
 
     assert one is other
     assert counter.calls == 2  # one a mode
-    assert cache.svd("1", network[1].weight) is cache.svd("1", network[1].weight.clone())
+    first, again = (cache.factors(SvdFactors, "1", w) for w in (network[1].weight, network[1].weight.clone()))
+    assert first is again
     assert counter.calls == 3
 
 
@@ -262,23 +263,24 @@ def test_a_pruned_or_changed_weight_is_factorised_anew_and_not_kept(monkeypatch:
     network = nn.Sequential(nn.Conv2d(8, 6, 3))
     weight = network[0].weight.detach()
     cache, counter = FactorCache(network), Counter(monkeypatch)
-    own = cache.tucker("0", weight)
+    own = cache.factors(TuckerFactors, "0", weight)
     pruned, refitted = weight[:4, 1:7].clone(), weight.clone()
     refitted[5, 7, 2, 2] += 1e-6
 
     for changed in (pruned, refitted):
         before = counter.calls
-        torch.testing.assert_close(cache.tucker("0", changed).core, TuckerFactors.of(changed).core, rtol=0, atol=0)
+        found = cache.factors(TuckerFactors, "0", changed)
+        torch.testing.assert_close(found.core, TuckerFactors.of(changed).core, rtol=0, atol=0)
         assert counter.calls == before + 4
-    assert cache.tucker("0", weight) is own
+    assert cache.factors(TuckerFactors, "0", weight) is own
 
 
 def test_truncated_factors_do_not_share_memory_with_the_cached_ones() -> None:
     network = nn.Sequential(nn.Conv2d(8, 6, 3))
     cache = FactorCache(network)
-    before = [factor.clone() for factor in cache.tucker("0", network[0].weight).truncated(4, 4)]
-    for factor in cache.tucker("0", network[0].weight).truncated(4, 4):
+    before = [factor.clone() for factor in cache.factors(TuckerFactors, "0", network[0].weight).truncated(4, 4)]
+    for factor in cache.factors(TuckerFactors, "0", network[0].weight).truncated(4, 4):
         factor.zero_()
 
-    after = cache.tucker("0", network[0].weight).truncated(4, 4)
+    after = cache.factors(TuckerFactors, "0", network[0].weight).truncated(4, 4)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
