@@ -121,7 +121,6 @@ class AnalyticCost:
         return self._whole(next(known for known in self.layers if known.name == layer), widths).weights
 
     def _whole(self, layer: _Layer, widths: Mapping[str, int]) -> LayerCost:
-        """The layer under these widths, with nothing else done to it."""
         out, inner = self.width(layer.name, "out", widths), self.width(layer.name, "in", widths)
         product = layer.positions, out, layer.kernel * (inner if layer.inner is None else layer.inner)
         return LayerCost(out, inner, layer.kernel, layer.positions, layer.input_positions, (product,))

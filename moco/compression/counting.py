@@ -101,8 +101,6 @@ def count(network: nn.Module, input_shape: Sequence[int]) -> Counts:
 
 
 class _Recorder:
-    """A forward hook that writes down each use of a convolution or linear layer."""
-
     def __init__(self, network: nn.Module) -> None:
         self.names: dict[nn.Module, str] = {
             module: name for name, module in network.named_modules() if isinstance(module, COUNTED)
@@ -129,10 +127,7 @@ class _Recorder:
 
 
 def _conv(module: Any, image: Tensor, output: Tensor) -> dict[str, Any]:
-    """Kind, geometry and MACs of a convolution.
-
-    Every output value takes one window of its group's channels; in a transposed one every input value gives one.
-    """
+    """Every output value takes one window of its group's channels; in a transposed one every input value gives one."""
     inner = module.in_channels // module.groups
     kind = "conv" if module.groups == 1 else "depthwise" if inner == 1 else "grouped"
     positions = output.shape[-2] * output.shape[-1]

@@ -104,7 +104,6 @@ def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:
 
 
 def _check(settings: object, where: str) -> None:
-    """Pass well-formed settings of one layer that may stand together."""
     if not isinstance(settings, Mapping):
         raise SpaceError(f"{where}: expected a mapping, got {settings!r}")
     for key, value in settings.items():

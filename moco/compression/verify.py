@@ -73,7 +73,6 @@ def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, in
 
 
 def _width(module: nn.Module, side: str) -> int:
-    """Channels on that side of a module, read off its tensors."""
     if isinstance(module, nn.ConvTranspose2d):
         return int(module.weight.shape[1 if side == "out" else 0])
     if isinstance(module, nn.Conv2d) and side == "in":

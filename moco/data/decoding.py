@@ -91,7 +91,6 @@ class EncodedImages:
                 raise DataError(self._mixed(row, size, first))
 
     def _mixed(self, row: int, size: tuple[int, ...], first: tuple[int, ...]) -> str:
-        """Text of the error for an image of another size."""
         return (
             f"{self.name}, row {row}: the image is {size[0]}x{size[1]} pixels, the first one {first[0]}x{first[1]}; "
             "all must have one size: set data.resize and data.crop"

@@ -58,7 +58,6 @@ def load(
 
 
 def _read(path: Path) -> Any:
-    """The table of a parquet file."""
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
@@ -75,7 +74,6 @@ def _column(table: Any, wanted: str | None, usual: tuple[str, ...], path: str | 
 
 
 def _labels(table: Any, column: str, path: str | Path) -> LabelArray:
-    """Labels as integers; a missing or fractional one is refused."""
     values = table.column(column)
     if not pa.types.is_integer(values.type):
         raise DataError(f"{path}: column '{column}' holds {values.type}, expected integers from 0")

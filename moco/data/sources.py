@@ -74,12 +74,10 @@ def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
 
 
 def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """scikit-learn's digits."""
     return digits.load(normalize)
 
 
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """Two parquet files."""
     train, test = (
         parquet.load(
             path or "",
@@ -94,12 +92,10 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
 
 
 def _cifar10(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """The CIFAR-10 of torchvision."""
     return torchvision_sets.load_cifar10(options.root or "", normalize)
 
 
 def _imagefolder(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """Two folders of image files."""
     resizing = Resizing(options.resize, options.crop)
     train, test = (
         torchvision_sets.load_folder(path or "", resizing, normalize) for path in (options.train, options.test)

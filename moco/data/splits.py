@@ -94,7 +94,6 @@ def check_disjoint(splits: Splits) -> None:
 
 
 def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None:
-    """Raise a ConfigError unless the sizes are the three known ones, positive, and fit the sets."""
     expected = ("calibration", *FROM_TEST)
     if set(sizes) != set(expected):
         raise ConfigError(f"data.splits: expected the sizes of {', '.join(expected)}; got {', '.join(sizes) or 'none'}")

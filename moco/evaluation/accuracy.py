@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from moco.certification.certificate import paired_sem
 from moco.errors import MeasurementError
+from moco.interfaces import Session
 from moco.trial import MetricValue
 
 BATCH = 100
-
-
-class Runs(Protocol):
-    """Whatever gives logits (n, classes) for images (n, channels, height, width)."""
-
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits of the images."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class Correct:
         return float(self.top1.mean())
 
 
-def logits_of(session: Runs, images: np.ndarray) -> np.ndarray:
+def logits_of(session: Session, images: np.ndarray) -> np.ndarray:
     """Logits (n, classes) in batches of at most 100 images.
 
     Raises:

@@ -7,7 +7,6 @@ template and put into integers.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +22,9 @@ from moco.compression.policy_settings import bits_by_part, gone_of
 from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
-from moco.errors import CompressionError, RunFolderError
+from moco.errors import CompressionError
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.compact import compact
+from moco.export.compact import compact, written
 from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.ranges import RangeOptions, estimate
 from moco.export.template import Template, build_template
@@ -106,7 +105,7 @@ class Builder:
         with watch.stage("export"):
             verify_file(proto, policy, self.compressor.graph.filters())
             compact(proto)
-            return self._written(proto), thin
+            return written(proto, self.folder), thin
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers.
@@ -180,17 +179,3 @@ class Builder:
         difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
         if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
             raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")
-
-    def _written(self, proto: onnx.ModelProto) -> Artifact:
-        data = proto.SerializeToString(deterministic=True)
-        sha256 = hashlib.sha256(data).hexdigest()
-        path = self.folder / f"{sha256[:16]}.onnx"
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            try:
-                partial.write_bytes(data)
-                partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
-            except OSError as error:
-                partial.unlink(missing_ok=True)
-                raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return Artifact(path, sha256, len(data))

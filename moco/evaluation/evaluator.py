@@ -123,7 +123,6 @@ class Evaluator:
             return self._evaluated(policy, artifact, session, watch)
 
     def _evaluated(self, policy: Policy, artifact: Artifact, session: Session, watch: Stopwatch) -> Evaluation:
-        """Score and measure a file that is open on the target."""
         scored = self._scored(session, watch)
         with watch.stage("export"):
             counted = self._counted(artifact, policy)
@@ -154,7 +153,6 @@ class Evaluator:
         return replace(stored, metrics=metrics, seconds={}, details=details)
 
     def _scored(self, session: Session, watch: Stopwatch) -> dict[str, MetricValue]:
-        """Errors on the search split, as the target computes them."""
         with watch.stage("score"):
             right = correct(logits_of(session, self.search.images), self.search.labels)
         return error_metrics(right, self.reference.correct)

@@ -17,10 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.compression.precision import Bits
-
-INT8 = Bits(8, 8)
-
 
 @dataclass(frozen=True)
 class Scale:

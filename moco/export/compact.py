@@ -1,10 +1,15 @@
-"""A graph with short names and without defaults: in a small int8 network names weigh as much as scales do."""
+"""A graph as the file that ships, with short names and no defaults: in a small int8 network names weigh a lot."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import onnx
+
+from moco.errors import RunFolderError
+from moco.interfaces import Artifact
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DEFAULTS: dict[tuple[str, str], object] = {("Conv", "group"): 1, ("DequantizeLinear", "axis"): 1}
@@ -35,6 +40,26 @@ def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight
         for place in reversed(range(len(node.attribute))):
             if _is_default(node.op_type, node.attribute[place]):
                 del node.attribute[place]
+
+
+def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
+    """The graph as a file of the folder, named by its hash; one that is there already is left as it is.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    data = proto.SerializeToString(deterministic=True)
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = folder / f"{sha256[:16]}.onnx"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return Artifact(path, sha256, len(data))
 
 
 def _short_names(taken: set[str]) -> Iterator[str]:

@@ -18,7 +18,8 @@ from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, channelwise, weight_codes, weight_scales
 from moco.export.calibration import Calibration, calibrate, features, open_session
-from moco.export.quantize import WIDEST, Ranges, at_bits, bits_of, codings
+from moco.export.code_graph import Ranges, at_bits
+from moco.export.quantize import WIDEST, bits_of, codings
 from moco.interfaces import QuantizePlacement
 from moco.suggest import nearest
 

@@ -130,7 +130,6 @@ def learning_rate_factor(progress: float) -> float:
 
 
 def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingPlan, rng: torch.Generator) -> float:
-    """Train by the plan; the mean loss of the last epoch."""
     steps = len(images) // plan.batch_size
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:

@@ -50,7 +50,6 @@ def is_published(weights: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file."""
     if path.suffix in PICKLES:
         raise DataError(
             f"{path}: pickled weights are never read, since they can run code; convert them once where you trust "
@@ -87,7 +86,6 @@ def _published(weights: str, model_name: str | None) -> Mapping[str, Tensor]:
 
 
 def _check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> None:
-    """Raise a DataError unless every tensor is there, has the network's shape and is finite."""
     optional = {name for name in expected if name.rpartition(".")[2] in OPTIONAL_BUFFERS}
     shapes = [
         f"{name} expected {tuple(expected[name].shape)}, got {tuple(tensor.shape)}"
@@ -106,5 +104,4 @@ def _check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], wher
 
 
 def _first(names: list[str]) -> str:
-    """The first few names, and a sign that there are more."""
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -43,7 +43,6 @@ def build_model(name: str, num_classes: int | None = None, **options: Any) -> nn
 
 
 def _build_own(name: str, options: dict[str, Any]) -> nn.Module:
-    """A network of moco's zoo."""
     known = inspect.signature(ZOO[name]).parameters
     for option in options:
         if option not in known:
@@ -52,7 +51,6 @@ def _build_own(name: str, options: dict[str, Any]) -> nn.Module:
 
 
 def _build_torchvision(name: str, options: dict[str, Any]) -> nn.Module:
-    """A torchvision classification model."""
     known = model_names()
     if name not in known:
         raise ConfigError(f"model.name: unknown model '{name}'{nearest(name, known)}")

@@ -39,7 +39,9 @@ class DistillationOptions(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.temperature, self.weight)
+        for name, value in (("temperature", self.temperature), ("weight", self.weight)):
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")
 
 
 class DistillationStep(FineTuningStep):
@@ -49,8 +51,10 @@ class DistillationStep(FineTuningStep):
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """L, with the original network as teacher."""
-        teacher = Teacher(context.network, self.options.temperature, self.options.weight)
-        return teacher.loss(*context.training_set, self.options.augments)
+        options = self.options
+        return teacher_loss(
+            context.network, *context.training_set, options.augments, options.temperature, options.weight
+        )
 
     def written(self) -> str:
         """The plan, temperature and weight."""
@@ -62,51 +66,42 @@ def written_answers(temperature: float, weight: float) -> str:
     return written("Distillation", {"temperature": temperature, "weight": weight})
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """The network that is learned from, and how much it counts.
+def teacher_loss(
+    teacher: nn.Module,
+    images: Tensor,
+    labels: Tensor | None,
+    augmented: bool,
+    temperature: float = DistillationOptions.temperature,
+    weight: float = DistillationOptions.weight,
+) -> BatchLoss:
+    """L over batches of these images, for `descend_`.
 
-    Attributes:
-        network: answers in evaluation mode; it is never changed.
+    Args:
+        teacher: answers in evaluation mode; it is never changed.
+        images: normalised, (n, channels, height, width).
+        labels: class of each image, (n,); None where there are none.
+        augmented: whether an image is another one each time; where not, it is shown to the teacher once.
         temperature, weight: as in `DistillationOptions`.
+
+    Raises:
+        CompressionError: there is not a label for each image; when called, the classes are not the student's.
     """
+    if labels is not None and len(labels) != len(images):
+        raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")
+    network = copy.deepcopy(teacher).eval()
+    answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
 
-    network: nn.Module
-    temperature: float = 4.0
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.temperature, self.weight)
-
-    def loss(self, images: Tensor, labels: Tensor | None, augmented: bool) -> BatchLoss:
-        """L over batches of these images, for `descend_`.
-
-        Args:
-            images: normalised, (n, channels, height, width).
-            labels: class of each image, (n,); None where there are none.
-            augmented: whether an image is another one each time; where not, it is shown to the teacher once.
-
-        Raises:
-            CompressionError: there is not a label for each image; when called, the classes are not the student's.
-        """
-        if labels is not None and len(labels) != len(images):
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        wanted = answers(batch)
+        if wanted.shape != logits.shape:
             raise CompressionError(
-                f"distillation: expected a label for each of {len(images)} images, got {len(labels)}"
+                f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
+                f"{tuple(logits.shape)}; both need the same classes"
             )
-        network = copy.deepcopy(self.network).eval()
-        answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
+        known = None if labels is None else labels[batch.rows]
+        return distillation_loss(logits, wanted, known, temperature, weight)
 
-        def loss(logits: Tensor, batch: Batch) -> Tensor:
-            wanted = answers(batch)
-            if wanted.shape != logits.shape:
-                raise CompressionError(
-                    f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
-                    f"{tuple(logits.shape)}; both need the same classes"
-                )
-            known = None if labels is None else labels[batch.rows]
-            return distillation_loss(logits, wanted, known, self.temperature, self.weight)
-
-        return loss
+    return loss
 
 
 def distillation_loss(
@@ -147,9 +142,3 @@ def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch],
         return logits[batch.rows]
 
     return answers
-
-
-def _check(temperature: float, weight: float) -> None:
-    for name, value in (("temperature", temperature), ("weight", weight)):
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")

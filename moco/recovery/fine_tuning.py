@@ -213,8 +213,6 @@ def descend_(
 
 
 class _FineTuning:
-    """One training from its first step to its last."""
-
     def __init__(self, network: nn.Module, images: Tensor, loss: BatchLoss, plan: FineTuning, rng_seed: int) -> None:
         self.network, self.plan = network, plan
         self.masks = _zero_masks(network) if plan.keep_zeros else []
@@ -298,7 +296,6 @@ def _training_mode(network: nn.Module, frozen_batch_norm: bool) -> None:
 
 
 def _check_weights(network: nn.Module, when: str, plan: FineTuning) -> None:
-    """Refuse a network that holds a number that is not finite."""
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if not torch.isfinite(tensor).all():
             raise CompressionError(

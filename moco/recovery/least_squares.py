@@ -103,7 +103,6 @@ def _windows(layer: nn.Conv2d, inputs: Tensor, positions: Tensor) -> Tensor:
 
 
 def _padded(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
-    """The input with the padding that the layer gives it."""
     (top, bottom), (left, right) = _padding(layer)
     if not any((top, bottom, left, right)):
         return inputs
@@ -122,7 +121,6 @@ def _padding(layer: nn.Conv2d) -> list[tuple[int, int]]:
 
 
 def _places(layer: nn.Module, inputs: Tensor) -> int:
-    """How many output positions an image has."""
     if isinstance(layer, nn.Linear):
         return inputs[0].numel() // layer.in_features
     assert isinstance(layer, nn.Conv2d)

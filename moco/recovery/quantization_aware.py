@@ -34,7 +34,7 @@ from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code
 from moco.models.training import BatchLoss
 from moco.randomness import derived_seed
-from moco.recovery.distillation import Teacher, written_answers
+from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
 from moco.recovery.fine_tuning import FineTuning, FineTuningStep, descend_, written_training
 from moco.recovery.step import Candidate, RecoveryContext
 
@@ -73,12 +73,13 @@ class QuantizationAwareStep(FineTuningStep):
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """Of the labels, and of the original's answers where asked."""
         if self.options.distil:
-            return Teacher(context.network).loss(*context.training_set, self.options.augments)
+            return teacher_loss(context.network, *context.training_set, self.options.augments)
         return super().loss(context)
 
     def written(self) -> str:
         """The plan, and what it learns from."""
-        answers = written_answers(Teacher.temperature, Teacher.weight) if self.options.distil else "None"
+        usual = written_answers(DistillationOptions.temperature, DistillationOptions.weight)
+        answers = usual if self.options.distil else "None"
         return written_training(self.options, answers, in_codes=True)
 
 

@@ -273,7 +273,6 @@ def _in_sequence(
 
 
 def _readers(graph: ChannelGraph, groups: Iterable[str]) -> set[str]:
-    """The layers that read channels of these groups."""
     return {name for group in groups for name in graph.groups[group].consumers}
 
 

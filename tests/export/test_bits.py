@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import (
-    Bits,
     Scale,
     channelwise,
     highest_weight_code,

@@ -13,8 +13,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
-from moco.recovery.custom import custom_recovery
+from moco.recovery.custom import CustomOptions, CustomStep, RecoveryFunction
 from moco.recovery.fine_tuning import FineTuning, Tuned, decay, descend_, label_loss
+from moco.recovery.step import Candidate, RecoveryContext
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of
 
@@ -248,6 +249,14 @@ def test_a_plan_that_cannot_be_followed_is_refused(changes: dict[str, object], m
 
 
 # ---- the user's own function
+
+
+def custom_recovery(
+    function: RecoveryFunction, network: nn.Module, images: torch.Tensor, labels: torch.Tensor, *, rng_seed: int
+) -> nn.Module:
+    compressor = Compressor.of(tiny(), IMAGES[:2])
+    context = RecoveryContext(compressor.network, compressor.graph, images, rng_seed, (images, labels))
+    return CustomStep(CustomOptions(function)).apply(Candidate(network, policy_of({}, {}), {}, {}), context, None)
 
 
 def halve(network: nn.Module, read: torch.Tensor, labels: torch.Tensor) -> None:

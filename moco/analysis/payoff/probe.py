@@ -12,8 +12,9 @@ from typing import Any
 from moco.analysis.payoff.payoff_store import PayOffStore
 from moco.analysis.payoff.verdicts import MIN_GAIN, PayOff, PayOffReport, Timed
 from moco.errors import ConfigError, MeasurementError
+from moco.export.compact import written
 from moco.export.probe_geometry import Geometries, PairGeometry
-from moco.export.probe_graphs import Variant, pair_graph, repeats, written
+from moco.export.probe_graphs import Variant, pair_graph, repeats
 from moco.interfaces import Capabilities, Session, Target
 from moco.measurement import Measurement, TimingPlan
 
@@ -46,6 +47,9 @@ class ProbePlan:
         batch: images in a call.
         slot_ms, min_slots, seed: as in TimingPlan; calls are short here, and graphs many.
         min_gain: part of the pair's time that a move must save.
+
+    Raises:
+        ConfigError: no time, no image, or a gain that is not a share.
     """
 
     seconds: float = 60.0
@@ -57,11 +61,6 @@ class ProbePlan:
     min_gain: float = MIN_GAIN
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: no time, no image, or a gain that is not a share.
-        """
         if not self.seconds > 0:
             raise ConfigError(f"pay-off: expected seconds > 0, got {self.seconds:g}")
         if self.batch < 1:
@@ -162,15 +161,12 @@ class _Budget:
 
 
 class _Probed:
-    """One geometry on one target."""
-
     def __init__(self, target: Target, geometry: PairGeometry, plan: ProbePlan, folder: Path) -> None:
         self.target, self.geometry, self.plan, self.folder = target, geometry, plan, folder
         self.precisions = _precisions(geometry, target.capabilities)
         self.reference = Variant(geometry.width, self.precisions[0])
 
     def within(self, seconds: float, budget: _Budget) -> tuple[PayOff, ...]:
-        """The pay-offs, one a precision, in about that many seconds."""
         start = budget.now()
         with ExitStack() as stack:
             first = self._open(self.reference, stack)

@@ -90,7 +90,6 @@ def _coded(seen: Range, bits: int) -> Edit:
 
 
 def _rounded(layer: nn.Module, bits: int) -> nn.Module:
-    """A copy of the layer with rounded weights."""
     rounded = copy.deepcopy(layer)
     assert isinstance(rounded.weight, Tensor)
     rounded.weight.data = fake_quantized_weight(rounded.weight.detach(), bits)

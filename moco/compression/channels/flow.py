@@ -95,12 +95,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # nothing is compiled here, and being kept from it would import the whole compiler: seconds
 
     def axes_of(self, tensor: torch.Tensor) -> Axes:
-        """The labels of the tensor's axes."""
         found = self._known.get(id(tensor))
         return (None,) * tensor.ndim if found is None else found[1]
 
     def begin(self, images: torch.Tensor) -> None:
-        """Take the images, of which every channel stays."""
         self._known[id(images)] = images, (None,) * images.ndim
         self._of_images.add(id(images))
 
@@ -129,7 +127,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def watching(self, network: nn.Module) -> Iterator[None]:
-        """Know in which module an operator is called."""
         handles = []
         for name, module in network.named_modules():
             handles.append(module.register_forward_pre_hook(self._entering(name)))
@@ -168,7 +165,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operator and label what it gives."""
         del types
         result = func(*args, **(kwargs or {}))
         outputs = list(result) if isinstance(result, list | tuple) else [result]

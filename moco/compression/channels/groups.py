@@ -165,7 +165,6 @@ class _Found:
         return ChannelGraph(groups, self._axes(index), left_out)
 
     def _members(self) -> dict[str, tuple[str, ...]]:
-        """The layers that give the channels of each group, by the first of them."""
         members: dict[int, list[str]] = {}
         for name in self.order:
             if (name, "out") in self.sides:
@@ -229,7 +228,6 @@ def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: 
 
 
 def _check_logits(output: object, counts: Counts) -> None:
-    """Raise a CompressionError unless the network of these layers gave logits (n, classes)."""
     if not isinstance(output, torch.Tensor) or output.ndim != 2 or not counts.layers:
         got = f"shape {tuple(output[:1].shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise CompressionError(

@@ -96,7 +96,6 @@ def masked(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mappi
 
 
 def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
-    """Zero these channels on one side of a module."""
     if isinstance(module, PadShortcut):
         module.source[gone if side == "out" else torch.isin(module.source, gone)] = module.in_channels
     elif side == "out":
@@ -176,7 +175,6 @@ def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | No
 
 
 def _resize(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None) -> None:
-    """Tell a module, whose tensors are gathered already, its new widths."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         if module.groups > 1:  # it loses whole groups
             assert out is not None

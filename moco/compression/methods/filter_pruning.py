@@ -194,7 +194,8 @@ class FilterPruning(Method):
     def verify_file(self, weights: FileWeights, settings: Mapping[str, Setting]) -> None:
         """The filters of the first layer that gives the channels."""
         for name, setting in settings.items():
-            width, got = setting[self.name]["keep"] * weights.filters(name), weights.shape(weights.parts(name)[-1])[0]
+            width = setting[self.name]["keep"] * weights.filters.get(name, 1)
+            got = weights.shape(weights.parts(name)[-1])[0]
             if got != width:
                 raise CompressionError(f"verification: '{name}' was to keep {width} filters, the file holds {got}")
 

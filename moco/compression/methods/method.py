@@ -264,7 +264,6 @@ class KeepOptions:
     keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
         where, (low, high) = f"space.{self.method}.keep", self.keep
         if low > high:
             raise SpaceError(f"{where}: expected [lowest, highest] ratio to keep, got {list(self.keep)}")

@@ -44,7 +44,6 @@ class QuantizationOptions:
     range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
 
     def __post_init__(self) -> None:
-        """Check the precisions and bounds."""
         if len(set(self.precision)) < len(self.precision):
             raise SpaceError(f"space.quantization.precision: expected each precision once, got {list(self.precision)}")
         for kind in BIT_PARAMETERS:

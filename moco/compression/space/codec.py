@@ -67,7 +67,6 @@ class NetworkCodec:
 
     @cached_property
     def _in_order(self) -> list[tuple[Choice, Method, Part]]:
-        """All parts, those of the first method first."""
         found = [(choice, method, part) for choice in self.choices for method, part in choice.parts]
         return sorted(found, key=lambda entry: entry[1].order)
 

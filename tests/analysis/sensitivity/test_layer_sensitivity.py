@@ -32,8 +32,9 @@ from moco.analysis.sensitivity.variations import Range, Ranges
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.errors import CompressionError, DataError, MeasurementError
+from moco.export.bits import Scale
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.quantize import Scale, observed_tensors, quantize
+from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import build_template
 from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 from tests.analysis.sensitivity.test_prefix_reuse import Branching
