@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from torch import nn
+
 from moco.compression.methods.channel_pruning import ChannelPruning
 from moco.compression.methods.factorisation import Ranks, read_ranks, setting_of
 from moco.compression.methods.filter_pruning import FilterPruning
+from moco.compression.methods.low_rank import STEM_CHANNELS, Method, no_factors
 from moco.compression.methods.quantization import setting_of as quantized
 from moco.compression.methods.sparsity import Sparsity
 from moco.compression.precision import BITS, Bits
@@ -53,3 +56,11 @@ def weights_kept_of(policy: Policy) -> dict[str, int]:
     """Weights kept by layer; layers that keep all are left out."""
     key = Sparsity.name
     return {name: setting[key]["keep"] for name, setting in policy.settings.items() if key in setting}
+
+
+def why_not(layer: nn.Module, method: Method) -> str | None:
+    """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
+    reason = no_factors(layer, method)
+    if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
+        return f"it reads {layer.in_channels} channels, too few to be cut"
+    return reason

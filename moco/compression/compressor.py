@@ -29,9 +29,6 @@ class Compressor:
 
     Attributes:
         network: the trained network, in evaluation mode; never changed.
-        graph: its coupled channels.
-        counts: its exact counts.
-        costs: its exact costs under any policy.
         data: calibration images for the methods that look at some; None where none were given.
         prepared: by method, what it has found out about the network; the others do when they are first needed.
     """

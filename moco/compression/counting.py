@@ -29,7 +29,6 @@ class LayerCount:
 
     Attributes:
         kernel, stride, input_hw, output_hw: (height, width); all ones for a linear layer on a vector.
-        macs: multiply-accumulates of this use.
         parameters: weights and bias; 0 for a further use of the same layer.
     """
 
@@ -77,7 +76,6 @@ def count(network: nn.Module, input_shape: Sequence[int]) -> Counts:
     """The counts for one image; the network is left as it was.
 
     Args:
-        network: any network of convolutions and linear layers.
         input_shape: (channels, height, width), or (batch, channels, height, width): the batch changes nothing.
 
     Raises:

@@ -24,8 +24,6 @@ def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, n
     """Check the widths of every tensor against the channels that were to stay.
 
     Args:
-        network: the compressed network.
-        graph: the channels of the original.
         kept: by channel group, the channels that were to stay.
 
     Raises:

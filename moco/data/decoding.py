@@ -50,9 +50,7 @@ class EncodedImages:
     """Images as encoded files in memory or on disk, read as RGB in [0, 1].
 
     Attributes:
-        name: of the set, for error messages.
         load: encoded bytes of the image in a row; raises OSError or DataError.
-        resizing: done to each image.
     """
 
     name: str

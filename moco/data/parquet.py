@@ -29,11 +29,9 @@ def load(
     """The images of one file.
 
     Args:
-        path: of the parquet file.
         normalize: applied to pixels in [0, 1].
         image_column: encoded bytes, or a struct that holds them as `bytes`; None takes the first of the usual names.
         label_column: integers from 0; None takes the first of the usual names.
-        resizing: done to each image.
 
     Raises:
         DataError: the file or a column is missing, or a row is malformed.

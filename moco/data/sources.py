@@ -47,7 +47,6 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
 
     Args:
         source: `digits`, `parquet`, `cifar10` or `imagefolder`.
-        options: where the images are and how they are read.
         normalize: mean and standard deviation of each channel, of pixels in [0, 1].
 
     Raises:

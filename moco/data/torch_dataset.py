@@ -71,7 +71,6 @@ def from_torch(
 
     Args:
         dataset: has a length and yields (image, label); no random augmentation.
-        name: for error messages.
         classes: number of classes; None takes the largest label plus one.
         normalize: applied to every image; None for images that are normalised already.
 

@@ -69,11 +69,9 @@ class Builder:
 
         Args:
             calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
-            folder: where the files go.
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
                 8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
                 ranges, they are kept.
-            placement: where the target wants quantize nodes.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.

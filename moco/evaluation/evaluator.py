@@ -72,7 +72,6 @@ class Evaluator:
         """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 
         Args:
-            search: the search split.
             quiet: keeps other threads of this process still while a block is timed.
         """
         self.quiet = quiet

@@ -56,7 +56,6 @@ class PairGeometry:
     """Two layers with the channels of a group between them.
 
     Attributes:
-        producer: gives the channels.
         depthwise: works on each of them between the two; None where there is none.
         consumer: reads them; where it is linear, `consumer.in_channels` is a multiple of the width.
     """
@@ -103,7 +102,6 @@ class Geometries:
     """The geometries of a network.
 
     Attributes:
-        of_group: by channel group.
         left_out: groups whose pair cannot be built on its own: name and reason.
     """
 

@@ -34,8 +34,6 @@ class Variant:
     """What is done to the pair.
 
     Attributes:
-        width: channels between the two layers.
-        precision: `float32` or `int8`.
         keep: both layers are factorised at this share of their ranks; None where they are whole.
     """
 
@@ -59,7 +57,6 @@ def pair_graph(
 
     Args:
         int8_kinds: kinds of layers that the target has in int8; None means all.
-        placement: where it wants quantize nodes.
     """
     builder = _Graph()
     data, hw = INPUT, geometry.producer.input_hw

@@ -69,7 +69,6 @@ def quantize(
         layers: names of the layers, or bits by layer: `Bits`, or "int8"; empty gives the graph unchanged.
         ranges: of every tensor that `observed_tensors` names.
         weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
-        placement: where the target wants quantize nodes.
 
     Raises:
         CompressionError: a layer is not in the graph, or a range is missing or not finite.

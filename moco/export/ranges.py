@@ -38,7 +38,6 @@ class LayerErrors:
 
         Args:
             values: by tensor, what the layers read (n, ...).
-            scales: of the codes, one after the other.
         """
         total = np.zeros(len(scales))
         for index, node in enumerate(self.nodes):
@@ -130,8 +129,6 @@ class Observed:
     """What an estimator may look at.
 
     Attributes:
-        proto: the float graph.
-        layers: bits of the layers to quantize.
         readers: by (tensor, bits) whose codes are written, the layers that read them.
         whole: the lowest and highest value of each of these tensors.
         images: all calibration images (n, channels, height, width).
@@ -155,7 +152,6 @@ def estimate(
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
     Args:
-        proto: the float graph.
         layers: names, or bits by layer, as `quantize` takes them.
         images: calibration images (n, channels, height, width).
         options: None takes the whole ranges, as `calibrate` gives them.

@@ -68,7 +68,8 @@ class Template:
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)
-        pad_instead_of_gather(proto.graph, _zero_channels(network))
+        zeros = {f"{n}.source": module.in_channels for n, module in modules.items() if isinstance(module, PadShortcut)}
+        pad_instead_of_gather(proto.graph, zeros)
         return proto
 
 
@@ -133,7 +134,9 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(graph.node):
         del node.metadata_props[:]
         node.doc_string, node.name = "", f"n{index}"
-        _drop_default_attributes(node)
+        kept = [a for a in node.attribute if not (a.name == "auto_pad" and a.s == b"NOTSET")]
+        del node.attribute[:]
+        node.attribute.extend(kept)
     for value in (*graph.input, *graph.output, *graph.initializer):
         del value.metadata_props[:]
         value.doc_string = ""
@@ -171,17 +174,6 @@ def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:
             del sources[name]
             graph.initializer.append(numpy_helper.from_array(array, name))
             node.input[1] = name
-
-
-def _zero_channels(network: nn.Module) -> dict[str, int]:
-    """By a shortcut's `source`, the index that stands for zero."""
-    return {f"{n}.source": m.in_channels for n, m in network.named_modules() if isinstance(m, PadShortcut)}
-
-
-def _drop_default_attributes(node: onnx.NodeProto) -> None:
-    kept = [a for a in node.attribute if not (a.name == "auto_pad" and a.s == b"NOTSET")]
-    del node.attribute[:]
-    node.attribute.extend(kept)
 
 
 def _pool_globally(graph: onnx.GraphProto) -> None:

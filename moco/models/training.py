@@ -28,11 +28,9 @@ class TrainingPlan:
     """How a network is trained: stochastic gradient descent with Nesterov momentum, one cosine cycle.
 
     Attributes:
-        epochs: passes over the images.
         learning_rate: at its peak, after a linear warm-up over the first tenth of the steps.
         batch_size: images in one step; a last, smaller batch is left out of its epoch.
         weight_decay: of weights with two dimensions or more.
-        momentum: Nesterov's.
         shift: pixels by which each image is moved at random in each direction; 0 leaves it where it is.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
     """
@@ -60,7 +58,6 @@ def train(
         network: made of convolutions, batch-norms and linear layers.
         images: normalised, (n, channels, height, width).
         labels: class of each image, (n,).
-        plan: how; None takes the plan that suits the digits.
         seed: of the weights, the order of the images and their shifts.
 
     Raises:

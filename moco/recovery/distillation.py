@@ -81,7 +81,6 @@ def teacher_loss(
         images: normalised, (n, channels, height, width).
         labels: class of each image, (n,); None where there are none.
         augmented: whether an image is another one each time; where not, it is shown to the teacher once.
-        temperature, weight: as in `DistillationOptions`.
 
     Raises:
         CompressionError: there is not a label for each image; when called, the classes are not the student's.

@@ -33,7 +33,6 @@ class FineTuning:
 
     Attributes:
         optimizer: stochastic gradient descent with Nesterov momentum, or AdamW.
-        learning_rate: at the start.
         momentum: Nesterov's; AdamW has its own.
         weight_decay: of weights with two dimensions or more.
         batch_size: images in one step; a last, smaller batch is left out of its epoch.
@@ -115,8 +114,6 @@ class Tuned:
 
     Attributes:
         epochs: passes over the images, the last one perhaps a part.
-        steps: of the optimizer.
-        seconds: in all.
         losses: mean loss of each epoch, the last one perhaps of a part.
     """
 

@@ -146,7 +146,6 @@ class Gram:
     Attributes:
         products: X'X, (columns, columns).
         cross: X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW.
-        rows: how many rows were summed.
     """
 
     products: Tensor
@@ -180,7 +179,6 @@ def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: fl
         original: the layer's weight and bias at full width.
         ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular. The
             column of ones has none: its unit is not that of the inputs.
-        layer: its name, for the error.
 
     Raises:
         CompressionError: the sums are not finite, or no solution is at least as good as the kept weights.

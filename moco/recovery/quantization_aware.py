@@ -88,7 +88,6 @@ class FakeQuantization:
     """A network whose chosen layers compute with codes, while `quantization_aware` lasts.
 
     Attributes:
-        network: the network.
         images: for the ranges of the inputs, (n, channels, height, width).
         weights: by layer, what shows it its weight.
         inputs: by layer, what shows it its input.

@@ -132,7 +132,6 @@ class Original:
 
     Attributes:
         batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
-        refused: by layer, why it cannot be refitted.
     """
 
     batch_norms: Mapping[str, str]
@@ -170,7 +169,6 @@ def observe(
     Args:
         network: the network that `graph` was made of; it is left as it was.
         images: (n, channels, height, width), as the network takes them.
-        generator: draws the positions.
     """
     layers = weighted_layers(network) if options.downstream else consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}

@@ -1,7 +1,8 @@
-"""The pay-off probe: times each geometry of a network at many widths and precisions, within some seconds."""
+"""The pay-off probe: times each geometry of a network at many widths and precisions, and what it measured before."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moco.analysis.payoff.payoff_store import PayOffStore
 from moco.analysis.payoff.verdicts import MIN_GAIN, PayOff, PayOffReport, Timed
 from moco.errors import ConfigError, MeasurementError
 from moco.export.compact import written
@@ -17,6 +17,43 @@ from moco.export.probe_geometry import Geometries, PairGeometry
 from moco.export.probe_graphs import Variant, pair_graph, repeats
 from moco.interfaces import Capabilities, Session, Target
 from moco.measurement import Measurement, TimingPlan
+from moco.store_table import StoreTable
+
+
+class PayOffStore(StoreTable):
+    """Pay-offs by geometry and precision, for one context: hardware fingerprint and plan."""
+
+    kind = "pay-off"
+    create = (
+        """CREATE TABLE IF NOT EXISTS payoffs (context TEXT, geometry TEXT, precision TEXT, payoff TEXT,
+        PRIMARY KEY (context, geometry, precision)) WITHOUT ROWID""",
+    )
+
+    def get(self, geometry: str, precisions: Sequence[str], min_gain: float) -> tuple[PayOff, ...] | None:
+        """The stored pay-offs of a geometry, in these precisions; None where one is missing.
+
+        Raises:
+            RunFolderError: the store cannot be read.
+        """
+        with self.doing("read"):
+            rows = self.database.execute(
+                "SELECT precision, payoff FROM payoffs WHERE context = ? AND geometry = ?", (self.context, geometry)
+            ).fetchall()
+        found = {precision: PayOff.from_json(json.loads(payoff), min_gain) for precision, payoff in rows}
+        if not set(precisions) <= set(found):
+            return None
+        return tuple(found[precision] for precision in precisions)
+
+    def put(self, payoffs: Sequence[PayOff]) -> None:
+        """Store pay-offs, in place of earlier ones of the same geometry and precision.
+
+        Raises:
+            RunFolderError: the store cannot be written.
+        """
+        rows = [(self.context, p.geometry, p.precision, json.dumps(p.to_json())) for p in payoffs]
+        with self.doing("written"):
+            self.database.executemany("INSERT OR REPLACE INTO payoffs VALUES (?, ?, ?, ?)", rows)
+
 
 FORMAT = 1
 """Raised when the graphs or the widths change, so that what was stored before is measured again."""
@@ -79,9 +116,6 @@ def candidate_widths(width: int, most: int = MOST_WIDTHS) -> tuple[int, ...]:
     """Widths to time, descending: the full one, all multiples of 4 or of a larger step, and two odd ones.
 
     Up to 16 channels all widths are taken, beyond 64 every 8th, 16th and so on.
-
-    Args:
-        most: about how many.
     """
     step = 1 if width <= MOST_WIDTHS else 4
     while width // step > most:
@@ -103,9 +137,7 @@ def probe(
     """The pay-off of every group.
 
     Args:
-        found: the geometries of the network.
         folder: where the graphs are written while they are timed.
-        store: asked first, and told.
 
     Raises:
         MeasurementError: the target cannot run or time a graph.

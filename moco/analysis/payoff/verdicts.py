@@ -45,15 +45,11 @@ class PayOff:
     """What a geometry costs in one precision.
 
     Attributes:
-        geometry: its key.
-        precision: of both layers.
         reference: whether that is the precision that the ratios are relative to.
         reference_ms: time of a call of the reference graph, for people.
         widths: descending, the first is the full one.
-        times: of each width.
         factorised: by share of the ranks, the time of the pair at full width with both layers factorised.
         min_gain: part of the time that a move must save.
-        warnings: why the measurement should be doubted.
     """
 
     geometry: str
@@ -147,12 +143,10 @@ class PayOffReport:
     """The pay-off of every channel group of a network on one target.
 
     Attributes:
-        target: what the target says of itself.
         batch: images in a call.
         groups: by channel group, the key of its geometry.
         payoffs: of each geometry in each precision.
         left_out: groups that were not probed: name and reason.
-        seconds: time that probing took.
         stored: how many of the geometries the store answered.
     """
 
@@ -209,7 +203,6 @@ def steps(
     A width is compared with the last one that pays, so that gains too small to see one by one pay as they add up.
 
     Args:
-        widths: in any order.
         ratios: time of each width relative to any fixed reference.
         sems: standard errors of the ratios; None takes them as exact.
         min_gain: part of the time that must be saved.

@@ -46,11 +46,7 @@ class Atoms:
             self.fixed.append((labels[labels != STAYS], reason))
 
     def tie(self, first: Labels, second: Labels, reason: str) -> Labels:
-        """What both axes are from now on: the same channels, place by place.
-
-        Args:
-            reason: why the one must stay where the other does.
-        """
+        """What both axes are from now on: the same channels, place by place."""
         if first is None or second is None:
             self.fix(first if second is None else second, reason)
             return None
@@ -95,7 +91,6 @@ class Call:
 
     Attributes:
         args: as the operator got them, with `None` for what was left out.
-        axes_of: the labels of a tensor's axes.
         output: the tensor that the operator gave, or the first of several.
         where: the module in whose forward pass the call is, as a reason for what it fixes.
     """

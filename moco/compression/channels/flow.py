@@ -39,10 +39,8 @@ class Flow:
     """What one forward pass showed.
 
     Attributes:
-        atoms: which channels go together.
         sides: labels by (module, "out" or "in").
         logits: labels of the axes of what the network gave.
-        output: what it gave.
     """
 
     atoms: Atoms

@@ -36,11 +36,7 @@ Ranks = TuckerRanks | SvdRank
 
 @dataclass(frozen=True)
 class FactorisationOptions(KeepOptions):
-    """Options of factorisation.
-
-    Attributes:
-        keep: of the ranks.
-    """
+    """Options of factorisation."""
 
     method = "factorisation"
 

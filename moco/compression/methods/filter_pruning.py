@@ -31,7 +31,6 @@ class PruningOptions(KeepOptions):
     """Options of channel pruning.
 
     Attributes:
-        keep: of the channels of a group.
         coupled: whether channels that several layers give together (residual streams) may be pruned too.
     """
 
@@ -40,11 +39,7 @@ class PruningOptions(KeepOptions):
 
 @dataclass(frozen=True)
 class FilterPruningOptions(PruningOptions):
-    """Options of filter pruning.
-
-    Attributes:
-        rank: how filters are ranked.
-    """
+    """Options of filter pruning."""
 
     method = "filter_pruning"
     rank: Annotated[Ranking, OptionOfKind("ranking")] = field(default_factory=L1)

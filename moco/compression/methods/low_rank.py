@@ -175,14 +175,6 @@ def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
     return is_neutral(shape, setting) or factorised_parameters(shape, setting) < math.prod(shape)
 
 
-def why_not(layer: nn.Module, method: Method) -> str | None:
-    """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
-    reason = no_factors(layer, method)
-    if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
-        return f"it reads {layer.in_channels} channels, too few to be cut"
-    return reason
-
-
 def no_factors(layer: nn.Module, method: Method) -> str | None:
     """Why a layer cannot be replaced by a method's factors; None where it can."""
     if type(layer) is nn.Linear:

@@ -131,7 +131,6 @@ class Method(NamedPlugin):
 
         Args:
             part: its names are those that earlier methods have left to this one.
-            values: by kind.
         """
         raise NotImplementedError
 
@@ -253,7 +252,6 @@ class KeepOptions:
     """Options of a method with a ratio to keep.
 
     Attributes:
-        method: its name.
         keep: [lowest, highest], in (0, 1].
 
     Raises:

@@ -35,7 +35,6 @@ class QuantizationOptions:
     Attributes:
         precision: to choose from; the first legal one is the neutral one.
         weight_bits, activation_bits: [fewest, most] of the precision `mixed`.
-        range: how the ranges of codes are estimated.
     """
 
     precision: Annotated[tuple[Precision, ...], MinLen(1)] = ("float32", "int8")

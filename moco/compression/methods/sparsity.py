@@ -27,11 +27,7 @@ from moco.suggest import nearest
 
 @dataclass(frozen=True)
 class SparsityOptions(KeepOptions):
-    """Options of sparsity.
-
-    Attributes:
-        keep: of the single weights of a layer.
-    """
+    """Options of sparsity."""
 
     method = "sparsity"
 
@@ -134,7 +130,6 @@ def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
     """Zero all but the largest weights of these layers, in place.
 
     Args:
-        network: a copy that the caller made.
         kept: by layer (convolution or linear), how many of its weights stay.
 
     Raises:

@@ -54,7 +54,6 @@ class Ratio(_Numbers[float]):
 
         Args:
             left: what a ratio leaves, in the order of `wanted`.
-            guess: tried first.
         """
         low, high, ratio = self.low, self.high, guess
         for _ in range(MOST_HALVINGS):
@@ -117,7 +116,6 @@ class Part:
     """What a method may do to one layer group.
 
     Attributes:
-        group: the layer group's name.
         names: the layers, or the channel groups, that the method's settings are of.
         parameters: by kind, such as `keep`; the space calls them `<group>.<kind>`.
     """

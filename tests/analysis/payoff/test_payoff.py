@@ -15,8 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from moco.analysis.payoff.payoff_store import PayOffStore
-from moco.analysis.payoff.probe import ProbePlan, candidate_widths, context, probe
+from moco.analysis.payoff.probe import PayOffStore, ProbePlan, candidate_widths, context, probe
 from moco.analysis.payoff.verdicts import LosingMove, PayOff, PayOffReport, Timed, losing_moves, paying_widths, steps
 from moco.errors import ConfigError, MeasurementError, RunFolderError, SpaceError
 from moco.export.probe_geometry import Geometries, PairGeometry

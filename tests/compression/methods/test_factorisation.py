@@ -24,9 +24,9 @@ from moco.compression.methods.low_rank import (
     svd_rank,
     tucker_ranks,
     weight_shapes,
-    why_not,
 )
 from moco.errors import CompressionError
+from tests.policies import why_not
 
 SHAPES = [(12, 8, 3, 3), (6, 10, 1, 3), (16, 16, 1, 1), (4, 40, 3, 3), (40, 4, 1, 1), (1, 1, 3, 3)]
 MATRICES = [(7, 12), (12, 7), (9, 9), (5, 8, 1, 1), (8, 5, 1, 1), (1, 1)]
