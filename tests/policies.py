@@ -12,7 +12,8 @@ from moco.compression.methods.filter_pruning import FilterPruning
 from moco.compression.methods.low_rank import STEM_CHANNELS, Method, no_factors
 from moco.compression.methods.quantization import setting_of as quantized
 from moco.compression.methods.sparsity import Sparsity
-from moco.compression.precision import BITS, Bits
+from moco.compression.policy_settings import bits_of
+from moco.compression.precision import BITS, Bits, precision_of
 from moco.compression.space.context import Draft
 from moco.policy import Policy
 
@@ -64,3 +65,8 @@ def why_not(layer: nn.Module, method: Method) -> str | None:
     if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
         return f"it reads {layer.in_channels} channels, too few to be cut"
     return reason
+
+
+def precisions_of(policy: Policy) -> dict[str, str]:
+    """Precision by layer, `mixed` where its bits are not 8 and 8; layers in float32 are left out."""
+    return {name: precision_of(bits) for name, bits in bits_of(policy).items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.compression.methods.method import Method, Setting
-from moco.compression.precision import FLOAT_BITS, Bits, precision_of
+from moco.compression.precision import FLOAT_BITS, Bits
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.policy import Policy
@@ -60,11 +60,6 @@ def parts_of(policy: Policy, layer: str) -> tuple[str, ...]:
 def bits_by_part(policy: Policy) -> dict[str, Bits]:
     """Bits by layer, a factorised layer by its factors; layers in float32 are left out."""
     return {part: bits for layer, bits in bits_of(policy).items() for part in parts_of(policy, layer)}
-
-
-def precisions_of(policy: Policy) -> dict[str, str]:
-    """Precision by layer, `mixed` where its bits are not 8 and 8; layers in float32 are left out."""
-    return {name: precision_of(bits) for name, bits in bits_of(policy).items()}
 
 
 def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] = USUAL_RANKING) -> dict[str, Any]:

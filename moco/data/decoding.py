@@ -6,13 +6,14 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moco.data.image_set import ImageArray, LabelArray
+from moco.data.image_set import ImageArray, ImageSet, LabelArray, Normalization
 from moco.errors import DataError
 
 
@@ -38,11 +39,6 @@ class Resizing:
             left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
             image = image.crop((left, top, left + self.crop, top + self.crop))
         return image
-
-    @property
-    def fixes_size(self) -> bool:
-        """Whether images of any size come out with the same one."""
-        return self.crop is not None
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class EncodedImages:
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
             first = first or size
-            if size != first and not self.resizing.fixes_size:
+            if size != first and self.resizing.crop is None:
                 raise DataError(self._mixed(row, size, first))
 
     def _mixed(self, row: int, size: tuple[int, ...], first: tuple[int, ...]) -> str:
@@ -113,3 +109,15 @@ def existing(path: str | Path, key: str) -> Path:
     if not Path(path).exists():
         raise DataError(f"data.{key}: no such file or folder: {path}")
     return Path(path)
+
+
+def of_pixels(
+    name: str, pixels: NDArray[np.uint8], labels: LabelArray, classes: int, normalize: Normalization | None
+) -> ImageSet:
+    """The set of images that are all in memory, as bytes (n, channels, height, width)."""
+    shape, digest = (pixels.shape[1], pixels.shape[2], pixels.shape[3]), content_hash(labels, [pixels.tobytes()])
+    return ImageSet(name, labels, shape, classes, digest, partial(_read_pixels, pixels), normalize)
+
+
+def _read_pixels(pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> ImageArray:
+    return pixels[indices].astype(np.float32) / np.float32(255)

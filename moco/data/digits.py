@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from moco.data.decoding import content_hash
-from moco.data.image_set import DataSets, ImageArray, ImageSet, Normalization
+from moco.data.decoding import of_pixels
+from moco.data.image_set import DataSets, Normalization
 from moco.data.splits import stratified
 
 TRAIN_IMAGES = 1000
@@ -24,20 +21,7 @@ def load(normalize: Normalization | None = None) -> DataSets:
     labels = digits.target.astype(np.int64)
     parts = stratified(labels, (TRAIN_IMAGES, None), np.random.default_rng(SPLIT_SEED))
     train, test = (
-        ImageSet(
-            name=f"digits ({part})",
-            labels=labels[rows],
-            shape=(1, 8, 8),
-            classes=10,
-            content_hash=content_hash(labels[rows], [pixels[rows].tobytes()]),
-            read=partial(read_pixels, pixels[rows]),
-            normalize=normalize,
-        )
+        of_pixels(f"digits ({part})", pixels[rows], labels[rows], 10, normalize)
         for part, rows in zip(("train", "test"), parts, strict=True)
     )
     return DataSets(train, test)
-
-
-def read_pixels(pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> ImageArray:
-    """Images in [0, 1] of bytes (n, channels, height, width)."""
-    return pixels[indices].astype(np.float32) / np.float32(255)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from moco.data import digits, parquet, torchvision_sets
+from moco.data import digits, parquet
 from moco.data.decoding import Resizing
 from moco.data.image_set import DataSets, ImageSet, Normalization
+from moco.data.torchvision_sets import load_cifar10, load_folder
 from moco.errors import ConfigError
 from moco.suggest import nearest
 
@@ -72,10 +73,6 @@ def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
     return DataSets(replace(train, classes=classes), replace(test, classes=classes))
 
 
-def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    return digits.load(normalize)
-
-
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     train, test = (
         parquet.load(
@@ -90,22 +87,15 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
     return same_classes(train, test)
 
 
-def _cifar10(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    return torchvision_sets.load_cifar10(options.root or "", normalize)
-
-
-def _imagefolder(options: SourceOptions, normalize: Normalization | None) -> DataSets:
+def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     resizing = Resizing(options.resize, options.crop)
-    train, test = (
-        torchvision_sets.load_folder(path or "", resizing, normalize) for path in (options.train, options.test)
-    )
-    return DataSets(train, test)
+    return DataSets(*(load_folder(path or "", resizing, normalize) for path in (options.train, options.test)))
 
 
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
-    "digits": ((), (), _digits),
+    "digits": ((), (), lambda _, normalize: digits.load(normalize)),
     "parquet": (("train", "test"), ("image_column", "label_column", "resize", "crop"), _parquet),
-    "cifar10": (("root",), (), _cifar10),
-    "imagefolder": (("train", "test", "resize", "crop"), (), _imagefolder),
+    "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
+    "imagefolder": (("train", "test", "resize", "crop"), (), _folders),
 }
 """By name: options that are needed, options that are possible, and what loads the sets."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
-from moco.data.digits import read_pixels
+from moco.data.decoding import EncodedImages, Resizing, content_hash, existing, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.errors import DataError
 from moco.models.torchvision_shim import import_torchvision
@@ -33,17 +31,7 @@ def load_cifar10(root: str | Path, normalize: Normalization | None = None) -> Da
             raise DataError(f"CIFAR-10 is not in {root} and cannot be downloaded: {error}") from error
         pixels = np.ascontiguousarray(source.data.transpose(0, 3, 1, 2))
         labels = np.array(source.targets, dtype=np.int64)
-        sets.append(
-            ImageSet(
-                name=f"CIFAR-10 ({part})",
-                labels=labels,
-                shape=(3, 32, 32),
-                classes=10,
-                content_hash=content_hash(labels, [pixels.tobytes()]),
-                read=partial(read_pixels, pixels),
-                normalize=normalize,
-            )
-        )
+        sets.append(of_pixels(f"CIFAR-10 ({part})", pixels, labels, 10, normalize))
     return DataSets(*sets)
 
 

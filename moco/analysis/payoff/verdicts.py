@@ -75,7 +75,7 @@ class PayOff:
     @cached_property
     def paying_widths(self) -> tuple[int, ...]:
         """Ascending, the full width included: those that are faster than every wider one."""
-        return steps(self.widths, self.ratios, [time.sem for time in self.times], self.min_gain)
+        return steps(self.widths, self.times, self.min_gain)
 
     @property
     def pruning_pays(self) -> bool:
@@ -195,20 +195,11 @@ class PayOffReport:
         )
 
 
-def steps(
-    widths: Sequence[int], ratios: Sequence[float], sems: Sequence[float] | None = None, min_gain: float = MIN_GAIN
-) -> tuple[int, ...]:
-    """The widths that pay, ascending: the widest, and each one that is faster than all wider ones.
+def steps(widths: Sequence[int], times: Sequence[Timed], min_gain: float = MIN_GAIN) -> tuple[int, ...]:
+    """The widths that pay, ascending: the widest, and each one that is faster than all wider ones by `min_gain`.
 
     A width is compared with the last one that pays, so that gains too small to see one by one pay as they add up.
-
-    Args:
-        ratios: time of each width relative to any fixed reference.
-        sems: standard errors of the ratios; None takes them as exact.
-        min_gain: part of the time that must be saved.
     """
-    errors = sems if sems is not None else [0.0] * len(widths)
-    times = [Timed(ratio, ratio, ratio, sem) for ratio, sem in zip(ratios, errors, strict=True)]
     paying: list[tuple[int, Timed]] = []
     for width, time in sorted(zip(widths, times, strict=True), key=lambda pair: -pair[0]):
         if not paying or time.beats(paying[-1][1], min_gain):

@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.compression.channels.algebra import components
 from moco.compression.channels.flow import Flow, channel_flow
-from moco.compression.channels.surgery import Axis, masked, thinned
+from moco.compression.channels.surgery import UNOWNED, Axis, masked, thinned
 from moco.compression.counting import Counts
 from moco.errors import CompressionError
 
@@ -184,7 +184,8 @@ class _Found:
                 if group in index:
                     name, channels = index[group]
                     mine = np.flatnonzero(groups == group)
-                    axis = axes.setdefault(place, Axis.unowned(len(classes)))
+                    whole = Axis([], np.full(len(classes), UNOWNED), np.zeros(len(classes), np.int64))
+                    axis = axes.setdefault(place, whole)
                     axis.claim(name, mine.tolist(), [channels[found] for found in classes[mine].tolist()])
         return axes
 

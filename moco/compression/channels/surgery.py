@@ -34,11 +34,6 @@ class Axis:
     owner: np.ndarray
     channel: np.ndarray
 
-    @staticmethod
-    def unowned(width: int) -> Axis:
-        """An axis whose channels all stay."""
-        return Axis([], np.full(width, UNOWNED), np.zeros(width, dtype=np.int64))
-
     def claim(self, group: str, places: Sequence[int], channels: Sequence[int]) -> None:
         """Give the `places` of this axis to `channels` of `group`."""
         if group not in self.groups:

@@ -64,7 +64,11 @@ def importances(
         CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
     """
     if isinstance(ranking, str):
-        ranking = ranking_named(ranking)
+        try:
+            ranking = plugin("ranking", ranking)()
+        except ConfigError as error:
+            raise CompressionError(str(error).removeprefix("ranking: ")) from error
+    assert isinstance(ranking, Ranking)
     found = ranking.scores(network, graph, data, rng)
     for name, group in graph.groups.items():
         importance = found.get(name)
@@ -77,17 +81,4 @@ def importances(
             raise CompressionError(
                 f"ranking '{ranking.name}': the importance of '{name}' is not finite; are there NaN in its weights?"
             )
-    return found
-
-
-def ranking_named(name: str) -> Ranking:
-    """The ranking of that name with its usual options.
-
-    Raises:
-        CompressionError: no such ranking, or one that cannot be loaded.
-    """
-    try:
-        found: Ranking = plugin("ranking", name)()
-    except ConfigError as error:
-        raise CompressionError(str(error).removeprefix("ranking: ")) from error
     return found

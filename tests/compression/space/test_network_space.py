@@ -14,7 +14,7 @@ from torch import nn
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
-from moco.compression.policy_settings import NEUTRAL, precisions_of, widths_of
+from moco.compression.policy_settings import NEUTRAL, widths_of
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import SpaceOptions, network_space, space_summary
 from moco.errors import SpaceError
@@ -22,6 +22,7 @@ from moco.interfaces import Capabilities
 from moco.space import SearchSpace
 from tests.compression.spaces import options_of
 from tests.compression.toys import Chain, Concat, bops_of, images, made, seeded, tiny
+from tests.policies import precisions_of
 
 ALL = frozenset({"conv", "depthwise", "linear"})
 CAPABLE = Capabilities(("float32", "int8"), {"float32": 1, "int8": 1}, {"float32": ALL, "int8": ALL}, frozenset())
