@@ -1,9 +1,6 @@
 """Exact counts of a network: multiply-accumulates and parameters, in each layer and in total (W09).
 
-| symbol | meaning | unit |
-|---|---|---|
-| MACs | multiply-accumulates of convolutions and linear layers for one image; a bias adds none (S1.05) | count |
-| parameters | weights and biases, those of batch-norm included, running statistics not (S1.03) | count |
+A bias adds no multiply-accumulates (S1.05). Parameters are weights and biases, batch-norm's too, no statistics (S1.03).
 """
 
 from __future__ import annotations

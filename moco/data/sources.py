@@ -6,12 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from moco.data import digits, parquet
-from moco.data.decoding import Resizing
-from moco.data.image_set import DataSets, ImageSet, Normalization
+import numpy as np
+from sklearn.datasets import load_digits
+
+from moco.data import parquet
+from moco.data.decoding import Resizing, of_pixels
+from moco.data.image_set import DataSets, Normalization
+from moco.data.splits import stratified
 from moco.data.torchvision_sets import load_cifar10, load_folder
 from moco.errors import ConfigError
 from moco.suggest import nearest
+
+DIGITS_TO_TRAIN, DIGITS_SEED = 1000, 0
+"""The split is part of the data set, so it does not follow the seed of a run."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,17 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
     return load(options, normalize)
 
 
-def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
-    """The two sets with the larger number of classes, for files that name their classes by numbers only."""
-    classes = max(train.classes, test.classes)
-    return DataSets(replace(train, classes=classes), replace(test, classes=classes))
+def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
+    """scikit-learn's digits (UCI, Alpaydin and Kaynak 1998): 1,000 training and 797 test images, always the same."""
+    digits = load_digits()
+    pixels = (digits.images[:, None] * (255 / 16)).round().astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    parts = stratified(labels, (DIGITS_TO_TRAIN, None), np.random.default_rng(DIGITS_SEED))
+    train, test = (
+        of_pixels(f"digits ({part})", pixels[rows], labels[rows], 10, normalize)
+        for part, rows in zip(("train", "test"), parts, strict=True)
+    )
+    return DataSets(train, test)
 
 
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
@@ -84,7 +98,8 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
         )
         for path in (options.train, options.test)
     )
-    return same_classes(train, test)
+    classes = max(train.classes, test.classes)  # the files name their classes by numbers only
+    return DataSets(replace(train, classes=classes), replace(test, classes=classes))
 
 
 def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:
@@ -93,7 +108,7 @@ def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSet
 
 
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
-    "digits": ((), (), lambda _, normalize: digits.load(normalize)),
+    "digits": ((), (), _digits),
     "parquet": (("train", "test"), ("image_column", "label_column", "resize", "crop"), _parquet),
     "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
     "imagefolder": (("train", "test", "resize", "crop"), (), _folders),

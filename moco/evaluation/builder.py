@@ -1,9 +1,4 @@
-"""A policy becomes a file: surgery, recovery, export, checked at each step; the same policy gives the same bytes.
-
-The order of operations is fixed (docs/compression.md): channels are pruned, their readers refitted, layers factorised,
-single weights pruned, batch-norm re-estimated, the network trained on where asked; then the file is written from the
-template and put into integers.
-"""
+"""A policy becomes a file, by checked steps in a fixed order (docs/compression.md): same policy, same bytes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
 """Batch-norm statistics after surgery, re-estimated relative to the original (W29).
 
-Re-estimating them from a few hundred images costs even an untouched network points of accuracy, because the sample's
-statistics are not the training set's. So only the change is applied: the difference of the means that both networks
-show on the same images is added, and the variances are multiplied by their ratio. Where nothing was changed, exactly
-nothing changes.
+Those of a few hundred images are not the training set's, and cost even an untouched network points of accuracy. So only
+the change is applied: the means are moved by their difference on the same images, the variances scaled by their ratio.
 """
 
 from __future__ import annotations

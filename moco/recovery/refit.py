@@ -1,9 +1,8 @@
 """Least-squares refit of the layers of a pruned network that lost input channels (S1.42, W28).
 
-Two ways. On the original's inputs, each layer's Gram is summed once over the original network, and a candidate solves
-a part of it, layer by layer for itself. On the compressed network's own inputs (asymmetric, as He et al. 2017 do with
-whole networks), a candidate takes one forward pass in sequence: each layer is solved for what the layers before it,
-pruned and refitted already, give, so it also makes good what they lost.
+On the original's inputs, each layer's Gram is summed once over the original network, and a candidate solves a part of
+it. On the compressed network's own inputs (asymmetric, as He et al. 2017), a candidate takes one forward pass: each
+layer is solved for what the layers before it, pruned and refitted already, give, so it also makes good what they lost.
 
 A layer without a bias that a batch-norm follows is fitted with an intercept all the same: channels behind a rectifier
 have a mean, which goes with them. The batch-norm's running mean takes it.

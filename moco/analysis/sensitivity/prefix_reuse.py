@@ -1,8 +1,7 @@
 """A network run once up to each layer, and from there on once for every variation of that layer.
 
-Single-layer studies change one layer at a time. What lies before it gives what it gave before, so it runs once
-(requirements 3.3, lever f). The forward pass is traced by torch.fx into a list of nodes; a journey holds, at its place
-in that list, the tensors that later nodes still read, and nothing else. A variation runs from there to the logits.
+The forward pass is traced by torch.fx into a list of nodes. A journey holds, at its place in that list, the tensors
+that later nodes still read, and nothing else; a variation runs from there to the logits.
 """
 
 from __future__ import annotations
