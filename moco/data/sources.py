@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from moco.data import parquet
 from moco.data.decoding import Resizing, of_pixels
-from moco.data.image_set import DataSets, Normalization
+from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.data.splits import stratified
 from moco.data.torchvision_sets import load_cifar10, load_folder
 from moco.errors import ConfigError
@@ -74,6 +74,12 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
     return load(options, normalize)
 
 
+def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
+    """The two sets with the larger number of classes, for files that name their classes by numbers only."""
+    classes = max(train.classes, test.classes)
+    return DataSets(replace(train, classes=classes), replace(test, classes=classes))
+
+
 def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
     """scikit-learn's digits (UCI, Alpaydin and Kaynak 1998): 1,000 training and 797 test images, always the same."""
     digits = load_digits()
@@ -98,8 +104,7 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
         )
         for path in (options.train, options.test)
     )
-    classes = max(train.classes, test.classes)  # the files name their classes by numbers only
-    return DataSets(replace(train, classes=classes), replace(test, classes=classes))
+    return same_classes(train, test)
 
 
 def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:
