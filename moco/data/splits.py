@@ -55,8 +55,7 @@ def make_splits(
     """The splits of two labelled sets; each has its classes in the set's own proportions, to within one image.
 
     Args:
-        train_labels: class of each training image, (n_train,).
-        test_labels: class of each test image, (n_test,).
+        train_labels, test_labels: class of each image, (n,).
         sizes: images in `calibration`, `search` and `certification`.
         seed: of the run; a set's split depends on it, its labels and its own sizes only.
 

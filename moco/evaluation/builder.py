@@ -19,9 +19,9 @@ from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.compact import compact, written
 from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.ranges import RangeOptions, estimate
+from moco.export.rewrites import compact, written
 from moco.export.template import Template, build_template
 from moco.interfaces import Artifact, QuantizePlacement
 from moco.policy import Policy

@@ -152,7 +152,6 @@ def estimate(
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
     Args:
-        layers: names, or bits by layer, as `quantize` takes them.
         images: calibration images (n, channels, height, width).
         options: None takes the whole ranges, as `calibrate` gives them.
         placement: where the target wants quantize nodes, which decides the tensors that become codes.

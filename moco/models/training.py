@@ -55,7 +55,6 @@ def train(
     """Draw new weights from the seed, train them in place, and return the mean loss of the last epoch.
 
     Args:
-        network: made of convolutions, batch-norms and linear layers.
         images: normalised, (n, channels, height, width).
         labels: class of each image, (n,).
         seed: of the weights, the order of the images and their shifts.

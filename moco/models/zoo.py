@@ -33,7 +33,6 @@ def build_model(name: str, num_classes: int | None = None, **options: Any) -> nn
     """A new network in evaluation mode; its weights are not trained.
 
     Args:
-        name: of moco's zoo or of a torchvision classification model.
         num_classes: outputs of the head; None takes the builder's default.
         options: further arguments of the builder, for example `shortcut="B"`.
 

@@ -174,9 +174,8 @@ def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: fl
     """Weight and bias for the kept columns; the column of ones always stays.
 
     Args:
-        gram: of the layer at full width.
         kept_columns: ascending columns of the weight's; see `columns_of`.
-        original: the layer's weight and bias at full width.
+        gram, original: sums of the layer, and its weight and bias, at full width.
         ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular. The
             column of ones has none: its unit is not that of the inputs.
 

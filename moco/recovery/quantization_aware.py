@@ -89,8 +89,6 @@ class FakeQuantization:
 
     Attributes:
         images: for the ranges of the inputs, (n, channels, height, width).
-        weights: by layer, what shows it its weight.
-        inputs: by layer, what shows it its input.
     """
 
     network: nn.Module

@@ -10,9 +10,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
-from moco.export.compact import compact
 from moco.export.folding import fold, foldable_pairs, folded_state
-from moco.export.rewrites import pad_instead_of_gather
+from moco.export.rewrites import compact, pad_instead_of_gather
 from moco.export.template import build_template, export_graph
 from tests.compression.toys import Concat, images, made, tiny
 from tests.export.graphs import NETWORKS, compressor_of, expected, images_of, pruned, run, template_of

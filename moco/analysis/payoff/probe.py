@@ -12,9 +12,9 @@ from typing import Any
 
 from moco.analysis.payoff.verdicts import MIN_GAIN, PayOff, PayOffReport, Timed
 from moco.errors import ConfigError, MeasurementError
-from moco.export.compact import written
 from moco.export.probe_geometry import Geometries, PairGeometry
 from moco.export.probe_graphs import Variant, pair_graph, repeats
+from moco.export.rewrites import written
 from moco.interfaces import Capabilities, Session, Target
 from moco.measurement import Measurement, TimingPlan
 from moco.store_table import StoreTable

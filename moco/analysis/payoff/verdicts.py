@@ -49,7 +49,6 @@ class PayOff:
         reference_ms: time of a call of the reference graph, for people.
         widths: descending, the first is the full one.
         factorised: by share of the ranks, the time of the pair at full width with both layers factorised.
-        min_gain: part of the time that a move must save.
     """
 
     geometry: str
@@ -145,7 +144,6 @@ class PayOffReport:
     Attributes:
         batch: images in a call.
         groups: by channel group, the key of its geometry.
-        payoffs: of each geometry in each precision.
         left_out: groups that were not probed: name and reason.
         stored: how many of the geometries the store answered.
     """

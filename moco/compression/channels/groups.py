@@ -120,9 +120,7 @@ class _Found:
 
     Attributes:
         sides: class of each channel by (module, "out" or "in").
-        group_of: group by class.
         stays: why a group must stay whole, by group.
-        order: layers in the order of the forward pass.
     """
 
     sides: Mapping[tuple[str, str], np.ndarray]

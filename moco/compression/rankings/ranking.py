@@ -58,7 +58,6 @@ def importances(
 
     Args:
         ranking: or the name of one, with its usual options.
-        data: images for a ranking that looks at some, with labels where it needs them.
 
     Raises:
         CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.

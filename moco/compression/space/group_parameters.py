@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from moco.compression.methods.method import Method
 from moco.compression.space.context import SpaceContext
 from moco.compression.space.layer_groups import Grouped
-from moco.compression.space.parameters import Options, Part
+from moco.compression.space.parameters import Options, Parameter, Part
 from moco.setting_owners import method_of
 from moco.trial import Point
 
@@ -35,12 +35,6 @@ class Choice:
     parts: tuple[tuple[Method, Part], ...]
     method: Options | None = None
 
-    @staticmethod
-    def of(group: Grouped, parts: tuple[tuple[Method, Part], ...], choose: bool) -> Choice:
-        """The group with these parts."""
-        names = tuple(method.name for method, _ in parts if method.is_chosen)
-        return Choice(group, parts, Options((NONE, *names)) if choose and names else None)
-
     @cached_property
     def chosen(self) -> Part:
         """The choice of the method as a part of its own."""
@@ -52,14 +46,13 @@ class Choice:
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions by parameter, in their order."""
-        return {name: parameter.distribution() for part in self._all for name, parameter in part.open.values()}
+        return {name: parameter.distribution() for name, parameter in self._open.items()}
 
     @cached_property
     def neutral(self) -> dict[str, Any]:
         """The values that change least, by parameter, words before numbers."""
-        found = {name: parameter for part in self._all for name, parameter in part.open.values()}
-        words = {name for name, parameter in found.items() if isinstance(parameter, Options)}
-        return {name: found[name].neutral for name in sorted(found, key=lambda name: name not in words)}
+        words_first = sorted(self._open.items(), key=lambda entry: not isinstance(entry[1], Options))
+        return {name: parameter.neutral for name, parameter in words_first}
 
     def executed_method(self, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         """The choice of the method that a policy's settings stand for, as a part of a point."""
@@ -75,9 +68,10 @@ class Choice:
         first = min(done, key=lambda method: (method.order, not method.refits_readers), default=None)
         return self.chosen.point({"method": NONE if first is None else first.name})
 
-    @property
-    def _all(self) -> tuple[Part, ...]:
-        return (self.chosen, *(part for _, part in self.parts))
+    @cached_property
+    def _open(self) -> dict[str, Parameter]:
+        parts = (self.chosen, *(part for _, part in self.parts))
+        return {name: parameter for part in parts for name, parameter in part.open.values()}
 
 
 MOST_COMBINATIONS = 4096

@@ -16,8 +16,9 @@ from moco.compression.policy_settings import check_settings_of
 from moco.compression.precision import FLOAT32
 from moco.compression.space.codec import NetworkCodec
 from moco.compression.space.context import SpaceContext
-from moco.compression.space.group_parameters import Choice
+from moco.compression.space.group_parameters import NONE, Choice
 from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.parameters import Options
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import LayerGroup, SearchSpace
@@ -97,8 +98,9 @@ def network_space(
 
 
 def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Choice:
-    found = ((method, method.part(group, context)) for method in options.methods)
-    return Choice.of(group, tuple((method, part) for method, part in found if part is not None), options.choose)
+    parts = tuple((m, part) for m in options.methods if (part := m.part(group, context)) is not None)
+    names = tuple(method.name for method, _ in parts if method.is_chosen)
+    return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
 
 
 def space_summary(space: SearchSpace) -> dict[str, Any]:

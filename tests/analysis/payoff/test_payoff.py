@@ -152,11 +152,11 @@ def test_a_difference_within_the_noise_does_not_pay() -> None:
 
 def test_less_than_the_least_gain_does_not_pay_however_sure() -> None:
     assert steps([16, 12], timed([1.0, 0.995])) == (16,)
-    assert steps([16, 12], [1.0, 0.995], min_gain=0.001) == (12, 16)
+    assert steps([16, 12], timed([1.0, 0.995]), min_gain=0.001) == (12, 16)
 
 
 def test_gains_too_small_one_by_one_pay_when_they_add_up() -> None:
-    assert steps([5, 4, 3, 2, 1], [1.0, 0.994, 0.988, 0.982, 0.976]) == (1, 3, 5)
+    assert steps([5, 4, 3, 2, 1], timed([1.0, 0.994, 0.988, 0.982, 0.976])) == (1, 3, 5)
 
 
 def test_candidate_widths_hold_the_full_one_multiples_and_odd_ones() -> None:

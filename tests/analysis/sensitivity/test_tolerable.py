@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from moco.analysis.sensitivity.curve_decisions import lowest, tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Curve, Sensitivity
-from moco.analysis.sensitivity.tolerable import lowest, tolerable
 from moco.compression.policy_settings import bits_of, pruned, refitted_of
 from moco.errors import ConfigError
 from moco.space import SearchSpace
