@@ -131,15 +131,3 @@ def methods_of(policy: Policy) -> list[Method]:
     """Moco's own methods and those that the policy names, in their order."""
     found = {method.name: method for method in (*own_methods(), *(method for method, _ in by_method(policy)))}
     return sorted(found.values(), key=lambda method: method.order)
-
-
-def check_settings_of(method: Method) -> None:
-    """Pass a method none of whose settings is another one's.
-
-    Raises:
-        SpaceError: one is; it is named with both methods.
-    """
-    for key in method.settings:
-        owner = method_of(key)
-        if owner.name != method.name:
-            raise SpaceError(f"space.{method.name}: its setting '{key}' is one of '{owner.name}'; rename it")

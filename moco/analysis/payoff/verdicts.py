@@ -66,11 +66,6 @@ class PayOff:
         """The time at full width: 1 in the reference's precision."""
         return self.times[0]
 
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """The ratio of each width."""
-        return tuple(time.ratio for time in self.times)
-
     @cached_property
     def paying_widths(self) -> tuple[int, ...]:
         """Ascending, the full width included: those that are faster than every wider one."""
@@ -229,7 +224,7 @@ def losing_moves(report: PayOffReport) -> tuple[LosingMove, ...]:
 
 def _lost(payoff: PayOff) -> Iterable[tuple[str, str]]:
     if not payoff.pruning_pays and len(payoff.widths) > 1:
-        best = min(payoff.ratios[1:]) / payoff.full.ratio
+        best = min(time.ratio for time in payoff.times[1:]) / payoff.full.ratio
         yield PRUNING, f"the fastest narrower width takes {best:.2f} of the full one's time"
     if not payoff.reference and not payoff.precision_pays:
         yield QUANTIZATION, f"{payoff.precision} takes {payoff.full.ratio:.2f} of the reference's time"
