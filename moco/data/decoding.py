@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,24 +66,33 @@ class EncodedImages:
 
     def decode(self, row: int) -> NDArray[np.uint8]:
         """The image in that row, (height, width, 3)."""
-        try:
-            with Image.open(io.BytesIO(self.load(row))) as image:
-                return np.asarray(self.resizing(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
+        with self._opened(row) as image:
+            return np.asarray(self.resizing(image.convert("RGB")))
 
     def check_sizes(self, rows: int) -> None:
         """Open every image without decoding its pixels, and compare the sizes, so that a search fails at its start."""
         first: tuple[int, int] | None = None
         for row in range(rows):
-            try:
-                with Image.open(io.BytesIO(self.load(row))) as image:
-                    size = image.size
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
+            with self._opened(row) as image:
+                size = image.size
             first = first or size
             if size != first and self.resizing.crop is None:
                 raise DataError(self._mixed(row, size, first))
+
+    def labelled(
+        self, labels: LabelArray, classes: int, content_hash: str, normalize: Normalization | None
+    ) -> ImageSet:
+        """The images with their labels."""
+        height, width, channels = self.decode(0).shape
+        return ImageSet(self.name, labels, (channels, height, width), classes, content_hash, self, normalize)
+
+    @contextmanager
+    def _opened(self, row: int) -> Iterator[Image.Image]:
+        try:
+            with Image.open(io.BytesIO(self.load(row))) as image:
+                yield image
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
 
     def _mixed(self, row: int, size: tuple[int, ...], first: tuple[int, ...]) -> str:
         return (

@@ -43,16 +43,8 @@ def load(
     encoded = _encoded(table, _column(table, image_column, IMAGE_COLUMNS, path), path)
     reader = EncodedImages(str(path), lambda row: _bytes(encoded, row), resizing or Resizing())
     reader.check_sizes(len(labels))
-    height, width, channels = reader.decode(0).shape
-    return ImageSet(
-        name=str(path),
-        labels=labels,
-        shape=(channels, height, width),
-        classes=int(labels.max()) + 1,
-        content_hash=content_hash(labels, (_bytes(encoded, row) for row in range(len(labels)))),
-        read=reader,
-        normalize=normalize,
-    )
+    digest = content_hash(labels, (_bytes(encoded, row) for row in range(len(labels))))
+    return reader.labelled(labels, int(labels.max()) + 1, digest, normalize)
 
 
 def _read(path: Path) -> Any:

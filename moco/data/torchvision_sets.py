@@ -53,15 +53,5 @@ def load_folder(path: str | Path, resizing: Resizing, normalize: Normalization |
     files = [Path(file) for file, _ in source.samples]
     labels = np.array(source.targets, dtype=np.int64)
     reader = EncodedImages(str(path), lambda row: files[row].read_bytes(), resizing)
-    height, width, channels = reader.decode(0).shape
-    return ImageSet(
-        name=str(path),
-        labels=labels,
-        shape=(channels, height, width),
-        classes=len(source.classes),
-        content_hash=content_hash(
-            labels, (f"{file.relative_to(path)} {file.stat().st_size}".encode() for file in files)
-        ),
-        read=reader,
-        normalize=normalize,
-    )
+    digest = content_hash(labels, (f"{file.relative_to(path)} {file.stat().st_size}".encode() for file in files))
+    return reader.labelled(labels, len(source.classes), digest, normalize)

@@ -14,7 +14,7 @@ from torch import nn
 from moco.compression.channels.groups import ChannelGraph, ChannelGroup
 from moco.compression.counting import Counts
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.method import SHARE, Allowed, KeepOptions, Method, Setting, is_share
+from moco.compression.methods.method import Allowed, KeepingMethod, KeepOptions, Method, Setting
 from moco.compression.precision import FLOAT32
 from moco.compression.rankings.ranking import USUAL_RANKING, Data, Ranking, Rng, importances
 from moco.compression.rankings.weights import L1
@@ -45,7 +45,7 @@ class FilterPruningOptions(PruningOptions):
     rank: Annotated[Ranking, OptionOfKind("ranking")] = field(default_factory=L1)
 
 
-class FilterPruning(Method):
+class FilterPruning(KeepingMethod):
     """Removes the least important channels of each channel group."""
 
     name = "filter_pruning"
@@ -144,15 +144,6 @@ class FilterPruning(Method):
 
         assert isinstance(ratio, Ratio)
         return {"keep": ratio.leaving(wanted, left, values["keep"])}
-
-    def expected(self, key: str, value: object) -> str | None:
-        """{keep, of}."""
-        return None if is_share(value) else SHARE
-
-    def canonical(self, setting: Setting) -> Setting:
-        """Nothing where all channels stay."""
-        share = setting[self.name]
-        return setting if share["keep"] < share["of"] else {}
 
     def words(self, key: str, value: Any) -> str:
         """`12/16`."""

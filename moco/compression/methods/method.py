@@ -33,6 +33,7 @@ Setting = Mapping[str, Any]
 """What a policy says of one layer or channel group with this method: one of its `settings` with its value."""
 Allowed = Callable[[Iterable[str], str], float | None]
 """Of layers or channel groups and a parameter of a sensitivity analysis, the heaviest level that all of them allow."""
+SHARE = "{keep: k, of: n} with 1 <= k <= n"
 
 
 @dataclass(frozen=True)
@@ -234,14 +235,19 @@ def from_one(*numbers: object) -> bool:
     return all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers)
 
 
-def is_share(value: object) -> bool:
-    """Whether a setting's value is {keep: k, of: n} with 1 <= k <= n."""
-    if not isinstance(value, Mapping) or value.keys() != {"keep", "of"} or not from_one(*value.values()):
-        return False
-    return bool(value["keep"] <= value["of"])
+class KeepingMethod(Method):
+    """A method whose one setting says {keep: k, of: n} with 1 <= k <= n."""
 
+    def expected(self, key: str, value: object) -> str | None:
+        """{keep, of}."""
+        if isinstance(value, Mapping) and value.keys() == {"keep", "of"} and from_one(*value.values()):
+            return None if value["keep"] <= value["of"] else SHARE
+        return SHARE
 
-SHARE = "{keep: k, of: n} with 1 <= k <= n"
+    def canonical(self, setting: Setting) -> Setting:
+        """Nothing where all stay."""
+        share = setting[self.name]
+        return setting if share["keep"] < share["of"] else {}
 
 
 KeepRatio = Annotated[float, Gt(0), Le(1)]

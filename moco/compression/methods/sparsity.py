@@ -17,7 +17,7 @@ from torch import nn
 from moco.compression.costs import LayerCost
 from moco.compression.file_weights import FileWeights
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.compression.methods.method import SHARE, KeepOptions, Method, Setting, is_share
+from moco.compression.methods.method import KeepingMethod, KeepOptions, Setting
 from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
@@ -32,7 +32,7 @@ class SparsityOptions(KeepOptions):
     method = "sparsity"
 
 
-class Sparsity(Method):
+class Sparsity(KeepingMethod):
     """Zeroes the smallest weights of a layer; those of a factorised layer all stay."""
 
     name = "sparsity"
@@ -81,15 +81,6 @@ class Sparsity(Method):
         of = {layer: context.costs.weights(layer, draft.widths) for layer in part.names}
         settings = {layer: draft.settings.get(layer, {}).get(self.name, {}) for layer in of}
         return list(of.values()), [settings[layer].get("keep", weights) for layer, weights in of.items()]
-
-    def expected(self, key: str, value: object) -> str | None:
-        """{keep, of}."""
-        return None if is_share(value) else SHARE
-
-    def canonical(self, setting: Setting) -> Setting:
-        """Nothing where all weights stay."""
-        share = setting[self.name]
-        return setting if share["keep"] < share["of"] else {}
 
     def cost(self, layer: LayerCost, setting: Setting) -> LayerCost:
         """Packed, each weight also costs the bit that says whether it is zero; else it counts as any other (W33)."""
