@@ -63,10 +63,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "l2": "moco.compression.rankings.weights:L2",
         "geometric_median": "moco.compression.rankings.weights:GeometricMedian",
         "batch_norm_scale": "moco.compression.rankings.weights:BatchNormScale",
-        "taylor": "moco.compression.rankings.gradients:Taylor",
+        "taylor": "moco.compression.rankings.calibrated:Taylor",
         "fisher": "moco.compression.rankings.fisher:Fisher",
         "fisher_greedy": "moco.compression.rankings.fisher:FisherGreedy",
-        "activation": "moco.compression.rankings.activation:Activation",
+        "activation": "moco.compression.rankings.calibrated:Activation",
         "random": "moco.compression.rankings.weights:Random",
     },
 }

@@ -16,7 +16,7 @@ from moco.compression.methods.method import Method
 from moco.errors import ConfigError, SpaceError, nearest
 from moco.experiment.explain import explain, joined, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.schema import Experiment
-from moco.models.weights import is_published
+from moco.models.zoo import is_published
 from moco.registry import OptionOfKind, plugin, written_options
 
 __all__ = [

@@ -47,7 +47,6 @@ def _near(name: str, owner: object) -> str:
 
 @contextmanager
 def _searched(folders: list[Path]) -> Iterator[None]:
-    """Look in these folders first while importing."""
     before = list(sys.path)
     sys.path[:0] = [str(folder) for folder in folders]
     importlib.invalidate_caches()

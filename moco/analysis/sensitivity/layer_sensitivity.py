@@ -72,11 +72,8 @@ class Sensitivity:
 
     Attributes:
         curves: in the order of the forward pass.
-        layers: the layers that were studied, in that order.
         owners: by layer, the name of the channel group that its outputs belong to; layers that cannot be pruned lack.
         images: how many the divergences are a mean of.
-        direction: of the divergence.
-        seconds: that the study took.
         whole_runs: why the network was run whole each time; None where it was run from each layer on.
     """
 
@@ -195,7 +192,6 @@ def analyse(
     Args:
         images: (n, channels, height, width) from the training set, not augmented; no label is used.
         layers: convolutions and linear layers; channels are pruned where all of their producers are among them.
-        levels: None takes all of them.
         reuse: False runs the whole network every time, to compare the time.
 
     Raises:
