@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from moco.comparison.charged_time import charged_s, counted
+from moco.comparison.curves import charged_s, counted
 from moco.errors import ConfigError, DeviceLostError, RunFolderError
 from moco.interfaces import Ledger
 from moco.policy import Policy
@@ -36,7 +36,7 @@ class Match:
 
     Attributes:
         evaluate: shared by all runs; a stored evaluation tells what it took when first made (see
-            `moco.comparison.charged_time`).
+            `moco.comparison.curves`).
         budget: of each run; its seconds are charged ones.
         seeds: of the searchers; the problem is the same under each.
     """

@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 
 from moco.metrics import COSTS
 from moco.pareto import non_dominated
-from moco.report.figures import base_figure
+from moco.report.figures import ACCENT, CHOSEN, INK, MUTED, base_figure
 from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
 from moco.report.policy_text import describe_groups
-from moco.report.style import ACCENT, CHOSEN, INK, MUTED
 from moco.run_folder.manifest import GroupRecord
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import Result

@@ -8,10 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.report.document import document, plot
-from moco.report.figures import base_figure
-from moco.report.markup import Html, element, listed, note, row
-from moco.report.style import INK, PRECISION_COLOURS
+from moco.report.document import Html, document, element, listed, note, plot, row
+from moco.report.figures import INK, PRECISION_COLOURS, base_figure
 from moco.report.tables import table
 
 HEAD = ("layers", "groups", "precision", "time", "widths that pay", "fastest", "ranks that pay")

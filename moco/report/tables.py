@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from moco.metrics import COLUMNS
 from moco.report.against_reference import Row, compared_metrics
+from moco.report.document import Html, element, join, row
 from moco.report.formatting import (
     NOT_AVAILABLE,
     is_accuracy,
@@ -16,7 +17,6 @@ from moco.report.formatting import (
     shown_interval,
     shown_ratio,
 )
-from moco.report.markup import Html, element, join, row
 from moco.report.policy_text import describe_groups
 from moco.report.verdict import accuracy_text
 from moco.run_folder.manifest import GroupRecord

@@ -10,8 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from moco.report.comparison.text import TITLES
-from moco.report.figures import base_figure
-from moco.report.style import ACCENT, CHOSEN, INK, SPARE_COLOURS
+from moco.report.figures import ACCENT, CHOSEN, INK, SPARE_COLOURS, base_figure
 from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord
 
 COLOURS = (ACCENT, CHOSEN, *SPARE_COLOURS[:-1], INK)

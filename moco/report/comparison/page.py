@@ -15,8 +15,7 @@ from moco.report.comparison.tables import (
     verdict_matrix,
 )
 from moco.report.comparison.text import AXES, TITLES, budget_text, by_importance, summary
-from moco.report.document import document, plot, plots, warnings_section
-from moco.report.markup import Html, details, element, join, note, section
+from moco.report.document import Html, details, document, element, join, note, plot, plots, section, warnings_section
 from moco.report.run_summary import plain
 from moco.report.tables import definitions
 from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from moco.comparison.rank_tests import Verdict
+from moco.comparison.rank_tests import OPPOSITE, Verdict
 from moco.report.comparison.text import TITLES, short_seconds
+from moco.report.document import Html, element, join, note, row
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.markup import Html, element, join, note, row
 from moco.report.run_summary import plain
 from moco.report.tables import definitions, table
 from moco.run_folder.comparison_record import (
@@ -16,7 +16,6 @@ from moco.run_folder.comparison_record import (
     SuggestionSeconds,
 )
 
-_OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 _CLASSES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
 
@@ -27,7 +26,7 @@ def verdict_matrix(content: ComparisonRecord, tests: MeasureTests) -> Html:
     for pair in tests.pairs:
         found = Verdict(pair.verdict)
         verdicts[pair.first, pair.second] = found, pair.p_holm
-        verdicts[pair.second, pair.first] = _OPPOSITE.get(found, found), pair.p_holm
+        verdicts[pair.second, pair.first] = OPPOSITE.get(found, found), pair.p_holm
     rows = [
         element(
             "tr", element("th", name, scope="row"), join(_verdict_cell(verdicts.get((name, other))) for other in names)
