@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 from moco.redaction import starred
 from moco.secret import Secret
-from moco.tracking.quiet import quiet
+from moco.tracking.messages import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

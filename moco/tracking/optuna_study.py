@@ -20,8 +20,8 @@ from moco.metrics import Direction
 from moco.problem import Problem
 from moco.secret import Secret
 from moco.tracking.database import database_errors
+from moco.tracking.messages import quiet
 from moco.tracking.optuna_trial import to_entry, to_trial
-from moco.tracking.quiet import quiet
 from moco.trial import Trial
 
 
