@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.certification.certificate import paired_sem
+from moco.certification.confidence_bounds import paired_sem
 from moco.compression.compressor import Compressor
 from moco.compression.methods.written import policy_of
 from moco.data import Normalization, SourceOptions, load_data

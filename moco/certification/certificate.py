@@ -19,33 +19,15 @@ from moco.certification.confidence_bounds import (
     EXACT,
     TANGO,
     Correct,
-    PairedBound,
     absolute_lower_bound,
-    bound_of_counts,
     check_confidence,
     correct_array,
     expected_margin,
     flawless_bound,
     paired_lower_bound,
-    paired_sem,
-    required_images,
 )
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-
-__all__ = [
-    "Attempt",
-    "Certificate",
-    "Floor",
-    "PairedBound",
-    "absolute_lower_bound",
-    "bound_of_counts",
-    "certify",
-    "check_possible",
-    "paired_lower_bound",
-    "paired_sem",
-    "required_images",
-]
 
 Candidate = TypeVar("Candidate", int, str)
 """A trial's number or another name: what the certificate calls it."""

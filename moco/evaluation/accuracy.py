@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from moco.certification.certificate import paired_sem
+from moco.certification.confidence_bounds import paired_sem
 from moco.errors import MeasurementError
 from moco.trial import MetricValue
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
-from moco.report.verdict import accuracy_text, verdict
+from moco.report.verdict import Row, accuracy_text, compare, compared_metrics, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import CertificateRecord, Result
 

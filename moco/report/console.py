@@ -9,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.metrics import COLUMNS
-from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
-from moco.report.verdict import Status, verdict
+from moco.report.verdict import Row, Status, compare, compared_metrics, verdict
 from moco.run_folder.result import Result
 
 _STYLES = {

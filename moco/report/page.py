@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from moco.errors import RunFolderError
-from moco.report.against_reference import compare
 from moco.report.document import (
     Html,
     code,
@@ -28,7 +27,7 @@ from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
-from moco.report.verdict import Status, accuracy_text, verdict
+from moco.report.verdict import Status, accuracy_text, compare, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import MALFORMED, RunFolder, read_run
 from moco.run_folder.result import Result

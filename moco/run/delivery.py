@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from moco import pareto
-from moco.certification.certificate import Certificate, absolute_lower_bound, certify
+from moco.certification.certificate import Certificate, certify
+from moco.certification.confidence_bounds import absolute_lower_bound
 from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.interfaces import Artifact, Session

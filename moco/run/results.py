@@ -10,8 +10,7 @@ from moco.constraints import Bound
 from moco.metrics import interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
-from moco.run.starts import as_records
-from moco.run.stored_starts import STORED
+from moco.run.starts import STORED, as_records
 from moco.run_folder import manifest as manifests
 from moco.run_folder import result as results
 from moco.run_folder.manifest import Manifest, SpaceRecord

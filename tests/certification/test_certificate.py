@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from moco.certification.certificate import (
-    Floor,
+from moco.certification.certificate import Floor, certify, check_possible
+from moco.certification.confidence_bounds import (
     absolute_lower_bound,
     bound_of_counts,
-    certify,
-    check_possible,
     paired_lower_bound,
     paired_sem,
     required_images,
