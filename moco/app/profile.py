@@ -39,7 +39,7 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     """
     chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
-        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        job = build_job(untracked(experiment), Path(folder) / "run", folder=modules)
         with closing(prepare(replace(job, time_everything=True), Path(folder))) as prepared:
             reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
             if chosen is None:
@@ -78,7 +78,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
     """
     chosen = read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
-        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        job = build_job(untracked(experiment), Path(folder) / "run", folder=modules)
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.builder.build(chosen)
         write_network(out, artifact, chosen, job.network_name, network, job.ranking)
@@ -95,7 +95,7 @@ def doctor_table() -> Table:
     return table
 
 
-def _untracked(experiment: Experiment) -> Experiment:
+def untracked(experiment: Experiment) -> Experiment:
     """The experiment without trackers and store: nothing of an inspection is recorded."""
     tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
     return experiment.model_copy(update={"tracking": tracking, "store": False})

@@ -140,7 +140,6 @@ def run_entry(run: Run, comparison: Comparison) -> RunRecord:
 
 
 def _summary(comparison: Comparison, label: str) -> records.StrategySummary:
-    """The strategy over its seeds: medians, and how many seeds ever got there."""
     runs = list(comparison.runs[label].values())
     return records.StrategySummary(
         seeds=len(runs),
@@ -175,7 +174,6 @@ def _suggestions(runs: Sequence[Sequence[Trial]]) -> SuggestionSeconds | None:
 
 
 def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
-    """Median seconds of an evaluation, as first made; None without any."""
     spent = [evaluation_s(t) for trials in runs for t in trials if t.distinct and t.state is TrialState.COMPLETE]
     return float(np.median(spent)) if spent else None
 

@@ -131,15 +131,12 @@ class RetryingSession:
 
     def reopen(self) -> None:
         """Open the file again."""
-        self._close()
+        self.close()
         self.opened = self._owner.target.load(self.artifact)
         self._closed = False
 
     def close(self) -> None:
         """Close what is open, if the device is still there."""
-        self._close()
-
-    def _close(self) -> None:
         if self._closed:
             return
         self._closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -29,11 +30,13 @@ def console_summary(result: Result, report: Path | None = None) -> RenderableTyp
         report: RUN/report.html; None where none was written.
     """
     found = verdict(result)
-    parts: list[RenderableType] = [
-        _table(compare(result)),
-        Text(f"{found.status.value}: {found.text}", _STYLES[found.status]),
-    ]
-    parts += [Text(f"warning: {text}", "yellow") for text in result.warnings]
+    outcome = Text(f"{found.status.value}: {found.text}", _STYLES[found.status])
+    return ending([_table(compare(result)), outcome], result.warnings, report)
+
+
+def ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | None) -> RenderableType:
+    """What came of a run, then its warnings and the path of its page."""
+    parts += [Text(f"warning: {text}", "yellow") for text in warnings]
     if report is not None:
         parts.append(Text(f"report: {report}"))
     return Group(*parts)

@@ -95,7 +95,6 @@ def render(folder: RunFolder, snippet: str | None = None) -> str:
 
 
 def _heading(result: Result, manifest: Manifest) -> Html:
-    """Title and what was asked."""
     text = result.objective.text
     lead = element("p", text, class_="lead") if text else Html("")
     return element("header", element("h1", _breakable(result.experiment)), lead, definitions(asked(result, manifest)))
@@ -114,7 +113,6 @@ def _verdict_section(result: Result, manifest: Manifest) -> Html:
 
 
 def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    """The chosen network against the reference and the baselines."""
     text = _COMPARISON_NOTE
     if result.retimed:
         names = ", ".join(label(name) for name in result.retimed)
@@ -125,7 +123,6 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 
 
 def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    """Accuracy against each cost."""
     cloud = Cloud.of(result, trials)
     names = panels(cloud, result.objectives)
     if not names:
@@ -163,7 +160,6 @@ def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 
 
 def _policy_section(result: Result, manifest: Manifest) -> Html:
-    """What was done to each layer of the chosen network."""
     if result.best is None:
         return Html("")
     figure = policy_figure(manifest.network.layers, result.best.policy)
@@ -174,7 +170,6 @@ def _policy_section(result: Result, manifest: Manifest) -> Html:
 
 
 def _seconds_section(result: Result) -> Html:
-    """Where the time went."""
     figure = seconds_figure(result.seconds)
     chart = note("No stage was timed.") if figure is None else plot("seconds-chart", "", figure)
     text = f"Total {seconds(result.total_s)}"
@@ -184,7 +179,6 @@ def _seconds_section(result: Result) -> Html:
 
 
 def _certificate_section(result: Result) -> Html:
-    """The certificate in full, with its attempts."""
     certificate = result.certificate
     if certificate is None:
         return section("certificate", "Certificate", note(_UNCERTIFIED))
@@ -242,7 +236,6 @@ def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
 
 
 def _trials_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    """Every trial, folded."""
     table = trials_table(trials, result.groups)
     return section("trials", "Trials", details(f"All {len(trials)} trials", table))
 

@@ -143,11 +143,7 @@ class Finisher:
         return self._built[policy]
 
     def _check_same(self, policy: Policy, artifact: Artifact) -> None:
-        """What ships must be what was scored and timed (W08).
-
-        Raises:
-            CompressionError: the file has other bytes than the one that was evaluated.
-        """
+        """What ships must be what was scored and timed (W08)."""
         evaluated = self._hashes.get(policy)
         if evaluated is not None and evaluated != artifact.sha256:
             raise CompressionError(
@@ -233,7 +229,6 @@ class Finisher:
         return found
 
     def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
-        """The trial's metrics with some measured again, and what is derived from them."""
         assert trial.evaluation is not None
         again = {name: MetricValue(value) for name, value in measured.items()}
         return self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **again}))

@@ -132,7 +132,6 @@ def _network(prepared: Prepared) -> manifests.NetworkRecord:
 
 
 def _command(job: Job) -> str:
-    """How to run the search again from its own run folder."""
     model, data = job.config["model"], job.config["data"]
     if data["source"] == "python":
         return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
@@ -172,7 +171,6 @@ def _best(delivery: Delivery) -> Delivered:
 
 
 def _start(start: Start, trials: Sequence[Trial]) -> results.StartRecord:
-    """A start, whether it counted in the budget, and its trial; None where the budget ended before it."""
     trial = next((trial for trial in trials if trial.origin == start.name), None)
     return results.StartRecord(name=start.name, counted=not start.given, trial=None if trial is None else trial.number)
 
@@ -221,7 +219,6 @@ def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecor
 
 
 def _asked(prepared: Prepared) -> str:
-    """What was asked, as a person says it."""
     objective = prepared.job.objective
     wish = getattr(objective, "wish", f"least {' and '.join(prepared.problem.objectives)}")
     bounds = " and ".join(map(_bound_text, prepared.problem.bounds))

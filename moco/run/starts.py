@@ -1,6 +1,7 @@
 """Where a search of a network starts: ladder, given policies, the sensitivity analysis, earlier evaluations.
 
-Earlier evaluations are judged by the problem at hand: what was feasible for another protocol may not be. Each start counts in the budget, or was declared as given (`counted: false`) and costs nothing of it.
+Earlier evaluations are judged by the problem at hand: what was feasible for another protocol may not be. Each start
+counts in the budget, or was declared as given (`counted: false`) and costs nothing of it.
 """
 
 from __future__ import annotations
@@ -140,7 +141,6 @@ def stored_starts(
 def _judged(
     problem: Problem, evaluations: Sequence[tuple[Policy, Evaluation]], taken: frozenset[Policy]
 ) -> Iterator[Trial]:
-    """The evaluations as trials of this problem."""
     codec = problem.space.codec
     assert codec is not None
     for number, (policy, evaluation) in enumerate(evaluations):

@@ -44,7 +44,6 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """What the database itself said."""
     while error.__cause__ is not None and not hasattr(error, "orig"):
         error = error.__cause__
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -98,13 +98,9 @@ class MLflowReporter:
 
 
 def _log_onnx_model(
-    client: MlflowClient, experiment_id: str, run_id: str, file: Path, distributions: Sequence[str] = ()
-) -> str:
-    """Id of the model that the ONNX file becomes, as an output of the run: load it as `models:/<id>`.
-
-    Args:
-        distributions: packages of the target that runs the file, installed here.
-    """
+    client: MlflowClient, experiment_id: str, run_id: str, file: Path, distributions: Sequence[str]
+) -> None:
+    """Make the ONNX file a model, as an output of the run: load it as `models:/<id>`."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
@@ -116,7 +112,6 @@ def _log_onnx_model(
         _save(file, folder, description, distributions)
         client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, "READY")
-    return str(model.model_id)
 
 
 def _save(file: Path, folder: Path, description: object, distributions: Sequence[str]) -> None:

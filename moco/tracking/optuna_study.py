@@ -106,11 +106,7 @@ class OptunaLedger:
 
 
 def _distinct(trials: Iterable[Trial], ledger: str) -> list[Trial]:
-    """The trials by number: each number from 0 on, and each suggestion, once.
-
-    Raises:
-        RunFolderError: they are not those of one search.
-    """
+    """The trials by number: each number from 0 on, and each suggestion, once."""
     found: dict[int, Trial] = {}
     for trial in trials:
         # A server that drops the line after its commit makes Optuna write the same trial again.
