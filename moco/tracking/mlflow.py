@@ -60,7 +60,7 @@ class MLflowReporter:
             ConnectionError: the server does not answer.
         """
         begun = Manifest.from_json(manifest)
-        self._losses = values.loss_names(begun)
+        self._losses = list(begun.problem.objectives)
         ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
         self._written |= {int(tags[_TRIAL]) for tags in ended}
 
