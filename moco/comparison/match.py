@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -111,11 +111,10 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass
 class Silent:
     """Shows nothing and never stops."""
 
-    stopping: bool = field(default=False, init=False)
+    stopping = False
 
     def begin(self, study: Study, contender: Strategy, seed: int) -> None:
         """Nothing."""

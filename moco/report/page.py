@@ -172,7 +172,7 @@ def _policy_section(result: Result, manifest: Manifest) -> Html:
 def _seconds_section(result: Result) -> Html:
     figure = seconds_figure(result.seconds)
     chart = note("No stage was timed.") if figure is None else plot("seconds-chart", "", figure)
-    text = f"Total {seconds(result.total_s)}"
+    text = f"Total {seconds(result.seconds.get('total'))}"
     if result.cache.hits is not None:
         text += f"; evaluations: {plain(result.cache.misses)} computed, {result.cache.hits} known already"
     return section("seconds", "Where the time went", chart, note(f"{text}."))

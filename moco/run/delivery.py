@@ -80,27 +80,20 @@ class Finisher:
         if not candidates:
             return None
         within = self._within_budgets(candidates)
-        certified = self._certified_before(trials)
-        if certified is not None:
+        certified = best(trial for trial in trials if self._earlier(trial) is not None)
+        earlier = None if certified is None else self._earlier(certified)
+        if certified is not None and earlier is not None:
             within = within[: within.index(certified)] if certified in within else within
             if not within or not self.record.has_confidence_left(self.prepared.job.ending.confidence):
-                return self._held(certified)
+                return self._delivery(certified, earlier)
         certificate = self._certified(within)
-        if certified is not None and not certificate.holds:
-            return self._held(certified)
+        if certified is not None and earlier is not None and not certificate.holds:
+            return self._delivery(certified, earlier)
         return self._delivery(_of(within, certificate.told.candidate), certificate)
 
-    def _certified_before(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best trial whose network an earlier ending has certified; it is not tested again."""
-        return best(
-            trial for trial in trials if trial.policy is not None and self.record.held(trial.policy) is not None
-        )
-
-    def _held(self, trial: Trial) -> Delivery:
-        assert trial.policy is not None
-        certificate = self.record.held(trial.policy)
-        assert certificate is not None
-        return self._delivery(trial, certificate)
+    def _earlier(self, trial: Trial) -> Certificate | None:
+        """What an earlier ending has certified of the trial's network; it is not tested again."""
+        return None if trial.policy is None else self.record.held(trial.policy)
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""

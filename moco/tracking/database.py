@@ -49,21 +49,6 @@ def _cause(error: BaseException) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-class NoLock:
-    """Where there is nothing to lock, or nothing to lock it with, which `warnings` then says."""
-
-    def __init__(self, *warnings: str) -> None:
-        """Lock nothing."""
-        self.warnings = warnings
-
-    def confirm(self) -> bool:
-        """True: nothing can be lost."""
-        return True
-
-    def release(self) -> None:
-        """Nothing."""
-
-
 def ledger_lock(address: Secret, study: str) -> Lock:
     """The lock on the study of that name in that database, taken.
 
@@ -76,7 +61,7 @@ def ledger_lock(address: Secret, study: str) -> Lock:
             return _beside_the_file(url, address, study)
         if url.get_backend_name() == "postgresql":
             return PostgresLock(address, study)
-    return NoLock(
+    return Lock(
         f"tracking.storage: moco knows no lock for {url.get_backend_name()}; see to it that one search alone writes to "
         f"the study '{study}'"
     )
@@ -85,26 +70,24 @@ def ledger_lock(address: Secret, study: str) -> Lock:
 def _beside_the_file(url: URL, address: Secret, study: str) -> Lock:
     path = Path((url.database or "").removeprefix("file:")).resolve()
     if url.database in {None, "", ":memory:"}:
-        return NoLock()
+        return Lock()
     name = f".{path.name}.{sha256(study.encode()).hexdigest()[:12]}.lock"
     try:
         return FileLock(path.with_name(name), _held(address, study), _ADVICE)
     except OSError:  # no such folder, or not writable: the database itself will say so in better words
-        return NoLock()
+        return Lock()
 
 
 def _held(address: Secret, study: str) -> str:
     return f"ledger {address.shown}: the study '{study}' is being searched already"
 
 
-class PostgresLock:
+class PostgresLock(Lock):
     """An advisory lock of PostgreSQL's, held by a connection of its own; the server frees it when the process dies.
 
     The connection's application name says who holds it. Behind a pooler that shares connections between clients
     (pgbouncer in transaction mode) such locks do not work: give the server's own address.
     """
-
-    warnings: tuple[str, ...] = ()
 
     def __init__(self, address: Secret, study: str) -> None:
         """Take the lock at once.
@@ -113,6 +96,7 @@ class PostgresLock:
             RunFolderError: another search holds it, who is named.
             SQLAlchemyError, ImportError: the server cannot be reached.
         """
+        super().__init__()
         self._address, self._study = address, study
         self._key = int.from_bytes(sha256(f"moco {study}".encode()).digest()[:8], signed=True)
         self._engine = create_engine(make_url(address.value), poolclass=NullPool, isolation_level="AUTOCOMMIT")
