@@ -74,9 +74,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
 MEMBERS: dict[str, tuple[str, ...]] = {
     "searcher": ("capabilities", "ask", "tell"),
     "objective": ("problem", "score"),
-    "target": ("load", "measure", "describe"),
+    "target": ("connect", "load", "measure", "describe", "snippet", "findings"),
     "method": ("name", "settings", "part", "decide", "executed", "expected"),
     "ranking": ("name", "needs", "scores"),
+    "recovery_step": ("name", "moment", "apply"),
+    "counter": ("available", "joules", "describe"),
 }
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 

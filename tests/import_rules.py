@@ -31,7 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "objectives": CORE,
     "hardware": CORE | {"export"},
     "run": RUN,
-    "experiment": NETWORKS | FILES | {"analysis", "execution", "tracking", "objectives", "run"},
+    "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""

@@ -17,12 +17,11 @@ from rich.text import Text
 
 from moco.analysis.sensitivity.clusters import clusters
 from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
-from moco.app.profile import untracked
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, RunFolderError
-from moco.experiment.build import build_job
+from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.loading import Experiment, methods_of
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
@@ -75,7 +74,7 @@ def studied(
     grouping = KEEP if prunes else WEIGHT_BITS
     if levels is not None and not (levels.keep if prunes else levels.weight_bits):
         raise ConfigError(f"--parameters: layer groups are found by '{grouping}' for this experiment; name it too")
-    job = build_job(untracked(experiment), Path("run"), folder=modules)
+    job = build_job(untracked(experiment), Path("run"), Overrides(folder=modules))
     rows = _rows(job, images)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     compressor = Compressor.of(job.network.eval(), torch.zeros(2, *job.data.train.shape))
