@@ -76,7 +76,7 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
         reference_point=_point(match, comparison, about),
         equal=TrialsAndSeconds(trials=comparison.equal_trials, seconds=comparison.equal_seconds),
         alpha=ALPHA,
-        primary=_primary(match, comparison),
+        primary=SCORE if match.problem.scorer is not None else comparison.quantities[-1],
         seeds_needed=seeds_needed(len(match.contenders)),
         runs=tuple(run_entry(run, comparison) for run in runs),
         summary={label: _summary(comparison, label) for label in comparison.labels},
@@ -107,11 +107,6 @@ def _point(match: Match, comparison: Comparison, about: About) -> records.Refere
     origin = about.point_of if about.reference_point is not None else "beyond all feasible trials of this comparison"
     losses = dict(zip(match.problem.objectives, comparison.reference_point, strict=True))
     return records.ReferencePoint(losses=losses, of=origin)
-
-
-def _primary(match: Match, comparison: Comparison) -> str:
-    """The quantity to look at first: a protocol's score, or without one the front."""
-    return SCORE if match.problem.scorer is not None else comparison.quantities[-1]
 
 
 def run_entry(run: Run, comparison: Comparison) -> RunRecord:

@@ -11,7 +11,7 @@ one strategy are summed up by their median and a bootstrap band.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -84,7 +84,8 @@ def evaluation_s(trial: Trial) -> float:
     if not trial.distinct:
         return 0.0
     first = trial.evaluation.details.get(FIRST_MADE)
-    return _evaluating(first if first is not None else trial.evaluation.seconds)
+    seconds = first if first is not None else trial.evaluation.seconds
+    return sum(spent for stage, spent in seconds.items() if stage not in _NOT_EVALUATING)
 
 
 def charged_s(trial: Trial) -> float:
@@ -181,10 +182,6 @@ def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> Band:
         # An order statistic: to interpolate towards -inf gives no number.
         low[part], high[part] = np.quantile(medians, ends, axis=0, method="inverted_cdf")
     return Band(np.median(values, axis=0), low, high)
-
-
-def _evaluating(seconds: Mapping[str, float]) -> float:
-    return sum(spent for stage, spent in seconds.items() if stage not in _NOT_EVALUATING)
 
 
 def _curve(trials: Sequence[Trial], values: Sequence[float], nothing: float) -> Curve:

@@ -12,15 +12,11 @@ from rich.text import Text
 from moco.metrics import COLUMNS
 from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
-from moco.report.verdict import Row, Status, compare, compared_metrics, verdict
+from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.result import Result
 
-_STYLES = {
-    Status.CERTIFIED: "bold green",
-    Status.NOT_CERTIFIED: "bold yellow",
-    Status.INFEASIBLE: "bold red",
-    Status.NOTHING: "bold red",
-}
+STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
+"""By the tone of an outcome."""
 
 
 def console_summary(result: Result, report: Path | None = None) -> RenderableType:
@@ -30,7 +26,7 @@ def console_summary(result: Result, report: Path | None = None) -> RenderableTyp
         report: RUN/report.html; None where none was written.
     """
     found = verdict(result)
-    outcome = Text(f"{found.status.value}: {found.text}", _STYLES[found.status])
+    outcome = Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
     return ending([_table(compare(result)), outcome], result.warnings, report)
 
 

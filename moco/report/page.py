@@ -27,21 +27,14 @@ from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
-from moco.report.verdict import Status, accuracy_text, compare, verdict
+from moco.report.verdict import TONES, accuracy_text, compare, verdict
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.reading import MALFORMED, RunFolder, read_run
+from moco.run_folder.reading import RunFolder, read_run, well_formed
 from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
 Snippet = Callable[[Manifest, str], str | None]
 """Of a manifest and a file: Python that runs the file on the search's target; None where that is not known here."""
-
-_TONES = {
-    Status.CERTIFIED: "good",
-    Status.NOT_CERTIFIED: "warn",
-    Status.INFEASIBLE: "bad",
-    Status.NOTHING: "bad",
-}
 
 _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
@@ -61,12 +54,8 @@ def write_report(run: Path, snippet: Snippet = lambda _manifest, _file: None) ->
         RunFolderError: a file of the run folder is missing or malformed, or the page cannot be written.
     """
     folder = read_run(run)
-    try:
+    with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
         page = render(folder, snippet(folder.manifest, "best/model.onnx"))
-    except MALFORMED as error:
-        raise RunFolderError(
-            f"{run}: result.json or manifest.json is not what a search writes ({type(error).__name__}: {error})"
-        ) from error
     path = run / "report.html"
     try:
         path.write_text(page, encoding="utf-8")
@@ -109,7 +98,7 @@ def _verdict_section(result: Result, manifest: Manifest) -> Html:
         element("p", element("a", f"{n_warnings} {noun}", href="#warnings"), class_="more") if n_warnings else Html("")
     )
     parts = [element("h2", found.status.value), element("p", _unbroken(found.text)), more]
-    return element("section", join(parts), class_=f"verdict {_TONES[found.status]}", id="verdict")
+    return element("section", join(parts), class_=f"verdict {TONES[found.status]}", id="verdict")
 
 
 def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:

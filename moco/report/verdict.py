@@ -24,6 +24,15 @@ class Status(StrEnum):
     NOTHING = "no network"
 
 
+TONES = {
+    Status.CERTIFIED: "good",
+    Status.NOT_CERTIFIED: "warn",
+    Status.INFEASIBLE: "bad",
+    Status.NOTHING: "bad",
+}
+"""How good an ending is: the page and the console colour it by this."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The outcome and the sentence that says it."""

@@ -157,7 +157,7 @@ class Finisher:
 
     def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
         """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
-        if not self._has_budgets():
+        if all(bound.metric == "top1_error" for bound in self.prepared.problem.bounds):
             return candidates
         within = []
         for trial in candidates:
@@ -166,9 +166,6 @@ class Finisher:
                 if self.floor is None:
                     break
         return within or candidates[:1]
-
-    def _has_budgets(self) -> bool:
-        return any(bound.metric != "top1_error" for bound in self.prepared.problem.bounds)
 
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None

@@ -9,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.report.comparison.text import number, short_seconds, summary
-from moco.report.console import ending
+from moco.report.console import STYLES, ending
 from moco.report.formatting import NOT_AVAILABLE
 from moco.run_folder.comparison_record import ComparisonRecord
-
-_STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
 
 def compare_summary(content: ComparisonRecord, page: Path | None = None) -> RenderableType:
@@ -23,7 +21,7 @@ def compare_summary(content: ComparisonRecord, page: Path | None = None) -> Rend
         page: RUN/compare.html; None where none was written.
     """
     found = summary(content)
-    outcome = [Text(found.headline, _STYLES[found.tone]), *map(Text, found.more)]
+    outcome = [Text(found.headline, STYLES[found.tone]), *map(Text, found.more)]
     return ending([_table(content), *outcome], content.warnings, page)
 
 

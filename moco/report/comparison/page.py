@@ -28,7 +28,7 @@ from moco.report.figures import ACCENT, CHOSEN, INK, SPARE_COLOURS, base_figure
 from moco.report.run_summary import plain
 from moco.report.tables import definitions
 from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord, MeasureTests
-from moco.run_folder.reading import MALFORMED, malformed_comparison, read_comparison
+from moco.run_folder.reading import read_comparison, well_formed_comparison
 
 PAGE = "compare.html"
 COLOURS = (ACCENT, CHOSEN, *SPARE_COLOURS[:-1], INK)
@@ -64,10 +64,8 @@ def write_compare_page(run: Path) -> Path:
         RunFolderError: compare.json is missing or malformed, or the page cannot be written.
     """
     content = read_comparison(run)
-    try:
+    with well_formed_comparison(run):
         page = compare_page(content)
-    except MALFORMED as error:
-        raise malformed_comparison(run, error) from error
     try:
         (run / PAGE).write_text(page, encoding="utf-8")
     except OSError as error:
