@@ -26,8 +26,8 @@ from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import asked, plain
-from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
-from moco.report.verdict import TONES, accuracy_text, compare, verdict
+from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table
+from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import RunFolder, read_run, well_formed
 from moco.run_folder.result import Result
@@ -90,7 +90,6 @@ def _heading(result: Result, manifest: Manifest) -> Html:
 
 
 def _verdict_section(result: Result, manifest: Manifest) -> Html:
-    """The outcome in one sentence, coloured and named."""
     found = verdict(result, manifest.network.name)
     n_warnings = len(result.warnings)
     noun = "warning" if n_warnings == 1 else "warnings"
@@ -131,7 +130,6 @@ def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 
 
 def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    """How good the search was after each trial."""
     figures = [
         plot(name, caption, figure)
         for name, caption, figure in (
@@ -171,16 +169,8 @@ def _certificate_section(result: Result) -> Html:
     certificate = result.certificate
     if certificate is None:
         return section("certificate", "Certificate", note(_UNCERTIFIED))
-    images, confidence = certificate.images, certificate.confidence
-    facts = {
-        "Holds": yes_no(certificate.holds),
-        "Floor": accuracy_text(certificate.floor, certificate),
-        "Estimate": accuracy_text(certificate.estimate, certificate),
-        "Lower bound": accuracy_text(certificate.lower_bound, certificate),
-        "Confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
-        "Images": NOT_AVAILABLE if images is None else f"{images:,}, unseen by the search",
-        "Method": certificate.method or NOT_AVAILABLE,
-    }
+    images = certificate.images
+    facts = certificate_facts(certificate, NOT_AVAILABLE if images is None else f"{images:,}, unseen by the search")
     parts = [element("blockquote", certificate.statement or NOT_AVAILABLE), definitions(facts)]
     if certificate.bounds:
         parts += [element("h3", "Bounds"), bounds_table(certificate.bounds)]
@@ -208,7 +198,6 @@ def _deploy_section(result: Result, snippet: str | None) -> Html:
 
 
 def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
-    """Command, seeds, versions, hardware and hashes."""
     parts = [code(manifest.command or NOT_AVAILABLE)]
     splits = manifest.data.splits.items()
     hashes = {name: f"{plain(split.images)} images, {plain(split.hash)}" for name, split in splits}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from moco.metrics import IN_VERDICT, interval
-from moco.report.formatting import label, ordered, plotted, points, ratio, shown_ratio
+from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, shown_ratio
+from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import BoundRecord, CertificateRecord, Result
 from moco.run_folder.trial_record import Baseline, TrialRecord
@@ -138,6 +139,20 @@ def _of_bounds(bounds: Sequence[BoundRecord], holds: bool) -> list[Claim]:
 def accuracy_text(value: float | str | None, terms: CertificateRecord) -> str:
     """A number in the certificate's terms: points to the reference, or an accuracy where the floor is one."""
     return points(value) if terms.in_points or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
+
+
+def certificate_facts(certificate: CertificateRecord, images: str) -> dict[str, str]:
+    """What the certificate says, by name; `images` tells how many it rests on."""
+    confidence = certificate.confidence
+    return {
+        "Holds": plain(certificate.holds),
+        "Floor": accuracy_text(certificate.floor, certificate),
+        "Estimate": accuracy_text(certificate.estimate, certificate),
+        "Lower bound": accuracy_text(certificate.lower_bound, certificate),
+        "Confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
+        "Images": images,
+        "Method": plain(certificate.method),
+    }
 
 
 def _evidence(certificate: CertificateRecord) -> str:

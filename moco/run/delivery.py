@@ -33,9 +33,7 @@ class Delivery:
     """The network that is delivered.
 
     Attributes:
-        trial: the trial whose network it is.
-        metrics: of its evaluation, with the timed ones measured again.
-        certificate: what can be promised of its accuracy.
+        metrics: of the trial's evaluation, with the timed ones measured again.
         retimed: the timed metrics measured again.
         budgets: every budget with its retimed bound and whether it holds.
     """

@@ -203,12 +203,9 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in {"top1_error", "top5_error"} and m.sem is not None
     }
-    timed = {
-        name: finisher.intervals(delivery.trial)[name]
-        for name in [*delivery.retimed, "cost"]
-        if name in delivery.metrics
-    }
-    return errors | {name: (interval.low, interval.high) for name, interval in timed.items()}
+    timed = finisher.intervals(delivery.trial)
+    names = [name for name in (*delivery.retimed, "cost") if name in delivery.metrics]
+    return errors | {name: (timed[name].low, timed[name].high) for name in names}
 
 
 def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecord:

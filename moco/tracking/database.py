@@ -166,7 +166,6 @@ def _as_name(holder: Holder) -> str:
 
 
 def _named(application: str | None) -> str:
-    """The holder that an application name tells of."""
     try:
         _, pid, since, host = str(application).split(":", 3)
         when = datetime.fromtimestamp(int(since), UTC).isoformat(timespec="seconds")
