@@ -11,7 +11,9 @@ from moco.errors import ConfigError
 from moco.optional import needed_by
 from moco.suggest import nearest
 
-DEFAULT_TARGET = "onnxruntime"
+DEFAULT_TARGET, DEFAULT_SEARCHER, DEFAULT_RECOVERY = "onnxruntime", "greybox", "batch_norm"
+DEFAULT_OBJECTIVE = "accuracy-guaranteed"  # of `moco.optimize`; an experiment names its own
+FITS_ANY_PROBLEM = "nsga2"  # the searcher to name where another one cannot take a problem
 BUILT_IN: dict[str, dict[str, str]] = {
     "searcher": {
         "random": "moco.searchers.random:RandomSearcher",

@@ -25,7 +25,7 @@ from moco.report.figures import hypervolume_figure, policy_figure, score_figure,
 from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
-from moco.report.run_summary import asked, plain
+from moco.report.run_summary import plain, requested
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
@@ -86,7 +86,9 @@ def render(folder: RunFolder, snippet: str | None = None) -> str:
 def _heading(result: Result, manifest: Manifest) -> Html:
     text = result.objective.text
     lead = element("p", text, class_="lead") if text else Html("")
-    return element("header", element("h1", _breakable(result.experiment)), lead, definitions(asked(result, manifest)))
+    return element(
+        "header", element("h1", _breakable(result.experiment)), lead, definitions(requested(result, manifest))
+    )
 
 
 def _verdict_section(result: Result, manifest: Manifest) -> Html:

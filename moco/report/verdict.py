@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from moco.metrics import IN_VERDICT, interval
+from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, shown_ratio
 from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import BoundRecord, CertificateRecord, Result
 from moco.run_folder.trial_record import Baseline, TrialRecord
-
-_UNTIMED_RATIOS = ("parameters", "macs", "bops")
 
 
 class Status(StrEnum):
@@ -83,17 +81,17 @@ def chosen_metrics(result: Result) -> dict[str, float]:
 
 def _summary(result: Result, network: str) -> str:
     metrics, reference = chosen_metrics(result), numbers(result.reference)
-    names = [name for name in IN_VERDICT if name in metrics] or [name for name in _UNTIMED_RATIOS if name in metrics]
+    names = [name for name in IN_VERDICT if name in metrics] or [name for name in COUNTED_IN_VERDICT if name in metrics]
     facts = [f"{label(name)} {shown_ratio(ratio(metrics[name], reference.get(name)))}" for name in names]
-    if "top1_error" in metrics:
-        accuracy = f"top-1 {plotted('top1_error', metrics['top1_error']):.1f} %"
-        if "top1_error" in reference:
-            accuracy += f" (reference {plotted('top1_error', reference['top1_error']):.1f} %)"
+    if TOP1_ERROR in metrics:
+        accuracy = f"top-1 {plotted(TOP1_ERROR, metrics[TOP1_ERROR]):.1f} %"
+        if TOP1_ERROR in reference:
+            accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
     origin = "search" if result.best is None else result.best.origin
     start = network if origin == "search" else f"{network} (the start '{origin}')"
-    if "cost" in metrics:
-        start += f" at {metrics['cost']:.2f}x the cost"
+    if COST in metrics:
+        start += f" at {metrics[COST]:.2f}x the cost"
     return f"{start}: {', '.join(facts)}" if facts else start
 
 
@@ -184,8 +182,8 @@ class Row:
 def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
     """The chosen network, the reference, then the baselines; without a chosen network the rest."""
     reference, best, baselines = numbers(result.reference), result.best, _baselines(result)
-    if any("cost" in entry.metrics for entry in ([] if best is None else [best]) + baselines):
-        reference.setdefault("cost", 1.0)
+    if any(COST in entry.metrics for entry in ([] if best is None else [best]) + baselines):
+        reference.setdefault(COST, 1.0)
     by_number = {trial.number: trial for trial in trials}
     rows = [Row("reference", None, None, reference)]
     if best is not None:
@@ -211,8 +209,8 @@ def _baselines(result: Result) -> list[Baseline]:
 
 def _ratios(metrics: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float | None]:
     # the ratio of two accuracies or of a cost, which is a ratio already, says nothing
-    plain = [name for name in metrics if name not in {"top1_error", "top5_error", "cost"}]
-    return {name: ratio(metrics[name], reference.get(name)) for name in plain}
+    compared = [name for name in metrics if name not in {*ERRORS, COST}]
+    return {name: ratio(metrics[name], reference.get(name)) for name in compared}
 
 
 def _chosen_intervals(result: Result) -> dict[str, tuple[float, float]]:
