@@ -49,7 +49,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.file_weights",
         "moco.evaluation.builder",
         "moco.hardware.measuring.probe_model",
-        "moco.tracking.mlflow_model",
+        "moco.tracking.mlflow",
     ),
     "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration"),
     "onnxscript": ("moco.export",),
