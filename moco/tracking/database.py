@@ -1,15 +1,25 @@
-"""What a database may answer (full, locked, read-only, absent) as one clear line, without its password."""
+"""The database of a ledger: its address, and what it may answer as one clear line without its password."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from moco.errors import RunFolderError
+from moco.run_folder.writing import LEDGER
 from moco.secret import Secret
+
+
+def ledger_address(out: Path, storage: Secret | None) -> Secret:
+    """The database of the ledger: the one that was asked for, or RUN/study.db."""
+    if storage is not None:
+        return storage
+    address = f"sqlite:///{(out / LEDGER).resolve()}"
+    return Secret(address, address)
 
 
 @contextmanager
