@@ -11,7 +11,7 @@ from torch import nn
 
 from moco.app.search import search_experiment
 from moco.compression.compressor import compress
-from moco.data.split_data import as_data_sets
+from moco.data.sources import as_data_sets
 from moco.experiment.build import Overrides
 from moco.experiment.loading import experiment_of
 from moco.objectives.accuracy_guaranteed import WITHOUT_A_COUNTER

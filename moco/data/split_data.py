@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moco.data.image_set import DataSets, ImageSet, Normalization
-from moco.data.sources import SourceOptions, load_data, same_classes
+from moco.data.sources import SourceOptions, load_data
 from moco.data.splits import FROM_TRAIN, Splits, make_splits
-from moco.data.torch_dataset import from_torch
-from moco.errors import ConfigError, DataError
-from moco.models.import_path import called
+from moco.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -22,21 +18,17 @@ class DataSpec:
     """Where the images come from, and how they are split.
 
     Attributes:
-        import_path: the user's own function that gives the two sets, for the source `import`.
         calibration, search, certification: images of each split; None takes what docs/configuration.md states.
         seed: of the run.
-        folder: searched for modules of the user's own.
     """
 
     source: str
     options: SourceOptions = field(default_factory=SourceOptions)
     normalize: Normalization | None = None
-    import_path: str | None = None
     calibration: int | None = None
     search: int | None = None
     certification: int | None = None
     seed: int = 0
-    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
     Raises:
         DataError, ConfigError: a set is missing, empty or malformed, or has too few images.
     """
-    sets = given if given is not None else _loaded(data)
+    sets = given or load_data(data.source, data.options, data.normalize)
     if sets.train.content_hash == sets.test.content_hash:
         raise DataError(
             f"the training set {sets.train.name} and the test set {sets.test.name} hold the same images: "
@@ -76,28 +68,6 @@ def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
         )
     splits = make_splits(sets.train.labels, sets.test.labels, _sizes(data, sets), data.seed)
     return SplitData(sets.train, sets.test, splits)
-
-
-def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None = None) -> DataSets:
-    """Two map-style data sets, or image sets, as moco takes them."""
-    sets = [
-        given if isinstance(given, ImageSet) else from_torch(given, name=name, normalize=normalize)
-        for name, given in (("training set", train_set), ("test set", test_set))
-    ]
-    return same_classes(*sets)
-
-
-def _loaded(data: DataSpec) -> DataSets:
-    if data.source == "import":
-        sets = called(str(data.import_path), "data.import", data.folder)
-        if not isinstance(sets, tuple | list) or len(sets) != 2:
-            raise ConfigError(
-                f"data.import: '{data.import_path}' gave a {type(sets).__name__}, expected (training set, test set)"
-            )
-        return as_data_sets(sets[0], sets[1], data.normalize)
-    if data.source == "python":
-        raise ConfigError("data.source: 'python' stands for data sets given to moco.optimize; name a source of files")
-    return load_data(data.source, data.options, data.normalize)
 
 
 def _sizes(data: DataSpec, sets: DataSets) -> dict[str, int]:

@@ -164,14 +164,15 @@ def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
     normalize = data.normalize
+    named = {field.name: getattr(data, field.name) for field in fields(SourceOptions) if field.name != "folder"}
     return DataSpec(
         source=data.source,
-        options=SourceOptions(**{field.name: getattr(data, field.name) for field in fields(SourceOptions)}),
+        options=SourceOptions(
+            **{field.name: getattr(data, field.name) for field in fields(SourceOptions)[:-1]}, folder=folder
+        ),
         normalize=None if normalize is None else Normalization(tuple(normalize.mean), tuple(normalize.std)),
-        import_path=data.import_path,
         **data.splits.model_dump(),
         seed=experiment.seed,
-        folder=folder,
     )
 
 

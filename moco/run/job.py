@@ -206,36 +206,29 @@ def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapp
     Raises:
         MocoError: the network cannot be ranked, exported or run.
     """
-    plan = job.plan.candidates
+    plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
     timing = {n: p for n, p in job.timing.items() if job.time_everything or n in set(job.objective.metrics)}
     undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), context(job)
+    images, labels = map(torch.from_numpy, job.data.images("calibration"))
+    seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
     with ExitStack() as on_failure:
         store = EvaluationStore(plan.store, key) if plan.store is not None else None
         if store is not None:
             on_failure.callback(store.close)
-        builder, search = builder_of(job, compressor, folder), Images(*job.data.images("search"))
+        builder = Builder(
+            compressor.prepared_for(methods, seen, generator(seed, "ranking")),
+            images.numpy(),
+            plan.recovery,
+            folder,
+            plan.ranges,
+            job.target.capabilities.placement,
+            seed=derived_seed(seed, "recovery"),
+            training=partial(_training_images, job.data),
+        )
+        search = Images(*job.data.images("search"))
         evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)
         on_failure.pop_all()
     return evaluator
-
-
-def builder_of(job: Job, compressor: Compressor, folder: Path) -> Builder:
-    """What makes the files of candidates: the rankings and the recovery are prepared on the calibration images."""
-    plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
-    images, labels = map(torch.from_numpy, job.data.images("calibration"))
-    seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
-    compressor = compressor.prepared_for(methods, seen, generator(seed, "ranking"))
-    training = partial(_training_images, job.data)
-    return Builder(
-        compressor,
-        images.numpy(),
-        plan.recovery,
-        folder,
-        plan.ranges,
-        job.target.capabilities.placement,
-        seed=derived_seed(seed, "recovery"),
-        training=training,
-    )
 
 
 def _training_images(data: SplitData) -> tuple[torch.Tensor, torch.Tensor]:
