@@ -1,17 +1,18 @@
-"""Name to plug-in: built-in, or from an installed package's entry point."""
+"""Name to plug-in: built-in, or from an installed package's entry point; and plug-ins made of their options alone."""
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, ClassVar
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.optional import needed_by
-from moco.suggest import nearest
 
-DEFAULT_TARGET = "onnxruntime"
+DEFAULT_TARGET, DEFAULT_SEARCHER, DEFAULT_RECOVERY = "onnxruntime", "greybox", "batch_norm"
+DEFAULT_OBJECTIVE = "accuracy-guaranteed"  # of `moco.optimize`; an experiment names its own
+FITS_ANY_PROBLEM = "nsga2"  # the searcher to name where another one cannot take a problem
 BUILT_IN: dict[str, dict[str, str]] = {
     "searcher": {
         "random": "moco.searchers.random:RandomSearcher",
@@ -74,9 +75,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
 MEMBERS: dict[str, tuple[str, ...]] = {
     "searcher": ("capabilities", "ask", "tell"),
     "objective": ("problem", "score"),
-    "target": ("load", "measure", "describe"),
+    "target": ("connect", "load", "measure", "describe", "snippet", "findings"),
     "method": ("name", "settings", "part", "decide", "executed", "expected"),
     "ranking": ("name", "needs", "scores"),
+    "recovery_step": ("name", "moment", "apply"),
+    "counter": ("available", "joules", "describe"),
 }
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 
@@ -124,3 +127,61 @@ def lacking(found: Any, kind: str, name: str) -> str | None:
         return "it has no dataclass Options"
     named = "name" in MEMBERS.get(kind, ()) and found.name != name
     return f"it calls itself '{found.name}'" if named else None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a plug-in that takes none."""
+
+
+@dataclass(frozen=True)
+class NamedPlugin:
+    """A plug-in that is registered by its name and made of its options; without options it has the usual ones.
+
+    Attributes:
+        options: an instance of `Options`, a frozen dataclass whose fields all have defaults.
+    """
+
+    options: Any = None
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __post_init__(self) -> None:
+        if self.options is None:
+            object.__setattr__(self, "options", self.Options())
+
+    @property
+    def written(self) -> str | dict[str, Any]:
+        """Its name alone where its options are the usual ones, else {name: …, option: value}."""
+        return self.name if self.options == self.Options() else {"name": self.name, **written_options(self.options)}
+
+
+@dataclass(frozen=True)
+class OptionOfKind:
+    """Marks an option, in `Annotated`, that names a plug-in of a kind: `l1`, or `{name: l1, option: value}`."""
+
+    kind: str
+
+
+def written_options(options: Any) -> dict[str, Any]:
+    """Options by field, as they stand in YAML; plug-ins among them by their name."""
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: value.written if isinstance(value, NamedPlugin) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A plug-in that was chosen by its name, with its options checked.
+
+    Attributes:
+        options: an instance of the class's `Options`.
+    """
+
+    name: str
+    cls: Any
+    options: Any
+
+    def made(self) -> Any:
+        """The plug-in, made of its options."""
+        return self.cls(self.options)

@@ -22,7 +22,7 @@ from moco.errors import DeviceLostError, WorkersLostError
 from moco.experiment.build import NOTHING, Overrides, comparison_of, plan_of
 from moco.experiment.identity import mlflow_address
 from moco.experiment.schema import CompareConfig, Experiment
-from moco.experiment.strategies import chosen, contenders
+from moco.experiment.strategies import chosen, strategies_of
 from moco.experiment.worker import execution_of
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
@@ -53,7 +53,7 @@ class CompareRequest:
     seeds: int | None = None
 
 
-def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Strategy, ...]:
+def strategies(experiment: Experiment, requested: Sequence[str]) -> tuple[Strategy, ...]:
     """The strategies that are compared.
 
     Raises:
@@ -61,35 +61,35 @@ def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Strategy, 
     """
     section = experiment.searcher.model_dump(mode="json", exclude={"start"})
     declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
-    return contenders(chosen(asked, declared, section), "--searchers" if asked else "compare.searchers")
+    return strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
 
 
 def compare_experiment(
     experiment: Experiment,
-    asked: CompareRequest,
+    request: CompareRequest,
     out: Path,
     *,
-    given: Overrides = NOTHING,
+    overrides: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> ComparisonRecord:
     """Compare strategies on the experiment into `out`, and give the content of compare.json.
 
     Args:
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
         resume: continue the comparison that `out` holds; strategies and seeds may be added.
 
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in their ledgers.
     """
-    found = strategies(experiment, asked.searchers)
-    seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
-    plan = comparison_of(plan_of(experiment, out, given.folder), found, out)
-    mlflow, parts = mlflow_address(experiment, out), (given.network, given.data)
+    found = strategies(experiment, request.searchers)
+    seeds = check_seeds(_first(request.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
+    plan = comparison_of(plan_of(experiment, out, overrides.folder), found, out)
+    mlflow, parts = mlflow_address(experiment, out), (overrides.network, overrides.data)
     study = f"{plan.name} (comparison)"
     with (
         session(plan, out, study, parts, resume=resume, progress=progress) as begun,
-        execution_of(begun.prepared, experiment, given, out) as where,
+        execution_of(begun.prepared, experiment, overrides, out) as where,
     ):
         problem, starts = begun.prepared.problem, begun.prepared.starts
         match = Match(problem, where.evaluate, found, seeds, plan.search.budget, starts, where.executor, where.workers)
@@ -128,11 +128,11 @@ class Comparing:
         """
         self.match.check()
         if self.plan.recording.ledger:
-            self.folder.check(self.match.contenders, self.match.seeds[0], resume=resume)
+            self.folder.check(self.match.strategies, self.match.seeds[0], resume=resume)
 
     def run(self, mlflow: tuple[Secret, str] | None) -> ComparisonRecord:
         """Run all that is not finished, and write what is known whenever a seed is."""
-        command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.contenders)} "
+        command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.strategies)} "
         command += f"--seeds {len(self.match.seeds)} --out again"
         manifest = replace(manifest_of(self.prepared, self.session.times), command=command, searcher=None)
         if self.progress is not None:
@@ -159,11 +159,11 @@ class Comparing:
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         return found
 
-    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+    def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""
         if self.progress is not None:
-            count = len(self.match.contenders) * len(self.match.seeds)
-            self.progress.title = f"{contender.label}, seed {seed} (run {len(self.done) + 1} of {count}): "
+            count = len(self.match.strategies) * len(self.match.seeds)
+            self.progress.title = f"{strategy.label}, seed {seed} (run {len(self.done) + 1} of {count}): "
             self.progress.begin(study, self.match.budget)
 
     def trial(self, trial: Trial) -> None:
@@ -185,7 +185,7 @@ class Comparing:
                 self.progress.say(_line(run))
             if tracker is not None and run.state is not RunState.UNFINISHED:
                 self._report(tracker, run)
-            if whole_seeds(self.done, self.match.contenders):
+            if whole_seeds(self.done, self.match.strategies):
                 self.folder.write(content(self.match, self.done, self.about, self.prepared.warnings))
 
     def _report(self, tracker: MLflowComparison, run: Run) -> None:
@@ -198,9 +198,9 @@ class Comparing:
             name: {step: float(value) for step, value in enumerate(curve.values, 1) if value > -float("inf")}
             for name, curve in found.items()
         }
-        contender = next(c for c in self.match.contenders if c.label == run.label)
+        strategy = next(c for c in self.match.strategies if c.label == run.label)
         entry = run_entry(run, Comparison.of({run.label: {run.seed: run.trials}}, point))
-        tracker.report(entry, contender.to_json(), histories)
+        tracker.report(entry, strategy.to_json(), histories)
 
     def _written(self, tracker: MLflowComparison | None) -> ComparisonRecord:
         """compare.json and the page; what goes wrong with MLflow at the very end is in the next writing of them."""
@@ -216,11 +216,11 @@ class Comparing:
 
     def _outlook(self) -> str:
         """What the seeds can show at all, said before hours are spent."""
-        needed, count = seeds_needed(len(self.match.contenders)), len(self.match.seeds)
+        needed, count = seeds_needed(len(self.match.strategies)), len(self.match.seeds)
         if count >= needed:
             return ""
         return (
-            f"{count} seeds of {len(self.match.contenders)} strategies can never show a difference at 5 %: at least "
+            f"{count} seeds of {len(self.match.strategies)} strategies can never show a difference at 5 %: at least "
             f"{needed} seeds are needed; the curves and medians are told all the same"
         )
 

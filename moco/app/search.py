@@ -18,21 +18,21 @@ def search_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    given: Overrides = NOTHING,
+    overrides: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the experiment into `out` and give the content of result.json.
 
     Args:
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
         resume: continue the search that `out` holds.
 
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in the ledger.
     """
-    plan = plan_of(experiment, out, given.folder)
-    parts = given.network, given.data
+    plan = plan_of(experiment, out, overrides.folder)
+    parts = overrides.network, overrides.data
     with session(plan, out, plan.name, parts, resume=resume, progress=progress) as begun:
-        execution = partial(execution_of, begun.prepared, experiment, given, out)
+        execution = partial(execution_of, begun.prepared, experiment, overrides, out)
         return Search(begun, progress, execution).run(resume).to_json()

@@ -18,8 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from moco.errors import CompressionError, SpaceError
-from moco.suggest import nearest
+from moco.errors import CompressionError, SpaceError, nearest
 
 LayerKind = Literal["conv", "depthwise", "grouped", "transposed", "linear"]
 FLOAT_BITS = (32, 32)

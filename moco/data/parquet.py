@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
 from moco.data.image_set import ImageSet, LabelArray, Normalization
-from moco.errors import DataError
-from moco.suggest import nearest
+from moco.errors import DataError, nearest
 
 IMAGE_COLUMNS = ("img", "image", "bytes")
 LABEL_COLUMNS = ("label", "labels", "fine_label")

@@ -11,9 +11,8 @@ from moco.data import digits, parquet, torchvision_sets
 from moco.data.decoding import Resizing
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.data.torch_dataset import from_torch
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.models.import_path import called
-from moco.suggest import nearest
 
 
 @dataclass(frozen=True)

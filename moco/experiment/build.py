@@ -50,17 +50,17 @@ class Overrides:
 NOTHING = Overrides()
 
 
-def build_job(experiment: Experiment, out: Path, given: Overrides = NOTHING) -> Job:
+def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING) -> Job:
     """All parts of the search.
 
     Args:
         out: the run folder; the evaluation store and MLflow's default store lie beside it.
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
 
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
-    return job_of(plan_of(experiment, out, given.folder), given.network, given.data)
+    return job_of(plan_of(experiment, out, overrides.folder), overrides.network, overrides.data)
 
 
 def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> JobPlan:
@@ -167,9 +167,7 @@ def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     named = {field.name: getattr(data, field.name) for field in fields(SourceOptions) if field.name != "folder"}
     return DataSpec(
         source=data.source,
-        options=SourceOptions(
-            **{field.name: getattr(data, field.name) for field in fields(SourceOptions)[:-1]}, folder=folder
-        ),
+        options=SourceOptions(**named, folder=folder),
         normalize=None if normalize is None else Normalization(tuple(normalize.mean), tuple(normalize.std)),
         **data.splits.model_dump(),
         seed=experiment.seed,

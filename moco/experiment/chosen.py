@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moco.compression.methods.method import Method
-from moco.plugin_options import Chosen
+from moco.registry import Chosen
 from moco.strategy import Strategy
 
 

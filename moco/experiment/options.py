@@ -9,11 +9,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from moco.errors import ConfigError, SpaceError
+from moco.errors import ConfigError, SpaceError, nearest
 from moco.experiment.explain import explain, joined, refuse_what_is_not_plain
-from moco.plugin_options import OptionOfKind
-from moco.registry import plugin
-from moco.suggest import nearest
+from moco.registry import OptionOfKind, plugin
 
 Options = TypeVar("Options")
 

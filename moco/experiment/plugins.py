@@ -10,8 +10,7 @@ from moco.experiment.chosen import Plugins
 from moco.experiment.options import made_of, options_of
 from moco.experiment.schema import Experiment
 from moco.experiment.schema_space import RecoverySection
-from moco.plugin_options import Chosen
-from moco.registry import plugin
+from moco.registry import Chosen, plugin
 from moco.strategy import Strategy
 
 

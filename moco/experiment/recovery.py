@@ -7,9 +7,9 @@ from pathlib import Path
 
 from moco.errors import ConfigError
 from moco.models import import_object
-from moco.plugin_options import Chosen
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.step import RecoveryStep
+from moco.registry import Chosen
 
 
 def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None) -> RecoveryPlan:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moco.experiment.schema import Experiment
-from moco.plugin_options import written_options
+from moco.registry import written_options
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:

@@ -14,13 +14,12 @@ import numpy as np
 import onnx
 
 from moco.compression.precision import Bits
-from moco.errors import CompressionError
+from moco.errors import CompressionError, nearest
 from moco.export.bits import Scale
 from moco.export.calibration import Calibration, calibrate, features
 from moco.export.layer_errors import LayerErrors
 from moco.export.quantize import WIDEST, Ranges, at_bits, bits_of, codings
 from moco.interfaces import QuantizePlacement
-from moco.suggest import nearest
 
 BINS = 2048
 """Of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code."""

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 
 def import_object(path: str, search_path: Path | None = None) -> Any:

@@ -11,9 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from moco.errors import ConfigError, DataError
+from moco.errors import ConfigError, DataError, nearest
 from moco.models.torchvision_shim import import_torchvision
-from moco.suggest import nearest
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 OPTIONAL_BUFFERS = ("num_batches_tracked", "source")

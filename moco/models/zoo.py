@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.models import cifar_resnet
 from moco.models.digits_resnet import digits_resnet
 from moco.models.torchvision_shim import import_torchvision
-from moco.suggest import nearest
 
 ZOO: dict[str, Callable[..., nn.Module]] = {**cifar_resnet.BUILDERS, "digits_resnet": digits_resnet}
 """Builder by name; each takes `num_classes` and the options of its signature."""

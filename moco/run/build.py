@@ -18,7 +18,7 @@ from moco.interfaces import Reporter, Target
 from moco.models.network_hash import network_hash
 from moco.models.trained import Task, check_fit, trained_network
 from moco.objectives.shared.measurable import measurable
-from moco.plugin_options import Chosen
+from moco.registry import Chosen
 from moco.run.job import Job
 from moco.run.plan import JobPlan
 from moco.tracking.background import BackgroundReporter

@@ -28,7 +28,7 @@ from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
-from moco.interfaces import Objective, Reporter, Target
+from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
@@ -75,7 +75,7 @@ class Job:
     @cached_property
     def floor(self) -> Floor | None:
         """The accuracy that the certificate is about; None for a protocol without one."""
-        constraint = getattr(self.objective, "floor", None)
+        constraint = ObjectiveTerms.of(self.objective).floor
         return None if constraint is None else Floor.of(constraint)
 
 

@@ -14,10 +14,10 @@ from moco.data.split_data import DataSpec
 from moco.export.ranges import RangeOptions
 from moco.measurement import TimingPlan
 from moco.models.trained import ModelSpec
-from moco.plugin_options import Chosen
 from moco.randomness import derived_seed
 from moco.readings import READINGS
 from moco.recovery.recovery import RecoveryPlan
+from moco.registry import Chosen
 from moco.run.starts import StartPlan
 from moco.secret import Secret
 from moco.strategy import Strategy

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from moco.errors import ConfigError
-from moco.metrics import cost_ratio, metric
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
+from moco.metrics import COST, ERRORS, cost_ratio, metric
 from moco.trial import MetricValue
 
-COST = "cost"
-NOT_COSTS = frozenset({"top1_error", "top5_error", COST})
+NOT_COSTS = frozenset({*ERRORS, COST})
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,6 @@ def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
     if total <= 0:
         raise ConfigError(f"{where}: expected at least one weight above 0, got {dict(weights)}")
     return {name: weight / total for name, weight in weights.items() if weight > 0}
-
-
-def equal_weights(names: Iterable[str]) -> dict[str, float]:
-    """The same weight for each name."""
-    return dict.fromkeys(names, 1.0)
 
 
 def _positive(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.errors import ConfigError
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of

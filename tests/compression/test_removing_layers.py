@@ -24,9 +24,9 @@ from moco.compression.space.network_space import network_space
 from moco.compression.space.parameters import Options, Part
 from moco.encoding import decode
 from moco.errors import SpaceError
-from moco.plugin_options import NoOptions
 from moco.policy import Policy
 from moco.recovery.recovery import RecoveryPlan
+from moco.registry import NoOptions
 from moco.space import SearchSpace
 from tests.compression.space.test_codec import TARGET, TINY
 from tests.compression.spaces import options_of

@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from moco.errors import SpaceError
-from moco.suggest import nearest
+from moco.errors import SpaceError, nearest
 
 MIN_GAIN = 0.01
 """Part of the pair's time that a move must save to be worth offering."""

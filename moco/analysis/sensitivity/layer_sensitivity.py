@@ -31,9 +31,8 @@ from moco.analysis.sensitivity.variations import (
 from moco.compression.channels.groups import ChannelGroup
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
-from moco.errors import CompressionError, ConfigError, DataError, MeasurementError
+from moco.errors import CompressionError, ConfigError, DataError, MeasurementError, nearest
 from moco.export.folding import fold, foldable_pairs
-from moco.suggest import nearest
 
 FORMAT = 1
 DIRECTION = "KL(original || compressed)"

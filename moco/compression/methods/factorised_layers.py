@@ -23,8 +23,7 @@ from moco.compression.methods.low_rank import (
     is_neutral,
     no_factors,
 )
-from moco.errors import CompressionError
-from moco.suggest import nearest
+from moco.errors import CompressionError, nearest
 
 
 def factorise_(network: nn.Module, settings: Mapping[str, TuckerRanks | SvdRank], cache: FactorCache) -> None:

@@ -24,9 +24,8 @@ from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
-from moco.errors import CompressionError, SpaceError
-from moco.plugin_options import OptionOfKind
-from moco.suggest import nearest
+from moco.errors import CompressionError, SpaceError, nearest
+from moco.registry import OptionOfKind
 
 KeepRatio = Annotated[float, Gt(0), Le(1)]
 

@@ -23,10 +23,9 @@ from moco.compression.precision import Bits
 from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, n_values
-from moco.errors import SpaceError
-from moco.plugin_options import NamedPlugin
+from moco.errors import SpaceError, nearest
 from moco.policy import in_words
-from moco.suggest import nearest
+from moco.registry import NamedPlugin
 
 Setting = Mapping[str, Any]
 """What a policy says of one layer or channel group with this method: one of its `settings` with its value."""

@@ -22,8 +22,7 @@ from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
-from moco.errors import CompressionError
-from moco.suggest import nearest
+from moco.errors import CompressionError, nearest
 
 
 @dataclass(frozen=True)
