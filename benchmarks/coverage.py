@@ -44,7 +44,7 @@ from moco.models import build_model
 from moco.models.torchvision_shim import import_torchvision
 from moco.models.training import seeded_torch
 from moco.recovery.batch_norm import BatchNormStep
-from moco.recovery.recovery import Recovery, RecoveryPlan
+from moco.recovery.recovery import RecoveryPlan
 from tests.policies import policy_of
 
 ASKED, SIDE = 76, 64
@@ -119,8 +119,7 @@ class Candidate:
     def export(self) -> None:
         """The file of the thin network gives what torch gives, by the template of the whole one where that works."""
         calibration = images(CALIBRATION, self.example.shape[-1], seed=3)
-        recovery = Recovery(self.network, self.compressor.graph, calibration, RecoveryPlan((BatchNormStep(),)))
-        self.builder = Builder(self.compressor, calibration.numpy(), recovery, self.folder)
+        self.builder = Builder(self.compressor, calibration.numpy(), RecoveryPlan((BatchNormStep(),)), self.folder)
         try:
             self.proto = self.builder.template.render(self.thin)
             self.figures["export_error"] = parity(self.proto, self.thin, self.example)

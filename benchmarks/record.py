@@ -27,8 +27,9 @@ from benchmarks.recorded.space import PruneBits
 from moco.analysis.sensitivity.layer_sensitivity import KEEP_RATIOS, Levels, analyse, to_json
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
+from moco.models.network_hash import network_hash
 from moco.policy import Policy
-from moco.run.job import Job, Prepared, context, network_hash, prepare
+from moco.run.job import Job, Prepared, context, prepare
 from moco.trial import Evaluation
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
@@ -132,11 +133,11 @@ class Recorder:
         }
 
     def _context(self) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(context(self.prepared.job, self.prepared.splits))))
+        return dict(json.loads(json.dumps(context(self.prepared.job))))
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Provenance, with the sensitivity of every layer on the calibration images."""
-        splits, compressor = self.prepared.splits, self.prepared.compressor
+        splits, compressor = job.data.splits, self.prepared.compressor
         images = job.data.train.images(splits.calibration)
         layers = [layer for group in self.space.groups[1:] for layer in group.layers]
         study = analyse(compressor, images, layers, Levels(KEEP_RATIOS, (8, 6, 4, 3, 2), (8, 6, 4, 3, 2), int8=True))
@@ -149,7 +150,7 @@ class Recorder:
             "began": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "seed": SEED,
             "sampling": {"shares_after_the_design": SHARES},
-            "images": dict(job.split_sizes),
+            "images": {name: splits.sizes[name] for name in ("calibration", "search", "certification")},
             "reference": {metric: value.value for metric, value in reference.items()},
             "context": self._context(),
             "sensitivity": to_json(study),

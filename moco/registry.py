@@ -168,3 +168,20 @@ def written_options(options: Any) -> dict[str, Any]:
     """Options by field, as they stand in YAML; plug-ins among them by their name."""
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     return {name: value.written if isinstance(value, NamedPlugin) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A plug-in that was chosen by its name, with its options checked.
+
+    Attributes:
+        options: an instance of the class's `Options`.
+    """
+
+    name: str
+    cls: Any
+    options: Any
+
+    def made(self) -> Any:
+        """The plug-in, made of its options."""
+        return self.cls(self.options)

@@ -62,6 +62,11 @@ class Secret:
         """The address for people and files: as written, without a password that it holds."""
         return starred(self.written)
 
+    @property
+    def without_password(self) -> str:
+        """The address that is used, without a password: by this a database is known again, however it was written."""
+        return starred(self.value)
+
     def hide(self, text: str) -> str:
         """The text without this address's secrets, nor those of any other address in it."""
         text = text.replace(self.value, self.shown) if self.value else text

@@ -30,7 +30,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "searchers": CORE,
     "objectives": CORE,
     "hardware": CORE | {"export"},
-    "run": RUN,
+    "run": RUN | {"models", "objectives"},
     "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }

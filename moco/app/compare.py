@@ -6,11 +6,9 @@ a comparison are the searchers'. So all runs share their evaluations.
 
 from __future__ import annotations
 
-import datetime as dt
 import gc
 import shutil
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,35 +18,26 @@ from moco.comparison.folder import CompareFolder, whole_seeds
 from moco.comparison.match import Match, Run, RunState, check_seeds, runs
 from moco.comparison.measures import Comparison
 from moco.comparison.rank_tests import seeds_needed
-from moco.compression.space.network_space import space_summary
-from moco.errors import DeviceLostError, RunFolderError, WorkersLostError
-from moco.experiment.build import NOTHING, Overrides, build_job
-from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
-from moco.experiment.loading import Experiment
-from moco.experiment.schema import CompareConfig
+from moco.errors import DeviceLostError, WorkersLostError
+from moco.experiment.build import NOTHING, Overrides, comparison_of, plan_of
+from moco.experiment.identity import mlflow_address
+from moco.experiment.schema import CompareConfig, Experiment
 from moco.experiment.strategies import chosen, strategies_of
 from moco.experiment.worker import execution_of
-from moco.file_lock import Lock
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
-from moco.run.job import Job, Prepared, versions
-from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.search import FILES, prepared_again
+from moco.run.session import FILES, Session, session
 from moco.run_folder.comparison_record import ComparisonRecord
-from moco.run_folder.manifest import SpaceRecord
-from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, claim, write_json, write_yaml
+from moco.run_folder.writing import EXPERIMENT, MANIFEST, write_json, write_yaml
 from moco.secret import Secret
 from moco.strategy import Strategy
 from moco.study import Study
-from moco.torch_threads import one_thread
 from moco.tracking.mlflow_comparison import MLflowComparison
 from moco.trial import Trial
 
 DEFAULT_SEEDS = 5
-STORE = "evaluations.db"
-"""In the run folder, where the experiment wants no store beside it: runs of a comparison always share theirs."""
 
 
 @dataclass(frozen=True)
@@ -95,58 +84,40 @@ def compare_experiment(
     """
     found = strategies(experiment, request.searchers)
     seeds = check_seeds(_first(request.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
-    study = f"{experiment.name} (comparison)" if experiment.tracking.dashboard else None
-    with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
-        job = _job(experiment, out, overrides, found)
-        job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        begun = claim(out, job.fingerprint, job.older_fingerprint)
-        job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
-        if begun and not (job.ledger and (job.storage or (out / LEDGER).exists())):
-            raise RunFolderError(f"{out}: nothing to resume, there is no ledger; choose another --out")
-        if progress is not None:
-            progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
-        prepared = prepared_again(job, out / FILES, begun)
-        sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        with closing(prepared), execution_of(prepared, experiment, overrides, out) as where:
-            match = Match(
-                prepared.problem,
-                where.evaluate,
-                found,
-                seeds,
-                job.budget,
-                prepared.starts,
-                where.executor,
-                where.workers,
-            )
-            comparing = Comparing(prepared, match, out, progress, lock)
-            comparing.check(resume=resume)
-            return comparing.run(sessions, experiment, mlflow_address(experiment, out))
+    plan = comparison_of(plan_of(experiment, out, overrides.folder), found, out)
+    mlflow, parts = mlflow_address(experiment, out), (overrides.network, overrides.data)
+    study = f"{plan.name} (comparison)"
+    with (
+        session(plan, out, study, parts, resume=resume, progress=progress) as begun,
+        execution_of(begun.prepared, experiment, overrides, out) as where,
+    ):
+        problem, starts = begun.prepared.problem, begun.prepared.starts
+        match = Match(problem, where.evaluate, found, seeds, plan.search.budget, starts, where.executor, where.workers)
+        comparing = Comparing(begun, match, progress)
+        comparing.check(resume=resume)
+        return comparing.run(mlflow)
 
 
 class Comparing:
     """One prepared comparison in its folder. It is its own watcher: it shows each run as it goes."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        match: Match,
-        out: Path,
-        progress: Progress | None,
-        lock: Lock | None = None,
-    ) -> None:
-        """Take a comparison that has not begun, or that goes on; `lock`: that it alone writes to its ledgers."""
-        self.prepared, self.match, self.out, self.progress = prepared, match, out, progress
-        job, problem = prepared.job, prepared.problem
-        point = problem.reference_point
+    def __init__(self, session: Session, match: Match, progress: Progress | None) -> None:
+        """Take a comparison that has not begun, or that goes on."""
+        self.session, self.prepared, self.out = session, session.prepared, session.out
+        self.match, self.progress = match, progress
+        job, problem = self.prepared.job, self.prepared.problem
+        self.plan, point = job.plan, problem.reference_point
         self.about = About(
-            name=job.name,
-            start=job.start,
+            name=self.plan.name,
+            start=self.plan.search.start,
             reference_point=None if point is None else problem.loss_point(point),
             network=job.network_name,
-            protocol=job.config["objective"]["protocol"],
+            protocol=self.plan.objective.name,
         )
-        fingerprint = "-".join(job.fingerprint.values())
-        self.folder = CompareFolder(out, job.name, problem, fingerprint, write_compare_page, job.storage, lock)
+        fingerprint, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
+        self.folder = CompareFolder(
+            self.out, self.plan.name, problem, fingerprint, write_compare_page, storage, session.lock
+        )
         self.done: list[Run] = []
 
     def check(self, *, resume: bool) -> None:
@@ -156,24 +127,19 @@ class Comparing:
             ConfigError, RunFolderError: one does not, or cannot.
         """
         self.match.check()
-        if self.prepared.job.ledger:
+        if self.plan.recording.ledger:
             self.folder.check(self.match.strategies, self.match.seeds[0], resume=resume)
 
-    def run(
-        self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[Secret, str] | None
-    ) -> ComparisonRecord:
+    def run(self, mlflow: tuple[Secret, str] | None) -> ComparisonRecord:
         """Run all that is not finished, and write what is known whenever a seed is."""
-        job = self.prepared.job
-        space = SpaceRecord.from_json(space_summary(self.prepared.space))
         command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.strategies)} "
         command += f"--seeds {len(self.match.seeds)} --out again"
-        libraries = versions(job.target.distributions)
-        manifest = replace(manifest_of(self.prepared, sessions, libraries, space), command=command, searcher=None)
+        manifest = replace(manifest_of(self.prepared, self.session.times), command=command, searcher=None)
         if self.progress is not None:
-            self.progress.space(space, self.prepared.warnings, self._outlook())
-        write_yaml(self.out / EXPERIMENT, job.config)
+            self.progress.space(manifest.space, self.prepared.warnings, self._outlook())
+        write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, manifest.to_json())
-        tracker = MLflowComparison(*mlflow, experiment.name) if mlflow is not None else None
+        tracker = MLflowComparison(*mlflow, self.plan.name) if mlflow is not None else None
         if tracker is not None:
             tracker.start(manifest, self.out)
         gc.collect()
@@ -211,7 +177,7 @@ class Comparing:
         return self.progress is not None and self.progress.stopping
 
     def _runs(self, tracker: MLflowComparison | None) -> None:
-        ledger = self.folder.ledger if self.prepared.job.ledger else lambda *_: None
+        ledger = self.folder.ledger if self.plan.recording.ledger else lambda *_: None
         for run in runs(self.match, ledger, self):
             self.done.append(run)
             self.folder.write_run(run)
@@ -257,21 +223,6 @@ class Comparing:
             f"{count} seeds of {len(self.match.strategies)} strategies can never show a difference at 5 %: at least "
             f"{needed} seeds are needed; the curves and medians are told all the same"
         )
-
-
-def _job(experiment: Experiment, out: Path, overrides: Overrides, found: Sequence[Strategy]) -> Job:
-    """The experiment's job without its own searcher and tracker, with a store in any case, and of what runs share."""
-    job = build_job(experiment, out, overrides)
-    shared = {name: section for name, section in job.config.items() if name != "compare"}
-    shared |= {"searcher": {"start": job.start}, "comparison": True}
-    return replace(
-        job,
-        fingerprint=fingerprint(shared, job.network, job.data, job.target, job.storage),
-        older_fingerprint=older_fingerprint(shared, job.storage),
-        store=job.store if job.store is not None else out / STORE,
-        reporters=(),
-        compared=tuple(found),  # the experiment's own searcher need not be compared, nor fit
-    )
 
 
 def _line(run: Run) -> str:

@@ -30,9 +30,9 @@ from moco.problem import Problem
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import summary
 from moco.run.uniform_starts import starts_of
-from moco.run.warnings import strategy_warnings
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.writing import opened
+from moco.strategy import strategy_warnings
 from moco.study import Start
 from moco.trial import FIRST_MADE, Evaluation, Point
 

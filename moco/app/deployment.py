@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moco.errors import ConfigError, MocoError
-from moco.experiment.loading import options_of
+from moco.experiment.options import options_of
 from moco.interfaces import Target
 from moco.registry import DEFAULT_TARGET, plugin
 from moco.run_folder.manifest import Manifest

@@ -12,7 +12,8 @@ from torch import nn
 
 from moco.app.search import search_experiment
 from moco.compression.compressor import compress
-from moco.experiment.build import Overrides, as_data_sets
+from moco.data.sources import as_data_sets
+from moco.experiment.build import Overrides
 from moco.experiment.loading import experiment_of
 from moco.registry import DEFAULT_OBJECTIVE, DEFAULT_SEARCHER, DEFAULT_TARGET, plugin
 from moco.run.progress import Progress

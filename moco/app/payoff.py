@@ -19,7 +19,7 @@ from moco.compression.channels.groups import channel_graph
 from moco.compression.counting import count
 from moco.errors import RunFolderError
 from moco.experiment.build import Overrides, build_job, untracked
-from moco.experiment.loading import Experiment
+from moco.experiment.schema import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
 
 
@@ -39,8 +39,8 @@ def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, module
     counts = count(network, image)
     graph = channel_graph(network, torch.zeros(2, *image), counts)
     plan = replace(plan, spent=plan.spent + time.perf_counter() - start)
-    report = probed(job.target, counts, graph, plan, job.store)
-    write_payoff(report, job.name, out)
+    report = probed(job.target, counts, graph, plan, job.plan.candidates.store)
+    write_payoff(report, job.plan.name, out)
     return report
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from moco.compression.policy_settings import read_policy
 from moco.errors import CompressionError, PolicyRejectedError
 from moco.experiment.build import Overrides, build_job, untracked
-from moco.experiment.loading import Experiment
+from moco.experiment.schema import Experiment
 from moco.hardware.doctor import probe
 from moco.interfaces import Artifact
 from moco.metrics import METRICS, cost_ratio, shown
@@ -81,7 +81,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.builder.build(chosen)
-        write_network(out, artifact, chosen, job.network_name, network, job.ranking)
+        write_network(out, artifact, chosen, job.network_name, network, job.plan.space.ranking)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 
 

@@ -20,14 +20,13 @@ from moco.app.arguments import (
 )
 from moco.errors import ConfigError
 from moco.execution.workers import Execution, in_workers, too_many_workers
-from moco.experiment.loading import options_of
+from moco.experiment.options import options_of
 from moco.interfaces import refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import DEFAULT_SEARCHER, plugin
 from moco.run.uniform_starts import starts_of
-from moco.run.warnings import strategy_warnings
-from moco.strategy import Strategy
+from moco.strategy import Strategy, strategy_warnings
 from moco.study import Start, Study, best
 from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
 
@@ -117,7 +116,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     refuse_misfit(kind, name, problem)
     check_start(start)
     chosen = starts_of(problem.space, start)
-    strategy = Strategy("searcher", name, options_of(kind.Options, {**given, **options_given(options)}, "options"))
+    chosen_options = options_of(kind.Options, {**given, **options_given(options)}, "options")
+    strategy = Strategy("searcher", name, chosen_options, kind)
     built = strategy.build(problem, seed)
     for warning in [*strategy_warnings([strategy], problem, budget.trials), *too_many_workers(workers)]:
         warnings.warn(warning, stacklevel=2)

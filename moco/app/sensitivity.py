@@ -19,10 +19,9 @@ from moco.analysis.sensitivity.curve_decisions import clusters
 from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped
-from moco.data.splits import make_splits
 from moco.errors import ConfigError, RunFolderError
 from moco.experiment.build import Overrides, build_job, untracked
-from moco.experiment.loading import Experiment, methods_of
+from moco.experiment.schema import Experiment
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
 
@@ -69,18 +68,17 @@ def studied(
         MocoError: the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that
             layers are grouped by.
     """
-    methods = methods_of(experiment)
+    methods = experiment.plugins.methods
     prunes = any(method.removes_channels for method in methods)
     grouping = KEEP if prunes else WEIGHT_BITS
     if levels is not None and not (levels.keep if prunes else levels.weight_bits):
         raise ConfigError(f"--parameters: layer groups are found by '{grouping}' for this experiment; name it too")
     job = build_job(untracked(experiment), Path("run"), Overrides(folder=modules))
     rows = _rows(job, images)
-    splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     compressor = Compressor.of(job.network.eval(), torch.zeros(2, *job.data.train.shape))
-    found = grouped(job.network, compressor.counts, compressor.graph, PER_LAYER, job.ignore)
+    found = grouped(job.network, compressor.counts, compressor.graph, PER_LAYER, job.plan.space.ignore)
     layers = [layer for group in found for layer in group.layers]
-    batch = job.data.train.images(splits.calibration[:rows])
+    batch = job.data.train.images(job.data.splits.calibration[:rows])
     sensitivity = analyse(compressor, batch, layers, levels, seen=seen)
     suggested = clusters(_curves(sensitivity, grouping), count)
     members, ignored = dict(suggested.groups), suggested.ignored
@@ -91,8 +89,8 @@ def studied(
     others = tuple(layer for layer in layers if layer not in named)
     if others and any(method.precisions for method in methods):
         members[OTHERS] = others
-    text = _yaml(members, [*job.ignore, *ignored], suggested.rule)
-    return LayerStudy(job.name, sensitivity, members, ignored, text)
+    text = _yaml(members, [*job.plan.space.ignore, *ignored], suggested.rule)
+    return LayerStudy(job.plan.name, sensitivity, members, ignored, text)
 
 
 def write_study(study: LayerStudy, out: Path) -> Path:
@@ -169,7 +167,7 @@ class StudyProgress:
 
 
 def _rows(job: Job, asked: int | None) -> int:
-    available = job.split_sizes["calibration"]
+    available = len(job.data.splits.calibration)
     if asked is None:
         return min(IMAGES, available)
     if not 1 <= asked <= available:

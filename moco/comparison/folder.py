@@ -13,9 +13,10 @@ from moco.file_lock import Lock
 from moco.problem import Problem
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.reading import COMPARISON
-from moco.run_folder.writing import ledger_address, write_json, write_trials
+from moco.run_folder.writing import write_json, write_trials
 from moco.secret import Secret
 from moco.strategy import Strategy
+from moco.tracking.database import ledger_address
 from moco.tracking.optuna_study import OptunaLedger
 
 

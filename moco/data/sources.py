@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -13,8 +14,10 @@ from moco.data import parquet
 from moco.data.decoding import Resizing, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.data.splits import stratified
+from moco.data.torch_dataset import from_torch
 from moco.data.torchvision_sets import load_cifar10, load_folder
 from moco.errors import ConfigError, nearest
+from moco.models.import_path import called
 
 DIGITS_TO_TRAIN, DIGITS_SEED = 1000, 0
 """The split is part of the data set, so it does not follow the seed of a run."""
@@ -30,6 +33,7 @@ class SourceOptions:
         image_column, label_column: of a parquet file; None takes the first of the usual names.
         resize: shorter side that images are scaled to, in pixels.
         crop: side of the square that is cut from the middle, in pixels.
+        import_path: the user's own function that gives the two sets; `folder` is searched for its module.
     """
 
     train: str | Path | None = None
@@ -39,11 +43,15 @@ class SourceOptions:
     label_column: str | None = None
     resize: int | None = None
     crop: int | None = None
+    import_path: str | None = None
+    folder: Path | None = None
 
     @property
     def given(self) -> list[str]:
         """Names of the options that are set."""
-        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return [
+            field.name for field in fields(self) if field.name != "folder" and getattr(self, field.name) is not None
+        ]
 
 
 Load = Callable[[SourceOptions, Normalization | None], DataSets]
@@ -53,7 +61,8 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
     """The two sets of a source; both know the same number of classes.
 
     Args:
-        source: `digits`, `parquet`, `cifar10` or `imagefolder`.
+        source: `digits`, `parquet`, `cifar10`, `imagefolder`, or `import` for a function of the user's.
+        options: where the images are and how they are read.
         normalize: mean and standard deviation of each channel, of pixels in [0, 1].
 
     Raises:
@@ -111,10 +120,35 @@ def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSet
     return DataSets(*(load_folder(path or "", resizing, normalize) for path in (options.train, options.test)))
 
 
+def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None = None) -> DataSets:
+    """Two map-style data sets, or image sets, as moco takes them."""
+    sets = [
+        given if isinstance(given, ImageSet) else from_torch(given, name=name, normalize=normalize)
+        for name, given in (("training set", train_set), ("test set", test_set))
+    ]
+    return same_classes(*sets)
+
+
+def _imported(options: SourceOptions, normalize: Normalization | None) -> DataSets:
+    """What the user's own function gives."""
+    sets = called(str(options.import_path), "data.import", options.folder)
+    if not isinstance(sets, tuple | list) or len(sets) != 2:
+        raise ConfigError(
+            f"data.import: '{options.import_path}' gave a {type(sets).__name__}, expected (training set, test set)"
+        )
+    return as_data_sets(sets[0], sets[1], normalize)
+
+
+def _from_python(_options: SourceOptions, _normalize: Normalization | None) -> DataSets:
+    raise ConfigError("data.source: 'python' stands for data sets given to moco.optimize; name a source of files")
+
+
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
     "digits": ((), (), _digits),
     "parquet": (("train", "test"), ("image_column", "label_column", "resize", "crop"), _parquet),
     "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
     "imagefolder": (("train", "test", "resize", "crop"), (), _folders),
+    "import": (("import_path",), (), _imported),
+    "python": ((), (), _from_python),
 }
 """By name: options that are needed, options that are possible, and what loads the sets."""

@@ -25,7 +25,7 @@ from moco.export.rewrites import compact, written
 from moco.export.template import Template, build_template
 from moco.interfaces import Artifact, QuantizePlacement
 from moco.policy import Policy
-from moco.recovery.recovery import Recovery
+from moco.recovery.recovery import Recovery, RecoveryPlan, TrainingImages
 from moco.recovery.step import Candidate, Moment
 
 PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
@@ -52,22 +52,27 @@ class Stopwatch:
 class Builder:
     """Builds the file of a policy: surgery, recovery, export. The same policy always gives the same bytes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, a search gives all of them
         self,
         compressor: Compressor,
         calibration: np.ndarray,
-        recovery: Recovery,
+        recovery: RecoveryPlan,
         folder: Path,
         ranges: RangeOptions | None = None,
         placement: QuantizePlacement = WIDEST,
+        *,
+        seed: int = 0,
+        training: TrainingImages | None = None,
     ) -> None:
-        """Export the template once.
+        """Export the template and prepare the recovery once.
 
         Args:
             calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
                 8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
                 ranges, they are kept.
+            placement: where the target wants quantize nodes.
+            seed, training: of the recovery.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.
@@ -77,8 +82,9 @@ class Builder:
                 f"calibration: expected finite images, got {len(calibration)} with "
                 f"{int(np.sum(~np.isfinite(calibration)))} values that are not; see data.splits.calibration"
             )
-        self.compressor, self.calibration, self.recovery, self.folder = compressor, calibration, recovery, folder
+        self.compressor, self.calibration, self.folder = compressor, calibration, folder
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
+        self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = build_template(compressor.network, self.images[:2])
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What makes a search this one: the hashes that its sessions share, and the addresses that it is written to."""
+"""What makes a search this one: the hash of its settings, and the addresses that it is written to."""
 
 from __future__ import annotations
 
@@ -8,43 +8,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from moco.data import DataSets
-from moco.experiment.loading import Experiment
-from moco.interfaces import Target
+from moco.experiment.schema import Experiment
 from moco.optional import require
-from moco.redaction import starred
-from moco.run.job import network_hash
 from moco.secret import Secret
 
 CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
 
 
-def fingerprint(
-    config: Mapping[str, Any], network: nn.Module, data: DataSets, target: Target, storage: Secret | None = None
-) -> dict[str, str]:
-    """Hashes of all that the trials of one search must share: settings, network, images, and the machine.
+def settings_hashes(
+    written: Mapping[str, Any], config: Mapping[str, Any], storage: Secret | None
+) -> tuple[str, dict[str, str]]:
+    """Hash of the settings that the trials of one search share, and what an earlier version took in its place.
 
-    The ledger's address counts without its password, however it is given.
+    The ledger's address counts without its password, however it is given; earlier it was part of it.
+
+    Args:
+        written: the resolved experiment, its secrets starred.
+        config: the resolved experiment.
     """
-    images = hashlib.sha256(f"{data.train.content_hash} {data.test.content_hash}".encode()).hexdigest()
-    machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
-    return {
-        "settings": _settings_hash(config, None if storage is None else starred(storage.value)),
-        "network": network_hash(network)[:16],
-        "data": images[:16],
-        "machine or runtime": machine[:16],
-    }
+    if storage is None:
+        return _hash(written, None), {}
+    return _hash(written, storage.without_password), {"settings": _hash(config, storage.value)}
 
 
-def older_fingerprint(config: Mapping[str, Any], storage: Secret | None) -> dict[str, str]:
-    """The settings' hash as it was made while the ledger's password was part of it."""
-    return {} if storage is None else {"settings": _settings_hash(config, storage.value)}
-
-
-def _settings_hash(config: Mapping[str, Any], storage: str | None) -> str:
+def _hash(config: Mapping[str, Any], storage: str | None) -> str:
     shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
     shared["storage"] = storage
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]

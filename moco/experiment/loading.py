@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from moco.compression.methods.method import Method
-from moco.errors import ConfigError, SpaceError, nearest
-from moco.experiment.explain import explain, joined, refuse_unknown_keys, refuse_what_is_not_plain
+from moco.errors import ConfigError
+from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is_not_plain
+from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
 from moco.models.zoo import is_published
-from moco.registry import OptionOfKind, plugin, written_options
 
-__all__ = [
-    "Experiment",
-    "experiment_of",
-    "load_experiment",
-    "methods_of",
-    "objective_options",
-    "options_of",
-    "resolved",
-    "searcher_options",
-    "target_options",
-]
+__all__ = ["Experiment", "experiment_of", "load_experiment"]
 
 PATHS = (
     ("model", "weights"),
@@ -41,8 +29,6 @@ PATHS = (
     ("folder",),
 )
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
-
-Options = TypeVar("Options")
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_import: bool = False) -> Experiment:
@@ -81,8 +67,8 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
     for key_path, named in _imports(data).items():
         if not allow_import:
             raise ConfigError(f"{key_path}: '{named}' runs code that the experiment names; allow it by --allow-import")
-    for check in (methods_of, objective_options, searcher_options, target_options, _check_starts):
-        check(experiment)
+    experiment = experiment.with_plugins(plugins_of(experiment))
+    _check_starts(experiment)
     return experiment
 
 
@@ -97,133 +83,6 @@ def _check_starts(experiment: Experiment) -> None:
         raise ConfigError("searcher.start: 'sensitivity' needs space.sensitivity, what `moco sensitivity` has written")
     if "store" in sources and experiment.store is False:
         raise ConfigError("searcher.start: 'store' needs the evaluation store, which `store: false` switches off")
-
-
-def resolved(experiment: Experiment) -> dict[str, Any]:
-    """The experiment with every default spelled out: the content of RUN/experiment.yaml, which can be loaded again."""
-    data = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    for section, options in (
-        ("objective", objective_options(experiment)),
-        ("searcher", searcher_options(experiment)),
-        ("target", target_options(experiment)),
-    ):
-        data[section] |= json.loads(json.dumps(_without_none(dataclasses.asdict(options))))
-    runtime, *others = data["target"].items()
-    first = [field.name for field in dataclasses.fields(target_options(experiment))][:1]
-    leading = [(name, data["target"][name]) for name in first if name in data["target"]]
-    data["target"] = dict([runtime, *leading, *others])  # the order that run folders have always had
-    methods = {
-        method.name: json.loads(json.dumps(written_options(method.options))) for method in methods_of(experiment)
-    }
-    data["space"] = _with_methods({k: v for k, v in data["space"].items() if k not in methods}, methods)
-    return data
-
-
-def _with_methods(space: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `space` with the methods where they are usually written: after what says which layers."""
-    first = [key for key in ("groups", "ignore", "channel_multiple") if key in space]
-    return {**{key: space[key] for key in first}, **methods, **space}
-
-
-def methods_of(experiment: Experiment) -> list[Method]:
-    """The methods that the section `space` declares, with their options."""
-    return [built("method", name, given, f"space.{name}") for name, given in experiment.space.declared.items()]
-
-
-def objective_options(experiment: Experiment) -> Any:
-    """The options of the protocol, an instance of its `Options`."""
-    section = experiment.objective
-    return options_of(plugin("objective", section.protocol, "objective.protocol").Options, section.further, "objective")
-
-
-def searcher_options(experiment: Experiment) -> Any:
-    """The options of the searcher, an instance of its `Options`."""
-    section = experiment.searcher
-    return options_of(plugin("searcher", section.name, "searcher.name").Options, section.further, "searcher")
-
-
-def target_options(experiment: Experiment) -> Any:
-    """The options of the runtime, an instance of its `Options`."""
-    section = experiment.target
-    options = options_of(plugin("target", section.runtime, "target.runtime").Options, section.further, "target")
-    for choice in getattr(options, "counters", None) or ():
-        _check_counter(choice)
-    return options
-
-
-def _check_counter(choice: str | Mapping[str, Any]) -> None:
-    """Pass a counter's name, or a mapping of its name and its options.
-
-    Raises:
-        ConfigError: there is no such counter, or it has no such option.
-    """
-    given = {"name": choice} if isinstance(choice, str) else dict(choice)
-    name = given.pop("name", None)
-    if not isinstance(name, str):
-        raise ConfigError(f"target.counters: expected a counter's name or {{name: …, option: …}}, got {choice!r}")
-    options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}")
-
-
-def built(kind: str, name: str, given: object, where: str) -> Any:
-    """A plug-in that is made of its options alone.
-
-    Raises:
-        ConfigError: there is none of this name, or its options are not valid.
-    """
-    cls = plugin(kind, name, where)
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"{where}: expected a mapping, got {given!r}")
-    try:
-        return cls(options_of(cls.Options, given, where))
-    except SpaceError as error:
-        raise ConfigError(str(error)) from error
-
-
-def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
-    """A plug-in's options dataclass of plain values.
-
-    Args:
-        cls: a dataclass; the types of its fields are checked, nothing is converted but lists to tuples.
-        values: by field name, as YAML gives them.
-        where: key path of the section.
-
-    Raises:
-        ConfigError: an unknown or missing key, a value of another type, or one that the dataclass itself refuses.
-    """
-    refuse_what_is_not_plain(values, where)
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    for name in values:
-        if name not in fields:
-            raise ConfigError(
-                f"{where}.{name}: unknown key{nearest(name, fields) if fields else '; it takes no options'}"
-            )
-    for name, field in fields.items():
-        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{where}.{name}: is missing")
-    hints = get_type_hints(cls, include_extras=True)
-    try:
-        return cls(**{name: _typed(hints[name], value, joined(where, name)) for name, value in values.items()})
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-def _typed(hint: Any, value: object, where: str) -> Any:
-    for mark in getattr(hint, "__metadata__", ()):
-        if isinstance(mark, OptionOfKind):
-            return _named(mark.kind, value, where)
-    adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
-    try:
-        return adapter.validate_json(json.dumps(value))
-    except ValidationError as error:
-        raise explain(error, value, where) from None
-
-
-def _named(kind: str, value: object, where: str) -> Any:
-    """A plug-in by its name alone, or as {name: …} with its options beside the name."""
-    given = {"name": value} if isinstance(value, str) else value
-    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-        raise ConfigError(f"{where}: expected the name of a {kind}, or {{name: …}} with its options, got {value!r}")
-    return built(kind, given["name"], {key: option for key, option in given.items() if key != "name"}, where)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -333,7 +192,3 @@ def _imports(data: Mapping[str, Any]) -> dict[str, object]:
             if isinstance(options, Mapping) and options.get("import") is not None:
                 found[f"recovery.{step.get('name', name)}.import"] = options["import"]
     return found
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

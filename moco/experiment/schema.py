@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from moco.errors import nearest
+from moco.experiment.chosen import Plugins
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
@@ -181,6 +182,19 @@ class Experiment(Section):
     tracking: TrackingConfig = TrackingConfig()
     store: bool | str | None = True
     folder: str | None = None
+    _plugins: Plugins | None = PrivateAttr(default=None)
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plug-ins that it names, looked up and checked when it was read."""
+        assert self._plugins is not None, "an experiment comes from load_experiment or experiment_of"
+        return self._plugins
+
+    def with_plugins(self, plugins: Plugins) -> Experiment:
+        """The experiment that carries them from now on; copies of it do so too."""
+        found = self.model_copy()
+        found._plugins = plugins
+        return found
 
     @field_validator("name")
     @classmethod

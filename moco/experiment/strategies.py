@@ -7,7 +7,7 @@ from typing import Any
 
 from moco.errors import ConfigError, nearest
 from moco.experiment.explain import joined
-from moco.experiment.loading import options_of
+from moco.experiment.options import options_of
 from moco.experiment.schema import NAME
 from moco.registry import names, plugin
 from moco.strategy import Strategy
@@ -76,7 +76,7 @@ def _strategy(given: object, where: str) -> Strategy:
         )
     options = {key: value for key, value in entry.items() if key not in (LABEL, SEARCHER)}
     kind = plugin("searcher", searcher, joined(where, SEARCHER))
-    return Strategy(label, searcher, options_of(kind.Options, options, where))
+    return Strategy(label, searcher, options_of(kind.Options, options, where), kind)
 
 
 def _valid() -> str:

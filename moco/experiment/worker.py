@@ -15,7 +15,7 @@ from moco.experiment.schema import Experiment
 from moco.models.zoo import load_weights
 from moco.policy import Policy
 from moco.run.job import Prepared, prepare
-from moco.run.search import FILES
+from moco.run.session import FILES
 from moco.run_folder.writing import write_weights
 from moco.torch_threads import one_thread
 from moco.trial import Evaluation
@@ -25,10 +25,10 @@ def execution_of(
     prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path
 ) -> AbstractContextManager[Execution]:
     """Where the search in `out` evaluates: in this process, or in as many workers as its job asks for."""
-    if prepared.job.workers == 1:
+    if prepared.job.plan.search.workers == 1:
         return nullcontext(Execution(prepared.evaluator))
     recipe = WorkerRecipe.of(prepared, experiment, overrides, out)
-    return in_workers(prepared.job.workers, recipe, recipe.start, prepared.evaluator.through_store)
+    return in_workers(prepared.job.plan.search.workers, recipe, recipe.start, prepared.evaluator.through_store)
 
 
 @dataclass(frozen=True)

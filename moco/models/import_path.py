@@ -39,6 +39,23 @@ def import_object(path: str, search_path: Path | None = None) -> Any:
     return found
 
 
+def called(path: str, where: str, folder: Path | None, **options: Any) -> Any:
+    """What the user's own function gives.
+
+    Args:
+        where: key path, for errors.
+        folder: searched for the module first.
+
+    Raises:
+        ConfigError: it cannot be imported, or fails.
+    """
+    function = import_object(path, folder)
+    try:
+        return function(**options)
+    except Exception as error:  # a user's function may raise anything
+        raise ConfigError(f"{where}: '{path}' failed: {type(error).__name__}: {error}") from error
+
+
 def _near(name: str, owner: object) -> str:
     """The nearest public attribute, as the end of an error message."""
     public = [attribute for attribute in vars(owner) if not attribute.startswith("_")]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from moco import pareto
@@ -22,7 +21,7 @@ from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
-from moco.run.job import Prepared, floor_of
+from moco.run.job import Prepared
 from moco.run_folder.result import BoundRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
@@ -60,7 +59,7 @@ class Finisher:
         self.prepared = prepared
         self.record = CertificationLog(folder)
         self.warnings: list[str] = []
-        self.floor = floor_of(prepared.job)
+        self.floor = prepared.job.floor
         self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
         self._sessions: dict[Policy, Session] = {}
         self._retimed: dict[int, dict[str, Interval]] = {}
@@ -83,7 +82,7 @@ class Finisher:
         earlier = None if certified is None else self._earlier(certified)
         if certified is not None and earlier is not None:
             within = within[: within.index(certified)] if certified in within else within
-            if not within or not self.record.has_confidence_left(self.prepared.job.delivery.confidence):
+            if not within or not self.record.has_confidence_left(self.prepared.job.plan.delivery.confidence):
                 return self._delivery(certified, earlier)
         certificate = self._certified(within)
         if certified is not None and earlier is not None and not certificate.holds:
@@ -96,7 +95,7 @@ class Finisher:
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
-        options = self.prepared.job.delivery
+        options = self.prepared.job.plan.delivery
         confidence = self.record.confidence_left(options.confidence)
         certificate = certify(
             [trial.number for trial in candidates],
@@ -117,8 +116,8 @@ class Finisher:
         number = None if trial is None else trial.number
         if number not in self._scored:
             session = self.prepared.evaluator.reference.session if trial is None else self._session(trial)
-            test, rows = self.prepared.job.data.test, self.prepared.splits.certification
-            self._scored[number] = correct(logits_of(session, test.images(rows)), np.asarray(test.labels)[rows])
+            images, labels = self.prepared.job.data.images("certification")
+            self._scored[number] = correct(logits_of(session, images), labels)
         return self._scored[number]
 
     def close(self) -> None:
@@ -151,7 +150,7 @@ class Finisher:
             return [first]
         rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
         ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
-        return ordered[: self.prepared.job.delivery.attempts]
+        return ordered[: self.prepared.job.plan.delivery.attempts]
 
     def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
         """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
@@ -190,7 +189,7 @@ class Finisher:
                     bound=f"{bound.op} {bound.value:.6g}",
                     estimate=interval.value,
                     upper=upper,
-                    confidence=self.prepared.job.delivery.confidence,
+                    confidence=self.prepared.job.plan.delivery.confidence,
                     holds=holds,
                 )
             )
@@ -198,7 +197,7 @@ class Finisher:
 
     def _top5(self, trial: Trial) -> Interval:
         """Top-5 error on the certification images, with its exact bound, corrected for all candidates."""
-        options, right = self.prepared.job.delivery, self._right(trial).top5
+        options, right = self.prepared.job.plan.delivery, self._right(trial).top5
         error = 1 - float(right.mean())
         return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - options.confidence) / options.attempts))
 
@@ -224,10 +223,10 @@ class Finisher:
 
     def _timed_again(self, trial: Trial) -> dict[str, Interval]:
         if trial.number not in self._retimed:
-            evaluator, options = self.prepared.evaluator, self.prepared.job.delivery
+            evaluator, options = self.prepared.evaluator, self.prepared.job.plan.delivery
             found = {}
             for name, plan in evaluator.plan.timing.items():
-                seed = derived_seed(self.prepared.job.seed, "retiming", name)
+                seed = derived_seed(self.prepared.job.plan.seed, "retiming", name)
                 longer = replace(plan, seconds=options.seconds, seed=seed)
                 sessions = [evaluator.reference.session, self._session(trial)]
                 with evaluator.undisturbed(Stopwatch()):

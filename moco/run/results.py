@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from moco import pareto
+from moco.compression.space.network_space import space_summary
 from moco.constraints import Bound
 from moco.interfaces import ObjectiveTerms
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
-from moco.run.job import Job, Prepared
+from moco.run.job import Prepared, versions
 from moco.run.starts import STORED, as_records
 from moco.run_folder import manifest as manifests
 from moco.run_folder import result as results
@@ -24,23 +25,21 @@ from moco.trial import Trial
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
 
 
-def manifest_of(
-    prepared: Prepared, sessions: Sequence[str], versions: Mapping[str, str], space: SpaceRecord
-) -> Manifest:
+def manifest_of(prepared: Prepared, sessions: Sequence[str]) -> Manifest:
     """Versions, hardware, seeds, data and split hashes, and how to reproduce the search."""
-    job, problem = prepared.job, prepared.problem
+    job, plan, problem = prepared.job, prepared.job.plan, prepared.problem
     reference = prepared.evaluator.reference.evaluation.metrics
     return Manifest(
-        name=job.name,
+        name=plan.name,
         created=sessions[0],
         sessions=tuple(sessions),
         fingerprint=job.fingerprint,
         reference={name: reference[name].value for name in prepared.evaluator.plan.timing},
-        command=_command(job),
-        searcher=job.searcher,
-        seed=job.seed,
-        seeds={"run": job.seed},
-        versions=versions,
+        command=plan.recording.command,
+        searcher=plan.search.strategies[0].searcher,
+        seed=plan.seed,
+        seeds={"run": plan.seed},
+        versions=versions(job.target.distributions),
         hardware=job.target.describe(),
         data=_data(prepared),
         network=_network(prepared),
@@ -48,10 +47,10 @@ def manifest_of(
             objectives=problem.objectives,
             bounds=tuple(f"{bound.metric} {bound.op} {bound.value:.6g}" for bound in problem.bounds),
         ),
-        space=space,
+        space=SpaceRecord.from_json(space_summary(prepared.space)),
         payoff=None if prepared.payoff is None else prepared.payoff.to_json(),
         starts=as_records(prepared.starts),
-        config=dict(job.config),
+        config=dict(plan.recording.config),
     )
 
 
@@ -64,26 +63,26 @@ def result_of(
     warnings: Sequence[str],
 ) -> Result:
     """What the search found."""
-    job, problem, trials = prepared.job, prepared.problem, study.trials
+    plan, problem, trials = prepared.job.plan, prepared.problem, study.trials
     reference_point = problem.loss_point(problem.reference_point) if problem.reference_point else None
     front = pareto.front(trials)
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
     feasible = delivery is not None and delivery.trial.feasible
-    store = prepared.store
+    store = prepared.evaluator.store
     return Result(
-        experiment=job.name,
-        network=job.network_name,
-        searcher=job.searcher,
-        seed=job.seed,
+        experiment=plan.name,
+        network=prepared.job.network_name,
+        searcher=plan.search.strategies[0].searcher,
+        seed=plan.seed,
         exit="done" if feasible else "infeasible",
-        objective=results.Objective(protocol=job.config["objective"]["protocol"], text=_asked(prepared)),
+        objective=results.Objective(protocol=plan.objective.name, text=_asked(prepared)),
         objectives=tuple(problem.objectives),
         reference=_reference(prepared),
         trials=len(trials),
         given=sum(trial.suggestion.given for trial in trials),
         distinct=study.n_distinct,
         feasible=sum(trial.feasible for trial in trials),
-        budget=TrialsAndSeconds(trials=job.budget.trials, seconds=job.budget.seconds),
+        budget=TrialsAndSeconds(trials=plan.search.budget.trials, seconds=plan.search.budget.seconds),
         best=None if delivery is None else _best(delivery),
         retimed={} if delivery is None else _retimed(delivery, finisher),
         intervals={} if delivery is None else _intervals(delivery, finisher),
@@ -108,7 +107,7 @@ def result_of(
 
 
 def _data(prepared: Prepared) -> manifests.DataRecord:
-    data, sizes, hashes = prepared.job.data, prepared.splits.sizes, prepared.splits.hashes
+    data, sizes, hashes = prepared.job.data, prepared.job.data.splits.sizes, prepared.job.data.splits.hashes
     return manifests.DataRecord(
         hash={"train": data.train.content_hash, "test": data.test.content_hash},
         splits={name: manifests.SplitRecord(images=sizes[name], hash=hashes[name]) for name in hashes},
@@ -130,14 +129,6 @@ def _network(prepared: Prepared) -> manifests.NetworkRecord:
         for layer in counts.layers
     )
     return manifests.NetworkRecord(name=job.network_name, input_shape=tuple(job.data.train.shape), layers=layers)
-
-
-def _command(job: Job) -> str:
-    model, data = job.config["model"], job.config["data"]
-    if data["source"] == "python":
-        return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
-    imports = " --allow-import" if model.get("import") or data.get("import") else ""
-    return f"moco search experiment.yaml --out again{imports}"
 
 
 def timing_warnings(trials: Sequence[Trial]) -> list[str]:

@@ -5,32 +5,26 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
-from pathlib import Path
 
-from moco.analysis.payoff.verdicts import PayOffReport
-from moco.compression.space.network_space import space_summary
 from moco.errors import RunFolderError
 from moco.execution.workers import Execution
-from moco.file_lock import Lock
 from moco.interfaces import Reporter
-from moco.registry import plugin
 from moco.report.card import card
 from moco.report.page import write_report
 from moco.run.delivery import Delivery, Finisher
-from moco.run.job import Job, Prepared, prepare, versions
+from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
-from moco.run.starts import from_records
-from moco.run_folder.manifest import Manifest, SpaceRecord
+from moco.run.session import FILES, Session
+from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
 from moco.run_folder.writing import (
     EXPERIMENT,
     MANIFEST,
     RESULT,
     clear,
-    ledger_address,
     write_json,
     write_network,
     write_text,
@@ -38,19 +32,8 @@ from moco.run_folder.writing import (
     write_yaml,
 )
 from moco.study import SearchAbortedError, Study
+from moco.tracking.database import ledger_address
 from moco.tracking.optuna_study import OptunaLedger
-
-FILES = ".files"
-"""Folder of the candidates' files while a search runs."""
-
-
-def prepared_again(job: Job, files: Path, begun: Manifest | None) -> Prepared:
-    """The prepared job, with what an earlier session has measured and chosen; `begun` is None where it is the first."""
-    if begun is None:
-        return prepare(job, files)
-    payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None
-    starts = None if begun.starts is None else from_records(begun.starts)
-    return prepare(job, files, begun.reference, payoff, starts)
 
 
 class Search:
@@ -58,33 +41,28 @@ class Search:
 
     def __init__(
         self,
-        prepared: Prepared,
-        out: Path,
+        session: Session,
         progress: Progress | None,
-        sessions: Sequence[str],
-        lock: Lock | None = None,
-        execution: Callable[[], AbstractContextManager[Execution]] | None = None,
+        execution: Callable[[], AbstractContextManager[Execution]],
     ) -> None:
         """Take a search that has not begun, or that goes on.
 
         Args:
-            sessions: the times at which it was started.
-            lock: that it alone writes to its ledger.
-            execution: where candidates are evaluated; in this process where it is None.
+            execution: where candidates are evaluated.
         """
-        self.lock = lock
-        self.execution = execution or (lambda: nullcontext(Execution(prepared.evaluator)))
-        self.prepared, self.out, self.progress = prepared, out, progress
-        self.job: Job = prepared.job
-        self.space = SpaceRecord.from_json(space_summary(prepared.space))
-        self.manifest = manifest_of(prepared, sessions, versions(self.job.target.distributions), self.space)
+        self.prepared, self.out, self.lock = session.prepared, session.out, session.lock
+        self.progress, self.execution = progress, execution
+        self.job: Job = self.prepared.job
+        self.plan = self.job.plan
+        self.manifest = manifest_of(self.prepared, session.times)
+        self.space = self.manifest.space
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
-        ledger = self._ledger(resume) if self.job.ledger else None
-        write_yaml(self.out / EXPERIMENT, self.job.config)
+        ledger = self._ledger(resume) if self.plan.recording.ledger else None
+        write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
         for reporter in self.job.reporters:
             reporter.start(self.manifest.to_json(), self.out)
@@ -107,32 +85,33 @@ class Search:
 
     def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
-        job = self.job
-        searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
+        (strategy,) = self.plan.search.strategies
+        searcher = strategy.build(self.prepared.problem, self.plan.seed)
         study = Study(
             self.prepared.problem,
             searcher,
             where.evaluate,
             starts=self.prepared.starts,
             ledger=ledger,
-            reporters=job.reporters,
+            reporters=self.job.reporters,
         )
-        for reporter in job.reporters:
+        for reporter in self.job.reporters:
             for trial in study.trials:
                 reporter.report(trial)
         return study
 
     def _search(self, study: Study, where: Execution) -> None:
         if self.progress is not None:
-            self.progress.begin(study, self.job.budget)
+            self.progress.begin(study, self.plan.search.budget)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
             on_trial = self.progress.trial if self.progress is not None else None
-            study.run(self.job.budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
+            study.run(self.plan.search.budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
         except SearchAbortedError as error:
             kept = "the finished trials are in the ledger, fix the cause and use --resume"
-            raise SearchAbortedError(f"{error}; {kept if self.job.ledger else 'fix the cause'}", error.trials) from None
+            advice = kept if self.plan.recording.ledger else "fix the cause"
+            raise SearchAbortedError(f"{error}; {advice}", error.trials) from None
         finally:
             gc.unfreeze()
             write_trials(self.out, study.trials, self.prepared.problem.objectives)
@@ -176,12 +155,12 @@ class Search:
         Raises:
             RunFolderError: it does, and the search is not resumed.
         """
-        job = self.job
-        address, fingerprint = ledger_address(self.out, job.storage), "-".join(job.fingerprint.values())
-        ledger = OptunaLedger.open(address, job.name, self.prepared.problem, fingerprint, self.lock)
+        name, fingerprint = self.plan.name, "-".join(self.job.fingerprint.values())
+        address = ledger_address(self.out, self.plan.recording.storage)
+        ledger = OptunaLedger.open(address, name, self.prepared.problem, fingerprint, self.lock)
         if not resume and ledger.trials():
             raise RunFolderError(
-                f"tracking.storage: the database holds a search '{job.name}' with these settings already; continue it "
+                f"tracking.storage: the database holds a search '{name}' with these settings already; continue it "
                 "in its own run folder with --resume, or give this one another name"
             )
         return ledger
@@ -190,20 +169,19 @@ class Search:
         """best/ with its certificate, and front/ with a file for each of its trials."""
         clear(self.out / "best")
         clear(self.out / "front")
-        name = self.job.network_name
+        name, ranking = self.job.network_name, self.plan.space.ranking
         if delivery is not None:
             assert delivery.trial.policy is not None
             assert result.certificate is not None
-            write_network(
-                self.out / "best", delivery.artifact, delivery.trial.policy, name, delivery.network, self.job.ranking
-            )
+            best, delivered = self.out / "best", delivery.trial.policy
+            write_network(best, delivery.artifact, delivered, name, delivery.network, ranking)
             write_json(self.out / "best" / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None
             policy = study.trials[entry.trial].policy
             assert policy is not None
             folder = self.out / "front" / str(entry.trial)
-            write_network(folder, finisher.built(policy)[0], policy, name, ranking=self.job.ranking)
+            write_network(folder, finisher.built(policy)[0], policy, name, ranking=ranking)
 
 
 def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:

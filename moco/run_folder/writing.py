@@ -26,7 +26,6 @@ from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.trial_record import TrialRecord
-from moco.secret import Secret
 from moco.trial import Trial
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
@@ -109,44 +108,6 @@ def forget(out: Path, name: str) -> None:
             elif path.name != LOCK:
                 path.unlink(missing_ok=True)
     _remove_empty(out)
-
-
-def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> Manifest | None:
-    """The manifest of the search that is continued in `out`; None where none has begun.
-
-    Args:
-        older: parts of the fingerprint as earlier versions of moco made them; they are as good.
-
-    Raises:
-        RunFolderError: another experiment's search has begun in this folder; what differs is named.
-    """
-    path = out / MANIFEST
-    try:
-        manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (KeyError, TypeError):
-        manifest = Manifest()
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path}: cannot be read: {error}") from None
-    found = manifest.fingerprint
-    if found is None:
-        raise RunFolderError(f"{path}: not what a search writes; choose another --out")
-    differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
-    if differing:
-        raise RunFolderError(
-            f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "
-            "budget, tracking, certificate and store may change on --resume; choose another --out"
-        )
-    return manifest
-
-
-def ledger_address(out: Path, storage: Secret | None) -> Secret:
-    """The database of the ledger: the one that was asked for, or RUN/study.db."""
-    if storage is not None:
-        return storage
-    address = f"sqlite:///{(out / LEDGER).resolve()}"
-    return Secret(address, address)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,11 +20,20 @@ from sqlalchemy.pool import NullPool
 
 from moco.errors import RunFolderError
 from moco.file_lock import FileLock, Holder, Lock, closed_in_children, open_in_children
+from moco.run_folder.writing import LEDGER
 from moco.secret import Secret
 
 _ADVICE = "wait until it ends, or give this one another name"
 _KEEPALIVE = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "6"}
 """A machine that loses its power lets go of its lock after two minutes, and not after the server's two hours."""
+
+
+def ledger_address(out: Path, storage: Secret | None) -> Secret:
+    """The database of the ledger: the one that was asked for, or RUN/study.db."""
+    if storage is not None:
+        return storage
+    address = f"sqlite:///{(out / LEDGER).resolve()}"
+    return Secret(address, address)
 
 
 @contextmanager

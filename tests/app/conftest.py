@@ -15,8 +15,8 @@ from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.export import template
 from moco.models import build_model
+from moco.models.network_hash import network_hash
 from moco.models.training import TrainingPlan, train
-from moco.run.job import network_hash
 from tests.app import tiny
 
 EXPORTED: dict[str, Any] = {}

@@ -14,7 +14,9 @@ from moco.data.splits import make_splits
 from moco.errors import DataError
 from moco.experiment import build
 from moco.experiment.loading import experiment_of
-from moco.run.job import network_hash
+from moco.models import trained
+from moco.models.network_hash import network_hash
+from moco.run.job import Job
 from tests.app.tiny import SPLITS, settings
 
 
@@ -23,22 +25,27 @@ def digits() -> DataSets:
     return load_data("digits")
 
 
+def built(given: dict[str, Any], digits: DataSets, out: Path) -> Job:
+    return build.build_job(experiment_of(given), out, build.Overrides(data=digits))
+
+
 def test_a_network_without_weights_is_the_same_each_time_and_warned_of(digits: DataSets, tmp_path: Path) -> None:
-    experiment = experiment_of(settings())
-    first = build.build_network(experiment, digits)
+    first = built(settings(), digits, tmp_path / "run")
     torch.randn(3)
-    job = build.build_job(experiment, tmp_path / "run", build.Overrides(data=digits))
+    job = built(settings(), digits, tmp_path / "run")
 
-    assert network_hash(job.network) == network_hash(first)
+    assert network_hash(job.network) == network_hash(first.network)
     assert any("the network's weights are random" in warning for warning in job.warnings)
-    other = build.build_network(experiment_of(settings(seed=1)), digits)
-    assert network_hash(other) != network_hash(first)
+    other = built(settings(seed=1), digits, tmp_path / "run")
+    assert network_hash(other.network) != network_hash(first.network)
 
 
-def test_a_network_is_trained_on_the_training_split_only(digits: DataSets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_trained_on_the_training_split_only(
+    digits: DataSets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(build, "train", lambda network, images, labels, **_: seen.extend([images, labels]))
-    build.build_network(experiment_of(settings(model={"train": {"epochs": 1}})), digits)
+    monkeypatch.setattr(trained, "train", lambda network, images, labels, **_: seen.extend([images, labels]))
+    built(settings(model={"train": {"epochs": 1}}), digits, tmp_path / "run")
     rows = make_splits(digits.train.labels, digits.test.labels, SPLITS, 0).train
 
     assert len(rows) == 1000 - SPLITS["calibration"]
@@ -54,12 +61,7 @@ def test_a_test_set_that_is_the_training_set_is_refused(digits: DataSets, tmp_pa
 def test_splits_that_are_not_given_fit_a_small_set(digits: DataSets, tmp_path: Path) -> None:
     given = settings()
     given["data"] = {"source": "digits"}
-    sizes = build.build_job(experiment_of(given), tmp_path / "run", build.Overrides(data=digits)).split_sizes
-    assert sizes == {"calibration": 500, "search": 398, "certification": 399}
+    sizes = built(given, digits, tmp_path / "run").data.splits.sizes
+    assert sizes == {"train": 500, "calibration": 500, "search": 398, "certification": 399}
     given["data"] = {"source": "digits", "splits": {"search": 600}}
-    assert (
-        build.build_job(experiment_of(given), tmp_path / "run", build.Overrides(data=digits)).split_sizes[
-            "certification"
-        ]
-        == 197
-    )
+    assert built(given, digits, tmp_path / "run").data.splits.sizes["certification"] == 197

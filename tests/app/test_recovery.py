@@ -16,6 +16,7 @@ from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
 from moco.experiment.build import Overrides, build_job
 from moco.experiment.loading import experiment_of
+from moco.experiment.plugins import chosen_step
 from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
@@ -24,6 +25,7 @@ from moco.recovery.fine_tuning import FineTuning
 from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
+from moco.registry import plugin
 from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings
 from tests.policies import policy_of
@@ -33,7 +35,8 @@ IN_CODES = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {
 
 
 def plan_of(*steps: Any) -> Any:
-    return recovery_plan([RecoverySection.model_validate(step) for step in steps])
+    sections = [RecoverySection.model_validate(step) for step in steps]
+    return recovery_plan([chosen_step(step, plugin("recovery_step", step.name)) for step in sections])
 
 
 def test_a_step_is_a_name_or_a_name_with_options() -> None:

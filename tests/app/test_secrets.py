@@ -84,7 +84,7 @@ def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(experime
     file = experiment(tracking={"storage": storage(tmp_path)}, **quick)
     assert moco("search", file, "--out", run).exit_code == 0
     job = build_job(load_experiment(file), run)
-    old, new = job.older_fingerprint["settings"], job.fingerprint["settings"]
+    old, new = job.plan.recording.older_settings["settings"], job.fingerprint["settings"]
     assert old != new
     manifest = read(run / "manifest.json")
     manifest["fingerprint"]["settings"] = old

@@ -93,7 +93,7 @@ def test_the_groups_can_be_pasted_into_the_experiment_and_hold_every_layer_once(
     whole["space"].update(suggested)
     pasted = path.with_name("pasted.yaml")
     pasted.write_text(yaml.safe_dump(whole), encoding="utf-8")
-    space = trace(build_job(load_experiment(pasted, ()), path.parent / "run"))[1]
+    space = trace(build_job(load_experiment(pasted, ()), path.parent / "run")).space
     assert {group.name for group in space.groups} == set(suggested["groups"])
     assert suggested["groups"]["others"] == ["linear"]
     assert all(f"{name}.keep" in space.distributions for name in suggested["groups"] if name != "others")

@@ -11,16 +11,9 @@ import pytest
 import yaml
 
 from moco.errors import ConfigError
-from moco.experiment.loading import (
-    Experiment,
-    experiment_of,
-    load_experiment,
-    objective_options,
-    options_of,
-    resolved,
-    searcher_options,
-    target_options,
-)
+from moco.experiment.loading import Experiment, experiment_of, load_experiment
+from moco.experiment.options import options_of
+from moco.experiment.resolved import resolved
 from moco.experiment.schema_space import RecoverySection
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
@@ -81,7 +74,7 @@ def test_what_is_not_given_has_its_default(write: Any) -> None:
     experiment = load(write)
     assert (experiment.name, experiment.seed, experiment.recovery) == ("mine", 0, (RecoverySection(name="batch_norm"),))
     assert (experiment.space.groups, list(experiment.space.declared)) == ("per-block", ["filter_pruning"])
-    assert (experiment.target.runtime, target_options(experiment).threads) == ("onnxruntime", 1)
+    assert (experiment.target.runtime, experiment.plugins.target.options.threads) == ("onnxruntime", 1)
     assert (experiment.target.timing.seconds_batch1, experiment.target.timing.seconds_batch32) == (0.2, 0.6)
     assert (experiment.searcher.name, experiment.searcher.start) == ("greybox", "ladder")
     assert (experiment.certificate.confidence, experiment.certificate.attempts) == (0.95, 5)
@@ -90,9 +83,9 @@ def test_what_is_not_given_has_its_default(write: Any) -> None:
 
 def test_plug_in_options_arrive_in_their_dataclasses(write: Any) -> None:
     experiment = load(write, "searcher={name: nsga2, population: 12}", "objective.floor=-3 pp", "target.threads=2")
-    assert searcher_options(experiment).population == 12
-    assert objective_options(experiment).floor == "-3 pp"
-    assert target_options(experiment).threads == 2
+    assert experiment.plugins.searcher.options.population == 12
+    assert experiment.plugins.objective.options.floor == "-3 pp"
+    assert experiment.plugins.target.options.threads == 2
 
 
 def test_a_bare_name_is_short_for_a_searcher_with_its_defaults(write: Any) -> None:

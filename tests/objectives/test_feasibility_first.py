@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from moco.experiment.loading import options_of
+from moco.experiment.options import options_of
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import BUILT_IN, plugin

@@ -18,13 +18,14 @@ from torch import nn
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.evaluation.builder import Builder
+from moco.experiment.plugins import chosen_step
 from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.fine_tuning import FineTuningStep
 from moco.recovery.recovery import Recovery, RecoveryPlan
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
-from moco.registry import BUILT_IN
+from moco.registry import BUILT_IN, plugin
 from tests.compression.toys import images, tiny
 from tests.import_rules import room, sources
 from tests.policies import policy_of
@@ -39,7 +40,8 @@ PRUNED = policy_of({"layer1.0.conv1": (3, 8)}, {})
 def test_stores_of_before_stay_valid(tmp_path: Path) -> None:
     (tmp_path / "recorded_recovery.py").write_text(FUNCTION, encoding="utf-8")
     for steps, text in RECORDED:
-        plan = recovery_plan([RecoverySection.model_validate(step) for step in steps], tmp_path)
+        sections = [RecoverySection.model_validate(step) for step in steps]
+        plan = recovery_plan([chosen_step(step, plugin("recovery_step", step.name)) for step in sections], tmp_path)
         assert str(plan) == text, steps
     assert len(RECORDED) == 103
 
@@ -82,7 +84,7 @@ def recovery_of(*steps: RecoveryStep, training: Any = None) -> tuple[Compressor,
 def test_steps_act_in_the_order_of_their_moments_then_of_the_list(tmp_path: Path) -> None:
     compressor, recovery = recovery_of(DoubleStep(), ShiftStep(ShiftOptions(0.5)), BatchNormStep())
     assert [step.name for step in recovery.plan.steps] == ["refit", "shift", "batch_norm", "double"]
-    builder = Builder(compressor, images(8, 1, 8).numpy(), recovery, tmp_path)
+    builder = Builder(compressor, images(8, 1, 8).numpy(), recovery.plan, tmp_path)
     bias = compressor.network.linear.bias
     torch.testing.assert_close(builder.compressed(PRUNED).linear.bias, (bias + 0.5) * 2)
     torch.testing.assert_close(builder.compressed(policy_of({}, {})).linear.bias, bias)

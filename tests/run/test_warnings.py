@@ -11,9 +11,8 @@ from optuna.distributions import FloatDistribution
 from moco.experiment.strategies import strategies_of
 from moco.problem import Problem
 from moco.registry import plugin
-from moco.run.warnings import idle_options
 from moco.space import SearchSpace
-from moco.strategy import Strategy
+from moco.strategy import Strategy, idle_options
 from tests.searchers.layered import layered_problem
 
 LAYERED = layered_problem()

@@ -14,10 +14,10 @@ from torch import nn
 
 from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
+from moco.run.ownership import claim
 from moco.run_folder import writing as run_folder
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.writing import (
-    claim,
     clear,
     open_run_folder,
     opened,

@@ -1,0 +1,82 @@
+"""The images of a specification: a training and a test set, kept apart, with their splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moco.data.image_set import DataSets, ImageSet, Normalization
+from moco.data.sources import SourceOptions, load_data
+from moco.data.splits import FROM_TRAIN, Splits, make_splits
+from moco.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where the images come from, and how they are split.
+
+    Attributes:
+        calibration, search, certification: images of each split; None takes what docs/configuration.md states.
+        seed: of the run.
+    """
+
+    source: str
+    options: SourceOptions = field(default_factory=SourceOptions)
+    normalize: Normalization | None = None
+    calibration: int | None = None
+    search: int | None = None
+    certification: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """A training and a test set, and their splits."""
+
+    train: ImageSet
+    test: ImageSet
+    splits: Splits
+
+    def images(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Images (n, channels, height, width), normalised, and labels (n,) of the split of that name."""
+        rows = getattr(self.splits, split)
+        chosen = self.train if split in FROM_TRAIN else self.test
+        return chosen.images(rows), np.asarray(chosen.labels)[rows]
+
+    @property
+    def content_hashes(self) -> tuple[str, str]:
+        """Of the training and of the test set."""
+        return self.train.content_hash, self.test.content_hash
+
+
+def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
+    """The images with their splits.
+
+    Args:
+        given: what comes from Python in place of the source's.
+
+    Raises:
+        DataError, ConfigError: a set is missing, empty or malformed, or has too few images.
+    """
+    sets = given or load_data(data.source, data.options, data.normalize)
+    if sets.train.content_hash == sets.test.content_hash:
+        raise DataError(
+            f"the training set {sets.train.name} and the test set {sets.test.name} hold the same images: "
+            "accuracy on images that a network was trained on says nothing; give a test set of its own"
+        )
+    splits = make_splits(sets.train.labels, sets.test.labels, _sizes(data, sets), data.seed)
+    return SplitData(sets.train, sets.test, splits)
+
+
+def _sizes(data: DataSpec, sets: DataSets) -> dict[str, int]:
+    """The sizes asked, or those that docs/configuration.md states where they are not given."""
+    calibration, search, certification = data.calibration, data.search, data.certification
+    if calibration is None:
+        calibration = max(min(512, len(sets.train) // 2), 1)
+    if search is None:
+        search = max(min(1000, len(sets.test) // 2), 1)
+    if certification is None:
+        certification = max(len(sets.test) - search, 1)
+    return {"calibration": calibration, "search": search, "certification": certification}

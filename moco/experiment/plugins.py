@@ -1,0 +1,83 @@
+"""From the names in an experiment to its plug-ins: looked up together, then their options checked; done once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from moco.errors import ConfigError
+from moco.experiment.chosen import Plugins
+from moco.experiment.options import made_of, options_of
+from moco.experiment.schema import Experiment
+from moco.experiment.schema_space import RecoverySection
+from moco.registry import Chosen, plugin
+from moco.strategy import Strategy
+
+
+def plugins_of(experiment: Experiment) -> Plugins:
+    """The plug-ins that the experiment names.
+
+    Raises:
+        ConfigError: there is none of a name, or its options are not valid; the key path is named.
+    """
+    methods = experiment.space.declared
+    objective, searcher, target = experiment.objective, experiment.searcher, experiment.target
+    classes = iter([plugin(kind, name, where) for kind, name, where in _names(experiment)])
+    return Plugins(
+        methods=tuple(made_of(next(classes), given, f"space.{name}") for name, given in methods.items()),
+        objective=_chosen(objective.protocol, next(classes), objective.further, "objective"),
+        searcher=_strategy(searcher.name, next(classes), searcher.further),
+        target=_with_counters(_chosen(target.runtime, next(classes), target.further, "target")),
+        recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
+    )
+
+
+def chosen_step(step: RecoverySection, cls: Any) -> Chosen:
+    """A step of recovery with its checked options.
+
+    Args:
+        cls: the step's class.
+
+    Raises:
+        ConfigError: an option does not fit it.
+    """
+    where, given = f"recovery.{step.name}", step.options
+    if not cls.takes_function:
+        return _chosen(step.name, cls, given, where)
+    if set(given) != {"import"} or not isinstance(given["import"], str):
+        raise ConfigError(f"{where}: expected {{import: 'package.module:function'}}, got {dict(given)}")
+    return Chosen(step.name, cls, given["import"])
+
+
+def _names(experiment: Experiment) -> Iterable[tuple[str, str, str]]:
+    """Kind, name and key path of each plug-in."""
+    for name in experiment.space.declared:
+        yield "method", name, f"space.{name}"
+    yield "objective", experiment.objective.protocol, "objective.protocol"
+    yield "searcher", experiment.searcher.name, "searcher.name"
+    yield "target", experiment.target.runtime, "target.runtime"
+    for step in experiment.recovery:
+        yield "recovery_step", step.name, "recovery"
+
+
+def _chosen(name: str, cls: Any, given: Mapping[str, Any], where: str) -> Chosen:
+    return Chosen(name, cls, options_of(cls.Options, given, where))
+
+
+def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:
+    return Strategy("searcher", name, options_of(cls.Options, given, "searcher"), cls)
+
+
+def _with_counters(target: Chosen) -> Chosen:
+    """The target, its counters checked: each a name, or a mapping of its name and its options.
+
+    Raises:
+        ConfigError: there is no such counter, or it has no such option.
+    """
+    for choice in getattr(target.options, "counters", None) or ():
+        given = {"name": choice} if isinstance(choice, str) else dict(choice)
+        name = given.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"target.counters: expected a counter's name or {{name: …, option: …}}, got {choice!r}")
+        options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}")
+    return target

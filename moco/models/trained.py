@@ -1,0 +1,118 @@
+"""The trained network of a specification: built, given its weights or trained on the spot, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from moco.errors import ConfigError, DataError
+from moco.models.import_path import called
+from moco.models.training import TrainingPlan, seeded_torch, train
+from moco.models.zoo import build_model, load_weights
+from moco.randomness import derived_seed
+
+TrainingImages = Callable[[], tuple[NDArray[np.float32], NDArray[np.int64]]]
+"""Gives the training images (n, channels, height, width), normalised, and their labels (n,)."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The network that is compressed: of the zoo or of torchvision by name, or the user's own by import path.
+
+    Attributes:
+        num_classes: None takes those of the images.
+        weights: as `load_weights` takes them.
+        train: how it is trained on the spot; None where it is not.
+        seed: of the run.
+        folder: searched for modules of the user's own.
+    """
+
+    name: str | None = None
+    import_path: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    num_classes: int | None = None
+    weights: str | None = None
+    train: TrainingPlan | None = None
+    seed: int = 0
+    folder: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its name for people and for policy.json."""
+        return str(self.name or self.import_path)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Says that a network of the zoo was not trained; a user's own function may well give a trained one."""
+        if self.import_path is not None or self.weights is not None or self.train is not None:
+            return ()
+        return ("model: neither 'weights' nor 'train' is given: the network's weights are random",)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is for: images of a shape (channels, height, width) in so many classes; `images` names them."""
+
+    shape: tuple[int, ...]
+    classes: int
+    images: str
+
+
+def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> nn.Module:
+    """The trained network, in evaluation mode.
+
+    Args:
+        training: asked for only where it is trained on the spot.
+
+    Raises:
+        ConfigError, DataError: an unknown model, or weights or a data set that do not fit it.
+    """
+    network = _built(model, task.classes)
+    if model.weights is not None:
+        load_weights(network, model.weights, model.name)
+    check_fit(network.eval(), task)
+    if model.train is not None:
+        images, labels = training()
+        train(network, images, labels, plan=model.train, seed=derived_seed(model.seed, "training"))
+    return network.eval()
+
+
+def check_fit(network: nn.Module, task: Task) -> None:
+    """Pass a network that takes the images and gives a logit for each class.
+
+    Raises:
+        DataError: it does not.
+    """
+    with torch.no_grad():
+        try:
+            logits = network(torch.zeros(1, *task.shape))
+        except Exception as error:  # a user's network may raise anything
+            raise DataError(
+                f"the network does not take images of shape {task.shape} from {task.images}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < task.classes:
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise DataError(f"the network gives {got}, {task.images} has {task.classes} classes; expected (1, classes)")
+
+
+def _built(model: ModelSpec, classes: int) -> nn.Module:
+    """The network before it is trained."""
+    if model.import_path is not None:
+        network = called(model.import_path, "model.import", model.folder, **model.options)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(
+                f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module"
+            )
+        return network
+    if "num_classes" in model.options:
+        raise ConfigError("model.options.num_classes: write it as model.num_classes")
+    with seeded_torch(derived_seed(model.seed, "network")):
+        return build_model(str(model.name), model.num_classes or classes, **model.options)

@@ -1,0 +1,95 @@
+"""From the plan of a search to its parts: target, objective, images, network, each built by the room that owns it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import partial
+
+from torch import nn
+
+from moco.data import DataSets
+from moco.data.split_data import split_data
+from moco.errors import ConfigError
+from moco.execution.device_lock import DeviceLock
+from moco.execution.retrying_target import RetryingTarget
+from moco.execution.workers import too_many_workers
+from moco.interfaces import Reporter, Target
+from moco.models.network_hash import network_hash
+from moco.models.trained import Task, check_fit, trained_network
+from moco.objectives.shared.measurable import measurable
+from moco.registry import Chosen
+from moco.run.job import Job
+from moco.run.plan import JobPlan
+from moco.tracking.background import BackgroundReporter
+from moco.tracking.mlflow import MLflowReporter
+
+
+def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None) -> Job:
+    """All parts of the search.
+
+    Args:
+        network, sets: what comes from Python; None builds and loads what the plan names.
+
+    Raises:
+        MocoError: in one line, which part cannot be built and why.
+    """
+    target = made(plan.target)
+    reporters = _reporters(plan, target.distributions)
+    target = RetryingTarget(target)
+    target.connect()
+    lock, crowded = DeviceLock(target.describe()), too_many_workers(plan.search.workers)
+    objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
+    name = plan.model.shown if network is None else type(network).__name__
+    data = split_data(plan.data, sets)
+    task = Task(data.train.shape, data.train.classes, data.train.name)
+    if network is None:
+        warnings = (*warnings, *plan.model.warnings)
+        network = trained_network(plan.model, task, partial(data.images, "train"))
+    else:
+        check_fit(network.eval(), task)
+    images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
+    machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
+    return Job(
+        plan=plan,
+        network=network,
+        network_name=name,
+        data=data,
+        target=target,
+        objective=objective,
+        network_hash=(hashed := network_hash(network)),
+        device_lock=lock,
+        fingerprint={
+            "settings": plan.recording.settings,
+            "network": hashed[:16],
+            "data": images[:16],
+            "machine or runtime": machine[:16],
+        },
+        reporters=reporters,
+        warnings=(*warnings, *crowded),
+    )
+
+
+def made(chosen: Chosen) -> Target:
+    """The target, not yet connected.
+
+    Raises:
+        ConfigError: it does not have what the contract asks for.
+    """
+    target: Target = chosen.made()
+    members = {*Target.__annotations__, *(member for member in vars(Target) if not member.startswith("_"))}
+    lacks = sorted(member for member in members if not hasattr(target, member))
+    if lacks:
+        raise ConfigError(
+            f"target.runtime: '{chosen.name}' lacks {', '.join(lacks)}: it was written for another version of moco; "
+            "see docs/adding_a_target.md"
+        )
+    return target
+
+
+def _reporters(plan: JobPlan, distributions: tuple[str, ...]) -> tuple[Reporter, ...]:
+    if plan.recording.mlflow is None:
+        return ()
+    address, name = plan.recording.mlflow
+    reporter = MLflowReporter(address, name, plan.name, distributions=distributions)
+    return (BackgroundReporter(reporter, "MLflow", hide=address.hide),)
