@@ -41,7 +41,6 @@ class Holder:
         return Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
-        """As a message names it."""
         return f"process {self.pid} on {self.host} since {self.since}"
 
 
@@ -96,7 +95,6 @@ class FileLock(Lock):
         os.pwrite(descriptor, json.dumps(asdict(Holder.here())).encode(), 0)
 
     def __enter__(self) -> Self:
-        """It is held already."""
         return self
 
     def __exit__(self, *_: object) -> None:

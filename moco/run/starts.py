@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from moco import pareto
+from moco.analysis.sensitivity.curve_decisions import tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
-from moco.analysis.sensitivity.tolerable import tolerable
 from moco.compression.compressor import Compressor
 from moco.compression.policy_settings import read_policy
 from moco.errors import ConfigError, SpaceError

@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 
-from moco.compression.methods.written import policy_of
 from moco.errors import ConfigError
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
 from moco.run.job import prepare
 from tests.app.tiny import moco, read, settings, write
+from tests.policies import policy_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_recovery_step.md"
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})
