@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from moco.errors import ConfigError
 from moco.optional import needed_by
 from moco.suggest import nearest
+
+T = TypeVar("T")
 
 DEFAULT_TARGET = "onnxruntime"
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -74,11 +76,20 @@ BUILT_IN: dict[str, dict[str, str]] = {
 MEMBERS: dict[str, tuple[str, ...]] = {
     "searcher": ("capabilities", "ask", "tell"),
     "objective": ("problem", "score"),
-    "target": ("load", "measure", "describe"),
+    "target": ("name", "distributions", "connect", "load", "measure", "describe", "snippet", "findings"),
+    "recovery_step": ("name", "moment", "changes", "prepare", "apply", "warnings", "written"),
+    "counter": ("name", "available", "joules", "describe"),
     "method": ("name", "settings", "part", "decide", "executed", "expected"),
     "ranking": ("name", "needs", "scores"),
 }
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
+
+MADE: dict[str, tuple[str, ...]] = {
+    "objective": ("metrics",),
+    "target": ("capabilities",),
+    "counter": ("tick_s",),
+}
+"""What an object of each kind must have besides; its class may leave that to the constructor."""
 
 
 def names(kind: str) -> list[str]:
@@ -111,16 +122,29 @@ def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{who} cannot be imported: {reason}") from error
     if (lack := lacking(found, kind, point.name)) is not None:
-        raise ConfigError(f"{who} does not meet the contract: {lack}")
+        raise ConfigError(f"{who} does not meet this version's contract: {lack}")
     return found
 
 
 def lacking(found: Any, kind: str, name: str) -> str | None:
     """What a class lacks to be a plug-in of its kind that is registered by this name; None where it lacks nothing."""
-    missing = [member for member in MEMBERS.get(kind, ()) if not hasattr(found, member)]
+    missing = [member for member in MEMBERS[kind] if not hasattr(found, member)]
     if missing:
         return f"it has no {', '.join(missing)}"
     if not callable(found) or not is_dataclass(getattr(found, "Options", None)):
         return "it has no dataclass Options"
-    named = "name" in MEMBERS.get(kind, ()) and found.name != name
+    named = "name" in MEMBERS[kind] and found.name != name
     return f"it calls itself '{found.name}'" if named else None
+
+
+def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
+    """The object that a plug-in's class has made.
+
+    Raises:
+        ConfigError: its constructor has left out what the kind's objects must have.
+    """
+    missing = [member for member in MADE.get(kind, ()) if not hasattr(made, member)]
+    if missing:
+        lack = f"an object of it has no {', '.join(missing)}"
+        raise ConfigError(f"{where or kind}: {kind} '{name}' does not meet this version's contract: {lack}")
+    return made

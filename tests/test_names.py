@@ -58,6 +58,7 @@ KINDS = (
         ("moco/compression/rankings/", "moco/compression/rankings/fisher.py"),
         {
             ("moco/app/optimize.py", "l1"): DEFAULT_SPACE,
+            ("moco/testing/searcher.py", "random"): "the searcher whose trials another one is told",
             ("searchers/agents/layer_actions.py", "activation"): "an action of an agent: bits of activations",
         },
     ),

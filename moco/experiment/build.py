@@ -36,7 +36,7 @@ from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.objectives.shared.measurable import measurable
 from moco.randomness import derived_seed
 from moco.readings import READINGS
-from moco.registry import plugin
+from moco.registry import complete, plugin
 from moco.run.job import DeliveryOptions, Job
 from moco.run.starts import StartPlan, StartSource
 from moco.secret import without_secrets
@@ -240,22 +240,16 @@ def _target(experiment: Experiment) -> Target:
         ConfigError: it does not have what the contract asks for, or cannot be reached.
     """
     name = experiment.target.runtime
-    target: Target = plugin("target", name)(target_options(experiment))
-    members = {*Target.__annotations__, *(member for member in vars(Target) if not member.startswith("_"))}
-    lacks = sorted(member for member in members if not hasattr(target, member))
-    if lacks:
-        raise ConfigError(
-            f"target.runtime: '{name}' lacks {', '.join(lacks)}: it was written for another version of moco; see "
-            "docs/adding_a_target.md"
-        )
+    target: Target = complete(plugin("target", name)(target_options(experiment)), "target", name, "target.runtime")
     retrying = RetryingTarget(target)
     retrying.connect()
     return retrying
 
 
 def _objective(experiment: Experiment, target: Target) -> tuple[Objective, tuple[str, ...]]:
-    objective = plugin("objective", experiment.objective.protocol)(objective_options(experiment))
-    return measurable(objective, target.capabilities.metrics)
+    name = experiment.objective.protocol
+    objective = plugin("objective", name)(objective_options(experiment))
+    return measurable(complete(objective, "objective", name, "objective.protocol"), target.capabilities.metrics)
 
 
 def _starts(experiment: Experiment) -> StartPlan:
