@@ -44,9 +44,9 @@ class ObjectiveSuite(Suite):
         found = network(1.0, 1.0, "float32").metrics
         return {name: found[name] for name in self.make().metrics}
 
-    def problem(self, units: float = 1.0) -> Problem:
-        """Its problem, all that networks spend being stated in `units`."""
-        found: Problem = self.make().problem(SPACE, network(1.0, 1.0, "float32", units).metrics)
+    def problem(self) -> Problem:
+        """Its problem beside a made-up reference."""
+        found: Problem = self.make().problem(SPACE, network(1.0, 1.0, "float32").metrics)
         return found
 
     def check_it_names_metrics_of_the_table(self) -> None:
@@ -56,7 +56,7 @@ class ObjectiveSuite(Suite):
         evaluation = Evaluation(self.reference)
         problem = self.make().problem(SPACE, self.reference)
         assert problem.judge(evaluation).losses
-        assert np.isfinite(problem.score(evaluation) or 0.0)
+        assert np.isfinite(problem.score(evaluation))
 
     def check_its_problem_has_a_front_to_show(self) -> None:
         problem = self.problem()
@@ -102,7 +102,7 @@ class ObjectiveSuite(Suite):
         def scored(scale: float) -> tuple[float, float | None]:
             metrics = {name: MetricValue(m.value * scale, 0.01 * m.value) for name, m in at.metrics.items()}
             moved = replace(at, metrics={**metrics, "top1_error": MetricValue(error, 0.02)})
-            return problem.unbounded_score(moved) or 0.0, problem.score_sem(moved)
+            return problem.unbounded_score(moved), problem.score_sem(moved)
 
         found = [scored(scale) for scale in np.linspace(0.2, 3.0, 1401)]
         assert np.abs(np.diff([score for score, _ in found])).max() < 0.05
