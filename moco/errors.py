@@ -47,5 +47,9 @@ class RunFolderError(MocoError):
     exit_code = 2
 
 
+class WorkersLostError(MocoError):
+    """Worker processes died again and again: no fault of a policy's; finished trials are kept."""
+
+
 class PolicyRejectedError(Exception):
     """A policy cannot be built on this target: the trial ends as `rejected(reason)` and the search goes on."""

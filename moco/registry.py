@@ -76,18 +76,18 @@ BUILT_IN: dict[str, dict[str, str]] = {
 MEMBERS: dict[str, tuple[str, ...]] = {
     "searcher": ("capabilities", "ask", "tell"),
     "objective": ("problem", "score"),
-    "target": ("name", "distributions", "connect", "load", "measure", "describe", "snippet", "findings"),
-    "recovery_step": ("name", "moment", "changes", "prepare", "apply", "warnings", "written"),
-    "counter": ("name", "available", "joules", "describe"),
+    "target": ("connect", "load", "measure", "describe", "snippet", "findings"),
     "method": ("name", "settings", "part", "decide", "executed", "expected"),
     "ranking": ("name", "needs", "scores"),
+    "recovery_step": ("name", "moment", "apply"),
+    "counter": ("available", "joules", "describe"),
 }
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 
 MADE: dict[str, tuple[str, ...]] = {
     "objective": ("metrics",),
-    "target": ("capabilities",),
-    "counter": ("tick_s",),
+    "target": ("name", "distributions", "capabilities"),
+    "counter": ("name", "tick_s"),
 }
 """What an object of each kind must have besides; its class may leave that to the constructor."""
 

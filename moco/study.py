@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError, WorkersLostError
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
@@ -202,10 +202,10 @@ class Study:
             SearchAbortedError: too many trials failed in a row: five, or two a worker, where none has succeeded in
                 this session, otherwise 20.
             RunFolderError: the ledger or a candidate's file cannot be written.
-            DeviceLostError: the device went away; no trial is made of it.
+            DeviceLostError, WorkersLostError: the device went away, or workers die; no trial is made of it.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
-        lost: DeviceLostError | None = None
+        lost: DeviceLostError | WorkersLostError | None = None
         try:
             while True:
                 while lost is None and len(crew) < workers and self._may_ask(budget, crew):
@@ -219,7 +219,7 @@ class Study:
                         raise lost
                     return self.trials
                 for asked, future in crew.finished():
-                    if isinstance(gone := future.exception(), DeviceLostError):
+                    if isinstance(gone := future.exception(), (DeviceLostError, WorkersLostError)):
                         lost = gone  # no trial; what other workers have under way is recorded before the search ends
                     else:
                         self._finish(asked, self._outcome(future), on_trial)

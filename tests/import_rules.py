@@ -31,7 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "objectives": CORE,
     "hardware": CORE | {"export"},
     "run": RUN,
-    "experiment": NETWORKS | FILES | {"analysis", "execution", "tracking", "objectives", "run"},
+    "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }

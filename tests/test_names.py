@@ -41,11 +41,7 @@ PAYOFF_WORDS = "the words of payoff.json for what the pay-off analysis tries"
 KINDS = (
     Kind(
         "method",
-        (
-            "moco/compression/methods/",
-            "moco/compression/methods/filter_pruning.py",
-            "moco/compression/methods/sparsity.py",
-        ),
+        ("moco/compression/methods/",),
         {
             ("moco/app/optimize.py", "filter_pruning"): DEFAULT_SPACE,
             ("moco/app/optimize.py", "quantization"): DEFAULT_SPACE,
@@ -55,7 +51,7 @@ KINDS = (
     ),
     Kind(
         "ranking",
-        ("moco/compression/rankings/", "moco/compression/rankings/fisher.py"),
+        ("moco/compression/rankings/",),
         {
             ("moco/app/optimize.py", "l1"): DEFAULT_SPACE,
             ("moco/testing/searcher.py", "random"): "the searcher whose trials another one is told",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -34,11 +34,14 @@ app = typer.Typer(
 )
 
 ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
-Overrides = Annotated[
+SetKeys = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
 ]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
 ]
 PolicyPath = Annotated[
     Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")
@@ -94,23 +97,23 @@ def common(
 def search(
     experiment: ExperimentPath,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
     allow_import: AllowImport = False,
+    workers: Workers = None,
 ) -> None:
     """Search for the best compressed networks and deliver the certified one."""
     from moco.experiment.loading import load_experiment
 
-    _search(
-        load_experiment(experiment, overrides or (), allow_import=allow_import), out, experiment.parent, resume=resume
-    )
+    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
+    _search(loaded, out, experiment.parent, resume=resume)
 
 
 @app.command()
 @fails_in_one_line
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
 ) -> None:
     """Train a small network on real digits on the spot, and search it: the main job in two minutes.
@@ -140,19 +143,20 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME_compare.")] = None,
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
     allow_import: AllowImport = False,
+    workers: Workers = None,
 ) -> None:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
-    from moco.app.search import Overrides
+    from moco.experiment.build import Overrides
     from moco.experiment.loading import load_experiment
     from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import PAGE
     from moco.run.progress import Progress
 
-    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
     folder = out or Path("runs") / f"{loaded.name}_compare"
     asked = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
     screen, given = console(), Overrides(folder=experiment.parent)
@@ -189,7 +193,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
 def profile(
     experiment: ExperimentPath,
     policy: Annotated[Path | None, typer.Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
@@ -206,7 +210,7 @@ def apply(
     experiment: ExperimentPath,
     policy: PolicyPath,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the network goes.")],
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
@@ -226,7 +230,7 @@ def payoff(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for the whole network.")] = 60.0,
     batch: Annotated[int, typer.Option(help="Images in a call.")] = 1,
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
@@ -255,7 +259,7 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     parameters: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
     ] = None,
-    overrides: Overrides = None,
+    overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
@@ -282,8 +286,13 @@ def doctor() -> None:
     console().print(doctor_table())
 
 
+def _with_workers(overrides: Sequence[str] | None, workers: int | None) -> list[str]:
+    return [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
+
+
 def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
-    from moco.app.search import Overrides, search_experiment
+    from moco.app.search import search_experiment
+    from moco.experiment.build import Overrides
     from moco.report.console import console_summary
     from moco.run.progress import Progress
     from moco.run_folder.result import Result

@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moco.app.search import NOTHING, Overrides
 from moco.comparison.content import About, content, run_entry
 from moco.comparison.curves import hypervolume_curve, score_curve
 from moco.comparison.folder import CompareFolder, whole_seeds
@@ -22,12 +21,13 @@ from moco.comparison.match import Match, Run, RunState, check_seeds, runs
 from moco.comparison.measures import Comparison
 from moco.comparison.rank_tests import seeds_needed
 from moco.compression.space.network_space import space_summary
-from moco.errors import DeviceLostError, RunFolderError
-from moco.experiment.build import build_job
+from moco.errors import DeviceLostError, RunFolderError, WorkersLostError
+from moco.experiment.build import NOTHING, Overrides, build_job
 from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import Experiment
 from moco.experiment.schema import CompareConfig
 from moco.experiment.strategies import chosen, contenders
+from moco.experiment.worker import execution_of
 from moco.file_lock import Lock
 from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
@@ -107,8 +107,18 @@ def compare_experiment(
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         prepared = prepared_again(job, out / FILES, begun)
         sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        with closing(prepared):
-            comparing = Comparing(prepared, out, found, seeds, progress, lock)
+        with closing(prepared), execution_of(prepared, experiment, given, out) as where:
+            match = Match(
+                prepared.problem,
+                where.evaluate,
+                found,
+                seeds,
+                job.budget,
+                prepared.starts,
+                where.executor,
+                where.workers,
+            )
+            comparing = Comparing(prepared, match, out, progress, lock)
             comparing.check(resume=resume)
             return comparing.run(sessions, experiment, mlflow_address(experiment, out))
 
@@ -119,16 +129,14 @@ class Comparing:
     def __init__(
         self,
         prepared: Prepared,
+        match: Match,
         out: Path,
-        found: tuple[Strategy, ...],
-        seeds: tuple[int, ...],
         progress: Progress | None,
         lock: Lock | None = None,
     ) -> None:
         """Take a comparison that has not begun, or that goes on; `lock`: that it alone writes to its ledgers."""
-        self.prepared, self.out, self.progress = prepared, out, progress
+        self.prepared, self.match, self.out, self.progress = prepared, match, out, progress
         job, problem = prepared.job, prepared.problem
-        self.match = Match(problem, prepared.evaluator, found, seeds, job.budget, prepared.starts)
         point = problem.reference_point
         self.about = About(
             name=job.name,
@@ -172,7 +180,7 @@ class Comparing:
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
             self._runs(tracker)
-        except (KeyboardInterrupt, DeviceLostError):  # what is finished is worth reading
+        except (KeyboardInterrupt, DeviceLostError, WorkersLostError):  # what is finished is worth reading
             self._written(tracker)
             raise
         except BaseException:
@@ -253,7 +261,7 @@ class Comparing:
 
 def _job(experiment: Experiment, out: Path, given: Overrides, found: Sequence[Strategy]) -> Job:
     """The experiment's job without its own searcher and tracker, with a store in any case, and of what runs share."""
-    job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
+    job = build_job(experiment, out, given)
     shared = {name: section for name, section in job.config.items() if name != "compare"}
     shared |= {"searcher": {"start": job.start}, "comparison": True}
     return replace(

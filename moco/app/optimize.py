@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from moco.app.search import Overrides, search_experiment
+from moco.app.search import search_experiment
 from moco.compression.compressor import compress
-from moco.experiment.build import as_data_sets
+from moco.experiment.build import Overrides, as_data_sets
 from moco.experiment.loading import experiment_of
 from moco.objectives.accuracy_guaranteed import WITHOUT_A_COUNTER
 from moco.registry import DEFAULT_TARGET
@@ -39,6 +39,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     seed: int = 0,
     out: str | Path = "runs/optimize",
     resume: bool = False,
+    workers: int = 1,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         trials: the budget.
         seconds: the budget in wall-clock time; None sets no limit.
         out: the run folder.
+        workers: processes that evaluate candidates at the same time; each is forked and builds its own evaluator.
         settings: further keys of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}; in a
             section they replace those that are given above.
 
@@ -80,6 +82,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         "objective": protocol,
         "searcher": {"name": searcher},
         "budget": {"trials": trials, "seconds": seconds},
+        "workers": None if workers == 1 else workers,
     }
     sections = _merged(sections, settings or {})
     data = as_data_sets(train, test)

@@ -18,7 +18,7 @@ from moco.analysis.payoff.verdicts import PayOffReport
 from moco.compression.channels.groups import channel_graph
 from moco.compression.counting import count
 from moco.errors import RunFolderError
-from moco.experiment.build import build_job
+from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.loading import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
 
@@ -33,8 +33,8 @@ def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, module
     """
     start = time.perf_counter()
     _make(out)
-    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
-    job = build_job(experiment.model_copy(update={"tracking": tracking}), out, folder=modules)
+    unrecorded = untracked(experiment).model_copy(update={"store": experiment.store})
+    job = build_job(unrecorded, out, Overrides(folder=modules))
     network, image = job.network.eval(), job.data.train.shape
     counts = count(network, image)
     graph = channel_graph(network, torch.zeros(2, *image), counts)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from moco.compression.policy_settings import read_policy
 from moco.errors import CompressionError, PolicyRejectedError
-from moco.experiment.build import build_job
+from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.loading import Experiment
 from moco.hardware.doctor import probe
 from moco.interfaces import Artifact
@@ -39,7 +39,7 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     """
     chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
-        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(replace(job, time_everything=True), Path(folder))) as prepared:
             reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
             if chosen is None:
@@ -78,7 +78,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
     """
     chosen = read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
-        job = build_job(_untracked(experiment), Path(folder) / "run", folder=modules)
+        job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.builder.build(chosen)
         write_network(out, artifact, chosen, job.network_name, network, job.ranking)
@@ -93,9 +93,3 @@ def doctor_table() -> Table:
     for finding in probe(Path.cwd()):
         table.add_row("ok" if finding.ok else "-", finding.name, finding.detail, finding.advice)
     return table
-
-
-def _untracked(experiment: Experiment) -> Experiment:
-    """The experiment without trackers and store: nothing of an inspection is recorded."""
-    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
-    return experiment.model_copy(update={"tracking": tracking, "store": False})

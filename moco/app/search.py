@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from moco.data import DataSets
 from moco.errors import RunFolderError
-from moco.experiment.build import build_job
+from moco.experiment.build import NOTHING, Overrides, build_job
 from moco.experiment.identity import storage_address
 from moco.experiment.loading import Experiment
+from moco.experiment.worker import execution_of
 from moco.run.ownership import owned
 from moco.run.progress import Progress
 from moco.run.search import FILES, Search, prepared_again
@@ -23,23 +22,6 @@ from moco.run_folder.writing import (
     claim,
 )
 from moco.torch_threads import one_thread
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What comes from Python in place of the experiment's.
-
-    Attributes:
-        network, data: None takes the experiment's.
-        folder: searched for modules of the user's own, where the experiment imports some.
-    """
-
-    network: nn.Module | None = None
-    data: DataSets | None = None
-    folder: Path | None = None
-
-
-NOTHING = Overrides()
 
 
 def search_experiment(
@@ -61,7 +43,7 @@ def search_experiment(
     """
     study = experiment.name if experiment.tracking.dashboard else None
     with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
-        job = build_job(experiment, out, network=given.network, data=given.data, folder=given.folder)
+        job = build_job(experiment, out, given)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)
         job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
@@ -75,4 +57,5 @@ def search_experiment(
         prepared = prepared_again(job, out / FILES, begun)
         sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         with closing(prepared):
-            return Search(prepared, out, progress, sessions, lock).run(resume).to_json()
+            execution = partial(execution_of, prepared, experiment, given, out)
+            return Search(prepared, out, progress, sessions, lock, execution).run(resume).to_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from moco.app.arguments import (
     whole,
 )
 from moco.errors import ConfigError
+from moco.execution.workers import Execution, in_workers, too_many_workers
 from moco.experiment.loading import options_of
 from moco.interfaces import refuse_misfit
 from moco.policy import Policy
@@ -82,6 +84,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     start: str | Sequence[str | Point | Start] = "none",
     options: Mapping[str, Any] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Search `problem` with `evaluate`.
 
@@ -95,6 +98,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         start: `none`, `reference` or `ladder`, evaluated first, inside the budget; or a list of these, of points
             {parameter: value}, and of `moco.study.Start`, which may also be given: known, and in no budget.
         options: of the searcher.
+        workers: processes that evaluate at the same time, forked from this one: `evaluate` works on a copy of what it
+            refers to, and `on_trial` is called in this process.
 
     Raises:
         ConfigError: an argument is not what it should be, such as a budget that is no number; an unknown searcher or
@@ -106,7 +111,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     check_function("evaluate", evaluate, "a point {parameter: value}")
     if on_trial is not None:
         check_function("on_trial", on_trial, "a trial")
-    budget, seed = budget_of(trials, seconds), whole("seed", seed, 0)
+    budget, seed, workers = budget_of(trials, seconds), whole("seed", seed, 0), whole("workers", workers, 1)
     name, given = named(searcher)
     kind = plugin("searcher", name)
     refuse_misfit(kind, name, problem)
@@ -114,14 +119,16 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     chosen = starts_of(problem.space, start)
     strategy = Strategy("searcher", name, options_of(kind.Options, {**given, **options_given(options)}, "options"))
     built = strategy.build(problem, seed)
-    for doubt in strategy_warnings([strategy], problem, budget.trials):
-        warnings.warn(doubt, stacklevel=2)
+    for warning in [*strategy_warnings([strategy], problem, budget.trials), *too_many_workers(workers)]:
+        warnings.warn(warning, stacklevel=2)
 
     def evaluated(policy: Policy) -> Evaluation:
         return evaluation_of(evaluate(policy.settings))
 
-    study = Study(problem, built, evaluated, starts=chosen)
-    study.run(budget, on_trial=on_trial)
+    here = nullcontext(Execution(evaluated))
+    with here if workers == 1 else in_workers(workers, lambda: evaluated, "fork") as where:
+        study = Study(problem, built, where.evaluate, starts=chosen)
+        study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
     result = SearchResult(problem, tuple(study.trials))
     if result.failed:
         told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"

@@ -22,7 +22,7 @@ from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, RunFolderError
-from moco.experiment.build import build_job
+from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.loading import Experiment, methods_of
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
@@ -70,14 +70,12 @@ def studied(
         MocoError: the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that
             layers are grouped by.
     """
-    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None})
-    untracked = experiment.model_copy(update={"tracking": tracking, "store": False})
     methods = methods_of(experiment)
     prunes = any(method.removes_channels for method in methods)
     grouping = KEEP if prunes else WEIGHT_BITS
     if levels is not None and not (levels.keep if prunes else levels.weight_bits):
         raise ConfigError(f"--parameters: layer groups are found by '{grouping}' for this experiment; name it too")
-    job = build_job(untracked, Path("run"), folder=modules)
+    job = build_job(untracked(experiment), Path("run"), Overrides(folder=modules))
     rows = _rows(job, images)
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     compressor = Compressor.of(job.network.eval(), torch.zeros(2, *job.data.train.shape))

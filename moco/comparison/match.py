@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from moco.comparison.charged_time import charged_s, counted
-from moco.errors import ConfigError, DeviceLostError, RunFolderError
+from moco.errors import ConfigError, DeviceLostError, RunFolderError, WorkersLostError
 from moco.interfaces import Ledger
 from moco.policy import Policy
 from moco.problem import Problem
@@ -39,6 +40,7 @@ class Match:
             `moco.comparison.charged_time`).
         budget: of each run; its seconds are charged ones.
         seeds: of the searchers; the problem is the same under each.
+        executor, workers: what runs the evaluations, and how many at the same time; see `Study.run`.
     """
 
     problem: Problem
@@ -47,6 +49,8 @@ class Match:
     seeds: tuple[int, ...]
     budget: Budget
     starts: Sequence[Start] = ()
+    executor: Executor | None = None
+    workers: int = 1
 
     def spent(self, trials: Sequence[Trial]) -> bool:
         """Whether a run is over: its budget is spent, or its space is exhausted."""
@@ -134,7 +138,7 @@ def runs(
 
     Raises:
         RunFolderError: a ledger, or a candidate's file, cannot be written.
-        DeviceLostError: the device went away.
+        DeviceLostError, WorkersLostError: the device went away, or workers die.
     """
     watcher = watcher if watcher is not None else Silent()
     warmed: set[str] = set()
@@ -165,7 +169,7 @@ def _run(
         study = Study(match.problem, searcher, match.evaluate, starts=match.starts, ledger=ledger)
         watcher.begin(study, contender, seed)
         _search(match, study, watcher)
-    except (RunFolderError, DeviceLostError):  # a full disk, or a device that is gone, is no fault of the strategy's
+    except (RunFolderError, DeviceLostError, WorkersLostError):  # of the machine, no fault of the strategy's
         raise
     except SearchAbortedError as error:
         return Run(contender.label, seed, error.trials, RunState.FAILED, str(error))
@@ -184,7 +188,7 @@ def _search(match: Match, study: Study, watcher: Watcher) -> None:
         if match.out_of_time(study.trials):
             study.stop_requested = True
 
-    study.run(Budget(match.budget.trials), on_trial=heard)
+    study.run(Budget(match.budget.trials), executor=match.executor, workers=match.workers, on_trial=heard)
 
 
 def check_seeds(seeds: int | Sequence[int], first: int = 0) -> tuple[int, ...]:

@@ -41,8 +41,9 @@ WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_er
 class Stopwatch:
     """Seconds by stage."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        """Begin with the seconds of earlier stages."""
+        self.seconds: dict[str, float] = dict(seconds or {})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

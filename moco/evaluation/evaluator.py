@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,26 @@ class Reference:
     evaluation: Evaluation
 
 
+@dataclass(frozen=True)
+class BuiltCandidate:
+    """A policy's file as any worker builds it, before it is scored and measured on the device.
+
+    Attributes:
+        counted: what is known of it without running it: size and exact costs.
+        seconds: spent by stage so far.
+    """
+
+    policy: Policy
+    artifact: Artifact
+    counted: Mapping[str, MetricValue]
+    seconds: Mapping[str, float]
+
+
 class Evaluator:
-    """Evaluates policies on one target; a stored evaluation is not made again."""
+    """Evaluates policies on one target; a stored evaluation is not made again.
+
+    An evaluation has two stages: `build`, which needs no device, and `benchmark`, which times on it alone.
+    """
 
     def __init__(
         self,
@@ -67,15 +86,15 @@ class Evaluator:
         search: Images,
         plan: EvaluationPlan,
         store: EvaluationStore | None = None,
-        quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
+        undisturbed: Callable[[Stopwatch], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 
         Args:
             search: the search split.
-            quiet: keeps other threads of this process still while a block is timed.
+            undisturbed: a block in which the device is timed: no other process times on it, and this one does nothing.
         """
-        self.quiet = quiet
+        self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
         self.unmeasured: dict[str, str] = {}
         self.reference = self._reference()
@@ -93,13 +112,25 @@ class Evaluator:
         Raises:
             PolicyRejectedError: the policy cannot be built or does not run on this target.
         """
-        stored = self.store.get(policy, self.reference.evaluation.metrics) if self.store is not None else None
-        if stored is not None:
-            return self._rescaled(stored)
-        evaluation = self.evaluate(policy)
-        if self.store is not None:
-            self.store.put(policy, evaluation)
-        return evaluation
+        return self.through_store(self.evaluate)(policy)
+
+    def through_store(self, evaluate: Callable[[Policy], Evaluation]) -> Callable[[Policy], Evaluation]:
+        """`evaluate` for policies that the store does not know; it then does."""
+        store, in_turn = self.store, Lock()
+        if store is None:
+            return evaluate
+
+        def remembered(policy: Policy) -> Evaluation:
+            with in_turn:  # a thread a worker asks
+                stored = store.get(policy, self.reference.evaluation.metrics)
+            if stored is not None:
+                return self._rescaled(stored)
+            evaluation = evaluate(policy)
+            with in_turn:
+                store.put(policy, evaluation)
+            return evaluation
+
+        return remembered
 
     def evaluate(self, policy: Policy) -> Evaluation:
         """Build, score and time the policy's file, whatever the store holds.
@@ -109,26 +140,41 @@ class Evaluator:
             MeasurementError: a metric that was measured of the reference cannot be measured of the candidate.
             DeviceLostError: the device went away; this says nothing of the policy.
         """
-        watch = Stopwatch()
-        with ExitStack() as stack:
-            try:
-                artifact, _ = self.builder.build(policy, watch)
-                if artifact.sha256 != self.reference.artifact.sha256:
-                    # Hundreds would fill the disk; what is delivered is built again.
-                    stack.callback(artifact.path.unlink, missing_ok=True)
-                with watch.stage("load"):
-                    session = stack.enter_context(closing(self.target.load(artifact)))
-            except (CompressionError, SpaceError, MeasurementError) as error:
-                raise PolicyRejectedError(str(error)) from error
-            return self._evaluated(policy, artifact, session, watch)
+        return self.benchmark(self.build(policy))
 
-    def _evaluated(self, policy: Policy, artifact: Artifact, session: Session, watch: Stopwatch) -> Evaluation:
-        """Score and measure a file that is open on the target."""
-        scored = self._scored(session, watch)
+    def build(self, policy: Policy) -> BuiltCandidate:
+        """The policy's file.
+
+        Raises:
+            PolicyRejectedError: the policy cannot be built.
+        """
+        watch = Stopwatch()
+        try:
+            artifact, _ = self.builder.build(policy, watch)
+        except (CompressionError, SpaceError, MeasurementError) as error:
+            raise PolicyRejectedError(str(error)) from error
         with watch.stage("export"):
             counted = self._counted(artifact, policy)
-        measured = self._measured(session, watch)
-        metrics = {**scored, **counted, **measured.metrics}
+        return BuiltCandidate(policy, artifact, counted, watch.seconds)
+
+    def benchmark(self, built: BuiltCandidate) -> Evaluation:
+        """The candidate's file scored and measured on the target; then the file goes, what is delivered is built again.
+
+        Raises:
+            PolicyRejectedError, MeasurementError, DeviceLostError: as `evaluate`.
+        """
+        artifact, watch = built.artifact, Stopwatch(built.seconds)
+        with ExitStack() as stack:
+            if artifact.sha256 != self.reference.artifact.sha256:
+                stack.callback(artifact.path.unlink, missing_ok=True)  # hundreds would fill the disk
+            try:
+                with watch.stage("load"):
+                    session = stack.enter_context(closing(self.target.load(artifact)))
+            except MeasurementError as error:
+                raise PolicyRejectedError(str(error)) from error
+            scored = self._scored(session, watch)
+            measured = self._measured(session, watch)
+        metrics = {**scored, **built.counted, **measured.metrics}
         return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
 
     def stored(self) -> list[tuple[Policy, Evaluation]]:
@@ -166,11 +212,8 @@ class Evaluator:
         details: dict[str, Any] = {"warnings": []}
         for name, plan in self.plan.timing.items():
             reading = READINGS[name]
-            with ExitStack() as stillness:
-                with watch.stage("tracking"):  # what a tracker makes the search wait is overhead, not measuring
-                    stillness.enter_context(self.quiet())
-                with watch.stage("measure"):
-                    measurement = self.target.measure([self.reference.session, session], plan)
+            with self.undisturbed(watch), watch.stage("measure"):
+                measurement = self.target.measure([self.reference.session, session], plan)
             ratio = measurement.ratio(series=reading.series)
             metrics[name] = reading.metric(self.reference.evaluation.metrics[name].value, ratio)
             keys = f"{name}.reference_{reading.unit}", f"{name}.candidate_{reading.unit}"
@@ -194,7 +237,8 @@ class Evaluator:
             if name in self.plan.constants:
                 metrics[name] = MetricValue(self.plan.constants[name])
             else:
-                measured = self.target.measure([session, session], plan)
+                with self.undisturbed(Stopwatch()):
+                    measured = self.target.measure([session, session], plan)
                 constant = READINGS[name].constant(measured)
                 if constant is None:
                     self.unmeasured[name] = "; ".join(measured.warnings) or "the target gave no such series"

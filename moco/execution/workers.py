@@ -13,14 +13,16 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
-from moco.errors import MocoError
+from moco.errors import ConfigError, WorkersLostError
 
 MOST_LOSSES = 3
 """After so many losses of workers in a row, with no evaluation finished in between, the search ends."""
@@ -31,24 +33,60 @@ Recipe = Callable[[], Evaluate]
 StartMethod = Literal["spawn", "fork"]
 
 
-class WorkersLostError(MocoError):
-    """Worker processes died again and again: out of memory, or a library that crashes on a candidate."""
+@dataclass(frozen=True)
+class Execution:
+    """Where a study evaluates: what `Study` takes, and what its `run` does."""
+
+    evaluate: Evaluate
+    executor: Executor | None = None
+    workers: int = 1
+
+
+@contextmanager
+def in_workers(
+    workers: int,
+    recipe: Recipe,
+    start: StartMethod,
+    through: Callable[[Evaluate], Evaluate] = lambda evaluate: evaluate,
+) -> Iterator[Execution]:
+    """Evaluations in so many processes, which end with the block.
+
+    Args:
+        recipe, start: of the workers' own evaluators; see `WorkerPool`.
+        through: what an evaluation passes in this process on its way to a worker, such as a store of earlier ones.
+    """
+    with ThreadPoolExecutor(workers) as threads, WorkerPool(recipe, workers, start) as pool:
+        yield Execution(through(pool), threads, workers)
+
+
+def too_many_workers(workers: int) -> list[str]:
+    """A warning where there are more workers than processors to run them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers <= cores:
+        return []
+    return [f"workers: {workers} are more than the {cores} processors of this machine; they slow each other"]
 
 
 class WorkerPool:
     """Evaluates in worker processes; calling it waits until one of them has done it. Called by a thread a worker."""
 
     def __init__(self, recipe: Recipe, workers: int, start: StartMethod = "spawn") -> None:
-        """Take the recipe; processes start with the first call.
+        """Take the recipe; processes start with the block, or with the first call.
 
         Args:
             recipe: called once in each worker. It is pickled where workers are spawned, and inherited by fork.
             start: `spawn` builds from plain values in a fresh interpreter; `fork` hands on objects that live in this
                 process only, such as a network given in Python.
+
+        Raises:
+            ConfigError: this system cannot start workers so.
         """
+        if start not in multiprocessing.get_all_start_methods():
+            raise ConfigError(f"workers: this system has no '{start}', by which workers take over objects; give 1")
         self._recipe, self._workers, self._start = recipe, workers, start
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._running: set[Future[Any]] = set()
         self._losses = 0
         self._closed = False
 
@@ -60,18 +98,26 @@ class WorkerPool:
         """
         while True:
             pool = self._current()
+            running = pool.submit(_evaluate, task)
+            self._running.add(running)
             try:
-                result = pool.submit(_evaluate, task).result()
+                result = running.result()
             except BrokenProcessPool as error:
                 self._lost(pool, error)
                 continue
             except Exception:
                 self._losses = 0
                 raise
+            finally:
+                self._running.discard(running)
             self._losses = 0
             return result
 
     def __enter__(self) -> WorkerPool:
+        """Start the workers from this thread: they build their evaluators while the first policies are asked."""
+        pool = self._current()
+        for _ in range(self._workers):
+            pool.submit(_ready)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -81,10 +127,12 @@ class WorkerPool:
         """End the workers; what they were evaluating is dropped."""
         with self._lock:
             self._closed, pool, self._pool = True, self._pool, None
-        if pool is not None:
+        if pool is None:
+            return
+        if any(not future.done() for future in self._running):  # nobody waits for it any more
             for process in list((pool._processes or {}).values()):
                 process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
 
     def _current(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -125,6 +173,10 @@ def _begin(recipe: Recipe) -> None:
 
 def _fail(error: Exception, _task: Any) -> Any:
     raise error
+
+
+def _ready() -> None:
+    """Nothing: a worker that takes it has been built."""
 
 
 def _evaluate(task: Any) -> Any:

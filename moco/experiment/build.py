@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from moco.data import DataSets, ImageSet, Normalization, SourceOptions, from_tor
 from moco.data.splits import make_splits
 from moco.errors import ConfigError, DataError
 from moco.execution.retrying_target import RetryingTarget
+from moco.execution.workers import too_many_workers
 from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import (
     Experiment,
@@ -45,30 +46,40 @@ from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
 
 
-def build_job(
-    experiment: Experiment,
-    out: Path,
-    *,
-    network: nn.Module | None = None,
-    data: DataSets | None = None,
-    folder: Path | None = None,
-) -> Job:
+@dataclass(frozen=True)
+class Overrides:
+    """What comes from Python in place of the experiment's.
+
+    Attributes:
+        network, data: None takes the experiment's.
+        folder: searched for modules of the user's own, where the experiment imports some.
+    """
+
+    network: nn.Module | None = None
+    data: DataSets | None = None
+    folder: Path | None = None
+
+
+NOTHING = Overrides()
+
+
+def build_job(experiment: Experiment, out: Path, given: Overrides = NOTHING) -> Job:
     """All parts of the search.
 
     Args:
         out: the run folder; the evaluation store and MLflow's default store lie beside it.
-        network, data: in place of the experiment's.
-        folder: searched for modules of the user's own, where the experiment imports some.
+        given: what comes in place of the experiment's.
 
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
     mlflow_address(experiment, out)  # a variable that is not set is better known before data and network are loaded
     storage, config = storage_address(experiment), resolved(experiment)
+    network, folder = given.network, given.folder
     name = network_name(experiment, network)
     target: Target = _target(experiment)
     objective, warnings = _objective(experiment, target)
-    data = data if data is not None else build_data(experiment, folder)
+    data = given.data if given.data is not None else build_data(experiment, folder)
     _check_apart(data)
     if network is None:
         warnings = (*warnings, *_warnings_of_model(experiment))
@@ -106,8 +117,15 @@ def build_job(
         storage=storage,
         store=_store(experiment, out),
         reporters=_reporters(experiment, out, target),
-        warnings=warnings,
+        workers=experiment.workers or 1,
+        warnings=(*warnings, *too_many_workers(experiment.workers or 1)),
     )
+
+
+def untracked(experiment: Experiment) -> Experiment:
+    """The experiment without trackers, ledger and store: nothing of it is recorded."""
+    tracking = experiment.tracking.model_copy(update={"mlflow": False, "storage": None, "dashboard": False})
+    return experiment.model_copy(update={"tracking": tracking, "store": False})
 
 
 def build_data(experiment: Experiment, folder: Path | None = None) -> DataSets:

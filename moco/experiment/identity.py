@@ -18,7 +18,7 @@ from moco.redaction import starred
 from moco.run.job import network_hash
 from moco.secret import Secret
 
-CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare")
+CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
 
 

@@ -160,6 +160,7 @@ class Experiment(Section):
     """A whole experiment.
 
     Attributes:
+        workers: processes that evaluate candidates at the same time; one where it is not given.
         store: evaluations that later searches can use: a file, true (or null) for the usual one, false for none.
         folder: where import paths are looked up first; the file's own folder unless it says otherwise.
     """
@@ -174,6 +175,7 @@ class Experiment(Section):
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()
     budget: BudgetConfig = BudgetConfig()
+    workers: Count | None = None
     compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()
     tracking: TrackingConfig = TrackingConfig()

@@ -13,6 +13,7 @@ from moco import pareto
 from moco.certification.certificate import Certificate, absolute_lower_bound, certify
 from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
+from moco.evaluation.builder import Stopwatch
 from moco.interfaces import Artifact, Session
 from moco.measurement import RatioEstimate, Samples
 from moco.metrics import METRICS
@@ -245,7 +246,7 @@ class Finisher:
                 seed = derived_seed(self.prepared.job.seed, "retiming", name)
                 longer = replace(plan, seconds=ending.seconds, seed=seed)
                 sessions = [evaluator.reference.session, self._session(trial)]
-                with evaluator.quiet():
+                with evaluator.undisturbed(Stopwatch()):
                     measured = self.prepared.job.target.measure(sessions, longer)
                 self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
                 constant = evaluator.reference.evaluation.metrics[name].value

@@ -27,9 +27,10 @@ from moco.compression.space.network_space import SpaceOptions, network_space
 from moco.data import DataSets
 from moco.data.splits import Splits, make_splits
 from moco.errors import MeasurementError
-from moco.evaluation.builder import Builder
+from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
+from moco.execution.device_lock import DeviceLock
 from moco.export.ranges import RangeOptions
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
@@ -76,6 +77,7 @@ class Job:
         time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
         config: the resolved experiment, the secrets of its addresses starred.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
+        workers: processes that evaluate at the same time; one is this process.
         older_fingerprint: those of its parts that an earlier version made otherwise: with a password in them.
     """
 
@@ -110,6 +112,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     time_everything: bool = False
     contenders: tuple[Strategy, ...] = ()
+    workers: int = 1
 
     @property
     def ranking(self) -> str | dict[str, Any]:
@@ -211,7 +214,8 @@ def prepare(
     with ExitStack() as on_failure:
         if store is not None:
             on_failure.callback(store.close)
-        evaluator = Evaluator(builder, job.target, search, plan, store, lambda: _all_quiet(job.reporters))
+        undisturbed = partial(_undisturbed, DeviceLock(job.target.describe()), job.reporters)
+        evaluator = Evaluator(builder, job.target, search, plan, store, undisturbed)
         on_failure.callback(evaluator.close)
         if evaluator.unmeasured and not job.time_everything:
             name, why = next(iter(evaluator.unmeasured.items()))
@@ -277,12 +281,13 @@ def certificate_outlook(job: Job) -> str:
 
 
 @contextmanager
-def _all_quiet(reporters: Sequence[Reporter]) -> Iterator[None]:
-    """Hold reporters that work in threads of this process back, while a block is timed."""
-    with ExitStack() as stack:
-        for reporter in reporters:
-            if isinstance(reporter, BackgroundReporter):
-                stack.enter_context(reporter.quiet())
+def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopwatch) -> Iterator[None]:
+    """A block that is timed: no other process times on the device, and reporters that work in threads hold still."""
+    with device.held(partial(watch.stage, "wait")), ExitStack() as stack:
+        with watch.stage("tracking"):  # what a tracker makes the search wait is overhead, not measuring
+            for reporter in reporters:
+                if isinstance(reporter, BackgroundReporter):
+                    stack.enter_context(reporter.quiet())
         yield
 
 

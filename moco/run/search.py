@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.compression.space.network_space import space_summary
 from moco.errors import RunFolderError
+from moco.execution.workers import Execution
 from moco.file_lock import Lock
 from moco.interfaces import Reporter
 from moco.registry import plugin
@@ -62,14 +63,17 @@ class Search:
         progress: Progress | None,
         sessions: Sequence[str],
         lock: Lock | None = None,
+        execution: Callable[[], AbstractContextManager[Execution]] | None = None,
     ) -> None:
         """Take a search that has not begun, or that goes on.
 
         Args:
             sessions: the times at which it was started.
             lock: that it alone writes to its ledger.
+            execution: where candidates are evaluated; in this process where it is None.
         """
         self.lock = lock
+        self.execution = execution or (lambda: nullcontext(Execution(prepared.evaluator)))
         self.prepared, self.out, self.progress = prepared, out, progress
         self.job: Job = prepared.job
         self.space = SpaceRecord.from_json(space_summary(prepared.space))
@@ -85,8 +89,9 @@ class Search:
         for reporter in self.job.reporters:
             reporter.start(self.manifest.to_json(), self.out)
         try:
-            study = self._study(ledger)
-            self._search(study)
+            with self.execution() as where:
+                study = self._study(ledger, where)
+                self._search(study, where)
             if self.progress is not None:
                 self.progress.step("certifying on unseen images and timing the winner again")
             result = self._told(self._delivered(study))
@@ -100,14 +105,14 @@ class Search:
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         return result
 
-    def _study(self, ledger: OptunaLedger | None) -> Study:
+    def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
         job = self.job
         searcher = plugin("searcher", job.searcher)(self.prepared.problem, job.searcher_options, job.seed)
         study = Study(
             self.prepared.problem,
             searcher,
-            self.prepared.evaluator,
+            where.evaluate,
             starts=self.prepared.starts,
             ledger=ledger,
             reporters=job.reporters,
@@ -117,13 +122,14 @@ class Search:
                 reporter.report(trial)
         return study
 
-    def _search(self, study: Study) -> None:
+    def _search(self, study: Study, where: Execution) -> None:
         if self.progress is not None:
             self.progress.begin(study, self.job.budget)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
-            study.run(self.job.budget, on_trial=self.progress.trial if self.progress is not None else None)
+            on_trial = self.progress.trial if self.progress is not None else None
+            study.run(self.job.budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
         except SearchAbortedError as error:
             kept = "the finished trials are in the ledger, fix the cause and use --resume"
             raise SearchAbortedError(f"{error}; {kept if self.job.ledger else 'fix the cause'}", error.trials) from None

@@ -206,14 +206,25 @@ def write_network(
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
     try:
         shutil.copyfile(artifact.path, folder / "model.onnx")
-        if network is not None:
-            # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
-            tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-            save_file(
-                tensors, folder / "network.safetensors", metadata={"policy": policy.text, "network": network_name}
-            )
+    except OSError as error:
+        raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    if network is not None:
+        write_weights(folder / "network.safetensors", network, {"policy": policy.text, "network": network_name})
+
+
+def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """The network's tensors as safetensors.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+    """
+    # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
+    try:
+        save_file(tensors, path, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        raise RunFolderError(f"{folder}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise RunFolderError(f"{path.parent}: cannot be written: {reason}") from None
 
 
 def clear(folder: Path) -> None:

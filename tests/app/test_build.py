@@ -27,7 +27,7 @@ def test_a_network_without_weights_is_the_same_each_time_and_warned_of(digits: D
     experiment = experiment_of(settings())
     first = build.build_network(experiment, digits)
     torch.randn(3)
-    job = build.build_job(experiment, tmp_path / "run", data=digits)
+    job = build.build_job(experiment, tmp_path / "run", build.Overrides(data=digits))
 
     assert network_hash(job.network) == network_hash(first)
     assert any("the network's weights are random" in warning for warning in job.warnings)
@@ -48,13 +48,18 @@ def test_a_network_is_trained_on_the_training_split_only(digits: DataSets, monke
 
 def test_a_test_set_that_is_the_training_set_is_refused(digits: DataSets, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="hold the same images"):
-        build.build_job(experiment_of(settings()), tmp_path, data=DataSets(digits.train, digits.train))
+        build.build_job(experiment_of(settings()), tmp_path, build.Overrides(data=DataSets(digits.train, digits.train)))
 
 
 def test_splits_that_are_not_given_fit_a_small_set(digits: DataSets, tmp_path: Path) -> None:
     given = settings()
     given["data"] = {"source": "digits"}
-    sizes = build.build_job(experiment_of(given), tmp_path / "run", data=digits).split_sizes
+    sizes = build.build_job(experiment_of(given), tmp_path / "run", build.Overrides(data=digits)).split_sizes
     assert sizes == {"calibration": 500, "search": 398, "certification": 399}
     given["data"] = {"source": "digits", "splits": {"search": 600}}
-    assert build.build_job(experiment_of(given), tmp_path / "run", data=digits).split_sizes["certification"] == 197
+    assert (
+        build.build_job(experiment_of(given), tmp_path / "run", build.Overrides(data=digits)).split_sizes[
+            "certification"
+        ]
+        == 197
+    )

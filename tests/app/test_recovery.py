@@ -15,7 +15,7 @@ from torch import nn
 from moco.compression.methods.written import policy_of
 from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
-from moco.experiment.build import build_job
+from moco.experiment.build import Overrides, build_job
 from moco.experiment.loading import experiment_of
 from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
@@ -94,7 +94,7 @@ def prepared(weights: Path, tmp_path: Path) -> Any:
         given = settings(model={"weights": str(weights)})
         given["recovery"] = list(steps)
         experiment = experiment_of(given, allow_import=True)
-        return prepare(build_job(experiment, tmp_path / "run", folder=folder), tmp_path / "files")
+        return prepare(build_job(experiment, tmp_path / "run", Overrides(folder=folder)), tmp_path / "files")
 
     return made
 
@@ -144,7 +144,7 @@ def network():
 def test_a_layer_that_no_refit_can_take_is_told_before_the_search(tmp_path: Path, steps: list[str], told: bool) -> None:
     (tmp_path / "flattened.py").write_text(FLATTENED, encoding="utf-8")
     given = settings(model={"name": None, "import": "flattened:network"}, recovery=steps)
-    job = build_job(experiment_of(given, allow_import=True), tmp_path / "run", folder=tmp_path)
+    job = build_job(experiment_of(given, allow_import=True), tmp_path / "run", Overrides(folder=tmp_path))
     warnings = [text for text in prepare(job, tmp_path / "files").warnings if "not refitted" in text]
     expected = (
         "'3' is not refitted when channels before it are pruned: "

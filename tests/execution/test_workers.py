@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from moco.errors import PolicyRejectedError
+from moco.errors import PolicyRejectedError, WorkersLostError
 from moco.execution.device_lock import DeviceLock
-from moco.execution.workers import WorkerPool, WorkersLostError
+from moco.execution.workers import WorkerPool
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import policy_of
+from moco.compression.methods.written import policy_of
 from moco.errors import CompressionError, ConfigError
 from moco.evaluation.builder import Builder
 from moco.experiment.recovery import recovery_plan

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData, image_batches, mean_reads
+from moco.compression.collecting import image_batches, mean_reads
 from moco.compression.rankings.coupled import coupled
-from moco.compression.rankings.ranking import IMAGES, Importances, Ranking
+from moco.compression.rankings.ranking import IMAGES, Data, Importances, Ranking, Rng
 
 
 class Activation(Ranking):
@@ -18,13 +17,7 @@ class Activation(Ranking):
     name = "activation"
     needs = frozenset({IMAGES})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         readers = list(dict.fromkeys(name for group in graph.groups.values() for name in group.consumers))
         means = mean_reads(network, readers, image_batches(self.name, data))

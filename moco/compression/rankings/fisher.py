@@ -22,9 +22,9 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import Axis
-from moco.compression.collecting import CalibrationData, evaluating, labelled_batches, loss_of, reading
+from moco.compression.collecting import evaluating, labelled_batches, loss_of, reading
 from moco.compression.costs import AnalyticCost
-from moco.compression.rankings.ranking import IMAGES, LABELS, Importances, Ranking
+from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
 from moco.errors import CompressionError
 
 Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
@@ -37,13 +37,7 @@ class Fisher(Ranking):
     name = "fisher"
     needs = frozenset({IMAGES, LABELS})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         return fisher_scores(network, graph, labelled_batches(self.name, data))
 
@@ -57,13 +51,7 @@ class FisherGreedy(Ranking):
     name = "fisher_greedy"
     needs = frozenset({IMAGES, LABELS})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         order = fisher_order(network, graph, labelled_batches(self.name, data), per_removal=1)
         found = {name: np.full(group.channels, group.channels - 1.0) for name, group in graph.groups.items()}

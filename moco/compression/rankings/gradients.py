@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData, labelled_batches, weight_gradients
+from moco.compression.collecting import labelled_batches, weight_gradients
 from moco.compression.rankings.coupled import by_filter, coupled, filters, producers
-from moco.compression.rankings.ranking import IMAGES, LABELS, Importances, Ranking
+from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
 
 
 class Taylor(Ranking):
@@ -20,13 +19,7 @@ class Taylor(Ranking):
     name = "taylor"
     needs = frozenset({IMAGES, LABELS})
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         layers = producers(graph)
         gradients = weight_gradients(network, layers, labelled_batches(self.name, data))

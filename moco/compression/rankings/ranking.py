@@ -7,7 +7,7 @@ Registered by an entry point of the group `moco.ranking`, a ranking of another p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from torch import nn
@@ -22,6 +22,8 @@ USUAL_RANKING = "l1"
 """The ranking of a policy that names none."""
 IMAGES, LABELS = "images", "labels"
 
+Data: TypeAlias = CalibrationData | None
+Rng: TypeAlias = np.random.Generator | None
 Importances = dict[str, np.ndarray]
 """By channel group, the importance (channels,) of each of its channels, float64; larger stays longer."""
 
@@ -36,13 +38,7 @@ class Ranking(NamedPlugin):
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    def scores(
-        self,
-        network: nn.Module,
-        graph: ChannelGraph,
-        data: CalibrationData | None,
-        rng: np.random.Generator | None,
-    ) -> Importances:
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """By channel group, the importance of each of its channels; the network is left as it was.
 
         Args:
@@ -59,8 +55,8 @@ def importances(
     network: nn.Module,
     graph: ChannelGraph,
     ranking: Ranking | str,
-    data: CalibrationData | None = None,
-    rng: np.random.Generator | None = None,
+    data: Data = None,
+    rng: Rng = None,
 ) -> Importances:
     """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
 

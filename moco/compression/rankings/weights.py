@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-import numpy as np
 import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData
 from moco.compression.rankings.coupled import coupled, of_filters
-from moco.compression.rankings.ranking import Importances, Ranking
+from moco.compression.rankings.ranking import Data, Importances, Ranking, Rng
 from moco.errors import CompressionError
-
-Data: TypeAlias = CalibrationData | None
-Rng: TypeAlias = np.random.Generator | None
 
 
 class L1(Ranking):

@@ -5,55 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.trial import Point
 
+Number = TypeVar("Number", int, float)
+
 
 @dataclass(frozen=True)
-class Ratio:
-    """A ratio to keep, in [low, high]; its highest value changes least."""
+class _Range(Generic[Number]):
+    """Numbers in [low, high]; the highest changes least."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     is_open = True
 
     @property
-    def neutral(self) -> float:
+    def neutral(self) -> Number:
         """The value that changes least."""
         return self.high
+
+    def nearest(self, value: Number) -> Number:
+        """The value of this parameter that is nearest to one of another space."""
+        return min(max(value, self.low), self.high)
+
+
+class Ratio(_Range[float]):
+    """A ratio to keep, in [low, high]; its highest value changes least."""
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
         return FloatDistribution(self.low, self.high)
 
-    def nearest(self, value: float) -> float:
-        """The value of this parameter that is nearest to one of another space."""
-        return min(max(value, self.low), self.high)
 
-
-@dataclass(frozen=True)
-class WholeNumbers:
+class WholeNumbers(_Range[int]):
     """A whole number in [low, high], such as bits; its highest value changes least."""
-
-    low: int
-    high: int
-    is_open = True
-
-    @property
-    def neutral(self) -> int:
-        """The value that changes least."""
-        return self.high
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
         return IntDistribution(self.low, self.high)
-
-    def nearest(self, value: int) -> int:
-        """The value of this parameter that is nearest to one of another space."""
-        return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
