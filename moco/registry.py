@@ -114,8 +114,7 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
 
 def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     """The class of an installed package, which may not be importable, or not what its group promises."""
-    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
-    who = f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
+    who = _named(point, kind, where)
     try:
         found: Any = point.load()
     except Exception as error:  # a module of others may raise anything
@@ -124,6 +123,11 @@ def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     if (lack := lacking(found, kind, point.name)) is not None:
         raise ConfigError(f"{who} does not meet this version's contract: {lack}")
     return found
+
+
+def _named(point: EntryPoint, kind: str, where: str | None) -> str:
+    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
+    return f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
 
 
 def lacking(found: Any, kind: str, name: str) -> str | None:
@@ -145,6 +149,7 @@ def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
     """
     missing = [member for member in MADE.get(kind, ()) if not hasattr(made, member)]
     if missing:
-        lack = f"an object of it has no {', '.join(missing)}"
-        raise ConfigError(f"{where or kind}: {kind} '{name}' does not meet this version's contract: {lack}")
+        others = [_named(point, kind, where) for point in entry_points(group=f"moco.{kind}", name=name)]
+        who = others[0] if others else f"{where or kind}: {kind} '{name}'"
+        raise ConfigError(f"{who} does not meet this version's contract: its objects have no {', '.join(missing)}")
     return made

@@ -135,8 +135,11 @@ def test_a_broken_package_hurts_no_other(kind: str, broken: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", registry.MADE)
-def test_an_object_that_lacks_what_its_class_left_to_the_constructor_is_told_so(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"^here: {kind} 'mine' {LACKS}an object of it has no \\w+$"):
+def test_objects_that_lack_what_their_class_left_to_the_constructor_are_refused(kind: str, broken: Path) -> None:
+    lack = f"{LACKS}its objects have no {', '.join(registry.MADE[kind])}$"
+    with pytest.raises(ConfigError, match=f"^here: {kind} 'bare' of the package 'their-broken' {lack}"):
+        registry.complete(object(), kind, "bare", "here")
+    with pytest.raises(ConfigError, match=f"^here: {kind} 'mine' {lack}"):
         registry.complete(object(), kind, "mine", "here")
 
 

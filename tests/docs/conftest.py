@@ -28,7 +28,7 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def experiment_with(example: Example, **sections: Any) -> dict[str, Any]:
     """A tiny experiment with what the page says; sections are replaced, or some of their keys are."""
     own = example.yaml
-    given = {"data": {"splits": SMALL}, "budget": {"trials": 4}, "objective": FLOOR, **own, **sections}
+    given = {"data": {"splits": SMALL}, "budget": {"trials": 3}, "objective": FLOOR, **own, **sections}
     if "protocol" in own.get("objective", {}):
         given["objective"] = {"floor": None, "weights": None, **own["objective"]}
     if own.get("target", {}).get("runtime") != "onnxruntime" and "target" in own:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from moco import registry
-from tests.app.tiny import read
+from tests.app.tiny import moco, one_line, read, write
 from tests.docs.conftest import FLOOR, experiment_with, searched
 from tests.docs.pages import DOCS, Example
 
@@ -32,6 +33,11 @@ def test_there_is_a_page_for_every_kind_and_it_can_be_found() -> None:
     assert set(PAGES) == {path.name for path in DOCS.glob("adding_*.md")}
     for index in (DOCS / "README.md", DOCS.parent / "mkdocs.yml", DOCS.parent / "CONTRIBUTING.md"):
         assert [page for page in PAGES if page not in index.read_text(encoding="utf-8")] == [], index
+
+
+def test_a_step_that_is_not_installed_is_unknown(tmp_path: Path) -> None:
+    line = one_line(moco("search", write(tmp_path / "tiny.yaml", recovery=["output_bias"])), 2)
+    assert "got 'output_bias'" in line
 
 
 @pytest.mark.parametrize("example", PAGES, indirect=True)
@@ -57,7 +63,9 @@ class TestEachPage:
         run = searched(experiment, tmp_path)
         kept = yaml.safe_load((run / "experiment.yaml").read_text(encoding="utf-8"))
         if example.kind != "counter":
-            section = {"recovery_step": "recovery", "method": "space", "ranking": "space"}.get(example.kind, example.kind)
+            section = {"recovery_step": "recovery", "method": "space", "ranking": "space"}.get(
+                example.kind, example.kind
+            )
             assert part_of(kept[section], example.yaml[section]), kept[section]
         SEEN[example.kind](run)
 
@@ -74,9 +82,10 @@ def searcher_seen(run: Path) -> None:
 
 
 def objective_seen(run: Path) -> None:
-    best = read(run / "result.json")["best"]
-    losses = best["outcome"]["losses"]
-    assert best["score"] == pytest.approx((1 - losses[0]) * (losses[1] / 0.5) ** -0.07)
+    with (run / "trials.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            accuracy, latency = 1 - float(row["top1_error"]), float(row["cost"])
+            assert float(row["score"]) == pytest.approx(accuracy * (latency / 0.5) ** -0.07)
     assert "0.5 times the latency" in (run / "report.html").read_text(encoding="utf-8")
 
 
@@ -104,7 +113,7 @@ def recovery_step_seen(run: Path) -> None:
 
 def counter_seen(run: Path) -> None:
     assert read(run / "manifest.json")["hardware"]["counters"] == [{"counter": "hwmon", "tick_s": 0.0001}]
-    assert read(run / "result.json")["best"]["metrics"]["power_w"]["value"] == pytest.approx(20.0, rel=0.2)
+    assert read(run / "result.json")["best"]["metrics"]["power_w"] == pytest.approx(20.0, rel=0.2)
 
 
 def method_seen(run: Path) -> None:

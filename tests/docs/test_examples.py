@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from tests.compression.spaces import options_of
 from tests.compression.toys import Chain, images, made
 from tests.docs.conftest import experiment_with, searched
 from tests.docs.pages import Example, installed
+from tests.docs.test_adding import PAGES
 from tests.evaluation.builders import builder_of
 
 SHARED = {"layer1.0.conv1": {"shared_weights": {"levels": 4}}}
@@ -48,10 +50,6 @@ HALF = {"output_bias": {"share": 0.5}}
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Example]]:
     """The packages of all pages, by kind."""
-    from contextlib import ExitStack
-
-    from tests.docs.test_adding import PAGES
-
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("site")
         yield {kind: stack.enter_context(installed(page, folder)) for page, kind in PAGES.items()}
@@ -107,7 +105,10 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exa
             r"recovery\[0\]: expected 'refit', .* or 'output_bias', got 'output_bia'; did you mean 'output_bias'.*",
         ),
         ({"target": {"runtime": "numpy"}}, r"target\.threads: unknown key; valid: counters, verbose"),
-        ({"searcher": {"name": "hill_climb", "uniform": 2}}, r"searcher\.uniform: expected a share in \[0, 1\], got .*"),
+        (
+            {"searcher": {"name": "hill_climb", "uniform": 2}},
+            r"searcher\.uniform: expected a share in \[0, 1\], got .*",
+        ),
         (
             {"searcher": {"name": "hill_climb", "unifrm": 0.5}},
             r"searcher\.unifrm: unknown key; did you mean 'uniform'\?",
@@ -130,11 +131,6 @@ def test_options_are_checked_like_moco_s_own(
         given["space"] = sections["space"]
     with pytest.raises(ConfigError, match=f"^{message}$"):
         build_job(experiment_of(given), tmp_path / "run")
-
-
-def test_a_step_that_is_not_installed_is_unknown(tmp_path: Path) -> None:
-    line = one_line(moco("search", write(tmp_path / "tiny.yaml", recovery=["output_bias"])), 2)
-    assert "got 'output_bias'" in line
 
 
 class TestMethod:
@@ -202,9 +198,7 @@ class TestRanking:
         assert variance(variance.Options(0.5)).written == {"name": "activation_variance", "power": 0.5}
 
 
-def test_the_recovery_step_does_what_its_page_says(
-    examples: dict[str, Example], weights: Path, tmp_path: Path
-) -> None:
+def test_the_recovery_step_does_what_its_page_says(examples: dict[str, Example], weights: Path, tmp_path: Path) -> None:
     def built(name: str, *steps: Any) -> Any:
         given = settings(model={"weights": str(weights)}, recovery=list(steps))
         return prepare(build_job(experiment_of(given), tmp_path / name), tmp_path / name).builder
