@@ -21,7 +21,7 @@ import torch
 from moco.compression.policy_settings import read_policy
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
-from moco.objectives.shared.cost import COST
+from moco.metrics import COST
 from moco.readings import READINGS
 from moco.run.job import prepare
 from moco.trial import MetricValue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from moco.errors import ConfigError
-from moco.metrics import METRICS
+from moco.metrics import METRICS, TOP1_ERROR, TOP5_ERROR
 from moco.suggest import nearest
 from moco.trial import MetricValue
 
@@ -16,7 +16,7 @@ _GRAMMAR = re.compile(r"^\s*(<=|>=)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\
 ROUNDING = 1e-12
 """A bound is met exactly within this relative error: 1 - 0.91 is a little less than 90 / 1000."""
 
-_ACCURACIES = {"top1_accuracy": "top1_error", "top5_accuracy": "top5_error"}
+_ACCURACIES = {"top1_accuracy": TOP1_ERROR, "top5_accuracy": TOP5_ERROR}
 
 
 @dataclass(frozen=True)

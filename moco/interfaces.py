@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution
 from moco.errors import ConfigError
 from moco.measurement import Measurement, TimingPlan
 from moco.problem import Problem
+from moco.registry import FITS_ANY_PROBLEM
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue, Suggestion, Trial
 
@@ -95,7 +96,7 @@ def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Probl
 
 def misfit(name: str, reason: str, where: str = "searcher") -> str:
     """The one line about a searcher that cannot take a problem, with one that can take any."""
-    return f"{where}: '{name}' does not fit this problem: {reason}; choose another one, such as nsga2"
+    return f"{where}: '{name}' does not fit this problem: {reason}; choose another one, such as {FITS_ANY_PROBLEM}"
 
 
 class Objective(Protocol):

@@ -11,6 +11,10 @@ from moco.suggest import nearest
 
 TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
+TOP1_ERROR, TOP5_ERROR = ERRORS = ("top1_error", "top5_error")
+"""Shares of images, shown as the accuracy, 1 - error. The first is what a floor bounds and a certificate proves."""
+COST = "cost"  # what an objective makes of others
+
 
 class Direction(StrEnum):
     """Which way a metric improves."""
@@ -56,8 +60,8 @@ def _timed(name: str, unit: str, description: str, label: str) -> Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _error("top1_error", "share of images whose label is not the highest logit", label="top-1"),
-        _error("top5_error", "share of images whose label is not in the 5 highest logits", label="top-5"),
+        _error(TOP1_ERROR, "share of images whose label is not the highest logit", label="top-1"),
+        _error(TOP5_ERROR, "share of images whose label is not in the 5 highest logits", label="top-5"),
         _timed(
             "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", "latency"
         ),
@@ -75,16 +79,17 @@ METRICS: dict[str, Metric] = {
         _timed("power_w", "W", "power at batches of 32: paired ratio times the reference's highest", "power"),
         _timed("load_ms", "ms", "time to open the file on the runtime", "load time"),
         _timed("init_s", "s", "time to build the network from scratch", "build time"),
-        _metric("cost", "", "weighted mean of cost ratios to the reference; the reference's is 1"),
+        _metric(COST, "", "weighted mean of cost ratios to the reference; the reference's is 1"),
     )
 }
 
-COLUMNS = ("top1_error", "cost", "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
+COLUMNS = (TOP1_ERROR, COST, "latency_ms", "throughput_ips", "size_mb", "energy_j", "power_w")
 """The metrics that every table and picture of a search shows, what matters most first; others are for whole tables."""
 
-COSTS = tuple(name for name in COLUMNS if name != "top1_error")
+COSTS = tuple(name for name in COLUMNS if name != TOP1_ERROR)
 IN_VERDICT = ("latency_ms", "throughput_ips", "size_mb", "energy_j")
-"""Those whose ratio to the reference the verdict's sentence gives."""
+"""Those whose ratio to the reference the verdict's sentence gives; where none was measured, it gives the next."""
+COUNTED_IN_VERDICT = ("parameters", "macs", "bops")
 
 
 def metric(name: str, where: str = "metric") -> Metric:
@@ -119,7 +124,7 @@ def shown(name: str, value: float | None) -> str:
     if known is None:
         return f"{value:.4g}"
     number = value * known.scale
-    if known.name in {"parameters", "macs", "flops", "bops"}:
+    if not known.shown_as and known.name != COST:  # a count
         return f"{number:,.0f}"
     digits = 2 if known.shown_as == "%" else 3
     return f"{number:.{digits}f}" + (f" {known.shown_as}" if known.shown_as else "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moco.measurement import ENERGY, INIT, LOAD, POWER, TIME, Measurement, RatioEstimate
-from moco.metrics import METRICS
+from moco.metrics import COST, METRICS
 from moco.trial import MetricValue
 
 
@@ -26,6 +26,7 @@ class Reading:
         batch: images in a call.
         rate: images a second rather than the series' own unit: the larger the series, the smaller the value.
         peak: whether the reference's constant is the series' highest number rather than its median.
+        needs: what a machine must have to give the series, where not every one does.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Reading:
     batch: int = 1
     rate: bool = False
     peak: bool = False
+    needs: str = ""
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -72,18 +74,15 @@ READINGS: dict[str, Reading] = {
     for reading in (
         Reading("latency_ms", TIME),
         Reading("throughput_ips", TIME, batch=32, rate=True),
-        Reading("energy_j", ENERGY, batch=32),
-        Reading("power_w", POWER, batch=32, peak=True),
+        Reading("energy_j", ENERGY, batch=32, needs="power counter"),
+        Reading("power_w", POWER, batch=32, peak=True, needs="power counter"),
         Reading("load_ms", LOAD),
         Reading("init_s", INIT),
     )
 }
 
-DERIVED = frozenset({"cost"})
-"""Metrics that an objective makes of others."""
-
 
 def measured_by(series: Collection[str]) -> frozenset[str]:
     """The metrics of an evaluation on a target that gives these series; what is scored or counted needs none."""
-    untimed = {name for name, metric in METRICS.items() if not metric.timed} - DERIVED
+    untimed = {name for name, metric in METRICS.items() if not metric.timed} - {COST}
     return frozenset(untimed | {name for name, reading in READINGS.items() if reading.series in series})

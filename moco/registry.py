@@ -13,7 +13,9 @@ from moco.suggest import nearest
 
 T = TypeVar("T")
 
-DEFAULT_TARGET = "onnxruntime"
+DEFAULT_TARGET, DEFAULT_SEARCHER, DEFAULT_RECOVERY = "onnxruntime", "greybox", "batch_norm"
+DEFAULT_OBJECTIVE = "accuracy-guaranteed"  # of `moco.optimize`; an experiment names its own
+FITS_ANY_PROBLEM = "nsga2"  # the searcher to name where another one cannot take a problem
 BUILT_IN: dict[str, dict[str, str]] = {
     "searcher": {
         "random": "moco.searchers.random:RandomSearcher",

@@ -19,6 +19,7 @@ from typing import Any
 
 from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
+from moco.metrics import TOP1_ERROR
 from moco.objectives.shared.cost import equal_weights, normalised, weighted_cost
 from moco.objectives.shared.floor import floor_constraint
 from moco.objectives.shared.protocol import INFEASIBLE, accuracy_and_cost, all_met, needed, parsed, resolved
@@ -57,7 +58,7 @@ class AccuracyGuaranteedOptions:
         floor_constraint(self.floor)
         normalised(self.weights, "objective.weights")
         for constraint in parsed(self.constraints, "objective.constraints"):
-            if constraint.metric == "top1_error":
+            if constraint.metric == TOP1_ERROR:
                 raise ConfigError("objective.constraints: top-1 accuracy is bounded by objective.floor; state it there")
 
 
@@ -65,6 +66,7 @@ class AccuracyGuaranteedObjective:
     """The protocol with its options; see the module's text."""
 
     Options = AccuracyGuaranteedOptions
+    on_any_machine = {"weights": WITHOUT_A_COUNTER}  # noqa: RUF012, read only: `moco.optimize` begins with it
 
     def __init__(self, options: AccuracyGuaranteedOptions | None = None) -> None:
         """Take the options; without them, those of the thesis."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.metrics import cost_ratio, metric
+from moco.metrics import COST, ERRORS, TOP1_ERROR, cost_ratio, metric
 from moco.objectives.shared.amounts import amount, resolved_amount
-from moco.objectives.shared.cost import COST
 from moco.objectives.shared.protocol import Scorer, floor_among, needed, parsed, resolved
 from moco.problem import Problem
 from moco.space import SearchSpace
@@ -26,8 +25,6 @@ from moco.suggest import nearest
 from moco.trial import Evaluation, MetricValue
 
 WAYS = ("minimize", "maximize")
-ERRORS = ("top1_error", "top5_error")
-"""Their default reference point is 1, no image right; that of other metrics is the uncompressed network."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class FrontOptions:
         reference_point: by objective, a number in the metric's unit or `NUMBER[unit or x]`, for the hypervolume.
     """
 
-    objectives: Mapping[str, str] = field(default_factory=lambda: {"top1_error": "minimize", "latency_ms": "minimize"})
+    objectives: Mapping[str, str] = field(default_factory=lambda: {TOP1_ERROR: "minimize", "latency_ms": "minimize"})
     constraints: Mapping[str, str] = field(default_factory=dict)
     reference_point: Mapping[str, str | float] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
+from moco.metrics import TOP1_ERROR
 from moco.objectives.shared.cost import NOT_COSTS, equal_weights, normalised, weighted_cost
 from moco.objectives.shared.protocol import (
     INFEASIBLE,
@@ -100,7 +101,7 @@ class ResourceConstrainedObjective:
 
 def accuracy_in_percent(evaluation: Evaluation) -> float:
     """Top-1 accuracy: the score of what meets every bound."""
-    return 100.0 * (1.0 - evaluation.metrics["top1_error"].value)
+    return 100.0 * (1.0 - evaluation.metrics[TOP1_ERROR].value)
 
 
 def _resources(constraints: tuple[Constraint, ...]) -> list[str]:

@@ -22,8 +22,8 @@ from benchmarks.recorded.space import PruneBits
 from benchmarks.recorded.surrogate import Lengths, Surrogate
 from moco.analysis.sensitivity.layer_sensitivity import features as features_of
 from moco.analysis.sensitivity.layer_sensitivity import read_sensitivity
+from moco.metrics import COST
 from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective, AccuracyGuaranteedOptions
-from moco.objectives.shared.cost import COST
 from moco.pareto import hypervolume
 from moco.policy import Policy
 from moco.problem import Problem

@@ -20,12 +20,12 @@ from moco.hardware.measuring.timing import (
     Call,
     Clock,
     Surroundings,
-    doubts,
     images,
     interleave,
     repeats,
     rounds,
     slot,
+    timing_warnings,
 )
 from moco.interfaces import Counter, Session
 from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
@@ -88,7 +88,7 @@ def measured(
         samples, counted, lacks = interleave(calls, plan, CLOCKS[clock]), {}, ()
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
     hashes = [session.artifact.sha256 for session in sessions]
-    return replace(measurement, warnings=(*doubts(measurement, hashes), *lacks))
+    return replace(measurement, warnings=(*timing_warnings(measurement, hashes), *lacks))
 
 
 @dataclass(frozen=True)

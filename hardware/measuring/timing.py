@@ -135,7 +135,7 @@ def _load_average() -> list[float] | None:
     return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
-def doubts(measurement: Measurement, hashes: Sequence[str]) -> tuple[str, ...]:
+def timing_warnings(measurement: Measurement, hashes: Sequence[str]) -> tuple[str, ...]:
     """Why the measurement should be doubted, in words; `hashes` are those of the sessions' files."""
     environment, found = measurement.environment, []
     load = environment.get("load_before")

@@ -158,10 +158,10 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
     folder = out or Path("runs") / f"{loaded.name}_compare"
-    asked = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
-    screen, given = console(), Overrides(folder=experiment.parent)
+    request = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
+    screen, replaced = console(), Overrides(folder=experiment.parent)
     with Progress(screen) as progress:
-        found = compare_experiment(loaded, asked, folder, given=given, resume=resume, progress=progress)
+        found = compare_experiment(loaded, request, folder, overrides=replaced, resume=resume, progress=progress)
     screen.print(compare_summary(found, folder / PAGE))
     if not any(run.state == "finished" for run in found.runs):
         raise typer.Exit(FAILED)
@@ -300,7 +300,9 @@ def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: 
     folder = out or Path("runs") / experiment.name
     screen = console()
     with Progress(screen) as progress:
-        found = search_experiment(experiment, folder, given=Overrides(folder=modules), resume=resume, progress=progress)
+        found = search_experiment(
+            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
+        )
     result = Result.from_json(found)
     screen.print(console_summary(result, folder / "report.html"))
     if result.exit == "infeasible":

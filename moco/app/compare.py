@@ -26,7 +26,7 @@ from moco.experiment.build import NOTHING, Overrides, build_job
 from moco.experiment.identity import fingerprint, mlflow_address, older_fingerprint, storage_address
 from moco.experiment.loading import Experiment
 from moco.experiment.schema import CompareConfig
-from moco.experiment.strategies import chosen, contenders
+from moco.experiment.strategies import chosen, strategies_of
 from moco.experiment.worker import execution_of
 from moco.file_lock import Lock
 from moco.report.comparison.page import write_compare_page
@@ -64,7 +64,7 @@ class CompareRequest:
     seeds: int | None = None
 
 
-def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Strategy, ...]:
+def strategies(experiment: Experiment, requested: Sequence[str]) -> tuple[Strategy, ...]:
     """The strategies that are compared.
 
     Raises:
@@ -72,32 +72,32 @@ def strategies(experiment: Experiment, asked: Sequence[str]) -> tuple[Strategy, 
     """
     section = experiment.searcher.model_dump(mode="json", exclude={"start"})
     declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
-    return contenders(chosen(asked, declared, section), "--searchers" if asked else "compare.searchers")
+    return strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
 
 
 def compare_experiment(
     experiment: Experiment,
-    asked: CompareRequest,
+    request: CompareRequest,
     out: Path,
     *,
-    given: Overrides = NOTHING,
+    overrides: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> ComparisonRecord:
     """Compare strategies on the experiment into `out`, and give the content of compare.json.
 
     Args:
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
         resume: continue the comparison that `out` holds; strategies and seeds may be added.
 
     Raises:
         MocoError: in one line, what is wrong; finished trials stay in their ledgers.
     """
-    found = strategies(experiment, asked.searchers)
-    seeds = check_seeds(_first(asked.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
+    found = strategies(experiment, request.searchers)
+    seeds = check_seeds(_first(request.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
     study = f"{experiment.name} (comparison)" if experiment.tracking.dashboard else None
     with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
-        job = _job(experiment, out, given, found)
+        job = _job(experiment, out, overrides, found)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)
         job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
@@ -107,7 +107,7 @@ def compare_experiment(
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         prepared = prepared_again(job, out / FILES, begun)
         sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
-        with closing(prepared), execution_of(prepared, experiment, given, out) as where:
+        with closing(prepared), execution_of(prepared, experiment, overrides, out) as where:
             match = Match(
                 prepared.problem,
                 where.evaluate,
@@ -157,7 +157,7 @@ class Comparing:
         """
         self.match.check()
         if self.prepared.job.ledger:
-            self.folder.check(self.match.contenders, self.match.seeds[0], resume=resume)
+            self.folder.check(self.match.strategies, self.match.seeds[0], resume=resume)
 
     def run(
         self, sessions: Sequence[str], experiment: Experiment, mlflow: tuple[Secret, str] | None
@@ -165,7 +165,7 @@ class Comparing:
         """Run all that is not finished, and write what is known whenever a seed is."""
         job = self.prepared.job
         space = SpaceRecord.from_json(space_summary(self.prepared.space))
-        command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.contenders)} "
+        command = f"moco compare experiment.yaml --searchers {','.join(c.label for c in self.match.strategies)} "
         command += f"--seeds {len(self.match.seeds)} --out again"
         libraries = versions(job.target.distributions)
         manifest = replace(manifest_of(self.prepared, sessions, libraries, space), command=command, searcher=None)
@@ -193,11 +193,11 @@ class Comparing:
         shutil.rmtree(self.out / FILES, ignore_errors=True)
         return found
 
-    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+    def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""
         if self.progress is not None:
-            count = len(self.match.contenders) * len(self.match.seeds)
-            self.progress.title = f"{contender.label}, seed {seed} (run {len(self.done) + 1} of {count}): "
+            count = len(self.match.strategies) * len(self.match.seeds)
+            self.progress.title = f"{strategy.label}, seed {seed} (run {len(self.done) + 1} of {count}): "
             self.progress.begin(study, self.match.budget)
 
     def trial(self, trial: Trial) -> None:
@@ -219,7 +219,7 @@ class Comparing:
                 self.progress.say(_line(run))
             if tracker is not None and run.state is not RunState.UNFINISHED:
                 self._report(tracker, run)
-            if whole_seeds(self.done, self.match.contenders):
+            if whole_seeds(self.done, self.match.strategies):
                 self.folder.write(content(self.match, self.done, self.about, self.prepared.warnings))
 
     def _report(self, tracker: MLflowComparison, run: Run) -> None:
@@ -232,9 +232,9 @@ class Comparing:
             name: {step: float(value) for step, value in enumerate(curve.values, 1) if value > -float("inf")}
             for name, curve in found.items()
         }
-        contender = next(c for c in self.match.contenders if c.label == run.label)
+        strategy = next(c for c in self.match.strategies if c.label == run.label)
         entry = run_entry(run, Comparison.of({run.label: {run.seed: run.trials}}, point))
-        tracker.report(entry, contender.to_json(), histories)
+        tracker.report(entry, strategy.to_json(), histories)
 
     def _written(self, tracker: MLflowComparison | None) -> ComparisonRecord:
         """compare.json and the page; what goes wrong with MLflow at the very end is in the next writing of them."""
@@ -250,18 +250,18 @@ class Comparing:
 
     def _outlook(self) -> str:
         """What the seeds can show at all, said before hours are spent."""
-        needed, count = seeds_needed(len(self.match.contenders)), len(self.match.seeds)
+        needed, count = seeds_needed(len(self.match.strategies)), len(self.match.seeds)
         if count >= needed:
             return ""
         return (
-            f"{count} seeds of {len(self.match.contenders)} strategies can never show a difference at 5 %: at least "
+            f"{count} seeds of {len(self.match.strategies)} strategies can never show a difference at 5 %: at least "
             f"{needed} seeds are needed; the curves and medians are told all the same"
         )
 
 
-def _job(experiment: Experiment, out: Path, given: Overrides, found: Sequence[Strategy]) -> Job:
+def _job(experiment: Experiment, out: Path, overrides: Overrides, found: Sequence[Strategy]) -> Job:
     """The experiment's job without its own searcher and tracker, with a store in any case, and of what runs share."""
-    job = build_job(experiment, out, given)
+    job = build_job(experiment, out, overrides)
     shared = {name: section for name, section in job.config.items() if name != "compare"}
     shared |= {"searcher": {"start": job.start}, "comparison": True}
     return replace(
@@ -270,7 +270,7 @@ def _job(experiment: Experiment, out: Path, given: Overrides, found: Sequence[St
         older_fingerprint=older_fingerprint(shared, job.storage),
         store=job.store if job.store is not None else out / STORE,
         reporters=(),
-        contenders=tuple(found),  # the experiment's own searcher need not be compared, nor fit
+        compared=tuple(found),  # the experiment's own searcher need not be compared, nor fit
     )
 
 

@@ -24,7 +24,7 @@ from moco.comparison.content import About, compared, content
 from moco.comparison.folder import CompareFolder
 from moco.comparison.match import Match, Run, runs
 from moco.comparison.measures import Comparison
-from moco.experiment.strategies import contenders
+from moco.experiment.strategies import strategies_of
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.report.comparison.page import write_compare_page
@@ -130,23 +130,23 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
     match = Match(
         problem=problem,
         evaluate=shared,
-        contenders=contenders(searchers),
+        strategies=strategies_of(searchers),
         seeds=seeds_of(seeds),
         budget=budget_of(trials, seconds),
         starts=starts_of(problem.space, start),
     )
     match.check()
-    doubts = strategy_warnings(match.contenders, problem, match.budget.trials)
+    cautions = strategy_warnings(match.strategies, problem, match.budget.trials)
     given = reference_point if reference_point is not None else problem.reference_point
     point_of = "the caller" if reference_point is not None else "the problem"
-    about = About(name, _told(start), None if given is None else losses_at(given, problem), point_of)
+    about = About(name, _start_text(start), None if given is None else losses_at(given, problem), point_of)
     done: list[Run] = []
     with nullcontext() if out is None else opened(Path(out), resume) as lock:
-        folder = None if out is None else _folder(Path(out), name, problem, _told(start))
+        folder = None if out is None else _folder(Path(out), name, problem, _start_text(start))
         if folder is not None:
-            folder.check(match.contenders, match.seeds[0], resume=resume)
-        for doubt in (*doubts, *(lock.warnings if lock is not None else ())):
-            warnings.warn(doubt, stacklevel=2)
+            folder.check(match.strategies, match.seeds[0], resume=resume)
+        for caution in (*cautions, *(lock.warnings if lock is not None else ())):
+            warnings.warn(caution, stacklevel=2)
         try:
             for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
                 shared.remember(run)
@@ -157,9 +157,9 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
                     on_run(run)
         except KeyboardInterrupt:  # what is finished is worth reading
             if folder is not None and done:
-                folder.write(content(match, done, about, doubts))
+                folder.write(content(match, done, about, cautions))
             raise
-        found = content(match, done, about, doubts)
+        found = content(match, done, about, cautions)
         if folder is not None:
             folder.write(found)
     return CompareResult(tuple(done), compared(done, about), found)
@@ -194,7 +194,7 @@ class SharedEvaluations:
                 self._known[trial.policy] = Evaluation(trial.evaluation.metrics, seconds=seconds)
 
 
-def _told(start: str | Sequence[str | Point | Start]) -> str:
+def _start_text(start: str | Sequence[str | Point | Start]) -> str:
     """The start in words."""
     if isinstance(start, str):
         return start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from moco.app.search import search_experiment
 from moco.compression.compressor import compress
 from moco.experiment.build import Overrides, as_data_sets
 from moco.experiment.loading import experiment_of
-from moco.objectives.accuracy_guaranteed import WITHOUT_A_COUNTER
-from moco.registry import DEFAULT_TARGET
+from moco.registry import DEFAULT_OBJECTIVE, DEFAULT_SEARCHER, DEFAULT_TARGET, plugin
 from moco.run.progress import Progress
 
 DEFAULT_SPACE = {
@@ -29,11 +29,11 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     *,
     train: Any,
     test: Any,
-    objective: str = "accuracy-guaranteed",
+    objective: str = DEFAULT_OBJECTIVE,
     floor: str | Mapping[str, Any] | None = None,
     constraints: Mapping[str, str] | None = None,
     target: str = DEFAULT_TARGET,
-    searcher: str = "greybox",
+    searcher: str = DEFAULT_SEARCHER,
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,
@@ -65,9 +65,8 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     Raises:
         MocoError: in one line, what is wrong.
     """
-    protocol: dict[str, Any] = {"protocol": objective}
-    if objective == "accuracy-guaranteed":
-        protocol["weights"] = dict(WITHOUT_A_COUNTER)
+    kind = plugin("objective", str(objective), "objective.protocol")
+    protocol: dict[str, Any] = {"protocol": objective, **deepcopy(getattr(kind, "on_any_machine", {}))}
     if floor is not None:
         protocol["floor"] = floor if isinstance(floor, str) else dict(floor)
     if constraints is not None:
@@ -89,7 +88,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     training = network.training
     try:
         return search_experiment(
-            experiment_of(sections), Path(out), given=Overrides(network, data), resume=resume, progress=progress
+            experiment_of(sections), Path(out), overrides=Overrides(network, data), resume=resume, progress=progress
         )
     finally:
         network.train(training)

@@ -28,14 +28,14 @@ def search_experiment(
     experiment: Experiment,
     out: Path,
     *,
-    given: Overrides = NOTHING,
+    overrides: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the experiment into `out` and give the content of result.json.
 
     Args:
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
         resume: continue the search that `out` holds.
 
     Raises:
@@ -43,7 +43,7 @@ def search_experiment(
     """
     study = experiment.name if experiment.tracking.dashboard else None
     with owned(out, study, storage_address(experiment), resume=resume) as lock, one_thread(for_children=True):
-        job = build_job(experiment, out, given)
+        job = build_job(experiment, out, overrides)
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
         begun = claim(out, job.fingerprint, job.older_fingerprint)
         job = replace(job, fingerprint=(begun and begun.fingerprint) or job.fingerprint)
@@ -57,5 +57,5 @@ def search_experiment(
         prepared = prepared_again(job, out / FILES, begun)
         sessions = [*(begun.sessions if begun else ()), dt.datetime.now(dt.UTC).isoformat(timespec="seconds")]
         with closing(prepared):
-            execution = partial(execution_of, prepared, experiment, given, out)
+            execution = partial(execution_of, prepared, experiment, overrides, out)
             return Search(prepared, out, progress, sessions, lock, execution).run(resume).to_json()

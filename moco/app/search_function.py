@@ -24,7 +24,7 @@ from moco.experiment.loading import options_of
 from moco.interfaces import refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.registry import plugin
+from moco.registry import DEFAULT_SEARCHER, plugin
 from moco.run.uniform_starts import starts_of
 from moco.run.warnings import strategy_warnings
 from moco.strategy import Strategy
@@ -77,7 +77,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     problem: Problem,
     evaluate: Callable[[Point], Mapping[str, Value]],
     *,
-    searcher: str | Mapping[str, Any] = "greybox",
+    searcher: str | Mapping[str, Any] = DEFAULT_SEARCHER,
     trials: int = 100,
     seconds: float | None = None,
     seed: int = 0,

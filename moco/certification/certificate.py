@@ -126,7 +126,7 @@ class Certificate:
         return asdict(self)
 
     @property
-    def told(self) -> Attempt:
+    def reported(self) -> Attempt:
         """The attempt that this certificate is about: the one that holds, or the first."""
         return self.attempts[-1] if self.holds else self.attempts[0]
 
@@ -170,16 +170,16 @@ def certify(
         attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
         if attempts[-1].holds:
             break
-    told = attempts[-1] if attempts[-1].holds else attempts[0]
+    reported = attempts[-1] if attempts[-1].holds else attempts[0]
     return Certificate(
-        statement=_statement(told, floor, confidence, len(reference), len(attempts)),
+        statement=_statement(reported, floor, confidence, len(reference), len(attempts)),
         floor=None if floor is None else floor.value,
-        estimate=told.estimate,
-        lower_bound=told.lower_bound,
+        estimate=reported.estimate,
+        lower_bound=reported.lower_bound,
         confidence=confidence,
         images=len(reference),
         method=_method(floor, allowed),
-        holds=told.holds,
+        holds=reported.holds,
         attempts=tuple(attempts),
     )
 
@@ -236,20 +236,20 @@ def _attempt(
     return Attempt(candidate, estimate, lower, paired.lost, paired.gained, holds)
 
 
-def _statement(told: Attempt, floor: Floor | None, confidence: float, images: int, tried: int) -> str:
+def _statement(reported: Attempt, floor: Floor | None, confidence: float, images: int, tried: int) -> str:
     text = (
-        f"With {100 * confidence:g} % confidence the network's top-1 accuracy is {_bound(told, floor)}, "
+        f"With {100 * confidence:g} % confidence the network's top-1 accuracy is {_bound(reported, floor)}, "
         f"on {images:,} images that the search never saw"
     )
     if floor is None:
         return f"{text}."
-    if told.holds:
+    if reported.holds:
         return f"{text}: the floor of {floor} holds{f' (candidate {tried} of a fixed order)' if tried > 1 else ''}."
     return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
 
 
-def _bound(told: Attempt, floor: Floor | None) -> str:
-    lower, estimate = 100 * told.lower_bound, 100 * told.estimate
+def _bound(reported: Attempt, floor: Floor | None) -> str:
+    lower, estimate = 100 * reported.lower_bound, 100 * reported.estimate
     if floor is not None and not floor.relative:
         return f"at least {lower:.2f} % (measured {estimate:.2f} %)"
     measured = f"(measured {estimate:+.2f} points)"

@@ -63,17 +63,17 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
         budget=TrialsAndSeconds(trials=match.budget.trials, seconds=match.budget.seconds),
         start=about.start,
         seeds=match.seeds,
-        searchers={c.label: records.StrategyRecord(**c.to_json()) for c in match.contenders},
+        searchers={c.label: records.StrategyRecord(**c.to_json()) for c in match.strategies},
         reference_point=_point(match, comparison, about),
         equal=TrialsAndSeconds(trials=comparison.equal_trials, seconds=comparison.equal_seconds),
         alpha=ALPHA,
         primary=_primary(match, comparison),
-        seeds_needed=seeds_needed(len(match.contenders)),
+        seeds_needed=seeds_needed(len(match.strategies)),
         runs=tuple(run_entry(run, comparison) for run in runs),
         summary={label: _summary(comparison, label) for label in comparison.labels},
         curves=_curves(comparison),
         tests={measure.key: _tests(comparison, measure) for measure in comparison.measures},
-        warnings=(*warnings, *_doubts(match, runs)),
+        warnings=(*warnings, *_run_warnings(match, runs)),
     )
 
 
@@ -89,7 +89,7 @@ def compared(runs: Sequence[Run], about: About) -> Comparison:
 
 def _complete(match: Match, runs: Sequence[Run]) -> bool:
     finished = [run for run in runs if run.state is RunState.FINISHED]
-    return len(finished) == len(match.contenders) * len(match.seeds)
+    return len(finished) == len(match.strategies) * len(match.seeds)
 
 
 def _point(match: Match, comparison: Comparison, about: About) -> records.ReferencePoint | None:
@@ -246,13 +246,13 @@ def _pair(pair: Pair) -> records.PairRecord:
     )
 
 
-def _doubts(match: Match, runs: Sequence[Run]) -> list[str]:
+def _run_warnings(match: Match, runs: Sequence[Run]) -> list[str]:
     """What a reader should know of the runs: missing ones, failed ones, trials that failed."""
     broken = [run for run in runs if run.state is RunState.FAILED]
     texts = [f"{run.label}, seed {run.seed}: the run failed: {run.reason}" for run in broken]
-    missing = len(match.contenders) * len(match.seeds) - sum(run.state is not RunState.UNFINISHED for run in runs)
+    missing = len(match.strategies) * len(match.seeds) - sum(run.state is not RunState.UNFINISHED for run in runs)
     if missing:
-        texts.append(f"{missing} of {len(match.contenders) * len(match.seeds)} runs are not finished and left out")
+        texts.append(f"{missing} of {len(match.strategies) * len(match.seeds)} runs are not finished and left out")
     texts += _cut_short(match, [run for run in runs if run.state is RunState.FINISHED])
     failed: Counter[str] = Counter()
     for run in runs:

@@ -39,18 +39,18 @@ class CompareFolder:
     storage: Secret | None = None
     lock: Lock | None = None
 
-    def ledger(self, contender: Strategy, seed: int) -> OptunaLedger:
+    def ledger(self, strategy: Strategy, seed: int) -> OptunaLedger:
         """The ledger of a run: an Optuna study of its own, so that a dashboard shows all of them.
 
         Raises:
             RunFolderError: it cannot be used, or the strategy had other options when it began.
         """
-        options = sha256(repr((contender.searcher, sorted(asdict(contender.options).items()))).encode()).hexdigest()
+        options = sha256(repr((strategy.searcher, sorted(asdict(strategy.options).items()))).encode()).hexdigest()
         fingerprint = f"{self.fingerprint}-{options[:16]}"
-        address, study = ledger_address(self.out, self.storage), f"{self.name} {contender.label} seed {seed}"
+        address, study = ledger_address(self.out, self.storage), f"{self.name} {strategy.label} seed {seed}"
         return OptunaLedger.open(address, study, self.problem, fingerprint, self.lock)
 
-    def check(self, contenders: Iterable[Strategy], seed: int, *, resume: bool) -> None:
+    def check(self, strategies: Iterable[Strategy], seed: int, *, resume: bool) -> None:
         """Pass ledgers that can be used, before the first run: a wrong option of the last strategy must not cost hours.
 
         Args:
@@ -60,8 +60,8 @@ class CompareFolder:
         Raises:
             RunFolderError: one cannot be used, or is of another comparison.
         """
-        for contender in contenders:
-            ledger = self.ledger(contender, seed)
+        for strategy in strategies:
+            ledger = self.ledger(strategy, seed)
             try:
                 if not resume and ledger.trials():
                     raise RunFolderError(
@@ -81,7 +81,7 @@ class CompareFolder:
         return self.write_page(self.out)
 
 
-def whole_seeds(runs: Sequence[Run], contenders: Iterable[Strategy]) -> bool:
+def whole_seeds(runs: Sequence[Run], strategies: Iterable[Strategy]) -> bool:
     """Whether the last run was the last of its seed: a moment to write what is there so far."""
-    labels = {contender.label for contender in contenders}
+    labels = {strategy.label for strategy in strategies}
     return bool(runs) and {run.label for run in runs if run.seed == runs[-1].seed} >= labels

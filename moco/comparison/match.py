@@ -45,7 +45,7 @@ class Match:
 
     problem: Problem
     evaluate: Callable[[Policy], Evaluation]
-    contenders: tuple[Strategy, ...]
+    strategies: tuple[Strategy, ...]
     seeds: tuple[int, ...]
     budget: Budget
     starts: Sequence[Start] = ()
@@ -70,8 +70,8 @@ class Match:
         Raises:
             ConfigError: one cannot; it is named, with what is in the way.
         """
-        for contender in self.contenders:
-            contender.check(self.problem)
+        for strategy in self.strategies:
+            strategy.check(self.problem)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class OpenLedger(Ledger, Protocol):
 class Watcher(Protocol):
     """Hears how the comparison goes on."""
 
-    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+    def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""
         ...
 
@@ -121,7 +121,7 @@ class Silent:
 
     stopping: bool = field(default=False, init=False)
 
-    def begin(self, study: Study, contender: Strategy, seed: int) -> None:
+    def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """Nothing."""
 
     def trial(self, trial: Trial) -> None:
@@ -143,41 +143,39 @@ def runs(
     watcher = watcher if watcher is not None else Silent()
     warmed: set[str] = set()
     for seed in match.seeds:
-        for contender in match.contenders:
+        for strategy in match.strategies:
             if watcher.stopping:
                 return
-            opened = ledger(contender, seed)
+            opened = ledger(strategy, seed)
             try:
-                yield _run(match, contender, seed, opened, watcher, warmed)
+                yield _run(match, strategy, seed, opened, watcher, warmed)
             finally:
                 if opened is not None:
                     opened.close()
 
 
-def _run(
-    match: Match, contender: Strategy, seed: int, ledger: Ledger | None, watcher: Watcher, warmed: set[str]
-) -> Run:
+def _run(match: Match, strategy: Strategy, seed: int, ledger: Ledger | None, watcher: Watcher, warmed: set[str]) -> Run:
     recorded = tuple(ledger.trials()) if ledger is not None else ()
     if match.spent(recorded):
-        return Run(contender.label, seed, recorded, RunState.FINISHED)
+        return Run(strategy.label, seed, recorded, RunState.FINISHED)
     study: Study | None = None
     try:
-        if contender.label not in warmed:
-            contender.build(match.problem, seed).ask()  # imports of libraries, which take seconds, are no run's
-            warmed.add(contender.label)
-        searcher = contender.build(match.problem, seed)
+        if strategy.label not in warmed:
+            strategy.build(match.problem, seed).ask()  # imports of libraries, which take seconds, are no run's
+            warmed.add(strategy.label)
+        searcher = strategy.build(match.problem, seed)
         study = Study(match.problem, searcher, match.evaluate, starts=match.starts, ledger=ledger)
-        watcher.begin(study, contender, seed)
+        watcher.begin(study, strategy, seed)
         _search(match, study, watcher)
     except (RunFolderError, DeviceLostError, WorkersLostError):  # of the machine, no fault of the strategy's
         raise
     except SearchAbortedError as error:
-        return Run(contender.label, seed, error.trials, RunState.FAILED, str(error))
+        return Run(strategy.label, seed, error.trials, RunState.FAILED, str(error))
     except Exception as error:  # a strategy may fail in any way; the others go on
         trials = tuple(study.trials) if study is not None else recorded
-        return Run(contender.label, seed, trials, RunState.FAILED, f"{type(error).__name__}: {error}")
+        return Run(strategy.label, seed, trials, RunState.FAILED, f"{type(error).__name__}: {error}")
     state = RunState.FINISHED if match.spent(study.trials) else RunState.UNFINISHED
-    return Run(contender.label, seed, tuple(study.trials), state)
+    return Run(strategy.label, seed, tuple(study.trials), state)
 
 
 def _search(match: Match, study: Study, watcher: Watcher) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from moco.certification.certificate import paired_sem
 from moco.errors import MeasurementError
+from moco.metrics import TOP1_ERROR, TOP5_ERROR
 from moco.trial import MetricValue
 
 BATCH = 100
@@ -57,8 +58,8 @@ def correct(logits: np.ndarray, labels: np.ndarray) -> Correct:
 def error_metrics(candidate: Correct, reference: Correct) -> dict[str, MetricValue]:
     """top1_error and top5_error with the standard error of their paired difference to the reference."""
     return {
-        "top1_error": _paired_error(candidate.top1, reference.top1),
-        "top5_error": _paired_error(candidate.top5, reference.top5),
+        TOP1_ERROR: _paired_error(candidate.top1, reference.top1),
+        TOP5_ERROR: _paired_error(candidate.top5, reference.top5),
     }
 
 

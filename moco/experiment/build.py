@@ -63,23 +63,23 @@ class Overrides:
 NOTHING = Overrides()
 
 
-def build_job(experiment: Experiment, out: Path, given: Overrides = NOTHING) -> Job:
+def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING) -> Job:
     """All parts of the search.
 
     Args:
         out: the run folder; the evaluation store and MLflow's default store lie beside it.
-        given: what comes in place of the experiment's.
+        overrides: what comes in place of the experiment's.
 
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
     mlflow_address(experiment, out)  # a variable that is not set is better known before data and network are loaded
     storage, config = storage_address(experiment), resolved(experiment)
-    network, folder = given.network, given.folder
+    network, folder = overrides.network, overrides.folder
     name = network_name(experiment, network)
     target: Target = _target(experiment)
     objective, warnings = _objective(experiment, target)
-    data = given.data if given.data is not None else build_data(experiment, folder)
+    data = overrides.data if overrides.data is not None else build_data(experiment, folder)
     _check_apart(data)
     if network is None:
         warnings = (*warnings, *_warnings_of_model(experiment))
@@ -107,7 +107,7 @@ def build_job(experiment: Experiment, out: Path, given: Overrides = NOTHING) -> 
         start=config["searcher"]["start"],
         starts=_starts(experiment),
         budget=Budget(experiment.budget.trials, experiment.budget.seconds),
-        ending=DeliveryOptions(
+        delivery=DeliveryOptions(
             experiment.certificate.confidence, experiment.certificate.attempts, experiment.certificate.seconds
         ),
         config=without_secrets(config),

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
-from moco.registry import DEFAULT_TARGET
+from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET
 from moco.suggest import nearest
 
 NAME = re.compile(r"^\w[\w.+-]*$")
@@ -78,7 +78,7 @@ Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...]
 class SearcherConfig(PluginSection):
     """The search strategy; further keys are its options."""
 
-    name: str = "greybox"
+    name: str = DEFAULT_SEARCHER
     start: Starts = "ladder"
 
     @model_validator(mode="before")
@@ -104,7 +104,7 @@ class SearcherConfig(PluginSection):
         return _with_tuples(given)
 
 
-class ContenderConfig(PluginSection):
+class StrategyConfig(PluginSection):
     """A strategy of a comparison; in YAML its searcher's name alone, or with a label and the searcher's options."""
 
     name: str
@@ -119,7 +119,7 @@ class ContenderConfig(PluginSection):
 class CompareConfig(Section):
     """What `moco compare` compares, where its command line does not say; a search looks at none of it."""
 
-    searchers: tuple[ContenderConfig, ...] = ()
+    searchers: tuple[StrategyConfig, ...] = ()
     seeds: Count | None = None
 
 
@@ -170,7 +170,7 @@ class Experiment(Section):
     model: ModelConfig
     data: DataConfig
     space: SpaceConfig
-    recovery: tuple[RecoverySection, ...] = (RecoverySection(name="batch_norm"),)
+    recovery: tuple[RecoverySection, ...] = (RecoverySection(name=DEFAULT_RECOVERY),)
     target: TargetConfig = TargetConfig()
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()

@@ -16,7 +16,7 @@ from moco.suggest import nearest
 LABEL, SEARCHER = "label", "name"
 
 
-def contenders(given: Sequence[str | Mapping[str, Any]], where: str = "searchers") -> tuple[Strategy, ...]:
+def strategies_of(given: Sequence[str | Mapping[str, Any]], where: str = "searchers") -> tuple[Strategy, ...]:
     """The strategies, in their order.
 
     Args:
@@ -28,8 +28,8 @@ def contenders(given: Sequence[str | Mapping[str, Any]], where: str = "searchers
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ConfigError(f"{where}: expected a list of searchers, got {given!r}")
-    found = tuple(_contender(entry, f"{where}[{index}]") for index, entry in enumerate(given))
-    labels = [contender.label for contender in found]
+    found = tuple(_strategy(entry, f"{where}[{index}]") for index, entry in enumerate(given))
+    labels = [strategy.label for strategy in found]
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError(f"{where}: '{label}' stands there twice; give each a label of its own")
@@ -39,12 +39,12 @@ def contenders(given: Sequence[str | Mapping[str, Any]], where: str = "searchers
 
 
 def chosen(
-    asked: Sequence[str], declared: Sequence[Mapping[str, Any]], section: Mapping[str, Any]
+    requested: Sequence[str], declared: Sequence[Mapping[str, Any]], section: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
     """What `--searchers` names: strategies that the experiment declares, by label, or registered searchers.
 
     Args:
-        asked: labels or names; none takes all that are declared.
+        requested: labels or names; none takes all that are declared.
         declared: the entries of `compare.searchers`.
         section: the experiment's own `searcher`, whose options its searcher keeps.
 
@@ -52,10 +52,10 @@ def chosen(
         ConfigError: a name that is neither.
     """
     by_label = {str(entry.get(LABEL) or entry[SEARCHER]): entry for entry in declared}
-    if not asked:
+    if not requested:
         return list(by_label.values()) if len(by_label) == len(declared) else list(declared)
     found: list[Mapping[str, Any]] = []
-    for name in asked:
+    for name in requested:
         if name in by_label:
             found.append(by_label[name])
         elif name in names("searcher"):
@@ -65,7 +65,7 @@ def chosen(
     return found
 
 
-def _contender(given: object, where: str) -> Strategy:
+def _strategy(given: object, where: str) -> Strategy:
     entry = {SEARCHER: given} if isinstance(given, str) else given
     if not isinstance(entry, Mapping) or not isinstance(entry.get(SEARCHER), str):
         raise ConfigError(f"{where}: expected a searcher's name, or {{name: …, option: value}}, got {given!r}")

@@ -22,12 +22,12 @@ from moco.trial import Evaluation
 
 
 def execution_of(
-    prepared: Prepared, experiment: Experiment, given: Overrides, out: Path
+    prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path
 ) -> AbstractContextManager[Execution]:
     """Where the search in `out` evaluates: in this process, or in as many workers as its job asks for."""
     if prepared.job.workers == 1:
         return nullcontext(Execution(prepared.evaluator))
-    recipe = WorkerRecipe.of(prepared, experiment, given, out)
+    recipe = WorkerRecipe.of(prepared, experiment, overrides, out)
     return in_workers(prepared.job.workers, recipe, recipe.start, prepared.evaluator.through_store)
 
 
@@ -42,33 +42,33 @@ class WorkerRecipe:
     """
 
     experiment: Experiment
-    given: Overrides
+    overrides: Overrides
     files: Path
     weights: Path
     constants: Mapping[str, float]
     payoff: PayOffReport | None
 
     @staticmethod
-    def of(prepared: Prepared, experiment: Experiment, given: Overrides, out: Path) -> WorkerRecipe:
+    def of(prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path) -> WorkerRecipe:
         """The recipe of a search in its run folder, its network written there."""
         files, reference = out / FILES, prepared.evaluator.reference.evaluation.metrics
         constants = {name: reference[name].value for name in prepared.evaluator.plan.timing}
         weights = files / "network.safetensors"
         write_weights(weights, prepared.job.network)
-        return WorkerRecipe(experiment, given, files, weights, constants, prepared.payoff)
+        return WorkerRecipe(experiment, overrides, files, weights, constants, prepared.payoff)
 
     @property
     def start(self) -> StartMethod:
         """Objects that live in this process only are handed on by fork; all else is built in a fresh interpreter."""
-        return "spawn" if self.given.network is None and self.given.data is None else "fork"
+        return "spawn" if self.overrides.network is None and self.overrides.data is None else "fork"
 
     def __call__(self) -> Callable[[Policy], Evaluation]:
         """A function from a policy to its evaluation; it looks into no store and reports to nobody."""
         with one_thread(for_children=True):
             model = self.experiment.model.model_copy(update={"train": None, "weights": None})
             experiment = untracked(self.experiment.model_copy(update={"model": model}))
-            job = build_job(experiment, self.files, self.given)
-            if self.given.network is None:
+            job = build_job(experiment, self.files, self.overrides)
+            if self.overrides.network is None:
                 load_weights(job.network, self.weights)
             folder = self.files / f"worker-{os.getpid()}"
             evaluator = prepare(job, folder, self.constants, self.payoff, starts=()).evaluator

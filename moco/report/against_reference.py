@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from moco.metrics import interval
+from moco.metrics import COST, ERRORS, interval
 from moco.report.formatting import ordered, ratio
 from moco.report.verdict import chosen_metrics, is_feasible
 from moco.run_folder.reading import numbers
@@ -36,8 +36,8 @@ class Row:
 def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
     """The chosen network, the reference, then the baselines; without a chosen network the rest."""
     reference, best, baselines = numbers(result.reference), result.best, _baselines(result)
-    if any("cost" in entry.metrics for entry in ([] if best is None else [best]) + baselines):
-        reference.setdefault("cost", 1.0)
+    if any(COST in entry.metrics for entry in ([] if best is None else [best]) + baselines):
+        reference.setdefault(COST, 1.0)
     by_number = {trial.number: trial for trial in trials}
     rows = [Row("reference", None, None, reference)]
     if best is not None:
@@ -63,7 +63,7 @@ def _baselines(result: Result) -> list[Baseline]:
 
 def _ratios(metrics: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float | None]:
     # the ratio of two accuracies or of a cost, which is a ratio already, says nothing
-    plain = [name for name in metrics if name not in {"top1_error", "top5_error", "cost"}]
+    plain = [name for name in metrics if name not in {*ERRORS, COST}]
     return {name: ratio(metrics[name], reference.get(name)) for name in plain}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
-from moco.report.run_summary import asked, plain
+from moco.report.run_summary import plain, requested
 from moco.report.verdict import accuracy_text, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import CertificateRecord, Result
@@ -39,7 +39,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         "## What was done",
         _policy(result),
         "## Where it comes from",
-        _list({**asked(result, manifest), **_origin(manifest)}),
+        _list({**requested(result, manifest), **_origin(manifest)}),
         "## Limits",
         _LIMITS,
     ]

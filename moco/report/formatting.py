@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moco.metrics import COLUMNS, METRICS, Direction
+from moco.metrics import COLUMNS, ERRORS, METRICS, Direction
 from moco.metrics import shown as shown_metric
 
 NOT_AVAILABLE = "n/a"
 
-_ACCURACIES = frozenset({"top1_error", "top5_error"})
 _MANY = 100.0
 """From here on decimals are noise."""
 
@@ -27,7 +26,7 @@ def unit(metric: str) -> str:
 
 def is_accuracy(metric: str) -> bool:
     """Whether the metric is an error that is shown as the accuracy, 1 - error."""
-    return metric in _ACCURACIES
+    return metric in ERRORS
 
 
 def larger_is_better(metric: str) -> bool:

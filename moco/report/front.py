@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.metrics import COSTS
+from moco.metrics import COST, COSTS, TOP1_ERROR
 from moco.pareto import non_dominated
 from moco.report.figures import base_figure
 from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
@@ -20,7 +20,6 @@ from moco.run_folder.reading import numbers
 from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
-ACCURACY = "top1_error"
 _HOVER_LINES = 12
 _LABEL_GAP = (0.16, 0.07)
 """Closer than this share of the axes two labels would touch."""
@@ -46,7 +45,7 @@ class Cloud:
     def of(result: Result, trials: Sequence[TrialRecord]) -> Cloud:
         """The distinct complete trials of a search with an accuracy."""
         return Cloud(
-            trials=tuple(t for t in trials if t.state == "complete" and t.distinct and ACCURACY in t.metrics),
+            trials=tuple(t for t in trials if t.state == "complete" and t.distinct and TOP1_ERROR in t.metrics),
             chosen=None if result.best is None else result.best.trial,
             baselines={
                 entry.trial: entry.name
@@ -61,7 +60,7 @@ class Cloud:
 def panels(cloud: Cloud, objectives: Sequence[str]) -> list[str]:
     """The metrics to draw the accuracy against: other objectives first, then what was measured."""
     measured = {name for trial in cloud.trials for name in trial.metrics}
-    wanted = [*ordered(name for name in objectives if name != ACCURACY), *COSTS]
+    wanted = [*ordered(name for name in objectives if name != TOP1_ERROR), *COSTS]
     return [name for name in dict.fromkeys(wanted) if name in measured]
 
 
@@ -118,7 +117,7 @@ def hover(trial: TrialRecord, cloud: Cloud) -> str:
     lines = [f"<b>trial {trial.number}</b> · {escape(name)}{state}"]
     for metric in ordered(trial.metrics):
         text = f"{escape(label(metric))} {escape(shown(metric, trial.metrics[metric]))}"
-        if metric not in {ACCURACY, "cost"} and metric in cloud.reference:
+        if metric not in {TOP1_ERROR, COST} and metric in cloud.reference:
             text += f" ({shown_ratio(ratio(trial.metrics[metric], cloud.reference[metric]))})"
         lines.append(text)
     lines += [escape(line) for line in describe_groups(trial.policy, cloud.groups, _HOVER_LINES)]
@@ -147,7 +146,7 @@ def _add(figure: go.Figure, role: Role, marks: Sequence[tuple[float, float, str]
 
 def _add_front(figure: go.Figure, metric: str, feasible: Sequence[TrialRecord]) -> None:
     sign = -1.0 if larger_is_better(metric) else 1.0
-    keep = non_dominated([(sign * trial.metrics[metric], trial.metrics[ACCURACY]) for trial in feasible])
+    keep = non_dominated([(sign * trial.metrics[metric], trial.metrics[TOP1_ERROR]) for trial in feasible])
     ends = sorted(
         (plotted(metric, trial.metrics[metric]), _accuracy(trial))
         for trial, kept in zip(feasible, keep, strict=True)
@@ -200,16 +199,16 @@ def _labels(cloud: Cloud, metric: str, trials: Sequence[TrialRecord], edge: floa
 
 
 def _reference_position(cloud: Cloud, metric: str) -> tuple[float, float] | None:
-    value = 1.0 if metric == "cost" else cloud.reference.get(metric)
-    if value is None or ACCURACY not in cloud.reference:
+    value = 1.0 if metric == COST else cloud.reference.get(metric)
+    if value is None or TOP1_ERROR not in cloud.reference:
         return None
-    return plotted(metric, value), plotted(ACCURACY, cloud.reference[ACCURACY])
+    return plotted(metric, value), plotted(TOP1_ERROR, cloud.reference[TOP1_ERROR])
 
 
 def _lower_edge(cloud: Cloud, trials: Sequence[TrialRecord]) -> float:
     useful = [_accuracy(t) for t in trials if t.feasible or t.number == cloud.chosen]
-    if ACCURACY in cloud.reference:
-        useful.append(plotted(ACCURACY, cloud.reference[ACCURACY]))
+    if TOP1_ERROR in cloud.reference:
+        useful.append(plotted(TOP1_ERROR, cloud.reference[TOP1_ERROR]))
     if len(useful) < 2:
         return min((_accuracy(t) for t in trials), default=0.0)
     margin = max(0.4 * (max(useful) - min(useful)), 1.0)
@@ -217,9 +216,9 @@ def _lower_edge(cloud: Cloud, trials: Sequence[TrialRecord]) -> float:
 
 
 def _accuracy(trial: TrialRecord) -> float:
-    return plotted(ACCURACY, trial.metrics[ACCURACY])
+    return plotted(TOP1_ERROR, trial.metrics[TOP1_ERROR])
 
 
 def _title(metric: str) -> str:
-    names = {"cost": "cost (reference = 1)"}
+    names = {COST: "cost (reference = 1)"}
     return names.get(metric) or f"{label(metric)}" + (f" ({unit(metric)})" if unit(metric) else "")

@@ -12,7 +12,7 @@ from moco.run_folder.result import Result, TrialsAndSeconds
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def asked(result: Result, manifest: Manifest) -> dict[str, str]:
+def requested(result: Result, manifest: Manifest) -> dict[str, str]:
     """Network, data, target, protocol, floor and bounds, space, searcher, budget and seed; absent ones as n/a."""
     floor, constraints = (manifest.setting("objective", name) for name in ("floor", "constraints"))
     pairs = {

@@ -12,7 +12,7 @@ from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.markup import Html, code, details, element, join, listed, note, section
 from moco.report.policy_text import describe_groups
-from moco.report.run_summary import asked, plain
+from moco.report.run_summary import plain, requested
 from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table, yes_no
 from moco.report.verdict import Status, accuracy_text, verdict
 from moco.run_folder.manifest import Manifest
@@ -39,7 +39,9 @@ def heading(result: Result, manifest: Manifest) -> Html:
     """Title and what was asked."""
     text = result.objective.text
     lead = element("p", text, class_="lead") if text else Html("")
-    return element("header", element("h1", _breakable(result.experiment)), lead, definitions(asked(result, manifest)))
+    return element(
+        "header", element("h1", _breakable(result.experiment)), lead, definitions(requested(result, manifest))
+    )
 
 
 def verdict_section(result: Result, manifest: Manifest) -> Html:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from moco.metrics import IN_VERDICT
+from moco.metrics import COST, COUNTED_IN_VERDICT, IN_VERDICT, TOP1_ERROR
 from moco.report.formatting import label, plotted, points, ratio, shown_ratio
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import BoundRecord, CertificateRecord, Result
-
-_UNTIMED_RATIOS = ("parameters", "macs", "bops")
 
 
 class Status(StrEnum):
@@ -72,17 +70,17 @@ def chosen_metrics(result: Result) -> dict[str, float]:
 
 def _summary(result: Result, network: str) -> str:
     metrics, reference = chosen_metrics(result), numbers(result.reference)
-    names = [name for name in IN_VERDICT if name in metrics] or [name for name in _UNTIMED_RATIOS if name in metrics]
+    names = [name for name in IN_VERDICT if name in metrics] or [name for name in COUNTED_IN_VERDICT if name in metrics]
     facts = [f"{label(name)} {shown_ratio(ratio(metrics[name], reference.get(name)))}" for name in names]
-    if "top1_error" in metrics:
-        accuracy = f"top-1 {plotted('top1_error', metrics['top1_error']):.1f} %"
-        if "top1_error" in reference:
-            accuracy += f" (reference {plotted('top1_error', reference['top1_error']):.1f} %)"
+    if TOP1_ERROR in metrics:
+        accuracy = f"top-1 {plotted(TOP1_ERROR, metrics[TOP1_ERROR]):.1f} %"
+        if TOP1_ERROR in reference:
+            accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
     origin = "search" if result.best is None else result.best.origin
     start = network if origin == "search" else f"{network} (the start '{origin}')"
-    if "cost" in metrics:
-        start += f" at {metrics['cost']:.2f}x the cost"
+    if COST in metrics:
+        start += f" at {metrics[COST]:.2f}x the cost"
     return f"{start}: {', '.join(facts)}" if facts else start
 
 

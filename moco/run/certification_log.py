@@ -1,7 +1,7 @@
 """What has been read off the certification images so far, kept in RUN/certification.json.
 
-A search that is resumed ends again, and each ending tests candidates on the same images. The probability of a false
-certificate is a budget: what an ending has spent is gone, and a later one tests with what is left. A network that was
+A search that is resumed ends again, and each delivery tests candidates on the same images. The probability of a false
+certificate is a budget: what a delivery has spent is gone, and a later one tests with what is left. A network that was
 certified once stays certified; it is not tested again.
 """
 
@@ -41,7 +41,7 @@ class CertificationLog:
         self._spent, self._held = float(content["spent"]), dict(content["held"])
 
     def confidence_left(self, confidence: float) -> float:
-        """The confidence that this ending must ask for, so that all endings together keep `confidence`."""
+        """The confidence that this delivery must ask for, so that all deliveries together keep `confidence`."""
         return 1 - max((1 - confidence) - self._spent, LEAST)
 
     def has_confidence_left(self, confidence: float) -> bool:
@@ -49,7 +49,7 @@ class CertificationLog:
         return (1 - confidence) - self._spent > LEAST
 
     def held(self, policy: Policy) -> Certificate | None:
-        """The certificate that an earlier ending gave the policy's network."""
+        """The certificate that an earlier delivery gave the policy's network."""
         stored = self._held.get(policy.key)
         if stored is None:
             return None

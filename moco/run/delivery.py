@@ -16,7 +16,7 @@ from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.evaluation.builder import Stopwatch
 from moco.interfaces import Artifact, Session
 from moco.measurement import RatioEstimate, Samples
-from moco.metrics import METRICS
+from moco.metrics import METRICS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
@@ -60,7 +60,7 @@ class Finisher:
         """Take a search that is over; `folder` holds the record of what was certified before."""
         self.prepared = prepared
         self.record = CertificationLog(folder)
-        self.doubts: list[str] = []
+        self.warnings: list[str] = []
         self.floor = floor_of(prepared.job)
         self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
         self._sessions: dict[Policy, Session] = {}
@@ -83,15 +83,15 @@ class Finisher:
         certified = self._certified_before(trials)
         if certified is not None:
             within = within[: within.index(certified)] if certified in within else within
-            if not within or not self.record.has_confidence_left(self.prepared.job.ending.confidence):
+            if not within or not self.record.has_confidence_left(self.prepared.job.delivery.confidence):
                 return self._held(certified)
         certificate = self._certified(within)
         if certified is not None and not certificate.holds:
             return self._held(certified)
-        return self._delivery(_of(within, certificate.told.candidate), certificate)
+        return self._delivery(_of(within, certificate.reported.candidate), certificate)
 
     def _certified_before(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best trial whose network an earlier ending has certified; it is not tested again."""
+        """The best trial whose network an earlier delivery has certified; it is not tested again."""
         return best(
             trial for trial in trials if trial.policy is not None and self.record.held(trial.policy) is not None
         )
@@ -104,20 +104,20 @@ class Finisher:
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
-        ending = self.prepared.job.ending
-        confidence = self.record.confidence_left(ending.confidence)
+        options = self.prepared.job.delivery
+        confidence = self.record.confidence_left(options.confidence)
         certificate = certify(
             [trial.number for trial in candidates],
             lambda number: self._right(_of(candidates, number)).top1,
             self._right(None).top1,
             self.floor,
             confidence,
-            ending.attempts,
+            options.attempts,
         )
         if self.floor is not None:
-            told = _of(candidates, certificate.told.candidate)
-            assert told.policy is not None
-            self.record.add(certificate, told.policy, confidence, min(ending.attempts, len(candidates)))
+            delivered = _of(candidates, certificate.reported.candidate)
+            assert delivered.policy is not None
+            self.record.add(certificate, delivered.policy, confidence, min(options.attempts, len(candidates)))
         return certificate
 
     def _right(self, trial: Trial | None) -> Correct:
@@ -163,7 +163,7 @@ class Finisher:
             return [first]
         rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
         ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
-        return ordered[: self.prepared.job.ending.attempts]
+        return ordered[: self.prepared.job.delivery.attempts]
 
     def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
         """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
@@ -178,7 +178,7 @@ class Finisher:
         return within or candidates[:1]
 
     def _has_budgets(self) -> bool:
-        return any(bound.metric != "top1_error" for bound in self.prepared.problem.bounds)
+        return any(bound.metric != TOP1_ERROR for bound in self.prepared.problem.bounds)
 
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None
@@ -193,9 +193,9 @@ class Finisher:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
         intervals, found = self.intervals(trial), []
         for bound in self.prepared.problem.bounds:
-            if bound.metric == "top1_error":
+            if bound.metric == TOP1_ERROR:
                 continue
-            interval = self._top5(trial) if bound.metric == "top5_error" else intervals[bound.metric]
+            interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
             interval = self._pessimistic.get((trial.number, bound.metric), interval)
             upper = interval.high if bound.op == "<=" else interval.low
             holds = bound.violation(MetricValue(upper)) <= 0
@@ -205,7 +205,7 @@ class Finisher:
                     bound=f"{bound.op} {bound.value:.6g}",
                     estimate=interval.value,
                     upper=upper,
-                    confidence=self.prepared.job.ending.confidence,
+                    confidence=self.prepared.job.delivery.confidence,
                     holds=holds,
                 )
             )
@@ -213,9 +213,9 @@ class Finisher:
 
     def _top5(self, trial: Trial) -> Interval:
         """Top-5 error on the certification images, with its exact bound, corrected for all candidates."""
-        ending, right = self.prepared.job.ending, self._right(trial).top5
+        options, right = self.prepared.job.delivery, self._right(trial).top5
         error = 1 - float(right.mean())
-        return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - ending.confidence) / ending.attempts))
+        return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - options.confidence) / options.attempts))
 
     def intervals(self, trial: Trial) -> dict[str, Interval]:
         """Every metric on the longer measurement; what is derived has the extremes of what it is derived from."""
@@ -240,22 +240,22 @@ class Finisher:
 
     def _timed_again(self, trial: Trial) -> dict[str, Interval]:
         if trial.number not in self._retimed:
-            evaluator, ending = self.prepared.evaluator, self.prepared.job.ending
+            evaluator, options = self.prepared.evaluator, self.prepared.job.delivery
             found = {}
             for name, plan in evaluator.plan.timing.items():
                 seed = derived_seed(self.prepared.job.seed, "retiming", name)
-                longer = replace(plan, seconds=ending.seconds, seed=seed)
+                longer = replace(plan, seconds=options.seconds, seed=seed)
                 sessions = [evaluator.reference.session, self._session(trial)]
                 with evaluator.undisturbed(Stopwatch()):
                     measured = self.prepared.job.target.measure(sessions, longer)
-                self.doubts += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
+                self.warnings += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
                 constant = evaluator.reference.evaluation.metrics[name].value
                 reading = READINGS[name]
                 ratio = measured.ratio(series=reading.series)
                 value = reading.value(constant, ratio.value)
                 found[name] = _interval(reading, ratio, constant, value, measured.series(reading.series) or ())
                 # A budget is judged one-sided, at the confidence that all candidates together keep.
-                sure = replace(longer, confidence=1 - 2 * (1 - ending.confidence) / ending.attempts)
+                sure = replace(longer, confidence=1 - 2 * (1 - options.confidence) / options.attempts)
                 pessimistic = replace(measured, plan=sure).ratio(series=reading.series)
                 self._pessimistic[trial.number, name] = _interval(reading, pessimistic, constant, value)
             self._retimed[trial.number] = found

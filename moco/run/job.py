@@ -73,7 +73,7 @@ class Job:
 
     Attributes:
         start: the starts as the experiment states them, in JSON.
-        contenders: the strategies of a comparison, in place of the searcher.
+        compared: the strategies of a comparison, in place of the searcher.
         time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
         config: the resolved experiment, the secrets of its addresses starred.
         fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
@@ -101,7 +101,7 @@ class Job:
     start: Any
     starts: StartPlan
     budget: Budget
-    ending: DeliveryOptions
+    delivery: DeliveryOptions
     config: Mapping[str, Any]
     fingerprint: Mapping[str, str]
     older_fingerprint: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Job:
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
     time_everything: bool = False
-    contenders: tuple[Strategy, ...] = ()
+    compared: tuple[Strategy, ...] = ()
     workers: int = 1
 
     @property
@@ -121,8 +121,8 @@ class Job:
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
-        """All that search: the contenders of a comparison, or the one searcher, under its section's name."""
-        return self.contenders or (Strategy("searcher", self.searcher, self.searcher_options),)
+        """All that search: the strategies of a comparison, or the one searcher, under its section's name."""
+        return self.compared or (Strategy("searcher", self.searcher, self.searcher_options),)
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,12 @@ def prepare(
         MocoError: in one line, what does not fit.
     """
     compressor, space, payoff = trace(job, payoff)
-    known, doubts = list(starts or ()), list[str]()
+    known, noticed = list(starts or ()), list[str]()
     if not job.time_everything:
-        doubts += slow_strategies(job.strategies, space, job.budget.trials)  # before minutes go to the reference
+        noticed += slow_strategies(job.strategies, space, job.budget.trials)  # before minutes go to the reference
         if starts is None:
-            known, more_doubts = job.starts.known(compressor, space)
-            doubts += more_doubts
+            known, more = job.starts.known(compressor, space)
+            noticed += more
     splits = make_splits(job.data.train.labels, job.data.test.labels, job.split_sizes, job.seed)
     outlook = "" if job.time_everything else certificate_outlook(job)
     calibration = job.data.train.images(splits.calibration)
@@ -222,12 +222,12 @@ def prepare(
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         if not job.time_everything:
-            doubts += idle_options(job.strategies, problem)
+            noticed += idle_options(job.strategies, problem)
         if starts is None and not job.time_everything:
-            known, more_doubts = job.starts.with_stored(known, problem, evaluator)
-            doubts += more_doubts
+            known, more = job.starts.with_stored(known, problem, evaluator)
+            noticed += more
         on_failure.pop_all()
-    warnings = (*job.warnings, *doubts, *_left_alone(job, compressor, recovery))
+    warnings = (*job.warnings, *noticed, *_left_alone(job, compressor, recovery))
     return Prepared(
         job, splits, compressor, builder, evaluator, space, problem, tuple(known), store, warnings, outlook, payoff
     )
@@ -277,7 +277,7 @@ def certificate_outlook(job: Job) -> str:
     floor = floor_of(job)
     if floor is None:
         return ""
-    return check_possible(floor, job.split_sizes["certification"], job.ending.confidence, job.ending.attempts)
+    return check_possible(floor, job.split_sizes["certification"], job.delivery.confidence, job.delivery.attempts)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from moco.metrics import shown
+from moco.metrics import TOP1_ERROR, shown
 from moco.run_folder.manifest import SpaceRecord
 from moco.study import Budget, Study, best
 from moco.trial import Trial
@@ -128,11 +128,9 @@ class Progress:
             left_s = min(left_s, max(self._budget.seconds - self.study.elapsed_s, 0.0))
         text = f"{self.title}trial {len(self._trials)}/{self._budget.trials} ({trial.origin})"
         if top is not None and top.evaluation is not None and top.score is not None:
-            error = top.evaluation.metrics.get("top1_error")
+            error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"{top.score:.3f}" if top.feasible else "none feasible yet"
-            text += f"  best {score}" + (
-                f" at top-1 {shown('top1_error', 1 - error.value)}" if error is not None else ""
-            )
+            text += f"  best {score}" + (f" at top-1 {shown(TOP1_ERROR, 1 - error.value)}" if error is not None else "")
         return text + f"  feasible {feasible}/{len(self._trials)}  {left_s:.0f} s left"
 
     def _say(self, text: str) -> None:

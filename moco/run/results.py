@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from moco import pareto
 from moco.constraints import Bound
-from moco.metrics import interval, shown
+from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
 from moco.run.starts import as_records
@@ -141,17 +141,17 @@ def _command(job: Job) -> str:
     return f"moco search experiment.yaml --out again{imports}"
 
 
-def timing_doubts(trials: Sequence[Trial]) -> list[str]:
-    """A line where timings of the search should be doubted: how many, and the most frequent reason."""
-    told = [trial.evaluation.details.get("warnings", []) for trial in trials if trial.evaluation is not None]
-    doubted = [texts for texts in told if texts]
-    if not doubted:
+def timing_warnings(trials: Sequence[Trial]) -> list[str]:
+    """A line where timings of the search gave warnings: how many, and the most frequent reason."""
+    found = [trial.evaluation.details.get("warnings", []) for trial in trials if trial.evaluation is not None]
+    warned = [texts for texts in found if texts]
+    if not warned:
         return []
     by_kind: dict[str, list[str]] = {}
-    for text in (text for texts in doubted for text in texts):
+    for text in (text for texts in warned for text in texts):
         by_kind.setdefault(re.sub(r"[\d.]+", "", text), []).append(text)
     example = max(by_kind.values(), key=len)[0]
-    return [f"{len(doubted)} of {len(trials)} trials were timed under doubt, mostly as in: {example}"]
+    return [f"{len(warned)} of {len(trials)} trials were timed with a warning, most often: {example}"]
 
 
 def _reference(prepared: Prepared) -> dict[str, float]:
@@ -194,7 +194,7 @@ def _baseline(prepared: Prepared, trial: Trial) -> Baseline:
 
 def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Interval]:
     """The longer timings with their raw samples, and the cost that they make."""
-    cost = {"cost": finisher.intervals(delivery.trial)["cost"]} if "cost" in delivery.metrics else {}
+    cost = {COST: finisher.intervals(delivery.trial)[COST]} if COST in delivery.metrics else {}
     return {**delivery.retimed, **cost}
 
 
@@ -204,12 +204,10 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
     errors: dict[str, tuple[float, ...]] = {
         name: interval(name, m.value, m.sem)
         for name, m in delivery.trial.evaluation.metrics.items()
-        if name in {"top1_error", "top5_error"} and m.sem is not None
+        if name in ERRORS and m.sem is not None
     }
     timed = {
-        name: finisher.intervals(delivery.trial)[name]
-        for name in [*delivery.retimed, "cost"]
-        if name in delivery.metrics
+        name: finisher.intervals(delivery.trial)[name] for name in [*delivery.retimed, COST] if name in delivery.metrics
     }
     return errors | {name: (interval.low, interval.high) for name, interval in timed.items()}
 
@@ -231,8 +229,8 @@ def _asked(prepared: Prepared) -> str:
 
 def _bound_text(bound: Bound) -> str:
     sure = f" ({100 * bound.confidence:g} % sure on the search split)" if bound.confidence is not None else ""
-    if bound.metric == "top1_error":
-        return f"a top-1 accuracy of at least {shown('top1_error', 1 - bound.value)}{sure}"
+    if bound.metric == TOP1_ERROR:
+        return f"a top-1 accuracy of at least {shown(TOP1_ERROR, 1 - bound.value)}{sure}"
     return f"{bound.metric} {bound.op} {shown(bound.metric, bound.value)}{sure}"
 
 

@@ -21,7 +21,7 @@ from moco.report.page import write_report
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared, prepare, versions
 from moco.run.progress import Progress
-from moco.run.results import manifest_of, result_of, timing_doubts
+from moco.run.results import manifest_of, result_of, timing_warnings
 from moco.run.starts import from_records
 from moco.run_folder.manifest import Manifest, SpaceRecord
 from moco.run_folder.result import Result
@@ -94,7 +94,7 @@ class Search:
                 self._search(study, where)
             if self.progress is not None:
                 self.progress.step("certifying on unseen images and timing the winner again")
-            result = self._told(self._delivered(study))
+            result = self._reported(self._delivered(study))
         except BaseException:
             for reporter in self.job.reporters:
                 reporter.abandon()
@@ -144,8 +144,8 @@ class Search:
 
     def _ended(self, study: Study, finisher: Finisher) -> Result:
         delivery = finisher.deliver(study.trials)
-        doubts = [*timing_doubts(study.trials), *finisher.doubts]
-        warnings = [*self.prepared.warnings, *doubts, *_reporter_warnings(self.job.reporters)]
+        of_timings = [*timing_warnings(study.trials), *finisher.warnings]
+        warnings = [*self.prepared.warnings, *of_timings, *_reporter_warnings(self.job.reporters)]
         result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
         self._write_networks(result, delivery, finisher, study)
         write_json(self.out / RESULT, result.to_json())
@@ -154,7 +154,7 @@ class Search:
             write_text(self.out / "best" / "card.md", text)
         return result
 
-    def _told(self, result: Result) -> Result:
+    def _reported(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
         write_report(self.out, self._snippet)
         for reporter in self.job.reporters:

@@ -228,5 +228,5 @@ def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | Non
 
 
 def clear(folder: Path) -> None:
-    """Remove a folder of an earlier ending, so that nothing stale is delivered."""
+    """Remove a folder of an earlier delivery, so that nothing stale is delivered."""
     shutil.rmtree(folder, ignore_errors=True)

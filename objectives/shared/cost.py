@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from moco.errors import ConfigError
-from moco.metrics import cost_ratio, metric
+from moco.metrics import COST, ERRORS, cost_ratio, metric
 from moco.suggest import nearest
 from moco.trial import MetricValue
 
-COST = "cost"
-NOT_COSTS = frozenset({"top1_error", "top5_error", COST})
+NOT_COSTS = frozenset({*ERRORS, COST})
 
 
 @dataclass(frozen=True)

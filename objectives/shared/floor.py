@@ -8,6 +8,7 @@ from typing import Any
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
+from moco.metrics import TOP1_ERROR
 from moco.suggest import nearest
 
 _GRAMMAR = re.compile(r"^\s*(?:>=)?\s*([+-]?)(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|)\s*$")
@@ -51,8 +52,8 @@ def _parsed(text: object, confidence: float | None, where: str) -> Constraint:
             raise ConfigError(f"{where}: write '-{digits} pp' for {digits} points below the reference, got {text!r}")
         if not -100 < number < 100:
             raise ConfigError(f"{where}: expected between -100 and +100 points, got {text!r}")
-        return Constraint("top1_error", "<=", -number / 100, "pp", confidence)
+        return Constraint(TOP1_ERROR, "<=", -number / 100, "pp", confidence)
     accuracy = number / 100 if unit == "%" else number
     if sign or not 0 <= accuracy <= 1:
         raise ConfigError(f"{where}: an accuracy lies in 0..1 or 0..100 %, got {text!r}")
-    return Constraint("top1_error", "<=", 1 - accuracy, None, confidence)
+    return Constraint(TOP1_ERROR, "<=", 1 - accuracy, None, confidence)

@@ -8,8 +8,7 @@ from typing import Protocol, runtime_checkable
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.interfaces import Objective
-
-_REASONS = {"energy_j": "no power counter", "power_w": "no power counter"}
+from moco.readings import READINGS
 
 
 @runtime_checkable
@@ -77,5 +76,5 @@ def _asked_by(objective: Objective, name: str) -> str:
 
 
 def _refusal(name: str) -> str:
-    reason = f" ({_REASONS[name]})" if name in _REASONS else ""
+    reason = f" (no {READINGS[name].needs})" if name in READINGS and READINGS[name].needs else ""
     return f"this machine cannot measure {name}{reason}"

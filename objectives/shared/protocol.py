@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from moco.constraints import Bound, Constraint, parse, resolve
 from moco.errors import ConfigError
 from moco.interfaces import Objective
-from moco.metrics import metric
-from moco.objectives.shared.cost import COST, NOT_COSTS, WeightedCost, weighted_cost
+from moco.metrics import COST, TOP1_ERROR, metric
+from moco.objectives.shared.cost import NOT_COSTS, WeightedCost, weighted_cost
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
@@ -68,7 +68,7 @@ def resolved(constraints: Sequence[Constraint], reference: Mapping[str, MetricVa
 
 def floor_among(constraints: Sequence[Constraint]) -> Constraint | None:
     """The bound on top-1 error, where the user gave one: what the certificate is about."""
-    return next((constraint for constraint in constraints if constraint.metric == "top1_error"), None)
+    return next((constraint for constraint in constraints if constraint.metric == TOP1_ERROR), None)
 
 
 def accuracy_and_cost(
@@ -90,13 +90,13 @@ def accuracy_and_cost(
     """
     return Problem(
         space=space,
-        objectives={"top1_error": "minimize", COST: "minimize"},
+        objectives={TOP1_ERROR: "minimize", COST: "minimize"},
         bounds=bounds,
         derived={COST: weighted_cost(weights[0], reference, weights[1])},
         reference=reference,
         scorer=Scorer(objective, reference),
         unbounded_scorer=unbounded_score,
-        reference_point={"top1_error": 1.0, COST: 1.0},
+        reference_point={TOP1_ERROR: 1.0, COST: 1.0},
     )
 
 
@@ -106,7 +106,7 @@ def accuracy_of(metrics: Mapping[str, MetricValue]) -> float:
     Raises:
         ValueError: top-1 error is missing or no share; the trial has failed.
     """
-    error = metrics.get("top1_error")
+    error = metrics.get(TOP1_ERROR)
     if error is None or not 0 <= error.value <= 1:
         raise ValueError(f"expected a top1_error in 0..1, got {'none' if error is None else error.value}")
     return 1.0 - error.value
@@ -127,5 +127,5 @@ def all_met(bounds: Sequence[Bound], cost: WeightedCost, metrics: Mapping[str, M
 
 def needed(weights: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[str, ...]:
     """Names of the metrics that an evaluation must hold: top-1 error, what is weighted, what is bounded."""
-    names = ["top1_error", *weights, *(constraint.metric for constraint in constraints)]
+    names = [TOP1_ERROR, *weights, *(constraint.metric for constraint in constraints)]
     return tuple(name for name in dict.fromkeys(names) if name != COST)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from math import fsum
 
+from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.trial import Trial
-
-ERROR = "top1_error"
 
 LEAST_MEASURED = 1e-3
 """Of what is spent: a step that was measured to save less, or to cost more, lies within the noise of timing."""
@@ -32,7 +31,7 @@ class PolicyCosts:
         """Find what is spent."""
         self._space = problem.space
         names = list(problem.objectives)
-        self._loss = names.index(ERROR) if ERROR in names else 0
+        self._loss = names.index(TOP1_ERROR) if TOP1_ERROR in names else 0
         whole = self._space.cost(self._space.canonical(self._space.uniform(0.0)))
         named = {
             *(bound.metric for bound in problem.bounds if bound.op == "<="),

@@ -55,8 +55,8 @@ def trial(prepared: Prepared) -> Callable[..., Trial]:
     return finished
 
 
-def delivered(prepared: Prepared, trials: Sequence[Trial], folder: Path | None = None, **ending: Any) -> Delivery:
-    job = replace(prepared.job, ending=replace(prepared.job.ending, **ending))
+def delivered(prepared: Prepared, trials: Sequence[Trial], folder: Path | None = None, **delivery: Any) -> Delivery:
+    job = replace(prepared.job, delivery=replace(prepared.job.delivery, **delivery))
     delivery = Finisher(replace(prepared, job=job), folder or Path(mkdtemp())).deliver(trials)
     assert delivery is not None
     return delivery
@@ -189,7 +189,7 @@ def test_budgets_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared
     timed = replace(prepared, job=replace(prepared.job, target=target))
     bounds = Bound("latency_ms", "<=", latency), Bound("throughput_ips", ">=", throughput), Bound("cost", "<=", 0.95)
     delivery = delivered(bounded(timed, *bounds), trials)
-    assert set(target.seconds) == {prepared.job.ending.seconds}
+    assert set(target.seconds) == {prepared.job.delivery.seconds}
     assert delivery.trial.number == 1, "a ratio of 0.999 is not surely below 1"
     assert delivery.holds
     told = {budget.metric: budget for budget in delivery.budgets}

@@ -217,7 +217,7 @@ def test_candidates_are_tried_in_their_order_until_one_holds() -> None:
     assert scored == [7, 3]
     assert certificate.holds is True
     assert [attempt.holds for attempt in certificate.attempts] == [False, True]
-    assert certificate.told.candidate == 3
+    assert certificate.reported.candidate == 3
     assert certificate.estimate == pytest.approx(-0.010)
 
 

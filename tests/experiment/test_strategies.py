@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from moco.errors import ConfigError
-from moco.experiment.strategies import chosen, contenders
+from moco.experiment.strategies import chosen, strategies_of
 
 
 def test_names_and_mappings_with_options_and_labels() -> None:
-    first, second, third = contenders(["random", {"name": "nsga2", "population": 6, "label": "small"}, "nsga2"])
+    first, second, third = strategies_of(["random", {"name": "nsga2", "population": 6, "label": "small"}, "nsga2"])
     assert (first.label, first.searcher) == ("random", "random")
     assert (second.label, second.searcher, second.options.population) == ("small", "nsga2", 6)
     assert third.to_json()["options"]["population"] == 10
@@ -35,7 +35,7 @@ def test_names_and_mappings_with_options_and_labels() -> None:
 )
 def test_what_is_refused(given: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        contenders(given)
+        strategies_of(given)
 
 
 DECLARED = [{"name": "tpe"}, {"name": "nsga2", "label": "small", "population": 6}]

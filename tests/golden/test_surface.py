@@ -39,11 +39,11 @@ CASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def commands() -> dict[str, list[str]]:
+def commands() -> dict[str, dict[str, str]]:
     """By command all its arguments and options."""
     group = typer.main.get_command(app)
     return {
-        name: sorted(option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts))
+        name: {option: "" for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         for name, command in group.commands.items()  # type: ignore[attr-defined]
     }
 

@@ -12,7 +12,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from moco.errors import MeasurementError
-from moco.hardware.measuring.timing import doubts, images, interleave
+from moco.hardware.measuring.timing import images, interleave, timing_warnings
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.measurement import Measurement, TimingPlan
 
@@ -108,7 +108,7 @@ class ScriptedTarget:
             raise MeasurementError("expected at least one session to time, got none")
         calls = [partial(session.wait, images(plan, session.input_shape)) for session in sessions]
         measurement = Measurement(plan, interleave(calls, plan, self.clock), {"cores": 1, "threads": 1})
-        return replace(measurement, warnings=doubts(measurement, [s.artifact.sha256 for s in sessions]))
+        return replace(measurement, warnings=timing_warnings(measurement, [s.artifact.sha256 for s in sessions]))
 
     def describe(self) -> Mapping[str, Any]:
         return {"runtime": self.name, "ms_per_mb": self.ms_per_mb}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 
-from moco.experiment.strategies import contenders
+from moco.experiment.strategies import strategies_of
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.run.warnings import idle_options
@@ -95,5 +95,5 @@ def test_a_state_with_sensitivities_needs_an_analysis(searcher: str) -> None:
 
 
 def test_each_contender_is_told_of_by_its_label() -> None:
-    pair = contenders([{"name": "ddpg", "label": "walker", "bounds": "fill"}, {"name": "cmaes", "repair": "shrink"}])
+    pair = strategies_of([{"name": "ddpg", "label": "walker", "bounds": "fill"}, {"name": "cmaes", "repair": "shrink"}])
     assert [text.partition(":")[0] for text in idle_options(pair, problem({}))] == ["walker.bounds", "cmaes.repair"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from moco.errors import MeasurementError
-from moco.hardware.measuring.timing import Surroundings, doubts, images, interleave
+from moco.hardware.measuring.timing import Surroundings, images, interleave, timing_warnings
 from moco.measurement import Measurement, TimingPlan
 from tests.hardware.scripted import ScriptedClock
 
@@ -117,29 +117,34 @@ def test_images_are_the_same_for_every_session_of_a_plan() -> None:
 
 
 def test_a_quiet_machine_raises_no_doubt() -> None:
-    assert doubts(measurement(((2.0,) * 8, (1.0,) * 8), load_before=[1.0, 1.0, 1.0], cpu_share=0.99), ["a", "b"]) == ()
+    assert (
+        timing_warnings(measurement(((2.0,) * 8, (1.0,) * 8), load_before=[1.0, 1.0, 1.0], cpu_share=0.99), ["a", "b"])
+        == ()
+    )
 
 
 def test_a_load_above_the_cores_is_told() -> None:
-    assert "load average 3.5 on 2 cores" in doubts(measurement(((2.0,) * 8,), load_before=[3.5, 1, 1]), ["a"])[0]
+    assert (
+        "load average 3.5 on 2 cores" in timing_warnings(measurement(((2.0,) * 8,), load_before=[3.5, 1, 1]), ["a"])[0]
+    )
 
 
 def test_competition_for_the_core_is_told() -> None:
-    assert "60% of the time" in doubts(measurement(((2.0,) * 8,), cpu_share=0.6), ["a"])[0]
+    assert "60% of the time" in timing_warnings(measurement(((2.0,) * 8,), cpu_share=0.6), ["a"])[0]
 
 
 def test_the_processor_clock_bears_more_company() -> None:
     company = {"cpu_share": 0.6, "load_before": [3.5, 1, 1]}
-    assert doubts(measurement(((2.0,) * 8,), clock="processor", **company), ["a"]) == ()
-    assert len(doubts(measurement(((2.0,) * 8,), clock="wall", **company), ["a"])) == 2
+    assert timing_warnings(measurement(((2.0,) * 8,), clock="processor", **company), ["a"]) == ()
+    assert len(timing_warnings(measurement(((2.0,) * 8,), clock="wall", **company), ["a"])) == 2
 
 
 def test_wide_ratios_are_told() -> None:
-    assert "session 1: the middle half" in doubts(measurement(((1.0,) * 8, (1.0, 2.0) * 4)), ["a", "b"])[0]
+    assert "session 1: the middle half" in timing_warnings(measurement(((1.0,) * 8, (1.0, 2.0) * 4)), ["a", "b"])[0]
 
 
 def test_a_file_that_differs_from_itself_is_told() -> None:
-    found = doubts(measurement(((1.0,) * 8, (1.1,) * 8)), ["a", "a"])
+    found = timing_warnings(measurement(((1.0,) * 8, (1.1,) * 8)), ["a", "a"])
     assert found == ("session 1 is the reference's own file, yet its time ratio is 1.100",)
 
 
