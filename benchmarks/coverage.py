@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from benchmarks.coverage_page import BIG, STEPS, page, passing
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.methods.written import policy_of
+from moco.compression.methods.filter_pruning import FilterPruning, FilterPruningOptions
 from moco.compression.precision import INT8
+from moco.compression.rankings.weights import Random
 from moco.compression.verify import verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.evaluation.builder import Builder
@@ -44,6 +45,7 @@ from moco.models.torchvision_shim import import_torchvision
 from moco.models.training import seeded_torch
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import Recovery, RecoveryPlan
+from tests.policies import policy_of
 
 ASKED, SIDE = 76, 64
 CALIBRATION = 24
@@ -78,9 +80,8 @@ class Candidate:
     def groups(self) -> None:
         """Channel groups, and a random order of the channels of each."""
         compressor = Compressor.of(self.network, self.example)
-        rng = np.random.default_rng(0)
-        ranking = {name: rng.permutation(group.channels) for name, group in compressor.graph.groups.items()}
-        self.compressor = replace(compressor, ranking=ranking)
+        drawn = FilterPruning(FilterPruningOptions(rank=Random()))
+        self.compressor = compressor.prepared_for((drawn,), rng=np.random.default_rng(0))
         self.figures |= described(compressor)
         if not compressor.graph.groups:
             raise CompressionError(f"no prunable group: {next(iter(compressor.graph.left_out.values()), 'none found')}")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from moco.interfaces import SearcherCapabilities
-from moco.searchers.agents.layer_networks import as_tensor
+from moco.searchers.agents.layer_agent import as_tensor
 from moco.searchers.agents.layer_rewards import rewards, teaches
 from moco.searchers.ddpg import DDPGSearcher
 from moco.torch_threads import one_thread

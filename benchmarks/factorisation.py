@@ -32,10 +32,10 @@ from moco.compression.methods.low_rank import (
     TuckerRanks,
     svd_rank,
     tucker_ranks,
-    why_not,
 )
 from moco.models import build_model
-from moco.models.weights import load_weights
+from moco.models.zoo import load_weights
+from tests.policies import why_not
 
 PARTS = ("layer", "trained", "policy", "pruning")
 

@@ -18,8 +18,8 @@ import torch
 from moco.compression.channels.groups import channel_graph
 from moco.compression.counting import count
 from moco.export.calibration import calibrate
-from moco.export.probe_graphs import written
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize
+from moco.export.rewrites import written
 from moco.export.template import build_template
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import TimingPlan

@@ -19,9 +19,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.compression.methods.written import policy_of
-from moco.recovery.fine_tuning import descend_, label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.fine_tuning import FineTuning, descend_, label_loss
+from tests.policies import policy_of
 
 QUICK = {
     "none": (False, False),

@@ -12,7 +12,6 @@ file on ONNX Runtime, on the search split. Differences are paired: the standard 
 from __future__ import annotations
 
 import argparse
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,21 +24,20 @@ from torch import nn
 
 from moco.certification.certificate import paired_sem
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
+from moco.compression.precision import INT8_BITS
 from moco.data import Normalization, SourceOptions, load_data
 from moco.data.splits import make_splits
-from moco.export.bits import INT8
 from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize
 from moco.export.template import build_template
 from moco.models import build_model, load_weights
 from moco.randomness import generator
 from moco.recovery.batch_norm import batch_statistics, re_estimate
-from moco.recovery.distillation import Teacher
-from moco.recovery.fine_tuning import Tuned, descend_, label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.distillation import teacher_loss
+from moco.recovery.fine_tuning import FineTuning, Tuned, descend_, label_loss
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
+from tests.policies import policy_of
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SIZES = {"calibration": 512, "search": 1000, "certification": 4000}
@@ -155,13 +153,12 @@ def trained(case: Case, kind: str, plan: FineTuning, seed: int) -> tuple[nn.Modu
     network, data = case.pruned(True, True), case.data
     loss = label_loss(data.train_labels)
     if "distillation" in kind:
-        teacher = Teacher(copy.deepcopy(case.compressor.network))
-        loss = teacher.loss(data.train, data.train_labels, plan.augments)
+        loss = teacher_loss(case.compressor.network, data.train, data.train_labels, plan.augments)
     if "QAT" not in kind:
         return network, descend_(network, data.train, loss, plan, rng_seed=seed)
     layers = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    with quantization_aware(network, dict.fromkeys(layers, INT8), data.calibration) as quantization:
-        return network, quantization.tune_(data.train, loss, plan, rng_seed=seed)
+    with quantization_aware(network, dict.fromkeys(layers, INT8_BITS), data.calibration) as quantization:
+        return network, descend_(network, data.train, loss, plan, rng_seed=seed, on_epoch=quantization.calibrate)
 
 
 def row(

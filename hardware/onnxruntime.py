@@ -1,12 +1,8 @@
 """ONNX Runtime on this machine's processor.
 
-The clock runs around a whole `InferenceSession.run` from a numpy array to a numpy array, as a deploying program
-would call it. With one thread it is the processor time of that thread (`time.thread_time_ns`): the thread does all
-the work and never waits, so on an idle core this is the wall-clock time, and on a shared one it leaves out the time
-during which others had the core (A/A at batch 32 on a busy core: ratios vary by 0.7 % instead of 4.9 %). Elsewhere
-it is the wall clock. Limits: a shared host drifts by several percent within seconds, so only ratios to an interleaved
-reference are comparable; with more threads than idle cores no number is of use, so one thread is the default; energy
-is measured where a counter is named.
+The clock runs around a whole `InferenceSession.run` from a numpy array to a numpy array, as a deploying program would
+call it. With one thread, the default, it is the processor time of that thread, elsewhere the wall clock; why, and what
+no number can show, stands in docs/measurement.md. Energy is measured where a counter is named.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from moco.errors import ConfigError, MeasurementError
+from moco.errors import ConfigError, MeasurementError, nearest
 from moco.hardware.measuring.artifact_file import check_images, content_of
 from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
@@ -30,7 +26,6 @@ from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
 from moco.measurement import ENERGY, POWER, TIME, Measurement, TimingPlan
 from moco.readings import measured_by
-from moco.suggest import nearest
 
 INPUT, OUTPUT = "input", "logits"
 ERRORS_ONLY = 3
@@ -63,12 +58,7 @@ class ONNXRuntimeOptions:
     counters: tuple[CounterChoice, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: no threads, a provider that this build of ONNX Runtime does not have, or a clock that is
-                unknown or would miss a part of the time.
-        """
+        """Raises ConfigError: no threads, an absent provider or clock, or one that would miss a part of the time."""
         if self.threads < 1:
             raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
         available = ort.get_available_providers()

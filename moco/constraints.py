@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import METRICS, TOP1_ERROR, TOP5_ERROR
-from moco.suggest import nearest
 from moco.trial import MetricValue
 
 _GRAMMAR = re.compile(r"^\s*(<=|>=)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([A-Za-z%/]*)\s*$")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from moco.redaction import starred
 
 
@@ -53,3 +56,10 @@ class WorkersLostError(MocoError):
 
 class PolicyRejectedError(Exception):
     """A policy cannot be built on this target: the trial ends as `rejected(reason)` and the search goes on."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Text that ends an error message: the nearest of the valid names, or all of them."""
+    names = sorted(valid)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; valid: {', '.join(names)}"

@@ -42,7 +42,6 @@ class Holder:
         return Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
-        """As a message names it."""
         return f"process {self.pid} on {self.host} since {self.since}"
 
 
@@ -95,7 +94,6 @@ class FileLock:
         os.pwrite(descriptor, json.dumps(asdict(Holder.here())).encode(), 0)
 
     def __enter__(self) -> Self:
-        """It is held already."""
         return self
 
     def __exit__(

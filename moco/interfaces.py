@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
+from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.measurement import Measurement, TimingPlan
 from moco.problem import Problem
@@ -38,8 +39,7 @@ class SearcherCapabilities:
 
     def why_not(self, problem: Problem) -> str | None:
         """What the problem has that the searcher cannot take; None where it can take all."""
-        reason = self.why_not_in(problem.space)
-        if reason is not None:
+        if (reason := self.why_not_in(problem.space)) is not None:
             return reason
         if len(problem.objectives) > 1 and not self.multi_objective:
             return f"it takes one objective, the problem has {len(problem.objectives)}"
@@ -100,7 +100,10 @@ def misfit(name: str, reason: str, where: str = "searcher") -> str:
 
 
 class Objective(Protocol):
-    """A protocol: what is minimised, what is bounded, and its published scalar. Pure: no device, no data, no state."""
+    """A protocol: what is minimised, what is bounded, and its published scalar. Pure: no device, no data, no state.
+
+    It may have any of the members of `ObjectiveTerms` too.
+    """
 
     metrics: tuple[str, ...]
     """Names of the metrics that an evaluation must hold."""
@@ -112,6 +115,35 @@ class Objective(Protocol):
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The protocol's published scalar; larger is better."""
         ...
+
+
+@dataclass(frozen=True)
+class ObjectiveTerms:
+    """What an objective may say of itself by members of these names; where it has none of a name, the default holds.
+
+    Attributes:
+        constraints: the bounds as its user wrote them.
+        objectives: direction by metric, where its user chose them.
+        weights: weight by metric.
+        floor: the bound on top-1 error that the certificate is about.
+        wish: what is asked besides the bounds, as a person says it.
+        drop_unmeasurable: whether weights of metrics that a machine cannot measure may be left out there.
+        without: the objective without the weights of some metrics; None where it cannot do without.
+    """
+
+    constraints: Sequence[Constraint] = ()
+    objectives: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    floor: Constraint | None = None
+    wish: str | None = None
+    drop_unmeasurable: bool = False
+    without: Callable[[frozenset[str]], Objective] | None = None
+
+    @staticmethod
+    def of(objective: Objective) -> ObjectiveTerms:
+        """What this objective says."""
+        names = [one.name for one in fields(ObjectiveTerms) if hasattr(objective, one.name)]
+        return ObjectiveTerms(**{name: getattr(objective, name) for name in names})
 
 
 @dataclass(frozen=True)

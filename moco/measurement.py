@@ -135,7 +135,6 @@ class Measurement:
         return RatioEstimate(float(np.median(pairs)), float(low), float(high), float(np.std(medians)))
 
     def _pairs(self, session: int, reference: int, series: str) -> np.ndarray:
-        """Ratios (slots,), each within one round."""
         samples = self.series(series)
         if samples is None:
             raise MeasurementError(

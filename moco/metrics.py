@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import NormalDist
 
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 

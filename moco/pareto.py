@@ -24,9 +24,9 @@ def hypervolume(losses: Sequence[Sequence[float]] | np.ndarray, reference_point:
     return float(moocore.hypervolume(np.asarray(losses, dtype=float), ref=np.asarray(reference_point, dtype=float)))
 
 
-def front(trials: Iterable[Trial], feasible_only: bool = True) -> list[Trial]:
-    """The complete trials that no other dominates, by their first loss; infeasible ones left out unless asked for."""
-    candidates = [t for t in trials if t.outcome is not None and (t.feasible or not feasible_only)]
-    keep = non_dominated([t.outcome.losses for t in candidates if t.outcome is not None])
-    chosen = [t for t, kept in zip(candidates, keep, strict=True) if kept]
-    return sorted(chosen, key=lambda t: t.outcome.losses if t.outcome is not None else ())
+def front(trials: Iterable[Trial]) -> list[Trial]:
+    """The feasible trials that no other dominates, by their first loss."""
+    candidates = [(trial.outcome.losses, trial) for trial in trials if trial.feasible and trial.outcome is not None]
+    keep = non_dominated([losses for losses, _ in candidates])
+    chosen = [candidate for candidate, kept in zip(candidates, keep, strict=True) if kept]
+    return [trial for _, trial in sorted(chosen, key=lambda candidate: candidate[0])]

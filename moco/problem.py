@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from moco import constraints as grammar
 from moco.constraints import Bound
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import Direction
 from moco.space import SearchSpace
-from moco.suggest import nearest
 from moco.trial import Evaluation, MetricValue, Outcome
 
 Derived = Callable[[Mapping[str, MetricValue]], MetricValue]
@@ -50,7 +49,6 @@ class Problem:
     reference_point: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        """Check the problem at its birth and resolve its constraints."""
         given: object = self.space
         if isinstance(given, Mapping):
             object.__setattr__(self, "space", SearchSpace(given))

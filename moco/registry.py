@@ -1,15 +1,14 @@
-"""Name to plug-in: built-in, or from an installed package's entry point."""
+"""Name to plug-in: built-in, or from an installed package's entry point; and plug-ins made of their options alone."""
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.optional import needed_by
-from moco.suggest import nearest
 
 T = TypeVar("T")
 
@@ -66,10 +65,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "l2": "moco.compression.rankings.weights:L2",
         "geometric_median": "moco.compression.rankings.weights:GeometricMedian",
         "batch_norm_scale": "moco.compression.rankings.weights:BatchNormScale",
-        "taylor": "moco.compression.rankings.gradients:Taylor",
+        "taylor": "moco.compression.rankings.calibrated:Taylor",
         "fisher": "moco.compression.rankings.fisher:Fisher",
         "fisher_greedy": "moco.compression.rankings.fisher:FisherGreedy",
-        "activation": "moco.compression.rankings.activation:Activation",
+        "activation": "moco.compression.rankings.calibrated:Activation",
         "random": "moco.compression.rankings.weights:Random",
     },
 }
@@ -155,3 +154,44 @@ def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
         who = others[0] if others else f"{where or kind}: {kind} '{name}'"
         raise ConfigError(f"{who} does not meet this version's contract: its objects have no {', '.join(missing)}")
     return made
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a plug-in that takes none."""
+
+
+@dataclass(frozen=True)
+class NamedPlugin:
+    """A plug-in that is registered by its name and made of its options; without options it has the usual ones.
+
+    Attributes:
+        options: an instance of `Options`, a frozen dataclass whose fields all have defaults.
+    """
+
+    options: Any = None
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __post_init__(self) -> None:
+        if self.options is None:
+            object.__setattr__(self, "options", self.Options())
+
+    @property
+    def written(self) -> str | dict[str, Any]:
+        """Its name alone where its options are the usual ones, else {name: …, option: value}."""
+        return self.name if self.options == self.Options() else {"name": self.name, **written_options(self.options)}
+
+
+@dataclass(frozen=True)
+class OptionOfKind:
+    """Marks an option, in `Annotated`, that names a plug-in of a kind: `l1`, or `{name: l1, option: value}`."""
+
+    kind: str
+
+
+def written_options(options: Any) -> dict[str, Any]:
+    """Options by field, as they stand in YAML; plug-ins among them by their name."""
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: value.written if isinstance(value, NamedPlugin) else value for name, value in values.items()}

@@ -32,12 +32,11 @@ class Secret:
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @staticmethod
-    def of(written: str | Secret, where: str = "address", environ: Mapping[str, str] | None = None) -> Secret:
+    def of(written: str | Secret, where: str = "address") -> Secret:
         """The address, its variables looked up.
 
         Args:
             where: key path, for errors.
-            environ: the environment, where it is not this process's.
 
         Raises:
             ConfigError: a variable is not set, or the address is one that moco has starred.
@@ -49,13 +48,12 @@ class Secret:
                 f"{where}: its password was left out ({starred(written)}), as in every file that moco writes; give "
                 f"it again with --set {where}=ADDRESS, or keep it in an environment variable: {where}: ${{NAME}}"
             )
-        environ = os.environ if environ is None else environ
         names = _VARIABLE.findall(written)
         for name in names:
-            if not environ.get(name):
+            if not os.environ.get(name):
                 raise ConfigError(f"{where}: the environment variable {name} is not set; set it, or write the address")
-        value = _VARIABLE.sub(lambda found: environ[found[1]], written)
-        parts = {*secret_parts(value), *(environ[name] for name in names)}
+        value = _VARIABLE.sub(lambda found: os.environ[found[1]], written)
+        parts = {*secret_parts(value), *(os.environ[name] for name in names)}
         parts |= {unquote(part) for part in parts}
         return Secret(written, value, tuple(sorted(parts, key=lambda part: -len(part))))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from moco.errors import ConfigError, SpaceError
+from moco.errors import ConfigError, SpaceError, nearest
 from moco.policy import in_words
 from moco.registry import BUILT_IN, names, plugin
-from moco.suggest import nearest
 
 
 def method_names() -> list[str]:

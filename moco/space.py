@@ -14,9 +14,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from moco.errors import SpaceError
+from moco.errors import SpaceError, nearest
 from moco.policy import Policy
-from moco.suggest import nearest
 from moco.trial import Point
 
 
@@ -73,7 +72,6 @@ class SearchSpace:
     codec: Codec | None = None
 
     def __post_init__(self) -> None:
-        """Check that the parts fit together."""
         if not self.distributions:
             raise SpaceError("search space: expected at least one parameter, got none; widen the space or the bounds")
         for name, distribution in self.distributions.items():
@@ -179,17 +177,24 @@ def n_values(distribution: BaseDistribution) -> int | None:
     return int((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
 
 
+def from_neutral(distribution: CategoricalDistribution, neutral: Any) -> list[Any]:
+    """The choices in their order, but the neutral one first."""
+    choices = list(distribution.choices)
+    return [neutral, *(choice for choice in choices if choice != neutral)] if neutral in choices else choices
+
+
+def between(distribution: FloatDistribution | IntDistribution, start: float, end: float, share: float) -> Any:
+    """The distribution's own value at a share of the way from one number to another, on its own scale."""
+    if distribution.log:
+        return snapped(distribution, math.exp(math.log(start) + share * (math.log(end) - math.log(start))))
+    return snapped(distribution, start + share * (end - start))
+
+
 def _at_level(distribution: BaseDistribution, level: float, variant: int, neutral: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
-        choices = list(distribution.choices)
-        if neutral in choices:
-            choices = [neutral, *(choice for choice in choices if choice != neutral)]
+        choices = from_neutral(distribution, neutral)
         return choices[variant % len(choices)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     start = distribution.low if neutral is None else neutral
     far = distribution.low if start - distribution.low > distribution.high - start else distribution.high
-    if distribution.log:
-        value = math.exp(math.log(start) + level * (math.log(far) - math.log(start)))
-    else:
-        value = start + level * (far - start)
-    return snapped(distribution, value)
+    return between(distribution, start, far, level)

@@ -12,7 +12,7 @@ costs less scores closer to 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,11 +20,9 @@ from typing import Any
 from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
 from moco.metrics import TOP1_ERROR
-from moco.objectives.shared.cost import equal_weights, normalised, weighted_cost
-from moco.objectives.shared.floor import floor_constraint
-from moco.objectives.shared.protocol import INFEASIBLE, accuracy_and_cost, all_met, needed, parsed, resolved
-from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.objectives.shared.amounts import floor_constraint
+from moco.objectives.shared.cost import normalised
+from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed, resolved
 from moco.trial import Evaluation, MetricValue
 
 RESOURCES = ("latency_ms", "energy_j", "throughput_ips", "size_mb")
@@ -45,16 +43,12 @@ class AccuracyGuaranteedOptions:
     """
 
     floor: str | Mapping[str, Any] = "-10 pp"
-    weights: Mapping[str, float] = field(default_factory=lambda: equal_weights(RESOURCES))
+    weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RESOURCES, 1.0))
     constraints: Mapping[str, str] = field(default_factory=dict)
     drop_unmeasurable: bool = False
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is not of its grammar, out of range or about an unknown metric.
-        """
+        """Raises ConfigError: a value is not of its grammar, out of range or about an unknown metric."""
         floor_constraint(self.floor)
         normalised(self.weights, "objective.weights")
         for constraint in parsed(self.constraints, "objective.constraints"):
@@ -62,20 +56,18 @@ class AccuracyGuaranteedOptions:
                 raise ConfigError("objective.constraints: top-1 accuracy is bounded by objective.floor; state it there")
 
 
-class AccuracyGuaranteedObjective:
-    """The protocol with its options; see the module's text."""
+class AccuracyGuaranteedObjective(ConstrainedObjective[AccuracyGuaranteedOptions]):
+    """The protocol with its options, without them those of the thesis; see the module's text."""
 
     Options = AccuracyGuaranteedOptions
     on_any_machine = {"weights": WITHOUT_A_COUNTER}  # noqa: RUF012, read only: `moco.optimize` begins with it
+    weighted = "objective.weights"
+    floor: Constraint
 
     def __init__(self, options: AccuracyGuaranteedOptions | None = None) -> None:
-        """Take the options; without them, those of the thesis."""
-        self.options = options or AccuracyGuaranteedOptions()
-        self.weights: Mapping[str, float] = normalised(self.options.weights, "objective.weights")
-        self.floor: Constraint = floor_constraint(self.options.floor)
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
+        super().__init__(options)
+        self.floor = floor_constraint(self.options.floor)
         self.drop_unmeasurable: bool = self.options.drop_unmeasurable
-        self.metrics: tuple[str, ...] = needed(self.weights, self.constraints)
 
     @property
     def wish(self) -> str:
@@ -89,29 +81,19 @@ class AccuracyGuaranteedObjective:
         weights = {name: weight for name, weight in self.weights.items() if name not in names}
         return AccuracyGuaranteedObjective(replace(self.options, weights=weights))
 
-    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and cost, with the floor and the further bounds."""
-        return accuracy_and_cost(
-            self,
-            space,
-            reference,
-            (self.weights, "objective.weights"),
-            self._bounds(reference),
-            partial(self.unbounded_score, reference=reference),
-        )
-
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Minus the cost where the floor and every bound are met, otherwise -50."""
-        cost = weighted_cost(self.weights, reference, "objective.weights")
-        met = all_met(self._bounds(reference), cost, evaluation.metrics)
-        return self.unbounded_score(evaluation, reference) if met else INFEASIBLE
+        return self.unbounded_score(evaluation, reference) if self._all_met(evaluation, reference) else INFEASIBLE
 
     def unbounded_score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Minus the cost."""
-        return -weighted_cost(self.weights, reference, "objective.weights")(evaluation.metrics).value
+        return -self._cost(evaluation, reference)
+
+    def _weights(self) -> Mapping[str, float]:
+        return normalised(self.options.weights, self.weighted)
 
     def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
-        return (
-            *resolved((self.floor,), reference, "objective.floor"),
-            *resolved(self.constraints, reference, "objective.constraints"),
-        )
+        return (*resolved((self.floor,), reference, "objective.floor"), *super()._bounds(reference))
+
+    def _unbounded(self, reference: Mapping[str, MetricValue]) -> Callable[[Evaluation], float]:
+        return partial(self.unbounded_score, reference=reference)

@@ -14,14 +14,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.constraints import Constraint
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import COST, ERRORS, TOP1_ERROR, cost_ratio, metric
 from moco.objectives.shared.amounts import amount, resolved_amount
-from moco.objectives.shared.protocol import Scorer, floor_among, needed, parsed, resolved
+from moco.objectives.shared.protocol import ConstrainedObjective, Scorer, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.suggest import nearest
 from moco.trial import Evaluation, MetricValue
 
 WAYS = ("minimize", "maximize")
@@ -42,11 +40,7 @@ class FrontOptions:
     reference_point: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: an unknown metric, a direction that makes a network worse, or a value not of its grammar.
-        """
+        """Raises ConfigError: an unknown metric, a direction that makes networks worse, a value not of its grammar."""
         if not self.objectives:
             raise ConfigError("objective.objectives: expected at least one {metric: minimize or maximize}, got none")
         for name, direction in self.objectives.items():
@@ -61,28 +55,21 @@ class FrontOptions:
             amount(name, given, where)
 
 
-class FrontObjective:
-    """The front with its options; see the module's text."""
+class FrontObjective(ConstrainedObjective[FrontOptions]):
+    """The front with its options, without them of top-1 error and latency; see the module's text."""
 
     Options = FrontOptions
 
-    def __init__(self, options: FrontOptions | None = None) -> None:
-        """Take the options; without them top-1 error and latency."""
-        self.options = options or FrontOptions()
-        self.objectives: Mapping[str, str] = dict(self.options.objectives)
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.metrics: tuple[str, ...] = needed(dict.fromkeys(self.objectives, 1.0), self.constraints)
+    @property
+    def objectives(self) -> Mapping[str, str]:
+        """Direction by metric."""
+        return self.options.objectives
 
     @property
     def wish(self) -> str:
         """What is asked besides the bounds, as a person says it."""
         words = {"minimize": "least", "maximize": "most"}
         return " and ".join(f"{words[direction]} {name}" for name, direction in self.objectives.items())
-
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """The metrics as they are, with the bounds.
@@ -93,7 +80,7 @@ class FrontObjective:
         return Problem(
             space=space,
             objectives=self.objectives,
-            bounds=resolved(self.constraints, reference, "objective.constraints"),
+            bounds=self._bounds(reference),
             reference=reference,
             scorer=Scorer(self, reference),
             reference_point=self._reference_point(reference),
@@ -105,6 +92,9 @@ class FrontObjective:
         bounded = {constraint.metric for constraint in self.constraints}
         free = [name for name in self.objectives if name not in bounded] or list(self.objectives)
         return -math.fsum(cost_ratio(name, _measured(evaluation, name), point[name]) for name in free) / len(free)
+
+    def _weights(self) -> Mapping[str, float]:
+        return dict.fromkeys(self.objectives, 1.0)
 
     def _reference_point(self, reference: Mapping[str, MetricValue]) -> dict[str, float]:
         return {name: self._reference_value(name, reference) for name in self.objectives}

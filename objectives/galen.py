@@ -19,13 +19,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.constraints import Constraint
+from moco.constraints import Bound, Constraint
 from moco.errors import ConfigError
 from moco.metrics import Direction, metric
-from moco.objectives.shared.cost import normalised, weighted_cost
-from moco.objectives.shared.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
-from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.objectives.shared.cost import normalised
+from moco.objectives.shared.protocol import ConstrainedObjective, accuracy_of, parsed, resolved
 from moco.trial import Evaluation, MetricValue
 
 
@@ -50,11 +48,7 @@ class GalenOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
         if not 0 < self.target <= 1:
             raise ConfigError(f"objective.target: expected a cost ratio in (0, 1], got {self.target}")
@@ -63,16 +57,10 @@ class GalenOptions:
         parsed(self.constraints, "objective.constraints")
 
 
-class GalenObjective:
-    """The reward with its options; see the module's text."""
+class GalenObjective(ConstrainedObjective[GalenOptions]):
+    """The reward with its options, without them those of the paper; see the module's text."""
 
     Options = GalenOptions
-
-    def __init__(self, options: GalenOptions | None = None) -> None:
-        """Take the options; without them, those of the paper."""
-        self.options = options or GalenOptions()
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.metrics: tuple[str, ...] = needed({self.options.metric: 1.0}, self.constraints)
 
     @property
     def wish(self) -> str:
@@ -80,17 +68,9 @@ class GalenObjective:
         side = "at most" if self.options.one_sided else "close to"
         return f"most top-1 accuracy with {self.options.metric} {side} {self.options.target:g} of the reference's cost"
 
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
-
-    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and the cost ratio, with the target as a bound and the further bounds."""
+    def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
         target = resolved((self._target,), reference, "objective.metric") if self.options.bounded else ()
-        bounds = resolved(self.constraints, reference, "objective.constraints")
-        weights = {self.options.metric: 1.0}, "objective.metric"
-        return accuracy_and_cost(self, space, reference, weights, (*target, *bounds))
+        return (*target, *super()._bounds(reference))
 
     @property
     def _target(self) -> Constraint:
@@ -102,7 +82,6 @@ class GalenObjective:
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The published reward."""
-        ratio = weighted_cost({self.options.metric: 1.0}, reference, "objective.metric")(evaluation.metrics).value
-        off = ratio / self.options.target - 1.0
+        off = self._cost(evaluation, reference) / self.options.target - 1.0
         charged = max(off, 0.0) if self.options.one_sided else abs(off)
         return accuracy_of(evaluation.metrics) + self.options.beta * charged

@@ -15,12 +15,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import cost_ratio
 from moco.objectives.shared.amounts import amount, resolved_amount
-from moco.objectives.shared.cost import normalised, weighted_cost
-from moco.objectives.shared.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
+from moco.objectives.shared.cost import normalised
+from moco.objectives.shared.protocol import ConstrainedObjective, accuracy_of, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
@@ -43,11 +42,7 @@ class HybridOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
         amount(self.metric, self.target, "objective.target")
         if not 0 <= self.penalty < math.inf:
@@ -55,26 +50,15 @@ class HybridOptions:
         parsed(self.constraints, "objective.constraints")
 
 
-class HybridObjective:
-    """The score with its options; see the module's text."""
+class HybridObjective(ConstrainedObjective[HybridOptions]):
+    """The score with its options, without them for half of the reference's latency; see the module's text."""
 
     Options = HybridOptions
-
-    def __init__(self, options: HybridOptions | None = None) -> None:
-        """Take the options; without them half of the reference's latency."""
-        self.options = options or HybridOptions()
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.metrics: tuple[str, ...] = needed({self.options.metric: 1.0}, self.constraints)
 
     @property
     def wish(self) -> str:
         """What is asked besides the bounds, as a person says it."""
         return f"most top-1 accuracy, less what {self.options.metric} misses its target of {self.options.target}"
-
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and the cost ratio, with the bounds.
@@ -84,13 +68,12 @@ class HybridObjective:
         """
         if accuracy_of(reference) <= 0:
             raise ConfigError("objective.protocol: 'hybrid' is relative to the reference, whose accuracy is 0")
-        bounds = resolved(self.constraints, reference, "objective.constraints")
-        return accuracy_and_cost(self, space, reference, ({self.options.metric: 1.0}, "objective.metric"), bounds)
+        return super().problem(space, reference)
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Accuracy relative to the reference, less the penalty."""
         name = self.options.metric
-        weighted_cost({name: 1.0}, reference, "objective.metric")(evaluation.metrics)  # refuses what is no cost
+        self._cost(evaluation, reference)  # refuses what is no cost
         target = resolved_amount(amount(name, self.options.target, "objective.target"), reference, "objective.target")
         missed = max(cost_ratio(name, evaluation.metrics[name].value, target) - 1.0, 0.0)
         return accuracy_of(evaluation.metrics) / accuracy_of(reference) - self.options.penalty * missed

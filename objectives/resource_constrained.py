@@ -11,24 +11,14 @@ mean cost ratio of the bounded resources too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import TOP1_ERROR
-from moco.objectives.shared.cost import NOT_COSTS, equal_weights, normalised, weighted_cost
-from moco.objectives.shared.protocol import (
-    INFEASIBLE,
-    accuracy_and_cost,
-    all_met,
-    floor_among,
-    needed,
-    parsed,
-    resolved,
-)
-from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.objectives.shared.cost import NOT_COSTS, normalised
+from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed
 from moco.trial import Evaluation, MetricValue
 
 BUDGETS = {"size_mb": "<= 0.8x", "latency_ms": "<= 0.8x"}
@@ -46,11 +36,7 @@ class ResourceConstrainedOptions:
     constraints: Mapping[str, str] = field(default_factory=lambda: dict(BUDGETS))
 
     def __post_init__(self) -> None:
-        """Check the bounds.
-
-        Raises:
-            ConfigError: a bound is not of the grammar or on an unknown metric, or no resource is bounded.
-        """
+        """Raises ConfigError: a bound is not of the grammar or on an unknown metric, or no resource is bounded."""
         if not _resources(parsed(self.constraints, "objective.constraints")):
             raise ConfigError(
                 "objective.constraints: expected at least one bound on a resource such as size_mb: '<= 0.8x', "
@@ -58,45 +44,23 @@ class ResourceConstrainedOptions:
             )
 
 
-class ResourceConstrainedObjective:
-    """The protocol with its options; see the module's text."""
+class ResourceConstrainedObjective(ConstrainedObjective[ResourceConstrainedOptions]):
+    """The protocol with its options, without them those of the thesis; see the module's text."""
 
     Options = ResourceConstrainedOptions
-
-    def __init__(self, options: ResourceConstrainedOptions | None = None) -> None:
-        """Take the options; without them, those of the thesis."""
-        self.options = options or ResourceConstrainedOptions()
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.weights: Mapping[str, float] = normalised(
-            equal_weights(_resources(self.constraints)), "objective.constraints"
-        )
-        self.metrics: tuple[str, ...] = needed(self.weights, self.constraints)
-
+    weighted = "objective.constraints"
     wish = "most top-1 accuracy"
     """What is asked besides the bounds, as a person says it."""
 
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
-
-    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and the mean cost ratio of the bounded resources, with the bounds."""
-        return accuracy_and_cost(
-            self,
-            space,
-            reference,
-            (self.weights, "objective.constraints"),
-            resolved(self.constraints, reference, "objective.constraints"),
-            accuracy_in_percent,
-        )
-
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Top-1 accuracy in percent where every bound is met, otherwise -50."""
-        cost = weighted_cost(self.weights, reference, "objective.constraints")
-        bounds = resolved(self.constraints, reference, "objective.constraints")
-        met = all_met(bounds, cost, evaluation.metrics)
-        return accuracy_in_percent(evaluation) if met else INFEASIBLE
+        return accuracy_in_percent(evaluation) if self._all_met(evaluation, reference) else INFEASIBLE
+
+    def _weights(self) -> Mapping[str, float]:
+        return normalised(dict.fromkeys(_resources(self.constraints), 1.0), self.weighted)
+
+    def _unbounded(self, _: Mapping[str, MetricValue]) -> Callable[[Evaluation], float]:
+        return accuracy_in_percent
 
 
 def accuracy_in_percent(evaluation: Evaluation) -> float:

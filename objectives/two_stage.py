@@ -18,12 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.objectives.shared.cost import normalised, weighted_cost
-from moco.objectives.shared.protocol import accuracy_and_cost, accuracy_of, floor_among, needed, parsed, resolved
-from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.objectives.shared.cost import normalised
+from moco.objectives.shared.protocol import ConstrainedObjective, accuracy_of, parsed
 from moco.trial import Evaluation, MetricValue
 
 
@@ -45,11 +42,7 @@ class TwoStageOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: a value is out of range, not of its grammar or about an unknown metric.
-        """
+        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         if self.reward not in {"r1", "r2"}:
             raise ConfigError(f"objective.reward: expected 'r1' or 'r2', got {self.reward!r}")
         normalised({self.metric: 1.0}, "objective.metric")
@@ -58,16 +51,10 @@ class TwoStageOptions:
         parsed(self.constraints, "objective.constraints")
 
 
-class TwoStageObjective:
-    """Either reward with its options; see the module's text."""
+class TwoStageObjective(ConstrainedObjective[TwoStageOptions]):
+    """Either reward with its options, without them r1 over FLOPs; see the module's text."""
 
     Options = TwoStageOptions
-
-    def __init__(self, options: TwoStageOptions | None = None) -> None:
-        """Take the options; without them r1 over FLOPs."""
-        self.options = options or TwoStageOptions()
-        self.constraints: tuple[Constraint, ...] = parsed(self.options.constraints, "objective.constraints")
-        self.metrics: tuple[str, ...] = needed({self.options.metric: 1.0}, self.constraints)
 
     @property
     def wish(self) -> str:
@@ -75,19 +62,9 @@ class TwoStageObjective:
         most = "most top-1 accuracy"
         return most if self.options.reward == "r2" else f"{most} and least {self.options.metric}, weighed equally"
 
-    @property
-    def floor(self) -> Constraint | None:
-        """The bound on top-1 error, where the user gave one: what the certificate is about."""
-        return floor_among(self.constraints)
-
-    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and the cost ratio, with the bounds."""
-        bounds = resolved(self.constraints, reference, "objective.constraints")
-        return accuracy_and_cost(self, space, reference, ({self.options.metric: 1.0}, "objective.metric"), bounds)
-
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The published reward."""
-        ratio = weighted_cost({self.options.metric: 1.0}, reference, "objective.metric")(evaluation.metrics).value
+        ratio = self._cost(evaluation, reference)
         accuracy = accuracy_of(evaluation.metrics)
         if self.options.reward == "r2":
             return accuracy

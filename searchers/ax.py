@@ -58,7 +58,6 @@ class AxOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the value."""
         criteria.check(self.optimise)
 
 

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
 from moco.searchers.steps.measured_curves import Alternative
-from moco.searchers.steps.steps_then_line import Line, StepsOptions, StepsThenLine
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.steps.steps_then_line import Line, StepsThenLine
+from moco.trial import Point
 
 
 def below(threshold: float, ways: Sequence[Alternative]) -> Alternative | None:
@@ -43,19 +41,7 @@ def all_thresholds(base: Point, alternatives: Mapping[str, Sequence[Alternative]
     return Line(len(points), points.__getitem__)
 
 
-class BinarySearchSearcher:
+class BinarySearchSearcher(StepsThenLine):
     """Single steps, then the thresholds."""
 
-    Options = StepsOptions
-    capabilities = SearcherCapabilities()
-
-    def __init__(self, problem: Problem, options: StepsOptions, seed: int) -> None:  # noqa: ARG002
-        self._search = StepsThenLine(problem, options, all_thresholds)
-
-    def ask(self) -> Suggestion:
-        """The next single step, or else the next threshold's policy."""
-        return self._search.ask()
-
-    def tell(self, trial: Trial) -> None:
-        """Remember the result."""
-        self._search.tell(trial)
+    make_line = staticmethod(all_thresholds)

@@ -35,7 +35,8 @@ from moco.searchers.models.axes import axes_of, coordinates, neighbours, point_a
 from moco.searchers.models.botorch_models import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
 from moco.searchers.models.torch_draws import own_torch
 from moco.searchers.shared import criteria
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
 
 MOST_STEPS = 5
@@ -65,7 +66,6 @@ class BoTorchOptions:
     gradient_steps: int = 100
 
     def __post_init__(self) -> None:
-        """Check the values."""
         for name in ("startup", "samples", "raw", "restarts", "gradient_steps"):
             at_least(name, getattr(self, name), 1)
         if self.restarts > self.raw:

@@ -33,9 +33,9 @@ from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.shared.idle_bounds import idle_bounds
-from moco.searchers.shared.proposals import ProposalCounter, at_least
-from moco.searchers.shared.repair import Repair
+from moco.searchers.shared.cost_bounds import FILL, NONE, SHRINK, Repair, idle_bounds
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.space import SearchSpace, n_values
 from moco.study import rank
@@ -46,8 +46,6 @@ FREE_GENERATIONS = 5
 
 MOST_DOUBLINGS = 4
 """Of the population, by restarts: in a small space that is known whole it would grow without end."""
-
-NONE, SHRINK, FILL = "none", "shrink", "fill"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,6 @@ class CMAESOptions:
     repair: str = FILL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         if isinstance(self.sigma, bool) or not isinstance(self.sigma, (int, float)) or not 0 < self.sigma <= 1:
             raise ConfigError(f"searcher.sigma: expected a share of a range in (0, 1], got {self.sigma!r}")
         if self.population is not None:

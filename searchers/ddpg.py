@@ -39,16 +39,14 @@ import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
-from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.agents.layer_networks import as_tensor, follow, mlp
-from moco.searchers.agents.layer_options import LayerOptions, not_negative, positive
-from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
-from moco.searchers.agents.layer_walk import Episode, LayerWalk, propose
-from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
-from moco.torch_threads import one_thread
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, follow, mlp
+from moco.searchers.agents.layer_options import LayerOptions
+from moco.searchers.agents.layer_rewards import RewardScale, rewards
+from moco.searchers.agents.layer_walk import Episode
+from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
+from moco.trial import Point, Trial
 
 MORE_NOISE = 2.0
 """Factor of the noise from one redraw of a repeated policy to the next: the ten of them reach any policy."""
@@ -91,7 +89,6 @@ class DDPGOptions(LayerOptions):
     baseline: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         for name in ("warmup", "updates", "batch", "replay"):
             at_least(name, getattr(self, name), 1)
@@ -196,17 +193,14 @@ class Critic(nn.Module):
         return values
 
 
-class DDPGSearcher:
+class DDPGSearcher(LayerAgent):
     """DDPG over the layer groups of the problem's space."""
 
     Options = DDPGOptions
-    capabilities = SearcherCapabilities(needs_layers=True)
 
     def __init__(self, problem: Problem, options: DDPGOptions, seed: int) -> None:
-        self._options, self._seed = options, seed
-        self._asks = ProposalCounter(problem, seed)
-        self._walk = LayerWalk(problem, options)
-        self._mask = as_tensor(self._walk.mask)
+        super().__init__(problem, options, seed, startup=options.warmup)
+        self._options = options
         features, actions = self._walk.n_features, self._walk.n_actions
         actor_sizes, critic_sizes = [features, *options.hidden, actions], [features + actions, *options.hidden, 1]
         # A target begins as its twin: the same seed gives the same weights.
@@ -215,33 +209,10 @@ class DDPGSearcher:
         self._actor_adam = torch.optim.Adam(self._actor.parameters(), options.actor_rate, fused=True)
         self._critic_adam = torch.optim.Adam(self._critic.parameters(), options.critic_rate, fused=True)
         self._replay = Replay(options.replay, self._walk.mask)
-        self._told: list[Trial] = []
-        self._scale: RewardScale | None = None
         self._baseline: float | None = None
 
-    def warnings(self, problem: Problem) -> list[str]:
-        """Options that have no effect on the problem."""
-        return self._walk.warnings(problem)
-
-    def ask(self) -> Suggestion:
-        """Uniform actions in the warm-up; then those of the actor, with noise."""
-        with one_thread(), torch.no_grad():
-            return propose(self._asks, self._draw)
-
-    def tell(self, trial: Trial) -> None:
-        """Keep what was executed, and learn from what is kept."""
-        self._asks.tell(trial)
-        if not teaches(trial):
-            return
-        self._told.append(trial)
-        self._scale = self._scale or scale_of(self._told, self._options.warmup)
-        self._replay.add(self._walk.of(trial.point), trial)
-        if len(self._told) >= self._options.warmup:
-            with one_thread():
-                self._learn(generator(self._seed, "learn", len(self._told)))
-
     def _draw(self, rng: np.random.Generator, redraw: int) -> tuple[Point, dict[str, Any]]:
-        """A walk; `redraw` counts those that led to policies that were told before."""
+        """Uniform actions in the warm-up; then those of the actor, with noise."""
         options, learned = self._options, len(self._told) - self._options.warmup
         noise = max(options.noise * options.noise_decay ** max(learned, 0), options.noise_least)
         noise = min(noise * MORE_NOISE**redraw, 1.0)
@@ -254,8 +225,12 @@ class DDPGSearcher:
 
         return self._walk.repaired(self._walk.rollout(choose)), {}
 
-    def _learn(self, rng: np.random.Generator) -> None:
-        """Several updates for each transition of an episode."""
+    def _learn(self, trial: Trial) -> None:
+        """Keep what was executed; several updates for each transition of an episode, from what is kept."""
+        self._replay.add(self._walk.of(trial.point), trial)
+        if len(self._told) < self._options.warmup:
+            return
+        rng = generator(self._seed, "learn", len(self._told))
         shape = (self._options.updates * self._walk.n_layers, self._options.batch)
         drawn = self._replay.draw(rng, shape, self._scale, self._options.reward)
         for step in range(shape[0]):

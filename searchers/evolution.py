@@ -28,7 +28,8 @@ from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.searchers.shared.mutations import copied, crossed, stepped, swapped
-from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
+from moco.searchers.shared.option_checks import at_least, probability
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
 
@@ -57,7 +58,6 @@ class EvolutionOptions:
     again: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("population", self.population, 2)
         at_least("tournament", self.tournament, 1)
         at_least("startup", self.startup, 1)

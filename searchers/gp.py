@@ -19,15 +19,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from optuna.samplers import GPSampler
 
 from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
 from moco.searchers.shared import criteria
-from moco.searchers.shared.optuna_sampler import SamplerStudy
-from moco.searchers.shared.proposals import ProposalCounter, at_least
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.optuna_sampler import SamplerSearcher
 
 
 @dataclass(frozen=True)
@@ -43,32 +40,17 @@ class GPOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("startup", self.startup, 1)
         criteria.check(self.optimise)
 
 
-class GPSearcher:
+class GPSearcher(SamplerSearcher):
     """Optuna's Gaussian processes over all losses and constraints of the problem."""
 
     Options = GPOptions
     capabilities = SearcherCapabilities(max_trials=500, order=3)
 
-    def __init__(self, problem: Problem, options: GPOptions, seed: int) -> None:
-        self._problem, self._options = problem, options
-        self._asks = ProposalCounter(problem, seed, redraws=0)
-        self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
+    redraws = 0
 
-    def ask(self) -> Suggestion:
-        """A uniform draw at first, then the point of the largest expected improvement."""
-        return self._asks.next(self._draw)
-
-    def tell(self, trial: Trial) -> None:
-        """Learn from a complete trial."""
-        self._asks.tell(trial)
-        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
-        if outcome is not None:
-            self._trials.add(trial.point, outcome, {})
-
-    def _draw(self, rng: np.random.Generator) -> Point:
-        return self._trials.draw(GPSampler(seed=int(rng.integers(2**32)), n_startup_trials=self._options.startup))
+    def _sampler(self, seed: int) -> GPSampler:
+        return GPSampler(seed=seed, n_startup_trials=self._options.startup)

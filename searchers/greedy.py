@@ -26,7 +26,8 @@ from moco.encoding import project
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.policy_costs import PolicyCosts
 from moco.searchers.steps.single_steps import Line, lines, point_at
@@ -52,7 +53,6 @@ class GreedyOptions:
     shortlist: int = 3
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("steps", self.steps, 1)
         at_least("shortlist", self.shortlist, 1)
 

@@ -25,7 +25,6 @@ import numpy as np
 from scipy.stats import qmc
 
 from moco.encoding import decode, encode, project
-from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.pareto import non_dominated
 from moco.policy import Policy
@@ -39,13 +38,14 @@ from moco.searchers.models.acquisition import (
 )
 from moco.searchers.models.candidate_pool import CandidatePool
 from moco.searchers.models.policy_models import PolicyModels
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared import criteria
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.ladder import rungs, single_steps
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial, TrialState
 
-LOSSES, SCORE = "losses", "score"
 MODEL_FROM = 4
 """Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
 PARENTS = 24
@@ -70,14 +70,12 @@ class GreyboxOptions:
 
     ladder: int = 20
     steps: int = 20
-    optimise: str = LOSSES
+    optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("ladder", self.ladder, 1)
         at_least("steps", self.steps, 0)
-        if self.optimise not in (LOSSES, SCORE):
-            raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {self.optimise!r}")
+        criteria.check(self.optimise)
 
 
 class GreyboxSearcher:
@@ -154,7 +152,7 @@ class GreyboxSearcher:
         return points[int(np.argmax(worth))]
 
     def _gain(self, rng: np.random.Generator) -> ExpectedHypervolumeImprovement | ExpectedImprovement:
-        if self._options.optimise == SCORE:
+        if self._options.optimise == criteria.SCORE:
             return ExpectedImprovement(self._problem, self._models, self._complete)
         return ExpectedHypervolumeImprovement(self._problem, self._models, self._complete, rng)
 

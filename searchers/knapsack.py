@@ -27,11 +27,9 @@ from functools import cache
 
 import numpy as np
 
-from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
 from moco.searchers.steps.measured_curves import Alternative
-from moco.searchers.steps.steps_then_line import Line, StepsOptions, StepsThenLine
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.steps.steps_then_line import Line, StepsThenLine
+from moco.trial import Point
 
 AMOUNTS = 257
 """Amounts S, in equal steps: 0.4 % of what can be saved apart."""
@@ -94,19 +92,7 @@ def all_amounts(base: Point, alternatives: Mapping[str, Sequence[Alternative]]) 
     return Line(AMOUNTS, at)
 
 
-class KnapsackSearcher:
+class KnapsackSearcher(StepsThenLine):
     """Single steps, then their best combinations."""
 
-    Options = StepsOptions
-    capabilities = SearcherCapabilities()
-
-    def __init__(self, problem: Problem, options: StepsOptions, seed: int) -> None:  # noqa: ARG002
-        self._search = StepsThenLine(problem, options, all_amounts)
-
-    def ask(self) -> Suggestion:
-        """The next single step, or else the best combination for the next amount."""
-        return self._search.ask()
-
-    def tell(self, trial: Trial) -> None:
-        """Remember the result."""
-        self._search.tell(trial)
+    make_line = staticmethod(all_amounts)

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 
 from optuna.samplers import NSGAIISampler
 
-from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
-from moco.searchers.shared.generations import Generations, GeneticOptions
-from moco.trial import Suggestion, Trial
+from moco.searchers.shared.generations import GenerationSearcher, GeneticOptions
 
 
 @dataclass(frozen=True)
@@ -24,23 +21,10 @@ class NSGA2Options(GeneticOptions):
     """Those of `GeneticOptions`."""
 
 
-class NSGA2Searcher:
+class NSGA2Searcher(GenerationSearcher):
     """NSGA-II over all losses and constraints of the problem."""
 
     Options = NSGA2Options
-    capabilities = SearcherCapabilities()
-
-    def __init__(self, problem: Problem, options: NSGA2Options, seed: int) -> None:
-        self._options = options
-        self._generations = Generations(problem, options.population, seed, self._sampler)
-
-    def ask(self) -> Suggestion:
-        """A uniform draw in the first generation, a child of the last survivors afterwards."""
-        return self._generations.ask()
-
-    def tell(self, trial: Trial) -> None:
-        """Put a complete trial into the present generation; when that is full, select who breeds the next."""
-        self._generations.tell(trial)
 
     def _sampler(self, seed: int) -> NSGAIISampler:
         return NSGAIISampler(seed=seed, **self._options.of_sampler())

@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import NSGAIIISampler
 
-from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
-from moco.searchers.shared.generations import Generations, GeneticOptions
-from moco.searchers.shared.proposals import at_least
-from moco.trial import Suggestion, Trial
+from moco.searchers.shared.generations import GenerationSearcher, GeneticOptions
+from moco.searchers.shared.option_checks import at_least
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,6 @@ class NSGA3Options(GeneticOptions):
     divisions: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         if self.divisions is not None:
             at_least("divisions", self.divisions, 1)
@@ -50,26 +46,14 @@ def divisions_for(population: int, n_losses: int) -> int:
     return next(fitting, 1)
 
 
-class NSGA3Searcher:
+class NSGA3Searcher(GenerationSearcher):
     """NSGA-III over all losses and constraints of the problem."""
 
     Options = NSGA3Options
-    capabilities = SearcherCapabilities()
-
-    def __init__(self, problem: Problem, options: NSGA3Options, seed: int) -> None:
-        self._options = options
-        self._divisions = options.divisions or divisions_for(options.population, len(problem.objectives))
-        self._generations = Generations(problem, options.population, seed, self._sampler)
-
-    def ask(self) -> Suggestion:
-        """A uniform draw in the first generation, a child of the last survivors afterwards."""
-        return self._generations.ask()
-
-    def tell(self, trial: Trial) -> None:
-        """Put a complete trial into the present generation; when that is full, select who breeds the next."""
-        self._generations.tell(trial)
+    _options: NSGA3Options
 
     def _sampler(self, seed: int) -> NSGAIIISampler:
+        divisions = self._options.divisions or divisions_for(self._options.population, len(self._problem.objectives))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna calls it experimental since 3.2
-            return NSGAIIISampler(seed=seed, dividing_parameter=self._divisions, **self._options.of_sampler())
+            return NSGAIIISampler(seed=seed, dividing_parameter=divisions, **self._options.of_sampler())

@@ -36,16 +36,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.agents.layer_networks import as_tensor, mlp
-from moco.searchers.agents.layer_options import FILL, LayerOptions, not_negative, positive
-from moco.searchers.agents.layer_rewards import RewardScale, rewards, scale_of, teaches
-from moco.searchers.agents.layer_walk import LayerWalk, propose
-from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
-from moco.torch_threads import one_thread
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, mlp
+from moco.searchers.agents.layer_options import LayerOptions
+from moco.searchers.agents.layer_rewards import rewards
+from moco.searchers.shared.cost_bounds import FILL
+from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
+from moco.trial import Point, Trial
 
 ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"
 """Notes of a suggestion."""
@@ -81,7 +79,6 @@ class PPOOptions(LayerOptions):
     bounds: str = FILL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         super().__post_init__()
         at_least("episodes", self.episodes, 2)
         at_least("epochs", self.epochs, 1)
@@ -178,49 +175,30 @@ def policy_loss(policy: Policy, batch: Batch, clip: float, entropy: float) -> Te
     return clipped_loss(ratio, batch.advantages, clip) - entropy * policy.entropy()
 
 
-class PPOSearcher:
+class PPOSearcher(LayerAgent):
     """PPO over the layer groups of the problem's space."""
 
     Options = PPOOptions
-    capabilities = SearcherCapabilities(needs_layers=True)
 
     def __init__(self, problem: Problem, options: PPOOptions, seed: int) -> None:
+        super().__init__(problem, options, seed, startup=options.episodes)
         self._options = options
-        self._asks = ProposalCounter(problem, seed)
-        self._walk = LayerWalk(problem, options)
-        self._mask = as_tensor(self._walk.mask)
         sizes = [self._walk.n_features, *options.hidden]
         self._policy = Policy([*sizes, self._walk.n_actions], options.deviation, derived_seed(seed, "policy"))
         self._value = mlp([*sizes, 1], nn.Tanh, derived_seed(seed, "value"), LAST_LAYER)
         self._adam = torch.optim.Adam([*self._policy.parameters(), *self._value.parameters()], options.rate, fused=True)
-        self._told: list[Trial] = []
         self._episodes: list[Trial] = []
-        self._scale: RewardScale | None = None
 
-    def warnings(self, problem: Problem) -> list[str]:
-        """Options that have no effect on the problem."""
-        return self._walk.warnings(problem)
-
-    def ask(self) -> Suggestion:
-        """A walk with actions drawn from the policy; the notes hold them and their log-probabilities."""
-        with one_thread(), torch.no_grad():
-            return propose(self._asks, self._draw)
-
-    def tell(self, trial: Trial) -> None:
+    def _learn(self, trial: Trial) -> None:
         """Take an episode of this policy, and learn as soon as there are enough for an update."""
-        self._asks.tell(trial)
-        if not teaches(trial):
-            return
-        self._told.append(trial)
-        self._scale = self._scale or scale_of(self._told, self._options.episodes)
         if np.shape(trial.suggestion.notes.get(ACTIONS, ())) == self._walk.mask.shape:
             self._episodes.append(trial)
         if len(self._episodes) >= self._options.episodes:
-            with one_thread():
-                self._update(self._batch(self._episodes))
+            self._update(self._batch(self._episodes))
             self._episodes = []
 
-    def _draw(self, rng: np.random.Generator, _redraw: int) -> tuple[Point, dict[str, Any]]:
+    def _draw(self, rng: np.random.Generator, redraw: int) -> tuple[Point, dict[str, Any]]:  # noqa: ARG002
+        """Actions drawn from the policy; the notes hold them and their log-probabilities."""
         actions, log_probabilities = [], []
         deviation = self._policy.log_deviation.exp().numpy().astype(float)
 

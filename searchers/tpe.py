@@ -14,16 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from optuna.samplers import TPESampler
 
 from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
-from moco.problem import Problem
 from moco.searchers.shared import criteria
-from moco.searchers.shared.optuna_sampler import SamplerStudy
-from moco.searchers.shared.proposals import ProposalCounter, at_least
-from moco.trial import Point, Suggestion, Trial
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.optuna_sampler import SamplerSearcher
 
 FEW = 3
 """Parameters that are modelled together by default, also for several losses; see `TPEOptions.multivariate`."""
@@ -53,7 +50,6 @@ class TPEOptions:
     optimise: str = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("startup", self.startup, 1)
         at_least("candidates", self.candidates, 1)
         if self.multivariate not in (None, True, False):
@@ -61,36 +57,20 @@ class TPEOptions:
         criteria.check(self.optimise)
 
 
-class TPESearcher:
+class TPESearcher(SamplerSearcher):
     """TPE over all losses and constraints of the problem."""
 
     Options = TPEOptions
     capabilities = SearcherCapabilities()
 
-    def __init__(self, problem: Problem, options: TPEOptions, seed: int) -> None:
-        self._problem, self._options = problem, options
-        few = len(problem.space.distributions) <= FEW
-        self._multivariate = True if options.multivariate is None and few else options.multivariate
-        self._asks = ProposalCounter(problem, seed, TPE_REDRAWS)
-        self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
+    redraws = TPE_REDRAWS
 
-    def ask(self) -> Suggestion:
-        """The most promising of `candidates` draws from the model."""
-        return self._asks.next(self._draw)
-
-    def tell(self, trial: Trial) -> None:
-        """Learn from a complete trial."""
-        self._asks.tell(trial)
-        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
-        if outcome is not None:
-            self._trials.add(trial.point, outcome, {})
-
-    def _draw(self, rng: np.random.Generator) -> Point:
-        sampler = TPESampler(
+    def _sampler(self, seed: int) -> TPESampler:
+        few = len(self._problem.space.distributions) <= FEW
+        return TPESampler(
             n_startup_trials=self._options.startup,
             n_ei_candidates=self._options.candidates,
-            multivariate=self._multivariate,
+            multivariate=True if self._options.multivariate is None and few else self._options.multivariate,
             constant_liar=False,
-            seed=int(rng.integers(2**32)),
+            seed=seed,
         )
-        return self._trials.draw(sampler)

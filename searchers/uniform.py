@@ -15,7 +15,8 @@ from itertools import count
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 
@@ -34,7 +35,6 @@ class UniformOptions:
     steps: int = 4
 
     def __post_init__(self) -> None:
-        """Check the value."""
         at_least("steps", self.steps, 1)
 
 

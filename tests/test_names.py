@@ -115,7 +115,6 @@ KINDS = (
             ("moco/evaluation/evaluator.py", "size_mb"): "where the size of a file is taken",
             ("moco/evaluation/builder.py", "parameters"): "the count that a network's tensors are checked against",
             ("moco/compression/counting.py", "macs"): LAYER_COUNT,
-            ("moco/compression/rankings/fisher.py", "macs"): "what a channel costs, in the paper's formula",
             ("moco/compression/space/network_space.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "bops"): LAYER_COUNT,

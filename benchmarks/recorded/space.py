@@ -26,7 +26,6 @@ from moco.compression.compressor import Compressor
 from moco.compression.costs import AnalyticCost
 from moco.compression.methods.filter_pruning import FilterPruning, FilterPruningOptions
 from moco.compression.methods.quantization import Quantization, QuantizationOptions
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import bits_of, widths_of
 from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
@@ -37,6 +36,7 @@ from moco.models import build_model
 from moco.policy import Policy
 from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point
+from tests.policies import policy_of
 
 BITS = (2, 8)
 EIGHTHS, MULTIPLE = 8, 4

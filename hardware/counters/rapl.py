@@ -43,7 +43,6 @@ class _Zone:
         return int((self.folder / "energy_uj").read_text(encoding="ascii"))
 
     def joules(self) -> float:
-        """Energy since it was opened."""
         now = self._reading()
         self._total_uj += (now - self._last_uj) % self._range_uj
         self._last_uj = now

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from moco.analysis.sensitivity.clusters import clusters
+from moco.analysis.sensitivity.curve_decisions import clusters
 from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped

@@ -16,9 +16,8 @@ from moco.compression.collecting import CalibrationData, evaluating
 from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
 from moco.compression.methods.filter_pruning import rankings
-from moco.compression.methods.lookup import by_method
 from moco.compression.methods.method import Method
-from moco.compression.policy_settings import checked_policy, widths_of
+from moco.compression.policy_settings import by_method, checked_policy, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.policy import Policy
@@ -30,9 +29,6 @@ class Compressor:
 
     Attributes:
         network: the trained network, in evaluation mode; never changed.
-        graph: its coupled channels.
-        counts: its exact counts.
-        costs: its exact costs under any policy.
         data: calibration images for the methods that look at some; None where none were given.
         prepared: by method, what it has found out about the network; the others do when they are first needed.
     """

@@ -20,9 +20,7 @@ class LayerCost(NamedTuple):
 
     Attributes:
         outputs, inputs: channels on either side.
-        kernel: places of the kernel.
         positions: height x width of the output; of the input where the convolution is transposed.
-        input_positions: of the input.
         products: (positions, outputs, weights of an output) of the layer, or of those that take its place.
         packed_bits: what the weights take; None for `weight_bits` each.
     """
@@ -88,7 +86,6 @@ class AnalyticCost:
         Weights that are zero are counted as any other (W33).
 
         Args:
-            widths: by channel group.
             changes: by layer, what methods make of it, in their order.
             gone: modules that are not there any more, with all that is in them.
         """
@@ -121,7 +118,6 @@ class AnalyticCost:
         return self._whole(next(known for known in self.layers if known.name == layer), widths).weights
 
     def _whole(self, layer: _Layer, widths: Mapping[str, int]) -> LayerCost:
-        """The layer under these widths, with nothing else done to it."""
         out, inner = self.width(layer.name, "out", widths), self.width(layer.name, "in", widths)
         product = layer.positions, out, layer.kernel * (inner if layer.inner is None else layer.inner)
         return LayerCost(out, inner, layer.kernel, layer.positions, layer.input_positions, (product,))
@@ -154,21 +150,18 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
         for name, module in network.named_modules()
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.affine and (name, "out") in graph.axes
     )
-    modules = {layer.name: (layer.out_channels, layer.in_channels) for layer in counts.layers}
-    channels: dict[tuple[str, str], tuple[int, Mapping[str, float]]] = {}
-    for name, (out, inner) in modules.items():
-        channels[name, "out"] = _shares(graph, name, "out", out)
-        channels[name, "in"] = _shares(graph, name, "in", inner)
-    for name in norms:
-        channels[name, "out"] = _shares(graph, name, "out", len(graph.axes[name, "out"].owner))
+    sides = {(name, "out"): len(graph.axes[name, "out"].owner) for name in norms}
+    for layer in counts.layers:
+        sides |= {(layer.name, "out"): layer.out_channels, (layer.name, "in"): layer.in_channels}
+    channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
     empty = AnalyticCost(layers, channels, full, norms, 0)
     accounted = int(empty.of({})["parameters"])
     return AnalyticCost(layers, channels, full, norms, counts.parameters - accounted)
 
 
-def _shares(graph: ChannelGraph, module: str, axis: str, width: int) -> tuple[int, Mapping[str, float]]:
-    owner = graph.axes.get((module, axis))
+def _shares(graph: ChannelGraph, side: tuple[str, str], width: int) -> tuple[int, Mapping[str, float]]:
+    owner = graph.axes.get(side)
     if owner is None:
         return width, {}
     shares = {

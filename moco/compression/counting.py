@@ -1,28 +1,21 @@
-"""Exact counts of a network: multiply-accumulates, parameters and bit operations, in each layer and in total (W09).
+"""Exact counts of a network: multiply-accumulates and parameters, in each layer and in total (W09).
 
-| symbol | meaning | unit |
-|---|---|---|
-| MACs | multiply-accumulates of convolutions and linear layers for one image; a bias adds none (S1.05) | count |
-| FLOPs | 2 x MACs: the multiplication and the addition counted separately | count |
-| BOPs | MACs x bits of the weights x bits of the activations, 32 x 32 where not quantized (S3.04) | count |
-| parameters | weights and biases, those of batch-norm included, running statistics not (S1.03) | count |
+A bias adds no multiply-accumulates (S1.05). Parameters are weights and biases, batch-norm's too, no statistics (S1.03).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from moco.errors import CompressionError, SpaceError
-from moco.suggest import nearest
+from moco.compression.collecting import evaluating
+from moco.errors import CompressionError
 
 LayerKind = Literal["conv", "depthwise", "grouped", "transposed", "linear"]
-FLOAT_BITS = (32, 32)
 COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 """Kinds of layers whose multiply-accumulates are counted."""
 
@@ -33,9 +26,7 @@ class LayerCount:
 
     Attributes:
         kernel, stride, input_hw, output_hw: (height, width); all ones for a linear layer on a vector.
-        macs: multiply-accumulates of this use.
         parameters: weights and bias; 0 for a further use of the same layer.
-        bops: macs x weight bits x activation bits.
     """
 
     name: str
@@ -49,7 +40,6 @@ class LayerCount:
     output_hw: tuple[int, int]
     macs: int
     parameters: int
-    bops: int
 
     @property
     def positions(self) -> int:
@@ -66,7 +56,7 @@ class Counts:
         layers: every use of a convolution or a linear layer, in forward order.
         parameters: of the whole network; shared ones once.
         uncounted: modules whose weights work outside of convolution and linear layers (attention projections), or
-            were not used for this input: `macs` and `bops` do not hold them.
+            were not used for this input: `macs` does not hold them.
     """
 
     layers: tuple[LayerCount, ...]
@@ -78,57 +68,39 @@ class Counts:
         """Multiply-accumulates for one image."""
         return sum(layer.macs for layer in self.layers)
 
-    @property
-    def flops(self) -> int:
-        """Floating-point operations for one image: twice the multiply-accumulates."""
-        return 2 * self.macs
 
-    @property
-    def bops(self) -> int:
-        """Bit operations for one image."""
-        return sum(layer.bops for layer in self.layers)
-
-
-def count(network: nn.Module, input_shape: Sequence[int], bits: Mapping[str, tuple[int, int]] | None = None) -> Counts:
+def count(network: nn.Module, input_shape: Sequence[int]) -> Counts:
     """The counts for one image; the network is left as it was.
 
     Args:
-        network: any network of convolutions and linear layers.
         input_shape: (channels, height, width), or (batch, channels, height, width): the batch changes nothing.
-        bits: (bits of the weights, bits of the activations) by layer name; 32 x 32 for the others.
 
     Raises:
-        SpaceError: `bits` names a layer that is not a convolution or linear layer of the network.
         CompressionError: the network does not run on such an image.
     """
-    recorder = _Recorder(network, bits or {})
+    recorder = _Recorder(network)
     shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
     sample = next(network.parameters(), torch.empty(0))
     image = torch.zeros(shape, dtype=sample.dtype, device=sample.device)
-    with _observed(network, recorder), torch.no_grad():
-        try:
+    hooks = [module.register_forward_hook(recorder) for module in recorder.names]
+    try:
+        with evaluating(network), torch.no_grad():
             network(image)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise CompressionError(f"the network does not run on an image of shape {shape[1:]}: {error}") from error
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise CompressionError(f"the network does not run on an image of shape {shape[1:]}: {error}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Counts(tuple(recorder.layers), parameters, recorder.uncounted(network))
 
 
 class _Recorder:
-    """A forward hook that writes down each use of a convolution or linear layer."""
-
-    def __init__(self, network: nn.Module, bits: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.names: dict[nn.Module, str] = {
             module: name for name, module in network.named_modules() if isinstance(module, COUNTED)
         }
         self.layers: list[LayerCount] = []
-        self._bits = bits
-        for name in bits:
-            if name not in self.names.values():
-                raise SpaceError(
-                    f"bits: '{name}' is no convolution or linear layer of the network"
-                    f"{nearest(name, self.names.values())}"
-                )
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         name = self.names[module]
@@ -136,9 +108,7 @@ class _Recorder:
         if all(layer.name != name for layer in self.layers):
             parameters = sum(parameter.numel() for parameter in module.parameters())
         geometry = (_linear if isinstance(module, nn.Linear) else _conv)(module, inputs[0], output)
-        weight_bits, activation_bits = self._bits.get(name, FLOAT_BITS)
-        bops = geometry["macs"] * weight_bits * activation_bits
-        self.layers.append(LayerCount(name=name, parameters=parameters, bops=bops, **geometry))
+        self.layers.append(LayerCount(name=name, parameters=parameters, **geometry))
 
     def uncounted(self, network: nn.Module) -> tuple[str, ...]:
         """Modules that were not recorded and themselves hold weights that are more than a vector."""
@@ -152,10 +122,7 @@ class _Recorder:
 
 
 def _conv(module: Any, image: Tensor, output: Tensor) -> dict[str, Any]:
-    """Kind, geometry and MACs of a convolution.
-
-    Every output value takes one window of its group's channels; in a transposed one every input value gives one.
-    """
+    """Every output value takes one window of its group's channels; in a transposed one every input value gives one."""
     inner = module.in_channels // module.groups
     kind = "conv" if module.groups == 1 else "depthwise" if inner == 1 else "grouped"
     positions = output.shape[-2] * output.shape[-1]
@@ -188,18 +155,3 @@ def _linear(module: Any, features: Tensor, _output: Tensor) -> dict[str, Any]:
         "output_hw": (1, positions),
         "macs": positions * module.in_features * module.out_features,
     }
-
-
-@contextmanager
-def _observed(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    """The network in evaluation mode with the recorder's hooks; both are undone at the end."""
-    training = {module: module.training for module in network.modules()}
-    hooks = [module.register_forward_hook(recorder) for module in recorder.names]
-    network.eval()
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, flag in training.items():
-            module.training = flag

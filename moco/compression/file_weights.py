@@ -16,27 +16,16 @@ class FileWeights:
 
     Attributes:
         coded: layers whose weight is in integer codes.
+        parts: names of the layers that stand for a layer.
+        filters: by channel group, how many filters of its first layer one channel stands for; one where not named.
     """
 
     def __init__(
-        self,
-        proto: onnx.ModelProto,
-        parts: Callable[[str], tuple[str, ...]] = lambda name: (name,),
-        filters: Mapping[str, int] | None = None,
+        self, proto: onnx.ModelProto, parts: Callable[[str], tuple[str, ...]], filters: Mapping[str, int] | None = None
     ) -> None:
-        """Take the file.
-
-        Args:
-            parts: names of the layers that stand for a layer.
-            filters: by channel group, how many filters of its first layer one channel stands for; one where not named.
-        """
         self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
         self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
-        self.parts, self._filters = parts, filters or {}
-
-    def filters(self, channel_group: str) -> int:
-        """How many filters of its first layer one channel of the group stands for."""
-        return self._filters.get(channel_group, 1)
+        self.parts, self.filters = parts, filters or {}
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """Shape of a layer's weight, (outputs, ...).

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from moco.compression.methods.lookup import by_method, each_setting
-from moco.compression.precision import FLOAT_BITS, Bits, precision_of
+from moco.compression.methods.method import Method, Setting
+from moco.compression.precision import FLOAT_BITS, Bits
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.policy import Policy
-from moco.setting_owners import method_of
+from moco.setting_owners import method_of, own_methods
 
 FORMAT = 1
 
@@ -62,11 +62,6 @@ def bits_by_part(policy: Policy) -> dict[str, Bits]:
     return {part: bits for layer, bits in bits_of(policy).items() for part in parts_of(policy, layer)}
 
 
-def precisions_of(policy: Policy) -> dict[str, str]:
-    """Precision by layer, `mixed` where its bits are not 8 and 8; layers in float32 are left out."""
-    return {name: precision_of(bits) for name, bits in bits_of(policy).items()}
-
-
 def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] = USUAL_RANKING) -> dict[str, Any]:
     """The policy as it is written to policy.json, with the ranking of filters where it is not the usual one."""
     told = {} if ranking == USUAL_RANKING else {"ranking": ranking}
@@ -104,7 +99,6 @@ def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:
 
 
 def _check(settings: object, where: str) -> None:
-    """Pass well-formed settings of one layer that may stand together."""
     if not isinstance(settings, Mapping):
         raise SpaceError(f"{where}: expected a mapping, got {settings!r}")
     for key, value in settings.items():
@@ -116,3 +110,24 @@ def _check(settings: object, where: str) -> None:
         for one in settings:
             if one in method.excludes or (one < other and one in method.settings):
                 raise SpaceError(f"{where}: expected '{one}' or '{other}', got both")
+
+
+def by_method(policy: Policy) -> list[tuple[Method, dict[str, Setting]]]:
+    """Method by method, in their order, what the policy says of each layer or channel group."""
+    found: dict[str, tuple[Method, dict[str, Setting]]] = {}
+    for name, settings in policy.settings.items():
+        for key, value in settings.items():
+            method = method_of(key)
+            found.setdefault(method.name, (method, {}))[1][name] = {key: value}
+    return sorted(found.values(), key=lambda pair: pair[0].order)
+
+
+def each_setting(policy: Policy) -> Iterator[tuple[Method, str, Setting]]:
+    """Each setting with its method and the layer or channel group that it is of, in the order of the methods."""
+    return ((method, name, setting) for method, found in by_method(policy) for name, setting in found.items())
+
+
+def methods_of(policy: Policy) -> list[Method]:
+    """Moco's own methods and those that the policy names, in their order."""
+    found = {method.name: method for method in (*own_methods(), *(method for method, _ in by_method(policy)))}
+    return sorted(found.values(), key=lambda method: method.order)

@@ -21,7 +21,6 @@ class Bits:
     activations: int
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
         if (self.weights, self.activations) == (32, 32):
             return
         for what, bits in (("weights", self.weights), ("activations", self.activations)):

@@ -14,8 +14,7 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.lookup import by_method, methods_of
-from moco.compression.policy_settings import parts_of
+from moco.compression.policy_settings import by_method, methods_of, parts_of
 from moco.errors import CompressionError
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy
@@ -25,8 +24,6 @@ def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, n
     """Check the widths of every tensor against the channels that were to stay.
 
     Args:
-        network: the compressed network.
-        graph: the channels of the original.
         kept: by channel group, the channels that were to stay.
 
     Raises:
@@ -74,7 +71,6 @@ def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, in
 
 
 def _width(module: nn.Module, side: str) -> int:
-    """Channels on that side of a module, read off its tensors."""
     if isinstance(module, nn.ConvTranspose2d):
         return int(module.weight.shape[1 if side == "out" else 0])
     if isinstance(module, nn.Conv2d) and side == "in":

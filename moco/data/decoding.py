@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from moco.data.image_set import ImageArray, LabelArray
+from moco.data.image_set import ImageArray, ImageSet, LabelArray, Normalization
 from moco.errors import DataError
 
 
@@ -39,20 +41,13 @@ class Resizing:
             image = image.crop((left, top, left + self.crop, top + self.crop))
         return image
 
-    @property
-    def fixes_size(self) -> bool:
-        """Whether images of any size come out with the same one."""
-        return self.crop is not None
-
 
 @dataclass(frozen=True)
 class EncodedImages:
     """Images as encoded files in memory or on disk, read as RGB in [0, 1].
 
     Attributes:
-        name: of the set, for error messages.
         load: encoded bytes of the image in a row; raises OSError or DataError.
-        resizing: done to each image.
     """
 
     name: str
@@ -71,27 +66,35 @@ class EncodedImages:
 
     def decode(self, row: int) -> NDArray[np.uint8]:
         """The image in that row, (height, width, 3)."""
-        try:
-            with Image.open(io.BytesIO(self.load(row))) as image:
-                return np.asarray(self.resizing(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
+        with self._opened(row) as image:
+            return np.asarray(self.resizing(image.convert("RGB")))
 
     def check_sizes(self, rows: int) -> None:
         """Open every image without decoding its pixels, and compare the sizes, so that a search fails at its start."""
         first: tuple[int, int] | None = None
         for row in range(rows):
-            try:
-                with Image.open(io.BytesIO(self.load(row))) as image:
-                    size = image.size
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
+            with self._opened(row) as image:
+                size = image.size
             first = first or size
-            if size != first and not self.resizing.fixes_size:
+            if size != first and self.resizing.crop is None:
                 raise DataError(self._mixed(row, size, first))
 
+    def labelled(
+        self, labels: LabelArray, classes: int, content_hash: str, normalize: Normalization | None
+    ) -> ImageSet:
+        """The images with their labels."""
+        height, width, channels = self.decode(0).shape
+        return ImageSet(self.name, labels, (channels, height, width), classes, content_hash, self, normalize)
+
+    @contextmanager
+    def _opened(self, row: int) -> Iterator[Image.Image]:
+        try:
+            with Image.open(io.BytesIO(self.load(row))) as image:
+                yield image
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
+
     def _mixed(self, row: int, size: tuple[int, ...], first: tuple[int, ...]) -> str:
-        """Text of the error for an image of another size."""
         return (
             f"{self.name}, row {row}: the image is {size[0]}x{size[1]} pixels, the first one {first[0]}x{first[1]}; "
             "all must have one size: set data.resize and data.crop"
@@ -116,3 +119,15 @@ def existing(path: str | Path, key: str) -> Path:
     if not Path(path).exists():
         raise DataError(f"data.{key}: no such file or folder: {path}")
     return Path(path)
+
+
+def of_pixels(
+    name: str, pixels: NDArray[np.uint8], labels: LabelArray, classes: int, normalize: Normalization | None
+) -> ImageSet:
+    """The set of images that are all in memory, as bytes (n, channels, height, width)."""
+    shape, digest = (pixels.shape[1], pixels.shape[2], pixels.shape[3]), content_hash(labels, [pixels.tobytes()])
+    return ImageSet(name, labels, shape, classes, digest, partial(_read_pixels, pixels), normalize)
+
+
+def _read_pixels(pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> ImageArray:
+    return pixels[indices].astype(np.float32) / np.float32(255)

@@ -37,12 +37,10 @@ class ImageSet:
     """Labelled images.
 
     Attributes:
-        name: file or source, for error messages.
         labels: class of each image, (n,), in [0, classes).
         shape: of one image, (channels, height, width).
         classes: number of classes; a set need not hold all of them.
         content_hash: sha256 over the labels and the images as they are stored.
-        read: decodes images; see `Read`.
         normalize: applied to every image that is handed out; None for images that are normalised already.
     """
 

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
 from moco.data.image_set import ImageSet, LabelArray, Normalization
-from moco.errors import DataError
-from moco.suggest import nearest
+from moco.errors import DataError, nearest
 
 IMAGE_COLUMNS = ("img", "image", "bytes")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -25,17 +24,13 @@ def load(
     image_column: str | None = None,
     label_column: str | None = None,
     resizing: Resizing | None = None,
-    classes: int | None = None,
 ) -> ImageSet:
     """The images of one file.
 
     Args:
-        path: of the parquet file.
         normalize: applied to pixels in [0, 1].
         image_column: encoded bytes, or a struct that holds them as `bytes`; None takes the first of the usual names.
         label_column: integers from 0; None takes the first of the usual names.
-        resizing: done to each image.
-        classes: number of classes; None takes the largest label plus one.
 
     Raises:
         DataError: the file or a column is missing, or a row is malformed.
@@ -47,20 +42,11 @@ def load(
     encoded = _encoded(table, _column(table, image_column, IMAGE_COLUMNS, path), path)
     reader = EncodedImages(str(path), lambda row: _bytes(encoded, row), resizing or Resizing())
     reader.check_sizes(len(labels))
-    height, width, channels = reader.decode(0).shape
-    return ImageSet(
-        name=str(path),
-        labels=labels,
-        shape=(channels, height, width),
-        classes=int(labels.max()) + 1 if classes is None else classes,
-        content_hash=content_hash(labels, (_bytes(encoded, row) for row in range(len(labels)))),
-        read=reader,
-        normalize=normalize,
-    )
+    digest = content_hash(labels, (_bytes(encoded, row) for row in range(len(labels))))
+    return reader.labelled(labels, int(labels.max()) + 1, digest, normalize)
 
 
 def _read(path: Path) -> Any:
-    """The table of a parquet file."""
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
@@ -77,7 +63,6 @@ def _column(table: Any, wanted: str | None, usual: tuple[str, ...], path: str | 
 
 
 def _labels(table: Any, column: str, path: str | Path) -> LabelArray:
-    """Labels as integers; a missing or fractional one is refused."""
     values = table.column(column)
     if not pa.types.is_integer(values.type):
         raise DataError(f"{path}: column '{column}' holds {values.type}, expected integers from 0")

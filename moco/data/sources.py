@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from moco.data import digits, parquet, torchvision_sets
-from moco.data.decoding import Resizing
+import numpy as np
+from sklearn.datasets import load_digits
+
+from moco.data import parquet
+from moco.data.decoding import Resizing, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.data.splits import stratified
+from moco.data.torchvision_sets import load_cifar10, load_folder
+from moco.errors import ConfigError, nearest
+
+DIGITS_TO_TRAIN, DIGITS_SEED = 1000, 0
+"""The split is part of the data set, so it does not follow the seed of a run."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,6 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
 
     Args:
         source: `digits`, `parquet`, `cifar10` or `imagefolder`.
-        options: where the images are and how they are read.
         normalize: mean and standard deviation of each channel, of pixels in [0, 1].
 
     Raises:
@@ -74,12 +80,19 @@ def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
 
 
 def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """scikit-learn's digits."""
-    return digits.load(normalize)
+    """scikit-learn's digits (UCI, Alpaydin and Kaynak 1998): 1,000 training and 797 test images, always the same."""
+    digits = load_digits()
+    pixels = (digits.images[:, None] * (255 / 16)).round().astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    parts = stratified(labels, (DIGITS_TO_TRAIN, None), np.random.default_rng(DIGITS_SEED))
+    train, test = (
+        of_pixels(f"digits ({part})", pixels[rows], labels[rows], 10, normalize)
+        for part, rows in zip(("train", "test"), parts, strict=True)
+    )
+    return DataSets(train, test)
 
 
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """Two parquet files."""
     train, test = (
         parquet.load(
             path or "",
@@ -93,24 +106,15 @@ def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSet
     return same_classes(train, test)
 
 
-def _cifar10(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """The CIFAR-10 of torchvision."""
-    return torchvision_sets.load_cifar10(options.root or "", normalize)
-
-
-def _imagefolder(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    """Two folders of image files."""
+def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     resizing = Resizing(options.resize, options.crop)
-    train, test = (
-        torchvision_sets.load_folder(path or "", resizing, normalize) for path in (options.train, options.test)
-    )
-    return DataSets(train, test)
+    return DataSets(*(load_folder(path or "", resizing, normalize) for path in (options.train, options.test)))
 
 
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
     "digits": ((), (), _digits),
     "parquet": (("train", "test"), ("image_column", "label_column", "resize", "crop"), _parquet),
-    "cifar10": (("root",), (), _cifar10),
-    "imagefolder": (("train", "test", "resize", "crop"), (), _imagefolder),
+    "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
+    "imagefolder": (("train", "test", "resize", "crop"), (), _folders),
 }
 """By name: options that are needed, options that are possible, and what loads the sets."""

@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from moco.data.stratified import IndexArray, stratified
 from moco.errors import ConfigError, DataError
 from moco.randomness import generator
 
@@ -56,8 +55,7 @@ def make_splits(
     """The splits of two labelled sets; each has its classes in the set's own proportions, to within one image.
 
     Args:
-        train_labels: class of each training image, (n_train,).
-        test_labels: class of each test image, (n_test,).
+        train_labels, test_labels: class of each image, (n,).
         sizes: images in `calibration`, `search` and `certification`.
         seed: of the run; a set's split depends on it, its labels and its own sizes only.
 
@@ -95,7 +93,6 @@ def check_disjoint(splits: Splits) -> None:
 
 
 def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None:
-    """Raise a ConfigError unless the sizes are the three known ones, positive, and fit the sets."""
     expected = ("calibration", *FROM_TEST)
     if set(sizes) != set(expected):
         raise ConfigError(f"data.splits: expected the sizes of {', '.join(expected)}; got {', '.join(sizes) or 'none'}")
@@ -114,3 +111,25 @@ def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None
         if sizes[name] > left:
             beside = f", {sizes[other]} of them in data.splits.{other}" if name == "certification" else ""
             raise ConfigError(f"data.splits.{name}: {sizes[name]} images asked, the test set has {there}{beside}")
+
+
+IndexArray = NDArray[np.int64]
+
+
+def stratified(
+    labels: NDArray[np.int64], sizes: tuple[int, int | None], rng: np.random.Generator
+) -> tuple[IndexArray, IndexArray]:
+    """Two disjoint parts of range(len(labels)); a size of None takes what is left.
+
+    Images are shuffled within their class, then all are ordered by their relative rank within the class: every
+    prefix and every window of that order holds the classes in proportion, to within one image a class.
+    """
+    rank = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    # The second key breaks ties between classes at random: without it, low classes would get the odd images.
+    order = np.lexsort((rng.permutation(len(labels)), rank))
+    first = sizes[0] or 0
+    last = len(labels) if sizes[1] is None else first + sizes[1]
+    return np.sort(order[:first]).astype(np.int64), np.sort(order[first:last]).astype(np.int64)

@@ -55,7 +55,6 @@ class DatasetReader:
         return array, self._label(label, row)
 
     def _label(self, label: Any, row: int) -> int:
-        """The label as an integer."""
         value = np.asarray(label)
         if value.size != 1 or not np.issubdtype(value.dtype, np.integer):
             raise DataError(f"{self.name}, row {row}: expected an integer label, got {label!r}")
@@ -72,7 +71,6 @@ def from_torch(
 
     Args:
         dataset: has a length and yields (image, label); no random augmentation.
-        name: for error messages.
         classes: number of classes; None takes the largest label plus one.
         normalize: applied to every image; None for images that are normalised already.
 

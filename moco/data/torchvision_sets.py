@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
-from moco.data.digits import read_pixels
+from moco.data.decoding import EncodedImages, Resizing, content_hash, existing, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.errors import DataError
 from moco.models.torchvision_shim import import_torchvision
@@ -33,23 +31,11 @@ def load_cifar10(root: str | Path, normalize: Normalization | None = None) -> Da
             raise DataError(f"CIFAR-10 is not in {root} and cannot be downloaded: {error}") from error
         pixels = np.ascontiguousarray(source.data.transpose(0, 3, 1, 2))
         labels = np.array(source.targets, dtype=np.int64)
-        sets.append(
-            ImageSet(
-                name=f"CIFAR-10 ({part})",
-                labels=labels,
-                shape=(3, 32, 32),
-                classes=10,
-                content_hash=content_hash(labels, [pixels.tobytes()]),
-                read=partial(read_pixels, pixels),
-                normalize=normalize,
-            )
-        )
+        sets.append(of_pixels(f"CIFAR-10 ({part})", pixels, labels, 10, normalize))
     return DataSets(*sets)
 
 
-def load_folder(
-    path: str | Path, resizing: Resizing, normalize: Normalization | None = None, classes: int | None = None
-) -> ImageSet:
+def load_folder(path: str | Path, resizing: Resizing, normalize: Normalization | None = None) -> ImageSet:
     """Image files in one folder a class; the classes are numbered in the order of their names.
 
     The hash is over names and sizes of the files, since reading a large folder would take minutes.
@@ -67,15 +53,5 @@ def load_folder(
     files = [Path(file) for file, _ in source.samples]
     labels = np.array(source.targets, dtype=np.int64)
     reader = EncodedImages(str(path), lambda row: files[row].read_bytes(), resizing)
-    height, width, channels = reader.decode(0).shape
-    return ImageSet(
-        name=str(path),
-        labels=labels,
-        shape=(channels, height, width),
-        classes=len(source.classes) if classes is None else classes,
-        content_hash=content_hash(
-            labels, (f"{file.relative_to(path)} {file.stat().st_size}".encode() for file in files)
-        ),
-        read=reader,
-        normalize=normalize,
-    )
+    digest = content_hash(labels, (f"{file.relative_to(path)} {file.stat().st_size}".encode() for file in files))
+    return reader.labelled(labels, len(source.classes), digest, normalize)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from moco.certification.certificate import paired_sem
 from moco.errors import MeasurementError
+from moco.interfaces import Session
 from moco.metrics import TOP1_ERROR, TOP5_ERROR
 from moco.trial import MetricValue
 
 BATCH = 100
-
-
-class Runs(Protocol):
-    """Whatever gives logits (n, classes) for images (n, channels, height, width)."""
-
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits of the images."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class Correct:
         return float(self.top1.mean())
 
 
-def logits_of(session: Runs, images: np.ndarray) -> np.ndarray:
+def logits_of(session: Session, images: np.ndarray) -> np.ndarray:
     """Logits (n, classes) in batches of at most 100 images.
 
     Raises:

@@ -1,13 +1,7 @@
-"""A policy becomes a file: surgery, recovery, export, checked at each step; the same policy gives the same bytes.
-
-The order of operations is fixed (docs/compression.md): channels are pruned, their readers refitted, layers factorised,
-single weights pruned, batch-norm re-estimated, the network trained on where asked; then the file is written from the
-template and put into integers.
-"""
+"""A policy becomes a file, by checked steps in a fixed order (docs/compression.md): same policy, same bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +17,11 @@ from moco.compression.policy_settings import bits_by_part, gone_of
 from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
-from moco.errors import CompressionError, RunFolderError
+from moco.errors import CompressionError
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.compact import compact
 from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.ranges import RangeOptions, estimate
+from moco.export.rewrites import compact, written
 from moco.export.template import Template, build_template
 from moco.interfaces import Artifact, QuantizePlacement
 from moco.policy import Policy
@@ -71,11 +65,9 @@ class Builder:
 
         Args:
             calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
-            folder: where the files go.
             ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
                 8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
                 ranges, they are kept.
-            placement: where the target wants quantize nodes.
 
         Raises:
             CompressionError: the network cannot be exported, or the calibration images are not finite.
@@ -107,7 +99,7 @@ class Builder:
         with watch.stage("export"):
             verify_file(proto, policy, self.compressor.graph.filters())
             compact(proto)
-            return self._written(proto), thin
+            return written(proto, self.folder), thin
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers.
@@ -181,17 +173,3 @@ class Builder:
         difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
         if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
             raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")
-
-    def _written(self, proto: onnx.ModelProto) -> Artifact:
-        data = proto.SerializeToString(deterministic=True)
-        sha256 = hashlib.sha256(data).hexdigest()
-        path = self.folder / f"{sha256[:16]}.onnx"
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            try:
-                partial.write_bytes(data)
-                partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
-            except OSError as error:
-                partial.unlink(missing_ok=True)
-                raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return Artifact(path, sha256, len(data))

@@ -91,7 +91,6 @@ class Evaluator:
         """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 
         Args:
-            search: the search split.
             undisturbed: a block in which the device is timed: no other process times on it, and this one does nothing.
         """
         self.undisturbed = undisturbed
@@ -200,7 +199,6 @@ class Evaluator:
         return replace(stored, metrics=metrics, seconds={}, details=details)
 
     def _scored(self, session: Session, watch: Stopwatch) -> dict[str, MetricValue]:
-        """Errors on the search split, as the target computes them."""
         with watch.stage("score"):
             right = correct(logits_of(session, self.search.images), self.search.labels)
         return error_metrics(right, self.reference.correct)

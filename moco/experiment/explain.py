@@ -11,8 +11,7 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 _NUMBERS = frozenset({"float_type", "int_type", "float_parsing", "int_parsing"})
 _WORDS = {

@@ -13,13 +13,11 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from moco.compression.methods.method import Method
-from moco.errors import ConfigError, SpaceError
+from moco.errors import ConfigError, SpaceError, nearest
 from moco.experiment.explain import explain, joined, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.schema import Experiment
-from moco.models.weights import is_published
-from moco.plugin_options import OptionOfKind, written_options
-from moco.registry import plugin
-from moco.suggest import nearest
+from moco.models.zoo import is_published
+from moco.registry import OptionOfKind, plugin, written_options
 
 __all__ = [
     "Experiment",

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from moco.errors import nearest
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
 from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET
-from moco.suggest import nearest
 
 NAME = re.compile(r"^\w[\w.+-]*$")
 

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
+from moco.errors import nearest
 from moco.experiment.schema_base import Count, PluginSection, Seconds, Section
 from moco.registry import BUILT_IN, names
 from moco.setting_owners import method_names
-from moco.suggest import nearest
 
 Precision = Literal["float32", "int8", "mixed"]
 

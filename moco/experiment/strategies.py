@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.experiment.explain import joined
 from moco.experiment.loading import options_of
 from moco.experiment.schema import NAME
 from moco.registry import names, plugin
 from moco.strategy import Strategy
-from moco.suggest import nearest
 
 LABEL, SEARCHER = "label", "name"
 

@@ -13,15 +13,9 @@ static scales, one a tensor for activations, and are fast only where weights are
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
-from moco.compression.precision import Bits
-
-INT8 = Bits(8, 8)
 
 
 @dataclass(frozen=True)
@@ -104,37 +98,3 @@ def weight_codes(weights: np.ndarray, bits: int, scales: np.ndarray) -> np.ndarr
 def channelwise(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Values by channel (channels,), shaped to go with the weights (channels, ...)."""
     return np.expand_dims(values, tuple(range(1, weights.ndim)))
-
-
-def packed_bits(weights: int, channels: int, weight_bits: int, has_bias: bool) -> int:
-    """Bits that a layer needs where each code takes only its own bits.
-
-    Args:
-        weights: their number.
-        channels: output channels; each has a 32-bit scale where the weights are codes, and a 32-bit bias or none.
-        weight_bits: 1 to 8, or 32 for float weights, which have no scales.
-    """
-    scales = 0 if weight_bits == 32 else 32 * channels
-    return weights * weight_bits + scales + (32 * channels if has_bias else 0)
-
-
-def direction_threshold(n: int) -> float:
-    """sqrt(2 ln n): about the largest of n normal values over their spread (S4.06)."""
-    return math.sqrt(2 * math.log(n))
-
-
-def check_bits(sizes: Mapping[str, int], layers: Mapping[str, Bits], margin: float = 4.0) -> tuple[str, ...]:
-    """Advice, one line for each layer whose weights may lose their direction: 2^bits is not >> sqrt(2 ln n) (S4.06).
-
-    Args:
-        sizes: number of weights by layer.
-        layers: bits by layer.
-        margin: how much larger counts as much larger. 4 takes 4 bits for every layer up to 2,900 weights, and 5 bits
-            for every layer up to 70 million million; on ResNet-56 3 bits without tuning cost 12 points, 4 bits 1.5.
-    """
-    return tuple(
-        f"{name}: {2**bits.weights} codes are not much more than sqrt(2 ln {sizes[name]}) = "
-        f"{direction_threshold(sizes[name]):.3f}; its weights may lose their direction, take more bits or tune"
-        for name, bits in layers.items()
-        if 2**bits.weights < margin * direction_threshold(sizes[name])
-    )

@@ -82,7 +82,22 @@ class CodeGraph:
     def build(self) -> onnx.ModelProto:
         """The quantized graph."""
         self.walk()
-        return self._finished()
+        proto = onnx.ModelProto()
+        proto.ir_version = self.proto.ir_version  # no whole copy: its float weights would be thrown away
+        proto.producer_name, proto.producer_version = self.proto.producer_name, self.proto.producer_version
+        proto.opset_import.extend(self.proto.opset_import)
+        graph = proto.graph
+        graph.name = self.proto.graph.name
+        graph.input.extend(self.proto.graph.input)
+        graph.output.extend(self.proto.graph.output)
+        for output in graph.output:  # an output that exists only as codes is asked for as floats
+            if output.name in self.scales and output.name not in self.floats:
+                self.nodes.append(helper.make_node("Identity", [self._as_float(output.name)], [output.name]))
+        graph.node.extend(self.nodes)
+        used = {name for node in self.nodes for name in node.input}
+        graph.initializer.extend(i for i in self.proto.graph.initializer if i.name in used)
+        graph.initializer.extend(i for i in self.new.values() if i.name in used)
+        return proto
 
     def _quantized(self, node: onnx.NodeProto) -> bool:
         return node.op_type in WEIGHTED and node.input[1].rpartition(".")[0] in self.layers
@@ -252,24 +267,6 @@ class CodeGraph:
                 f"quantization: no finite range of tensor '{name}'; check the calibration images for NaN"
             )
         return Scale.of(*found, bits)
-
-    def _finished(self) -> onnx.ModelProto:
-        proto = onnx.ModelProto()
-        proto.ir_version = self.proto.ir_version  # no whole copy: its float weights would be thrown away
-        proto.producer_name, proto.producer_version = self.proto.producer_name, self.proto.producer_version
-        proto.opset_import.extend(self.proto.opset_import)
-        graph = proto.graph
-        graph.name = self.proto.graph.name
-        graph.input.extend(self.proto.graph.input)
-        graph.output.extend(self.proto.graph.output)
-        for output in graph.output:  # an output that exists only as codes is asked for as floats
-            if output.name in self.scales and output.name not in self.floats:
-                self.nodes.append(helper.make_node("Identity", [self._as_float(output.name)], [output.name]))
-        graph.node.extend(self.nodes)
-        used = {name for node in self.nodes for name in node.input}
-        graph.initializer.extend(i for i in self.proto.graph.initializer if i.name in used)
-        graph.initializer.extend(i for i in self.new.values() if i.name in used)
-        return proto
 
 
 def _codes(name: str) -> str:

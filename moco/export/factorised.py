@@ -37,7 +37,6 @@ def split_nodes(graph: onnx.GraphProto, network: nn.Module, state: Mapping[str, 
 
     Args:
         graph: a copy of the template's graph.
-        network: the candidate.
         state: its tensors by name, batch-norms folded in.
 
     Returns:

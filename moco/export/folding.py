@@ -69,7 +69,6 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # nothing is compiled here, and being kept from it would import the whole compiler: seconds
 
     def pairs(self) -> tuple[FoldablePair, ...]:
-        """The pairs of a layer and its only reader, each used once."""
         return tuple(
             pair
             for pair, tensor in self._found
@@ -77,8 +76,6 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def hook(self, name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        """The hook of the module of that name."""
-
         def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             self._uses[name] += 1
             if not isinstance(module, BATCH_NORMS):
@@ -92,7 +89,6 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Count the layers' outputs among what the operator reads."""
         del types
         for argument in args:
             read = argument if isinstance(argument, list | tuple) else (argument,)

@@ -7,7 +7,7 @@ kernels, strides and sizes cost the same at every width, so they are one geometr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from moco.compression.channels.groups import ChannelGroup
 from moco.compression.counting import Counts, LayerCount, LayerKind
@@ -30,15 +30,7 @@ class LayerShape:
     @staticmethod
     def of(layer: LayerCount) -> LayerShape:
         """The shape of a counted layer."""
-        return LayerShape(
-            layer.kind,
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel,
-            layer.stride,
-            layer.input_hw,
-            layer.output_hw,
-        )
+        return LayerShape(**{field.name: getattr(layer, field.name) for field in fields(LayerShape)})
 
     @property
     def weights(self) -> int:
@@ -64,7 +56,6 @@ class PairGeometry:
     """Two layers with the channels of a group between them.
 
     Attributes:
-        producer: gives the channels.
         depthwise: works on each of them between the two; None where there is none.
         consumer: reads them; where it is linear, `consumer.in_channels` is a multiple of the width.
     """
@@ -111,7 +102,6 @@ class Geometries:
     """The geometries of a network.
 
     Attributes:
-        of_group: by channel group.
         left_out: groups whose pair cannot be built on its own: name and reason.
     """
 

@@ -7,11 +7,9 @@ that the exporter writes; the weights are noise, since time does not depend on t
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from moco.export.probe_geometry import LayerShape, PairGeometry
 from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.template import INPUT, OUTPUT
-from moco.interfaces import Artifact, QuantizePlacement
+from moco.interfaces import QuantizePlacement
 from moco.randomness import generator
 
 OPSET, IR_VERSION = 18, 10
@@ -36,8 +34,6 @@ class Variant:
     """What is done to the pair.
 
     Attributes:
-        width: channels between the two layers.
-        precision: `float32` or `int8`.
         keep: both layers are factorised at this share of their ranks; None where they are whole.
     """
 
@@ -61,7 +57,6 @@ def pair_graph(
 
     Args:
         int8_kinds: kinds of layers that the target has in int8; None means all.
-        placement: where it wants quantize nodes.
     """
     builder = _Graph()
     data, hw = INPUT, geometry.producer.input_hw
@@ -107,15 +102,6 @@ def factorised(shape: LayerShape, keep: float) -> tuple[LayerShape, ...]:
     )
 
 
-def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
-    """The graph as a file of the folder, named by its hash."""
-    data = proto.SerializeToString(deterministic=True)
-    sha256 = hashlib.sha256(data).hexdigest()
-    path = folder / f"{sha256[:16]}.onnx"
-    path.write_bytes(data)
-    return Artifact(path, sha256, len(data))
-
-
 def _branch(graph: _Graph, name: str, data: str, geometry: PairGeometry, variant: Variant) -> str:
     """Producer, depthwise layer, pooling and consumer, up to one value a channel."""
     width, consumer = variant.width, geometry.consumer
@@ -140,8 +126,6 @@ def _branch(graph: _Graph, name: str, data: str, geometry: PairGeometry, variant
 
 
 class _Graph:
-    """Nodes and initializers of a graph while it is written."""
-
     def __init__(self) -> None:
         self.kinds: dict[str, str] = {}  # by layer
         self._nodes: list[onnx.NodeProto] = []
@@ -180,12 +164,10 @@ class _Graph:
         return self.node("Relu", [out], f"{name}.relu") if relu else out
 
     def node(self, op_type: str, operands: list[str], output: str, **attributes: Any) -> str:
-        """Add a node; the name of its output."""
         self._nodes.append(helper.make_node(op_type, operands, [output], **attributes))
         return output
 
     def model(self, image: tuple[int, int, int], classes: int) -> onnx.ModelProto:
-        """The whole graph, with a dynamic batch."""
         inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", *image])]
         outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", classes])]
         graph = helper.make_graph(self._nodes, "pay_off", inputs, outputs, self._initializers)

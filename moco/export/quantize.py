@@ -7,13 +7,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import onnx
 
-from moco.compression.precision import Bits
+from moco.compression.precision import INT8, INT8_BITS, Bits
 from moco.errors import CompressionError
-from moco.export.bits import INT8, Scale
-from moco.export.code_graph import WEIGHTED, CodeGraph, Ranges, at_bits
+from moco.export.code_graph import WEIGHTED, CodeGraph, Ranges
 from moco.interfaces import QuantizePlacement
-
-__all__ = ["Ranges", "Scale", "at_bits", "bits_of", "codings", "observed_tensors", "quantizable_layers", "quantize"]
 
 WIDEST = QuantizePlacement()
 
@@ -35,11 +32,11 @@ def bits_of(layers: Collection[str]) -> dict[str, Bits]:
         CompressionError: a value is neither.
     """
     if not isinstance(layers, Mapping):
-        return dict.fromkeys(layers, INT8)
+        return dict.fromkeys(layers, INT8_BITS)
     for name, bits in layers.items():
-        if bits != "int8" and not (isinstance(bits, Bits) and bits.weights <= 8):
+        if bits != INT8 and not (isinstance(bits, Bits) and bits.weights <= 8):
             raise CompressionError(f"quantization: layer '{name}': expected Bits of 1 to 8 or 'int8', got {bits!r}")
-    return {name: INT8 if bits == "int8" else bits for name, bits in layers.items()}
+    return {name: INT8_BITS if bits == INT8 else bits for name, bits in layers.items()}
 
 
 def observed_tensors(
@@ -72,7 +69,6 @@ def quantize(
         layers: names of the layers, or bits by layer: `Bits`, or "int8"; empty gives the graph unchanged.
         ranges: of every tensor that `observed_tensors` names.
         weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
-        placement: where the target wants quantize nodes.
 
     Raises:
         CompressionError: a layer is not in the graph, or a range is missing or not finite.

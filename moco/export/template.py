@@ -25,9 +25,7 @@ from torch import nn
 from moco.errors import CompressionError
 from moco.export.factorised import last_factors, split_nodes
 from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
-from moco.export.reshapes import reshape_by_axes
-from moco.export.shortcuts import pad_instead_of_gather
-from moco.export.token_linear import gemm_instead_of_matmul
+from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
@@ -70,7 +68,8 @@ class Template:
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)
-        pad_instead_of_gather(proto.graph, _zero_channels(network))
+        zeros = {f"{n}.source": module.in_channels for n, module in modules.items() if isinstance(module, PadShortcut)}
+        pad_instead_of_gather(proto.graph, zeros)
         return proto
 
 
@@ -135,7 +134,9 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(graph.node):
         del node.metadata_props[:]
         node.doc_string, node.name = "", f"n{index}"
-        _drop_default_attributes(node)
+        kept = [a for a in node.attribute if not (a.name == "auto_pad" and a.s == b"NOTSET")]
+        del node.attribute[:]
+        node.attribute.extend(kept)
     for value in (*graph.input, *graph.output, *graph.initializer):
         del value.metadata_props[:]
         value.doc_string = ""
@@ -175,17 +176,6 @@ def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:
             node.input[1] = name
 
 
-def _zero_channels(network: nn.Module) -> dict[str, int]:
-    """By a shortcut's `source`, the index that stands for zero."""
-    return {f"{n}.source": m.in_channels for n, m in network.named_modules() if isinstance(m, PadShortcut)}
-
-
-def _drop_default_attributes(node: onnx.NodeProto) -> None:
-    kept = [a for a in node.attribute if not (a.name == "auto_pad" and a.s == b"NOTSET")]
-    del node.attribute[:]
-    node.attribute.extend(kept)
-
-
 def _pool_globally(graph: onnx.GraphProto) -> None:
     """Write means over height and width as GlobalAveragePool, which runtimes also have in int8."""
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if i.data_type == onnx.TensorProto.INT64}
@@ -198,10 +188,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
             node.op_type = "GlobalAveragePool"
             del node.input[1:]
             del node.attribute[:]
-    used = {name for node in graph.node for name in node.input}
-    kept = [i for i in graph.initializer if i.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    drop_unread(graph)
 
 
 def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:

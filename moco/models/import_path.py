@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 
 def import_object(path: str, search_path: Path | None = None) -> Any:
@@ -48,7 +47,6 @@ def _near(name: str, owner: object) -> str:
 
 @contextmanager
 def _searched(folders: list[Path]) -> Iterator[None]:
-    """Look in these folders first while importing."""
     before = list(sys.path)
     sys.path[:0] = [str(folder) for folder in folders]
     importlib.invalidate_caches()

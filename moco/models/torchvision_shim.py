@@ -1,8 +1,7 @@
-"""Makes torchvision importable beside a torch build that its compiled operators do not fit.
+"""Makes torchvision importable beside a torch build that its compiled operators do not fit (CUDA beside CPU).
 
 torchvision registers the shape functions of two detection operators when it is imported, and fails where its compiled
-library cannot be loaded (a wheel built for CUDA beside a CPU build of torch, for example). moco uses classification
-models, data sets and transforms only, none of which needs those operators.
+library cannot be loaded. What moco uses of it needs none of those operators.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Training a small network on the spot: deterministic, on the CPU, without a global random generator."""
+"""The one loop of gradient descent, and training a small network on the spot: deterministic, on the CPU."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import DataError
-from moco.models.descent import Batch, batches_of, descend, parameter_groups
 from moco.randomness import derived_seed
 from moco.torch_threads import one_thread
 
@@ -28,11 +28,9 @@ class TrainingPlan:
     """How a network is trained: stochastic gradient descent with Nesterov momentum, one cosine cycle.
 
     Attributes:
-        epochs: passes over the images.
         learning_rate: at its peak, after a linear warm-up over the first tenth of the steps.
         batch_size: images in one step; a last, smaller batch is left out of its epoch.
         weight_decay: of weights with two dimensions or more.
-        momentum: Nesterov's.
         shift: pixels by which each image is moved at random in each direction; 0 leaves it where it is.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
     """
@@ -57,10 +55,8 @@ def train(
     """Draw new weights from the seed, train them in place, and return the mean loss of the last epoch.
 
     Args:
-        network: made of convolutions, batch-norms and linear layers.
         images: normalised, (n, channels, height, width).
         labels: class of each image, (n,).
-        plan: how; None takes the plan that suits the digits.
         seed: of the weights, the order of the images and their shifts.
 
     Raises:
@@ -130,7 +126,6 @@ def learning_rate_factor(progress: float) -> float:
 
 
 def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingPlan, rng: torch.Generator) -> float:
-    """Train by the plan; the mean loss of the last epoch."""
     steps = len(images) // plan.batch_size
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -144,3 +139,67 @@ def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingP
     batches = batches_of(images, plan.batch_size, rng, lambda batch, rng: shifted(batch, plan.shift, rng))
     losses = list(islice(descend(network, batches, loss, optimizer, learning_rate), plan.epochs * steps))
     return float(torch.tensor(losses[-steps:]).mean())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The images of a step as the network sees them (n, channels, height, width), and their places in the set (n,)."""
+
+    images: Tensor
+    rows: Tensor
+
+
+BatchLoss = Callable[[Tensor, Batch], Tensor]
+"""The loss of logits (n, classes) for the batch that they were given for."""
+
+
+def descend(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    loss: BatchLoss,
+    optimizer: torch.optim.Optimizer,
+    learning_rate: Callable[[int], float],
+    check: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> Iterator[float]:
+    """The loss of each step over the batches; a step is made when it is asked for.
+
+    Args:
+        network: in training mode; trained in place.
+        learning_rate: of a step, counted from 0 on.
+        check: called with each step and its loss before the weights change; may refuse it.
+    """
+    for step, batch in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        found = loss(network(batch.images), batch)
+        value = float(found.detach())
+        check(step, value)
+        optimizer.zero_grad()
+        found.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        yield value
+
+
+def batches_of(
+    images: Tensor, size: int, rng: torch.Generator, seen: Callable[[Tensor, torch.Generator], Tensor]
+) -> Iterator[Batch]:
+    """Batches without end; a last one of an epoch that is smaller is left out, unless it is the only one.
+
+    Args:
+        images: normalised, (n, channels, height, width).
+        rng: of their order, another one in each epoch, and of `seen`.
+        seen: a batch's images as the network sees them, moved or mirrored at random.
+    """
+    while True:
+        order = torch.randperm(len(images), generator=rng)
+        for rows in torch.split(order, size)[: max(1, len(images) // size)]:
+            yield Batch(seen(images[rows], rng), rows)
+
+
+def parameter_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Weights of two dimensions or more, that decay, and biases and batch-norm parameters, that do not."""
+    found = list(parameters)
+    return [
+        {"params": [p for p in found if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in found if p.dim() <= 1], "weight_decay": 0.0},
+    ]

@@ -1,9 +1,7 @@
 """Batch-norm statistics after surgery, re-estimated relative to the original (W29).
 
-Re-estimating them from a few hundred images costs even an untouched network points of accuracy, because the sample's
-statistics are not the training set's. So only the change is applied: the difference of the means that both networks
-show on the same images is added, and the variances are multiplied by their ratio. Where nothing was changed, exactly
-nothing changes.
+Those of a few hundred images are not the training set's, and cost even an untouched network points of accuracy. So only
+the change is applied: the means are moved by their difference on the same images, the variances scaled by their ratio.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -21,6 +18,7 @@ from moco.compression.policy_settings import changes_weights
 from moco.export.folding import BATCH_NORMS
 from moco.policy import Policy
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
+from moco.registry import NoOptions
 
 
 class Seen(NamedTuple):
@@ -38,15 +36,10 @@ Statistics = Mapping[str, Seen]
 BATCH = 64
 
 
-@dataclass(frozen=True)
-class BatchNormOptions:
-    """It takes none."""
-
-
 class BatchNormStep(RecoveryStep):
     """Re-estimates the batch-norms of every network whose weights have changed; bits alone change no float network."""
 
-    name, Options, moment = "batch_norm", BatchNormOptions, Moment.AFTER_SURGERY
+    name, Options, moment = "batch_norm", NoOptions, Moment.AFTER_SURGERY
     key_place = 1
 
     def changes(self, policy: Policy) -> bool:

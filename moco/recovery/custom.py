@@ -32,46 +32,29 @@ class CustomStep(RecoveryStep):
     key_place = 3
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
-        """Call the function."""
-        return custom_recovery(self.options.function, candidate.network, *context.training_set, rng_seed=context.seed)
+        """Call the function, torch's global generator being seeded meanwhile.
+
+        Raises:
+            CompressionError: the function raised, or changed more than weights; it is named.
+        """
+        function, name, before = self.options.function, _name(self.options.function), _structure(candidate.network)
+        try:
+            with seeded_torch(derived_seed(context.seed, "custom recovery")):
+                returned = function(candidate.network, *context.training_set)
+        except Exception as error:  # whatever the user's code raises is about that code
+            raise CompressionError(f"recovery: the function '{name}' raised {type(error).__name__}: {error}") from error
+        recovered: object = candidate.network if returned is None else returned
+        if not isinstance(recovered, nn.Module):
+            raise CompressionError(
+                f"recovery: the function '{name}' returned a {type(recovered).__name__}; return None or the network"
+            )
+        _check(name, before, recovered)
+        return recovered.eval()
 
     def written(self) -> str:
-        """The function's name and source."""
-        return identity(self.options.function)
-
-
-def custom_recovery(
-    function: RecoveryFunction, network: nn.Module, images: Tensor, labels: Tensor, *, rng_seed: int
-) -> nn.Module:
-    """What the user's function makes of the network, in evaluation mode.
-
-    Args:
-        function: may train `network` in place and return nothing, or return a network of the same structure.
-        network: a compressed copy.
-        rng_seed: torch's global generator is set by it while the function runs, and put back afterwards.
-
-    Raises:
-        CompressionError: the function raised, or changed more than weights; it is named.
-    """
-    name = _name(function)
-    before = _structure(network)
-    try:
-        with seeded_torch(derived_seed(rng_seed, "custom recovery")):
-            returned = function(network, images, labels)
-    except Exception as error:  # whatever the user's code raises is about that code
-        raise CompressionError(f"recovery: the function '{name}' raised {type(error).__name__}: {error}") from error
-    recovered: object = network if returned is None else returned
-    if not isinstance(recovered, nn.Module):
-        raise CompressionError(
-            f"recovery: the function '{name}' returned a {type(recovered).__name__}; return None or the network"
-        )
-    _check(name, before, recovered)
-    return recovered.eval()
-
-
-def identity(function: RecoveryFunction) -> str:
-    """What a stored evaluation depends on of a function: its name, and the hash of its source where it can be read."""
-    return f"{getattr(function, '__module__', type(function).__module__)}:{_name(function)} {source_hash(function)}"
+        """The function's name, and the hash of its source where it can be read."""
+        function = self.options.function
+        return f"{getattr(function, '__module__', type(function).__module__)}:{_name(function)} {source_hash(function)}"
 
 
 def _name(function: RecoveryFunction) -> str:

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError, ConfigError
-from moco.models.descent import Batch, BatchLoss
-from moco.recovery.fine_tuning import FineTuningStep, Tuned, descend_, written_training
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.models.training import Batch, BatchLoss
+from moco.recovery.fine_tuning import FineTuning, FineTuningStep, written_training
 from moco.recovery.step import RecoveryContext, written
 
 
@@ -40,7 +39,9 @@ class DistillationOptions(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.temperature, self.weight)
+        for name, value in (("temperature", self.temperature), ("weight", self.weight)):
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")
 
 
 class DistillationStep(FineTuningStep):
@@ -50,8 +51,10 @@ class DistillationStep(FineTuningStep):
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """L, with the original network as teacher."""
-        teacher = Teacher(context.network, self.options.temperature, self.options.weight)
-        return teacher.loss(*context.training_set, self.options.augments)
+        options = self.options
+        return teacher_loss(
+            context.network, *context.training_set, options.augments, options.temperature, options.weight
+        )
 
     def written(self) -> str:
         """The plan, temperature and weight."""
@@ -63,51 +66,41 @@ def written_answers(temperature: float, weight: float) -> str:
     return written("Distillation", {"temperature": temperature, "weight": weight})
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """The network that is learned from, and how much it counts.
+def teacher_loss(
+    teacher: nn.Module,
+    images: Tensor,
+    labels: Tensor | None,
+    augmented: bool,
+    temperature: float = DistillationOptions.temperature,
+    weight: float = DistillationOptions.weight,
+) -> BatchLoss:
+    """L over batches of these images, for `descend_`.
 
-    Attributes:
-        network: answers in evaluation mode; it is never changed.
-        temperature, weight: as in `DistillationOptions`.
+    Args:
+        teacher: answers in evaluation mode; it is never changed.
+        images: normalised, (n, channels, height, width).
+        labels: class of each image, (n,); None where there are none.
+        augmented: whether an image is another one each time; where not, it is shown to the teacher once.
+
+    Raises:
+        CompressionError: there is not a label for each image; when called, the classes are not the student's.
     """
+    if labels is not None and len(labels) != len(images):
+        raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")
+    network = copy.deepcopy(teacher).eval()
+    answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
 
-    network: nn.Module
-    temperature: float = 4.0
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.temperature, self.weight)
-
-    def loss(self, images: Tensor, labels: Tensor | None, augmented: bool) -> BatchLoss:
-        """L over batches of these images, for `descend_`.
-
-        Args:
-            images: normalised, (n, channels, height, width).
-            labels: class of each image, (n,); None where there are none.
-            augmented: whether an image is another one each time; where not, it is shown to the teacher once.
-
-        Raises:
-            CompressionError: there is not a label for each image; when called, the classes are not the student's.
-        """
-        if labels is not None and len(labels) != len(images):
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        wanted = answers(batch)
+        if wanted.shape != logits.shape:
             raise CompressionError(
-                f"distillation: expected a label for each of {len(images)} images, got {len(labels)}"
+                f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
+                f"{tuple(logits.shape)}; both need the same classes"
             )
-        network = copy.deepcopy(self.network).eval()
-        answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
+        known = None if labels is None else labels[batch.rows]
+        return distillation_loss(logits, wanted, known, temperature, weight)
 
-        def loss(logits: Tensor, batch: Batch) -> Tensor:
-            wanted = answers(batch)
-            if wanted.shape != logits.shape:
-                raise CompressionError(
-                    f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
-                    f"{tuple(logits.shape)}; both need the same classes"
-                )
-            known = None if labels is None else labels[batch.rows]
-            return distillation_loss(logits, wanted, known, self.temperature, self.weight)
-
-        return loss
+    return loss
 
 
 def distillation_loss(
@@ -117,22 +110,6 @@ def distillation_loss(
     soft = F.cross_entropy(student / temperature, (teacher / temperature).softmax(1))
     loss = weight * temperature**2 * soft
     return loss if labels is None else loss + F.cross_entropy(student, labels)
-
-
-def distill_(
-    student: nn.Module, teacher: Teacher, images: Tensor, labels: Tensor | None, plan: FineTuning, *, rng_seed: int
-) -> Tuned:
-    """Train the student in place to answer as the teacher does, and leave it in evaluation mode.
-
-    Args:
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,); None where there are none.
-        rng_seed: of the order of the images, their augmentation and dropout.
-
-    Raises:
-        CompressionError: both networks do not give the same classes, or the loss or a weight is not finite.
-    """
-    return descend_(student, images, teacher.loss(images, labels, plan.augments), plan, rng_seed=rng_seed)
 
 
 def _augmented_answers(teacher: nn.Module) -> Callable[[Batch], Tensor]:
@@ -164,9 +141,3 @@ def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch],
         return logits[batch.rows]
 
     return answers
-
-
-def _check(temperature: float, weight: float) -> None:
-    for name, value in (("temperature", temperature), ("weight", weight)):
-        if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")

@@ -24,9 +24,113 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
-from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
+
+MOST_COLUMNS = 8192
+"""Weights an output of the largest layer that is refitted: its Gram matrix takes half a gigabyte."""
+
+
+def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Every convolution, transposed ones too, and linear layer, by name."""
+    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, kinds)}
+
+
+def refusal(layer: nn.Module) -> str | None:
+    """Why a layer of this kind and size cannot be refitted."""
+    if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+        kind = "depthwise" if layer.groups == layer.in_channels else "grouped"
+        return f"is a {kind} convolution, each of whose outputs reads only some inputs"
+    if isinstance(layer, nn.ConvTranspose2d):
+        return "is a transposed convolution, whose outputs are sums over several places"
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    columns = layer.weight[0].numel()
+    if columns > MOST_COLUMNS:
+        return f"has {columns:,} weights an output; a refit takes at most {MOST_COLUMNS:,}"
+    return None
+
+
+def draw_positions(layer: nn.Module, inputs: Tensor, positions: int, generator: np.random.Generator) -> Tensor:
+    """Flat output positions (images, positions) of a layer, others for each image; all where there are no more."""
+    places = _places(layer, inputs)
+    if positions >= places:
+        return torch.arange(places).expand(len(inputs), places)
+    drawn = generator.random((len(inputs), places)).argpartition(positions, axis=1)[:, :positions]
+    return torch.from_numpy(np.sort(drawn, axis=1))
+
+
+def sampled_rows(layer: nn.Module, inputs: Tensor, positions: Tensor, intercept: bool = False) -> Tensor:
+    """X: the windows that give the outputs at these positions (images, positions), and ones for a bias or intercept.
+
+    A row holds the window channel by channel, as `torch.nn.functional.unfold` does, which would make all windows.
+    """
+    if isinstance(layer, nn.Linear):
+        rows = _tokens(inputs, positions)
+    else:
+        assert isinstance(layer, nn.Conv2d)
+        rows = _windows(layer, inputs, positions)
+    with_ones = intercept or layer.bias is not None
+    return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1) if with_ones else rows
+
+
+def sampled_outputs(layer: nn.Module, outputs: Tensor, positions: Tensor) -> Tensor:
+    """Y: the outputs at these positions (images, positions), one row a position."""
+    if isinstance(layer, nn.Linear):
+        return _tokens(outputs, positions)
+    return outputs.flatten(2).take_along_dim(positions[:, None], 2).transpose(1, 2).flatten(0, 1)
+
+
+def _tokens(features: Tensor, positions: Tensor) -> Tensor:
+    """Features of a linear layer (images, ..., features) at these positions: (images * positions, features)."""
+    tokens = features.reshape(len(features), -1, features.shape[-1])
+    return tokens.take_along_dim(positions[:, :, None], 1).flatten(0, 1)
+
+
+def _windows(layer: nn.Conv2d, inputs: Tensor, positions: Tensor) -> Tensor:
+    """im2col at these output positions only: (images * positions, channels * kernel)."""
+    padded = _padded(layer, inputs)
+    (kernel_h, kernel_w), (stride_h, stride_w) = layer.kernel_size, layer.stride
+    dilation_h, dilation_w = layer.dilation
+    across = (padded.shape[3] - dilation_w * (kernel_w - 1) - 1) // stride_w + 1
+    top, left = positions // across * stride_h, positions % across * stride_w
+    y = top[:, :, None, None] + dilation_h * torch.arange(kernel_h)[:, None]
+    x = left[:, :, None, None] + dilation_w * torch.arange(kernel_w)
+    image = torch.arange(len(inputs))[:, None, None, None]
+    found = padded.permute(0, 2, 3, 1)[image, y, x]  # (images, positions, kernel height, kernel width, channels)
+    return found.flatten(2, 3).transpose(2, 3).flatten(2).flatten(0, 1)
+
+
+def _padded(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
+    (top, bottom), (left, right) = _padding(layer)
+    if not any((top, bottom, left, right)):
+        return inputs
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return F.pad(inputs, (left, right, top, bottom), mode=mode)
+
+
+def _padding(layer: nn.Conv2d) -> list[tuple[int, int]]:
+    """Padding before and after, of height and of width."""
+    if layer.padding == "valid":
+        return [(0, 0), (0, 0)]
+    if layer.padding == "same":
+        total = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return [(size // 2, size - size // 2) for size in total]
+    return [(int(size), int(size)) for size in layer.padding]
+
+
+def _places(layer: nn.Module, inputs: Tensor) -> int:
+    if isinstance(layer, nn.Linear):
+        return inputs[0].numel() // layer.in_features
+    assert isinstance(layer, nn.Conv2d)
+    places = 1
+    for size, around, kernel, stride, dilation in zip(
+        inputs.shape[2:], _padding(layer), layer.kernel_size, layer.stride, layer.dilation, strict=True
+    ):
+        places *= (size + sum(around) - dilation * (kernel - 1) - 1) // stride + 1
+    return places
+
 
 Weights = tuple[Tensor, Tensor | None]
 """Weight (outputs, inputs, ...) and bias (outputs,) of a layer."""
@@ -42,7 +146,6 @@ class Gram:
     Attributes:
         products: X'X, (columns, columns).
         cross: X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW.
-        rows: how many rows were summed.
     """
 
     products: Tensor
@@ -61,22 +164,6 @@ class Gram:
         return Gram(self.products + other.products, cross, self.rows + other.rows)
 
 
-def gram_of(
-    layer: nn.Module, inputs: Tensor, outputs: Tensor | None, positions: int, generator: np.random.Generator
-) -> Gram:
-    """The Gram of a layer on one batch, at random positions of its output.
-
-    Args:
-        layer: a convolution that is not grouped, or a linear layer.
-        inputs: what the layer reads, its batch first.
-        outputs: what it is wanted to give; None for what it gives.
-        positions: at most that many positions an image.
-    """
-    drawn = draw_positions(layer, inputs, positions, generator)
-    targets = None if outputs is None else sampled_outputs(layer, outputs, drawn)
-    return Gram.of(sampled_rows(layer, inputs, drawn), targets)
-
-
 def columns_of(channels: Tensor, weight: Tensor) -> Tensor:
     """The columns of X that belong to these input channels of a layer with that weight."""
     kernel = weight.shape[2:].numel()
@@ -87,12 +174,10 @@ def refit_weights(gram: Gram, kept_columns: Tensor, original: Weights, ridge: fl
     """Weight and bias for the kept columns; the column of ones always stays.
 
     Args:
-        gram: of the layer at full width.
         kept_columns: ascending columns of the weight's; see `columns_of`.
-        original: the layer's weight and bias at full width.
+        gram, original: sums of the layer, and its weight and bias, at full width.
         ridge: r as a share of the mean of the diagonal of X_k'X_k. It is raised where that matrix is singular. The
             column of ones has none: its unit is not that of the inputs.
-        layer: its name, for the error.
 
     Raises:
         CompressionError: the sums are not finite, or no solution is at least as good as the kept weights.

@@ -1,12 +1,14 @@
 """Quantization-aware training: the weights learn to do with the few values that their codes stand for (W31, S5.09).
 
-While it lasts, each chosen layer computes with the weight and the input that its exported form computes with. The
-weights that are trained stay floats behind that, and every one receives a gradient. Afterwards the network is a plain
-float network again, whose weights the usual export rounds to the very codes that it was trained with.
+While it lasts, each chosen layer computes with the weight and the input that its exported form computes with
+(moco/export/bits.py). Rounding has no useful derivative, so a gradient passes it as if it were not there (the
+straight-through estimator of Bengio et al. 2013); where an activation was clipped it does not pass. Afterwards it is a
+plain float network again, whose weights the usual export rounds to the very codes that it was trained with.
 
-A batch-norm may go on averaging its statistics meanwhile, or keep them (`frozen_batch_norm`): the codes of a weight do
-not depend on what is folded into it (see fake_quant.py), so the export matches either way. On the digits with 4 and 8
-bits, frozen ones diverged at learning rates at which the others learned best.
+A batch-norm behind the layer scales each channel c by g_c, and what is exported is the folded weight w_c g_c. Its codes
+are those of w_c, or their negatives, since scales are per channel and codes symmetric: q(w_c g_c) = g_c q(w_c). So the
+weight is quantized as it stands, and the export matches whether a batch-norm keeps its statistics (`frozen_batch_norm`)
+or not. On the digits with 4 and 8 bits, frozen ones diverged at learning rates at which the others learned best.
 
 Left out here is what else an exported file may hold: codes of the tensors that an addition reads, 32-bit biases, and
 scales that a calibration shrinks below the largest value that it saw.
@@ -20,19 +22,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from moco.compression.collecting import evaluating
 from moco.compression.policy_settings import bits_by_part
 from moco.compression.precision import FLOAT_BITS, Bits
 from moco.errors import CompressionError
-from moco.models.descent import BatchLoss
+from moco.export.bits import Scale, highest_weight_code
+from moco.models.training import BatchLoss
 from moco.randomness import derived_seed
-from moco.recovery.distillation import Teacher, written_answers
-from moco.recovery.fake_quant import FakeQuantizedInput, FakeQuantizedWeight
-from moco.recovery.fine_tuning import FineTuningStep, Tuned, descend_, written_training
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
+from moco.recovery.fine_tuning import FineTuning, FineTuningStep, descend_, written_training
 from moco.recovery.step import Candidate, RecoveryContext
 
 BATCH = 64
@@ -57,18 +60,26 @@ class QuantizationAwareStep(FineTuningStep):
         if not bits:
             return super().apply(candidate, context, prepared)
         with quantization_aware(candidate.network, bits, context.images) as quantization:
-            quantization.tune_(context.training_set[0], self.loss(context), self.options, rng_seed=seed)
+            descend_(
+                candidate.network,
+                context.training_set[0],
+                self.loss(context),
+                self.options,
+                rng_seed=seed,
+                on_epoch=quantization.calibrate,
+            )
         return candidate.network
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """Of the labels, and of the original's answers where asked."""
         if self.options.distil:
-            return Teacher(context.network).loss(*context.training_set, self.options.augments)
+            return teacher_loss(context.network, *context.training_set, self.options.augments)
         return super().loss(context)
 
     def written(self) -> str:
         """The plan, and what it learns from."""
-        answers = written_answers(Teacher.temperature, Teacher.weight) if self.options.distil else "None"
+        usual = written_answers(DistillationOptions.temperature, DistillationOptions.weight)
+        answers = usual if self.options.distil else "None"
         return written_training(self.options, answers, in_codes=True)
 
 
@@ -77,10 +88,7 @@ class FakeQuantization:
     """A network whose chosen layers compute with codes, while `quantization_aware` lasts.
 
     Attributes:
-        network: the network.
         images: for the ranges of the inputs, (n, channels, height, width).
-        weights: by layer, what shows it its weight.
-        inputs: by layer, what shows it its input.
     """
 
     network: nn.Module
@@ -92,36 +100,18 @@ class FakeQuantization:
         """Lowest and highest value of each layer's input."""
         return {name: (read.low, read.high) for name, read in self.inputs.items()}
 
-    def tune_(self, images: Tensor, loss: BatchLoss, plan: FineTuning, *, rng_seed: int) -> Tuned:
-        """Train the network in place on images (n, channels, height, width), its ranges taken anew after every epoch.
-
-        Args:
-            loss: `label_loss` of the images' labels, or that of a teacher.
-            rng_seed: see `fine_tune_`.
-
-        Raises:
-            CompressionError: the loss or a weight is not finite.
-        """
-
-        def calibrate(_epoch: int, _loss: float) -> None:
-            self.calibrate()
-
-        return descend_(self.network, images, loss, plan, rng_seed=rng_seed, on_epoch=calibrate)
-
-    def calibrate(self) -> None:
+    def calibrate(self, *_epoch: object) -> None:
         """Take the ranges that the float network shows, as the export does.
 
         Raises:
             CompressionError: a layer reads nothing, or values that are not finite.
         """
-        modes = {module: module.training for module in self.network.modules()}
-        self.network.eval()
         for weight in self.weights.values():
             weight.enabled = False
         for read in self.inputs.values():
             read.observe()
         try:
-            with torch.no_grad():
+            with evaluating(self.network), torch.no_grad():
                 for batch in torch.tensor_split(self.images, math.ceil(len(self.images) / BATCH)):
                     self.network(batch)
         finally:
@@ -129,8 +119,6 @@ class FakeQuantization:
                 weight.enabled = True
             for read in self.inputs.values():
                 read.quantize()
-            for module, training in modes.items():
-                module.training = training
         for name, ends in self.ranges().items():
             if not all(math.isfinite(end) for end in ends):
                 raise CompressionError(
@@ -177,3 +165,84 @@ def _layer(network: nn.Module, name: str) -> Any:
             f"quantization-aware training: '{name}' is {kind}; expected a convolution or a linear layer"
         )
     return layer
+
+
+def fake_quantized_weight(weight: Tensor, bits: int) -> Tensor:
+    """The weight (channels, ...) as its codes of 1 to 8 bits stand for it; its gradient is the result's."""
+    return _Weight.apply(weight, bits)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def fake_quantized_activation(values: Tensor, scale: Scale) -> Tensor:
+    """The values (any shape) as their codes stand for them; the gradient passes where nothing was clipped."""
+    return _Activation.apply(values, scale)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class FakeQuantizedWeight(nn.Module):
+    """A parametrization (torch.nn.utils.parametrize) that shows a layer its weight in codes."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.enabled = True
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight (channels, ...) that the layer computes with."""
+        return fake_quantized_weight(weight, self.bits) if self.enabled else weight
+
+
+class FakeQuantizedInput:
+    """A forward pre-hook that shows a layer its input in codes, or notes the range of what it would be shown."""
+
+    def __init__(self, bits: int, low: float, high: float) -> None:
+        self.bits = bits
+        self.low, self.high = low, high
+        self.observing = False
+
+    def observe(self) -> None:
+        """Forget the range, and note that of every input until `quantize`; the layer then reads floats."""
+        self.observing, self.low, self.high = True, float("inf"), float("-inf")
+
+    def quantize(self) -> None:
+        """Quantize every input from now on by the range that was noted."""
+        self.observing = False
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """What the layer reads instead of its inputs; only the first is quantized."""
+        values, *rest = inputs
+        if not self.observing:
+            return fake_quantized_activation(values, Scale.of(self.low, self.high, self.bits)), *rest
+        low, high = values.detach().aminmax()
+        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
+        return inputs
+
+
+class _Weight(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, weight: Tensor, bits: int) -> Tensor:  # noqa: ARG004
+        flat = weight.abs().flatten(1)
+        largest = flat.mean(1) if bits == 1 else flat.amax(1)
+        scales = largest / highest_weight_code(bits)
+        scales = torch.where(scales > 0, scales, torch.ones_like(scales)).view(-1, *[1] * (weight.dim() - 1))
+        if bits == 1:
+            signs = torch.where(weight >= 0, 1.0, -1.0)
+            return torch.where((largest > 0).view_as(scales), signs, 0.0) * scales
+        return (weight / scales).round_().mul_(scales)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
+        return gradients[0], None
+
+
+class _Activation(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, scale: Scale) -> Tensor:
+        # A float32 divisor: division by a Python number would be a multiplication by its rounded inverse.
+        steps = values.div(torch.tensor(np.float32(scale.scale))).round_()
+        inside = (steps >= -scale.zero_point) & (steps <= scale.top - scale.zero_point)
+        context.save_for_backward(inside)
+        return steps.clamp_(-scale.zero_point, scale.top - scale.zero_point).mul_(scale.scale)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (inside,) = context.saved_tensors
+        return gradients[0] * inside, None

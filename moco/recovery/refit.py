@@ -1,9 +1,8 @@
 """Least-squares refit of the layers of a pruned network that lost input channels (S1.42, W28).
 
-Two ways. On the original's inputs, each layer's Gram is summed once over the original network, and a candidate solves
-a part of it, layer by layer for itself. On the compressed network's own inputs (asymmetric, as He et al. 2017 do with
-whole networks), a candidate takes one forward pass in sequence: each layer is solved for what the layers before it,
-pruned and refitted already, give, so it also makes good what they lost.
+On the original's inputs, each layer's Gram is summed once over the original network, and a candidate solves a part of
+it. On the compressed network's own inputs (asymmetric, as He et al. 2017), a candidate takes one forward pass: each
+layer is solved for what the layers before it, pruned and refitted already, give, so it also makes good what they lost.
 
 A layer without a bias that a batch-norm follows is fitted with an intercept all the same: channels behind a rectifier
 have a mean, which goes with them. The batch-norm's running mean takes it.
@@ -30,17 +29,18 @@ from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
 from moco.policy import Policy
 from moco.randomness import generator
-from moco.recovery.least_squares import Gram, Weights, columns_of, refit_weights
-from moco.recovery.readers import channels_left, consumers, reading_side, refusal, weighted_layers
-from moco.recovery.step import (
-    Candidate,
-    Moment,
-    PrunedGroups,
-    RecoveryContext,
-    RecoveryStep,
-    written,
+from moco.recovery.least_squares import (
+    Gram,
+    Weights,
+    columns_of,
+    draw_positions,
+    refit_weights,
+    refusal,
+    sampled_outputs,
+    sampled_rows,
+    weighted_layers,
 )
-from moco.recovery.windows import draw_positions, sampled_outputs, sampled_rows
+from moco.recovery.step import Candidate, Moment, PrunedGroups, RecoveryContext, RecoveryStep, written
 
 Inputs = Literal["original", "compressed"]
 BATCH = 64
@@ -126,50 +126,38 @@ class RefitStep(RecoveryStep):
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A layer that lost input channels and was not refitted."""
-
-    layer: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class OriginalGrams:
-    """What a refit on the original's inputs needs.
+class Original:
+    """What the original network says of its layers.
 
     Attributes:
-        network: the original network.
-        grams: by layer, over the calibration images.
         batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
-        refused: by layer, why it cannot be refitted.
     """
 
-    network: nn.Module
-    grams: Mapping[str, Gram]
     batch_norms: Mapping[str, str]
     refused: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class OriginalOutputs:
+class OriginalGrams(Original):
+    """What a refit on the original's inputs needs: the network, and by layer its Gram over the calibration images."""
+
+    network: nn.Module
+    grams: Mapping[str, Gram]
+
+
+@dataclass(frozen=True)
+class OriginalOutputs(Original):
     """What a refit in sequence needs.
 
     Attributes:
         images: the calibration images (n, channels, height, width), which go through a candidate as one batch.
         positions: by layer, the sampled output positions (n, positions).
         outputs: by layer, the original network's outputs there, (n * positions, outputs).
-        batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
-        refused: by layer, why it cannot be refitted.
     """
 
     images: Tensor
     positions: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
-    batch_norms: Mapping[str, str]
-    refused: Mapping[str, str]
-
-
-Original = OriginalGrams | OriginalOutputs
 
 
 def observe(
@@ -180,7 +168,6 @@ def observe(
     Args:
         network: the network that `graph` was made of; it is left as it was.
         images: (n, channels, height, width), as the network takes them.
-        generator: draws the positions.
     """
     layers = weighted_layers(network) if options.downstream else consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}
@@ -209,13 +196,13 @@ def observe(
             refused[name] = f"is used {len(drawn) / len(batches):g} times in a forward pass"
     once = [name for name in positions if name not in refused]
     if options.inputs == "original":
-        return OriginalGrams(network, {name: sums[name] for name in once}, batch_norms, refused)
+        return OriginalGrams(batch_norms, refused, network, {name: sums[name] for name in once})
     return OriginalOutputs(
-        images.contiguous(memory_format=torch.channels_last),  # a forward pass takes a sixth less time than otherwise
-        {name: torch.cat(positions[name]) for name in once},
-        {n: torch.cat(outputs[n]) for n in once},
         batch_norms,
         refused,
+        images.contiguous(memory_format=torch.channels_last),  # a forward pass takes a sixth less time than otherwise
+        {name: torch.cat(positions[name]) for name in once},
+        {name: torch.cat(outputs[name]) for name in once},
     )
 
 
@@ -226,8 +213,8 @@ def refit_(
     original: Original,
     options: RefitOptions,
     layers: Container[str] | None = None,
-) -> tuple[Skipped, ...]:
-    """Refit the layers of `thin` that lost input channels, in place; those of them that could not be are returned.
+) -> None:
+    """Refit the layers of `thin` that lost input channels, in place, but for those that `original` refused.
 
     Args:
         thin: what `graph.thin` made of the original network under `kept`.
@@ -249,9 +236,8 @@ def refit_(
             before = _restricted(original.network.get_submodule(name), outputs, batch_norm is not None)
             columns = columns_of(lost[name], before[0])
             _set(thin, name, refit_weights(original.grams[name], columns, before, options.ridge, name), batch_norm)
-    elif lost:
+    elif isinstance(original, OriginalOutputs) and lost:
         _in_sequence(thin, original, lost, lambda name: channels_left(graph, (name, "out"), kept), options)
-    return tuple(Skipped(name, original.refused[name]) for name in lost if name in original.refused)
 
 
 def _in_sequence(
@@ -284,7 +270,6 @@ def _in_sequence(
 
 
 def _readers(graph: ChannelGraph, groups: Iterable[str]) -> set[str]:
-    """The layers that read channels of these groups."""
     return {name for group in groups for name in graph.groups[group].consumers}
 
 
@@ -328,3 +313,22 @@ def _evaluating(network: nn.Module, hooks: Sequence[RemovableHandle]) -> Iterato
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def consumers(network: nn.Module, graph: ChannelGraph) -> dict[str, nn.Module]:
+    """The layers that may lose input channels, by name."""
+    return {
+        name: layer for name, layer in weighted_layers(network).items() if (name, reading_side(layer)) in graph.axes
+    }
+
+
+def reading_side(layer: nn.Module) -> str:
+    """The side that says which inputs a layer has: where each output reads its own input, both sides are one."""
+    return "out" if isinstance(layer, nn.Conv2d) and layer.groups > 1 else "in"
+
+
+def channels_left(graph: ChannelGraph, side: tuple[str, str], kept: Mapping[str, np.ndarray]) -> Tensor | None:
+    """Ascending channels that stay on that side, (layer, "in" or "out"); None where all do."""
+    axis = graph.axes.get(side)
+    places = None if axis is None else axis.kept(kept)
+    return None if axis is None or places is None or len(places) == len(axis.owner) else torch.from_numpy(places)

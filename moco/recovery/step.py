@@ -48,7 +48,6 @@ class RecoveryContext:
 
     Attributes:
         network: the original network, in evaluation mode.
-        graph: its coupled channels.
         images: the calibration images, normalised, (n, channels, height, width).
         seed: of all that a step draws; derive one by the step's name (moco.randomness).
         training: the training images, normalised, (n, channels, height, width), and their labels (n,); None where no
@@ -74,7 +73,6 @@ class Candidate:
 
     Attributes:
         network: the copy, in evaluation mode; a step may change its weights in place.
-        policy: what is done to the network.
         kept: by channel group, the indices of the original's channels that stay; groups not named stayed whole.
         kept_of_batch_norms: the same by batch-norm.
     """
@@ -91,7 +89,6 @@ class RecoveryStep(ABC):
     Attributes:
         name: as it is registered and written in an experiment.
         Options: a frozen dataclass of its options, each with a default.
-        moment: when it acts.
         needs_training_images: whether it reads `RecoveryContext.training_set`. Calibration images are always there.
         takes_function: whether its one option is a function of the user's, written `import: "package.module:function"`.
         keeps_whole_ranges: whether its networks have learned to live with whole ranges of activations, so that the
@@ -122,9 +119,6 @@ class RecoveryStep(ABC):
     @abstractmethod
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: Any) -> nn.Module:
         """The candidate's network, changed in place, or another network of the same structure, in evaluation mode.
-
-        Args:
-            prepared: what `prepare` has found.
 
         Raises:
             CompressionError: it cannot be recovered; the layer is named.

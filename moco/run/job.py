@@ -32,7 +32,7 @@ from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
 from moco.export.ranges import RangeOptions
-from moco.interfaces import Objective, Reporter, Target
+from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
@@ -264,7 +264,7 @@ def _ranking_data(job: Job, splits: Splits) -> CalibrationData | None:
 
 def floor_of(job: Job) -> Floor | None:
     """The accuracy that the certificate is about; None for a protocol without one."""
-    constraint = getattr(job.objective, "floor", None)
+    constraint = ObjectiveTerms.of(job.objective).floor
     return None if constraint is None else Floor.of(constraint)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from moco import pareto
 from moco.constraints import Bound
+from moco.interfaces import ObjectiveTerms
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
@@ -221,8 +222,7 @@ def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecor
 
 def _asked(prepared: Prepared) -> str:
     """What was asked, as a person says it."""
-    objective = prepared.job.objective
-    wish = getattr(objective, "wish", f"least {' and '.join(prepared.problem.objectives)}")
+    wish = ObjectiveTerms.of(prepared.job.objective).wish or f"least {' and '.join(prepared.problem.objectives)}"
     bounds = " and ".join(map(_bound_text, prepared.problem.bounds))
     return f"{wish}, with {bounds}" if bounds else wish
 

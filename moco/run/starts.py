@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moco.analysis.sensitivity.curve_decisions import tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
-from moco.analysis.sensitivity.tolerable import tolerable
 from moco.compression.compressor import Compressor
 from moco.compression.policy_settings import read_policy
 from moco.errors import ConfigError, SpaceError

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from moco.errors import ConfigError, SpaceError
+from moco.errors import ConfigError, SpaceError, nearest
 from moco.policy import Policy
 from moco.space import SearchSpace
 from moco.study import Start
-from moco.suggest import nearest
 from moco.trial import Point
 
 KINDS = ("none", "reference", "ladder")

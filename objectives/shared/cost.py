@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, nearest
 from moco.metrics import COST, ERRORS, cost_ratio, metric
-from moco.suggest import nearest
 from moco.trial import MetricValue
 
 NOT_COSTS = frozenset({*ERRORS, COST})
@@ -78,11 +77,6 @@ def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
     if total <= 0:
         raise ConfigError(f"{where}: expected at least one weight above 0, got {dict(weights)}")
     return {name: weight / total for name, weight in weights.items() if weight > 0}
-
-
-def equal_weights(names: Iterable[str]) -> dict[str, float]:
-    """The same weight for each name."""
-    return dict.fromkeys(names, 1.0)
 
 
 def _positive(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:

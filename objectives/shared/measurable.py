@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Collection
 
-from moco.constraints import Constraint
 from moco.errors import ConfigError
-from moco.interfaces import Objective
+from moco.interfaces import Objective, ObjectiveTerms
 from moco.readings import READINGS
-
-
-@runtime_checkable
-class Droppable(Objective, Protocol):
-    """An objective that can go on without some of its weights."""
-
-    weights: Mapping[str, float]
-    constraints: Sequence[Constraint]
-    drop_unmeasurable: bool
-
-    def without(self, names: frozenset[str]) -> Objective:
-        """The objective without these weights."""
-        ...
-
-
-def unmeasurable(metrics: Sequence[str], available: Collection[str]) -> tuple[str, ...]:
-    """Those of an objective's metrics that are not among the available ones."""
-    return tuple(name for name in metrics if name not in available)
 
 
 def measurable(objective: Objective, available: Collection[str]) -> tuple[Objective, tuple[str, ...]]:
@@ -41,17 +21,21 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
     Raises:
         ConfigError: a metric cannot be measured here and is not to be dropped, or no weight would be left.
     """
-    missing = unmeasurable(objective.metrics, available)
+    missing = [name for name in objective.metrics if name not in available]
     if not missing:
         return objective, ()
-    weights: set[str] = set()
-    if isinstance(objective, Droppable):
-        weights = set(objective.weights) - {constraint.metric for constraint in objective.constraints}
+    terms = ObjectiveTerms.of(objective)
+    bounded = {constraint.metric for constraint in terms.constraints}
+    weights = set() if terms.without is None else terms.weights.keys() - bounded
     for name in missing:
         if name not in weights:
-            raise ConfigError(_asked_by(objective, name))
-    assert isinstance(objective, Droppable)
-    if not objective.drop_unmeasurable:
+            key, advice = "metric", "choose another one"
+            if name in bounded:
+                key, advice = f"constraints.{name}", "remove the bound"
+            elif name in terms.objectives:
+                key, advice = f"objectives.{name}", "remove it"
+            raise ConfigError(f"objective.{key}: {_refusal(name)}; {advice}")
+    if terms.without is None or not terms.drop_unmeasurable:
         raise ConfigError(
             f"objective.weights.{missing[0]}: {_refusal(missing[0])}; "
             "remove it or set objective.drop_unmeasurable: true"
@@ -63,16 +47,7 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
     warnings = (
         f"objective.weights.{name}: {_refusal(name)}; dropped, the other weights are scaled up" for name in missing
     )
-    return objective.without(frozenset(missing)), tuple(warnings)
-
-
-def _asked_by(objective: Objective, name: str) -> str:
-    """The key that asks for a metric that cannot be measured, and what to do about it."""
-    if name in {constraint.metric for constraint in getattr(objective, "constraints", ())}:
-        return f"objective.constraints.{name}: {_refusal(name)}; remove the bound"
-    if name in getattr(objective, "objectives", ()):
-        return f"objective.objectives.{name}: {_refusal(name)}; remove it"
-    return f"objective.metric: {_refusal(name)}; choose another one"
+    return terms.without(frozenset(missing)), tuple(warnings)
 
 
 def _refusal(name: str) -> str:

@@ -1,15 +1,17 @@
-"""What protocols share: the infeasible score, bounds and amounts as a user writes them, and the problem they make."""
+"""What protocols share: the infeasible score, bounds as a user writes them, and the problem they make."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from moco.constraints import Bound, Constraint, parse, resolve
 from moco.errors import ConfigError
 from moco.interfaces import Objective
 from moco.metrics import COST, TOP1_ERROR, metric
-from moco.objectives.shared.cost import NOT_COSTS, WeightedCost, weighted_cost
+from moco.objectives.shared.cost import NOT_COSTS, weighted_cost
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
@@ -66,11 +68,6 @@ def resolved(constraints: Sequence[Constraint], reference: Mapping[str, MetricVa
     return bounds
 
 
-def floor_among(constraints: Sequence[Constraint]) -> Constraint | None:
-    """The bound on top-1 error, where the user gave one: what the certificate is about."""
-    return next((constraint for constraint in constraints if constraint.metric == TOP1_ERROR), None)
-
-
 def accuracy_and_cost(
     objective: Objective,
     space: SearchSpace,
@@ -112,20 +109,69 @@ def accuracy_of(metrics: Mapping[str, MetricValue]) -> float:
     return 1.0 - error.value
 
 
-def all_met(bounds: Sequence[Bound], cost: WeightedCost, metrics: Mapping[str, MetricValue]) -> bool:
-    """Whether the metrics, with their cost, meet every bound.
+class _Options(Protocol):
+    @property
+    def constraints(self) -> Mapping[str, str]: ...
 
-    Raises:
-        ValueError: a bounded metric is missing; the trial has failed.
+
+OptionsT = TypeVar("OptionsT", bound=_Options)
+
+
+class ConstrainedObjective(ABC, Generic[OptionsT]):
+    """A protocol whose options state bounds; of top-1 error and one cost, where it does not say otherwise.
+
+    Attributes:
+        options: as given; without any, the usual ones.
+        constraints: the bounds that the user gave.
+        weights: by metric; all of it on `options.metric`, where a protocol does not say otherwise.
+        weighted: key path that the weights come from.
+        metrics: what an evaluation must hold.
+        floor: the bound on top-1 error, where the user gave one: what the certificate is about.
     """
-    complete = {**metrics, COST: cost(metrics)}
-    for bound in bounds:
-        if bound.metric not in complete:
-            raise ValueError(f"the evaluation gives no '{bound.metric}', which is bounded")
-    return all(bound.violation(complete[bound.metric]) <= 0 for bound in bounds)
 
+    Options: type[OptionsT]
+    weighted = "objective.metric"
 
-def needed(weights: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[str, ...]:
-    """Names of the metrics that an evaluation must hold: top-1 error, what is weighted, what is bounded."""
-    names = [TOP1_ERROR, *weights, *(constraint.metric for constraint in constraints)]
-    return tuple(name for name in dict.fromkeys(names) if name != COST)
+    def __init__(self, options: OptionsT | None = None) -> None:
+        self.options: OptionsT = options or self.Options()
+        self.constraints = parsed(self.options.constraints, "objective.constraints")
+        self.weights: Mapping[str, float] = self._weights()
+        names = [TOP1_ERROR, *self.weights, *(constraint.metric for constraint in self.constraints)]
+        self.metrics: tuple[str, ...] = tuple(name for name in dict.fromkeys(names) if name != COST)
+        self.floor: Constraint | None = next((c for c in self.constraints if c.metric == TOP1_ERROR), None)
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        """Minimise top-1 error and the cost, with the bounds."""
+        weights, unbounded = (self.weights, self.weighted), self._unbounded(reference)
+        return accuracy_and_cost(self, space, reference, weights, self._bounds(reference), unbounded)
+
+    @abstractmethod
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        """The published scalar; larger is better."""
+
+    def _weights(self) -> Mapping[str, float]:
+        options: Any = self.options
+        return {options.metric: 1.0}
+
+    def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
+        return resolved(self.constraints, reference, "objective.constraints")
+
+    def _unbounded(self, reference: Mapping[str, MetricValue]) -> Callable[[Evaluation], float] | None:  # noqa: ARG002
+        """What the score would be were every bound met, where it falls beyond them."""
+        return None
+
+    def _cost(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        return weighted_cost(self.weights, reference, self.weighted)(evaluation.metrics).value
+
+    def _all_met(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> bool:
+        """Whether the evaluation meets every bound.
+
+        Raises:
+            ValueError: a bounded metric is missing; the trial has failed.
+        """
+        cost = weighted_cost(self.weights, reference, self.weighted)
+        bounds, complete = self._bounds(reference), {**evaluation.metrics, COST: cost(evaluation.metrics)}
+        for bound in bounds:
+            if bound.metric not in complete:
+                raise ValueError(f"the evaluation gives no '{bound.metric}', which is bounded")
+        return all(bound.violation(complete[bound.metric]) <= 0 for bound in bounds)

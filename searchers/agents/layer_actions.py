@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -39,41 +39,20 @@ ABSENT = 1.0
 """Value of an action that a layer does not have: it changes nothing."""
 
 
-class Slot(Protocol):
-    """Parameters of a group that one action or two set together."""
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Names of its actions."""
-        ...
-
-    def values(self, actions: Sequence[float]) -> dict[str, Any]:
-        """Values by parameter."""
-        ...
-
-    def executed(self, point: Point) -> tuple[float, ...]:
-        """The actions that stand for what was executed: the middle of those that give it."""
-        ...
-
-
 @dataclass(frozen=True)
 class Single:
     """One action for one parameter.
 
     Attributes:
+        kinds: name of the action.
         rising: whether a greater action gives a greater coordinate; not where the neutral value is the lowest one or
             the first choice.
     """
 
-    kind: str
+    kinds: tuple[str]
     name: str
     distribution: BaseDistribution
     rising: bool = True
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Its one name."""
-        return (self.kind,)
 
     def values(self, actions: Sequence[float]) -> dict[str, Any]:
         """The value at the action's share of the axis."""
@@ -81,7 +60,7 @@ class Single:
         return {self.name: from_unit(self.distribution, action if self.rising else 1 - action)}
 
     def executed(self, point: Point) -> tuple[float, ...]:
-        """The coordinate of the value."""
+        """The action that stands for what was executed: the coordinate of the value."""
         coordinate = to_unit(self.distribution, point[self.name])
         return (coordinate if self.rising else 1 - coordinate,)
 
@@ -90,12 +69,8 @@ class Single:
 class SharedRatio:
     """One action for all ratios of a group."""
 
+    kinds: ClassVar = ("ratio",)
     ratios: Mapping[str, BaseDistribution]
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Its one name."""
-        return ("ratio",)
 
     def values(self, actions: Sequence[float]) -> dict[str, Any]:
         """Each ratio at the same share of its axis."""
@@ -116,14 +91,10 @@ class PrecisionAndBits:
         bits: the distributions of the weight's and the activation's bits, by parameter, in this order.
     """
 
+    kinds: ClassVar = ("weight", "activation")
     precision: str
     choices: tuple[str, ...]
     bits: Mapping[str, BaseDistribution]
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Their names."""
-        return ("weight", "activation")
 
     @property
     def _plain(self) -> list[tuple[float, str]]:
@@ -154,6 +125,10 @@ class PrecisionAndBits:
                 return (1 - (low + edge) / 2,) * 2
             low = edge
         raise AssertionError(f"{point[self.precision]} is none of {self.choices}")
+
+
+Slot = Single | SharedRatio | PrecisionAndBits
+"""Parameters of a group that one action or two set together."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +202,7 @@ def _pair(space: SearchSpace, named: Mapping[str, str]) -> list[str]:
 def _single(space: SearchSpace, kind: str, name: str) -> Single:
     distribution = space.distributions[name]
     rising = name not in space.neutral or to_unit(distribution, space.neutral[name]) >= 0.5
-    return Single(kind, name, distribution, rising)
+    return Single((kind,), name, distribution, rising)
 
 
 def _kinds(names: Sequence[str]) -> dict[str, str]:

@@ -1,15 +1,16 @@
-"""What the agents that walk over layers let the user choose, and checks of such values."""
+"""What the agents that walk over layers let the user choose."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moco.errors import ConfigError
 from moco.searchers.agents.layer_rewards import FLAT, GRADED, RANKS
 from moco.searchers.agents.layer_states import S1, S3
+from moco.searchers.shared.cost_bounds import FILL, NONE, SHRINK
+from moco.searchers.shared.option_checks import one_of
 
-NONE, WALL, SHRINK, FILL = "none", "wall", "shrink", "fill"
+WALL = "wall"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,6 @@ class LayerOptions:
     bounds: str = WALL
 
     def __post_init__(self) -> None:
-        """Check the values."""
         one_of("state", self.state, (S1, S3))
         one_of("reward", self.reward, (RANKS, GRADED, FLAT))
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
@@ -51,34 +51,3 @@ class LayerOptions:
             raise ConfigError(
                 f"searcher.hidden: expected sizes of hidden layers such as [64, 64], got {list(self.hidden)}"
             )
-
-
-def one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Refuse a word that is none of those known.
-
-    Raises:
-        ConfigError: it is none of them.
-    """
-    if value not in known:
-        raise ConfigError(f"searcher.{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
-
-
-def positive(name: str, value: float, most: float = float("inf")) -> None:
-    """Refuse a number that is not in (0, most].
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
-        above = "above 0" if most == float("inf") else f"above 0 and at most {most:g}"
-        raise ConfigError(f"searcher.{name}: expected a number {above}, got {value!r}")
-
-
-def not_negative(name: str, value: float) -> None:
-    """Refuse a number that is not in [0, inf).
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigError(f"searcher.{name}: expected a number of at least 0, got {value!r}")

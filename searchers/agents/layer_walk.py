@@ -8,7 +8,7 @@ from is what was executed, and nothing but the trial is needed (W20).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,11 @@ from moco.encoding import project
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
-from moco.searchers.agents.layer_options import FILL, SHRINK, WALL, LayerOptions
+from moco.searchers.agents.layer_options import WALL, LayerOptions
 from moco.searchers.agents.layer_states import REMAINING, S3, SENSITIVITY, centred, static_features
-from moco.searchers.shared.cost_bounds import CostBounds, Costs, heaviest
-from moco.searchers.shared.idle_bounds import idle_bounds
-from moco.searchers.shared.proposals import ProposalCounter
+from moco.searchers.shared.cost_bounds import FILL, SHRINK, CostBounds, Costs, heaviest, idle_bounds
 from moco.space import LayerGroup
-from moco.trial import Point, Suggestion
+from moco.trial import Point
 
 Choose = Callable[[int, np.ndarray], np.ndarray]
 """Actions (A,) of an agent for a layer and its state (features,)."""
@@ -178,38 +176,13 @@ class _Steps:
         self._actions: list[np.ndarray] = []
 
     def state(self) -> np.ndarray:
-        """What the agent sees of the next layer."""
         self._states.append(self._walk.state(self._actions, self.light, self.heavy))
         return self._states[-1]
 
     def take(self, layer: int, actions: np.ndarray, values: Point) -> None:
-        """Decide the layer."""
         self._actions.append(np.where(self._walk.mask[layer] > 0, actions, ABSENT))
         self.light |= values
         self.heavy |= values
 
     def episode(self) -> Episode:
-        """The finished walk."""
         return Episode(self.light, np.array(self._states), np.array(self._actions))
-
-
-def propose(
-    asks: ProposalCounter, draw: Callable[[np.random.Generator, int], tuple[Point, dict[str, Any]]]
-) -> Suggestion:
-    """The next suggestion: a walk, drawn anew while its policy was told before (W21).
-
-    Args:
-        draw: the point and the notes of a walk, for a generator and the number of walks that were drawn for this ask.
-
-    A neighbour of the last walk, which `ProposalCounter` would propose at last, may miss the bounds: the walk is then
-    repeated.
-    """
-    drawn: list[tuple[Point, dict[str, Any]]] = []
-
-    def again(rng: np.random.Generator) -> Point:
-        drawn.append(draw(rng, len(drawn)))
-        return drawn[-1][0]
-
-    suggestion = asks.next(again)
-    point, notes = drawn[-1]
-    return replace(suggestion, point=point, notes=notes)

@@ -15,9 +15,8 @@ same model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -34,21 +33,19 @@ ITERATIONS = 40
 """Of the fit; what matters has settled by then."""
 
 
-class Kernel(Protocol):
-    """A covariance of about unit size."""
+@dataclass(frozen=True)
+class Kernel:
+    """A covariance of about unit size.
 
-    @property
-    def prior(self) -> float:
-        """The variance that is expected of it before any data."""
-        ...
+    Attributes:
+        matrix: covariances (n, m) of inputs (n, d) and (m, d).
+        diagonal: variances (n,) of inputs (n, d).
+        prior: the variance that is expected of it before any data.
+    """
 
-    def matrix(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Covariances (n, m) of inputs (n, d) and (m, d)."""
-        ...
-
-    def diagonal(self, a: np.ndarray) -> np.ndarray:
-        """Variances (n,) of inputs (n, d)."""
-        ...
+    matrix: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    diagonal: Callable[[np.ndarray], np.ndarray]
+    prior: float = 1.0
 
 
 @dataclass(frozen=True)

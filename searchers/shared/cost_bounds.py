@@ -7,10 +7,12 @@ must be measured (latency, error) are left to the reward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from moco.encoding import decode, encode
 from moco.problem import Problem
 from moco.trial import MetricValue, Point
 
@@ -18,6 +20,9 @@ BISECTIONS = 8
 """Halvings of an action's range: to 0.4 % of it, finer than most layers have channels."""
 
 Costs = Mapping[str, float]
+
+NONE, SHRINK, FILL = "none", "shrink", "fill"
+"""Ways to keep the bounds: by nothing, by making a point lighter, or also heavier as far as they allow."""
 
 
 class CostBounds:
@@ -67,3 +72,55 @@ def heaviest(allowed: Callable[[float], bool], low: float, high: float) -> float
         middle = (low + high) / 2
         low, high = (middle, high) if allowed(middle) else (low, middle)
     return low
+
+
+class Repair:
+    """Moves all coordinates of a point by the same amount until its rounded policy meets the bounds.
+
+    Attributes:
+        binds: whether the problem has an exact bound, and the space a uniform policy that meets it.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Find the light end: neutral or the far one, whichever meets the bounds."""
+        self._space = problem.space
+        ends: Sequence[Point] = [problem.space.uniform(level) for level in (1.0, 0.0)]
+        budgets = [CostBounds(problem, end) for end in ends]
+        light = 0 if budgets[0].binds else 1
+        self._budget = budgets[light]
+        self.binds = self._budget.binds
+        self._direction = np.sign(encode(self._space, ends[1 - light]) - encode(self._space, ends[light]))
+
+    def __call__(self, coordinates: np.ndarray, fill: bool) -> Point:
+        """The point of coordinates (n_parameters,) in the unit cube, made lighter until every exact bound is met.
+
+        Args:
+            fill: also make it heavier as far as the bounds allow, so that no part of the budget is left unused.
+        """
+        if not self.binds or (not fill and self._meets(coordinates)):
+            return decode(self._space, coordinates)
+        shift = heaviest(lambda by: self._meets(coordinates + by * self._direction), -1.0, 1.0 if fill else 0.0)
+        return decode(self._space, coordinates + shift * self._direction)
+
+    def _meets(self, coordinates: np.ndarray) -> bool:
+        return self._budget.met(self._budget.costs(decode(self._space, coordinates)))
+
+
+def idle_bounds(option: str, options: Any, problem: Problem, binds: bool) -> list[str]:
+    """A line where that option of `options`, a way to keep bounds on exact costs, was chosen and has no effect.
+
+    A default that has no effect is no news, and an experiment out of a run folder spells all defaults out.
+
+    Args:
+        binds: whether the searcher has found exact bounds that can be kept.
+    """
+    chosen = getattr(options, option)
+    if binds or chosen in (NONE, getattr(type(options)(), option)):
+        return []
+    space = problem.space
+    known = space.cost(space.canonical(space.uniform(0.0)))
+    exact = [bound.metric for bound in problem.bounds if bound.op == "<=" and bound.metric in known]
+    if exact:
+        return [f"{option}: '{chosen}' has no effect: even the lightest policy misses the bounds on {', '.join(exact)}"]
+    names = f" ({', '.join(known)})" if known else ""
+    return [f"{option}: '{chosen}' has no effect: no bound is '<=' on a cost that the space computes exactly{names}"]

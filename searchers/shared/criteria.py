@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from moco.errors import ConfigError
 from moco.problem import Problem
+from moco.searchers.shared.option_checks import one_of
 from moco.trial import Outcome, Trial, TrialState
 
 LOSSES, SCORE = "losses", "score"
 
 
 def check(optimise: str) -> None:
-    """Refuse what is neither.
-
-    Raises:
-        ConfigError: not `losses` or `score`.
-    """
-    if optimise not in (LOSSES, SCORE):
-        raise ConfigError(f"searcher.optimise: expected '{LOSSES}' or '{SCORE}', got {optimise!r}")
+    """Refuse what is neither, by a ConfigError."""
+    one_of("optimise", optimise, (LOSSES, SCORE))
 
 
 def n_losses(problem: Problem, optimise: str) -> int:

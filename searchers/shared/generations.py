@@ -14,20 +14,17 @@ Departures from the papers:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
+from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.shared.optuna_sampler import SamplerStudy
-from moco.searchers.shared.proposals import ProposalCounter, at_least, probability
-from moco.trial import Point, Suggestion, Trial, TrialState
-
-MakeSampler = Callable[[int], Any]
-"""From a seed to one of Optuna's genetic samplers, with the searcher's options."""
+from moco.searchers.shared import criteria
+from moco.searchers.shared.option_checks import at_least, probability
+from moco.searchers.shared.optuna_sampler import SamplerSearcher
+from moco.trial import Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ class GeneticOptions:
     crossover: float = 0.9
     swapping: float = 0.5
     mutation: float | None = None
+    optimise: ClassVar[str] = criteria.LOSSES
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("population", self.population, 2)
         probability("crossover", self.crossover)
         probability("swapping", self.swapping)
@@ -65,20 +62,23 @@ class GeneticOptions:
         }
 
 
-class Generations:
-    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one."""
+class GenerationSearcher(SamplerSearcher):
+    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one.
 
-    def __init__(self, problem: Problem, population: int, seed: int, make: MakeSampler) -> None:
-        """Begin without a trial; `seed` is the searcher's."""
-        self._population, self._seed, self._make = population, seed, make
-        self._key = f"{type(make(0)).__name__}:generation"  # by which Optuna's samplers find the members of one
-        self._asks = ProposalCounter(problem, seed)
-        self._trials = SamplerStudy(problem, len(problem.objectives))
+    A draw is uniform in the first generation, a child of the last survivors afterwards.
+    """
+
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: GeneticOptions, seed: int) -> None:
+        super().__init__(problem, options, seed)
+        self._population, self._seed = options.population, seed
+        self._key = f"{type(self._sampler(0)).__name__}:generation"  # by which Optuna finds the members of one
         self._n_complete = 0
 
-    def ask(self) -> Suggestion:
-        """A uniform draw in the first generation, a child of the last survivors afterwards."""
-        return self._asks.next(self._draw)
+    @abstractmethod
+    def _sampler(self, seed: int) -> Any:
+        """One of Optuna's genetic samplers, with the options."""
 
     def tell(self, trial: Trial) -> None:
         """Put a complete trial into the present generation; when that is full, select who breeds the next."""
@@ -92,8 +92,5 @@ class Generations:
             # Optuna selects at the first draw otherwise, and keeps the selection in another order than it first used:
             # a searcher that is rebuilt within a generation would draw other parents.
             self._trials.refresh()
-            sampler = self._make(derived_seed(self._seed, "searcher", "selection", generation))
+            sampler = self._sampler(derived_seed(self._seed, "searcher", "selection", generation))
             sampler.get_parent_population(self._trials.study, generation)
-
-    def _draw(self, rng: np.random.Generator) -> Point:
-        return self._trials.draw(self._make(int(rng.integers(2**32))))

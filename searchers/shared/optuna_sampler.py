@@ -6,6 +6,7 @@ failed at once, and samplers do not look at failed trials. Pending asks are ther
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,9 @@ from optuna.trial import TrialState, create_trial
 
 from moco.encoding import project
 from moco.problem import Problem
-from moco.trial import Outcome, Point
+from moco.searchers.shared import criteria
+from moco.searchers.shared.proposals import REDRAWS, ProposalCounter
+from moco.trial import Outcome, Point, Suggestion, Trial
 
 
 class SamplerStudy:
@@ -53,6 +56,32 @@ class SamplerStudy:
                 constraints={str(n): violation for n, violation in enumerate(outcome.violations)},
             )
         )
+
+
+class SamplerSearcher(ABC):
+    """Asks an Optuna sampler, which a strategy makes anew for each draw."""
+
+    redraws = REDRAWS
+
+    def __init__(self, problem: Problem, options: Any, seed: int) -> None:
+        self._problem, self._options = problem, options
+        self._asks = ProposalCounter(problem, seed, self.redraws)
+        self._trials = SamplerStudy(problem, criteria.n_losses(problem, options.optimise))
+
+    def ask(self) -> Suggestion:
+        """A uniform draw at first, then the most promising point by the sampler's model."""
+        return self._asks.next(lambda rng: self._trials.draw(self._sampler(int(rng.integers(2**32)))))
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a complete trial."""
+        self._asks.tell(trial)
+        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
+        if outcome is not None:
+            self._trials.add(trial.point, outcome, {})
+
+    @abstractmethod
+    def _sampler(self, seed: int) -> BaseSampler:
+        """The sampler with the options."""
 
 
 def _silent_study(n_losses: int) -> optuna.Study:

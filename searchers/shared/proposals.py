@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from moco.encoding import from_unit
-from moco.errors import ConfigError
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
@@ -72,23 +71,3 @@ class ProposalCounter:
         self.count = max(self.count, trial.suggestion.id + 1)
         if trial.policy is not None:
             self._told.add(trial.policy)
-
-
-def at_least(name: str, value: int, least: int) -> None:
-    """Refuse a count below `least`.
-
-    Raises:
-        ConfigError: not a whole number, or too small.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"searcher.{name}: expected a whole number of at least {least}, got {value!r}")
-
-
-def probability(name: str, value: float) -> None:
-    """Refuse what is not a probability.
-
-    Raises:
-        ConfigError: not a number in 0..1.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"searcher.{name}: expected a probability in 0..1, got {value!r}")

@@ -23,7 +23,6 @@ class TrialHistory:
     """
 
     def __init__(self) -> None:
-        """Nothing was told yet."""
         self._by_policy: dict[Policy, Trial] = {}
         self._ids: set[int] = set()
         self.best: Trial | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -17,7 +18,7 @@ from moco.encoding import from_unit, to_unit
 from moco.policy import Policy
 from moco.searchers.agents.layer_states import LEAST_DIVERGENCE
 from moco.searchers.steps.measured_curves import declared_growth
-from moco.space import SearchSpace, n_values, snapped
+from moco.space import SearchSpace, between, from_neutral, n_values
 from moco.trial import Point
 
 FINEST_DEGREE = 8
@@ -35,17 +36,15 @@ def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
     return {kind: tuple(names) for kind, names in found.items()}
 
 
-def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> object:
+def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> Any:
     """The value that lies `depth` (0 to 1) of the way from neutral to the far end; of choices, in their order."""
     if isinstance(distribution, CategoricalDistribution):
-        choices = _from_neutral(distribution, neutral)
+        choices = from_neutral(distribution, neutral)
         return choices[round(depth * (len(choices) - 1))]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     start = distribution.high if neutral is None else float(neutral)  # type: ignore[arg-type]
     far = distribution.low if _falls(distribution, neutral) else distribution.high
-    if distribution.log:
-        return snapped(distribution, math.exp(math.log(start) + depth * (math.log(far) - math.log(start))))
-    return snapped(distribution, start + depth * (far - start))
+    return between(distribution, start, far, depth)
 
 
 def uniform(space: SearchSpace, depths: Mapping[str, float]) -> Point:
@@ -96,25 +95,19 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
     return [point for _, point in sorted(worth, key=lambda pair: -pair[0])][:most]
 
 
-def deeper(distribution: BaseDistribution, value: object, neutral: object) -> object:
+def deeper(distribution: BaseDistribution, value: object, neutral: object) -> Any:
     """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next.
 
     The furthest value stays.
     """
     if isinstance(distribution, CategoricalDistribution):
-        choices = _from_neutral(distribution, neutral)
+        choices = from_neutral(distribution, neutral)
         return choices[min(choices.index(value) + 1, len(choices) - 1)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     assert isinstance(value, (int, float))
     steps = n_values(distribution) or 1 / CONTINUOUS_STEP
     away = -1.0 if _falls(distribution, neutral) else 1.0
     return from_unit(distribution, to_unit(distribution, value) + away / steps)
-
-
-def _from_neutral(distribution: CategoricalDistribution, neutral: object) -> list[object]:
-    """The choices, the neutral one first."""
-    choices: list[object] = list(distribution.choices)
-    return [neutral, *(choice for choice in choices if choice != neutral)] if neutral in choices else choices
 
 
 def _falls(distribution: FloatDistribution | IntDistribution, neutral: object) -> bool:

@@ -57,10 +57,8 @@ class MeasuredCurves:
         self._steps = single_steps(problem.space, [k / levels for k in range(1, levels + 1)])
         steps = [self.base, *(step.point for step in (self._steps if self._declared is None else ()))]
         self._plan = {problem.space.canonical(point): point for point in steps}
-        self._scale, self._uniform = (
-            StepScale(problem.space),
-            [problem.space.uniform(k / GRID) for k in range(1, GRID + 1)],
-        )
+        self._scale = StepScale(problem.space)
+        self._uniform = [problem.space.uniform(k / GRID) for k in range(1, GRID + 1)]
         self._grid = {line.key: self._points(line) for line in self._lines}
         self._exact: dict[tuple[str, str | None, str], list[float]] = {}
 

@@ -28,7 +28,6 @@ class PolicyCosts:
     """
 
     def __init__(self, problem: Problem) -> None:
-        """Find what is spent."""
         self._space = problem.space
         names = list(problem.objectives)
         self._loss = names.index(TOP1_ERROR) if TOP1_ERROR in names else 0

@@ -17,7 +17,7 @@ from optuna.distributions import CategoricalDistribution
 
 from moco.encoding import to_unit
 from moco.policy import Policy
-from moco.space import SearchSpace, n_values
+from moco.space import SearchSpace, from_neutral, n_values
 from moco.trial import Point
 
 
@@ -54,7 +54,6 @@ class StepScale:
     """How far values lie from neutral (0) to the far end (1), on their parameters' own scales."""
 
     def __init__(self, space: SearchSpace) -> None:
-        """Take the space's ends."""
         self._space = space
         self.neutral, self.far = space.uniform(0.0), space.uniform(1.0)
 
@@ -97,8 +96,7 @@ def other_choices(space: SearchSpace, name: str, present: object) -> list[Any]:
     """The choices of a categorical parameter that come after the present one, neutral first."""
     distribution = space.distributions[name]
     assert isinstance(distribution, CategoricalDistribution)
-    neutral = space.neutral.get(name, distribution.choices[0])
-    ordered = [neutral, *(choice for choice in distribution.choices if choice != neutral)]
+    ordered = from_neutral(distribution, space.neutral.get(name))
     return ordered[ordered.index(present) + 1 :]
 
 

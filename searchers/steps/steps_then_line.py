@@ -13,9 +13,11 @@ from itertools import pairwise
 
 from moco.encoding import project
 from moco.errors import ConfigError
+from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.shared.proposals import ProposalCounter, at_least
+from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.measured_curves import Alternative, MeasuredCurves
 from moco.trial import MetricValue, Point, Suggestion, Trial
@@ -34,10 +36,6 @@ class Line:
     at: Callable[[int], Point]
 
 
-MakeLine = Callable[[Point, Mapping[str, Sequence[Alternative]]], Line]
-"""From the neutral point and the alternatives by unit."""
-
-
 @dataclass(frozen=True)
 class StepsOptions:
     """What both baselines have to choose.
@@ -52,18 +50,24 @@ class StepsOptions:
     features: bool = True
 
     def __post_init__(self) -> None:
-        """Check the values."""
         at_least("levels", self.levels, 1)
         if not isinstance(self.features, bool):
             raise ConfigError(f"searcher.features: expected true or false, got {self.features!r}")
 
 
-class StepsThenLine:
-    """Asks for the single steps, then along the line that they give."""
+MakeLine = Callable[[Point, Mapping[str, Sequence[Alternative]]], Line]
+"""From the neutral point and the alternatives by unit."""
 
-    def __init__(self, problem: Problem, options: StepsOptions, make: MakeLine) -> None:
-        """Plan the steps."""
-        self._problem, self._make = problem, make
+
+class StepsThenLine:
+    """Asks for the single steps, then along the line that a strategy makes of them."""
+
+    make_line: MakeLine
+    Options = StepsOptions
+    capabilities = SearcherCapabilities()
+
+    def __init__(self, problem: Problem, options: StepsOptions, seed: int) -> None:  # noqa: ARG002
+        self._problem = problem
         self._asks, self._told = ProposalCounter(problem, seed=0, redraws=0), TrialHistory()
         self._sensitivities = MeasuredCurves(problem, options.levels, options.features)
         self._line: Line | None = None
@@ -75,7 +79,7 @@ class StepsThenLine:
         point = self._told.next_of(self._sensitivities.untold(self._told), count)
         if point is None:
             if self._line is None:
-                self._line = self._make(self._sensitivities.base, self._sensitivities.alternatives(self._told))
+                self._line = self.make_line(self._sensitivities.base, self._sensitivities.alternatives(self._told))
                 self._policies = {}
             point = self._first_untold(self._line, self._told.n_pending(count))
         return self._asks.next(lambda _: self._best()) if point is None else self._asks.number(point)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import NEUTRAL
 from moco.constraints import Bound
 from moco.errors import CompressionError
@@ -23,6 +22,7 @@ from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Prepared, prepare
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
 from tests.app.tiny import settings
+from tests.policies import policy_of
 
 INT8 = policy_of({}, {"linear": "int8"})
 THIN = policy_of({"layer2.0.conv1": (4, 64), "layer2.1.conv1": (4, 64), "layer1.0.conv1": (4, 32)}, {})

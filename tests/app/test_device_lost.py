@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moco.evaluation import retrying_target
+from moco.execution import retrying_target
 from moco.registry import BUILT_IN
 from tests.app.tiny import moco, one_line, read
 from tests.hardware.unsteady import Device, UnsteadyTarget

@@ -13,7 +13,6 @@ import torch
 
 import moco
 from moco.compression.methods.low_rank import SvdRank, TuckerRanks
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import Bits
 from moco.errors import DataError, SpaceError
 from moco.interfaces import Artifact
@@ -23,6 +22,7 @@ from moco.recovery.recovery import RecoveryPlan
 from moco.run_folder.writing import write_network
 from tests.compression.toys import images, randomized
 from tests.evaluation.builders import builder_of
+from tests.policies import policy_of
 
 EVERYTHING = policy_of(
     {"layer1.0.conv1": (20, 32), "layer2.0.conv1": (33, 64)},

@@ -12,7 +12,6 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
 from moco.experiment.build import Overrides, build_job
@@ -21,13 +20,13 @@ from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
-from moco.recovery.fake_quant import fake_quantized_weight
-from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.quantization_aware import QuantizationAwareOptions
+from moco.recovery.fine_tuning import FineTuning
+from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
 from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings
+from tests.policies import policy_of
 
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})
 IN_CODES = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {"layer2.0.conv2": Bits(2, 8)})

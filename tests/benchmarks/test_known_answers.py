@@ -73,6 +73,7 @@ def test_the_code_of_a_searcher_is_that_of_all_it_stands_on() -> None:
             "models.botorch_models",
             "models.torch_draws",
             "shared.criteria",
+            "shared.option_checks",
             "shared.proposals",
         )
     }

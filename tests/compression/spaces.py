@@ -16,9 +16,9 @@ from moco.compression.methods.filter_pruning import FilterPruning, FilterPruning
 from moco.compression.methods.method import Method
 from moco.compression.methods.quantization import Quantization, QuantizationOptions
 from moco.compression.methods.sparsity import Sparsity, SparsityOptions
-from moco.compression.rankings.ranking import ranking_named
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.network_space import SpaceOptions
+from moco.registry import plugin
 
 Bounds = tuple[float, float]
 PRUNING = {"filter_pruning": (FilterPruning, FilterPruningOptions),
@@ -52,7 +52,7 @@ def options_of(
 
 def ranked(compressor: Compressor, ranking: str, data: CalibrationData | None) -> Compressor:
     """The compressor with filters ranked so."""
-    method = FilterPruning(FilterPruningOptions(rank=ranking_named(ranking)))
+    method = FilterPruning(FilterPruningOptions(rank=plugin("ranking", ranking)()))
     return compressor.prepared_for((method,), data, np.random.default_rng(0))
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from moco.compression.compressor import compress
-from moco.compression.methods.written import policy_of
-from moco.compression.policy_settings import NEUTRAL, policy_file, precisions_of, read_policy, widths_of
+from moco.compression.policy_settings import NEUTRAL, policy_file, read_policy, widths_of
 from moco.errors import SpaceError
 from tests.compression.toys import images, tiny
+from tests.policies import policy_of, precisions_of
 
 EXAMPLE = policy_of({"a": (12, 16), "b": (8, 8)}, {"a": "int8", "c": "int8", "d": "float32"})
 

@@ -16,7 +16,6 @@ from torch import nn
 from moco.compression.channels.groups import channel_graph
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import NEUTRAL
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
@@ -25,6 +24,7 @@ from moco.export.template import Template, build_template
 from moco.models.cifar_resnet import PadShortcut
 from moco.policy import Policy
 from tests.compression.toys import Chain, images, made, tiny
+from tests.policies import policy_of
 
 EXAMPLE = images(2, 1, 8)
 COMPRESSOR = Compressor.of(tiny(), EXAMPLE)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+
 import torch
 from torch import nn
 
+from moco.compression.counting import Counts
 from moco.models import build_model
 from moco.models.cifar_resnet import ResidualNetwork
 
@@ -158,3 +162,8 @@ def vgg() -> nn.Module:
 def images(n: int, channels: int = 3, side: int = 32, seed: int = 0) -> torch.Tensor:
     """Random images (n, channels, side, side)."""
     return torch.randn(n, channels, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def bops_of(counts: Counts, bits: Mapping[str, tuple[int, int]]) -> int:
+    """MACs x weight bits x activation bits, 32 x 32 where a layer has none."""
+    return sum(layer.macs * prod(bits.get(layer.name, (32, 32))) for layer in counts.layers)

@@ -108,10 +108,5 @@ def test_the_front_holds_feasible_complete_trials_by_their_first_loss() -> None:
     assert front([fast, failed, beaten, infeasible, slow]) == [slow, fast]
 
 
-def test_infeasible_trials_are_on_the_front_where_asked_for() -> None:
-    infeasible = trial((0.0, 2.0), violation=0.1)
-    assert front([trial((1.0, 1.0)), infeasible], feasible_only=False) == [infeasible, trial((1.0, 1.0))]
-
-
 def test_without_trials_there_is_no_front() -> None:
     assert front([]) == []

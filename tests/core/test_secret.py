@@ -53,9 +53,10 @@ def test_every_error_of_mocos_is_starred_whoever_quotes_the_address() -> None:
 
 
 @pytest.mark.parametrize("written", ["${MOCO_DB}", "postgresql://me:${MOCO_PW}@host/db"])
-def test_a_variable_stands_for_the_address_or_a_part_of_it(written: str) -> None:
-    environ = {"MOCO_DB": "postgresql://me:hunt%20er2@host/db", "MOCO_PW": "hunt%20er2"}
-    secret = Secret.of(written, "tracking.storage", environ)
+def test_a_variable_stands_for_the_address_or_a_part_of_it(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCO_DB", "postgresql://me:hunt%20er2@host/db")
+    monkeypatch.setenv("MOCO_PW", "hunt%20er2")
+    secret = Secret.of(written, "tracking.storage")
     assert secret.value == "postgresql://me:hunt%20er2@host/db"
     assert secret.shown == written
     said = secret.hide(f"cannot reach {secret.value}: password 'hunt er2', written hunt%20er2, is wrong")
@@ -63,9 +64,10 @@ def test_a_variable_stands_for_the_address_or_a_part_of_it(written: str) -> None
     assert "hunt" not in repr(secret)
 
 
-def test_a_variable_that_is_not_set_is_named_with_the_key() -> None:
+def test_a_variable_that_is_not_set_is_named_with_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCO_PW", "")
     with pytest.raises(ConfigError, match=r"^tracking\.storage: the environment variable MOCO_PW is not set"):
-        Secret.of("postgresql://me:${MOCO_PW}@host/db", "tracking.storage", {"MOCO_PW": ""})
+        Secret.of("postgresql://me:${MOCO_PW}@host/db", "tracking.storage")
 
 
 def test_an_address_that_was_starred_is_not_connected_to() -> None:

@@ -84,7 +84,7 @@ def searcher_seen(run: Path) -> None:
 def objective_seen(run: Path) -> None:
     with (run / "trials.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            accuracy, latency = 1 - float(row["top1_error"]), float(row["cost"])
+            accuracy, latency = 1 - float(row["loss.top1_error"]), float(row["loss.cost"])
             assert float(row["score"]) == pytest.approx(accuracy * (latency / 0.5) ** -0.07)
     assert "0.5 times the latency" in (run / "report.html").read_text(encoding="utf-8")
 

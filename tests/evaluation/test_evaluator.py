@@ -16,7 +16,6 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError
 from moco.evaluation.builder import Builder
@@ -33,6 +32,7 @@ from tests.compression.toys import Baked, Reshaped, images, made, tiny
 from tests.evaluation.builders import builder_of
 from tests.export.graphs import expected, run
 from tests.hardware.scripted import ScriptedTarget
+from tests.policies import policy_of
 
 CALIBRATION = images(24, 1, 8, seed=5).numpy()
 SEARCH = Images(images(60, 1, 8, seed=6).numpy(), np.arange(60) % 10)

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.export.calibration import calibrate, open_session
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import Template, build_template
 from tests.compression.toys import Concat, Shared, images, made, seeded, tiny
+from tests.policies import policy_of
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "tiny A": (tiny, (1, 8, 8)),

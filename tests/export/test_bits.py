@@ -7,16 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import (
-    INT8,
-    Bits,
     Scale,
     channelwise,
-    check_bits,
-    direction_threshold,
     highest_weight_code,
-    packed_bits,
     weight_codes,
     weight_scales,
 )
@@ -146,24 +142,3 @@ def test_the_scale_is_wide_enough_for_the_32_bit_bias() -> None:
 
     assert scales[0] == pytest.approx(1e-9 / 127)
     assert 1.0 / (scales[1] * 0.5) <= 2**30
-
-
-def test_packed_bits_are_codes_scales_and_biases() -> None:
-    assert packed_bits(432, 16, 4, has_bias=True) == 432 * 4 + 16 * 32 + 16 * 32
-    assert packed_bits(432, 16, 1, has_bias=False) == 432 + 16 * 32
-    assert packed_bits(432, 16, 32, has_bias=True) == 432 * 32 + 16 * 32
-
-
-def test_the_direction_rule_gives_the_published_number() -> None:
-    # The poster's example (S4.06): a 3x3 layer of 2048 x 1024 channels, printed 5.788; 8 bits have 256 codes.
-    assert direction_threshold(3 * 3 * 2048 * 1024) == pytest.approx(5.788, abs=5e-4)
-    assert check_bits({"conv": 3 * 3 * 2048 * 1024}, {"conv": INT8}) == ()
-
-
-def test_layers_with_too_few_bits_are_named() -> None:
-    sizes = {"conv1": 432, "conv2": 3 * 3 * 2048 * 1024, "fc": 640}
-    lines = check_bits(sizes, {"conv1": Bits(3, 8), "conv2": Bits(4, 8), "fc": Bits(4, 1)})
-
-    assert [line.partition(":")[0] for line in lines] == ["conv1", "conv2"]
-    assert "16 codes are not much more than sqrt(2 ln 18874368) = 5.788" in lines[1]
-    assert len(check_bits(sizes, {"fc": Bits(4, 8)}, margin=10.0)) == 1

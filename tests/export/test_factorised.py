@@ -13,14 +13,15 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.compression.methods.factorised_layers import factorise_
-from moco.compression.methods.low_rank import FactorCache, SvdRank, TuckerRanks, svd_rank, tucker_ranks, why_not
-from moco.export.compact import compact
+from moco.compression.methods.low_rank import FactorCache, SvdRank, TuckerRanks, svd_rank, tucker_ranks
 from moco.export.factorised import last_factors, split_nodes
 from moco.export.folding import folded_state
 from moco.export.quantize import quantizable_layers
+from moco.export.rewrites import compact
 from moco.export.template import Template, build_template
 from tests.compression.toys import Shared, images, made
 from tests.export.graphs import compressor_of, expected, images_of, pruned, quantized, run, template_of
+from tests.policies import why_not
 
 Settings = Mapping[str, TuckerRanks | SvdRank]
 

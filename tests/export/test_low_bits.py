@@ -10,11 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
-from moco.export.bits import Bits
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.compact import compact
-from moco.export.quantize import at_bits, codings, observed_tensors, quantize
+from moco.export.code_graph import at_bits
+from moco.export.quantize import codings, observed_tensors, quantize
+from moco.export.rewrites import compact
 from tests.export.graphs import (
     images_of,
     optimized,

@@ -14,7 +14,8 @@ from torch import nn
 from moco.compression.channels.groups import ChannelGroup, channel_graph
 from moco.compression.counting import count
 from moco.export.probe_geometry import Geometries, LayerShape, PairGeometry, geometries
-from moco.export.probe_graphs import MOST_REPEATS, Variant, factorised, pair_graph, repeats, written
+from moco.export.probe_graphs import MOST_REPEATS, Variant, factorised, pair_graph, repeats
+from moco.export.rewrites import written
 from moco.models import build_model
 from tests.export.graphs import optimized, run
 

@@ -15,9 +15,10 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
+from moco.export.bits import Scale
 from moco.export.calibration import calibrate
-from moco.export.compact import compact
-from moco.export.quantize import Scale, observed_tensors, quantizable_layers, quantize
+from moco.export.quantize import observed_tensors, quantizable_layers, quantize
+from moco.export.rewrites import compact
 from moco.export.template import build_template
 from moco.models.cifar_resnet import PadShortcut
 from tests.compression.toys import Chain, images, made

@@ -12,12 +12,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from moco.compression.precision import Bits
 from moco.errors import CompressionError
-from moco.export.bits import Bits, Scale
+from moco.export.bits import Scale
 from moco.export.calibration import calibrate, features
-from moco.export.layer_errors import LayerErrors
-from moco.export.quantize import at_bits, codings, observed_tensors, quantizable_layers, quantize
-from moco.export.ranges import ACTIVATION_RANGES, WEIGHT_SHARES, RangeOptions, estimate
+from moco.export.code_graph import at_bits
+from moco.export.quantize import codings, observed_tensors, quantizable_layers, quantize
+from moco.export.ranges import ACTIVATION_RANGES, WEIGHT_SHARES, LayerErrors, RangeOptions, estimate
 from moco.export.template import build_template
 from tests.compression.toys import Chain, images, made
 from tests.export.graphs import NETWORKS, compressor_of, expected, images_of, run, template_of

@@ -10,12 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.export.quantize import quantizable_layers
-from moco.export.reshapes import reshape_by_axes
+from moco.export.rewrites import reshape_by_axes
 from moco.export.template import build_template
 from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, images, made
 from tests.export.graphs import expected, quantized, run
+from tests.policies import policy_of
 
 
 def reshape(source: list[int | str], target: list[int], result: list[int | str]) -> onnx.GraphProto:

@@ -9,14 +9,13 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.methods.written import policy_of
 from moco.errors import CompressionError
-from moco.export.compact import compact
 from moco.export.folding import fold, foldable_pairs, folded_state
-from moco.export.shortcuts import pad_instead_of_gather
+from moco.export.rewrites import compact, pad_instead_of_gather
 from moco.export.template import build_template, export_graph
 from tests.compression.toys import Concat, images, made, tiny
 from tests.export.graphs import NETWORKS, compressor_of, expected, images_of, pruned, run, template_of
+from tests.policies import policy_of
 
 
 def close(got: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-4) -> bool:

@@ -15,7 +15,7 @@ import moco as library
 from moco import registry
 from moco.app.cli import app
 from moco.experiment.loading import Experiment
-from moco.plugin_options import written_options
+from moco.registry import written_options
 from tests.golden.experiment import experiment, moco
 from tests.golden.records import differences, read
 

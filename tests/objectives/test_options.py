@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
 
 from moco.errors import ConfigError
+from moco.interfaces import ObjectiveTerms
 from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective, AccuracyGuaranteedOptions
 from moco.objectives.resource_constrained import ResourceConstrainedObjective, ResourceConstrainedOptions
-from moco.objectives.shared.floor import floor_constraint
+from moco.objectives.shared.amounts import floor_constraint
 from moco.objectives.shared.measurable import measurable
+from moco.problem import Problem
 from moco.registry import BUILT_IN, plugin
 from moco.space import SearchSpace
-from moco.trial import MetricValue
+from moco.trial import Evaluation, MetricValue
 
 HERE = frozenset({"top1_error", "top5_error", "size_mb", "macs", "latency_ms", "throughput_ips"})
 
@@ -162,3 +165,24 @@ def test_every_protocol_has_accuracy_and_a_cost_by_default(name: str) -> None:
     assert list(problem.objectives) == ["top1_error", second]
     assert problem.reference_point == {"top1_error": 1.0, second: 2.0 if name == "front" else 1.0}
     assert objective.wish
+
+
+class _Bare:
+    """An objective with what the contract asks for, and a floor."""
+
+    metrics = ("top1_error", "energy_j")
+    floor = floor_constraint("-2 pp")
+
+    def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
+        return Problem(space, {"top1_error": "minimize"}, reference=reference)
+
+    def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
+        return reference["top1_error"].value - evaluation.metrics["top1_error"].value
+
+
+def test_an_objective_need_not_say_more_than_the_contract_asks_for() -> None:
+    terms = ObjectiveTerms.of(_Bare())
+    assert terms == ObjectiveTerms(floor=_Bare.floor)
+    assert (terms.wish, terms.without, [*terms.constraints]) == (None, None, [])
+    with pytest.raises(ConfigError, match=r"^objective\.metric: this machine cannot measure energy_j .*choose another"):
+        measurable(_Bare(), HERE)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.recovery.batch_norm import batch_statistics, re_estimate
 from tests.compression.toys import images, made, tiny
+from tests.policies import policy_of
 
 IMAGES = images(130, 1, 8)
 

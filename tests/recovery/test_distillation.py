@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from moco.errors import CompressionError, ConfigError
-from moco.recovery.distillation import Teacher, distill_, distillation_loss
-from moco.recovery.fine_tuning import descend_
-from moco.recovery.fine_tuning_plan import FineTuning
+from moco.recovery.distillation import DistillationOptions, distillation_loss, teacher_loss
+from moco.recovery.fine_tuning import FineTuning, Tuned, descend_
 from tests.compression.toys import images, tiny
 
 IMAGES = images(64, 1, 8)
@@ -34,6 +33,18 @@ class Counting(nn.Module):
         assert not self.training
         self.seen.append(len(x))
         return self.inner(x)  # type: ignore[no-any-return]
+
+
+def distill_(
+    student: nn.Module,
+    teacher: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor | None,
+    plan: FineTuning,
+    *,
+    rng_seed: int,
+) -> Tuned:
+    return descend_(student, images, teacher_loss(teacher, images, labels, plan.augments), plan, rng_seed=rng_seed)
 
 
 def damaged() -> nn.Module:
@@ -88,7 +99,7 @@ def test_the_gradient_keeps_its_size_at_any_temperature() -> None:
 def test_unlabelled_images_bring_the_student_to_the_teacher() -> None:
     teacher, student = tiny(), damaged()
     before = distance(student, teacher)
-    result = distill_(student, Teacher(teacher), IMAGES, None, replace(PLAN, epochs=10), rng_seed=0)
+    result = distill_(student, teacher, IMAGES, None, replace(PLAN, epochs=10), rng_seed=0)
 
     assert distance(student, teacher) < before / 2
     assert result.losses[-1] < result.losses[0]
@@ -97,34 +108,33 @@ def test_unlabelled_images_bring_the_student_to_the_teacher() -> None:
 
 def test_labels_count_too() -> None:
     plain, labelled = damaged(), damaged()
-    distill_(plain, Teacher(tiny()), IMAGES, None, PLAN, rng_seed=0)
-    distill_(labelled, Teacher(tiny()), IMAGES, LABELS, PLAN, rng_seed=0)
+    distill_(plain, tiny(), IMAGES, None, PLAN, rng_seed=0)
+    distill_(labelled, tiny(), IMAGES, LABELS, PLAN, rng_seed=0)
 
     assert not torch.equal(plain.linear.weight, labelled.linear.weight)
 
 
 def test_an_image_is_shown_to_the_teacher_once_unless_it_is_augmented() -> None:
     seen: list[int] = []
-    distill_(tiny(), Teacher(Counting(tiny(), seen)), IMAGES, None, PLAN, rng_seed=0)
+    distill_(tiny(), Counting(tiny(), seen), IMAGES, None, PLAN, rng_seed=0)
     assert sum(seen) == 64
 
     seen.clear()
-    distill_(tiny(), Teacher(Counting(tiny(), seen)), IMAGES, None, replace(PLAN, shift=1), rng_seed=0)
+    distill_(tiny(), Counting(tiny(), seen), IMAGES, None, replace(PLAN, shift=1), rng_seed=0)
     assert sum(seen) == 3 * 64
 
 
 def test_remembered_answers_are_those_of_the_images_asked_for() -> None:
     remembered, fresh = damaged(), damaged()
-    distill_(remembered, Teacher(tiny()), IMAGES, None, PLAN, rng_seed=0)
-    teacher = Teacher(tiny())
-    descend_(fresh, IMAGES, teacher.loss(IMAGES, None, augmented=True), PLAN, rng_seed=0)
+    distill_(remembered, tiny(), IMAGES, None, PLAN, rng_seed=0)
+    descend_(fresh, IMAGES, teacher_loss(tiny(), IMAGES, None, augmented=True), PLAN, rng_seed=0)
     torch.testing.assert_close(remembered.state_dict(), fresh.state_dict(), rtol=1e-3, atol=1e-4)
 
 
 def test_the_teacher_is_left_as_it_was() -> None:
     teacher = tiny().train()
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    distill_(damaged(), Teacher(teacher), IMAGES, None, PLAN, rng_seed=0)
+    distill_(damaged(), teacher, IMAGES, None, PLAN, rng_seed=0)
 
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
     assert all(module.training for module in teacher.modules())
@@ -134,12 +144,12 @@ def test_the_teacher_is_left_as_it_was() -> None:
 def test_other_classes_and_missing_labels_are_refused() -> None:
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     with pytest.raises(CompressionError, match=r"teacher gives logits \(16, 3\), the student \(16, 10\)"):
-        distill_(tiny(), Teacher(teacher), IMAGES, None, PLAN, rng_seed=0)
+        distill_(tiny(), teacher, IMAGES, None, PLAN, rng_seed=0)
     with pytest.raises(CompressionError, match="a label for each of 64 images, got 2"):
-        distill_(tiny(), Teacher(tiny()), IMAGES, LABELS[:2], PLAN, rng_seed=0)
+        distill_(tiny(), tiny(), IMAGES, LABELS[:2], PLAN, rng_seed=0)
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("weight", -1.0), ("weight", math.nan)])
 def test_factors_must_be_positive(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"distillation.{name}: expected a finite number above 0"):
-        Teacher(tiny(), **{name: value})
+        DistillationOptions(**{name: value})

@@ -10,7 +10,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
-from moco.recovery.least_squares import Gram, Weights, columns_of, gram_of, refit_weights
+from moco.recovery.least_squares import (
+    Gram,
+    Weights,
+    columns_of,
+    draw_positions,
+    refit_weights,
+    sampled_outputs,
+    sampled_rows,
+)
 
 KEPT = torch.tensor([0, 2, 3, 6])
 
@@ -39,6 +47,18 @@ def layer_of(kind: str, *, bias: bool = True) -> nn.Conv2d | nn.Linear:
             padding=0 if kind == "1x1" else 1,
             bias=bias,
         )
+
+
+def gram_of(
+    layer: nn.Module,
+    inputs: torch.Tensor,
+    outputs: torch.Tensor | None,
+    positions: int,
+    generator: np.random.Generator,
+) -> Gram:
+    drawn = draw_positions(layer, inputs, positions, generator)
+    targets = None if outputs is None else sampled_outputs(layer, outputs, drawn)
+    return Gram.of(sampled_rows(layer, inputs, drawn), targets)
 
 
 def weights(layer: nn.Conv2d | nn.Linear) -> Weights:

@@ -20,18 +20,27 @@ from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize
 from moco.export.template import build_template
 from moco.models import build_model, train
-from moco.models.training import TrainingPlan
-from moco.recovery.distillation import Teacher
-from moco.recovery.fake_quant import fake_quantized_activation, fake_quantized_weight
-from moco.recovery.fine_tuning import label_loss
-from moco.recovery.fine_tuning_plan import FineTuning
-from moco.recovery.quantization_aware import quantization_aware
+from moco.models.training import BatchLoss, TrainingPlan
+from moco.recovery.distillation import teacher_loss
+from moco.recovery.fine_tuning import FineTuning, Tuned, descend_, label_loss
+from moco.recovery.quantization_aware import (
+    FakeQuantization,
+    fake_quantized_activation,
+    fake_quantized_weight,
+    quantization_aware,
+)
 from tests.compression.toys import images, seeded, tiny
 
 IMAGES = images(64, 1, 8)
 LABELS = torch.arange(64) % 10
 PLAN = FineTuning(learning_rate=0.01, batch_size=16, epochs=1, schedule="constant")
 BITS = range(1, 9)
+
+
+def tune_(
+    quantization: FakeQuantization, images: torch.Tensor, loss: BatchLoss, plan: FineTuning, *, rng_seed: int
+) -> Tuned:
+    return descend_(quantization.network, images, loss, plan, rng_seed=rng_seed, on_epoch=quantization.calibrate)
 
 
 def layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -145,7 +154,7 @@ def test_every_quantized_weight_has_a_gradient_and_moves_within_an_epoch(bits: B
         for name, layer in layers(network).items():
             gradient = layer.parametrizations.weight.original.grad  # type: ignore[union-attr]
             norms[name] = float(gradient.norm())
-        quantization.tune_(IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
+        tune_(quantization, IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
 
     assert len(norms) == 10
     assert min(norms.values()) > 0
@@ -175,7 +184,7 @@ def test_without_training_the_network_comes_back_bit_equal() -> None:
 def test_after_training_the_network_is_plain_and_can_be_copied_and_exported() -> None:
     network = tiny()
     with quantization_aware(network, all_in(Bits(8, 8), network), IMAGES) as quantization:
-        quantization.tune_(IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
+        tune_(quantization, IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
     template = build_template(network, IMAGES[:2])
     logits = outputs(open_session(template.render(copy.deepcopy(network))), IMAGES.numpy())[0]
 
@@ -202,7 +211,7 @@ def test_batch_norm_statistics_are_frozen_where_the_plan_says_so(frozen: bool) -
     network = tiny()
     before = states(network)
     with quantization_aware(network, all_in(Bits(8, 8), network), IMAGES) as quantization:
-        quantization.tune_(IMAGES, label_loss(LABELS), replace(PLAN, frozen_batch_norm=frozen), rng_seed=0)
+        tune_(quantization, IMAGES, label_loss(LABELS), replace(PLAN, frozen_batch_norm=frozen), rng_seed=0)
     running = [name for name in before if "running" in name]
 
     assert running
@@ -217,7 +226,7 @@ def test_ranges_are_those_of_the_float_network_and_follow_it() -> None:
     handle.remove()
     with quantization_aware(network, all_in(Bits(1, 1), network), IMAGES) as quantization:
         low, high = quantization.ranges()["layer2.0.conv1"]
-        quantization.tune_(IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
+        tune_(quantization, IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
         after = quantization.ranges()["layer2.0.conv1"]
 
     assert (low, high) == pytest.approx((float(seen[0].detach().min()), float(seen[0].detach().max())), rel=1e-5)
@@ -228,7 +237,7 @@ def test_weights_that_are_zero_stay_zero() -> None:
     network = tiny()
     network.layer1[0].conv2.weight.data[:, ::2] = 0
     with quantization_aware(network, all_in(Bits(4, 4), network), IMAGES) as quantization:
-        quantization.tune_(IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
+        tune_(quantization, IMAGES, label_loss(LABELS), PLAN, rng_seed=0)
 
     assert (network.layer1[0].conv2.weight[:, ::2] == 0).all()
     assert (network.layer1[0].conv2.weight[:, 1::2] != 0).all()
@@ -239,7 +248,7 @@ def test_a_seed_gives_the_same_network() -> None:
     for _ in range(2):
         network = tiny()
         with quantization_aware(network, all_in(Bits(4, 4), network), IMAGES) as quantization:
-            quantization.tune_(IMAGES, label_loss(LABELS), PLAN, rng_seed=5)
+            tune_(quantization, IMAGES, label_loss(LABELS), PLAN, rng_seed=5)
         found.append(states(network))
 
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
@@ -259,9 +268,9 @@ def test_a_depthwise_network_is_trained_too() -> None:
 def test_a_teacher_may_give_the_loss() -> None:
     network, teacher = tiny(), tiny()
     with quantization_aware(network, all_in(Bits(2, 4), network), IMAGES) as quantization:
-        loss = Teacher(teacher).loss(IMAGES, None, augmented=False)
+        loss = teacher_loss(teacher, IMAGES, None, augmented=False)
         plan = FineTuning(learning_rate=0.01, batch_size=16, epochs=10)
-        losses = quantization.tune_(IMAGES, loss, plan, rng_seed=0).losses
+        losses = tune_(quantization, IMAGES, loss, plan, rng_seed=0).losses
 
     assert losses[-1] < losses[0]
 
@@ -320,7 +329,7 @@ def coarse_accuracy(network: nn.Module, digits: DataSets, bits: Bits, epochs: fl
     with quantization_aware(network, all_in(bits, network), train_images[:256]) as quantization:
         if epochs is not None:
             plan = FineTuning(learning_rate=0.02, batch_size=32, epochs=epochs)
-            quantization.tune_(train_images, label_loss(labels), plan, rng_seed=0)
+            tune_(quantization, train_images, label_loss(labels), plan, rng_seed=0)
             quantization.calibrate()
         with torch.no_grad():
             logits = network.eval()(torch.from_numpy(digits.test.images()))
@@ -333,7 +342,7 @@ def test_int8_after_training_is_as_accurate_as_without(digits: DataSets, trained
     train_images, labels = torch.from_numpy(digits.train.images()), torch.tensor(digits.train.labels)
     with quantization_aware(network, all_in(Bits(8, 8), network), train_images[:256]) as quantization:
         plan = FineTuning(learning_rate=0.02, batch_size=32, epochs=3)
-        quantization.tune_(train_images, label_loss(labels), plan, rng_seed=0)
+        tune_(quantization, train_images, label_loss(labels), plan, rng_seed=0)
 
     assert file_accuracy(network, digits) >= file_accuracy(trained, digits)
 

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.errors import CompressionError, ConfigError
 from moco.evaluation.builder import Builder
 from moco.experiment.recovery import recovery_plan
@@ -28,6 +27,7 @@ from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
 from moco.registry import BUILT_IN
 from tests.compression.toys import images, tiny
 from tests.import_rules import room, sources
+from tests.policies import policy_of
 
 RECORDED = json.loads((Path(__file__).parent / "recorded_plans.json").read_text(encoding="utf-8"))
 """Steps as an experiment lists them, and the text that version 0.1 wrote into the store's key for them."""

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from moco.compression.precision import Bits
 from moco.data import Normalization, parquet
-from moco.export.bits import Bits
 from moco.export.calibration import open_session
 from moco.export.quantize import quantizable_layers, quantize
 from moco.export.ranges import RangeOptions, estimate

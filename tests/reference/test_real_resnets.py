@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import NEUTRAL
 from moco.data import ImageSet, Normalization, parquet
 from moco.evaluation.builder import Builder
@@ -24,6 +23,7 @@ from moco.export.calibration import open_session
 from moco.models import build_model, load_weights
 from moco.policy import Policy
 from tests.evaluation.builders import builder_of
+from tests.policies import policy_of
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CALIBRATION = 512

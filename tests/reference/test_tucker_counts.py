@@ -18,9 +18,9 @@ from moco.compression.methods.low_rank import (
     factorised_parameters,
     pays,
     tucker_ranks,
-    why_not,
 )
 from moco.models import build_model
+from tests.policies import why_not
 
 PUBLISHED = [
     ("mobilenet_v2", 0.5, "7.47", "0.849"),

@@ -12,7 +12,6 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from moco.compression.methods.written import policy_of
 from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
 from moco.run_folder import writing as run_folder
@@ -28,6 +27,7 @@ from moco.run_folder.writing import (
     write_trials,
 )
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
+from tests.policies import policy_of
 
 FINGERPRINT = {"settings": "a", "network": "b", "data": "c"}
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from benchmarks.problems.layers import instance
 from moco.errors import ConfigError
-from moco.searchers.agents.layer_networks import as_tensor
+from moco.searchers.agents.layer_agent import as_tensor
 from moco.searchers.ppo import (
     Batch,
     Policy,

@@ -6,8 +6,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moco.analysis.payoff.payoff_store import PayOffStore
-from moco.analysis.payoff.probe import ProbePlan, context, probe
+from moco.analysis.payoff.probe import PayOffStore, ProbePlan, context, probe
 from moco.analysis.payoff.verdicts import PayOffReport, losing_moves, paying_widths
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.counting import Counts

@@ -1,7 +1,8 @@
-"""The pay-off probe: times each geometry of a network at many widths and precisions, within some seconds."""
+"""The pay-off probe: times each geometry of a network at many widths and precisions, and what it measured before."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -9,13 +10,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moco.analysis.payoff.payoff_store import PayOffStore
 from moco.analysis.payoff.verdicts import MIN_GAIN, PayOff, PayOffReport, Timed
 from moco.errors import ConfigError, MeasurementError
 from moco.export.probe_geometry import Geometries, PairGeometry
-from moco.export.probe_graphs import Variant, pair_graph, repeats, written
+from moco.export.probe_graphs import Variant, pair_graph, repeats
+from moco.export.rewrites import written
 from moco.interfaces import Capabilities, Session, Target
 from moco.measurement import Measurement, TimingPlan
+from moco.store_table import StoreTable
+
+
+class PayOffStore(StoreTable):
+    """Pay-offs by geometry and precision, for one context: hardware fingerprint and plan."""
+
+    kind = "pay-off"
+    create = (
+        """CREATE TABLE IF NOT EXISTS payoffs (context TEXT, geometry TEXT, precision TEXT, payoff TEXT,
+        PRIMARY KEY (context, geometry, precision)) WITHOUT ROWID""",
+    )
+
+    def get(self, geometry: str, precisions: Sequence[str], min_gain: float) -> tuple[PayOff, ...] | None:
+        """The stored pay-offs of a geometry, in these precisions; None where one is missing.
+
+        Raises:
+            RunFolderError: the store cannot be read.
+        """
+        with self.doing("read"):
+            rows = self.database.execute(
+                "SELECT precision, payoff FROM payoffs WHERE context = ? AND geometry = ?", (self.context, geometry)
+            ).fetchall()
+        found = {precision: PayOff.from_json(json.loads(payoff), min_gain) for precision, payoff in rows}
+        if not set(precisions) <= set(found):
+            return None
+        return tuple(found[precision] for precision in precisions)
+
+    def put(self, payoffs: Sequence[PayOff]) -> None:
+        """Store pay-offs, in place of earlier ones of the same geometry and precision.
+
+        Raises:
+            RunFolderError: the store cannot be written.
+        """
+        rows = [(self.context, p.geometry, p.precision, json.dumps(p.to_json())) for p in payoffs]
+        with self.doing("written"):
+            self.database.executemany("INSERT OR REPLACE INTO payoffs VALUES (?, ?, ?, ?)", rows)
+
 
 FORMAT = 1
 """Raised when the graphs or the widths change, so that what was stored before is measured again."""
@@ -46,6 +84,9 @@ class ProbePlan:
         batch: images in a call.
         slot_ms, min_slots, seed: as in TimingPlan; calls are short here, and graphs many.
         min_gain: part of the pair's time that a move must save.
+
+    Raises:
+        ConfigError: no time, no image, or a gain that is not a share.
     """
 
     seconds: float = 60.0
@@ -57,11 +98,6 @@ class ProbePlan:
     min_gain: float = MIN_GAIN
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ConfigError: no time, no image, or a gain that is not a share.
-        """
         if not self.seconds > 0:
             raise ConfigError(f"pay-off: expected seconds > 0, got {self.seconds:g}")
         if self.batch < 1:
@@ -80,9 +116,6 @@ def candidate_widths(width: int, most: int = MOST_WIDTHS) -> tuple[int, ...]:
     """Widths to time, descending: the full one, all multiples of 4 or of a larger step, and two odd ones.
 
     Up to 16 channels all widths are taken, beyond 64 every 8th, 16th and so on.
-
-    Args:
-        most: about how many.
     """
     step = 1 if width <= MOST_WIDTHS else 4
     while width // step > most:
@@ -104,9 +137,7 @@ def probe(
     """The pay-off of every group.
 
     Args:
-        found: the geometries of the network.
         folder: where the graphs are written while they are timed.
-        store: asked first, and told.
 
     Raises:
         MeasurementError: the target cannot run or time a graph.
@@ -162,15 +193,12 @@ class _Budget:
 
 
 class _Probed:
-    """One geometry on one target."""
-
     def __init__(self, target: Target, geometry: PairGeometry, plan: ProbePlan, folder: Path) -> None:
         self.target, self.geometry, self.plan, self.folder = target, geometry, plan, folder
         self.precisions = _precisions(geometry, target.capabilities)
         self.reference = Variant(geometry.width, self.precisions[0])
 
     def within(self, seconds: float, budget: _Budget) -> tuple[PayOff, ...]:
-        """The pay-offs, one a precision, in about that many seconds."""
         start = budget.now()
         with ExitStack() as stack:
             first = self._open(self.reference, stack)

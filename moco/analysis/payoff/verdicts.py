@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from moco.errors import SpaceError
-from moco.suggest import nearest
+from moco.errors import SpaceError, nearest
 
 MIN_GAIN = 0.01
 """Part of the pair's time that a move must save to be worth offering."""
@@ -45,15 +44,10 @@ class PayOff:
     """What a geometry costs in one precision.
 
     Attributes:
-        geometry: its key.
-        precision: of both layers.
         reference: whether that is the precision that the ratios are relative to.
         reference_ms: time of a call of the reference graph, for people.
         widths: descending, the first is the full one.
-        times: of each width.
         factorised: by share of the ranks, the time of the pair at full width with both layers factorised.
-        min_gain: part of the time that a move must save.
-        warnings: why the measurement should be doubted.
     """
 
     geometry: str
@@ -71,15 +65,10 @@ class PayOff:
         """The time at full width: 1 in the reference's precision."""
         return self.times[0]
 
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """The ratio of each width."""
-        return tuple(time.ratio for time in self.times)
-
     @cached_property
     def paying_widths(self) -> tuple[int, ...]:
         """Ascending, the full width included: those that are faster than every wider one."""
-        return steps(self.widths, self.ratios, [time.sem for time in self.times], self.min_gain)
+        return steps(self.widths, self.times, self.min_gain)
 
     @property
     def pruning_pays(self) -> bool:
@@ -147,12 +136,9 @@ class PayOffReport:
     """The pay-off of every channel group of a network on one target.
 
     Attributes:
-        target: what the target says of itself.
         batch: images in a call.
         groups: by channel group, the key of its geometry.
-        payoffs: of each geometry in each precision.
         left_out: groups that were not probed: name and reason.
-        seconds: time that probing took.
         stored: how many of the geometries the store answered.
     """
 
@@ -201,21 +187,11 @@ class PayOffReport:
         )
 
 
-def steps(
-    widths: Sequence[int], ratios: Sequence[float], sems: Sequence[float] | None = None, min_gain: float = MIN_GAIN
-) -> tuple[int, ...]:
-    """The widths that pay, ascending: the widest, and each one that is faster than all wider ones.
+def steps(widths: Sequence[int], times: Sequence[Timed], min_gain: float = MIN_GAIN) -> tuple[int, ...]:
+    """The widths that pay, ascending: the widest, and each one that is faster than all wider ones by `min_gain`.
 
     A width is compared with the last one that pays, so that gains too small to see one by one pay as they add up.
-
-    Args:
-        widths: in any order.
-        ratios: time of each width relative to any fixed reference.
-        sems: standard errors of the ratios; None takes them as exact.
-        min_gain: part of the time that must be saved.
     """
-    errors = sems if sems is not None else [0.0] * len(widths)
-    times = [Timed(ratio, ratio, ratio, sem) for ratio, sem in zip(ratios, errors, strict=True)]
     paying: list[tuple[int, Timed]] = []
     for width, time in sorted(zip(widths, times, strict=True), key=lambda pair: -pair[0]):
         if not paying or time.beats(paying[-1][1], min_gain):
@@ -247,7 +223,7 @@ def losing_moves(report: PayOffReport) -> tuple[LosingMove, ...]:
 
 def _lost(payoff: PayOff) -> Iterable[tuple[str, str]]:
     if not payoff.pruning_pays and len(payoff.widths) > 1:
-        best = min(payoff.ratios[1:]) / payoff.full.ratio
+        best = min(time.ratio for time in payoff.times[1:]) / payoff.full.ratio
         yield PRUNING, f"the fastest narrower width takes {best:.2f} of the full one's time"
     if not payoff.reference and not payoff.precision_pays:
         yield QUANTIZATION, f"{payoff.precision} takes {payoff.full.ratio:.2f} of the reference's time"

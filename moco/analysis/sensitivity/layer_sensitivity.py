@@ -31,9 +31,8 @@ from moco.analysis.sensitivity.variations import (
 from moco.compression.channels.groups import ChannelGroup
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
-from moco.errors import CompressionError, ConfigError, DataError, MeasurementError
+from moco.errors import CompressionError, ConfigError, DataError, MeasurementError, nearest
 from moco.export.folding import fold, foldable_pairs
-from moco.suggest import nearest
 
 FORMAT = 1
 DIRECTION = "KL(original || compressed)"
@@ -73,11 +72,8 @@ class Sensitivity:
 
     Attributes:
         curves: in the order of the forward pass.
-        layers: the layers that were studied, in that order.
         owners: by layer, the name of the channel group that its outputs belong to; layers that cannot be pruned lack.
         images: how many the divergences are a mean of.
-        direction: of the divergence.
-        seconds: that the study took.
         whole_runs: why the network was run whole each time; None where it was run from each layer on.
     """
 
@@ -196,7 +192,6 @@ def analyse(
     Args:
         images: (n, channels, height, width) from the training set, not augmented; no label is used.
         layers: convolutions and linear layers; channels are pruned where all of their producers are among them.
-        levels: None takes all of them.
         reuse: False runs the whole network every time, to compare the time.
 
     Raises:

@@ -1,22 +1,21 @@
 """A network run once up to each layer, and from there on once for every variation of that layer.
 
-Single-layer studies change one layer at a time. What lies before it gives what it gave before, so it runs once
-(requirements 3.3, lever f). The forward pass is traced by torch.fx into a list of nodes; a journey holds, at its place
-in that list, the tensors that later nodes still read, and nothing else. A variation runs from there to the logits.
+The forward pass is traced by torch.fx into a list of nodes. A journey holds, at its place in that list, the tensors
+that later nodes still read, and nothing else; a variation runs from there to the logits.
 """
 
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.analysis.sensitivity.overwriting import without_overwriting
 from moco.errors import CompressionError
 
 BATCH = 32
@@ -51,28 +50,6 @@ class Variation:
 
 
 REFERENCE = Variation()
-
-
-class Engine(Protocol):
-    """Runs a network in parts. Places count its nodes; a layer's place is that of the first node that it changes."""
-
-    why_whole: str | None
-
-    def place(self, names: Collection[str]) -> int:
-        """Where the first of these modules runs."""
-        ...
-
-    def begin(self, images: Tensor) -> Env:
-        """What is known before the first node."""
-        ...
-
-    def advance(self, env: Env, start: int, stop: int) -> None:
-        """Run the reference from one place to another, in `env` itself."""
-        ...
-
-    def finish(self, env: Env, start: int, variation: Variation) -> Tensor:
-        """The logits of the variation from this place on; `env` is left as it is."""
-        ...
 
 
 class Journey:
@@ -154,7 +131,7 @@ def _wrong_cut(traced: TracedEngine, example: Tensor, layers: Sequence[str], exp
 
 
 class TracedEngine(fx.Interpreter):
-    """Runs the nodes of a traced network from any place on."""
+    """Runs the nodes of a traced network from any place on, which is an index among them."""
 
     why_whole: str | None = None
 
@@ -279,6 +256,10 @@ class WholeEngine:
         return logits
 
 
+Engine = TracedEngine | WholeEngine
+"""Runs a network in parts."""
+
+
 class Edited(nn.Module):
     """A function as a module."""
 
@@ -301,3 +282,24 @@ def _modules_of(node: fx.Node) -> tuple[str, ...]:
 def _same(logits: Tensor, expected: Tensor) -> bool:
     tolerance = SAME * float(expected.abs().max())
     return logits.shape == expected.shape and bool((logits - expected).abs().max() <= tolerance)
+
+
+_OUT_OF_PLACE: dict[Any, Any] = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
+
+
+def without_overwriting(traced: fx.GraphModule) -> fx.GraphModule:
+    """The traced network, in which operations that overwrite their input give a new tensor (it is changed itself).
+
+    A tensor that waits for a later node must be the same for every variation.
+    """
+    for module in traced.modules():
+        if isinstance(getattr(module, "inplace", None), bool):
+            module.inplace = False  # type: ignore[assignment]
+    for node in traced.graph.nodes:
+        if node.kwargs.get("inplace"):
+            node.update_kwarg("inplace", False)
+        if node.op == "call_function":
+            node.target = _OUT_OF_PLACE.get(node.target, node.target)
+        elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
+            node.target = node.target.removesuffix("_")
+    return traced

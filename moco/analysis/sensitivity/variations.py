@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moco.analysis.sensitivity.prefix_reuse import Edited, Variation
+from moco.analysis.sensitivity.prefix_reuse import Edit, Edited, Variation
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import thinned
 from moco.export.bits import Scale
-from moco.recovery.fake_quant import fake_quantized_activation, fake_quantized_weight
+from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 
 
 @dataclass
@@ -75,37 +75,24 @@ def with_weight_bits(network: nn.Module, layer: str, bits: int) -> Variation:
 
 def with_activation_bits(network: nn.Module, layer: str, bits: int, ranges: Ranges) -> Variation:
     """The layer reading activations of that many bits."""
-    return Variation({layer: nn.Sequential(_quantizer(ranges.read, bits), network.get_submodule(layer))})
+    return Variation({layer: nn.Sequential(Edited(_coded(ranges.read, bits)), network.get_submodule(layer))})
 
 
 def in_int8(network: nn.Module, layer: str, ranges: Ranges) -> Variation:
     """The layer as the exporter writes it: weights, what it reads and what it gives in 8 bits."""
-    module = nn.Sequential(_quantizer(ranges.read, 8), _rounded(network.get_submodule(layer), 8))
-    return Variation({layer: module}, {layer: lambda x: quantized_activations(x, ranges.given, 8)})
+    module = nn.Sequential(Edited(_coded(ranges.read, 8)), _rounded(network.get_submodule(layer), 8))
+    return Variation({layer: module}, {layer: _coded(ranges.given, 8)})
 
 
-def quantized_activations(x: Tensor, seen: Range, bits: int) -> Tensor:
-    """`x` on 2^bits codes that span the range; zero is one of them."""
-    return fake_quantized_activation(x, Scale.of(seen.low, seen.high, bits))
-
-
-def quantized_weights(weight: Tensor, bits: int) -> Tensor:
-    """Weights (channels, …) on codes -n … n, n = 2^(bits-1) - 1, of which n stands for a channel's largest.
-
-    One bit leaves the sign: a weight becomes plus or minus the mean size of its channel (Rastegari et al. 2016, eq. 6).
-    """
-    return fake_quantized_weight(weight.detach(), bits)
-
-
-def _quantizer(seen: Range, bits: int) -> nn.Module:
-    return Edited(lambda x: quantized_activations(x, seen, bits))
+def _coded(seen: Range, bits: int) -> Edit:
+    """Values on 2^bits codes that span the range as it is then; zero is one of them."""
+    return lambda x: fake_quantized_activation(x, Scale.of(seen.low, seen.high, bits))
 
 
 def _rounded(layer: nn.Module, bits: int) -> nn.Module:
-    """A copy of the layer with rounded weights."""
     rounded = copy.deepcopy(layer)
     assert isinstance(rounded.weight, Tensor)
-    rounded.weight.data = quantized_weights(rounded.weight, bits)
+    rounded.weight.data = fake_quantized_weight(rounded.weight.detach(), bits)
     return rounded
 
 

@@ -1,4 +1,4 @@
-"""Which channels must go together: atoms, ties between them, and atoms that must stay.
+"""Which channels must go together: atoms, ties between them, atoms that must stay, and the call that a rule looks at.
 
 An atom is one place along one axis of a layer's tensors. Ties are only collected; what they say together is asked for
 once, at the end, as the connected components of a graph.
@@ -6,9 +6,12 @@ once, at the end, as the connected components of a graph.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -43,11 +46,7 @@ class Atoms:
             self.fixed.append((labels[labels != STAYS], reason))
 
     def tie(self, first: Labels, second: Labels, reason: str) -> Labels:
-        """What both axes are from now on: the same channels, place by place.
-
-        Args:
-            reason: why the one must stay where the other does.
-        """
+        """What both axes are from now on: the same channels, place by place."""
         if first is None or second is None:
             self.fix(first if second is None else second, reason)
             return None
@@ -80,3 +79,42 @@ def components(count: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.nda
     second = np.concatenate([np.empty(0, np.int64), *(pair[1] for pair in pairs)])
     edges = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
     return np.asarray(connected_components(edges, directed=False)[1])
+
+
+Axes = tuple[Labels, ...]
+"""The labels of every axis of a tensor."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator.
+
+    Attributes:
+        args: as the operator got them, with `None` for what was left out.
+        output: the tensor that the operator gave, or the first of several.
+        where: the module in whose forward pass the call is, as a reason for what it fixes.
+    """
+
+    args: Sequence[Any]
+    axes_of: Callable[[torch.Tensor], Axes]
+    output: torch.Tensor
+    where: str
+    atoms: Atoms
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All tensors that the operator reads."""
+        flat = [item for arg in self.args for item in (arg if isinstance(arg, list | tuple) else [arg])]
+        return [item for item in flat if isinstance(item, torch.Tensor)]
+
+    def arg(self, index: int, default: Any = None) -> Any:
+        """The argument at that place, or the default where it was left out."""
+        return self.args[index] if index < len(self.args) else default
+
+    def fix_all(self, axes: Axes, what: str) -> None:
+        """The channels along all of these axes must stay."""
+        for labels in axes:
+            self.atoms.fix(labels, f"{self.where} {what}")
+
+
+Rule = Callable[[Call], Axes | list[Axes]]
+"""The labels of the output, or of each of several."""

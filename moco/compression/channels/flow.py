@@ -17,8 +17,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from moco.compression.channels.algebra import Atoms, Labels
-from moco.compression.channels.call import Axes, Call
+from moco.compression.channels.algebra import Atoms, Axes, Call, Labels
 from moco.compression.channels.rules import RULES, elementwise, unknown
 from moco.models.cifar_resnet import PadShortcut
 
@@ -40,10 +39,8 @@ class Flow:
     """What one forward pass showed.
 
     Attributes:
-        atoms: which channels go together.
         sides: labels by (module, "out" or "in").
         logits: labels of the axes of what the network gave.
-        output: what it gave.
     """
 
     atoms: Atoms
@@ -96,12 +93,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # nothing is compiled here, and being kept from it would import the whole compiler: seconds
 
     def axes_of(self, tensor: torch.Tensor) -> Axes:
-        """The labels of the tensor's axes."""
         found = self._known.get(id(tensor))
         return (None,) * tensor.ndim if found is None else found[1]
 
     def begin(self, images: torch.Tensor) -> None:
-        """Take the images, of which every channel stays."""
         self._known[id(images)] = images, (None,) * images.ndim
         self._of_images.add(id(images))
 
@@ -130,7 +125,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def watching(self, network: nn.Module) -> Iterator[None]:
-        """Know in which module an operator is called."""
         handles = []
         for name, module in network.named_modules():
             handles.append(module.register_forward_pre_hook(self._entering(name)))
@@ -169,7 +163,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operator and label what it gives."""
         del types
         result = func(*args, **(kwargs or {}))
         outputs = list(result) if isinstance(result, list | tuple) else [result]

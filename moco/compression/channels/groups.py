@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.compression.channels.algebra import components
 from moco.compression.channels.flow import Flow, channel_flow
-from moco.compression.channels.surgery import Axis, masked, thinned
+from moco.compression.channels.surgery import UNOWNED, Axis, masked, thinned
 from moco.compression.counting import Counts
 from moco.errors import CompressionError
 
@@ -120,9 +120,7 @@ class _Found:
 
     Attributes:
         sides: class of each channel by (module, "out" or "in").
-        group_of: group by class.
         stays: why a group must stay whole, by group.
-        order: layers in the order of the forward pass.
     """
 
     sides: Mapping[tuple[str, str], np.ndarray]
@@ -165,7 +163,6 @@ class _Found:
         return ChannelGraph(groups, self._axes(index), left_out)
 
     def _members(self) -> dict[str, tuple[str, ...]]:
-        """The layers that give the channels of each group, by the first of them."""
         members: dict[int, list[str]] = {}
         for name in self.order:
             if (name, "out") in self.sides:
@@ -185,7 +182,8 @@ class _Found:
                 if group in index:
                     name, channels = index[group]
                     mine = np.flatnonzero(groups == group)
-                    axis = axes.setdefault(place, Axis.unowned(len(classes)))
+                    whole = Axis([], np.full(len(classes), UNOWNED), np.zeros(len(classes), np.int64))
+                    axis = axes.setdefault(place, whole)
                     axis.claim(name, mine.tolist(), [channels[found] for found in classes[mine].tolist()])
         return axes
 
@@ -229,7 +227,6 @@ def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: 
 
 
 def _check_logits(output: object, counts: Counts) -> None:
-    """Raise a CompressionError unless the network of these layers gave logits (n, classes)."""
     if not isinstance(output, torch.Tensor) or output.ndim != 2 or not counts.layers:
         got = f"shape {tuple(output[:1].shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise CompressionError(

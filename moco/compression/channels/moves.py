@@ -6,8 +6,7 @@ from math import prod
 
 import numpy as np
 
-from moco.compression.channels.algebra import STAYS, Labels
-from moco.compression.channels.call import Axes, Call, Rule
+from moco.compression.channels.algebra import STAYS, Axes, Call, Labels, Rule
 
 
 def concatenated(call: Call) -> Axes:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from moco.compression.channels.algebra import Labels
-from moco.compression.channels.call import Axes, Call, Rule
+from moco.compression.channels.algebra import Axes, Call, Labels, Rule
 from moco.compression.channels.moves import MOVES
 
 

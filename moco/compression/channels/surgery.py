@@ -34,11 +34,6 @@ class Axis:
     owner: np.ndarray
     channel: np.ndarray
 
-    @staticmethod
-    def unowned(width: int) -> Axis:
-        """An axis whose channels all stay."""
-        return Axis([], np.full(width, UNOWNED), np.zeros(width, dtype=np.int64))
-
     def claim(self, group: str, places: Sequence[int], channels: Sequence[int]) -> None:
         """Give the `places` of this axis to `channels` of `group`."""
         if group not in self.groups:
@@ -96,7 +91,6 @@ def masked(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mappi
 
 
 def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
-    """Zero these channels on one side of a module."""
     if isinstance(module, PadShortcut):
         module.source[gone if side == "out" else torch.isin(module.source, gone)] = module.in_channels
     elif side == "out":
@@ -176,7 +170,6 @@ def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | No
 
 
 def _resize(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None) -> None:
-    """Tell a module, whose tensors are gathered already, its new widths."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         if module.groups > 1:  # it loses whole groups
             assert out is not None

@@ -9,10 +9,10 @@ import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData
 from moco.compression.methods.filter_pruning import FilterPruning, PruningOptions, rankings
-from moco.compression.methods.method import Setting, checked_ratios
-from moco.compression.rankings.activation import Activation
+from moco.compression.methods.method import Setting
+from moco.compression.rankings.calibrated import Activation
+from moco.compression.rankings.ranking import Data, Rng
 from moco.errors import SpaceError
 from moco.policy import in_words
 
@@ -20,9 +20,7 @@ from moco.policy import in_words
 class ChannelPruningOptions(PruningOptions):
     """Options of channel pruning."""
 
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.channel_pruning.keep", self.keep)
+    method = "channel_pruning"
 
 
 class ChannelPruning(FilterPruning):
@@ -48,9 +46,7 @@ class ChannelPruning(FilterPruning):
         """`channel pruning 12/16`."""
         return in_words(key, value)
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """By channel group, its channels from the most to the least active; None without images."""
         return None if data is None else rankings(network, graph, Activation(), data)
 

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData
 from moco.compression.costs import LayerCost
 from moco.compression.counting import LayerCount
 from moco.compression.file_weights import FileWeights
 from moco.compression.methods.factorised_layers import factorise_
-from moco.compression.methods.filter_pruning import KeepOptions
 from moco.compression.methods.low_rank import (
     STEM_CHANNELS,
     FactorCache,
@@ -27,9 +24,9 @@ from moco.compression.methods.low_rank import (
     svd_rank,
     tucker_ranks,
 )
-from moco.compression.methods.method import Method, Setting, checked_ratios, from_one
+from moco.compression.methods.method import KeepOptions, Method, Setting, from_one
+from moco.compression.rankings.ranking import Data, Rng
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
 from moco.errors import CompressionError
@@ -39,15 +36,9 @@ Ranks = TuckerRanks | SvdRank
 
 @dataclass(frozen=True)
 class FactorisationOptions(KeepOptions):
-    """Options of factorisation.
+    """Options of factorisation."""
 
-    Attributes:
-        keep: of the ranks.
-    """
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.factorisation.keep", self.keep)
+    method = "factorisation"
 
 
 class Factorisation(Method):
@@ -131,7 +122,7 @@ class Factorisation(Method):
 
         assert isinstance(ratio, Ratio)
         wanted = [count for ranks in found for count in _counts(ranks)]
-        return {"rank": ratio_for(wanted, left, ratio.low, ratio.high, values["rank"])}
+        return {"rank": ratio.leaving(wanted, left, values["rank"])}
 
     def expected(self, key: str, value: object) -> str | None:
         """{ranks} of Tucker-2, {rank} of SVD."""
@@ -156,9 +147,7 @@ class Factorisation(Method):
         first = layer.positions, ranks.rank, layer.inputs
         return layer._replace(products=(first, (layer.positions, layer.outputs, ranks.rank)))
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """The factors of unpruned layers, each made when it is first asked for."""
         return FactorCache(network)
 

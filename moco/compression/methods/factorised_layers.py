@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from moco.compression.methods.low_rank import (
     FactorCache,
     Method,
+    SvdFactors,
     SvdRank,
+    TuckerFactors,
     TuckerRanks,
     is_neutral,
     no_factors,
 )
-from moco.errors import CompressionError
-from moco.suggest import nearest
+from moco.errors import CompressionError, nearest
 
 
 def factorise_(network: nn.Module, settings: Mapping[str, TuckerRanks | SvdRank], cache: FactorCache) -> None:
@@ -81,9 +82,9 @@ def _factorised(
     weights: tuple[Tensor, ...]
     try:
         if isinstance(setting, TuckerRanks):
-            weights = cache.tucker(name, weight).truncated(setting.rank_in, setting.rank_out)
+            weights = cache.factors(TuckerFactors, name, weight).truncated(setting.rank_in, setting.rank_out)
         else:
-            weights = cache.svd(name, weight).truncated(setting.rank)
+            weights = cache.factors(SvdFactors, name, weight).truncated(setting.rank)
     except CompressionError as error:
         raise CompressionError(f"'{name}': {error}") from error
     # Tucker's kernel is in the middle of three; of SVD's two the first may skip what a stride skips.

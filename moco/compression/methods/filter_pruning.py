@@ -9,37 +9,20 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from annotated_types import Gt, Le
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, ChannelGroup
-from moco.compression.collecting import CalibrationData
 from moco.compression.counting import Counts
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.method import SHARE, Allowed, Method, Setting, checked_ratios, is_share
+from moco.compression.methods.method import Allowed, KeepingMethod, KeepOptions, Method, Setting
 from moco.compression.precision import FLOAT32
-from moco.compression.rankings.ranking import USUAL_RANKING, Ranking, importances
+from moco.compression.rankings.ranking import USUAL_RANKING, Data, Ranking, Rng, importances
 from moco.compression.rankings.weights import L1
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
-from moco.errors import CompressionError, SpaceError
-from moco.plugin_options import OptionOfKind
-from moco.suggest import nearest
-
-KeepRatio = Annotated[float, Gt(0), Le(1)]
-
-
-@dataclass(frozen=True)
-class KeepOptions:
-    """Options of a method with a ratio to keep.
-
-    Attributes:
-        keep: [lowest, highest], in (0, 1].
-    """
-
-    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+from moco.errors import CompressionError, SpaceError, nearest
+from moco.registry import OptionOfKind
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,6 @@ class PruningOptions(KeepOptions):
     """Options of channel pruning.
 
     Attributes:
-        keep: of the channels of a group.
         coupled: whether channels that several layers give together (residual streams) may be pruned too.
     """
 
@@ -56,20 +38,13 @@ class PruningOptions(KeepOptions):
 
 @dataclass(frozen=True)
 class FilterPruningOptions(PruningOptions):
-    """Options of filter pruning.
+    """Options of filter pruning."""
 
-    Attributes:
-        rank: how filters are ranked.
-    """
-
+    method = "filter_pruning"
     rank: Annotated[Ranking, OptionOfKind("ranking")] = field(default_factory=L1)
 
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.filter_pruning.keep", self.keep)
 
-
-class FilterPruning(Method):
+class FilterPruning(KeepingMethod):
     """Removes the least important channels of each channel group."""
 
     name = "filter_pruning"
@@ -167,16 +142,7 @@ class FilterPruning(Method):
             return [_width(group, keep, draft.precisions, context) for group in groups]
 
         assert isinstance(ratio, Ratio)
-        return {"keep": ratio_for(wanted, left, ratio.low, ratio.high, values["keep"])}
-
-    def expected(self, key: str, value: object) -> str | None:
-        """{keep, of}."""
-        return None if is_share(value) else SHARE
-
-    def canonical(self, setting: Setting) -> Setting:
-        """Nothing where all channels stay."""
-        share = setting[self.name]
-        return setting if share["keep"] < share["of"] else {}
+        return {"keep": ratio.leaving(wanted, left, values["keep"])}
 
     def words(self, key: str, value: Any) -> str:
         """`12/16`."""
@@ -186,9 +152,7 @@ class FilterPruning(Method):
         """(kept, of) channels."""
         return setting[self.name]["keep"], setting[self.name]["of"]
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """By channel group, its channels from the most to the least important."""
         return rankings(network, graph, self.options.rank, data, rng)
 
@@ -215,17 +179,14 @@ class FilterPruning(Method):
     def verify_file(self, weights: FileWeights, settings: Mapping[str, Setting]) -> None:
         """The filters of the first layer that gives the channels."""
         for name, setting in settings.items():
-            width, got = setting[self.name]["keep"] * weights.filters(name), weights.shape(weights.parts(name)[-1])[0]
+            width = setting[self.name]["keep"] * weights.filters.get(name, 1)
+            got = weights.shape(weights.parts(name)[-1])[0]
             if got != width:
                 raise CompressionError(f"verification: '{name}' was to keep {width} filters, the file holds {got}")
 
 
 def rankings(
-    network: nn.Module,
-    graph: ChannelGraph,
-    ranking: Ranking | str = USUAL_RANKING,
-    data: CalibrationData | None = None,
-    rng: np.random.Generator | None = None,
+    network: nn.Module, graph: ChannelGraph, ranking: Ranking | str = USUAL_RANKING, data: Data = None, rng: Rng = None
 ) -> dict[str, np.ndarray]:
     """By group, its channels from the most to the least important; of equals the lower index comes first.
 

@@ -8,9 +8,9 @@ error of a singular value decomposition in a tenth of the time (runtimes.md §4)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -79,13 +79,11 @@ class SvdFactors:
     Attributes:
         first: S^(1/2) V' (m, I).
         last: U S^(1/2) (O, m).
-        singular_values: S (m,), descending.
         spatial: the axes of the kernel, (1, 1) for a convolution.
     """
 
     first: Tensor
     last: Tensor
-    singular_values: np.ndarray
     spatial: tuple[int, ...]
 
     @staticmethod
@@ -100,19 +98,15 @@ class SvdFactors:
         root = np.sqrt(np.maximum(singular, np.finfo(np.float64).tiny))
         short, long = basis * root, rest / root[:, None]
         first, last = (long, short) if wide else (short.T, long.T)
-        return SvdFactors(_like(weight, first), _like(weight, last), singular, tuple(weight.shape[2:]))
+        return SvdFactors(_like(weight, first), _like(weight, last), tuple(weight.shape[2:]))
 
     def truncated(self, rank: int) -> tuple[Tensor, Tensor]:
         """Weights of the two layers: (rank, I), (O, rank), with a kernel of 1x1 where the layer is a convolution."""
         first, last = self.first[:rank], self.last[:, :rank]
         return first.reshape(*first.shape, *self.spatial).clone(), last.reshape(*last.shape, *self.spatial).clone()
 
-    def error(self, rank: int) -> float:
-        """Frobenius norm of what is lost: the root of the sum of the dropped singular values' squares (S4.05)."""
-        return float(np.sqrt(np.sum(self.singular_values[rank:] ** 2)))
 
-
-F = TypeVar("F")
+Factors = TypeVar("Factors", TuckerFactors, SvdFactors)
 
 
 class FactorCache:
@@ -129,24 +123,17 @@ class FactorCache:
             for name, module in network.named_modules()
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
-        self._tucker: dict[str, TuckerFactors] = {}
-        self._svd: dict[str, SvdFactors] = {}
+        self._known: dict[tuple[str, type], Any] = {}
 
-    def tucker(self, layer: str, weight: Tensor) -> TuckerFactors:
-        """The Tucker factors of the layer whose weight, in this candidate, is `weight`."""
-        return self._factors(self._tucker, TuckerFactors.of, layer, weight)
-
-    def svd(self, layer: str, weight: Tensor) -> SvdFactors:
-        """The SVD factors of the layer whose weight, in this candidate, is `weight`."""
-        return self._factors(self._svd, SvdFactors.of, layer, weight)
-
-    def _factors(self, known: dict[str, F], compute: Callable[[Tensor], F], layer: str, weight: Tensor) -> F:
+    def factors(self, kind: type[Factors], layer: str, weight: Tensor) -> Factors:
+        """The factors of the layer whose weight, in this candidate, is `weight`."""
         own = self._weights.get(layer)
         if own is None or not torch.equal(own, weight):  # a comparison takes milliseconds, and cannot be mistaken
-            return compute(weight)
-        if layer not in known:
-            known[layer] = compute(weight)
-        return known[layer]
+            return kind.of(weight)
+        if (layer, kind) not in self._known:
+            self._known[layer, kind] = kind.of(weight)
+        found: Factors = self._known[layer, kind]
+        return found
 
 
 def tucker_ranks(keep: float, in_channels: int, out_channels: int) -> TuckerRanks:
@@ -186,25 +173,6 @@ def is_neutral(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
 def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
     """Whether the factors hold fewer weights than the layer of weight (O, I, ...), or it is left as it is (W30)."""
     return is_neutral(shape, setting) or factorised_parameters(shape, setting) < math.prod(shape)
-
-
-def break_even(in_channels: int, out_channels: int, kernel_area: int, method: Method = "tucker") -> float:
-    """The keep ratio at which the factors hold as many weights as the layer, before ranks are rounded (S1.45).
-
-    Tucker: a (I^2 + O^2) / (I O k^2) + a^2 = 1. SVD: a min(I, O) (I + O) = I O.
-    """
-    if method == "svd":
-        return max(in_channels, out_channels) / (in_channels + out_channels)
-    outer = (in_channels**2 + out_channels**2) / (in_channels * out_channels * kernel_area)
-    return (math.sqrt(outer**2 + 4) - outer) / 2
-
-
-def why_not(layer: nn.Module, method: Method) -> str | None:
-    """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
-    reason = no_factors(layer, method)
-    if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
-        return f"it reads {layer.in_channels} channels, too few to be cut"
-    return reason
 
 
 def no_factors(layer: nn.Module, method: Method) -> str | None:

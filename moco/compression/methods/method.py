@@ -9,29 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Gt, Le
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import CalibrationData
 from moco.compression.costs import LayerCost
 from moco.compression.counting import Counts, LayerCount
 from moco.compression.file_weights import FileWeights
 from moco.compression.precision import Bits
+from moco.compression.rankings.ranking import Data, Rng
 from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, n_values
-from moco.errors import SpaceError
-from moco.plugin_options import NamedPlugin
+from moco.errors import SpaceError, nearest
 from moco.policy import in_words
-from moco.suggest import nearest
+from moco.registry import NamedPlugin
 
 Setting = Mapping[str, Any]
 """What a policy says of one layer or channel group with this method: one of its `settings` with its value."""
 Allowed = Callable[[Iterable[str], str], float | None]
 """Of layers or channel groups and a parameter of a sensitivity analysis, the heaviest level that all of them allow."""
+SHARE = "{keep: k, of: n} with 1 <= k <= n"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,6 @@ class Method(NamedPlugin):
 
         Args:
             part: its names are those that earlier methods have left to this one.
-            values: by kind.
         """
         raise NotImplementedError
 
@@ -178,9 +178,7 @@ class Method(NamedPlugin):
 
     # ---- the network and its file
 
-    def prepare(
-        self, network: nn.Module, graph: ChannelGraph, data: CalibrationData | None, rng: np.random.Generator | None
-    ) -> Any:
+    def prepare(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Any:
         """What it finds out about the original network once, such as a ranking; the network is left as it was.
 
         Raises:
@@ -236,24 +234,41 @@ def from_one(*numbers: object) -> bool:
     return all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers)
 
 
-def is_share(value: object) -> bool:
-    """Whether a setting's value is {keep: k, of: n} with 1 <= k <= n."""
-    if not isinstance(value, Mapping) or value.keys() != {"keep", "of"} or not from_one(*value.values()):
-        return False
-    return bool(value["keep"] <= value["of"])
+class KeepingMethod(Method):
+    """A method whose one setting says {keep: k, of: n} with 1 <= k <= n."""
+
+    def expected(self, key: str, value: object) -> str | None:
+        """{keep, of}."""
+        if isinstance(value, Mapping) and value.keys() == {"keep", "of"} and from_one(*value.values()):
+            return None if value["keep"] <= value["of"] else SHARE
+        return SHARE
+
+    def canonical(self, setting: Setting) -> Setting:
+        """Nothing where all stay."""
+        share = setting[self.name]
+        return setting if share["keep"] < share["of"] else {}
 
 
-SHARE = "{keep: k, of: n} with 1 <= k <= n"
+KeepRatio = Annotated[float, Gt(0), Le(1)]
 
 
-def checked_ratios(where: str, ratios: tuple[float, float]) -> None:
-    """Pass [lowest, highest] ratios to keep.
+@dataclass(frozen=True)
+class KeepOptions:
+    """Options of a method with a ratio to keep.
+
+    Attributes:
+        keep: [lowest, highest], in (0, 1].
 
     Raises:
-        SpaceError: they are none; `where` is their key path.
+        SpaceError: the ratios are none.
     """
-    low, high = ratios
-    if low > high:
-        raise SpaceError(f"{where}: expected [lowest, highest] ratio to keep, got {list(ratios)}")
-    if not 0 < low <= high <= 1:
-        raise SpaceError(f"{where}: expected 0 < low <= high <= 1, got {list(ratios)}")
+
+    method: ClassVar[str]
+    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+
+    def __post_init__(self) -> None:
+        where, (low, high) = f"space.{self.method}.keep", self.keep
+        if low > high:
+            raise SpaceError(f"{where}: expected [lowest, highest] ratio to keep, got {list(self.keep)}")
+        if not 0 < low <= high <= 1:
+            raise SpaceError(f"{where}: expected 0 < low <= high <= 1, got {list(self.keep)}")

@@ -35,7 +35,6 @@ class QuantizationOptions:
     Attributes:
         precision: to choose from; the first legal one is the neutral one.
         weight_bits, activation_bits: [fewest, most] of the precision `mixed`.
-        range: how the ranges of codes are estimated.
     """
 
     precision: Annotated[tuple[Precision, ...], MinLen(1)] = ("float32", "int8")
@@ -44,7 +43,6 @@ class QuantizationOptions:
     range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
 
     def __post_init__(self) -> None:
-        """Check the precisions and bounds."""
         if len(set(self.precision)) < len(self.precision):
             raise SpaceError(f"space.quantization.precision: expected each precision once, got {list(self.precision)}")
         for kind in BIT_PARAMETERS:

@@ -16,30 +16,22 @@ from torch import nn
 
 from moco.compression.costs import LayerCost
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.filter_pruning import KeepOptions, rounded_width
-from moco.compression.methods.method import SHARE, Method, Setting, checked_ratios, is_share
+from moco.compression.methods.filter_pruning import rounded_width
+from moco.compression.methods.method import KeepingMethod, KeepOptions, Setting
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.inverse import ratio_for
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
-from moco.errors import CompressionError
-from moco.suggest import nearest
+from moco.errors import CompressionError, nearest
 
 
 @dataclass(frozen=True)
 class SparsityOptions(KeepOptions):
-    """Options of sparsity.
+    """Options of sparsity."""
 
-    Attributes:
-        keep: of the single weights of a layer.
-    """
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        checked_ratios("space.sparsity.keep", self.keep)
+    method = "sparsity"
 
 
-class Sparsity(Method):
+class Sparsity(KeepingMethod):
     """Zeroes the smallest weights of a layer; those of a factorised layer all stay."""
 
     name = "sparsity"
@@ -81,22 +73,13 @@ class Sparsity(Method):
             return [kept_weights(weights, density) for weights in of]
 
         assert isinstance(ratio, Ratio)
-        return {"density": ratio_for(kept, left, ratio.low, ratio.high, values["density"])}
+        return {"density": ratio.leaving(kept, left, values["density"])}
 
     def _counts(self, part: Part, draft: Draft, context: SpaceContext) -> tuple[list[int], list[int]]:
         """The weights of each layer under the draft's widths, and how many of them it keeps."""
         of = {layer: context.costs.weights(layer, draft.widths) for layer in part.names}
         settings = {layer: draft.settings.get(layer, {}).get(self.name, {}) for layer in of}
         return list(of.values()), [settings[layer].get("keep", weights) for layer, weights in of.items()]
-
-    def expected(self, key: str, value: object) -> str | None:
-        """{keep, of}."""
-        return None if is_share(value) else SHARE
-
-    def canonical(self, setting: Setting) -> Setting:
-        """Nothing where all weights stay."""
-        share = setting[self.name]
-        return setting if share["keep"] < share["of"] else {}
 
     def cost(self, layer: LayerCost, setting: Setting) -> LayerCost:
         """Packed, each weight also costs the bit that says whether it is zero; else it counts as any other (W33)."""
@@ -133,15 +116,11 @@ def largest(weight: torch.Tensor, k: int) -> torch.Tensor:
     return mask.reshape(weight.shape)
 
 
-def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> dict[str, torch.Tensor]:
-    """Zero all but the largest weights of these layers, in place; returns which stay, to hold the zeros in a tuning.
+def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
+    """Zero all but the largest weights of these layers, in place.
 
     Args:
-        network: a copy that the caller made.
         kept: by layer (convolution or linear), how many of its weights stay.
-
-    Returns:
-        By layer, True where a weight stays (bool, as the weight).
 
     Raises:
         CompressionError: an unknown layer, a number out of range or weights that are NaN; nothing was changed then.
@@ -151,7 +130,6 @@ def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> dict[str, torch.Te
     with torch.no_grad():
         for name, weight in weights.items():
             weight[~masks[name]] = 0
-    return masks
 
 
 def _weight(network: nn.Module, name: str, k: int) -> torch.Tensor:

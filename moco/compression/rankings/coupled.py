@@ -3,9 +3,6 @@
 Channels of coupled layers go together, so what their layers say is added, each layer's scores divided by their own
 mean: otherwise the layer with the largest numbers would decide alone. Two exceptions: Fisher information adds before
 it squares, in units of the loss; a random importance belongs to the channel, not to a layer.
-
-The formulas are written on moco's own map of the channels. Torch-Pruning's classes are their cross-check in the tests;
-they also count the layers that read a channel, and its geometric median squares the weights first.
 """
 
 from __future__ import annotations

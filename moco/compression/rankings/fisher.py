@@ -6,15 +6,14 @@ also removes what its batch-norm adds. Each read is multiplied by a gate, 1 for 
 the gradient of the gate is then the inner sum, added over all layers that read the channel, before it is squared.
 A closed gate, 0, is the channel removed.
 
-Departures from the paper: no training between the removals, a ranking leaves the weights alone; costs, where asked
-for, divide the score instead of being added to it with a factor.
+Departures from the paper: no training between the removals, a ranking leaves the weights alone; costs do not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from torch import nn
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import Axis
 from moco.compression.collecting import evaluating, labelled_batches, loss_of, reading
-from moco.compression.costs import AnalyticCost
 from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
-from moco.errors import CompressionError
 
 Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
 """Images (n, channels, height, width) and labels (n,) of each batch."""
@@ -53,7 +50,7 @@ class FisherGreedy(Ranking):
 
     def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
-        order = fisher_order(network, graph, labelled_batches(self.name, data), per_removal=1)
+        order = fisher_order(network, graph, labelled_batches(self.name, data))
         found = {name: np.full(group.channels, group.channels - 1.0) for name, group in graph.groups.items()}
         for name, turns in found.items():
             removed = [channel for group, channel in order if group == name]
@@ -98,59 +95,25 @@ def fisher_scores(
     return {name: (scores / (2 * seen)).numpy() for name, scores in total.items()}
 
 
-def fisher_order(
-    network: nn.Module,
-    graph: ChannelGraph,
-    batches: Batches,
-    *,
-    per_removal: int | None = None,
-    at_once: int = 1,
-    costs: AnalyticCost | None = None,
-) -> list[tuple[str, int]]:
+def fisher_order(network: nn.Module, graph: ChannelGraph, batches: Batches) -> list[tuple[str, int]]:
     """The channels (group, index) in the order of their greedy removal over the whole network; one a group stays.
 
-    Before each removal the scores are accumulated anew over the next batches, the channels removed so far being zero.
-    A group's own ranking is this order backwards: its k most important channels are those that the removal over the
-    whole network left when it had k.
-
-    Args:
-        per_removal: batches between two removals, taken in turn; all where None.
-        at_once: channels removed at a time, 1 in the paper.
-        costs: where given, a score is divided by the MACs that the removal saves at the widths reached so far.
-
-    Raises:
-        CompressionError: `at_once` or `per_removal` below 1.
+    Before each removal the scores are found anew on the next batch, the channels removed so far being zero. A group's
+    own ranking is this order backwards: its k most important channels are those that the removal over the whole
+    network left when it had k.
     """
-    if at_once < 1 or (per_removal is not None and per_removal < 1):
-        raise CompressionError(
-            f"Fisher pruning: expected at least one channel at once and one batch per removal, "
-            f"got at_once={at_once} and per_removal={per_removal}"
-        )
     present = {name: np.ones(group.channels, dtype=bool) for name, group in graph.groups.items()}
     turns = cycle(batches)
     order: list[tuple[str, int]] = []
     while any(channels.sum() > 1 for channels in present.values()):
-        accumulated = islice(turns, len(batches) if per_removal is None else per_removal)
-        scores = fisher_scores(network, graph, accumulated, present)
-        saved = _saved_macs(present, costs)
+        scores = fisher_scores(network, graph, [next(turns)], present)
         # The sort is stable and begins with the highest index, so of equals the lower one stays.
         left = [(name, int(channel)) for name in present for channel in np.flatnonzero(present[name])[::-1]]
-        left.sort(key=lambda channel: scores[channel[0]][channel[1]] / saved[channel[0]])
-        wanted = len(order) + at_once
-        for name, channel in left:
-            if len(order) < wanted and present[name].sum() > 1:
-                present[name][channel] = False
-                order.append((name, channel))
+        left.sort(key=lambda channel: scores[channel[0]][channel[1]])
+        name, channel = next(found for found in left if present[found[0]].sum() > 1)
+        present[name][channel] = False
+        order.append((name, channel))
     return order
-
-
-def _saved_macs(present: Mapping[str, np.ndarray], costs: AnalyticCost | None) -> dict[str, float]:
-    """By group, the MACs that one channel fewer saves at these widths; 1 where no costs are asked for."""
-    if costs is None:
-        return dict.fromkeys(present, 1.0)
-    widths = {name: int(channels.sum()) for name, channels in present.items()}
-    now = costs.of(widths)["macs"]
-    return {name: now - costs.of({**widths, name: width - 1})["macs"] for name, width in widths.items()}
 
 
 def _gated(module: nn.Module, axis: Axis, gates: Mapping[str, torch.Tensor], read: torch.Tensor) -> torch.Tensor:

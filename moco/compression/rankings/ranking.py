@@ -15,8 +15,7 @@ from torch import nn
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import CalibrationData
 from moco.errors import CompressionError, ConfigError
-from moco.plugin_options import NamedPlugin
-from moco.registry import plugin
+from moco.registry import NamedPlugin, plugin
 
 USUAL_RANKING = "l1"
 """The ranking of a policy that names none."""
@@ -52,24 +51,22 @@ class Ranking(NamedPlugin):
 
 
 def importances(
-    network: nn.Module,
-    graph: ChannelGraph,
-    ranking: Ranking | str,
-    data: Data = None,
-    rng: Rng = None,
+    network: nn.Module, graph: ChannelGraph, ranking: Ranking | str, data: Data = None, rng: Rng = None
 ) -> Importances:
     """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
 
     Args:
         ranking: or the name of one, with its usual options.
-        data: images for a ranking that looks at some, with labels where it needs them.
-        rng: for one that draws.
 
     Raises:
         CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
     """
     if isinstance(ranking, str):
-        ranking = ranking_named(ranking)
+        try:
+            ranking = plugin("ranking", ranking)()
+        except ConfigError as error:
+            raise CompressionError(str(error).removeprefix("ranking: ")) from error
+    assert isinstance(ranking, Ranking)
     found = ranking.scores(network, graph, data, rng)
     for name, group in graph.groups.items():
         importance = found.get(name)
@@ -82,17 +79,4 @@ def importances(
             raise CompressionError(
                 f"ranking '{ranking.name}': the importance of '{name}' is not finite; are there NaN in its weights?"
             )
-    return found
-
-
-def ranking_named(name: str) -> Ranking:
-    """The ranking of that name with its usual options.
-
-    Raises:
-        CompressionError: no such ranking, or one that cannot be loaded.
-    """
-    try:
-        found: Ranking = plugin("ranking", name)()
-    except ConfigError as error:
-        raise CompressionError(str(error).removeprefix("ranking: ")) from error
     return found

@@ -8,13 +8,12 @@ from functools import cached_property, partial
 from typing import Any
 
 from moco.compression.costs import AnalyticCost, Change, within
-from moco.compression.methods.lookup import each_setting
 from moco.compression.methods.method import Method
+from moco.compression.policy_settings import each_setting
 from moco.compression.precision import precision_of
 from moco.compression.space.context import Draft, SpaceContext
-from moco.compression.space.group_parameters import Choice
+from moco.compression.space.group_parameters import Choice, exact_count, most_policies
 from moco.compression.space.parameters import Part
-from moco.compression.space.policy_count import exact_count, most_policies
 from moco.policy import Policy
 from moco.setting_owners import method_of
 from moco.trial import Point
@@ -68,7 +67,6 @@ class NetworkCodec:
 
     @cached_property
     def _in_order(self) -> list[tuple[Choice, Method, Part]]:
-        """All parts, those of the first method first."""
         found = [(choice, method, part) for choice in self.choices for method, part in choice.parts]
         return sorted(found, key=lambda entry: entry[1].order)
 

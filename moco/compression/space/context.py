@@ -20,10 +20,7 @@ class SpaceContext:
     """The network and the target that a space is made for.
 
     Attributes:
-        layers: counts by layer.
-        groups: all layer groups.
         costs: the network's, under any policy; also the widths of its layers.
-        capabilities: the target's.
         multiples: by precision that is declared, what widths are rounded to.
         offered: by precision and channel group, the only widths that are offered, ascending and with the whole one;
             groups that are not named are offered all multiples.

@@ -10,8 +10,7 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, ChannelGroup
 from moco.compression.counting import Counts
-from moco.errors import ConfigError
-from moco.suggest import nearest
+from moco.errors import ConfigError, nearest
 
 PER_LAYER, PER_BLOCK, PER_STAGE = "per-layer", "per-block", "per-stage"
 

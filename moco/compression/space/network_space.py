@@ -11,15 +11,16 @@ from optuna.distributions import BaseDistribution
 
 from moco.compression.costs import AnalyticCost
 from moco.compression.counting import Counts
-from moco.compression.methods.lookup import check_settings_of
 from moco.compression.methods.method import Method
 from moco.compression.precision import FLOAT32
 from moco.compression.space.codec import NetworkCodec
 from moco.compression.space.context import SpaceContext
-from moco.compression.space.group_parameters import Choice
+from moco.compression.space.group_parameters import NONE, Choice
 from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.parameters import Options
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
+from moco.setting_owners import method_of
 from moco.space import LayerGroup, SearchSpace
 
 
@@ -46,9 +47,15 @@ class SpaceOptions:
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let each method see the others."""
+        """Let each method see the others.
+
+        Raises:
+            SpaceError: a setting of one is another method's too.
+        """
         for method in self.methods:
-            check_settings_of(method)
+            for key in method.settings:
+                if (owner := method_of(key).name) != method.name:
+                    raise SpaceError(f"space.{method.name}: its setting '{key}' is one of '{owner}'; rename it")
         object.__setattr__(self, "methods", tuple(m.beside(self.methods, self.choose) for m in self.methods))
 
     @property
@@ -97,8 +104,9 @@ def network_space(
 
 
 def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Choice:
-    found = ((method, method.part(group, context)) for method in options.methods)
-    return Choice.of(group, tuple((method, part) for method, part in found if part is not None), options.choose)
+    parts = tuple((m, part) for m in options.methods if (part := m.part(group, context)) is not None)
+    names = tuple(method.name for method, _ in parts if method.is_chosen)
+    return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
 
 
 def space_summary(space: SearchSpace) -> dict[str, Any]:

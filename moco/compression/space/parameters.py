@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -11,11 +11,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from moco.trial import Point
 
+MOST_HALVINGS = 60
+"""A ratio is a float: after so many halvings of [0, 1] nothing is left between the ends."""
+
+Counts = Sequence[float]
+"""How much of each layer is left: channels, ranks, weights."""
+
+
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
-class _Range(Generic[Number]):
+class _Numbers(Generic[Number]):
     """Numbers in [low, high]; the highest changes least."""
 
     low: Number
@@ -32,16 +39,38 @@ class _Range(Generic[Number]):
         return min(max(value, self.low), self.high)
 
 
-class Ratio(_Range[float]):
-    """A ratio to keep, in [low, high]; its highest value changes least."""
+class Ratio(_Numbers[float]):
+    """A ratio to keep, in [low, high]."""
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
         return FloatDistribution(self.low, self.high)
 
+    def leaving(self, wanted: Counts, left: Callable[[float], Counts], guess: float) -> float:
+        """A ratio that leaves exactly what is wanted of every layer; `guess` where there is none.
 
-class WholeNumbers(_Range[int]):
-    """A whole number in [low, high], such as bits; its highest value changes least."""
+        Every count may only grow with the ratio, so what leaves too little of one layer is too low for all: if it
+        leaves too much of another one, no ratio will do.
+
+        Args:
+            left: what a ratio leaves, in the order of `wanted`.
+        """
+        low, high, ratio = self.low, self.high, guess
+        for _ in range(MOST_HALVINGS):
+            found = left(ratio)
+            too_low = any(count < goal for count, goal in zip(found, wanted, strict=True))
+            too_high = any(count > goal for count, goal in zip(found, wanted, strict=True))
+            if not too_low and not too_high:
+                return ratio
+            if too_low and too_high:
+                return guess
+            low, high = (ratio, high) if too_low else (low, ratio)
+            ratio = (low + high) / 2
+        return guess
+
+
+class WholeNumbers(_Numbers[int]):
+    """A whole number in [low, high], such as bits."""
 
     def distribution(self) -> BaseDistribution:
         """Optuna's."""
@@ -87,7 +116,6 @@ class Part:
     """What a method may do to one layer group.
 
     Attributes:
-        group: the layer group's name.
         names: the layers, or the channel groups, that the method's settings are of.
         parameters: by kind, such as `keep`; the space calls them `<group>.<kind>`.
     """

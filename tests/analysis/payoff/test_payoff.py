@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from moco.analysis.payoff.payoff_store import PayOffStore
-from moco.analysis.payoff.probe import ProbePlan, candidate_widths, context, probe
+from moco.analysis.payoff.probe import PayOffStore, ProbePlan, candidate_widths, context, probe
 from moco.analysis.payoff.verdicts import LosingMove, PayOff, PayOffReport, Timed, losing_moves, paying_widths, steps
 from moco.errors import ConfigError, MeasurementError, RunFolderError, SpaceError
 from moco.export.probe_geometry import Geometries, PairGeometry
@@ -37,6 +36,10 @@ PAIR = PairGeometry(conv(16, 16, 4), None, conv(16, 16, 4))
 WIDE = PairGeometry(conv(16, 64, 4), None, conv(64, 16, 4))
 FOUND = Geometries({"a": PAIR, "b": PAIR, "c": WIDE}, {"odd": "it is odd"})
 PLAN = ProbePlan(seconds=12.0)
+
+
+def timed(ratios: Iterable[float], sem: float = 0.0) -> list[Timed]:
+    return [Timed(ratio, ratio, ratio, sem) for ratio in ratios]
 
 
 def exact(ratio: float) -> Timed:
@@ -120,12 +123,12 @@ def run(tmp_path: Path) -> Any:
 
 
 def test_published_float32_steps_are_found() -> None:
-    found = steps(list(PUBLISHED_FLOAT32), list(PUBLISHED_FLOAT32.values()), [0.005] * len(PUBLISHED_FLOAT32))
+    found = steps(list(PUBLISHED_FLOAT32), timed(PUBLISHED_FLOAT32.values(), 0.005))
     assert found == (8, 12, 16, 17, 32, 48, 64)
 
 
 def test_published_int8_steps_are_multiples_of_four() -> None:
-    found = steps(list(PUBLISHED_INT8), list(PUBLISHED_INT8.values()), [0.005] * len(PUBLISHED_INT8))
+    found = steps(list(PUBLISHED_INT8), timed(PUBLISHED_INT8.values(), 0.005))
     assert found == (32, 36, 40, 44, 48, 52, 56)
 
 
@@ -139,21 +142,21 @@ def test_without_noise_a_width_pays_where_no_wider_one_is_as_fast() -> None:
             for w, r in zip(widths, ratios, strict=True)
             if all(r < other for v, other in zip(widths, ratios, strict=True) if v > w)
         )
-        assert list(steps(widths.tolist(), ratios.tolist(), min_gain=0.0)) == slow
+        assert list(steps(widths.tolist(), timed(ratios.tolist()), min_gain=0.0)) == slow
 
 
 def test_a_difference_within_the_noise_does_not_pay() -> None:
-    assert steps([16, 12], [1.0, 0.97], [0.02, 0.02]) == (16,)
-    assert steps([16, 12], [1.0, 0.97], [0.005, 0.005]) == (12, 16)
+    assert steps([16, 12], timed([1.0, 0.97], 0.02)) == (16,)
+    assert steps([16, 12], timed([1.0, 0.97], 0.005)) == (12, 16)
 
 
 def test_less_than_the_least_gain_does_not_pay_however_sure() -> None:
-    assert steps([16, 12], [1.0, 0.995]) == (16,)
-    assert steps([16, 12], [1.0, 0.995], min_gain=0.001) == (12, 16)
+    assert steps([16, 12], timed([1.0, 0.995])) == (16,)
+    assert steps([16, 12], timed([1.0, 0.995]), min_gain=0.001) == (12, 16)
 
 
 def test_gains_too_small_one_by_one_pay_when_they_add_up() -> None:
-    assert steps([5, 4, 3, 2, 1], [1.0, 0.994, 0.988, 0.982, 0.976]) == (1, 3, 5)
+    assert steps([5, 4, 3, 2, 1], timed([1.0, 0.994, 0.988, 0.982, 0.976])) == (1, 3, 5)
 
 
 def test_candidate_widths_hold_the_full_one_multiples_and_odd_ones() -> None:

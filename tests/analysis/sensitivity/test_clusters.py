@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moco.analysis.sensitivity.clusters import ALIKE, FAR_ABOVE, HARMFUL, NEGLIGIBLE, clusters, over_sensitive
+from moco.analysis.sensitivity.curve_decisions import ALIKE, FAR_ABOVE, HARMFUL, NEGLIGIBLE, clusters, over_sensitive
 from moco.errors import ConfigError
 
 FLAT = [0.002, 0.002, 0.002]

@@ -28,13 +28,15 @@ from moco.analysis.sensitivity.layer_sensitivity import (
     read_sensitivity,
     to_json,
 )
-from moco.analysis.sensitivity.variations import Range, Ranges, quantized_activations, quantized_weights
+from moco.analysis.sensitivity.variations import Range, Ranges
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.errors import CompressionError, DataError, MeasurementError
+from moco.export.bits import Scale
 from moco.export.calibration import calibrate, open_session, outputs
-from moco.export.quantize import Scale, observed_tensors, quantize
+from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import build_template
+from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 from tests.analysis.sensitivity.test_prefix_reuse import Branching
 from tests.compression.toys import Concat, images, made, tiny
 
@@ -172,7 +174,7 @@ def test_ratios_that_leave_the_same_width_diverge_alike(tiny_compressor: Compres
 def test_weights_lie_on_symmetric_codes_of_their_channel(bits: int) -> None:
     weight = images(6, channels=4, side=3)
     weight[3] = 0.0
-    rounded = quantized_weights(weight, bits)
+    rounded = fake_quantized_weight(weight, bits)
     codes = 2 ** (bits - 1) - 1
     for channel, original in zip(rounded, weight, strict=True):
         largest = float(original.abs().max())
@@ -188,7 +190,11 @@ def test_weights_lie_on_symmetric_codes_of_their_channel(bits: int) -> None:
 def test_one_bit_leaves_the_sign_and_the_mean_size() -> None:
     weight = torch.tensor([[1.0, -3.0, 0.0], [-2.0, -2.0, -2.0]])
     expected = torch.tensor([[4 / 3, -4 / 3, 4 / 3], [-2.0, -2.0, -2.0]])
-    torch.testing.assert_close(quantized_weights(weight, 1), expected)
+    torch.testing.assert_close(fake_quantized_weight(weight, 1), expected)
+
+
+def in_codes(x: Tensor, seen: Range, bits: int) -> Tensor:
+    return fake_quantized_activation(x, Scale.of(seen.low, seen.high, bits))
 
 
 def test_activations_lie_on_the_codes_of_the_exporter() -> None:
@@ -199,13 +205,13 @@ def test_activations_lie_on_the_codes_of_the_exporter() -> None:
     scale = Scale.of(seen.low, seen.high)
     codes = np.clip(np.rint(x.numpy() / np.float32(scale.scale)) + scale.zero_point, 0, 255)
     expected = (codes - scale.zero_point) * np.float32(scale.scale)
-    difference = np.abs(quantized_activations(x, seen, 8).numpy() - expected)
+    difference = np.abs(in_codes(x, seen, 8).numpy() - expected)
     assert np.mean(difference > 1e-6) < 1e-3  # ties of the rounding
     assert difference.max() <= scale.scale * 1.001
-    assert len(quantized_activations(x, seen, 3).unique()) == 8
-    one_bit = quantized_activations(torch.tensor([0.0, 0.4, 0.5, 0.9]), Range(0.0, 0.9), 1)
+    assert len(in_codes(x, seen, 3).unique()) == 8
+    one_bit = in_codes(torch.tensor([0.0, 0.4, 0.5, 0.9]), Range(0.0, 0.9), 1)
     assert one_bit.tolist() == pytest.approx([0.0, 0.0, 0.9, 0.9])
-    assert torch.equal(quantized_activations(torch.zeros(3), Range(), 8), torch.zeros(3))
+    assert torch.equal(in_codes(torch.zeros(3), Range(), 8), torch.zeros(3))
 
 
 def test_a_range_holds_zero() -> None:
@@ -290,6 +296,6 @@ def test_logits_that_are_not_finite_name_the_layer(
     def broken(weight: Tensor, bits: int) -> Tensor:
         return weight * float("nan")
 
-    monkeypatch.setattr("moco.analysis.sensitivity.variations.quantized_weights", broken)
+    monkeypatch.setattr("moco.analysis.sensitivity.variations.fake_quantized_weight", broken)
     with pytest.raises(MeasurementError, match=r"weight_bits 8 in 'linear'.*not finite"):
         analyse(tiny_compressor, gray(), ["linear"], FEW)

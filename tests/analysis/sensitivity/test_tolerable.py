@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from moco.analysis.sensitivity.curve_decisions import lowest, tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Curve, Sensitivity
-from moco.analysis.sensitivity.tolerable import lowest, tolerable
-from moco.compression.policy_settings import bits_of, precisions_of, pruned, refitted_of
+from moco.compression.policy_settings import bits_of, pruned, refitted_of
 from moco.errors import ConfigError
 from moco.space import SearchSpace
 from tests.compression.space.test_codec import ALL, TINY, space_of
+from tests.policies import precisions_of
 
 LEVELS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 RISING = (0.0, 0.001, 0.002, 0.004, 0.01, 0.02, 0.05, 0.1, 0.3, 0.9)

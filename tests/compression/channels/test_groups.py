@@ -17,14 +17,14 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import INT8
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_network
 from moco.errors import CompressionError
 from moco.models import build_model
 from moco.models.cifar_resnet import PadShortcut
-from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, images, made, seeded, tiny, vgg
+from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, bops_of, images, made, seeded, tiny, vgg
+from tests.policies import policy_of
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet20 A": (partial(seeded, "cifar_resnet20"), (3, 32, 32)),
@@ -108,12 +108,12 @@ def test_counts_of_the_thin_network_are_those_that_the_space_states(case: tuple[
         precisions = {layer: INT8 for layer, int8 in zip(layers, chosen, strict=True) if int8}
         widths = random_widths(compressor.graph, seed)
         thin = compressor.compress(policy_of(widths, precisions))
-        counted = count(thin, tuple(example.shape[1:]), dict.fromkeys(precisions, (8, 8)))
+        counted = count(thin, tuple(example.shape[1:]))
         stated = cost_of(costs, policy_of(widths, precisions))
 
         assert stated["macs"] == counted.macs
-        assert stated["flops"] == counted.flops
-        assert stated["bops"] == counted.bops
+        assert stated["flops"] == 2 * counted.macs
+        assert stated["bops"] == bops_of(counted, dict.fromkeys(precisions, (8, 8)))
         assert stated["parameters"] == counted.parameters == sum(p.numel() for p in thin.parameters())
 
 

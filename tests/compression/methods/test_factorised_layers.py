@@ -16,6 +16,7 @@ from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.low_rank import (
     FactorCache,
     SvdRank,
+    TuckerFactors,
     TuckerRanks,
     factorised_parameters,
     svd_rank,
@@ -154,7 +155,7 @@ def test_a_pruned_layer_is_factorised_from_its_pruned_weight() -> None:
     compressor, cache = Compressor.of(network, batch), FactorCache(network)
     thin = compressor.graph.thin(network, {"layer1.0.conv1": np.array([0, 2, 3, 6, 7])})
     wanted = outputs(thin, batch)
-    cache.tucker("layer1.0.conv2", network.get_submodule("layer1.0.conv2").weight)
+    cache.factors(TuckerFactors, "layer1.0.conv2", network.get_submodule("layer1.0.conv2").weight)
     factorise_(thin, {"layer1.0.conv2": TuckerRanks(4, 8)}, cache)  # reads 5 of 8 channels
     factors = thin.get_submodule("layer1.0.conv2")
 

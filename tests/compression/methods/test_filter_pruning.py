@@ -13,12 +13,12 @@ from torch import nn
 
 from moco.compression.compressor import Compressor, compress
 from moco.compression.methods.filter_pruning import kept_channels, rankings, rounded_width
-from moco.compression.methods.written import policy_of
 from moco.compression.precision import INT8
 from moco.compression.rankings.ranking import importances
 from moco.errors import CompressionError, SpaceError
 from moco.policy import Policy
 from tests.compression.toys import Chain, images, made, seeded
+from tests.policies import policy_of
 
 
 def hand_set(norms: list[float], coupled: list[float] | None = None) -> nn.Module:

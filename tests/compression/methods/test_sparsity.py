@@ -29,10 +29,9 @@ from tests.compression.toys import Concat, images, made
 def test_the_largest_magnitudes_stay_as_they_are(k: int, expected: list[float]) -> None:
     network = nn.Sequential(nn.Linear(3, 2))
     network[0].weight.data = torch.tensor([[3.0, 4.0, -5.0], [-3.0, 1.0, 0.5]])
-    masks = sparsify_(network, {"0": k})
+    sparsify_(network, {"0": k})
 
     assert network[0].weight.flatten().tolist() == expected
-    assert torch.equal(masks["0"].flatten(), torch.tensor(expected) != 0)
 
 
 @given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]), min_size=1, max_size=60), st.data())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moco.compression.space.inverse import ratio_for
+from moco.compression.space.parameters import Ratio
 
 
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=6), ratio=st.floats(0.1, 1.0))
@@ -16,15 +16,15 @@ def test_what_some_ratio_leaves_is_found_again(sizes: list[int], ratio: float) -
     def left(keep: float) -> list[int]:
         return [size - math.floor(size * (1 - keep)) for size in sizes]
 
-    found = ratio_for(left(ratio), left, 0.1, 1.0, sum(left(ratio)) / sum(sizes))
+    found = Ratio(0.1, 1.0).leaving(left(ratio), left, sum(left(ratio)) / sum(sizes))
     assert 0.1 <= found <= 1.0
     assert left(found) == left(ratio)
 
 
 @pytest.mark.parametrize("wanted", [[3, 8], [8, 3], [0, 0], [99, 99]])
 def test_where_no_ratio_will_do_the_guess_comes_back(wanted: list[int]) -> None:
-    assert ratio_for(wanted, lambda keep: [round(10 * keep), round(10 * keep)], 0.1, 1.0, 0.42) == 0.42
+    assert Ratio(0.1, 1.0).leaving(wanted, lambda keep: [round(10 * keep)] * 2, 0.42) == 0.42
 
 
 def test_a_guess_that_will_do_is_taken() -> None:
-    assert ratio_for([5], lambda keep: [round(10 * keep)], 0.1, 1.0, 0.52) == 0.52
+    assert Ratio(0.1, 1.0).leaving([5], lambda keep: [round(10 * keep)], 0.52) == 0.52

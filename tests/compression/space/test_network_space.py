@@ -14,14 +14,15 @@ from torch import nn
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
-from moco.compression.policy_settings import NEUTRAL, precisions_of, widths_of
+from moco.compression.policy_settings import NEUTRAL, widths_of
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import SpaceOptions, network_space, space_summary
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import SearchSpace
 from tests.compression.spaces import options_of
-from tests.compression.toys import Chain, Concat, images, made, seeded, tiny
+from tests.compression.toys import Chain, Concat, bops_of, images, made, seeded, tiny
+from tests.policies import precisions_of
 
 ALL = frozenset({"conv", "depthwise", "linear"})
 CAPABLE = Capabilities(("float32", "int8"), {"float32": 1, "int8": 1}, {"float32": ALL, "int8": ALL}, frozenset())
@@ -116,10 +117,11 @@ def test_the_executed_point_is_in_the_space_and_stands_for_the_same_policy(point
 @given(points())
 def test_the_cost_is_that_of_the_network_that_is_built(point: dict[str, object]) -> None:
     policy = SPACE.canonical(point)
-    counted = count(TINY.compress(policy), (1, 8, 8), dict.fromkeys(precisions_of(policy), (8, 8)))
+    counted = count(TINY.compress(policy), (1, 8, 8))
+    bops = bops_of(counted, dict.fromkeys(precisions_of(policy), (8, 8)))
     cost = SPACE.cost(policy)
 
-    assert (cost["macs"], cost["bops"], cost["parameters"]) == (counted.macs, counted.bops, counted.parameters)
+    assert (cost["macs"], cost["bops"], cost["parameters"]) == (counted.macs, bops, counted.parameters)
 
 
 def test_the_packed_size_counts_codes_at_their_bits() -> None:
@@ -220,7 +222,7 @@ def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
 
 def test_too_many_combinations_of_precisions_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = space_of(capabilities=STAIRS).n_policies()
-    monkeypatch.setattr("moco.compression.space.policy_count.MOST_COMBINATIONS", 8)
+    monkeypatch.setattr("moco.compression.space.group_parameters.MOST_COMBINATIONS", 8)
     space = space_of(capabilities=STAIRS)
     summary = space_summary(space)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from moco.pareto import hypervolume, non_dominated
-from moco.searchers.models.improvement import directions, expected_improvement
+from moco.searchers.models.acquisition import directions, expected_improvement
 
 RNG = np.random.default_rng
 

@@ -8,7 +8,8 @@ from optuna.distributions import IntDistribution
 
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.shared.proposals import REDRAWS, ProposalCounter, at_least, probability
+from moco.searchers.shared.option_checks import at_least, probability
+from moco.searchers.shared.proposals import REDRAWS, ProposalCounter
 from moco.trial import Suggestion, Trial, TrialState
 
 

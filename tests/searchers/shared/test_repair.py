@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from moco.problem import Problem
-from moco.searchers.shared.repair import Repair
+from moco.searchers.shared.cost_bounds import Repair
 from moco.space import SearchSpace
 from moco.trial import Point
 from tests.searchers.baselines import MACS, Eighths, pruning

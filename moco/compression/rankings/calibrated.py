@@ -1,4 +1,4 @@
-"""Rankings by what layers read of calibration images."""
+"""Rankings by what the network shows on calibration images: gradients of its weights, and what its layers read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.collecting import image_batches, mean_reads
-from moco.compression.rankings.coupled import coupled
-from moco.compression.rankings.ranking import IMAGES, Data, Importances, Ranking, Rng
+from moco.compression.collecting import image_batches, labelled_batches, mean_reads, weight_gradients
+from moco.compression.rankings.coupled import by_filter, coupled, filters, producers
+from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
 
 
 class Activation(Ranking):
@@ -34,3 +34,21 @@ def _by_channel(network: nn.Module, layer: str, mean: torch.Tensor) -> torch.Ten
     if isinstance(network.get_submodule(layer), nn.Linear):
         return mean.cpu().reshape(-1, mean.shape[-1]).sum(dim=0)
     return mean.cpu().flatten(1).sum(dim=1)
+
+
+class Taylor(Ranking):
+    """|sum of weight times gradient| of each filter, of the mean loss over the data (Molchanov et al. 2019).
+
+    To first order, by how much the loss changes when the filter is set to zero.
+    """
+
+    name = "taylor"
+    needs = frozenset({IMAGES, LABELS})
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        layers = producers(graph)
+        gradients = weight_gradients(network, layers, labelled_batches(self.name, data))
+        by_layer = {name: by_filter(network, name, gradient.cpu()) for name, gradient in gradients.items()}
+        scores = {name: (filters(network, name) * by_layer[name]).sum(dim=1).abs() for name in layers}
+        return coupled(graph, "out", scores, f"ranking '{self.name}': no layer gives")

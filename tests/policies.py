@@ -1,15 +1,19 @@
-"""Policies written by hand, of moco's own methods: for tests, benchmarks and notebooks."""
+"""Policies written by hand, for tests and benchmarks."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from torch import nn
+
 from moco.compression.methods.channel_pruning import ChannelPruning
 from moco.compression.methods.factorisation import Ranks, read_ranks, setting_of
 from moco.compression.methods.filter_pruning import FilterPruning
+from moco.compression.methods.low_rank import STEM_CHANNELS, Method, no_factors
 from moco.compression.methods.quantization import setting_of as quantized
 from moco.compression.methods.sparsity import Sparsity
-from moco.compression.precision import BITS, Bits
+from moco.compression.policy_settings import bits_of
+from moco.compression.precision import BITS, Bits, precision_of
 from moco.compression.space.context import Draft
 from moco.policy import Policy
 
@@ -53,3 +57,16 @@ def weights_kept_of(policy: Policy) -> dict[str, int]:
     """Weights kept by layer; layers that keep all are left out."""
     key = Sparsity.name
     return {name: setting[key]["keep"] for name, setting in policy.settings.items() if key in setting}
+
+
+def why_not(layer: nn.Module, method: Method) -> str | None:
+    """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
+    reason = no_factors(layer, method)
+    if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:
+        return f"it reads {layer.in_channels} channels, too few to be cut"
+    return reason
+
+
+def precisions_of(policy: Policy) -> dict[str, str]:
+    """Precision by layer, `mixed` where its bits are not 8 and 8; layers in float32 are left out."""
+    return {name: precision_of(bits) for name, bits in bits_of(policy).items()}
