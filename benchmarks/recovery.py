@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from moco.certification.certificate import paired_sem
+from moco.certification.confidence_bounds import paired_sem
 from moco.compression.compressor import Compressor
 from moco.compression.precision import INT8_BITS
 from moco.data import Normalization, SourceOptions, load_data

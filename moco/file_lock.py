@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from moco.errors import RunFolderError
 
@@ -45,10 +44,12 @@ class Holder:
         return f"process {self.pid} on {self.host} since {self.since}"
 
 
-class Lock(Protocol):
-    """That one search alone does something, until it is released."""
+class Lock:
+    """That one search alone does something, until it is released. By itself it locks nothing, as `warnings` may say."""
 
-    warnings: tuple[str, ...]
+    def __init__(self, *warnings: str) -> None:
+        """Lock nothing."""
+        self.warnings = warnings
 
     def confirm(self) -> bool:
         """Whether it was held all the time since it was taken; False where it was lost and could be taken again.
@@ -56,18 +57,17 @@ class Lock(Protocol):
         Raises:
             RunFolderError: another search has it now.
         """
-        ...
+        return True
 
     def release(self) -> None:
         """Let the next one in."""
-        ...
 
 
-class FileLock:
+class FileLock(Lock):
     """A lock on a file of its own, which names the holder while it is held and is removed afterwards.
 
-    On Linux it works across machines on NFS too, unless it is mounted with `local_lock`. Where the file system or the
-    system has no such locks, nothing is locked and `warnings` says so.
+    The kernel takes it from nobody who lives. On Linux it works across machines on NFS too, unless it is mounted with
+    `local_lock`. Where the file system or the system has no such locks, nothing is locked and `warnings` says so.
     """
 
     def __init__(self, path: Path, held: str, advice: str) -> None:
@@ -81,7 +81,8 @@ class FileLock:
             RunFolderError: another process, or another search of this one, holds it; it is named.
             OSError: the file cannot be made.
         """
-        self.path, self.warnings = path, tuple[str, ...]()
+        super().__init__()
+        self.path = path
         self._descriptor: int | None = None
         self._pid = os.getpid()
         while (descriptor := self._try(held, advice)) is not None and not self._is_at_path(descriptor):
@@ -96,15 +97,9 @@ class FileLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release it."""
         self.release()
-
-    def confirm(self) -> bool:
-        """True: the kernel takes it from nobody who lives."""
-        return True
 
     def release(self) -> None:
         """Remove the file and let the next one in; a forked child, which does not hold the lock, does nothing."""

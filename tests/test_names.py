@@ -83,7 +83,7 @@ KINDS = (
         (),
         {
             ("moco/report/front.py", "front"): FRONT,
-            ("moco/report/sections.py", "front"): FRONT,
+            ("moco/report/page.py", "front"): FRONT,
             ("moco/run/search.py", "front"): FRONT,
             ("moco/run/starts.py", "front"): FRONT,
         },

@@ -1,6 +1,7 @@
 """What Python gives to `moco.search` and `moco.compare`, checked: the argument, what was expected and what came.
 
-Numbers may be numpy's. What is wrong within options, points and searchers is found where these are read.
+Each function here raises a ConfigError where something else came. Numbers may be numpy's. What is wrong within options,
+points and searchers is found where these are read.
 """
 
 from __future__ import annotations
@@ -20,31 +21,19 @@ STARTS = "'none', 'reference' or 'ladder', or a list of these, of points {parame
 
 
 def check_problem(problem: object) -> None:
-    """Pass a problem.
-
-    Raises:
-        ConfigError: it is something else.
-    """
+    """Pass a problem."""
     if not isinstance(problem, Problem):
         raise ConfigError(f"problem: expected a moco.Problem, got {shortened(problem)}")
 
 
 def check_function(name: str, given: object, takes: str) -> None:
-    """Pass what can be called.
-
-    Raises:
-        ConfigError: it cannot.
-    """
+    """Pass what can be called."""
     if not callable(given):
         raise ConfigError(f"{name}: expected a function of {takes}, got {shortened(given)}")
 
 
 def check_start(start: object) -> None:
-    """Pass a start whose parts are of the kinds that there are; whether they fit the space is seen later.
-
-    Raises:
-        ConfigError: one is not; its place in the list is named.
-    """
+    """Pass a start whose parts are of the kinds that there are; whether they fit the space is seen later."""
     if isinstance(start, str):
         return
     if not isinstance(start, Sequence) or isinstance(start, bytes):
@@ -56,11 +45,7 @@ def check_start(start: object) -> None:
 
 
 def budget_of(trials: object, seconds: object) -> Budget:
-    """The budget.
-
-    Raises:
-        ConfigError: trials are no whole number of at least 1, or seconds no number above 0.
-    """
+    """The budget: at least one trial, and seconds above 0 or no limit."""
     counted = whole("trials", trials, 1)
     if seconds is None:
         return Budget(counted)
@@ -70,22 +55,14 @@ def budget_of(trials: object, seconds: object) -> Budget:
 
 
 def whole(name: str, given: object, least: int) -> int:
-    """A whole number of at least that.
-
-    Raises:
-        ConfigError: it is none.
-    """
+    """A whole number of at least that."""
     if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
         raise ConfigError(f"{name}: expected at least {least}, a whole number, got {given!r}")
     return int(given)
 
 
 def seeds_of(seeds: object) -> tuple[int, ...]:
-    """The seeds: so many from 0 on, or those that are given.
-
-    Raises:
-        ConfigError: none, one that is negative or no whole number, or one that stands there twice.
-    """
+    """The seeds: so many from 0 on, or those that are given; whole numbers of at least 0, each once."""
     if isinstance(seeds, Integral):
         return check_seeds(seeds if isinstance(seeds, bool) else int(seeds))
     if not isinstance(seeds, Iterable) or isinstance(seeds, str | bytes | Mapping):
@@ -94,11 +71,7 @@ def seeds_of(seeds: object) -> tuple[int, ...]:
 
 
 def options_given(options: object) -> Mapping[str, Any]:
-    """The options by name; none where there are none.
-
-    Raises:
-        ConfigError: they are no mapping.
-    """
+    """The options by name; none where there are none."""
     if options is None:
         return {}
     if not isinstance(options, Mapping):
@@ -107,11 +80,7 @@ def options_given(options: object) -> Mapping[str, Any]:
 
 
 def losses_at(point: object, problem: Problem) -> tuple[float, ...]:
-    """A reference point, given as values by objective, as losses in the problem's order.
-
-    Raises:
-        ConfigError: it is no mapping, lacks an objective, or a value is no number.
-    """
+    """A reference point, given as a number for each objective, as losses in the problem's order."""
     if not isinstance(point, Mapping):
         raise ConfigError(f"reference_point: expected {{objective: value}}, got {shortened(point)}")
     for name, value in point.items():
@@ -121,11 +90,7 @@ def losses_at(point: object, problem: Problem) -> tuple[float, ...]:
 
 
 def seconds_or_none(name: str, given: object) -> float | None:
-    """A duration of at least 0, or None.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """A duration of at least 0, or None."""
     if given is None:
         return None
     if not _is_number(given) or given < 0:

@@ -195,7 +195,6 @@ class SharedEvaluations:
 
 
 def _start_text(start: str | Sequence[str | Point | Start]) -> str:
-    """The start in words."""
     if isinstance(start, str):
         return start
     return ", ".join(

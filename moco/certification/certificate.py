@@ -19,33 +19,18 @@ from moco.certification.confidence_bounds import (
     EXACT,
     TANGO,
     Correct,
-    PairedBound,
     absolute_lower_bound,
-    bound_of_counts,
     check_confidence,
     correct_array,
     expected_margin,
     flawless_bound,
     paired_lower_bound,
-    paired_sem,
-    required_images,
 )
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 
-__all__ = [
-    "Attempt",
-    "Certificate",
-    "Floor",
-    "PairedBound",
-    "absolute_lower_bound",
-    "bound_of_counts",
-    "certify",
-    "check_possible",
-    "paired_lower_bound",
-    "paired_sem",
-    "required_images",
-]
+DISCORDANCE = 0.05
+"""Share of images that is expected to be right for one network and wrong for the other."""
 
 Candidate = TypeVar("Candidate", int, str)
 """A trial's number or another name: what the certificate calls it."""
@@ -184,9 +169,7 @@ def certify(
     )
 
 
-def check_possible(
-    floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1, discordance: float = 0.05
-) -> str:
+def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1) -> str:
     """What the certificate will be able to show, in one sentence, said before the search (W02).
 
     Args:
@@ -194,7 +177,6 @@ def check_possible(
         images: of the certification split.
         confidence: of the whole procedure.
         max_attempts: over which it is corrected.
-        discordance: share of images that is expected to be right for one network and wrong for the other.
 
     Raises:
         ConfigError: even a network that loses no image (or makes no error, for an absolute floor) would not reach it.
@@ -210,7 +192,7 @@ def check_possible(
             f"{Floor(best, floor.relative)}, so a floor of {floor} cannot be certified at {100 * confidence:g} % "
             f"confidence in {max_attempts} attempts; {needed}"
         )
-    spread = discordance if floor.relative else max(floor.value * (1 - floor.value), 0.5 / images)
+    spread = DISCORDANCE if floor.relative else max(floor.value * (1 - floor.value), 0.5 / images)
     margin = 100 * expected_margin(images, spread, corrected)
     return (
         f"On {images:,} unseen images the certificate's bound lies about {margin:.2f} points below the measured value, "

@@ -38,21 +38,18 @@ class PairedBound:
     """Accuracy of a candidate minus that of the reference, as fractions.
 
     Attributes:
-        lower, upper: each a one-sided bound at the confidence asked.
+        lower: its one-sided bound at the confidence asked.
         lost, gained: images that only the reference, only the candidate, gets right.
     """
 
     difference: float
     lower: float
-    upper: float
-    images: int
     lost: int
     gained: int
-    method: str = TANGO
 
 
 def paired_lower_bound(reference_correct: ArrayLike, candidate_correct: ArrayLike, confidence: float) -> PairedBound:
-    """The candidate's accuracy minus the reference's with its one-sided bounds, from the same images in the same order.
+    """The candidate's accuracy minus the reference's with its one-sided bound, from the same images in the same order.
 
     Raises:
         DataError: the two do not have one entry for each of the same images, or there is none.
@@ -73,8 +70,6 @@ def bound_of_counts(lost: int, gained: int, images: int, confidence: float) -> P
     return PairedBound(
         difference=(gained - lost) / images,
         lower=_lowest(lost, gained, images, confidence),
-        upper=-_lowest(gained, lost, images, confidence),
-        images=images,
         lost=lost,
         gained=gained,
     )

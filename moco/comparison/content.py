@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from moco.comparison.charged_time import charged_s, counted, evaluation_s, is_stored, suggestion_s
-from moco.comparison.curves import Curve, Moment, band, first_beyond_starts, first_feasible
+from moco.comparison.curves import (
+    Curve,
+    band,
+    charged_s,
+    counted,
+    evaluation_s,
+    first_beyond_starts,
+    first_feasible,
+    is_stored,
+    suggestion_s,
+)
 from moco.comparison.match import Match, Run, RunState
-from moco.comparison.measures import HYPERVOLUME, SCORE, SECONDS, TRIALS, Comparison, Measure, finite
-from moco.comparison.rank_tests import ALPHA, Friedman, Pair, seeds_needed
+from moco.comparison.measures import HYPERVOLUME, SCORE, SECONDS, TRIALS, Comparison
+from moco.comparison.rank_tests import ALPHA, finite, seeds_needed
 from moco.run_folder import comparison_record as records
 from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord, MomentsRecord, RunRecord, SuggestionSeconds
 from moco.run_folder.result import TrialsAndSeconds
@@ -67,7 +76,7 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
         reference_point=_point(match, comparison, about),
         equal=TrialsAndSeconds(trials=comparison.equal_trials, seconds=comparison.equal_seconds),
         alpha=ALPHA,
-        primary=_primary(match, comparison),
+        primary=SCORE if match.problem.scorer is not None else comparison.quantities[-1],
         seeds_needed=seeds_needed(len(match.strategies)),
         runs=tuple(run_entry(run, comparison) for run in runs),
         summary={label: _summary(comparison, label) for label in comparison.labels},
@@ -100,11 +109,6 @@ def _point(match: Match, comparison: Comparison, about: About) -> records.Refere
     return records.ReferencePoint(losses=losses, of=origin)
 
 
-def _primary(match: Match, comparison: Comparison) -> str:
-    """The quantity to look at first: a protocol's score, or without one the front."""
-    return SCORE if match.problem.scorer is not None else comparison.quantities[-1]
-
-
 def run_entry(run: Run, comparison: Comparison) -> RunRecord:
     """A run as `runs` of compare.json holds it."""
     trials = run.trials
@@ -122,8 +126,8 @@ def run_entry(run: Run, comparison: Comparison) -> RunRecord:
         failed=sum(trial.state is TrialState.FAILED for trial in trials),
         stored=sum(is_stored(trial) for trial in trials),
         values={quantity: _last(curve) for quantity, curve in curves.items()},
-        first_feasible=_moment(first_feasible(trials)),
-        beyond_start=_moment(first_beyond_starts(trials)),
+        first_feasible=first_feasible(trials),
+        beyond_start=first_beyond_starts(trials),
         charged_s=math.fsum(map(charged_s, trials)),
         spent_s=sum(trial.seconds for trial in trials),
         suggestion_s=_suggestions([trials]),
@@ -131,7 +135,6 @@ def run_entry(run: Run, comparison: Comparison) -> RunRecord:
 
 
 def _summary(comparison: Comparison, label: str) -> records.StrategySummary:
-    """The strategy over its seeds: medians, and how many seeds ever got there."""
     runs = list(comparison.runs[label].values())
     return records.StrategySummary(
         seeds=len(runs),
@@ -145,19 +148,15 @@ def _summary(comparison: Comparison, label: str) -> records.StrategySummary:
     )
 
 
-def _moment(moment: Moment | None) -> TrialsAndSeconds | None:
-    return None if moment is None else TrialsAndSeconds(trials=moment.trials, seconds=moment.seconds)
-
-
-def _moments(moments: Sequence[Moment | None]) -> MomentsRecord:
+def _moments(moments: Sequence[TrialsAndSeconds | None]) -> MomentsRecord:
     """Medians over all seeds, those that never got there last: None where that is half of them or more."""
     reached = [moment for moment in moments if moment is not None]
     never = [math.inf] * (len(moments) - len(reached))
-    return MomentsRecord(
-        seeds=len(reached),
-        trials=finite(float(np.median([moment.trials for moment in reached] + never))),
-        seconds=finite(float(np.median([moment.seconds for moment in reached] + never))),
-    )
+
+    def median(name: str) -> float | None:
+        return finite(float(np.median([getattr(moment, name) for moment in reached] + never)))
+
+    return MomentsRecord(seeds=len(reached), trials=median("trials"), seconds=median("seconds"))
 
 
 def _suggestions(runs: Sequence[Sequence[Trial]]) -> SuggestionSeconds | None:
@@ -170,7 +169,6 @@ def _suggestions(runs: Sequence[Sequence[Trial]]) -> SuggestionSeconds | None:
 
 
 def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
-    """Median seconds of an evaluation, as first made; None without any."""
     spent = [evaluation_s(t) for trials in runs for t in trials if t.distinct and t.state is TrialState.COMPLETE]
     return float(np.median(spent)) if spent else None
 
@@ -209,40 +207,12 @@ def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
     return grid
 
 
-def _tests(comparison: Comparison, measure: Measure) -> records.MeasureTests:
-    found = comparison.friedman(measure)
+def _tests(comparison: Comparison, measure: records.Measure) -> records.MeasureTests:
     return records.MeasureTests(
         quantity=measure.quantity,
         axis=measure.axis,
-        friedman=None if found is None else _friedman(found, comparison.labels),
-        pairs=tuple(_pair(pair) for pair in comparison.pairs(measure)),
-    )
-
-
-def _friedman(found: Friedman, labels: Sequence[str]) -> records.FriedmanRecord:
-    return records.FriedmanRecord(
-        statistic=found.statistic,
-        p=found.p,
-        agreement=found.agreement,
-        seeds=found.n,
-        mean_ranks=dict(zip(labels, found.mean_ranks, strict=True)),
-    )
-
-
-def _pair(pair: Pair) -> records.PairRecord:
-    return records.PairRecord(
-        first=pair.first,
-        second=pair.second,
-        verdict=pair.verdict.value,
-        seeds=pair.n,
-        wins=pair.wins,
-        ties=pair.ties,
-        losses=pair.losses,
-        median_difference=finite(pair.median_difference),
-        p=pair.test.p,
-        p_holm=pair.p_holm,
-        a12=pair.a12,
-        rank_biserial=pair.test.rank_biserial,
+        friedman=comparison.friedman(measure),
+        pairs=tuple(comparison.pairs(measure)),
     )
 
 

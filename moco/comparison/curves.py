@@ -1,5 +1,9 @@
 """How good a search was at any time: best feasible score and hypervolume, after each trial and each charged second.
 
+Searches that are compared share their evaluations, so the second one to ask for a policy gets its numbers at once. It
+is charged what the evaluation took when it was first made: a curve against time then shows what the search would have
+taken alone, whatever ran before it.
+
 Curves are step functions that never fall; all values are larger-is-better, -inf before there is one. Several runs of
 one strategy are summed up by their median and a bootstrap band.
 """
@@ -7,16 +11,22 @@ one strategy are summed up by their median and a bootstrap band.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
-from moco.comparison.charged_time import charged_s, counted
 from moco.pareto import hypervolume, non_dominated
 from moco.randomness import generator
-from moco.trial import Trial
+from moco.run_folder.result import TrialsAndSeconds
+from moco.trial import FIRST_MADE, Trial
+
+SUGGESTING = "search"
+"""The stage of `Evaluation.seconds` in which the study notes an ask and the tell before it."""
+
+_NOT_EVALUATING = frozenset({SUGGESTING, "record", "tracking"})
+"""Stages of the study, which differ from search to search and are no part of the evaluation."""
 
 RESAMPLES = 1000
 """Bootstrap samples of a band: the ends of a 95 % interval then rest on 25 of them each."""
@@ -50,20 +60,47 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When something first happened in a run: after how many trials, at which charged second."""
-
-    trials: int
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Band:
     """Median of several runs and the ends of its bootstrap interval, each (k,)."""
 
     median: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+
+def suggestion_s(trial: Trial) -> float | None:
+    """Seconds of the ask, with the tell before it; None where none were noted: the trial failed or was rejected."""
+    return None if trial.evaluation is None else trial.evaluation.seconds.get(SUGGESTING)
+
+
+def evaluation_s(trial: Trial) -> float:
+    """Seconds that the trial's evaluation took when it was first made, in this search or in another one.
+
+    0 for a policy that this search had evaluated before: the study itself answers it (W21). A trial without an
+    evaluation took what it took: what cannot be built is in no store, and each search finds it out for itself.
+    """
+    if trial.evaluation is None:
+        return trial.seconds
+    if not trial.distinct:
+        return 0.0
+    first = trial.evaluation.details.get(FIRST_MADE)
+    seconds = first if first is not None else trial.evaluation.seconds
+    return sum(spent for stage, spent in seconds.items() if stage not in _NOT_EVALUATING)
+
+
+def charged_s(trial: Trial) -> float:
+    """Seconds that the trial is charged: its suggestion and its evaluation as first made; 0 for a given start."""
+    return 0.0 if trial.suggestion.given else (suggestion_s(trial) or 0.0) + evaluation_s(trial)
+
+
+def counted(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that count in a budget: all but given starts."""
+    return [trial for trial in trials if not trial.suggestion.given]
+
+
+def is_stored(trial: Trial) -> bool:
+    """Whether the trial's evaluation came out of a store: another search had made it."""
+    return trial.distinct and trial.evaluation is not None and FIRST_MADE in trial.evaluation.details
 
 
 def charged_clock(trials: Sequence[Trial]) -> np.ndarray:
@@ -96,12 +133,12 @@ def hypervolume_curve(trials: Sequence[Trial], reference_point: Sequence[float])
     return _curve(trials, values, 0.0)
 
 
-def first_feasible(trials: Sequence[Trial]) -> Moment | None:
+def first_feasible(trials: Sequence[Trial]) -> TrialsAndSeconds | None:
     """When the first feasible trial was over; None where there is none."""
     return _first(trials, [trial.feasible for trial in trials])
 
 
-def first_beyond_starts(trials: Sequence[Trial]) -> Moment | None:
+def first_beyond_starts(trials: Sequence[Trial]) -> TrialsAndSeconds | None:
     """When the searcher first had a feasible trial with a better score than every feasible start; None where never."""
     starts = [t.score for t in trials if t.origin != "search" and t.feasible and t.score is not None]
     bar = max(starts, default=-math.inf)
@@ -154,9 +191,9 @@ def _curve(trials: Sequence[Trial], values: Sequence[float], nothing: float) -> 
     return Curve(np.array(values[n_given:], dtype=float), charged_clock(trials), before)
 
 
-def _first(trials: Sequence[Trial], happened: Sequence[bool]) -> Moment | None:
+def _first(trials: Sequence[Trial], happened: Sequence[bool]) -> TrialsAndSeconds | None:
     if True not in happened:
         return None
     place = happened.index(True)
     until = trials[: place + 1]
-    return Moment(len(counted(until)), math.fsum(charged_s(trial) for trial in until))
+    return TrialsAndSeconds(trials=len(counted(until)), seconds=math.fsum(charged_s(trial) for trial in until))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from moco.comparison.charged_time import charged_s, counted
+from moco.comparison.curves import charged_s, counted
 from moco.errors import ConfigError, DeviceLostError, RunFolderError, WorkersLostError
 from moco.interfaces import Ledger
 from moco.policy import Policy
@@ -37,7 +37,7 @@ class Match:
 
     Attributes:
         evaluate: shared by all runs; a stored evaluation tells what it took when first made (see
-            `moco.comparison.charged_time`).
+            `moco.comparison.curves`).
         budget: of each run; its seconds are charged ones.
         seeds: of the searchers; the problem is the same under each.
         executor, workers: what runs the evaluations, and how many at the same time; see `Study.run`.
@@ -115,11 +115,10 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass
 class Silent:
     """Shows nothing and never stops."""
 
-    stopping: bool = field(default=False, init=False)
+    stopping = False
 
     def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """Nothing."""

@@ -7,7 +7,6 @@ dear; time counts the searcher's own thinking too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from moco.comparison import rank_tests
-from moco.comparison.charged_time import counted
-from moco.comparison.curves import Curve, charged_clock, hypervolume_curve, pooled_reference_point, score_curve
-from moco.comparison.rank_tests import Friedman, Pair
+from moco.comparison.curves import Curve, charged_clock, counted, hypervolume_curve, pooled_reference_point, score_curve
+from moco.run_folder.comparison_record import FriedmanRecord, Measure, PairRecord
 from moco.trial import Trial
 
 SCORE, HYPERVOLUME = "score", "hypervolume"
@@ -25,24 +23,6 @@ TRIALS, SECONDS = "trials", "seconds"
 
 Runs = Mapping[str, Mapping[int, Sequence[Trial]]]
 """Trials by strategy and seed, of finished runs."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number a run.
-
-    Attributes:
-        quantity: `score` or `hypervolume`.
-        axis: `trials` or `seconds`: what is equal for all runs when the number is taken.
-    """
-
-    quantity: str
-    axis: str
-
-    @property
-    def key(self) -> str:
-        """As compare.json has it."""
-        return f"{self.quantity}_at_equal_{self.axis}"
 
 
 MEASURES = tuple(Measure(quantity, axis) for axis in (TRIALS, SECONDS) for quantity in (SCORE, HYPERVOLUME))
@@ -118,17 +98,17 @@ class Comparison:
             for label, by_seed in self.curves[measure.quantity].items()
         }
 
-    def pairs(self, measure: Measure) -> list[Pair]:
+    def pairs(self, measure: Measure) -> list[PairRecord]:
         """Every two strategies by that measure, Holm's correction over all of them."""
         return rank_tests.pairs(self.values(measure))
 
-    def friedman(self, measure: Measure) -> Friedman | None:
+    def friedman(self, measure: Measure) -> FriedmanRecord | None:
         """All strategies at once, on the seeds that all have; None for fewer than three strategies or two seeds."""
         values = self.values(measure)
         if not values:
             return None
         shared = [seed for seed in next(iter(values.values())) if all(seed in found for found in values.values())]
-        return rank_tests.friedman(np.array([[values[label][seed] for label in values] for seed in shared]))
+        return rank_tests.friedman({label: [found[seed] for seed in shared] for label, found in values.items()})
 
     def verdict(self, first: str, second: str, measure: Measure | None = None) -> str:
         """`better`, `worse` or `cannot tell`, of the first against the second.
@@ -139,12 +119,11 @@ class Comparison:
         Raises:
             KeyError: no such strategy has finished a run.
         """
-        opposite = {"better": "worse", "worse": "better"}
         for pair in self.pairs(measure if measure is not None else MEASURES[0]):
             if (pair.first, pair.second) == (first, second):
-                return pair.verdict.value
+                return str(pair.verdict)
             if (pair.first, pair.second) == (second, first):
-                return opposite.get(pair.verdict.value, pair.verdict.value)
+                return str(rank_tests.OPPOSITE.get(pair.verdict, pair.verdict))
         raise KeyError(f"{first}, {second}")
 
     def median(self, measure: Measure, label: str) -> float:
@@ -164,8 +143,3 @@ class Comparison:
         if axis == TRIALS:
             return float(curve.after_trials(np.array([self.equal_trials]))[0])
         return float(curve.at_seconds(np.array([self.equal_seconds]))[0])
-
-
-def finite(value: float | None) -> float | None:
-    """The number, None where it is none: JSON has no infinity."""
-    return value if value is not None and math.isfinite(value) else None

@@ -19,6 +19,8 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import chi2, rankdata
 
+from moco.run_folder.comparison_record import FriedmanRecord, PairRecord
+
 ALPHA = 0.05
 """Probability of any wrong "better" or "worse" among all pairs of one measure, where all strategies are equal."""
 
@@ -29,6 +31,10 @@ class Verdict(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     CANNOT_TELL = "cannot tell"
+
+
+OPPOSITE: Mapping[str, Verdict] = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+"""What holds of the second where it holds of the first."""
 
 
 @dataclass(frozen=True)
@@ -55,58 +61,6 @@ class SignedRank:
         """
         total = self.w_plus + self.w_minus
         return (self.w_plus - self.w_minus) / total if total else 0.0
-
-
-@dataclass(frozen=True)
-class Friedman:
-    """Friedman's test over all strategies.
-
-    Attributes:
-        statistic: chi-square, corrected for ties.
-        p: from the chi-square distribution, which for few seeds errs on the careful side.
-        agreement: Kendall's W, 0 (seeds order the strategies at random) to 1 (all seeds alike).
-        mean_ranks: by strategy, 1 is best.
-        n: seeds.
-    """
-
-    statistic: float
-    p: float
-    agreement: float
-    mean_ranks: tuple[float, ...]
-    n: int
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One strategy against another.
-
-    Attributes:
-        first, second: their names; all else is told of the first.
-        n: seeds that both have.
-        wins, ties, losses: seeds.
-        median_difference: of first - second over the seeds.
-        test: on the differences.
-        p_holm: the test's probability after Holm's correction over all pairs.
-        a12: probability that a run of the first beats one of the second, equals counted half.
-    """
-
-    first: str
-    second: str
-    n: int
-    wins: int
-    ties: int
-    losses: int
-    median_difference: float
-    test: SignedRank
-    p_holm: float
-    a12: float
-
-    @property
-    def verdict(self) -> Verdict:
-        """Better or worse where the corrected test says so, else that one cannot tell."""
-        if self.p_holm > ALPHA or self.test.rank_biserial == 0:
-            return Verdict.CANNOT_TELL
-        return Verdict.BETTER if self.test.rank_biserial > 0 else Verdict.WORSE
 
 
 def signed_rank(differences: Sequence[float]) -> SignedRank:
@@ -138,23 +92,25 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def friedman(values: np.ndarray) -> Friedman | None:
-    """Friedman's test of values (seeds, strategies); None for fewer than three strategies or two seeds.
+def friedman(values: Mapping[str, Sequence[float]]) -> FriedmanRecord | None:
+    """Friedman's test of values by strategy, one a seed; None for fewer than three strategies or two seeds.
 
+    The chi-square is corrected for ties; its probability errs on the careful side for few seeds. Mean rank 1 is best.
     M. Friedman, "The use of ranks to avoid the assumption of normality", JASA 32 (1937); for ties as in W. J. Conover,
     "Practical Nonparametric Statistics" (1999), section 5.8.
     """
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 3:
+    table = np.array(list(values.values()), dtype=float)
+    if table.ndim != 2 or table.shape[0] < 3 or table.shape[1] < 2:
         return None
-    n, k = values.shape
-    ranks = rankdata(-values, axis=1)
-    mean_ranks = tuple(float(rank) for rank in ranks.mean(axis=0))
+    k, n = table.shape
+    ranks = rankdata(-table, axis=0)
+    mean_ranks = dict(zip(values, map(float, ranks.mean(axis=1)), strict=True))
     spread = float((ranks**2).sum() - n * k * (k + 1) ** 2 / 4)
     if spread == 0:  # within each seed all strategies are equal
-        return Friedman(0.0, 1.0, 0.0, mean_ranks, n)
-    statistic = float((k - 1) * ((ranks.sum(axis=0) - n * (k + 1) / 2) ** 2).sum() / spread)
-    return Friedman(statistic, float(chi2.sf(statistic, k - 1)), statistic / (n * (k - 1)), mean_ranks, n)
+        return FriedmanRecord(statistic=0.0, p=1.0, agreement=0.0, seeds=n, mean_ranks=mean_ranks)
+    statistic = float((k - 1) * ((ranks.sum(axis=1) - n * (k + 1) / 2) ** 2).sum() / spread)
+    p, agreement = float(chi2.sf(statistic, k - 1)), statistic / (n * (k - 1))
+    return FriedmanRecord(statistic=statistic, p=p, agreement=agreement, seeds=n, mean_ranks=mean_ranks)
 
 
 def a12(first: Sequence[float], second: Sequence[float]) -> float:
@@ -168,8 +124,8 @@ def a12(first: Sequence[float], second: Sequence[float]) -> float:
     return float(((a > b) + 0.5 * (a == b)).mean())
 
 
-def pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
-    """Every two strategies, in the order given, on the seeds that both have.
+def pairs(values: Mapping[str, Mapping[int, float]]) -> list[PairRecord]:
+    """Every two strategies, in the order given, on the seeds that both have, with Holm's correction over all of them.
 
     Args:
         values: by strategy and seed, larger is better.
@@ -183,20 +139,28 @@ def pairs(values: Mapping[str, Mapping[int, float]]) -> list[Pair]:
     tests = [signed_rank(difference) for *_, difference in found]
     corrected = holm([test.p for test in tests])
     return [
-        Pair(
+        PairRecord(
             first=first,
             second=second,
-            n=len(a),
+            verdict=_verdict(p_holm, test.rank_biserial),
+            seeds=len(a),
             wins=sum(d > 0 for d in difference),
             ties=sum(d == 0 for d in difference),
             losses=sum(d < 0 for d in difference),
-            median_difference=_median(difference),
-            test=test,
+            median_difference=finite(_median(difference)),
+            p=test.p,
             p_holm=p_holm,
             a12=a12(a, b),
+            rank_biserial=test.rank_biserial,
         )
         for (first, second, a, b, difference), test, p_holm in zip(found, tests, corrected, strict=True)
     ]
+
+
+def _verdict(p_holm: float, rank_biserial: float) -> Verdict:
+    if p_holm > ALPHA or rank_biserial == 0:
+        return Verdict.CANNOT_TELL
+    return Verdict.BETTER if rank_biserial > 0 else Verdict.WORSE
 
 
 def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
@@ -207,6 +171,11 @@ def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
 def _median(values: Sequence[float]) -> float:
     with np.errstate(invalid="ignore"):  # half way from -inf to inf there is no number
         return float(np.median(values))
+
+
+def finite(value: float | None) -> float | None:
+    """The number, None where it is none: JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def seeds_needed(strategies: int) -> int:

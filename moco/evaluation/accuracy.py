@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.certification.certificate import paired_sem
+from moco.certification.confidence_bounds import paired_sem
 from moco.errors import MeasurementError
 from moco.interfaces import Session
 from moco.metrics import TOP1_ERROR, TOP5_ERROR

@@ -25,18 +25,11 @@ class RetryingTarget:
     A device that comes back has forgotten what was open on it, so sessions open their file again.
     """
 
-    def __init__(
-        self, target: Target, waits_s: Sequence[float] | None = None, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        """Wrap a target.
-
-        Args:
-            waits_s: seconds before each further try; None takes `WAITS_S`.
-            sleep: waits that long.
-        """
+    def __init__(self, target: Target, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Wrap a target; `sleep` waits so many seconds."""
         self.target, self.name, self.distributions = target, target.name, target.distributions
         self.capabilities: Capabilities = target.capabilities
-        self._waits_s, self._sleep = tuple(WAITS_S if waits_s is None else waits_s), sleep
+        self._sleep = sleep
 
     def connect(self) -> None:
         """Reach the device, and take over what it then can.
@@ -96,7 +89,7 @@ class RetryingTarget:
             return ask()
 
         attempt = ask
-        for wait_s in self._waits_s:
+        for wait_s in WAITS_S:
             try:
                 return attempt()
             except (DeviceLostError, OSError):  # what the runtime says of a file is a MeasurementError
@@ -107,8 +100,8 @@ class RetryingTarget:
         except (DeviceLostError, OSError) as error:
             cause = str(error) if isinstance(error, MocoError) else f"{type(error).__name__}: {error}"
             raise DeviceLostError(
-                f"target '{self.name}': the device is gone: {' '.join(cause.split())} ({1 + len(self._waits_s)} tries "
-                f"in {sum(self._waits_s):g} s)"
+                f"target '{self.name}': the device is gone: {' '.join(cause.split())} ({1 + len(WAITS_S)} tries "
+                f"in {sum(WAITS_S):g} s)"
             ) from error
 
 
@@ -131,15 +124,12 @@ class RetryingSession:
 
     def reopen(self) -> None:
         """Open the file again."""
-        self._close()
+        self.close()
         self.opened = self._owner.target.load(self.artifact)
         self._closed = False
 
     def close(self) -> None:
         """Close what is open, if the device is still there."""
-        self._close()
-
-    def _close(self) -> None:
         if self._closed:
             return
         self._closed = True

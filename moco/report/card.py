@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import plain, requested
-from moco.report.verdict import accuracy_text, verdict
+from moco.report.verdict import Row, certificate_facts, compare, compared_metrics, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import CertificateRecord, Result
 
@@ -69,16 +68,7 @@ def _value(row: Row, name: str) -> str:
 def _certificate(certificate: CertificateRecord | None) -> str:
     if certificate is None:
         return "Not certified on unseen images."
-    confidence = certificate.confidence
-    facts = {
-        "holds": plain(certificate.holds),
-        "floor": accuracy_text(certificate.floor, certificate),
-        "estimate": accuracy_text(certificate.estimate, certificate),
-        "lower bound": accuracy_text(certificate.lower_bound, certificate),
-        "confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
-        "images": plain(certificate.images),
-        "method": plain(certificate.method),
-    }
+    facts = {name.lower(): text for name, text in certificate_facts(certificate, plain(certificate.images)).items()}
     for bound in certificate.bounds:
         facts[f"bound on {label(bound.metric)}"] = plain(bound.holds)
     return f"> {_text(plain(certificate.statement))}\n\n{_list(facts)}"

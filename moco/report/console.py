@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -9,18 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.metrics import COLUMNS
-from moco.report.against_reference import Row, compare, compared_metrics
 from moco.report.formatting import label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
-from moco.report.verdict import Status, verdict
+from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.result import Result
 
-_STYLES = {
-    Status.CERTIFIED: "bold green",
-    Status.NOT_CERTIFIED: "bold yellow",
-    Status.INFEASIBLE: "bold red",
-    Status.NOTHING: "bold red",
-}
+STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
+"""By the tone of an outcome."""
 
 
 def console_summary(result: Result, report: Path | None = None) -> RenderableType:
@@ -30,11 +26,13 @@ def console_summary(result: Result, report: Path | None = None) -> RenderableTyp
         report: RUN/report.html; None where none was written.
     """
     found = verdict(result)
-    parts: list[RenderableType] = [
-        _table(compare(result)),
-        Text(f"{found.status.value}: {found.text}", _STYLES[found.status]),
-    ]
-    parts += [Text(f"warning: {text}", "yellow") for text in result.warnings]
+    outcome = Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
+    return ending([_table(compare(result)), outcome], result.warnings, report)
+
+
+def ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | None) -> RenderableType:
+    """What came of a run, then its warnings and the path of its page."""
+    parts += [Text(f"warning: {text}", "yellow") for text in warnings]
     if report is not None:
         parts.append(Text(f"report: {report}"))
     return Group(*parts)

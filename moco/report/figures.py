@@ -12,9 +12,19 @@ import plotly.graph_objects as go
 from moco.pareto import hypervolume, non_dominated
 from moco.report.formatting import seconds
 from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
-from moco.report.style import ACCENT, FAINT, GRID, INK, MUTED, PRECISION_COLOURS, SPARE_COLOURS
 from moco.run_folder.manifest import LayerRecord
 from moco.run_folder.trial_record import TrialRecord
+
+# one accent, and colours that the colour-blind can tell apart (after Okabe and Ito, 2008)
+INK = "#1c2430"
+MUTED = "#6b7684"
+FAINT = "#a9b8c6"
+GRID = "#e6eaef"
+ACCENT = "#0a6c96"
+CHOSEN = "#d55e00"
+
+PRECISION_COLOURS = {"float32": "#9aa7b4", "float16": "#56b4e9", "bfloat16": "#56b4e9", "int8": ACCENT}
+SPARE_COLOURS = ("#009e73", "#e69f00", "#cc79a7", "#7a5195", "#5d6d2e", "#8c4a2f", "#444444")
 
 STAGES = (
     "compress", "recover", "calibrate", "export", "load", "score", "measure", "search", "tracking", "record", "other",

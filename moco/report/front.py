@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 
 from moco.metrics import COST, COSTS, TOP1_ERROR
 from moco.pareto import non_dominated
-from moco.report.figures import base_figure
+from moco.report.figures import ACCENT, CHOSEN, INK, MUTED, base_figure
 from moco.report.formatting import label, larger_is_better, ordered, plotted, ratio, shown, shown_ratio, unit
 from moco.report.policy_text import describe_groups
-from moco.report.style import ACCENT, CHOSEN, INK, MUTED
 from moco.run_folder.manifest import GroupRecord
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import Result
@@ -76,38 +75,31 @@ def front_figure(cloud: Cloud, metric: str, height: int, main: bool) -> go.Figur
     figure = base_figure(height, _title(metric), "top-1 accuracy (%)")
     figure.update_layout(showlegend=main, legend={"entrywidth": 64})
     infeasible = [trial for trial in trials if not trial.feasible and trial.number != cloud.chosen]
-    _add(figure, _INFEASIBLE, _marks(cloud, metric, [t for t in infeasible if _accuracy(t) >= edge]))
-    _add(figure, _BELOW, [(x, edge, text) for x, y, text in _marks(cloud, metric, infeasible) if y < edge])
+    _add(figure, "infeasible", _marks(cloud, metric, [t for t in infeasible if _accuracy(t) >= edge]))
+    _add(figure, "far below", [(x, edge, text) for x, y, text in _marks(cloud, metric, infeasible) if y < edge])
     feasible = [trial for trial in trials if trial.feasible]
     plain = [trial for trial in feasible if trial.number != cloud.chosen and trial.number not in cloud.baselines]
-    _add(figure, _FEASIBLE, _marks(cloud, metric, plain))
+    _add(figure, "feasible", _marks(cloud, metric, plain))
     _add_front(figure, metric, feasible)
     baselines = [t for t in trials if t.number in cloud.baselines and _accuracy(t) >= edge and t.number != cloud.chosen]
-    _add(figure, _BASELINE, _marks(cloud, metric, baselines))
+    _add(figure, "baseline", _marks(cloud, metric, baselines))
     reference = _reference_position(cloud, metric)
     if reference is not None:
-        _add(figure, _REFERENCE, [(*reference, "<b>reference</b><br>the uncompressed network")])
-    _add(figure, _CHOSEN, _marks(cloud, metric, [t for t in trials if t.number == cloud.chosen]))
+        _add(figure, "reference", [(*reference, "<b>reference</b><br>the uncompressed network")])
+    _add(figure, "chosen", _marks(cloud, metric, [t for t in trials if t.number == cloud.chosen]))
     _add_labels(figure, _labels(cloud, metric, [t for t in trials if main or t.number == cloud.chosen], edge))
     return figure
 
 
-@dataclass(frozen=True)
-class Role:
-    """What a network is in a picture: its entry in the legend and its marker."""
-
-    name: str
-    marker: Mapping[str, Any]
-
-
-_FEASIBLE = Role("feasible", {"symbol": "circle", "size": 8, "color": ACCENT, "opacity": 0.55})
-_INFEASIBLE = Role("infeasible", {"symbol": "x-thin", "size": 7, "line": {"color": MUTED, "width": 1.5}})
-_BELOW = Role("far below", {"symbol": "triangle-down-open", "size": 8, "color": MUTED})
-_BASELINE = Role(
-    "baseline", {"symbol": "diamond", "size": 10, "color": "#ffffff", "line": {"color": INK, "width": 1.5}}
-)
-_REFERENCE = Role("reference", {"symbol": "square", "size": 10, "color": INK})
-_CHOSEN = Role("chosen", {"symbol": "star", "size": 18, "color": CHOSEN, "line": {"color": "#ffffff", "width": 1}})
+_MARKERS: Mapping[str, Mapping[str, Any]] = {
+    "feasible": {"symbol": "circle", "size": 8, "color": ACCENT, "opacity": 0.55},
+    "infeasible": {"symbol": "x-thin", "size": 7, "line": {"color": MUTED, "width": 1.5}},
+    "far below": {"symbol": "triangle-down-open", "size": 8, "color": MUTED},
+    "baseline": {"symbol": "diamond", "size": 10, "color": "#ffffff", "line": {"color": INK, "width": 1.5}},
+    "reference": {"symbol": "square", "size": 10, "color": INK},
+    "chosen": {"symbol": "star", "size": 18, "color": CHOSEN, "line": {"color": "#ffffff", "width": 1}},
+}
+"""By what a network is in a picture, which is also its entry in the legend."""
 
 
 def hover(trial: TrialRecord, cloud: Cloud) -> str:
@@ -129,15 +121,15 @@ def _marks(cloud: Cloud, metric: str, trials: Sequence[TrialRecord]) -> list[tup
     return [(plotted(metric, t.metrics[metric]), _accuracy(t), hover(t, cloud)) for t in trials]
 
 
-def _add(figure: go.Figure, role: Role, marks: Sequence[tuple[float, float, str]]) -> None:
+def _add(figure: go.Figure, role: str, marks: Sequence[tuple[float, float, str]]) -> None:
     if marks:
         x, y, texts = (list(column) for column in zip(*marks, strict=True))
         figure.add_scatter(
             x=x,
             y=y,
             mode="markers",
-            name=role.name,
-            marker=role.marker,
+            name=role,
+            marker=_MARKERS[role],
             hovertext=texts,
             hoverinfo="text",
             cliponaxis=False,

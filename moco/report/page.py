@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from moco.errors import RunFolderError
-from moco.report.document import document, warnings_section
-from moco.report.markup import element, join
-from moco.report.sections import (
-    anytime_section,
-    certificate_section,
-    comparison_section,
-    deploy_section,
-    front_section,
-    heading,
-    policy_section,
-    reproduce_section,
-    seconds_section,
-    trials_section,
-    verdict_section,
+from moco.report.document import (
+    Html,
+    code,
+    details,
+    document,
+    element,
+    join,
+    listed,
+    note,
+    plot,
+    plots,
+    section,
+    warnings_section,
 )
+from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
+from moco.report.formatting import NOT_AVAILABLE, label, seconds
+from moco.report.front import Cloud, front_figure, panels
+from moco.report.policy_text import describe_groups
+from moco.report.run_summary import plain, requested
+from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table
+from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.reading import MALFORMED, RunFolder, read_run
+from moco.run_folder.reading import RunFolder, read_run, well_formed
+from moco.run_folder.result import Result
+from moco.run_folder.trial_record import TrialRecord
 
 Snippet = Callable[[Manifest, str], str | None]
 """Of a manifest and a file: Python that runs the file on the search's target; None where that is not known here."""
+
+_COMPARISON_NOTE = (
+    "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
+    "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
+    "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
+)
+_UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
 
 def write_report(run: Path, snippet: Snippet = lambda _manifest, _file: None) -> Path:
@@ -38,12 +54,8 @@ def write_report(run: Path, snippet: Snippet = lambda _manifest, _file: None) ->
         RunFolderError: a file of the run folder is missing or malformed, or the page cannot be written.
     """
     folder = read_run(run)
-    try:
+    with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
         page = render(folder, snippet(folder.manifest, "best/model.onnx"))
-    except MALFORMED as error:
-        raise RunFolderError(
-            f"{run}: result.json or manifest.json is not what a search writes ({type(error).__name__}: {error})"
-        ) from error
     path = run / "report.html"
     try:
         path.write_text(page, encoding="utf-8")
@@ -56,21 +68,169 @@ def render(folder: RunFolder, snippet: str | None = None) -> str:
     """The whole page; `snippet` runs the delivered file from the run folder."""
     result, manifest, trials = folder.result, folder.manifest, folder.trials
     sections = [
-        verdict_section(result, manifest),
-        comparison_section(result, trials),
-        front_section(result, trials),
-        anytime_section(result, trials),
-        policy_section(result, manifest),
-        seconds_section(result),
-        certificate_section(result),
-        deploy_section(result, snippet),
-        reproduce_section(manifest, folder.experiment_yaml),
+        _verdict_section(result, manifest),
+        _comparison_section(result, trials),
+        _front_section(result, trials),
+        _anytime_section(result, trials),
+        _policy_section(result, manifest),
+        _seconds_section(result),
+        _certificate_section(result),
+        _deploy_section(result, snippet),
+        _reproduce_section(manifest, folder.experiment_yaml),
         warnings_section(result.warnings),
-        trials_section(result, trials),
+        _trials_section(result, trials),
     ]
-    return document(result.experiment, heading(result, manifest), element("main", join(sections)), _made_by(manifest))
+    return document(result.experiment, _heading(result, manifest), element("main", join(sections)), _made_by(manifest))
+
+
+def _heading(result: Result, manifest: Manifest) -> Html:
+    text = result.objective.text
+    lead = element("p", text, class_="lead") if text else Html("")
+    return element(
+        "header", element("h1", _breakable(result.experiment)), lead, definitions(requested(result, manifest))
+    )
+
+
+def _verdict_section(result: Result, manifest: Manifest) -> Html:
+    found = verdict(result, manifest.network.name)
+    n_warnings = len(result.warnings)
+    noun = "warning" if n_warnings == 1 else "warnings"
+    more = (
+        element("p", element("a", f"{n_warnings} {noun}", href="#warnings"), class_="more") if n_warnings else Html("")
+    )
+    parts = [element("h2", found.status.value), element("p", _unbroken(found.text)), more]
+    return element("section", join(parts), class_=f"verdict {TONES[found.status]}", id="verdict")
+
+
+def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    text = _COMPARISON_NOTE
+    if result.retimed:
+        names = ", ".join(label(name) for name in result.retimed)
+        text += f" The chosen network was timed again, longer, at the end ({names})."
+    if not any(baseline.name != "reference" for baseline in result.baselines):
+        text += " The search had no baselines."
+    return section("comparison", "Was the search worth it?", comparison_table(compare(result, trials)), note(text))
+
+
+def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    cloud = Cloud.of(result, trials)
+    names = panels(cloud, result.objectives)
+    if not names:
+        return section("front", "The front", note("No trial measured both an accuracy and a cost."))
+    figures = [
+        plot(
+            f"front-{name}",
+            f"Accuracy against {label(name)}",
+            front_figure(cloud, name, 430 if place == 0 else 290, place == 0),
+            place == 0,
+        )
+        for place, name in enumerate(names)
+    ]
+    text = "The line joins the feasible networks that no other feasible one beats on the two axes of its picture. "
+    text += "Touch or point at a network to see its policy. Repeated policies are drawn once."
+    return section("front", "The front", plots(figures), note(text))
+
+
+def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    figures = [
+        plot(name, caption, figure)
+        for name, caption, figure in (
+            ("score", "Best feasible score", score_figure(trials)),
+            ("hypervolume", "Hypervolume", hypervolume_figure(trials, result.reference_point)),
+        )
+        if figure is not None
+    ]
+    if not figures:
+        return section("anytime", "Progress of the search", note("No feasible trial has a score."))
+    text, volume = "", result.hypervolume
+    if volume.value is not None:
+        text = f"Hypervolume at the end {volume.value:.4g}, reference point {plain(volume.reference_point)}."
+    return section("anytime", "Progress of the search", element("div", *figures, class_="figures"), note(text))
+
+
+def _policy_section(result: Result, manifest: Manifest) -> Html:
+    if result.best is None:
+        return Html("")
+    figure = policy_figure(manifest.network.layers, result.best.policy)
+    lines = describe_groups(result.best.policy, result.groups)
+    words = details("The policy in words", listed(lines)) if lines else Html("")
+    chart = note("The manifest names no layers.") if figure is None else plot("policy-chart", "", figure)
+    return section("policy", "What was done, layer by layer", chart, words)
+
+
+def _seconds_section(result: Result) -> Html:
+    figure = seconds_figure(result.seconds)
+    chart = note("No stage was timed.") if figure is None else plot("seconds-chart", "", figure)
+    text = f"Total {seconds(result.seconds.get('total'))}"
+    if result.cache.hits is not None:
+        text += f"; evaluations: {plain(result.cache.misses)} computed, {result.cache.hits} known already"
+    return section("seconds", "Where the time went", chart, note(f"{text}."))
+
+
+def _certificate_section(result: Result) -> Html:
+    certificate = result.certificate
+    if certificate is None:
+        return section("certificate", "Certificate", note(_UNCERTIFIED))
+    images = certificate.images
+    facts = certificate_facts(certificate, NOT_AVAILABLE if images is None else f"{images:,}, unseen by the search")
+    parts = [element("blockquote", certificate.statement or NOT_AVAILABLE), definitions(facts)]
+    if certificate.bounds:
+        parts += [element("h3", "Bounds"), bounds_table(certificate.bounds)]
+    if certificate.attempts:
+        parts += [element("h3", "Attempts"), attempts_table(certificate)]
+    text = "Points (pp) are differences of top-1 accuracy to the reference, paired image by image."
+    return section("certificate", "Certificate", *parts, note(text))
+
+
+def _deploy_section(result: Result, snippet: str | None) -> Html:
+    """How to run the delivered file, in the words of the target that it was made for."""
+    if result.best is None:
+        return Html("")
+    words = (
+        "best/model.onnx",
+        " takes normalised float32 images in NCHW order as ",
+        "input",
+        " and returns ",
+        "logits",
+    )
+    text = [element("code", word) if place % 2 == 0 else word for place, word in enumerate(words)]
+    how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
+    use = element("p", join([*text, f"; a batch may have any size. {how}"]))
+    return section("deploy", "Deploy it", use, Html("") if snippet is None else code(snippet))
+
+
+def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
+    parts = [code(manifest.command or NOT_AVAILABLE)]
+    splits = manifest.data.splits.items()
+    hashes = {name: f"{plain(split.images)} images, {plain(split.hash)}" for name, split in splits}
+    facts: dict[str, Mapping[str, Any]] = {
+        "Hardware": manifest.hardware,
+        "Versions": manifest.versions,
+        "Seeds": manifest.seeds,
+        "Data hashes": {"all": str(manifest.data.hash or NOT_AVAILABLE), **hashes},
+    }
+    for title, content in facts.items():
+        texts = {name: plain(value) for name, value in content.items()}
+        parts.append(details(title, definitions(texts or {title: NOT_AVAILABLE})))
+    return section("reproduce", "Reproduce it", *parts, details("Resolved experiment", code(experiment_yaml)))
+
+
+def _trials_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    table = trials_table(trials, result.groups)
+    return section("trials", "Trials", details(f"All {len(trials)} trials", table))
 
 
 def _made_by(manifest: Manifest) -> str:
     version, made = manifest.versions.get("moco"), manifest.created
     return "Made by moco" + (f" {version}" if version else "") + (f" from a search of {made}" if made else "")
+
+
+def _unbroken(text: str) -> str:
+    # a line must not end between a number and its unit
+    return text.replace(" %", "\u00a0%").replace(" pp", "\u00a0pp")
+
+
+def _breakable(name: str) -> Html:
+    # a phone may break a long name after its underscores
+    first, *others = name.split("_")
+    return join([first, *(part for other in others for part in ("_", Html("<wbr>"), other))])

@@ -1,4 +1,7 @@
-"""What a layer costs at each width and precision on the target: staircase figures, the table, and a page of both."""
+"""What a layer costs at each width and precision on the target: staircase figures, the table, and a page of both.
+
+A `report` is the content of payoff.json, its `payoffs` those of one geometry where only one is drawn.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.report.document import document, plot
-from moco.report.figures import base_figure
-from moco.report.markup import Html, element, listed, note, row
-from moco.report.style import INK, PRECISION_COLOURS
+from moco.report.document import Html, document, element, listed, note, plot, row
+from moco.report.figures import INK, PRECISION_COLOURS, base_figure
 from moco.report.tables import table
 
 HEAD = ("layers", "groups", "precision", "time", "widths that pay", "fastest", "ranks that pay")
 
 
 def payoff_figure(payoffs: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Time of one geometry by width, a line a precision, with 95 % intervals; widths that do not pay are hollow.
-
-    Args:
-        payoffs: the entries of payoff.json's `payoffs` for one geometry.
-    """
+    """Time of one geometry by width, a line a precision, with 95 % intervals; widths that do not pay are hollow."""
     reference = next((p["precision"] for p in payoffs if p["reference"]), "reference")
     figure = base_figure(300, "channels", f"time (full width in {escape(reference)} = 1)")
     figure.update_yaxes(rangemode="tozero")
@@ -60,11 +57,7 @@ def payoff_figure(payoffs: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def payoff_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The cells of the table under `HEAD`, a row a geometry and precision.
-
-    Args:
-        report: content of payoff.json.
-    """
+    """The cells of the table under `HEAD`, a row a geometry and precision."""
     groups: dict[str, list[str]] = {}
     for group, geometry in report["groups"].items():
         groups.setdefault(geometry, []).append(group)
@@ -88,12 +81,7 @@ def payoff_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def payoff_page(report: Mapping[str, Any], name: str) -> str:
-    """The whole page.
-
-    Args:
-        report: content of payoff.json.
-        name: of the experiment.
-    """
+    """The whole page; `name` is that of the experiment."""
     geometries = list(dict.fromkeys(payoff["geometry"] for payoff in report["payoffs"]))
     rows = [row(*cells) for cells in payoff_rows(report)]
     figures = [

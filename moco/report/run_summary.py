@@ -94,7 +94,6 @@ def _named(value: Any, key: str) -> str:
 
 
 def _count(number: int) -> str:
-    """A count for people; beyond a million in powers of ten."""
     if number < 1e6:
         return f"{number:,.0f}"
     mantissa, exponent = f"{number:.1e}".split("e")

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from moco.report.document import document, plot
-from moco.report.figures import base_figure
+from moco.report.document import Html, document, element, join, plot, row, section
+from moco.report.figures import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS, base_figure
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.markup import Html, element, join, row, section
-from moco.report.style import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS
 from moco.report.tables import definitions, table
 
 LOWEST = 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from moco.metrics import COLUMNS
-from moco.report.against_reference import Row, compared_metrics
+from moco.report.document import Html, element, join, row
 from moco.report.formatting import (
     NOT_AVAILABLE,
     is_accuracy,
@@ -16,9 +16,8 @@ from moco.report.formatting import (
     shown_interval,
     shown_ratio,
 )
-from moco.report.markup import Html, element, join, row
 from moco.report.policy_text import describe_groups
-from moco.report.verdict import accuracy_text
+from moco.report.verdict import Row, accuracy_text, compared_metrics
 from moco.run_folder.manifest import GroupRecord
 from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord
 from moco.run_folder.trial_record import TrialRecord

@@ -1,15 +1,17 @@
-"""What came of a search, in one sentence: the same on the page, the console and the card."""
+"""What came of a search, in one sentence and in rows of a table: the same on the page, the console and the card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from moco.metrics import COST, COUNTED_IN_VERDICT, IN_VERDICT, TOP1_ERROR
-from moco.report.formatting import label, plotted, points, ratio, shown_ratio
+from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval
+from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, shown_ratio
+from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
 from moco.run_folder.result import BoundRecord, CertificateRecord, Result
+from moco.run_folder.trial_record import Baseline, TrialRecord
 
 
 class Status(StrEnum):
@@ -19,6 +21,15 @@ class Status(StrEnum):
     NOT_CERTIFIED = "not certified"
     INFEASIBLE = "infeasible, best effort"
     NOTHING = "no network"
+
+
+TONES = {
+    Status.CERTIFIED: "good",
+    Status.NOT_CERTIFIED: "warn",
+    Status.INFEASIBLE: "bad",
+    Status.NOTHING: "bad",
+}
+"""How good an ending is: the page and the console colour it by this."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,88 @@ def accuracy_text(value: float | str | None, terms: CertificateRecord) -> str:
     return points(value) if terms.in_points or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
 
 
+def certificate_facts(certificate: CertificateRecord, images: str) -> dict[str, str]:
+    """What the certificate says, by name; `images` tells how many it rests on."""
+    confidence = certificate.confidence
+    return {
+        "Holds": plain(certificate.holds),
+        "Floor": accuracy_text(certificate.floor, certificate),
+        "Estimate": accuracy_text(certificate.estimate, certificate),
+        "Lower bound": accuracy_text(certificate.lower_bound, certificate),
+        "Confidence": NOT_AVAILABLE if confidence is None else f"{100 * confidence:g} %, one-sided",
+        "Images": images,
+        "Method": plain(certificate.method),
+    }
+
+
 def _evidence(certificate: CertificateRecord) -> str:
     images, confidence = certificate.images, certificate.confidence
     text = "" if images is None else f" on {images:,} unseen images"
     return text + ("" if confidence is None else f" at {100 * confidence:g} % confidence")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of the comparison.
+
+    Attributes:
+        trial: its number in the ledger; None where it is not one (the reference, when no trial evaluated it).
+        feasible: None for the reference, which is not judged.
+        metrics: in stored units.
+        ratios: value / reference by metric.
+        intervals: 95 % interval by metric, in stored units.
+    """
+
+    name: str
+    trial: int | None
+    feasible: bool | None
+    metrics: Mapping[str, float]
+    ratios: Mapping[str, float | None] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
+    """The chosen network, the reference, then the baselines; without a chosen network the rest."""
+    reference, best, baselines = numbers(result.reference), result.best, _baselines(result)
+    if any(COST in entry.metrics for entry in ([] if best is None else [best]) + baselines):
+        reference.setdefault(COST, 1.0)
+    by_number = {trial.number: trial for trial in trials}
+    rows = [Row("reference", None, None, reference)]
+    if best is not None:
+        metrics = chosen_metrics(result)
+        name = "chosen" if is_feasible(result) else "best effort"
+        ratios = _ratios(metrics, reference)
+        rows.insert(0, Row(name, best.trial, is_feasible(result), metrics, ratios, _chosen_intervals(result)))
+    for entry in baselines:
+        metrics = numbers(entry.metrics)
+        intervals = _trial_intervals(None if entry.trial is None else by_number.get(entry.trial), metrics)
+        rows.append(Row(entry.name, entry.trial, entry.feasible, metrics, _ratios(metrics, reference), intervals))
+    return rows
+
+
+def compared_metrics(rows: Sequence[Row]) -> list[str]:
+    """The metrics that any of the rows has, what matters most first."""
+    return ordered(name for row in rows for name in row.metrics)
+
+
+def _baselines(result: Result) -> list[Baseline]:
+    return [entry for entry in result.baselines if entry.name != "reference"]
+
+
+def _ratios(metrics: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float | None]:
+    # the ratio of two accuracies or of a cost, which is a ratio already, says nothing
+    compared = [name for name in metrics if name not in {*ERRORS, COST}]
+    return {name: ratio(metrics[name], reference.get(name)) for name in compared}
+
+
+def _chosen_intervals(result: Result) -> dict[str, tuple[float, float]]:
+    known = [(name, ends) for name, ends in result.intervals.items() if ends is not None]
+    intervals = {name: (low, high) for name, (low, high) in known if low is not None and high is not None}
+    return intervals | {name: (entry.low, entry.high) for name, entry in result.retimed.items() if entry is not None}
+
+
+def _trial_intervals(trial: TrialRecord | None, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    if trial is None:
+        return {}
+    sems = {name: sem for name, sem in trial.sems.items() if name in metrics and sem > 0}
+    return {name: interval(name, metrics[name], sem) for name, sem in sems.items()}

@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from moco import pareto
-from moco.certification.certificate import Certificate, absolute_lower_bound, certify
+from moco.certification.certificate import Certificate, certify
+from moco.certification.confidence_bounds import absolute_lower_bound
 from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.evaluation.builder import Stopwatch
@@ -32,9 +33,7 @@ class Delivery:
     """The network that is delivered.
 
     Attributes:
-        trial: the trial whose network it is.
-        metrics: of its evaluation, with the timed ones measured again.
-        certificate: what can be promised of its accuracy.
+        metrics: of the trial's evaluation, with the timed ones measured again.
         retimed: the timed metrics measured again.
         budgets: every budget with its retimed bound and whether it holds.
     """
@@ -80,27 +79,20 @@ class Finisher:
         if not candidates:
             return None
         within = self._within_budgets(candidates)
-        certified = self._certified_before(trials)
-        if certified is not None:
+        certified = best(trial for trial in trials if self._earlier(trial) is not None)
+        earlier = None if certified is None else self._earlier(certified)
+        if certified is not None and earlier is not None:
             within = within[: within.index(certified)] if certified in within else within
             if not within or not self.record.has_confidence_left(self.prepared.job.delivery.confidence):
-                return self._held(certified)
+                return self._delivery(certified, earlier)
         certificate = self._certified(within)
-        if certified is not None and not certificate.holds:
-            return self._held(certified)
+        if certified is not None and earlier is not None and not certificate.holds:
+            return self._delivery(certified, earlier)
         return self._delivery(_of(within, certificate.reported.candidate), certificate)
 
-    def _certified_before(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best trial whose network an earlier delivery has certified; it is not tested again."""
-        return best(
-            trial for trial in trials if trial.policy is not None and self.record.held(trial.policy) is not None
-        )
-
-    def _held(self, trial: Trial) -> Delivery:
-        assert trial.policy is not None
-        certificate = self.record.held(trial.policy)
-        assert certificate is not None
-        return self._delivery(trial, certificate)
+    def _earlier(self, trial: Trial) -> Certificate | None:
+        """What an earlier delivery has certified of the trial's network; it is not tested again."""
+        return None if trial.policy is None else self.record.held(trial.policy)
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
@@ -143,11 +135,7 @@ class Finisher:
         return self._built[policy]
 
     def _check_same(self, policy: Policy, artifact: Artifact) -> None:
-        """What ships must be what was scored and timed (W08).
-
-        Raises:
-            CompressionError: the file has other bytes than the one that was evaluated.
-        """
+        """What ships must be what was scored and timed (W08)."""
         evaluated = self._hashes.get(policy)
         if evaluated is not None and evaluated != artifact.sha256:
             raise CompressionError(
@@ -167,7 +155,7 @@ class Finisher:
 
     def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
         """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
-        if not self._has_budgets():
+        if all(bound.metric == TOP1_ERROR for bound in self.prepared.problem.bounds):
             return candidates
         within = []
         for trial in candidates:
@@ -176,9 +164,6 @@ class Finisher:
                 if self.floor is None:
                     break
         return within or candidates[:1]
-
-    def _has_budgets(self) -> bool:
-        return any(bound.metric != TOP1_ERROR for bound in self.prepared.problem.bounds)
 
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None
@@ -233,7 +218,6 @@ class Finisher:
         return found
 
     def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
-        """The trial's metrics with some measured again, and what is derived from them."""
         assert trial.evaluation is not None
         again = {name: MetricValue(value) for name, value in measured.items()}
         return self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **again}))

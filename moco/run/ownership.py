@@ -10,7 +10,7 @@ from moco.errors import DeviceLostError
 from moco.file_lock import Lock
 from moco.run_folder.writing import ledger_address, opened
 from moco.secret import Secret
-from moco.tracking.ledger_lock import ledger_lock
+from moco.tracking.database import ledger_lock
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -43,9 +43,7 @@ class Progress:
             self._previous = None
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give Ctrl-C back."""
         self._stop()
         if self._previous is not None:
@@ -102,36 +100,29 @@ class Progress:
 
     def trial(self, trial: Trial) -> None:
         """A trial is in the ledger."""
-        line = self._line(trial)
+        assert self.study is not None
+        line = self._line(self.study, trial)
         if self._live is not None:
             self._live.update(Text(line), refresh=True)
-        elif time.monotonic() - self._last_line > PLAIN_EVERY_S or self._n_counted in {1, self._budget.trials}:
+        elif time.monotonic() - self._last_line > PLAIN_EVERY_S or self.study.n_counted in {1, self._budget.trials}:
             self._last_line = time.monotonic()
             self._say(line)
         if trial.reason is not None:
             self._say(f"trial {trial.number} {trial.state.value}: {trial.reason}")
 
-    @property
-    def _trials(self) -> list[Trial]:
-        return self.study.trials if self.study is not None else []
-
-    @property
-    def _n_counted(self) -> int:
-        return self.study.n_counted if self.study is not None else 0
-
-    def _line(self, trial: Trial) -> str:
-        top = best(self._trials)
-        feasible = sum(t.feasible for t in self._trials)
-        new = max(len(self._trials) - self._done_before, 1)
-        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - self._n_counted, 0)
-        if self._budget.seconds is not None and self.study is not None:
-            left_s = min(left_s, max(self._budget.seconds - self.study.elapsed_s, 0.0))
-        text = f"{self.title}trial {len(self._trials)}/{self._budget.trials} ({trial.origin})"
+    def _line(self, study: Study, trial: Trial) -> str:
+        top = best(study.trials)
+        feasible = sum(t.feasible for t in study.trials)
+        new = max(len(study.trials) - self._done_before, 1)
+        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - study.n_counted, 0)
+        if self._budget.seconds is not None:
+            left_s = min(left_s, max(self._budget.seconds - study.elapsed_s, 0.0))
+        text = f"{self.title}trial {len(study.trials)}/{self._budget.trials} ({trial.origin})"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"{top.score:.3f}" if top.feasible else "none feasible yet"
             text += f"  best {score}" + (f" at top-1 {shown(TOP1_ERROR, 1 - error.value)}" if error is not None else "")
-        return text + f"  feasible {feasible}/{len(self._trials)}  {left_s:.0f} s left"
+        return text + f"  feasible {feasible}/{len(study.trials)}  {left_s:.0f} s left"
 
     def _say(self, text: str) -> None:
         """Print a line as it is: brackets in an error's text are no markup."""

@@ -11,8 +11,7 @@ from moco.interfaces import ObjectiveTerms
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job, Prepared
-from moco.run.starts import as_records
-from moco.run.stored_starts import STORED
+from moco.run.starts import STORED, as_records
 from moco.run_folder import manifest as manifests
 from moco.run_folder import result as results
 from moco.run_folder.manifest import Manifest, SpaceRecord
@@ -134,7 +133,6 @@ def _network(prepared: Prepared) -> manifests.NetworkRecord:
 
 
 def _command(job: Job) -> str:
-    """How to run the search again from its own run folder."""
     model, data = job.config["model"], job.config["data"]
     if data["source"] == "python":
         return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
@@ -174,7 +172,6 @@ def _best(delivery: Delivery) -> Delivered:
 
 
 def _start(start: Start, trials: Sequence[Trial]) -> results.StartRecord:
-    """A start, whether it counted in the budget, and its trial; None where the budget ended before it."""
     trial = next((trial for trial in trials if trial.origin == start.name), None)
     return results.StartRecord(name=start.name, counted=not start.given, trial=None if trial is None else trial.number)
 
@@ -207,10 +204,9 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in ERRORS and m.sem is not None
     }
-    timed = {
-        name: finisher.intervals(delivery.trial)[name] for name in [*delivery.retimed, COST] if name in delivery.metrics
-    }
-    return errors | {name: (interval.low, interval.high) for name, interval in timed.items()}
+    timed = finisher.intervals(delivery.trial)
+    names = [name for name in (*delivery.retimed, COST) if name in delivery.metrics]
+    return errors | {name: (timed[name].low, timed[name].high) for name in names}
 
 
 def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecord:
@@ -221,7 +217,6 @@ def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecor
 
 
 def _asked(prepared: Prepared) -> str:
-    """What was asked, as a person says it."""
     wish = ObjectiveTerms.of(prepared.job.objective).wish or f"least {' and '.join(prepared.problem.objectives)}"
     bounds = " and ".join(map(_bound_text, prepared.problem.bounds))
     return f"{wish}, with {bounds}" if bounds else wish

@@ -1,14 +1,18 @@
 """Where a search of a network starts: ladder, given policies, the sensitivity analysis, earlier evaluations.
 
-Each start counts in the budget, or was declared as given (`counted: false`) and costs nothing of it.
+Earlier evaluations are judged by the problem at hand: what was feasible for another protocol may not be. Each start
+counts in the budget, or was declared as given (`counted: false`) and costs nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from moco import pareto
 from moco.analysis.sensitivity.curve_decisions import tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
 from moco.compression.compressor import Compressor
@@ -17,14 +21,16 @@ from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.run.stored_starts import stored_starts
 from moco.run.uniform_starts import distinct, starts
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
-from moco.study import Start
+from moco.study import Start, rank
+from moco.trial import Evaluation, Suggestion, Trial, TrialState
 
-STORED = 10
-"""How many earlier evaluations `store` alone takes."""
+STORED = "stored"
+"""What names of starts from the evaluation store begin with."""
+MOST_STORED = 10
+"""How many of these `store` alone takes."""
 DIVERGENCES = (0.01, 0.03, 0.1, 0.3)
 """Nats that `sensitivity` alone lets a layer cost: from what is barely seen in the outputs to what is felt."""
 POLICY = "policy.json"
@@ -101,9 +107,58 @@ class StartPlan:
 
     def _sources(self) -> Iterator[StartSource | str]:
         """Words that stand for a source with its defaults, as that source."""
-        defaults = {"store": StartSource(store=STORED), "sensitivity": StartSource(sensitivity=DIVERGENCES)}
+        defaults = {"store": StartSource(store=MOST_STORED), "sensitivity": StartSource(sensitivity=DIVERGENCES)}
         for source in self.sources:
             yield defaults.get(source, source) if isinstance(source, str) else source
+
+
+def stored_starts(
+    problem: Problem,
+    evaluations: Sequence[tuple[Policy, Evaluation]],
+    most: int,
+    taken: Collection[Policy] = (),
+    given: bool = False,
+) -> list[Start]:
+    """At most so many starts: the best network, the rest of the feasible front, then others, the better first.
+
+    A front that is longer than that is thinned evenly, so that its ends stay. Where nothing is feasible, what misses
+    least comes first.
+
+    Args:
+        evaluations: in the problem's metrics; policies that are not of its space are left out.
+        taken: policies that other starts have.
+        given: whether they are declared as given.
+    """
+    trials = list(_judged(problem, evaluations, frozenset(taken)))
+    ordered = sorted(trials, key=lambda trial: (rank(trial), -trial.number), reverse=True)
+    front = pareto.front(trials)
+    chosen = ordered[:1]
+    chosen += _thinned([trial for trial in front if trial not in chosen], most - len(chosen))
+    chosen += [trial for trial in ordered if trial not in chosen][: most - len(chosen)]
+    return [Start(f"{STORED} {place}", trial.point, given) for place, trial in enumerate(chosen, start=1)]
+
+
+def _judged(
+    problem: Problem, evaluations: Sequence[tuple[Policy, Evaluation]], taken: frozenset[Policy]
+) -> Iterator[Trial]:
+    codec = problem.space.codec
+    assert codec is not None
+    for number, (policy, evaluation) in enumerate(evaluations):
+        point = codec.point(policy)
+        if policy in taken or codec.policy(point) != policy:
+            continue
+        try:
+            outcome, score = problem.judge(evaluation), problem.score(evaluation)
+        except ValueError:  # it would fail as a trial, too
+            continue
+        yield Trial(number, Suggestion(number, point), TrialState.COMPLETE, point, policy, evaluation, outcome, score)
+
+
+def _thinned(front: Sequence[Trial], most: int) -> list[Trial]:
+    """At most so many of them, at even distances by their place, both ends included."""
+    if len(front) <= most:
+        return list(front)
+    return [front[place] for place in np.unique(np.linspace(0, len(front) - 1, max(most, 0)).round().astype(int))]
 
 
 def as_records(found: Sequence[Start]) -> tuple[GivenStart, ...]:

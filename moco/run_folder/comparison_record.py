@@ -136,19 +136,30 @@ class PairRecord(Record):
     rank_biserial: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasureTests(Record):
-    """The tests of one measure: a quantity at equal trials or at equal seconds."""
+@dataclass(frozen=True)
+class Measure:
+    """One number a run.
+
+    Attributes:
+        quantity: `score` or `hypervolume`.
+        axis: `trials` or `seconds`: what is equal for all runs when the number is taken.
+    """
 
     quantity: str
     axis: str
-    friedman: FriedmanRecord | None = None
-    pairs: tuple[PairRecord, ...]
 
     @property
     def key(self) -> str:
         """What the measure is called."""
         return f"{self.quantity}_at_equal_{self.axis}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureTests(Measure, Record):
+    """The tests of one measure."""
+
+    friedman: FriedmanRecord | None = None
+    pairs: tuple[PairRecord, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from moco.errors import RunFolderError
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.record import Record, required
+from moco.run_folder.record import required
 from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
 COMPARISON = "compare.json"
-MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading a file that moco did not write may raise."""
-Kind = TypeVar("Kind", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,14 @@ def read_run(run: Path) -> RunFolder:
     for key in required(Result):
         if key not in data:
             raise RunFolderError(f"{run / 'result.json'}: key '{key}' is missing; is this a finished search's folder?")
-    result = _record(run / "result.json", Result, data)
+    with well_formed(f"{run / 'result.json'}: not what a search writes"):
+        result = Result.from_json(data)
+    origin = _object(run / "manifest.json")
+    with well_formed(f"{run / 'manifest.json'}: not what a search writes"):
+        manifest = Manifest.from_json(origin)
     return RunFolder(
         result=result,
-        manifest=_record(run / "manifest.json", Manifest, _object(run / "manifest.json")),
+        manifest=manifest,
         trials=_trials(run / "trials.json", result.objectives),
         experiment_yaml=_text(run / "experiment.yaml"),
     )
@@ -60,23 +62,28 @@ def read_comparison(run: Path) -> ComparisonRecord:
     """
     path = run / COMPARISON
     try:
-        return ComparisonRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+        with well_formed_comparison(run):
+            return ComparisonRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise RunFolderError(f"{path} is missing; is {run} the folder of a comparison?") from None
-    except MALFORMED as error:
-        raise malformed_comparison(run, error) from error
 
 
-def malformed_comparison(run: Path, error: Exception) -> RunFolderError:
-    """The error of a compare.json whose reading, or showing, raised another one."""
-    return RunFolderError(f"{run / COMPARISON}: not what a comparison writes ({type(error).__name__}: {error})")
+@contextmanager
+def well_formed(otherwise: str) -> Iterator[None]:
+    """Within, files are read, or shown, that moco may not have written; where it has not, `otherwise` is said.
 
-
-def _record(path: Path, kind: type[Kind], data: Any) -> Kind:
+    Raises:
+        RunFolderError: one is not what moco writes.
+    """
     try:
-        return kind.from_json(data)
-    except MALFORMED as error:
-        raise RunFolderError(f"{path}: not what a search writes ({type(error).__name__}: {error})") from error
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{otherwise} ({type(error).__name__}: {error})") from error
+
+
+def well_formed_comparison(run: Path) -> AbstractContextManager[None]:
+    """`well_formed` for the compare.json of a folder."""
+    return well_formed(f"{run / COMPARISON}: not what a comparison writes")
 
 
 def _trials(path: Path, objectives: tuple[str, ...]) -> tuple[TrialRecord, ...]:
@@ -85,10 +92,8 @@ def _trials(path: Path, objectives: tuple[str, ...]) -> tuple[TrialRecord, ...]:
         raise RunFolderError(f"{path}: expected a list of trials, got {type(entries).__name__}")
     trials = []
     for place, entry in enumerate(entries):
-        try:
+        with well_formed(f"{path}: entry {place} is not a trial"):
             trials.append(replace(TrialRecord.from_json(entry), objectives=objectives))
-        except MALFORMED as error:
-            raise RunFolderError(f"{path}: entry {place} is not a trial ({type(error).__name__}: {error})") from error
     return tuple(trials)
 
 

@@ -107,5 +107,4 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
 
 
 def _fields(record: type[Record]) -> tuple[Field[Any], ...]:
-    """The fields that are keys."""
     return tuple(one for one in fields(cast(Any, record)) if _UNWRITTEN not in one.metadata)

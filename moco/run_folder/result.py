@@ -191,8 +191,3 @@ class Result(Record):
             return None if point is None else tuple(map(float, point))
         named = self.objectives and all(name in point for name in self.objectives)
         return tuple(float(point[name]) for name in self.objectives) if named else None
-
-    @property
-    def total_s(self) -> float | None:
-        """Seconds of all trials."""
-        return self.seconds.get("total")

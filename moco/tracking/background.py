@@ -11,7 +11,7 @@ from typing import Any
 
 from moco.interfaces import Reporter
 from moco.redaction import starred
-from moco.tracking.error_line import error_line
+from moco.tracking.messages import error_line
 from moco.trial import Trial
 
 PAUSE_S = 0.15

@@ -1,15 +1,30 @@
-"""What a database may answer (full, locked, read-only, absent) as one clear line, without its password."""
+"""The database of a ledger: its errors in one clear line without its password, and the lock of one search on a study.
+
+The lock is in the database, or beside its file, for the life of the search.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from moco.errors import RunFolderError
+from moco.file_lock import FileLock, Holder, Lock, closed_in_children, open_in_children
 from moco.secret import Secret
+
+_ADVICE = "wait until it ends, or give this one another name"
+_KEEPALIVE = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "6"}
+"""A machine that loses its power lets go of its lock after two minutes, and not after the server's two hours."""
 
 
 @contextmanager
@@ -29,7 +44,131 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """What the database itself said."""
     while error.__cause__ is not None and not hasattr(error, "orig"):
         error = error.__cause__
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def ledger_lock(address: Secret, study: str) -> Lock:
+    """The lock on the study of that name in that database, taken.
+
+    Raises:
+        RunFolderError: another search holds it, who is named; or the database cannot be reached.
+    """
+    with database_errors(address, "open"):
+        url = make_url(address.value)
+        if url.get_backend_name() == "sqlite":
+            return _beside_the_file(url, address, study)
+        if url.get_backend_name() == "postgresql":
+            return PostgresLock(address, study)
+    return Lock(
+        f"tracking.storage: moco knows no lock for {url.get_backend_name()}; see to it that one search alone writes to "
+        f"the study '{study}'"
+    )
+
+
+def _beside_the_file(url: URL, address: Secret, study: str) -> Lock:
+    path = Path((url.database or "").removeprefix("file:")).resolve()
+    if url.database in {None, "", ":memory:"}:
+        return Lock()
+    name = f".{path.name}.{sha256(study.encode()).hexdigest()[:12]}.lock"
+    try:
+        return FileLock(path.with_name(name), _held(address, study), _ADVICE)
+    except OSError:  # no such folder, or not writable: the database itself will say so in better words
+        return Lock()
+
+
+def _held(address: Secret, study: str) -> str:
+    return f"ledger {address.shown}: the study '{study}' is being searched already"
+
+
+class PostgresLock(Lock):
+    """An advisory lock of PostgreSQL's, held by a connection of its own; the server frees it when the process dies.
+
+    The connection's application name says who holds it. Behind a pooler that shares connections between clients
+    (pgbouncer in transaction mode) such locks do not work: give the server's own address.
+    """
+
+    def __init__(self, address: Secret, study: str) -> None:
+        """Take the lock at once.
+
+        Raises:
+            RunFolderError: another search holds it, who is named.
+            SQLAlchemyError, ImportError: the server cannot be reached.
+        """
+        super().__init__()
+        self._address, self._study = address, study
+        self._key = int.from_bytes(sha256(f"moco {study}".encode()).digest()[:8], signed=True)
+        self._engine = create_engine(make_url(address.value), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._descriptor: int | None = None
+        self._connection = self._taken()
+
+    def confirm(self) -> bool:
+        """Whether the connection has stood all the time; where it has not, the lock is taken anew.
+
+        Raises:
+            RunFolderError: another search has it now, or the server cannot be reached.
+        """
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            self.release()
+            with database_errors(self._address, "open"):
+                self._connection = self._taken()
+            return False
+        return True
+
+    def release(self) -> None:
+        """Close the connection, and with it the lock."""
+        if self._descriptor is not None:
+            open_in_children(self._descriptor)
+            self._descriptor = None
+        with suppress(SQLAlchemyError):
+            self._connection.close()
+
+    def _taken(self) -> Connection:
+        connection = self._engine.connect()
+        try:
+            self._take(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _take(self, connection: Connection) -> None:
+        settings = {**_KEEPALIVE, "application_name": _as_name(Holder.here())}
+        for name, value in settings.items():
+            connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar():
+            raise RunFolderError(f"{_held(self._address, self._study)}, by {self._holder(connection)}; {_ADVICE}")
+        # A forked child must not keep the connection open when this process has died.
+        descriptor = getattr(connection.connection.driver_connection, "fileno", lambda: None)()
+        if descriptor is not None:
+            closed_in_children(descriptor)
+        self._descriptor = descriptor
+
+    def _holder(self, connection: Connection) -> str:
+        unsigned = self._key % 2**64
+        row = connection.execute(
+            text(
+                "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
+                "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = :high AND "
+                "l.objid::bigint = :low AND a.datname = current_database()"
+            ),
+            {"high": unsigned >> 32, "low": unsigned % 2**32},
+        ).scalar()
+        return _named(row) or "another process"
+
+
+def _as_name(holder: Holder) -> str:
+    """The holder within the 63 characters of an application name; a long host name is cut."""
+    return f"moco:{holder.pid}:{round(time.time())}:{holder.host}"[:63]
+
+
+def _named(application: str | None) -> str:
+    try:
+        _, pid, since, host = str(application).split(":", 3)
+        when = datetime.fromtimestamp(int(since), UTC).isoformat(timespec="seconds")
+        return str(Holder(int(pid), host, when))
+    except ValueError:
+        return str(application or "")

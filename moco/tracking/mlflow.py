@@ -5,18 +5,25 @@ It may raise and may take seconds; the search reaches it through `moco.tracking.
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
 from moco.secret import Secret
 from moco.tracking import mlflow_values as values
-from moco.tracking.mlflow_model import log_onnx_model
 from moco.tracking.mlflow_parent import ParentRun
 from moco.trial import Trial, TrialState
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+    from onnx import ModelProto
 
 _FILES = ("experiment.yaml", "manifest.json", "result.json", "trials.csv", "report.html")
 _BEST_FILES = ("policy.json", "certificate.json", "card.md")
@@ -38,10 +45,7 @@ class MLflowReporter:
         """Nothing is imported, connected or written before `start`.
 
         Args:
-            tracking_uri: `sqlite:///FILE`, or the address of a tracking server.
-            experiment_name: created where there is none.
-            run_name: of the parent run.
-            probe_timeout_s: how long a server may take to answer at all.
+            tracking_uri, experiment_name, run_name, probe_timeout_s: as for `ParentRun`.
             distributions: packages that the chosen network needs beside onnx and numpy: those of its target.
         """
         self._distributions = distributions
@@ -56,7 +60,7 @@ class MLflowReporter:
             ConnectionError: the server does not answer.
         """
         begun = Manifest.from_json(manifest)
-        self._losses = values.loss_names(begun)
+        self._losses = list(begun.problem.objectives)
         ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
         self._written |= {int(tags[_TRIAL]) for tags in ended}
 
@@ -85,9 +89,61 @@ class MLflowReporter:
             for name in _BEST_FILES:
                 parent.log_file(folder / "best" / name, "best")
             if (network := folder / "best" / "model.onnx").is_file():
-                log_onnx_model(parent.client, parent.experiment_id, parent.id, network, self._distributions)
+                _log_onnx_model(parent.client, parent.experiment_id, parent.id, network, self._distributions)
 
     def abandon(self) -> None:
         """End the parent run as killed; a search that is resumed opens it again."""
         with self._parent.last():
             self._parent.client.set_terminated(self._parent.id, "KILLED")
+
+
+def _log_onnx_model(
+    client: MlflowClient, experiment_id: str, run_id: str, file: Path, distributions: Sequence[str]
+) -> None:
+    """Make the ONNX file a model, as an output of the run: load it as `models:/<id>`."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        description = Model(artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id)
+        _save(file, folder, description, distributions)
+        client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+
+
+def _save(file: Path, folder: Path, description: object, distributions: Sequence[str]) -> None:
+    import mlflow.onnx
+    import onnx
+
+    network = onnx.load(str(file))
+    mlflow.onnx.save_model(
+        network,
+        str(folder),
+        mlflow_model=description,
+        signature=_signature(network),
+        # Without a list MLflow starts another process to find out what the model imports.
+        pip_requirements=[f"{package}=={version(package)}" for package in ("onnx", *distributions, "numpy")],
+        onnx_execution_providers=["CPUExecutionProvider"],
+        save_as_external_data=False,
+    )
+    shutil.copyfile(file, folder / "model.onnx")  # the file that was scored and timed, not a re-encoding of it
+
+
+def _signature(network: ModelProto) -> ModelSignature:
+    """float32 in and out, by the file's own names; sizes that are free there are -1."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def schema(values: object) -> Schema:
+        return Schema([TensorSpec(np.dtype(np.float32), _shape(value), value.name) for value in values])  # type: ignore[attr-defined]
+
+    return ModelSignature(inputs=schema(network.graph.input), outputs=schema(network.graph.output))
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    dimensions = value.type.tensor_type.shape.dim  # type: ignore[attr-defined]
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else -1 for d in dimensions)

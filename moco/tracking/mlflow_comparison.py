@@ -7,7 +7,8 @@ one another. Written between the runs, which it therefore never slows down; what
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from moco.run_folder.manifest import Manifest
 from moco.run_folder.record import as_json
 from moco.secret import Secret
 from moco.tracking import mlflow_values as values
-from moco.tracking.error_line import error_line
+from moco.tracking.messages import error_line
 from moco.tracking.mlflow_parent import ParentRun
 
 FILES = ("experiment.yaml", "manifest.json", "compare.json", "compare.html")
@@ -45,13 +46,10 @@ class MLflowComparison:
 
     def start(self, manifest: Manifest, folder: Path) -> None:
         """Open the parent run, or continue the one that RUN/mlflow.json names."""
-        try:
-            ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
-        except Exception as error:  # a tracker may fail in any way; the comparison goes on without it
-            self._problem = error_line(error, self._hide)
-            return
         self._problem = None
-        self._written = {(tags[_SEARCHER], tags[_SEED]): (tags["id"], tags[_TRIALS]) for tags in ended}
+        with self._guarded():
+            ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
+            self._written = {(tags[_SEARCHER], tags[_SEED]): (tags["id"], tags[_TRIALS]) for tags in ended}
 
     def report(self, run: RunRecord, options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]]) -> None:
         """Write a run of the comparison; one that is there already with as many trials is left as it is.
@@ -60,40 +58,37 @@ class MLflowComparison:
             options: the strategy's, flattened into parameters.
             curves: by name, a value after each trial.
         """
-        key, trials = (run.searcher, str(run.seed)), str(run.trials)
-        known, told = self._written.get(key, ("", ""))
-        if self._problem is not None or told == trials:
-            return
-        try:
-            with self._parent.working():
+        known, told = self._written.get((run.searcher, str(run.seed)), ("", ""))
+        if self._problem is None and told != str(run.trials):
+            with self._guarded(), self._parent.working():
                 self._write(run, options, curves, known)
-        except Exception as error:  # as above
-            self._problem = error_line(error, self._hide)
 
     def finish(self, content: ComparisonRecord, folder: Path) -> None:
         """Write the summary and the files of the comparison, and end the parent run: killed where runs are missing."""
         if self._problem is not None:
             self._parent.close()
             return
-        try:
-            with self._parent.last():
-                numbers = {"summary": as_json(content.summary), "tests": _decided(content)}
-                self._parent.log(self._parent.id, metrics=values.as_metrics(dict(values.flattened(numbers, "/"))))
-                self._parent.client.set_terminated(self._parent.id, "FINISHED" if content.complete else "KILLED")
-                for name in FILES:
-                    self._parent.log_file(folder / name)
-        except Exception as error:  # as above
-            self._problem = error_line(error, self._hide)
+        with self._guarded(), self._parent.last():
+            numbers = {"summary": as_json(content.summary), "tests": _decided(content)}
+            self._parent.log(self._parent.id, metrics=values.as_metrics(dict(values.flattened(numbers, "/"))))
+            self._parent.client.set_terminated(self._parent.id, "FINISHED" if content.complete else "KILLED")
+            for name in FILES:
+                self._parent.log_file(folder / name)
 
     def abandon(self) -> None:
         """End the parent run as killed; a comparison that is resumed opens it again."""
         if self._problem is not None:
             self._parent.close()
             return
+        with self._guarded(), self._parent.last():
+            self._parent.client.set_terminated(self._parent.id, "KILLED")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A tracker may fail in any way; the comparison goes on without it."""
         try:
-            with self._parent.last():
-                self._parent.client.set_terminated(self._parent.id, "KILLED")
-        except Exception as error:  # as above
+            yield
+        except Exception as error:
             self._problem = error_line(error, self._hide)
 
     def _write(

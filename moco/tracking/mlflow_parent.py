@@ -20,7 +20,7 @@ from urllib.request import urlopen
 
 from moco.redaction import starred
 from moco.secret import Secret
-from moco.tracking.quiet import quiet
+from moco.tracking.messages import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -158,7 +158,6 @@ class ParentRun:
         return {**known, "run_id": self.id}
 
     def _continue(self, note: Path) -> bool:
-        """Whether there was a parent run to continue."""
         from mlflow.exceptions import MlflowException
 
         found = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
@@ -172,7 +171,6 @@ class ParentRun:
         return True
 
     def _ended(self) -> list[dict[str, str]]:
-        """Tags of the nested runs that have ended."""
         finished = f"tags.`{_PARENT}` = '{self.id}' and attributes.status != 'RUNNING'"
         ended: list[dict[str, str]] = []
         page = None
@@ -217,7 +215,6 @@ def _without_password(address: str) -> str:
 
 
 def _artifacts_beside(tracking_uri: str) -> str | None:
-    """Folder for the artefacts of a SQLite store; a server knows its own."""
     prefix = "sqlite:///"
     if not tracking_uri.startswith(prefix):
         return None

@@ -60,11 +60,6 @@ def search_tags(manifest: Manifest) -> dict[str, str]:
     return as_tags({"moco.versions": manifest.versions or None, "moco.hardware": manifest.hardware or None})
 
 
-def loss_names(manifest: Manifest) -> list[str]:
-    """Names of the losses in their order; empty where the manifest does not say."""
-    return list(manifest.problem.objectives)
-
-
 def trial_params(trial: Trial) -> dict[str, str]:
     """Parameters of a trial: the point that was executed, and its policy."""
     policy = {} if trial.policy is None else {"policy": trial.policy.text, "policy_key": trial.policy.key[:12]}

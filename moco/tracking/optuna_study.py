@@ -20,8 +20,8 @@ from moco.metrics import Direction
 from moco.problem import Problem
 from moco.secret import Secret
 from moco.tracking.database import database_errors
+from moco.tracking.messages import quiet
 from moco.tracking.optuna_trial import to_entry, to_trial
-from moco.tracking.quiet import quiet
 from moco.trial import Trial
 
 
@@ -106,11 +106,7 @@ class OptunaLedger:
 
 
 def _distinct(trials: Iterable[Trial], ledger: str) -> list[Trial]:
-    """The trials by number: each number from 0 on, and each suggestion, once.
-
-    Raises:
-        RunFolderError: they are not those of one search.
-    """
+    """The trials by number: each number from 0 on, and each suggestion, once."""
     found: dict[int, Trial] = {}
     for trial in trials:
         # A server that drops the line after its commit makes Optuna write the same trial again.

@@ -114,7 +114,6 @@ def _as_parameter(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def _readable(trial: Trial) -> dict[str, Any]:
-    """What a person wants to see of the trial."""
     shown: dict[str, Any] = {"origin": trial.origin, "state": trial.state.value}
     if trial.reason is not None:
         shown["reason"] = trial.reason
@@ -160,7 +159,6 @@ def _to_json(trial: Trial) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own value of a NumPy one."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

@@ -14,7 +14,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import moco
-from moco.comparison.charged_time import charged_s, is_stored
+from moco.comparison.curves import charged_s, is_stored
 from moco.comparison.match import Run, RunState
 from moco.errors import ConfigError, PolicyRejectedError, RunFolderError
 from moco.interfaces import SearcherCapabilities

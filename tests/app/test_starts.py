@@ -15,7 +15,7 @@ from moco.evaluation.evaluator import Evaluator
 from moco.objectives.front import FrontObjective, FrontOptions
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.run.stored_starts import stored_starts
+from moco.run.starts import stored_starts
 from moco.trial import Evaluation, MetricValue
 from tests.app.tiny import moco, one_line, read
 from tests.compression.space.test_codec import space_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moco.comparison.charged_time import charged_s, counted, evaluation_s, is_stored, suggestion_s
+from moco.comparison.curves import charged_s, counted, evaluation_s, is_stored, suggestion_s
 from tests.comparison.made_runs import failed, trial
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from moco.comparison.curves import (
-    Moment,
     band,
     first_beyond_starts,
     first_feasible,
@@ -17,6 +16,7 @@ from moco.comparison.curves import (
     score_curve,
 )
 from moco.randomness import generator
+from moco.run_folder.result import TrialsAndSeconds
 from tests.comparison.made_runs import failed, trial
 
 RUN = [
@@ -62,7 +62,7 @@ def test_given_starts_are_known_before_the_first_trial() -> None:
     assert (score.before, score.values.tolist()) == (-1.4, pytest.approx([-1.4, -0.7]))
     assert (volume.before, volume.values.tolist()) == (pytest.approx(0.08), pytest.approx([0.08, 0.4]))
     assert score.seconds.tolist() == pytest.approx([1.1, 2.2])
-    assert first_feasible(run) == Moment(0, 0.0)
+    assert first_feasible(run) == TrialsAndSeconds(trials=0, seconds=0.0)
 
 
 def test_when_the_first_feasible_trial_was_over() -> None:

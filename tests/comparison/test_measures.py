@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from moco.comparison.measures import HYPERVOLUME, MEASURES, SCORE, SECONDS, TRIALS, Comparison, Measure, finite
+from moco.comparison.measures import HYPERVOLUME, MEASURES, SCORE, SECONDS, TRIALS, Comparison
+from moco.comparison.rank_tests import finite
+from moco.run_folder.comparison_record import Measure
 from moco.trial import Trial
 from tests.comparison.made_runs import trial
 
@@ -56,8 +58,8 @@ def test_friedmans_test_takes_the_seeds_that_all_have() -> None:
     comparison = Comparison.of({"a": rising(0.2, 5), "b": rising(0.1, 4), "c": rising(0.0, 5)}, (1, 1))
     found = comparison.friedman(SCORE_TRIALS)
     assert found is not None
-    assert (found.n, found.mean_ranks) == (4, (1.0, 2.0, 3.0))
-    assert [pair.n for pair in comparison.pairs(SCORE_TRIALS)] == [4, 5, 4]
+    assert (found.seeds, list(found.mean_ranks.values())) == (4, [1.0, 2.0, 3.0])
+    assert [pair.seeds for pair in comparison.pairs(SCORE_TRIALS)] == [4, 5, 4]
 
 
 def test_strategies_without_a_finished_run_are_left_out() -> None:

@@ -14,7 +14,6 @@ import torch
 
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
-from moco.compression.methods.written import policy_of
 from moco.compression.policy_settings import checked_policy
 from moco.compression.rankings.ranking import importances
 from moco.compression.space.codec import cost_of
@@ -41,6 +40,7 @@ from tests.docs.conftest import experiment_with, searched
 from tests.docs.pages import Example, installed
 from tests.docs.test_adding import PAGES
 from tests.evaluation.builders import builder_of
+from tests.policies import policy_of
 
 SHARED = {"layer1.0.conv1": {"shared_weights": {"levels": 4}}}
 PRUNED = policy_of({"layer2.0.conv1": (16, 64), "layer2.1.conv1": (16, 64)}, {})

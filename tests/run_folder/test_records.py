@@ -70,7 +70,7 @@ def test_a_baseline_has_its_name_before_what_every_summary_has() -> None:
 
 def test_what_an_older_result_does_not_say_is_absent() -> None:
     old = Result.from_json({**BARE, "cache": None, "hypervolume": None, "intervals": None, "unknown": 1})
-    assert (old.best, old.certificate, old.starts, old.groups, old.total_s) == (None, None, (), (), None)
+    assert (old.best, old.certificate, old.starts, old.groups, old.seconds) == (None, None, (), (), {})
     assert (old.cache.hits, old.reference_point, old.intervals) == (None, None, {})
     assert Manifest.from_json({}).normalization is None
     assert Manifest.from_json({}).starts is None

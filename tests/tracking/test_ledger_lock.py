@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from moco.errors import RunFolderError
 from moco.secret import Secret
-from moco.tracking.ledger_lock import PostgresLock, ledger_lock
+from moco.tracking.database import PostgresLock, ledger_lock
 from moco.tracking.optuna_study import OptunaLedger
 from moco.trial import Trial
 from tests.tracking import made_trials
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOLDS = """
 import os, sys, time
 from moco.secret import Secret
-from moco.tracking.ledger_lock import ledger_lock
+from moco.tracking.database import ledger_lock
 lock = ledger_lock(Secret.of(sys.argv[1]), sys.argv[2])
 if os.fork() == 0:
     os.write(1, b"%d\\n" % os.getpid())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moco.report.comparison.text import short_seconds, summary
+from moco.report.comparison.text import number, short_seconds, summary
+from moco.report.console import STYLES, ending
 from moco.report.formatting import NOT_AVAILABLE
 from moco.run_folder.comparison_record import ComparisonRecord
-
-_STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
 
 def compare_summary(content: ComparisonRecord, page: Path | None = None) -> RenderableType:
@@ -22,12 +21,8 @@ def compare_summary(content: ComparisonRecord, page: Path | None = None) -> Rend
         page: RUN/compare.html; None where none was written.
     """
     found = summary(content)
-    parts: list[RenderableType] = [_table(content), Text(found.headline, _STYLES[found.tone])]
-    parts += [Text(text) for text in found.more]
-    parts += [Text(f"warning: {text}", "yellow") for text in content.warnings]
-    if page is not None:
-        parts.append(Text(f"report: {page}"))
-    return Group(*parts)
+    outcome = [Text(found.headline, STYLES[found.tone]), *map(Text, found.more)]
+    return ending([_table(content), *outcome], content.warnings, page)
 
 
 def _table(content: ComparisonRecord) -> Table:
@@ -41,13 +36,9 @@ def _table(content: ComparisonRecord) -> Table:
         table.add_row(
             Text(name),
             str(entry.seeds),
-            *(_number(entry.medians.get(f"{quantity}_at_equal_trials")) for quantity in quantities),
+            *(number(entry.medians.get(f"{quantity}_at_equal_trials")) for quantity in quantities),
             NOT_AVAILABLE if first is None else f"trial {first:g}",
             NOT_AVAILABLE if thinking is None else short_seconds(thinking.median),
             short_seconds(entry.charged_s),
         )
     return table
-
-
-def _number(value: float | None) -> str:
-    return NOT_AVAILABLE if value is None else f"{value:.4g}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from moco.comparison.rank_tests import Verdict
-from moco.report.comparison.text import TITLES, short_seconds
+from moco.comparison.rank_tests import OPPOSITE, Verdict
+from moco.report.comparison.text import TITLES, number, short_seconds
+from moco.report.document import Html, element, join, note, row
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.markup import Html, element, join, note, row
 from moco.report.run_summary import plain
 from moco.report.tables import definitions, table
 from moco.run_folder.comparison_record import (
@@ -16,7 +16,6 @@ from moco.run_folder.comparison_record import (
     SuggestionSeconds,
 )
 
-_OPPOSITE = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
 _CLASSES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
 
@@ -27,7 +26,7 @@ def verdict_matrix(content: ComparisonRecord, tests: MeasureTests) -> Html:
     for pair in tests.pairs:
         found = Verdict(pair.verdict)
         verdicts[pair.first, pair.second] = found, pair.p_holm
-        verdicts[pair.second, pair.first] = _OPPOSITE.get(found, found), pair.p_holm
+        verdicts[pair.second, pair.first] = OPPOSITE.get(found, found), pair.p_holm
     rows = [
         element(
             "tr", element("th", name, scope="row"), join(_verdict_cell(verdicts.get((name, other))) for other in names)
@@ -45,7 +44,7 @@ def summary_table(content: ComparisonRecord) -> Html:
     for name, entry in content.summary.items():
         measured = [_at_both(entry, quantity) for quantity in quantities]
         moments = [_moment(found, entry.seeds) for found in (entry.first_feasible, entry.beyond_start)]
-        texts = [_thinking(entry.suggestion_s), _number(entry.distinct), short_seconds(entry.charged_s)]
+        texts = [_thinking(entry.suggestion_s), number(entry.distinct), short_seconds(entry.charged_s)]
         rows.append(row(name, *measured, *moments, *texts))
     return table(head, rows, "Strategies, medians over seeds", "wide")
 
@@ -68,7 +67,7 @@ def pairs_table(tests: MeasureTests) -> Html:
             f"{pair.first} against {pair.second}",
             pair.verdict,
             f"{pair.wins}, {pair.ties}, {pair.losses}",
-            _number(pair.median_difference),
+            number(pair.median_difference),
             *(f"{value:.3g}" for value in (pair.p, pair.p_holm)),
             *(f"{value:.2f}" for value in (pair.a12, pair.rank_biserial)),
         )
@@ -103,7 +102,7 @@ def runs_table(content: ComparisonRecord) -> Html:
         row(
             f"{run.searcher}, seed {run.seed}",
             run.state,
-            *(_number(run.values.get(quantity)) for quantity in quantities),
+            *(number(run.values.get(quantity)) for quantity in quantities),
             *map(str, (run.trials, run.distinct, run.stored, run.feasible, run.rejected, run.failed)),
             *map(short_seconds, (run.charged_s, run.spent_s)),
         )
@@ -119,13 +118,9 @@ def _verdict_cell(found: tuple[Verdict, float] | None) -> Html:
     return element("td", element("span", verdict.value), element("small", f"p = {p:.2g}"), class_=_CLASSES.get(verdict))
 
 
-def _number(value: float | None) -> str:
-    return NOT_AVAILABLE if value is None else f"{value:.4g}"
-
-
 def _at_both(entry: StrategySummary, quantity: str) -> Html:
     """A median after equal trials, and under it the one at equal time."""
-    trials, seconds = (_number(entry.medians.get(f"{quantity}_at_equal_{axis}")) for axis in ("trials", "seconds"))
+    trials, seconds = (number(entry.medians.get(f"{quantity}_at_equal_{axis}")) for axis in ("trials", "seconds"))
     return join([element("span", trials), element("small", f"{seconds} at equal time")])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from moco.comparison.rank_tests import Verdict
-from moco.report.formatting import seconds
+from moco.report.formatting import NOT_AVAILABLE, seconds
 from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, PairRecord
 
 TITLES = {"score": "best feasible score", "hypervolume": "hypervolume of the front"}
@@ -53,6 +53,11 @@ def short_seconds(value: float | None) -> str:
     return f"{1000 * value:.2g} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else seconds(value)
 
 
+def number(value: float | None) -> str:
+    """A score, a volume or their like; None as n/a."""
+    return NOT_AVAILABLE if value is None else f"{value:.4g}"
+
+
 def joined(names: Sequence[str]) -> str:
     """`a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -70,7 +75,6 @@ def standing(pairs: Sequence[PairRecord]) -> dict[str, list[str]]:
 
 
 def _by(content: ComparisonRecord, tests: MeasureTests) -> str:
-    """The measure in words."""
     after = f" ({short_seconds(content.equal.seconds)})" if tests.axis == "seconds" else ""
     return f"by {TITLES[tests.quantity]} at equal {AXES[tests.axis]}{after}"
 
@@ -104,7 +108,6 @@ def _others(content: ComparisonRecord, first: MeasureTests, others: Sequence[Mea
 
 
 def _claims(tests: MeasureTests) -> str:
-    """`a is better than b and c; …`; empty where no pair can be told apart."""
     beaten = standing(tests.pairs)
     return "; ".join(f"{name} is better than {joined(others)}" for name, others in beaten.items())
 
@@ -141,7 +144,6 @@ def _beyond_start(content: ComparisonRecord) -> list[str]:
 
 
 def _thinking(content: ComparisonRecord) -> list[str]:
-    """What a suggestion costs beside an evaluation."""
     found = {name: entry.suggestion_s for name, entry in content.summary.items()}
     medians = {name: seconds.median for name, seconds in found.items() if seconds is not None}
     if not medians:

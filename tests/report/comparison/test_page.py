@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from moco.errors import RunFolderError
-from moco.report.comparison.figures import curve_figure, line
-from moco.report.comparison.page import compare_page, write_compare_page
+from moco.report.comparison.page import compare_page, curve_figure, line, write_compare_page
 from moco.report.comparison.tables import verdict_matrix
 from moco.run_folder.comparison_record import ComparisonRecord
 from tests.report.comparison.example_comparison import example
