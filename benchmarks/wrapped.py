@@ -44,8 +44,8 @@ from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.searchers.cmaes import CMAESOptions
 from moco.space import SearchSpace, n_values
+from moco.testing.loop import build, finished, run
 from moco.trial import Point, Suggestion, Trial
-from tests.contracts.loop import build, finished, run
 from tests.searchers.bare import ask_seed
 
 SEED = 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from moco.errors import ConfigError, nearest
 from moco.optional import needed_by
+
+T = TypeVar("T")
 
 DEFAULT_TARGET, DEFAULT_SEARCHER, DEFAULT_RECOVERY = "onnxruntime", "greybox", "batch_norm"
 DEFAULT_OBJECTIVE = "accuracy-guaranteed"  # of `moco.optimize`; an experiment names its own
@@ -83,6 +85,13 @@ MEMBERS: dict[str, tuple[str, ...]] = {
 }
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 
+MADE: dict[str, tuple[str, ...]] = {
+    "objective": ("metrics",),
+    "target": ("name", "distributions", "capabilities"),
+    "counter": ("name", "tick_s"),
+}
+"""What an object of each kind must have besides; its class may leave that to the constructor."""
+
 
 def names(kind: str) -> list[str]:
     """All names of that kind, those of installed entry points (group `moco.<kind>`) included."""
@@ -106,27 +115,45 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
 
 def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     """The class of an installed package, which may not be importable, or not what its group promises."""
-    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
-    who = f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
+    who = _named(point, kind, where)
     try:
         found: Any = point.load()
     except Exception as error:  # a module of others may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{who} cannot be imported: {reason}") from error
     if (lack := lacking(found, kind, point.name)) is not None:
-        raise ConfigError(f"{who} does not meet the contract: {lack}")
+        raise ConfigError(f"{who} does not meet this version's contract: {lack}")
     return found
+
+
+def _named(point: EntryPoint, kind: str, where: str | None) -> str:
+    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
+    return f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
 
 
 def lacking(found: Any, kind: str, name: str) -> str | None:
     """What a class lacks to be a plug-in of its kind that is registered by this name; None where it lacks nothing."""
-    missing = [member for member in MEMBERS.get(kind, ()) if not hasattr(found, member)]
+    missing = [member for member in MEMBERS[kind] if not hasattr(found, member)]
     if missing:
         return f"it has no {', '.join(missing)}"
     if not callable(found) or not is_dataclass(getattr(found, "Options", None)):
         return "it has no dataclass Options"
-    named = "name" in MEMBERS.get(kind, ()) and found.name != name
+    named = "name" in MEMBERS[kind] and found.name != name
     return f"it calls itself '{found.name}'" if named else None
+
+
+def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
+    """The object that a plug-in's class has made.
+
+    Raises:
+        ConfigError: its constructor has left out what the kind's objects must have.
+    """
+    missing = [member for member in MADE.get(kind, ()) if not hasattr(made, member)]
+    if missing:
+        others = [_named(point, kind, where) for point in entry_points(group=f"moco.{kind}", name=name)]
+        who = others[0] if others else f"{where or kind}: {kind} '{name}'"
+        raise ConfigError(f"{who} does not meet this version's contract: its objects have no {', '.join(missing)}")
+    return made
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "hardware": CORE | {"export"},
     "run": RUN | {"models", "objectives"},
     "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
+    "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
@@ -49,6 +50,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.file_weights",
         "moco.evaluation.builder",
         "moco.hardware.measuring.probe_model",
+        "moco.testing.target",
         "moco.tracking.mlflow",
     ),
     "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration"),
@@ -58,6 +60,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pydantic": ("moco.experiment",),
+    "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console", "moco.report.comparison.console"),
     "safetensors": ("moco.models", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),

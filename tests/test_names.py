@@ -36,7 +36,7 @@ class Kind:
         """Whether the name may stand in the file without a reason."""
         module = BUILT_IN.get(self.kind, {}).get(name, "").partition(":")[0].replace(".", "/")
         own = re.sub(r"^moco/(?=searchers|objectives|hardware)", "", f"{module}.py")
-        return path in {"moco/registry.py", own} or path.startswith(self.homes)
+        return path in {"moco/registry.py", own} or path.startswith((*self.homes, "moco/testing/"))  # suites are tests
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -80,7 +80,10 @@ class RaplCounter:
             MeasurementError: a counter cannot be read, or there is none.
         """
         try:
-            return sum(zone.joules() for zone in self._zones())
+            zones = self._zones()
+            if not zones:
+                raise MeasurementError(f"{self._root}: expected a RAPL counter of a package, found none")
+            return sum(zone.joules() for zone in zones)
         except (OSError, ValueError) as error:
             raise MeasurementError(f"{self._root}: a RAPL counter cannot be read: {error}") from error
 

@@ -29,7 +29,7 @@ from moco.hardware.measuring.timing import (
 )
 from moco.interfaces import Counter, Session
 from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
-from moco.registry import plugin
+from moco.registry import complete, plugin
 
 MIN_TICKS, TICKS = 10, 15
 """Changes of a counter within a slot: fewer tell nothing, so slots are made long enough for some more."""
@@ -49,7 +49,7 @@ def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
         name, options = (choice, {}) if isinstance(choice, str) else (choice["name"], dict(choice))
         options.pop("name", None)
         cls = plugin("counter", name, "target.counters")
-        found.append(cls(cls.Options(**options)))
+        found.append(complete(cls(cls.Options(**options)), "counter", name, "target.counters"))
     return tuple(found)
 
 

@@ -10,7 +10,6 @@ from torch import nn
 
 from moco.data import DataSets
 from moco.data.split_data import split_data
-from moco.errors import ConfigError
 from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.execution.workers import too_many_workers
@@ -18,7 +17,7 @@ from moco.interfaces import Reporter, Target
 from moco.models.network_hash import network_hash
 from moco.models.trained import Task, check_fit, trained_network
 from moco.objectives.shared.measurable import measurable
-from moco.registry import Chosen
+from moco.registry import complete
 from moco.run.job import Job
 from moco.run.plan import JobPlan
 from moco.tracking.background import BackgroundReporter
@@ -34,12 +33,13 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
-    target = made(plan.target)
+    target: Target = complete(plan.target.made(), "target", plan.target.name, "target.runtime")
     reporters = _reporters(plan, target.distributions)
     target = RetryingTarget(target)
     target.connect()
     lock, crowded = DeviceLock(target.describe()), too_many_workers(plan.search.workers)
-    objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
+    protocol = complete(plan.objective.made(), "objective", plan.objective.name, "objective.protocol")
+    objective, warnings = measurable(protocol, target.capabilities.metrics)
     name = plan.model.shown if network is None else type(network).__name__
     data = split_data(plan.data, sets)
     task = Task(data.train.shape, data.train.classes, data.train.name)
@@ -68,23 +68,6 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
         reporters=reporters,
         warnings=(*warnings, *crowded),
     )
-
-
-def made(chosen: Chosen) -> Target:
-    """The target, not yet connected.
-
-    Raises:
-        ConfigError: it does not have what the contract asks for.
-    """
-    target: Target = chosen.made()
-    members = {*Target.__annotations__, *(member for member in vars(Target) if not member.startswith("_"))}
-    lacks = sorted(member for member in members if not hasattr(target, member))
-    if lacks:
-        raise ConfigError(
-            f"target.runtime: '{chosen.name}' lacks {', '.join(lacks)}: it was written for another version of moco; "
-            "see docs/adding_a_target.md"
-        )
-    return target
 
 
 def _reporters(plan: JobPlan, distributions: tuple[str, ...]) -> tuple[Reporter, ...]:

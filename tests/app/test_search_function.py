@@ -16,7 +16,7 @@ from moco.registry import BUILT_IN, names, plugin
 from moco.searchers.random import RandomSearcher
 from moco.study import SearchAbortedError, Start
 from moco.trial import TrialState
-from tests.contracts.test_searchers import NOT_RANDOM
+from tests.contracts.test_plug_ins import NOT_RANDOM
 
 SPACE = {"layer1.keep": FloatDistribution(0.1, 1.0), "layer1.bits": IntDistribution(2, 8)}
 

@@ -15,8 +15,8 @@ from benchmarks.learning import Run, draw, kept, stability
 from benchmarks.problems.layers import instance
 from moco.searchers.agents.layer_rewards import ranked
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher
+from moco.testing.loop import points, run, told
 from moco.trial import TrialState
-from tests.contracts.loop import points, run, told
 
 LAYERS = instance(0)
 PROBLEM = LAYERS.problem()

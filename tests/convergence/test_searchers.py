@@ -17,7 +17,7 @@ from benchmarks.problems.known import KNOWN, Known
 from benchmarks.problems.layers import instance
 from moco import registry
 from moco.pareto import front
-from tests.contracts.loop import run
+from moco.testing.loop import run
 
 SEEDS, WINS, TRIALS = range(8), 7, 80
 

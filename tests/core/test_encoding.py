@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from moco.encoding import decode, encode, from_unit, project, to_unit
 from moco.errors import SpaceError
 from moco.space import SearchSpace, n_values
-from tests.contracts.spaces import MIXED, SPACES
+from moco.testing.problems import MIXED, SPACES
 
 UNIT = st.floats(0, 1)
 KINDS = sorted(MIXED)

@@ -52,26 +52,45 @@ def test_a_far_off_name_lists_all() -> None:
         registry.plugin("searcher", "zzz")
 
 
+BAD = ("Bare", "Loud", "Misnamed", "Optionless")
+BROKEN = """
+import dataclasses
+
+@dataclasses.dataclass
+class Options:
+    pass
+
+class Bare:
+    Options = Options
+
+class Misnamed:
+    Options, name = Options, "other"
+
+class Optionless:
+    name = "optionless"
+
+def __getattr__(name):
+    raise RuntimeError("two\\nlines") if name == "Loud" else AttributeError(name)
+
+for cls in (Misnamed, Optionless):
+    for member in MEMBERS:
+        if member not in vars(cls):
+            setattr(cls, member, ())
+"""
+KINDS = tuple(registry.BUILT_IN)
+NAMED = [kind for kind in KINDS if "name" in registry.MEMBERS[kind]]
+
+
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with plug-ins of every kind, none of which works, as pip would have installed it; and one that does."""
-    (tmp_path / "their_broken.py").write_text(
-        "import dataclasses\n"
-        "@dataclasses.dataclass\nclass Options: pass\n"
-        "class Bare:\n    Options = Options\n"
-        "class Misnamed:\n    Options, name, needs, scores = Options, 'other', frozenset(), None\n"
-        "class Optionless:\n    name, needs, scores = 'optionless', frozenset(), None\n"
-        "def __getattr__(name):\n    raise RuntimeError('two\\nlines') if name == 'Loud' else AttributeError(name)\n",
-        encoding="utf-8",
-    )
+    members = sorted({member for found in registry.MEMBERS.values() for member in found})
+    (tmp_path / "their_broken.py").write_text(f"MEMBERS = {members}\n{BROKEN}", encoding="utf-8")
     (tmp_path / "their_good.py").write_text(
         "from moco.searchers.random import RandomSearcher as Good\n", encoding="utf-8"
     )
-    points = "".join(
-        f"[moco.{kind}]\nabsent = their_absent:Thing\nbare = their_broken:Bare\nloud = their_broken:Loud\n"
-        for kind in registry.BUILT_IN
-    )
-    points += "misnamed = their_broken:Misnamed\noptionless = their_broken:Optionless\n"  # of the last kind, rankings
+    places = ("absent = their_absent:Thing", *(f"{name.lower()} = their_broken:{name}" for name in BAD))
+    points = "".join("\n".join((f"[moco.{kind}]", *places, "")) for kind in KINDS)
     for name, text in (("their-broken", points), ("their-good", "[moco.searcher]\ngood = their_good:Good\n")):
         info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
@@ -84,40 +103,44 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", registry.BUILT_IN)
-def test_a_plug_in_that_cannot_be_imported_is_named_with_its_package_in_one_line(kind: str, broken: Path) -> None:
+CANNOT, LACKS = "cannot be imported: ", "does not meet this version's contract: "
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "why"),
+    [
+        *((kind, "absent", f"{CANNOT}ModuleNotFoundError: No module named 'their_absent'") for kind in KINDS),
+        *((kind, "loud", f"{CANNOT}RuntimeError: two lines") for kind in KINDS),
+        *((kind, "bare", f"{LACKS}it has no {', '.join(registry.MEMBERS[kind])}") for kind in KINDS),
+        *((kind, "optionless", f"{LACKS}it has no dataclass Options") for kind in KINDS),
+        *((kind, "misnamed", f"{LACKS}it calls itself 'other'") for kind in NAMED),
+    ],
+)
+def test_a_plug_in_that_is_broken_is_named_with_its_package_in_one_line(
+    kind: str, name: str, why: str, broken: Path
+) -> None:
     with pytest.raises(ConfigError) as told:
-        registry.plugin(kind, "absent", "here")
-    assert str(told.value) == (
-        f"here: {kind} 'absent' of the package 'their-broken' cannot be imported: "
-        "ModuleNotFoundError: No module named 'their_absent'"
-    )
-    with pytest.raises(ConfigError, match=r"'their-broken' cannot be imported: RuntimeError: two lines$"):
-        registry.plugin(kind, "loud")
+        registry.plugin(kind, name, "here")
+    assert str(told.value) == f"here: {kind} '{name}' of the package 'their-broken' {why}"
 
 
-@pytest.mark.parametrize("kind", registry.BUILT_IN)
-def test_a_plug_in_that_does_not_meet_its_contract_is_told_what_it_lacks(kind: str, broken: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"{kind} 'bare' of the package 'their-broken' .*contract: it has no (\w+, )*\w+$"
-    ):
-        registry.plugin(kind, "bare")
-
-
-def test_a_plug_in_needs_its_registered_name_and_options(broken: Path) -> None:
-    assert list(registry.BUILT_IN)[-1] == "ranking"
-    with pytest.raises(ConfigError, match=r"'misnamed' of the package 'their-broken' .*: it calls itself 'other'$"):
-        registry.plugin("ranking", "misnamed")
-    with pytest.raises(ConfigError, match=r"'optionless' .*: it has no dataclass Options$"):
-        registry.plugin("ranking", "optionless")
-
-
-def test_a_broken_package_hurts_no_other(broken: Path) -> None:
-    assert {"absent", "bare", "good", "loud", "random"} <= set(registry.names("searcher"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broken_package_hurts_no_other(kind: str, broken: Path) -> None:
+    assert {"absent", "bare", "loud", *registry.BUILT_IN[kind]} <= set(registry.names(kind))
+    for name in registry.BUILT_IN[kind]:
+        assert registry.plugin(kind, name).__module__.startswith("moco.")
     assert registry.plugin("searcher", "good") is RandomSearcher
-    assert registry.plugin("searcher", "random") is RandomSearcher
     assert method_of("sparsity").name == "sparsity"
     assert words_of("filter_pruning", {"keep": 3, "of": 4}) == "3/4"
+
+
+@pytest.mark.parametrize("kind", registry.MADE)
+def test_objects_that_lack_what_their_class_left_to_the_constructor_are_refused(kind: str, broken: Path) -> None:
+    lack = f"{LACKS}its objects have no {', '.join(registry.MADE[kind])}$"
+    with pytest.raises(ConfigError, match=f"^here: {kind} 'bare' of the package 'their-broken' {lack}"):
+        registry.complete(object(), kind, "bare", "here")
+    with pytest.raises(ConfigError, match=f"^here: {kind} 'mine' {lack}"):
+        registry.complete(object(), kind, "mine", "here")
 
 
 def test_who_asks_for_what_a_broken_package_may_own_is_told_so(broken: Path) -> None:

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from moco.errors import SpaceError
 from moco.policy import Policy
 from moco.space import LayerGroup, SearchSpace, n_values, snapped
-from tests.contracts.spaces import SPACES
+from moco.testing.problems import SPACES
 
 KEEP = FloatDistribution(0.1, 1.0)
 BITS = IntDistribution(2, 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,9 +62,17 @@ class ScriptedSession:
         self._clock.call(len(images) * self.artifact.size_bytes / 1e6 * self._ms_per_mb)()
 
 
+@dataclass(frozen=True)
+class ScriptedOptions:
+    """The time that an image takes, by the size of the file."""
+
+    ms_per_mb: float = 100.0
+
+
 class ScriptedTarget:
     """A processor whose speed is known exactly."""
 
+    Options = ScriptedOptions
     name = "scripted"
     distributions = ("onnx",)
     capabilities = Capabilities(
@@ -74,8 +82,8 @@ class ScriptedTarget:
         metrics=frozenset({"top1_error", "latency_ms"}),
     )
 
-    def __init__(self, ms_per_mb: float = 100.0) -> None:
-        self.ms_per_mb = ms_per_mb
+    def __init__(self, options: ScriptedOptions | None = None) -> None:
+        self.ms_per_mb = (options or ScriptedOptions()).ms_per_mb
         self.clock = ScriptedClock()
 
     def connect(self) -> None:

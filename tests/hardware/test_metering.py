@@ -13,6 +13,7 @@ from moco.hardware.counters.rapl import RaplCounter, RaplOptions
 from moco.hardware.measuring.metering import counters_of, metered
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import ENERGY, POWER, Samples, TimingPlan
+from moco.testing import checks
 from tests.hardware.powercap import RANGE_UJ, advance, zone
 from tests.hardware.scripted import ScriptedClock
 
@@ -113,6 +114,13 @@ def test_packages_and_their_memory_are_summed_and_parts_within_a_package_are_not
         advance(folder, energy_uj)
     assert counter.joules() == 1.5
     assert counter.describe() == {"counter": "rapl", "zones": ["package-0", "dram"]}
+
+
+def test_it_holds_to_its_contract_on_a_tree_of_files_and_on_an_empty_one(tmp_path: Path) -> None:
+    zone(tmp_path / "there" / "intel-rapl:0", "package-0", 10)
+    for root in ("there", "absent"):
+        for check in checks("counter", "rapl", {"root": str(tmp_path / root)}):
+            check()
 
 
 def test_a_counter_that_starts_anew_goes_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring.probe_model import conv_stack, write
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
+from moco.measurement import TimingPlan
 from moco.registry import plugin
 
 IMAGE = (3, 8, 8)
@@ -67,6 +68,13 @@ def test_a_clock_that_would_miss_threads_is_refused() -> None:
 def test_an_unknown_clock_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'wall'"):
         ONNXRuntimeTarget.Options(clock="wal")
+
+
+def test_a_measurement_says_how_many_threads_were_busy(tmp_path: Path) -> None:
+    target = ONNXRuntimeTarget()
+    session = target.load(write(small(), tmp_path / "net.onnx"))
+    plan = TimingPlan(batch=2, seconds=0.01, slot_ms=1.0, min_slots=8)
+    assert target.measure([session], plan).environment["threads"] == 1
 
 
 def test_threads_are_part_of_the_fingerprint() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_an_objective_that_would_have_no_weight_left_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN["objective"])
-def test_every_protocol_works_with_its_defaults(name: str) -> None:
+def test_every_protocol_has_accuracy_and_a_cost_by_default(name: str) -> None:
     cls = plugin("objective", name)
     objective = cls(cls.Options())
     reference = {metric: MetricValue(2.0) for metric in objective.metrics} | {"top1_error": MetricValue(0.1)}
@@ -165,7 +164,6 @@ def test_every_protocol_works_with_its_defaults(name: str) -> None:
     second = "latency_ms" if name == "front" else "cost"
     assert list(problem.objectives) == ["top1_error", second]
     assert problem.reference_point == {"top1_error": 1.0, second: 2.0 if name == "front" else 1.0}
-    assert math.isfinite(problem.score(Evaluation(reference)))
     assert objective.wish
 
 

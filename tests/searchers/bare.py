@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from moco.problem import Problem
 from moco.randomness import generator
+from moco.testing.loop import Evaluate, finished
 from moco.trial import Outcome, Suggestion
-from tests.contracts.loop import Evaluate, finished
 
 MakeSampler = Callable[[int], BaseSampler]
 Before = Callable[[optuna.Study, int], None]

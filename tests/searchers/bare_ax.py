@@ -8,8 +8,8 @@ from optuna.distributions import FloatDistribution
 
 from moco.problem import Problem
 from moco.searchers.models.torch_draws import silently_imported
+from moco.testing.loop import Evaluate
 from moco.trial import Outcome
-from tests.contracts.loop import Evaluate
 from tests.searchers.bare import ask_seed, outcome_of
 
 with silently_imported():

@@ -6,8 +6,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from moco.problem import Problem
+from moco.testing.loop import build, finished, run, told
 from moco.trial import Evaluation, MetricValue, Point, Suggestion, Trial
-from tests.contracts.loop import build, finished, run, told
 
 PROBLEM = Problem({"x": FloatDistribution(0.0, 1.0)}, {"loss": "minimize"}, {"loss": "<= 0.3"})  # type: ignore[arg-type]
 N = 8

@@ -10,8 +10,8 @@ from moco.searchers.binary_search import BinarySearchSearcher, all_thresholds, b
 from moco.searchers.steps.measured_curves import Alternative
 from moco.searchers.steps.steps_then_line import StepsOptions, next_position
 from moco.space import LayerGroup
+from moco.testing.loop import points, run, told
 from moco.trial import Trial, TrialState
-from tests.contracts.loop import points, run, told
 from tests.searchers.baselines import SENSITIVITY, evaluate, pruning
 
 WAYS = {

@@ -15,9 +15,9 @@ from moco.searchers.models.axes import axes_of
 from moco.searchers.models.botorch_models import Outcomes, best_candidate, expected_improvement, fit
 from moco.searchers.models.torch_draws import own_torch
 from moco.space import SearchSpace
+from moco.testing.loop import finished, points, run, told
+from moco.testing.problems import SPACES, distances, two_losses
 from moco.trial import Evaluation, MetricValue, Outcome, Point, Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told
-from tests.contracts.spaces import SPACES, distances, two_losses
 
 SQUARE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 EAGER = BoTorchOptions(startup=4, raw=64, restarts=2)

@@ -14,8 +14,8 @@ from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.searchers.cmaes import CMAESOptions, CMAESSearcher, values_of
 from moco.study import Study
+from moco.testing.loop import finished, points, run, told
 from moco.trial import Evaluation, MetricValue, Outcome, Point, Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told
 
 CUBE = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(5)}
 

@@ -14,8 +14,8 @@ from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, ranked, reward, rewards
 from moco.searchers.agents.layer_walk import LayerWalk
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher, Replay, truncated_normal
+from moco.testing.loop import finished, points, run, told, without_result
 from moco.trial import Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told, without_result
 
 LAYERS = instance(0, n_layers=4)
 PROBLEM = LAYERS.problem()

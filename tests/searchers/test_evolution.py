@@ -9,8 +9,8 @@ from optuna.distributions import IntDistribution
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.evolution import EvolutionOptions, EvolutionSearcher
+from moco.testing.loop import finished, points, run, told
 from moco.trial import Point, Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told
 
 SPACE = {f"n{i}": IntDistribution(0, 1000) for i in range(8)}
 ONE_STEP = EvolutionOptions(population=4, tournament=4, startup=1, swap=0.0, copy=0.0, again=0.0)

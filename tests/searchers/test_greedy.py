@@ -7,8 +7,8 @@ import pytest
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.greedy import GreedyOptions, GreedySearcher
+from moco.testing.loop import finished, points, run, told, without_result
 from moco.trial import Trial, TrialState
-from tests.contracts.loop import finished, points, run, told, without_result
 from tests.searchers.baselines import MACS, SENSITIVITY, evaluate, pruning
 
 

@@ -11,8 +11,8 @@ from moco.searchers.greybox import GreyboxOptions, GreyboxSearcher
 from moco.searchers.random import RandomOptions, RandomSearcher
 from moco.searchers.steps.ladder import rungs, single_steps
 from moco.study import best
+from moco.testing.loop import finished, points, run, told
 from moco.trial import Point, Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told
 from tests.searchers.layered import LAYERS, layered_problem, measured
 
 RUNGS, STEPS = 15, 2 * LAYERS

@@ -11,8 +11,8 @@ from moco.problem import Problem
 from moco.searchers.knapsack import PARTS, Knapsack, KnapsackSearcher, all_amounts
 from moco.searchers.steps.measured_curves import Alternative
 from moco.searchers.steps.steps_then_line import StepsOptions
+from moco.testing.loop import points, run, told
 from moco.trial import Trial, TrialState
-from tests.contracts.loop import points, run, told
 from tests.searchers.baselines import evaluate, pruning
 
 

@@ -6,8 +6,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.nsga2 import NSGA2Options, NSGA2Searcher
+from moco.testing.loop import finished, points, run, told
 from moco.trial import Point, Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, points, run, told
 
 NO_MUTATION = NSGA2Options(population=4, mutation=0.0)
 """Children are made of their parents' values alone, so they show who the parents were."""

@@ -9,8 +9,8 @@ from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.searchers.nsga3 import NSGA3Options, NSGA3Searcher, divisions_for
+from moco.testing.loop import points, run, told
 from moco.trial import Point, TrialState
-from tests.contracts.loop import points, run, told
 
 SPACE = {
     "x": FloatDistribution(0.0, 1.0),

@@ -22,8 +22,8 @@ from moco.searchers.ppo import (
     standardised,
     terminal_rewards,
 )
+from moco.testing.loop import finished, points, run, told
 from moco.trial import Suggestion, Trial
-from tests.contracts.loop import finished, points, run, told
 
 LAYERS = instance(0, n_layers=4)
 PROBLEM = LAYERS.problem()

@@ -4,7 +4,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.problem import Problem
-from tests.contracts.loop import build, points, run
+from moco.testing.loop import build, points, run
 
 
 def test_draws_are_uniform_over_each_parameter() -> None:

@@ -6,7 +6,7 @@ from scipy.stats import qmc
 
 from moco.problem import Problem
 from moco.randomness import generator
-from tests.contracts.loop import build, finished, run
+from moco.testing.loop import build, finished, run
 
 
 def problem(n: int) -> Problem:

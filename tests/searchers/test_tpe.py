@@ -6,8 +6,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.tpe import FEW, TPEOptions, TPESearcher
+from moco.testing.loop import finished, points, run
 from moco.trial import Point, Suggestion, Trial
-from tests.contracts.loop import finished, points, run
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "c": CategoricalDistribution(("a", "b", "c"))}
 

@@ -14,8 +14,8 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler, NSGAIISampler, TPESampler
 
 from moco.problem import Problem
+from moco.testing.loop import build, points, run
 from moco.trial import Point
-from tests.contracts.loop import build, points, run
 from tests.searchers.bare import optuna_points, select_parents
 
 

@@ -19,7 +19,6 @@ from moco.compression.counting import count
 from moco.compression.methods.filter_pruning import rankings
 from moco.compression.rankings.ranking import importances
 from moco.errors import CompressionError
-from moco.registry import BUILT_IN
 from tests.compression.toys import Chain, Concat, Shared, images, made, tiny
 
 
@@ -287,41 +286,6 @@ def test_single_layers_score_as_in_torch_pruning(name: str, peer: Callable[..., 
 
     assert np.argsort(found).tolist() == np.argsort(theirs).tolist()
     np.testing.assert_allclose(found / found.mean(), theirs / theirs.mean(), rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", BUILT_IN["ranking"])
-def test_every_ranking_leaves_the_network_as_it_was(name: str) -> None:
-    network = made(Flattened)
-    graph, data, rng = graph_of(network, 4), calibration(6, side=4), np.random.default_rng(0)
-    if name == "batch_norm_scale":
-        del graph.groups["hidden"]
-    network.train()
-    network.hidden.eval()
-    network.conv.weight.requires_grad_(False)
-    network.head.bias.grad = torch.ones(5)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    ranking = rankings(network, graph, name, data, rng)
-
-    assert {n: sorted(r) for n, r in ranking.items()} == {n: list(range(g.channels)) for n, g in graph.groups.items()}
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    assert [m.training for m in network.modules()] == [True, True, True, False, True]
-    assert [n for n, p in network.named_parameters() if not p.requires_grad] == ["conv.weight"]
-    assert [n for n, p in network.named_parameters() if p.grad is not None] == ["head.bias"]
-    assert not any(m._forward_pre_hooks or m._forward_hooks for m in network.modules())
-
-
-@pytest.mark.parametrize("name", BUILT_IN["ranking"])
-def test_every_ranking_is_the_same_in_training_mode_and_without_gradients(name: str) -> None:
-    network = made(Flattened)
-    graph, data = graph_of(network, 4), calibration(6, side=4)
-    if name == "batch_norm_scale":
-        del graph.groups["hidden"]
-    expected = importances(network, graph, name, data, np.random.default_rng(0))
-    network.train()
-    with torch.no_grad():
-        found = importances(network, graph, name, data, np.random.default_rng(0))
-
-    assert all(np.array_equal(found[group], expected[group]) for group in graph.groups)
 
 
 def test_of_equal_channels_the_lower_index_comes_first() -> None:

@@ -10,8 +10,8 @@ from moco.problem import Problem
 from moco.searchers.models.acquisition import ExpectedHypervolumeImprovement
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_models import PolicyModels, Prediction
+from moco.testing.loop import finished
 from moco.trial import Suggestion
-from tests.contracts.loop import finished
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "outside": FloatDistribution(-1.0, 1.0)}
 

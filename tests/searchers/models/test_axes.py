@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from moco.encoding import decode
 from moco.searchers.models.axes import MANY, axes_of, coordinates, neighbours, point_at
 from moco.space import SearchSpace
-from tests.contracts.spaces import SPACES
+from moco.testing.problems import SPACES
 
 MIXED = SPACES["mixed"]
 

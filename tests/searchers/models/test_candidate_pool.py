@@ -6,7 +6,7 @@ import pytest
 from moco.encoding import decode, encode
 from moco.searchers.models.candidate_pool import CandidatePool
 from moco.space import SearchSpace
-from tests.contracts.spaces import SPACES
+from moco.testing.problems import SPACES
 from tests.searchers.layered import layered_space
 
 ALL = {**SPACES, "layered": layered_space()}

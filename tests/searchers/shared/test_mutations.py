@@ -7,8 +7,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from moco.encoding import decode
 from moco.searchers.shared.mutations import copied, crossed, stepped, swapped, units
 from moco.space import LayerGroup, SearchSpace
+from moco.testing.problems import SPACES
 from moco.trial import Point
-from tests.contracts.spaces import SPACES
 
 DRAWS = range(200)
 

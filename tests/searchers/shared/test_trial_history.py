@@ -5,8 +5,8 @@ from optuna.distributions import IntDistribution
 
 from moco.problem import Problem
 from moco.searchers.shared.trial_history import LOST_AFTER, TrialHistory
+from moco.testing.loop import finished, without_result
 from moco.trial import Suggestion, Trial, TrialState
-from tests.contracts.loop import finished, without_result
 
 PROBLEM = Problem({"n": IntDistribution(0, 9)}, {"n": "minimize"})
 

@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from moco.searchers.steps.ladder import at_depth, deeper, kinds, rungs, single_steps, uniform
 from moco.searchers.steps.measured_curves import declared_growth
 from moco.space import LayerGroup, SearchSpace
-from tests.contracts.spaces import SPACES
+from moco.testing.problems import SPACES
 from tests.searchers.layered import LAYERS, layered_space
 
 

@@ -7,8 +7,8 @@ from optuna.distributions import FloatDistribution
 
 from moco.searchers.steps.single_steps import Line, lines, single_steps
 from moco.space import SearchSpace
+from moco.testing.problems import SPACES
 from moco.trial import Point
-from tests.contracts.spaces import SPACES
 from tests.searchers.baselines import pruning, quantization
 
 

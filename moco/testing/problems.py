@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.encoding import encode, project
 from moco.policy import Policy
@@ -43,15 +38,19 @@ class Widths:
     channels: int = 8
 
     def policy(self, point: Point) -> Policy:
+        """The widths."""
         return Policy.of({name: max(2, 2 * round(keep * self.channels / 2)) for name, keep in point.items()})
 
     def point(self, policy: Policy) -> Point:
+        """The ratios that were kept."""
         return {name: width / self.channels for name, width in policy.settings.items()}
 
     def cost(self, policy: Policy) -> Mapping[str, float]:
+        """The sum of all widths."""
         return {"macs": float(sum(policy.settings.values()))}
 
     def n_policies(self) -> int | None:
+        """They are not counted."""
         return None
 
 
@@ -63,6 +62,7 @@ def layers(space: SearchSpace, size: int) -> SearchSpace:
     return replace(space, groups=groups)
 
 
+ROUNDED = SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths())
 SPACES: dict[str, SearchSpace] = {
     "one float": SearchSpace({"x": FloatDistribution(0.0, 1.0)}),
     "one int": SearchSpace({"n": IntDistribution(0, 100)}),
@@ -76,10 +76,8 @@ SPACES: dict[str, SearchSpace] = {
     "finite numeric": SearchSpace({"n": IntDistribution(0, 2), "m": IntDistribution(1, 2)}),
     "layers": layers(SearchSpace(MIXED), 3),
     "finite layers": layers(SearchSpace({"n": IntDistribution(0, 2), "c": CategoricalDistribution(("a", "b"))}), 1),
-    "rounded layers": layers(
-        SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths()), 1
-    ),
-    "rounded": SearchSpace({f"keep{i}": FloatDistribution(0.3, 1.0) for i in range(3)}, codec=Widths()),
+    "rounded layers": layers(ROUNDED, 1),
+    "rounded": ROUNDED,
 }
 
 

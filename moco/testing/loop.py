@@ -1,4 +1,4 @@
-"""The smallest loop that runs a searcher on a function: what the contract and the convergence tests stand on."""
+"""The smallest loop that runs a searcher on a function: what contracts, comparisons and tests stand on."""
 
 from __future__ import annotations
 
