@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.optimize import check_grad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel
@@ -75,7 +76,7 @@ def test_every_kernel_is_a_covariance(kernel: Kernel, inputs: np.ndarray) -> Non
 def test_the_spline_is_the_integrated_wiener_process() -> None:
     """Its covariance is 3 times the integral of (x - u)+ (z - u)+ over u."""
     u = np.linspace(0, 1, 200_001)
-    expected = 3 * np.trapezoid(np.maximum(0.3 - u, 0) * np.maximum(0.8 - u, 0), u)
+    expected = 3 * trapezoid(np.maximum(0.3 - u, 0) * np.maximum(0.8 - u, 0), u)
     found = spline((0,)).matrix(np.array([[0.3]]), np.array([[0.8]]))[0, 0]
     assert found == pytest.approx(expected, rel=1e-6)
 
