@@ -203,12 +203,19 @@ class Chosen:
 
     Attributes:
         options: an instance of the class's `Options`.
+        where: key path that names it, for errors.
     """
 
+    kind: str
     name: str
     cls: Any
     options: Any
+    where: str | None = None
 
     def made(self) -> Any:
-        """The plug-in, made of its options."""
-        return self.cls(self.options)
+        """The plug-in, made of its options.
+
+        Raises:
+            ConfigError: its constructor has left out what the kind's objects must have.
+        """
+        return complete(self.cls(self.options), self.kind, self.name, self.where)

@@ -9,6 +9,7 @@ from moco.errors import ConfigError
 from moco.experiment.chosen import Plugins
 from moco.experiment.options import made_of, options_of
 from moco.experiment.schema import Experiment
+from moco.experiment.schema_base import PluginSection
 from moco.experiment.schema_space import RecoverySection
 from moco.registry import Chosen, plugin
 from moco.strategy import Strategy
@@ -25,9 +26,9 @@ def plugins_of(experiment: Experiment) -> Plugins:
     classes = iter([plugin(kind, name, where) for kind, name, where in _names(experiment)])
     return Plugins(
         methods=tuple(made_of(next(classes), given, f"space.{name}") for name, given in methods.items()),
-        objective=_chosen(objective.protocol, next(classes), objective.further, "objective"),
+        objective=_chosen("objective", "protocol", next(classes), objective),
         searcher=_strategy(searcher.name, next(classes), searcher.further),
-        target=_with_counters(_chosen(target.runtime, next(classes), target.further, "target")),
+        target=_with_counters(_chosen("target", "runtime", next(classes), target)),
         recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
     )
 
@@ -43,10 +44,10 @@ def chosen_step(step: RecoverySection, cls: Any) -> Chosen:
     """
     where, given = f"recovery.{step.name}", step.options
     if not cls.takes_function:
-        return _chosen(step.name, cls, given, where)
+        return Chosen("recovery_step", step.name, cls, options_of(cls.Options, given, where))
     if set(given) != {"import"} or not isinstance(given["import"], str):
         raise ConfigError(f"{where}: expected {{import: 'package.module:function'}}, got {dict(given)}")
-    return Chosen(step.name, cls, given["import"])
+    return Chosen("recovery_step", step.name, cls, given["import"])
 
 
 def _names(experiment: Experiment) -> Iterable[tuple[str, str, str]]:
@@ -60,8 +61,10 @@ def _names(experiment: Experiment) -> Iterable[tuple[str, str, str]]:
         yield "recovery_step", step.name, "recovery"
 
 
-def _chosen(name: str, cls: Any, given: Mapping[str, Any], where: str) -> Chosen:
-    return Chosen(name, cls, options_of(cls.Options, given, where))
+def _chosen(kind: str, key: str, cls: Any, section: PluginSection) -> Chosen:
+    """The plug-in that the section of its kind names by that key."""
+    options = options_of(cls.Options, section.further, kind)
+    return Chosen(kind, getattr(section, key), cls, options, f"{kind}.{key}")
 
 
 def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:

@@ -17,7 +17,6 @@ from moco.interfaces import Reporter, Target
 from moco.models.network_hash import network_hash
 from moco.models.trained import Task, check_fit, trained_network
 from moco.objectives.shared.measurable import measurable
-from moco.registry import complete
 from moco.run.job import Job
 from moco.run.plan import JobPlan
 from moco.tracking.background import BackgroundReporter
@@ -33,13 +32,12 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     Raises:
         MocoError: in one line, which part cannot be built and why.
     """
-    target: Target = complete(plan.target.made(), "target", plan.target.name, "target.runtime")
+    target: Target = plan.target.made()
     reporters = _reporters(plan, target.distributions)
     target = RetryingTarget(target)
     target.connect()
     lock, crowded = DeviceLock(target.describe()), too_many_workers(plan.search.workers)
-    protocol = complete(plan.objective.made(), "objective", plan.objective.name, "objective.protocol")
-    objective, warnings = measurable(protocol, target.capabilities.metrics)
+    objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
     name = plan.model.shown if network is None else type(network).__name__
     data = split_data(plan.data, sets)
     task = Task(data.train.shape, data.train.classes, data.train.name)

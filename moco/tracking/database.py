@@ -66,10 +66,10 @@ def ledger_lock(address: Secret, study: str) -> Lock:
     """
     with database_errors(address, "open"):
         url = make_url(address.value)
-        if url.get_backend_name() == "sqlite":
-            return _beside_the_file(url, address, study)
         if url.get_backend_name() == "postgresql":
             return PostgresLock(address, study)
+        if url.get_backend_name() == "sqlite":
+            return _beside_the_file(url, address, study)
     return Lock(
         f"tracking.storage: moco knows no lock for {url.get_backend_name()}; see to it that one search alone writes to "
         f"the study '{study}'"
