@@ -42,7 +42,7 @@ KEPT = [
 ]
 """As moco 0.1 wrote them into the keys of evaluation stores: another text would lose every stored evaluation."""
 
-HOMES = ("moco.metrics", "moco.readings", "moco.measurement", "moco.objectives")
+HOMES = ("moco.metrics", "moco.readings", "moco.measurement", "moco.objectives", "moco.testing")
 
 
 @pytest.mark.parametrize(("value", "text"), KEPT)

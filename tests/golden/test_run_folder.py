@@ -70,7 +70,9 @@ def test_a_search_that_times_nothing_writes_what_it_wrote(tmp_path: Path) -> Non
 
 
 def test_a_search_that_times_its_networks_writes_the_same_keys(tmp_path: Path) -> None:
-    assert differences(read("run_folder_timed"), made_timed(tmp_path)) == []
+    """But for the time that it waited for the device, where another search on this machine had it."""
+    lines = differences(read("run_folder_timed"), made_timed(tmp_path))
+    assert [line for line in lines if not line.endswith("seconds.wait: is new")] == []
 
 
 @pytest.mark.parametrize("key", ["best", "front", "certificate"])
