@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from moco.compression.policy_settings import read_policy
+from moco.compression.policy_file import read_policy
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
 from moco.metrics import COST

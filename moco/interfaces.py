@@ -257,9 +257,7 @@ class Target(Protocol):
         ...
 
     def load(self, artifact: Artifact) -> Session:
-        """Open the file on the runtime.
-
-        Who opens a session closes it.
+        """Open the file on the runtime; who opens a session closes it.
 
         Raises:
             MeasurementError: the runtime cannot run the file: its policy is rejected.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from moco.compression.compressor import rebuilt
-from moco.compression.policy_settings import read_policy
+from moco.compression.policy_file import read_policy
 from moco.models import load_weights
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from moco.compression.policy_settings import read_policy
+from moco.compression.policy_file import read_policy
 from moco.errors import CompressionError, PolicyRejectedError
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment

@@ -17,7 +17,8 @@ from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
 from moco.compression.methods.filter_pruning import rankings
 from moco.compression.methods.method import Method
-from moco.compression.policy_settings import by_method, checked_policy, widths_of
+from moco.compression.policy_file import checked_policy
+from moco.compression.policy_settings import by_method, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.policy import Policy

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 from moco.compression.methods.method import Method, Setting
 from moco.compression.precision import FLOAT_BITS, Bits
-from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import SpaceError
 from moco.policy import Policy
 from moco.setting_owners import method_of, own_methods
-
-FORMAT = 1
 
 NEUTRAL = Policy.of({})
 """Changes nothing."""
@@ -60,56 +53,6 @@ def parts_of(policy: Policy, layer: str) -> tuple[str, ...]:
 def bits_by_part(policy: Policy) -> dict[str, Bits]:
     """Bits by layer, a factorised layer by its factors; layers in float32 are left out."""
     return {part: bits for layer, bits in bits_of(policy).items() for part in parts_of(policy, layer)}
-
-
-def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] = USUAL_RANKING) -> dict[str, Any]:
-    """The policy as it is written to policy.json, with the ranking of filters where it is not the usual one."""
-    told = {} if ranking == USUAL_RANKING else {"ranking": ranking}
-    return {"format": FORMAT, "network": network, **told, "groups": policy.settings}
-
-
-def read_policy(path: Path) -> Policy:
-    """The policy in a policy.json, checked for form; whether it fits a network shows when it is applied.
-
-    Raises:
-        SpaceError: the file is missing, malformed, or of another format.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
-        raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
-    return checked_policy(data["groups"], f"{path}: groups")
-
-
-def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:
-    """The policy of settings by layer, checked for form.
-
-    Raises:
-        SpaceError: a setting is not what a policy.json holds; its layer is named.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for name, settings in groups.items():
-        _check(settings, f"{where}.{name}")
-        for key, value in settings.items():
-            if canonical := method_of(key).canonical({key: value}):
-                found.setdefault(name, {}).update(canonical)
-    return Policy.of(found)
-
-
-def _check(settings: object, where: str) -> None:
-    if not isinstance(settings, Mapping):
-        raise SpaceError(f"{where}: expected a mapping, got {settings!r}")
-    for key, value in settings.items():
-        expected = method_of(key, where).expected(key, value)
-        if expected is not None:
-            raise SpaceError(f"{where}.{key}: expected {expected}, got {value!r}")
-    for other in settings:
-        method = method_of(other)
-        for one in settings:
-            if one in method.excludes or (one < other and one in method.settings):
-                raise SpaceError(f"{where}: expected '{one}' or '{other}', got both")
 
 
 def by_method(policy: Policy) -> list[tuple[Method, dict[str, Setting]]]:

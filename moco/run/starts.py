@@ -16,7 +16,7 @@ from moco import pareto
 from moco.analysis.sensitivity.curve_decisions import tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import read_policy
+from moco.compression.policy_file import read_policy
 from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
 from moco.policy import Policy

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from moco.compression.policy_settings import policy_file
+from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import RunFolderError
 from moco.file_lock import FileLock

@@ -7,7 +7,7 @@ import math
 from functools import cached_property
 
 from moco.compression.methods.method import Method
-from moco.compression.policy_settings import checked_policy
+from moco.compression.policy_file import checked_policy
 from moco.compression.space.codec import NetworkCodec, cost_of
 from moco.errors import SpaceError
 from moco.policy import Policy

@@ -20,7 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 import moco as library
-from moco.compression.policy_settings import read_policy
+from moco.compression.policy_file import read_policy
 from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.data.splits import make_splits

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moco.compression.compressor import compress
-from moco.compression.policy_settings import NEUTRAL, policy_file, read_policy, widths_of
+from moco.compression.policy_file import policy_file, read_policy
+from moco.compression.policy_settings import NEUTRAL, widths_of
 from moco.errors import SpaceError
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of, precisions_of

@@ -14,7 +14,7 @@ import torch
 
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import checked_policy
+from moco.compression.policy_file import checked_policy
 from moco.compression.rankings.ranking import importances
 from moco.compression.space.codec import cost_of
 from moco.compression.space.layer_groups import grouped
