@@ -141,7 +141,8 @@ def made(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_of_a_policy_is_the_recorded_one(case: str, tmp_path: Path) -> None:
     recorded, found = read("files")[case], described(written(case, tmp_path / "case"))
-    assert found["structure"] == recorded["structure"]
+    if not any(name in elsewhere() for name in ("onnx", "torch")):  # another exporter writes other nodes
+        assert found["structure"] == recorded["structure"]
     assert found["shapes"] == recorded["shapes"]
     if case not in TRAINED or not elsewhere():
         assert far(recorded["tensors"], found["tensors"]) == []
