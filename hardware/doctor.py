@@ -23,14 +23,9 @@ LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NVIDIA = Path("/dev/nvidiactl")
 
-MIN_DISK_GB = 2.0
-"""A long search writes some hundred files of a few MB, its ledger and its tracker's store."""
-
-MAX_TICK_NS = 10_000
-"""A clock that ticks no finer than this cannot time a call of 1 ms to 1 %."""
-
-AA_PLAN = TimingPlan(seconds=0.5)
-"""A second in all: half a second for each of the two sessions."""
+MIN_DISK_GB = 2.0  # a long search writes some hundred files of a few MB, its ledger and its tracker's store
+MAX_TICK_NS = 10_000  # a clock that ticks no finer than this cannot time a call of 1 ms to 1 %
+AA_PLAN = TimingPlan(seconds=0.5)  # a second in all: half a second for each of the two sessions
 
 
 def probe(folder: Path | None = None) -> tuple[Finding, ...]:

@@ -30,11 +30,9 @@ from moco.readings import measured_by
 INPUT, OUTPUT = "input", "logits"
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: the exception carries the message, warnings about the graph help nobody here."""
-
 INT8_MULTIPLE = 4
 """Int8 kernels take 4 channels at a time (one dot-product instruction): odd widths are slower than the next multiple
 of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (64->K->64 pairs: K 33 0.98, 32 0.58)."""
-
 KINDS = frozenset({"conv", "depthwise", "linear"})
 MIXED_KINDS = frozenset({"conv", "linear"})
 """Fewer bits are for size alone: the codes of weights fill whole bytes in the file, and run as int8 at best."""

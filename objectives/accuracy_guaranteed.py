@@ -25,8 +25,7 @@ from moco.objectives.shared.cost import normalised
 from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed, resolved
 from moco.trial import Evaluation, MetricValue
 
-RESOURCES = ("latency_ms", "energy_j", "throughput_ips", "size_mb")
-"""The four resources of S1.20, 0.25 each."""
+RESOURCES = ("latency_ms", "energy_j", "throughput_ips", "size_mb")  # the four resources of S1.20, 0.25 each
 WITHOUT_A_COUNTER = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
 """Weights for machines on which energy cannot be measured."""
 

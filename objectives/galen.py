@@ -29,23 +29,14 @@ from moco.trial import Evaluation, MetricValue
 
 @dataclass(frozen=True)
 class GalenOptions:
-    """What the user may choose.
+    """What the user may choose."""
 
-    Attributes:
-        metric: the cost T; the paper's is latency, alternatively MACs or BOPs.
-        target: the cost ratio c that is aimed at, in (0, 1]; the paper's headline is 0.2.
-        beta: weight of what the ratio is off, <= 0.
-        one_sided: charge only what is above the target.
-        bounded: state T_P <= c * T as a constraint.
-        constraints: further bounds by metric, `OP NUMBER[unit or x]`.
-    """
-
-    metric: str = "latency_ms"
-    target: float = 0.2
-    beta: float = -3.0
-    one_sided: bool = False
-    bounded: bool = True
-    constraints: Mapping[str, str] = field(default_factory=dict)
+    metric: str = "latency_ms"  # the cost T; the paper's is latency, alternatively MACs or BOPs
+    target: float = 0.2  # the cost ratio c that is aimed at, in (0, 1]; the paper's headline is 0.2
+    beta: float = -3.0  # weight of what the ratio is off, <= 0
+    one_sided: bool = False  # charge only what is above the target
+    bounded: bool = True  # state T_P <= c * T as a constraint
+    constraints: Mapping[str, str] = field(default_factory=dict)  # further bounds by metric, `OP NUMBER[unit or x]`
 
     def __post_init__(self) -> None:
         """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""

@@ -27,19 +27,12 @@ from moco.trial import Evaluation, MetricValue
 
 @dataclass(frozen=True)
 class HybridOptions:
-    """What the user may choose.
+    """What the user may choose."""
 
-    Attributes:
-        metric: the cost T; where more is better, as with images a second, the ratio is turned round.
-        target: T*, `NUMBER[unit or x]`, such as `0.5x` of the reference's or `25 ms`.
-        penalty: weight of what T is above the target, relative to it, >= 0.
-        constraints: bounds by metric, `OP NUMBER[unit or x]`.
-    """
-
-    metric: str = "latency_ms"
-    target: str = "0.5x"
-    penalty: float = 1.0
-    constraints: Mapping[str, str] = field(default_factory=dict)
+    metric: str = "latency_ms"  # the cost T; where more is better, as with images a second, the ratio is turned round
+    target: str = "0.5x"  # T*, `NUMBER[unit or x]`, such as `0.5x` of the reference's or `25 ms`
+    penalty: float = 1.0  # weight of what T is above the target, relative to it, >= 0
+    constraints: Mapping[str, str] = field(default_factory=dict)  # bounds by metric, `OP NUMBER[unit or x]`
 
     def __post_init__(self) -> None:
         """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""

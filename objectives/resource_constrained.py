@@ -21,8 +21,7 @@ from moco.objectives.shared.cost import NOT_COSTS, normalised
 from moco.objectives.shared.protocol import INFEASIBLE, ConstrainedObjective, parsed
 from moco.trial import Evaluation, MetricValue
 
-BUDGETS = {"size_mb": "<= 0.8x", "latency_ms": "<= 0.8x"}
-"""The bounds of S1.23."""
+BUDGETS = {"size_mb": "<= 0.8x", "latency_ms": "<= 0.8x"}  # the bounds of S1.23
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,7 @@ from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
 
-MOST_STEPS = 5
-"""Single steps from the maximum to a policy that is new and best among its neighbours; two are common."""
-
+MOST_STEPS = 5  # single steps from the maximum to a policy that is new and best among its neighbours; two are common
 Improvement = Callable[[torch.Tensor], torch.Tensor]
 
 

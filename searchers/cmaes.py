@@ -41,11 +41,8 @@ from moco.space import SearchSpace, n_values
 from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
 
-FREE_GENERATIONS = 5
-"""After so many generations of members that were all told before, a new point is proposed."""
-
-MOST_DOUBLINGS = 4
-"""Of the population, by restarts: in a small space that is known whole it would grow without end."""
+FREE_GENERATIONS = 5  # after so many generations of members that were all told before, a new point is proposed
+MOST_DOUBLINGS = 4  # of the population, by restarts: in a small space that is known whole it would grow without end
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,7 @@ from moco.trial import Point, Trial
 
 MORE_NOISE = 2.0
 """Factor of the noise from one redraw of a repeated policy to the next: the ten of them reach any policy."""
-
-LAST_LAYER = 3e-3
-"""Bound of the last layers' first weights (the paper's): actions begin at one half."""
+LAST_LAYER = 3e-3  # bound of the last layers' first weights (the paper's): actions begin at one half
 
 
 @dataclass(frozen=True, kw_only=True)

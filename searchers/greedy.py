@@ -36,21 +36,15 @@ from moco.trial import Point, Suggestion, Trial
 
 FINEST = 2**-6
 """Shortest step: a channel of 64. To look for shorter ones takes time, and they differ by less than is measured."""
-
 Key = tuple[str, str | None, str]
 
 
 @dataclass(frozen=True)
 class GreedyOptions:
-    """Options of greedy descent.
+    """Options of greedy descent."""
 
-    Attributes:
-        steps: steps from neutral to the far end of a numeric parameter in the first descent, >= 1.
-        shortlist: how many steps are tried again in a round at most, >= 1.
-    """
-
-    steps: int = 4
-    shortlist: int = 3
+    steps: int = 4  # steps from neutral to the far end of a numeric parameter in the first descent, >= 1
+    shortlist: int = 3  # how many steps are tried again in a round at most, >= 1
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 1)

@@ -48,14 +48,11 @@ from moco.trial import Point, Suggestion, Trial, TrialState
 
 MODEL_FROM = 4
 """Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
-PARENTS = 24
-"""Children have so many parents at least, where there are: the front, then the fronts behind it."""
+PARENTS = 24  # children have so many parents at least, where there are: the front, then the fronts behind it
 ROUNDS, CHILDREN, BEST = 6, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
-FINALISTS = 24
-"""Candidates whose costs are computed exactly."""
-TRIED = 200
-"""Candidates that are decoded at most to find so many that are new."""
+FINALISTS = 24  # candidates whose costs are computed exactly
+TRIED = 200  # candidates that are decoded at most to find so many that are new
 
 
 @dataclass(frozen=True)

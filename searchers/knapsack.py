@@ -31,11 +31,8 @@ from moco.searchers.steps.measured_curves import Alternative
 from moco.searchers.steps.steps_then_line import Line, StepsThenLine
 from moco.trial import Point
 
-AMOUNTS = 257
-"""Amounts S, in equal steps: 0.4 % of what can be saved apart."""
-
-PARTS = 10_000
-"""Savings are whole numbers of these parts of all that can be saved."""
+AMOUNTS = 257  # amounts S, in equal steps: 0.4 % of what can be saved apart
+PARTS = 10_000  # savings are whole numbers of these parts of all that can be saved
 
 
 class Knapsack:

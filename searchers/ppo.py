@@ -45,14 +45,9 @@ from moco.searchers.shared.cost_bounds import FILL
 from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
 from moco.trial import Point, Trial
 
-ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"
-"""Notes of a suggestion."""
-
-FIRST_MEAN = 0.5
-"""Of every action, before anything is learned."""
-
-LAST_LAYER = 1e-2
-"""Bound of the last layers' first weights: all layers begin alike."""
+ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"  # notes of a suggestion
+FIRST_MEAN = 0.5  # of every action, before anything is learned
+LAST_LAYER = 1e-2  # bound of the last layers' first weights: all layers begin alike
 
 
 @dataclass(frozen=True, kw_only=True)

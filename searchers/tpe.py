@@ -22,9 +22,7 @@ from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.optuna_sampler import SamplerSearcher
 
-FEW = 3
-"""Parameters that are modelled together by default, also for several losses; see `TPEOptions.multivariate`."""
-
+FEW = 3  # parameters that are modelled together by default, also for several losses; see `TPEOptions.multivariate`
 TPE_REDRAWS = 1
 """A draw takes 5 ms; where the model proposes what was told before, ten more hardly ever proposed anything else."""
 

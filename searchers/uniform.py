@@ -20,19 +20,14 @@ from moco.searchers.shared.proposals import ProposalCounter
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 
-FINEST = 2**-10
-"""Step of the last pass: finer than the widths of any layer that is met in practice."""
+FINEST = 2**-10  # step of the last pass: finer than the widths of any layer that is met in practice
 
 
 @dataclass(frozen=True)
 class UniformOptions:
-    """How coarse the ladder begins.
+    """How coarse the ladder begins."""
 
-    Attributes:
-        steps: steps of the first pass, >= 1; 4 gives the levels 0, 1/4, 1/2, 3/4 and 1.
-    """
-
-    steps: int = 4
+    steps: int = 4  # steps of the first pass, >= 1; 4 gives the levels 0, 1/4, 1/2, 3/4 and 1
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 1)

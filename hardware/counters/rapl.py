@@ -22,13 +22,9 @@ SUMMED = re.compile(r"package-\d+(-die-\d+)?|dram")
 
 @dataclass(frozen=True)
 class RaplOptions:
-    """Where the counters are.
+    """Where the counters are."""
 
-    Attributes:
-        root: the folder that holds `intel-rapl:0`; None takes the system's.
-    """
-
-    root: str | None = None
+    root: str | None = None  # the folder that holds `intel-rapl:0`; None takes the system's
 
 
 class _Zone:

@@ -33,9 +33,7 @@ from moco.registry import complete, plugin
 
 MIN_TICKS, TICKS = 10, 15
 """Changes of a counter within a slot: fewer tell nothing, so slots are made long enough for some more."""
-
-CounterChoice = str | Mapping[str, Any]
-"""A counter's name, or a mapping of its `name` and its options."""
+CounterChoice = str | Mapping[str, Any]  # a counter's name, or a mapping of its `name` and its options
 
 
 def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:

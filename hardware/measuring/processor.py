@@ -19,16 +19,11 @@ RELEVANT = (
 
 @dataclass(frozen=True)
 class Processor:
-    """A processor as far as timings depend on it.
-
-    Attributes:
-        cores: logical cores of the machine.
-        instruction_sets: those of `RELEVANT` that it has, in that order.
-    """
+    """A processor as far as timings depend on it."""
 
     name: str
-    cores: int
-    instruction_sets: tuple[str, ...]
+    cores: int  # logical cores of the machine
+    instruction_sets: tuple[str, ...]  # those of `RELEVANT` that it has, in that order
 
     def has(self, instruction_set: str) -> bool:
         """Whether the processor has that instruction set."""

@@ -24,23 +24,16 @@ from moco.measurement import Measurement, Samples, TimingPlan
 from moco.randomness import generator
 
 Call = Callable[[], object]
-Clock = Callable[[], int]
-"""A monotonic clock in nanoseconds."""
-
+Clock = Callable[[], int]  # a monotonic clock in nanoseconds
 CLOCKS: dict[str, Clock] = {"processor": time.thread_time_ns, "wall": time.perf_counter_ns}
 """Processor time of the calling thread, or time on the wall."""
-
 MAX_SPREAD = 0.25
 """Quartile range of the paired ratios, relative to their median, above which a measurement is called wide."""
-
 MAX_LOAD = {"processor": 2.0, "wall": 1.0}
 """By clock, the load average for each core above which a measurement is doubted."""
-
 MIN_CPU_SHARE = {"processor": 0.5, "wall": 0.9}
 """By clock, the share of the time that the process must have had its core: others that take it also fill its caches."""
-
-MAX_SELF_RATIO = 0.02
-"""How far from 1 the ratio of a file to itself may be before the whole measurement is doubted."""
+MAX_SELF_RATIO = 0.02  # how far from 1 the ratio of a file to itself may be before the whole measurement is doubted
 
 
 def images(plan: TimingPlan, shape: tuple[int, ...]) -> np.ndarray:

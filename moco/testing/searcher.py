@@ -34,8 +34,7 @@ from moco.trial import Suggestion, Trial, TrialState
 BAD = {n: TrialState.REJECTED if n in {2, 11, 19} else TrialState.FAILED for n in (2, 5, 11, 12, 19)}
 EVERY_KIND = ("mixed", "numeric", "layers")
 """Spaces with every kind of parameter, those that fewer searchers can take first."""
-FINITE = ("finite", "finite numeric", "finite layers")
-"""Spaces of six points."""
+FINITE = ("finite", "finite numeric", "finite layers")  # spaces of six points
 RESTARTS = (1, 9, 10, 13, 17, 20, 23)
 
 

@@ -15,15 +15,10 @@ NOT_COSTS = frozenset({*ERRORS, COST})
 
 @dataclass(frozen=True)
 class WeightedCost:
-    """The derived metric `cost` = sum of w * frac(r): new/ref where less is better, ref/new where more is (S1.22).
+    """The derived metric `cost` = sum of w * frac(r): new/ref where less is better, ref/new where more is (S1.22)."""
 
-    Attributes:
-        weights: share by metric; they sum to 1.
-        reference: value of the uncompressed network by metric, in the stored unit.
-    """
-
-    weights: Mapping[str, float]
-    reference: Mapping[str, float]
+    weights: Mapping[str, float]  # share by metric; they sum to 1
+    reference: Mapping[str, float]  # value of the uncompressed network by metric, in the stored unit
 
     def __call__(self, metrics: Mapping[str, MetricValue]) -> MetricValue:
         """The cost with its standard error; relative errors of the metrics are taken as independent.

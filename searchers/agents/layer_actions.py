@@ -35,8 +35,7 @@ RATIOS = ("keep", "rank", "density")
 BITS = ("weight_bits", "activation_bits")
 MIXED = "mixed"
 
-ABSENT = 1.0
-"""Value of an action that a layer does not have: it changes nothing."""
+ABSENT = 1.0  # value of an action that a layer does not have: it changes nothing
 
 
 @dataclass(frozen=True)
@@ -127,23 +126,16 @@ class PrecisionAndBits:
         raise AssertionError(f"{point[self.precision]} is none of {self.choices}")
 
 
-Slot = Single | SharedRatio | PrecisionAndBits
-"""Parameters of a group that one action or two set together."""
+Slot = Single | SharedRatio | PrecisionAndBits  # parameters of a group that one action or two set together
 
 
 @dataclass(frozen=True)
 class ActionSet:
-    """The actions of a space's layers.
+    """The actions of a space's layers."""
 
-    Attributes:
-        kinds: names of the A actions.
-        slots: by layer, its slots.
-        places: by layer and slot, which of the A actions it takes.
-    """
-
-    kinds: tuple[str, ...]
-    slots: tuple[tuple[Slot, ...], ...]
-    places: tuple[tuple[tuple[int, ...], ...], ...]
+    kinds: tuple[str, ...]  # names of the A actions
+    slots: tuple[tuple[Slot, ...], ...]  # by layer, its slots
+    places: tuple[tuple[tuple[int, ...], ...], ...]  # by layer and slot, which of the A actions it takes
 
     @property
     def mask(self) -> np.ndarray:

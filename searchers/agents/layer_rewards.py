@@ -31,15 +31,9 @@ from moco.trial import Outcome, Trial, TrialState
 
 RANKS, GRADED, FLAT = "ranks", "graded", "flat"
 
-FIRST = 5
-"""Feasible trials that fix the scale: fewer give a poor standard deviation, more would wait for long."""
-
-LIMIT = 3.0
-"""Standard deviations below the mean at which feasible rewards end and infeasible ones begin."""
-
-TOTAL = 1.0
-"""Total violation, each relative to its bound, from which on the reward does not fall any further."""
-
+FIRST = 5  # feasible trials that fix the scale: fewer give a poor standard deviation, more would wait for long
+LIMIT = 3.0  # standard deviations below the mean at which feasible rewards end and infeasible ones begin
+TOTAL = 1.0  # total violation, each relative to its bound, from which on the reward does not fall any further
 FLAT_PENALTY = -50.0
 
 

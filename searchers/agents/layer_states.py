@@ -30,8 +30,7 @@ import numpy as np
 from moco.space import LayerGroup
 
 S1, S3 = "s1", "s3"
-SENSITIVITY = "kl_"
-"""What names of features that a sensitivity analysis gave begin with."""
+SENSITIVITY = "kl_"  # what names of features that a sensitivity analysis gave begin with
 LINEAR = {
     S1: ("index", "is_linear", "input_height", "input_width", "stride", "kernel"),
     S3: ("index", "stride", "kernel"),
@@ -39,8 +38,7 @@ LINEAR = {
 LOGARITHMIC = ("out_channels", "in_channels", "weights", "macs")
 AFTER = "macs_after"
 REMAINING = {S1: ("macs",), S3: ("macs", "bops")}
-LEAST_DIVERGENCE = 1e-4
-"""Nats; divergences below it are noise of the analysis, and as good as none."""
+LEAST_DIVERGENCE = 1e-4  # nats; divergences below it are noise of the analysis, and as good as none
 
 
 def static_features(groups: Sequence[LayerGroup], state: str, identity: bool) -> np.ndarray:

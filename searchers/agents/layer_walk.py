@@ -23,23 +23,16 @@ from moco.searchers.shared.cost_bounds import FILL, SHRINK, CostBounds, Costs, h
 from moco.space import LayerGroup
 from moco.trial import Point
 
-Choose = Callable[[int, np.ndarray], np.ndarray]
-"""Actions (A,) of an agent for a layer and its state (features,)."""
+Choose = Callable[[int, np.ndarray], np.ndarray]  # actions (A,) of an agent for a layer and its state (features,)
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One walk over L layers.
+    """One walk over L layers."""
 
-    Attributes:
-        point: a value for every parameter.
-        states: (L, features).
-        actions: (L, A), as executed: within [0, 1] and the bounds, and for a finished trial as rounded.
-    """
-
-    point: Point
-    states: np.ndarray
-    actions: np.ndarray
+    point: Point  # a value for every parameter
+    states: np.ndarray  # (L, features)
+    actions: np.ndarray  # (L, A), as executed: within [0, 1] and the bounds, and for a finished trial as rounded
 
 
 class LayerWalk:

@@ -40,10 +40,8 @@ from moco.trial import MetricValue, Trial
 
 DIRECTIONS = 128
 DRAWS = 32
-STEP = 1e-4
-"""Of the differences that give the score's slopes, relative to the metric."""
-MARGIN = 0.1
-"""Without a reference point the front's extent and this share of it more is taken."""
+STEP = 1e-4  # of the differences that give the score's slopes, relative to the metric
+MARGIN = 0.1  # without a reference point the front's extent and this share of it more is taken
 
 
 class ExpectedHypervolumeImprovement:

@@ -16,11 +16,8 @@ from moco.encoding import from_unit, project, to_unit
 from moco.space import SearchSpace, n_values
 from moco.trial import Point
 
-MANY = 1000
-"""A parameter of more values than this has steps too fine to walk one by one: its axis counts as continuous."""
-
-STRIDES = (1 / 32, 1 / 8)
-"""How far the neighbours on a continuous axis lie off."""
+MANY = 1000  # a parameter of more values than this has steps too fine to walk one by one: its axis counts as continuous
+STRIDES = (1 / 32, 1 / 8)  # how far the neighbours on a continuous axis lie off
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,7 @@ without_compiler()
 
 NUMERICAL_ERRORS = (BotorchError, ModelFittingError, NanError, NotPSDError)
 """What a model that cannot be fitted, or factorised, raises."""
-
-FIT_STEPS = 75
-"""Steps of L-BFGS-B on the hyperparameters: 200 took three times as long and predicted no better."""
-
+FIT_STEPS = 75  # steps of L-BFGS-B on the hyperparameters: 200 took three times as long and predicted no better
 LEAST_NOISE = 1e-6
 """Share of an outcome's variance that its noise has at least: an exact one's covariance must still be factorised."""
 

@@ -22,12 +22,9 @@ from moco.space import SearchSpace, n_values
 SHARES = (0.5, 0.8, 0.92)
 """Of a uniform number: below the first a child is a mutant, below the second crossed, below the third shifted, else
 new."""
-MOST_MOVES = 4
-"""Parameters of a mutant that move, 1 to this many, all numbers alike."""
-SMALLEST, LARGEST = 0.01, 0.3
-"""Standard deviation of a continuous step, drawn between these evenly in its logarithm."""
-FAR = 0.3
-"""Share of discrete moves that go two places instead of one."""
+MOST_MOVES = 4  # parameters of a mutant that move, 1 to this many, all numbers alike
+SMALLEST, LARGEST = 0.01, 0.3  # standard deviation of a continuous step, drawn between these evenly in its logarithm
+FAR = 0.3  # share of discrete moves that go two places instead of one
 
 
 class CandidatePool:

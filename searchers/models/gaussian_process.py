@@ -25,27 +25,18 @@ from scipy.optimize import minimize
 LEAST_NOISE = 1e-4
 """Least variance of the noise, of the standardised values: without any, policies that are nearly alike make the fit
 hang."""
-OWN_NOISE = 0.01
-"""Variance of the noise that is expected before any data, of the standardised values."""
-WIDTH = 2.0
-"""Standard deviation of the prior of every log variance: a factor of 7 either way."""
-ITERATIONS = 40
-"""Of the fit; what matters has settled by then."""
+OWN_NOISE = 0.01  # variance of the noise that is expected before any data, of the standardised values
+WIDTH = 2.0  # standard deviation of the prior of every log variance: a factor of 7 either way
+ITERATIONS = 40  # of the fit; what matters has settled by then
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A covariance of about unit size.
+    """A covariance of about unit size."""
 
-    Attributes:
-        matrix: covariances (n, m) of inputs (n, d) and (m, d).
-        diagonal: variances (n,) of inputs (n, d).
-        prior: the variance that is expected of it before any data.
-    """
-
-    matrix: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    diagonal: Callable[[np.ndarray], np.ndarray]
-    prior: float = 1.0
+    matrix: Callable[[np.ndarray, np.ndarray], np.ndarray]  # covariances (n, m) of inputs (n, d) and (m, d)
+    diagonal: Callable[[np.ndarray], np.ndarray]  # variances (n,) of inputs (n, d)
+    prior: float = 1.0  # the variance that is expected of it before any data
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from moco.searchers.steps.ladder import kinds
 from moco.space import SearchSpace
 from moco.trial import Point
 
-SAME = 1e-9
-"""Depths that differ by no more are the same."""
+SAME = 1e-9  # depths that differ by no more are the same
 
 
 class PolicyFeatures:

@@ -27,11 +27,8 @@ from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_features import PolicyFeatures
 from moco.trial import Evaluation, MetricValue, Trial
 
-FIRST_FIT, GROWTH = 6, 1.2
-"""Variances are fitted at 6 trials, and whenever there are a fifth more than at the last fit."""
-
-NOISE = 2.0
-"""Standard errors by which measurements may contradict that errors grow with depth."""
+FIRST_FIT, GROWTH = 6, 1.2  # variances are fitted at 6 trials, and whenever there are a fifth more than at the last fit
+NOISE = 2.0  # standard errors by which measurements may contradict that errors grow with depth
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ from moco.encoding import decode, encode
 from moco.problem import Problem
 from moco.trial import MetricValue, Point
 
-BISECTIONS = 8
-"""Halvings of an action's range: to 0.4 % of it, finer than most layers have channels."""
-
+BISECTIONS = 8  # halvings of an action's range: to 0.4 % of it, finer than most layers have channels
 Costs = Mapping[str, float]
 
 NONE, SHRINK, FILL = "none", "shrink", "fill"

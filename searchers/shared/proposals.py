@@ -15,7 +15,6 @@ from moco.trial import Point, Suggestion, Trial
 REDRAWS = 10
 """A policy that was told before is redrawn up to this often. Rounding makes repeats frequent (W21), and each costs a
 trial of the budget and teaches nothing: a model that has found a good region proposed 70 repeats in 100 trials."""
-
 NEIGHBOURS = 50
 """After that, so many neighbours of the last draw are tried, ever further away, before it is proposed again: a small
 space may have no other policy left."""

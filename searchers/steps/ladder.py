@@ -21,10 +21,8 @@ from moco.searchers.steps.measured_curves import declared_growth
 from moco.space import SearchSpace, between, from_neutral, n_values
 from moco.trial import Point
 
-FINEST_DEGREE = 8
-"""Of the lattice of a single kind: beyond it neighbours differ by less than is measured."""
-CONTINUOUS_STEP = 0.1
-"""A single step of a continuous parameter, of its range."""
+FINEST_DEGREE = 8  # of the lattice of a single kind: beyond it neighbours differ by less than is measured
+CONTINUOUS_STEP = 0.1  # a single step of a continuous parameter, of its range
 
 
 def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:

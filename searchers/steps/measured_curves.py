@@ -31,17 +31,11 @@ GRID = 8
 
 @dataclass(frozen=True)
 class Alternative:
-    """One way to change one unit, all else neutral.
+    """One way to change one unit, all else neutral."""
 
-    Attributes:
-        changes: values of the parameters that are set.
-        loss: by how much the loss grows, >= 0.
-        saving: by how much spending falls, in the units of `PolicyCosts`.
-    """
-
-    changes: Point
-    loss: float
-    saving: float
+    changes: Point  # values of the parameters that are set
+    loss: float  # by how much the loss grows, >= 0
+    saving: float  # by how much spending falls, in the units of `PolicyCosts`
 
 
 class MeasuredCurves:

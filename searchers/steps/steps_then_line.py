@@ -25,15 +25,10 @@ from moco.trial import MetricValue, Point, Suggestion, Trial
 
 @dataclass(frozen=True)
 class Line:
-    """Points from light to heavy.
+    """Points from light to heavy."""
 
-    Attributes:
-        size: how many there are.
-        at: the point at a position, from 0.
-    """
-
-    size: int
-    at: Callable[[int], Point]
+    size: int  # how many there are
+    at: Callable[[int], Point]  # the point at a position, from 0
 
 
 @dataclass(frozen=True)
