@@ -32,22 +32,15 @@ WITHOUT_A_COUNTER = {"latency_ms": 1, "throughput_ips": 1, "size_mb": 1}
 
 @dataclass(frozen=True)
 class AccuracyGuaranteedOptions:
-    """What the user may choose.
-
-    Attributes:
-        floor: `-10 pp` (points below the reference), `>= 91 %`, or `{value: "-2 pp", confidence: 0.9}`.
-        weights: weight by metric, >= 0; scaled to sum 1.
-        constraints: further bounds by metric, `OP NUMBER[unit or x]`.
-        drop_unmeasurable: leave out the weight of a metric that this machine cannot measure, instead of refusing it.
-    """
+    """What the user may choose; weights by metric are >= 0 and are scaled to sum 1."""
 
     floor: str | Mapping[str, Any] = "-10 pp"
+    """`-10 pp` (points below the reference), `>= 91 %`, or `{value: "-2 pp", confidence: 0.9}`."""
     weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RESOURCES, 1.0))
-    constraints: Mapping[str, str] = field(default_factory=dict)
-    drop_unmeasurable: bool = False
+    constraints: Mapping[str, str] = field(default_factory=dict)  # further bounds by metric, `OP NUMBER[unit or x]`
+    drop_unmeasurable: bool = False  # leave out the weight of what this machine cannot measure, do not refuse it
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: a value is not of its grammar, out of range or about an unknown metric."""
         floor_constraint(self.floor)
         normalised(self.weights, "objective.weights")
         for constraint in parsed(self.constraints, "objective.constraints"):

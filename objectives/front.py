@@ -14,9 +14,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from moco.constraints import resolve
 from moco.errors import ConfigError, nearest
 from moco.metrics import COST, ERRORS, TOP1_ERROR, cost_ratio, metric
-from moco.objectives.shared.amounts import amount, resolved_amount
+from moco.objectives.shared.amounts import amount
+from moco.objectives.shared.cost import spent
 from moco.objectives.shared.protocol import ConstrainedObjective, Scorer, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
@@ -27,20 +29,14 @@ WAYS = ("minimize", "maximize")
 
 @dataclass(frozen=True)
 class FrontOptions:
-    """What the user may choose.
-
-    Attributes:
-        objectives: `minimize` or `maximize` by metric, at least one.
-        constraints: bounds by metric, `OP NUMBER[unit or x]`.
-        reference_point: by objective, a number in the metric's unit or `NUMBER[unit or x]`, for the hypervolume.
-    """
+    """What the user may choose: at least one metric to `minimize` or `maximize`, bounds, and a reference point."""
 
     objectives: Mapping[str, str] = field(default_factory=lambda: {TOP1_ERROR: "minimize", "latency_ms": "minimize"})
-    constraints: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, str] = field(default_factory=dict)  # bounds by metric, `OP NUMBER[unit or x]`
     reference_point: Mapping[str, str | float] = field(default_factory=dict)
+    """For the hypervolume: by objective, a number in the metric's unit or `NUMBER[unit or x]`."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: an unknown metric, a direction that makes networks worse, a value not of its grammar."""
         if not self.objectives:
             raise ConfigError("objective.objectives: expected at least one {metric: minimize or maximize}, got none")
         for name, direction in self.objectives.items():
@@ -72,11 +68,7 @@ class FrontObjective(ConstrainedObjective[FrontOptions]):
         return " and ".join(f"{words[direction]} {name}" for name, direction in self.objectives.items())
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """The metrics as they are, with the bounds.
-
-        Raises:
-            ConfigError: the reference has no positive value of a metric and no other reference point is given.
-        """
+        """The metrics as they are, with the bounds; a ConfigError tells of a metric without a reference point."""
         return Problem(
             space=space,
             objectives=self.objectives,
@@ -91,7 +83,8 @@ class FrontObjective(ConstrainedObjective[FrontOptions]):
         point = self._reference_point(reference)
         bounded = {constraint.metric for constraint in self.constraints}
         free = [name for name in self.objectives if name not in bounded] or list(self.objectives)
-        return -math.fsum(cost_ratio(name, _measured(evaluation, name), point[name]) for name in free) / len(free)
+        ratios = [cost_ratio(name, spent(evaluation.metrics, name).value, point[name]) for name in free]
+        return -math.fsum(ratios) / len(ratios)
 
     def _weights(self) -> Mapping[str, float]:
         return dict.fromkeys(self.objectives, 1.0)
@@ -103,7 +96,7 @@ class FrontObjective(ConstrainedObjective[FrontOptions]):
         given = self.options.reference_point.get(name)
         where = f"objective.reference_point.{name}"
         if given is not None:
-            return resolved_amount(amount(name, given, where), reference, where)
+            return resolve(amount(name, given, where), reference, where).value
         if name in ERRORS:
             return 1.0
         value = reference[name].value if name in reference else math.nan
@@ -121,17 +114,3 @@ def _check(name: str, direction: str) -> None:
         raise ConfigError(f"{where}: expected 'minimize' or 'maximize', got {direction!r}{nearest(direction, WAYS)}")
     if direction != known.direction:
         raise ConfigError(f"{where}: {known.description}: write {known.direction}, got {direction}")
-
-
-def _measured(evaluation: Evaluation, name: str) -> float:
-    """The metric's value.
-
-    Raises:
-        ValueError: it is missing or has no ratio; the trial has failed.
-    """
-    if name not in evaluation.metrics:
-        raise ValueError(f"the evaluation gives no '{name}'{nearest(name, evaluation.metrics)}")
-    value = evaluation.metrics[name].value
-    if not (0 if name in ERRORS else math.ulp(0.0)) <= value < math.inf:
-        raise ValueError(f"the evaluation gives {name} = {value}, expected a positive number")
-    return value

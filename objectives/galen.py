@@ -39,7 +39,6 @@ class GalenOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)  # further bounds by metric, `OP NUMBER[unit or x]`
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
         if not 0 < self.target <= 1:
             raise ConfigError(f"objective.target: expected a cost ratio in (0, 1], got {self.target}")
@@ -60,16 +59,13 @@ class GalenObjective(ConstrainedObjective[GalenOptions]):
         return f"most top-1 accuracy with {self.options.metric} {side} {self.options.target:g} of the reference's cost"
 
     def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
-        target = resolved((self._target,), reference, "objective.metric") if self.options.bounded else ()
-        return (*target, *super()._bounds(reference))
-
-    @property
-    def _target(self) -> Constraint:
         """T_P <= c * T, stated of the metric itself: searchers keep bounds on what they can compute exactly (W12)."""
-        name, ratio = self.options.metric, self.options.target
-        if metric(name).direction == Direction.MAXIMIZE:
-            return Constraint(name, ">=", 1 / ratio, "x")
-        return Constraint(name, "<=", ratio, "x")
+        name, ratio, others = self.options.metric, self.options.target, super()._bounds(reference)
+        if not self.options.bounded:
+            return others
+        more = metric(name).direction == Direction.MAXIMIZE
+        target = Constraint(name, ">=", 1 / ratio, "x") if more else Constraint(name, "<=", ratio, "x")
+        return (*resolved((target,), reference, "objective.metric"), *others)
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The published reward."""

@@ -15,14 +15,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from moco.constraints import resolve
 from moco.errors import ConfigError
 from moco.metrics import cost_ratio
-from moco.objectives.shared.amounts import amount, resolved_amount
+from moco.objectives.shared.amounts import amount
 from moco.objectives.shared.cost import normalised
 from moco.objectives.shared.protocol import ConstrainedObjective, accuracy_of, parsed
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue
+
+WHERE = "objective.target"
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,8 @@ class HybridOptions:
     constraints: Mapping[str, str] = field(default_factory=dict)  # bounds by metric, `OP NUMBER[unit or x]`
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         normalised({self.metric: 1.0}, "objective.metric")
-        amount(self.metric, self.target, "objective.target")
+        amount(self.metric, self.target, WHERE)
         if not 0 <= self.penalty < math.inf:
             raise ConfigError(f"objective.penalty: expected a number >= 0, got {self.penalty}")
         parsed(self.constraints, "objective.constraints")
@@ -54,11 +56,7 @@ class HybridObjective(ConstrainedObjective[HybridOptions]):
         return f"most top-1 accuracy, less what {self.options.metric} misses its target of {self.options.target}"
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and the cost ratio, with the bounds.
-
-        Raises:
-            ConfigError: the reference gets no image right, so that there is nothing to compare with.
-        """
+        """Minimise top-1 error and the cost ratio, with the bounds; a reference without a right image is refused."""
         if accuracy_of(reference) <= 0:
             raise ConfigError("objective.protocol: 'hybrid' is relative to the reference, whose accuracy is 0")
         return super().problem(space, reference)
@@ -67,6 +65,6 @@ class HybridObjective(ConstrainedObjective[HybridOptions]):
         """Accuracy relative to the reference, less the penalty."""
         name = self.options.metric
         self._cost(evaluation, reference)  # refuses what is no cost
-        target = resolved_amount(amount(name, self.options.target, "objective.target"), reference, "objective.target")
+        target = resolve(amount(name, self.options.target, WHERE), reference, WHERE).value
         missed = max(cost_ratio(name, evaluation.metrics[name].value, target) - 1.0, 0.0)
         return accuracy_of(evaluation.metrics) / accuracy_of(reference) - self.options.penalty * missed

@@ -26,16 +26,11 @@ BUDGETS = {"size_mb": "<= 0.8x", "latency_ms": "<= 0.8x"}  # the bounds of S1.23
 
 @dataclass(frozen=True)
 class ResourceConstrainedOptions:
-    """What the user may choose.
-
-    Attributes:
-        constraints: bounds by metric, `OP NUMBER[unit or x]`; at least one on what a network spends.
-    """
+    """What the user may choose: bounds by metric, `OP NUMBER[unit or x]`, at least one on what a network spends."""
 
     constraints: Mapping[str, str] = field(default_factory=lambda: dict(BUDGETS))
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: a bound is not of the grammar or on an unknown metric, or no resource is bounded."""
         if not _resources(parsed(self.constraints, "objective.constraints")):
             raise ConfigError(
                 "objective.constraints: expected at least one bound on a resource such as size_mb: '<= 0.8x', "
@@ -48,8 +43,7 @@ class ResourceConstrainedObjective(ConstrainedObjective[ResourceConstrainedOptio
 
     Options = ResourceConstrainedOptions
     weighted = "objective.constraints"
-    wish = "most top-1 accuracy"
-    """What is asked besides the bounds, as a person says it."""
+    wish = "most top-1 accuracy"  # what is asked besides the bounds, as a person says it
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """Top-1 accuracy in percent where every bound is met, otherwise -50."""

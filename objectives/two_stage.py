@@ -26,23 +26,15 @@ from moco.trial import Evaluation, MetricValue
 
 @dataclass(frozen=True)
 class TwoStageOptions:
-    """What the user may choose.
+    """What the user may choose."""
 
-    Attributes:
-        reward: `r1`, accuracy and cost, or `r2`, accuracy alone.
-        metric: the cost F.
-        lowest, highest: F_low and F_high as cost ratios to the reference.
-        constraints: bounds by metric, `OP NUMBER[unit or x]`.
-    """
-
-    reward: Literal["r1", "r2"] = "r1"
-    metric: str = "flops"
-    lowest: float = 0.0
-    highest: float = 1.0
-    constraints: Mapping[str, str] = field(default_factory=dict)
+    reward: Literal["r1", "r2"] = "r1"  # `r1`, accuracy and cost, or `r2`, accuracy alone
+    metric: str = "flops"  # the cost F
+    lowest: float = 0.0  # F_low as a cost ratio to the reference
+    highest: float = 1.0  # F_high likewise
+    constraints: Mapping[str, str] = field(default_factory=dict)  # bounds by metric, `OP NUMBER[unit or x]`
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: a value is out of range, not of its grammar or about an unknown metric."""
         if self.reward not in {"r1", "r2"}:
             raise ConfigError(f"objective.reward: expected 'r1' or 'r2', got {self.reward!r}")
         normalised({self.metric: 1.0}, "objective.metric")

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from moco.constraints import Constraint, parse, resolve
+from moco.constraints import Constraint, parse
 from moco.errors import ConfigError, nearest
 from moco.metrics import TOP1_ERROR, metric
-from moco.trial import MetricValue
 
 _GRAMMAR = re.compile(r"^\s*(?:>=)?\s*([+-]?)(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|)\s*$")
 _KEYS = ("value", "confidence")
@@ -19,8 +18,7 @@ FORMS = "'-10 pp' (points below the reference), '>= 91 %', or {value: '-2 pp', c
 def amount(name: str, given: str | float, where: str) -> Constraint:
     """The amount of the metric `name` that is meant; a plain number is in the metric's stored unit.
 
-    Raises:
-        ConfigError: not of the grammar, an unknown metric, or not above 0.
+    A ConfigError refuses what is not of the grammar, an unknown metric, and what is not above 0.
     """
     metric(name, where)
     text = f"{given}".strip()
@@ -35,24 +33,12 @@ def amount(name: str, given: str | float, where: str) -> Constraint:
     return found
 
 
-def resolved_amount(found: Constraint, reference: Mapping[str, MetricValue], where: str) -> float:
-    """The amount in the metric's stored unit.
-
-    Raises:
-        ConfigError: it is relative to a metric that the reference lacks.
-    """
-    return resolve(found, reference, where).value
-
-
 def floor_constraint(floor: str | Mapping[str, Any], where: str = "objective.floor") -> Constraint:
-    """The bound on top-1 error that the floor means.
+    """The bound on top-1 error that the floor means; a ConfigError refuses other forms and values out of range.
 
     With a confidence c the floor is met when the one-sided lower bound at c is: estimate + z_c * sem <= bound, where
     sem is that of the paired difference to the reference. For an absolute floor the reference's own accuracy is thus
     taken as measured; the certificate makes no such assumption.
-
-    Raises:
-        ConfigError: neither form, or a value that is out of range.
     """
     if isinstance(floor, str):
         return _parsed(floor, None, where)

@@ -25,13 +25,10 @@ class WeightedCost:
 
         The reference's own errors are left out: timed metrics are paired ratios times the reference's constant, so
         all of their noise is in the candidate's number.
-
-        Raises:
-            ValueError: a metric is missing, or is not a positive number; the trial has failed.
         """
         total, variance, noisy = 0.0, 0.0, False
         for name, weight in self.weights.items():
-            measured = _positive(metrics, name)
+            measured = spent(metrics, name)
             part = weight * cost_ratio(name, measured.value, self.reference[name])
             total += part
             if measured.sem is not None:
@@ -41,11 +38,7 @@ class WeightedCost:
 
 
 def weighted_cost(weights: Mapping[str, float], reference: Mapping[str, MetricValue], where: str) -> WeightedCost:
-    """The cost relative to this reference.
-
-    Raises:
-        ConfigError: the reference has no positive value of a weighted metric.
-    """
+    """The cost relative to this reference; a ConfigError where that has no positive value of a weighted metric."""
     values = {}
     for name in weights:
         if name not in reference:
@@ -59,8 +52,7 @@ def weighted_cost(weights: Mapping[str, float], reference: Mapping[str, MetricVa
 def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
     """The weights scaled to sum 1, without those that are 0.
 
-    Raises:
-        ConfigError: there is none, one is negative or not finite, or a name is not a metric with a cost.
+    A ConfigError tells of weights that are all 0, negative or not finite, and of names that are no metric with a cost.
     """
     for name, weight in weights.items():
         metric(name, where)
@@ -74,9 +66,10 @@ def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 
-def _positive(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:
+def spent(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:
+    """The metric, of which a ratio can be taken; a ValueError, so that the trial fails, where it is missing or none."""
     if name not in metrics:
         raise ValueError(f"the evaluation gives no '{name}'{nearest(name, metrics)}")
-    if not 0 < metrics[name].value < math.inf:
+    if not (0 if name in ERRORS else math.ulp(0.0)) <= metrics[name].value < math.inf:
         raise ValueError(f"the evaluation gives {name} = {metrics[name].value}, expected a positive number")
     return metrics[name]

@@ -12,14 +12,8 @@ from moco.readings import READINGS
 def measurable(objective: Objective, available: Collection[str]) -> tuple[Objective, tuple[str, ...]]:
     """The objective as this machine can measure it, and a warning for each weight that had to be dropped.
 
-    A weight is dropped only where the options say `drop_unmeasurable: true`; a bound never is.
-
-    Args:
-        objective: as configured.
-        available: names of the metrics that the target measures, `target.capabilities.metrics`.
-
-    Raises:
-        ConfigError: a metric cannot be measured here and is not to be dropped, or no weight would be left.
+    A weight is dropped only where the options say `drop_unmeasurable: true`; a bound never is. A ConfigError refuses a
+    metric that is not `available` (in `target.capabilities.metrics`) and not to be dropped, and to drop all weights.
     """
     missing = [name for name in objective.metrics if name not in available]
     if not missing:
@@ -36,18 +30,14 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
                 key, advice = f"objectives.{name}", "remove it"
             raise ConfigError(f"objective.{key}: {_refusal(name)}; {advice}")
     if terms.without is None or not terms.drop_unmeasurable:
-        raise ConfigError(
-            f"objective.weights.{missing[0]}: {_refusal(missing[0])}; "
-            "remove it or set objective.drop_unmeasurable: true"
-        )
+        advice = "remove it or set objective.drop_unmeasurable: true"
+        raise ConfigError(f"objective.weights.{missing[0]}: {_refusal(missing[0])}; {advice}")
     if weights <= set(missing):
-        raise ConfigError(
-            f"objective.weights: this machine can measure none of {', '.join(missing)}; weigh another one"
-        )
-    warnings = (
-        f"objective.weights.{name}: {_refusal(name)}; dropped, the other weights are scaled up" for name in missing
-    )
-    return terms.without(frozenset(missing)), tuple(warnings)
+        none = ", ".join(missing)
+        raise ConfigError(f"objective.weights: this machine can measure none of {none}; weigh another one")
+    dropped = "dropped, the other weights are scaled up"
+    warnings = tuple(f"objective.weights.{name}: {_refusal(name)}; {dropped}" for name in missing)
+    return terms.without(frozenset(missing)), warnings
 
 
 def _refusal(name: str) -> str:

@@ -36,29 +36,26 @@ class Scorer:
 def parsed(constraints: Mapping[str, str], where: str) -> tuple[Constraint, ...]:
     """The constraints of `{metric: "OP NUMBER[unit or x]"}`.
 
-    Raises:
-        ConfigError: not of the grammar, a bound on an unknown metric, or one that nothing can meet.
+    A ConfigError refuses what is not of the grammar, unknown metrics, and bounds that nothing can meet.
     """
     found = tuple(parse(name, text, where) for name, text in constraints.items())
     for constraint in found:
-        metric(constraint.metric, where)
-        if constraint.metric in NOT_COSTS and constraint.op == ">=":
-            raise ConfigError(f"{where}.{constraint.metric}: less of it is never worse; bound it by '<='")
-        if sum(other.metric == constraint.metric for other in found) > 1:
-            raise ConfigError(f"{where}: give one bound on {constraint.metric} (its accuracy is 1 minus it)")
-        lowest_out = constraint.number < 0 or (constraint.number == 0 and constraint.metric not in NOT_COSTS)
+        name, number = constraint.metric, constraint.number
+        metric(name, where)
+        if name in NOT_COSTS and constraint.op == ">=":
+            raise ConfigError(f"{where}.{name}: less of it is never worse; bound it by '<='")
+        if sum(other.metric == name for other in found) > 1:
+            raise ConfigError(f"{where}: give one bound on {name} (its accuracy is 1 minus it)")
+        lowest_out = number < 0 or (number == 0 and name not in NOT_COSTS)
         if constraint.op == "<=" and lowest_out and constraint.relative_to_reference != "pp":
-            raise ConfigError(
-                f"{where}.{constraint.metric}: no network has a value <= {constraint.number:g}; give a bound above 0"
-            )
+            raise ConfigError(f"{where}.{name}: no network has a value <= {number:g}; give a bound above 0")
     return found
 
 
 def resolved(constraints: Sequence[Constraint], reference: Mapping[str, MetricValue], where: str) -> tuple[Bound, ...]:
     """The bounds for this reference, whose own cost is 1.
 
-    Raises:
-        ConfigError: a bound is relative to a metric that the reference lacks, or no network can meet it.
+    A ConfigError refuses one that is relative to a metric that the reference lacks, or that no network can meet.
     """
     known = {COST: MetricValue(1.0), **reference}
     bounds = tuple(resolve(constraint, known, where) for constraint in constraints)
@@ -78,12 +75,11 @@ def accuracy_and_cost(
 ) -> Problem:
     """Minimise top-1 error and the weighted cost, under these bounds, ordered by the objective's score.
 
+    A ConfigError tells of a weighted metric of which the reference has no positive value.
+
     Args:
         weights: of the cost, and the key path that they come from.
         unbounded_score: what the score would be were every bound met, where it falls beyond them.
-
-    Raises:
-        ConfigError: the reference has no positive value of a weighted metric.
     """
     return Problem(
         space=space,
@@ -98,11 +94,7 @@ def accuracy_and_cost(
 
 
 def accuracy_of(metrics: Mapping[str, MetricValue]) -> float:
-    """Top-1 accuracy, 0..1.
-
-    Raises:
-        ValueError: top-1 error is missing or no share; the trial has failed.
-    """
+    """Top-1 accuracy, 0..1; a ValueError, so that the trial fails, where top-1 error is missing or no share."""
     error = metrics.get(TOP1_ERROR)
     if error is None or not 0 <= error.value <= 1:
         raise ValueError(f"expected a top1_error in 0..1, got {'none' if error is None else error.value}")
@@ -164,13 +156,9 @@ class ConstrainedObjective(ABC, Generic[OptionsT]):
         return weighted_cost(self.weights, reference, self.weighted)(evaluation.metrics).value
 
     def _all_met(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> bool:
-        """Whether the evaluation meets every bound.
-
-        Raises:
-            ValueError: a bounded metric is missing; the trial has failed.
-        """
-        cost = weighted_cost(self.weights, reference, self.weighted)
-        bounds, complete = self._bounds(reference), {**evaluation.metrics, COST: cost(evaluation.metrics)}
+        """Whether the evaluation meets every bound; a ValueError, and so a failed trial, where it lacks a metric."""
+        cost = weighted_cost(self.weights, reference, self.weighted)(evaluation.metrics)
+        bounds, complete = self._bounds(reference), {**evaluation.metrics, COST: cost}
         for bound in bounds:
             if bound.metric not in complete:
                 raise ValueError(f"the evaluation gives no '{bound.metric}', which is bounded")
