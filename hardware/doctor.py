@@ -29,11 +29,7 @@ AA_PLAN = TimingPlan(seconds=0.5)  # a second in all: half a second for each of 
 
 
 def probe(folder: Path | None = None) -> tuple[Finding, ...]:
-    """All findings on this machine, in the order to show them; takes about two seconds.
-
-    Args:
-        folder: where runs will be written; the current folder where None.
-    """
+    """All findings, in the order to show them; runs will be written to `folder` or here. Takes about two seconds."""
     before: tuple[Callable[[], Finding], ...] = (_processor, _int8, _load, _clock)
     after: tuple[Callable[[], Finding], ...] = (_timing, _energy, partial(_disk, folder or Path.cwd()), _browser)
     found = [check() for check in before]

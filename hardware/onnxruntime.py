@@ -40,23 +40,16 @@ MIXED_KINDS = frozenset({"conv", "linear"})
 
 @dataclass(frozen=True)
 class ONNXRuntimeOptions:
-    """How sessions are opened.
+    """How sessions are opened."""
 
-    Attributes:
-        threads: threads within an operator; more than one is of use on an otherwise idle machine only.
-        providers: ONNX Runtime's execution providers, the preferred one first.
-        clock: `processor` or `wall`; None takes the processor's where it tells the whole time: one thread, no
-            other device, a system whose clock of a thread is fine enough.
-        counters: of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy.
-    """
-
-    threads: int = 1
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int = 1  # threads within an operator; more than one is of use on an otherwise idle machine only
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)  # ONNX Runtime's execution providers, the preferred first
     clock: str | None = None
+    """`processor` or `wall`; None takes the processor's where it tells the whole time (`_one_thread_works`)."""
     counters: tuple[CounterChoice, ...] | None = None
+    """Of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: no threads, an absent provider or clock, or one that would miss a part of the time."""
         if self.threads < 1:
             raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
         available = ort.get_available_providers()
@@ -75,22 +68,16 @@ class ONNXRuntimeOptions:
 
     @property
     def _one_thread_works(self) -> bool:
-        """Whether the calling thread does all the work, and its clock is fine (on Windows it ticks every 16 ms)."""
+        """Whether the calling thread does all the work, on no other device, and its clock is fine (Windows': 16 ms)."""
         return os.name == "posix" and self.threads == 1 and self.providers == ("CPUExecutionProvider",)
 
 
 class ONNXRuntimeSession:
-    """An ONNX file, open on ONNX Runtime.
-
-    Attributes:
-        load_ms: time it took to open the file, reading it from disk not included.
-    """
+    """An ONNX file, open on ONNX Runtime; it took `load_ms` to open, reading it from disk not included."""
 
     def __init__(self, artifact: Artifact, session: ort.InferenceSession, load_ms: float) -> None:
         """Wrap an open session; raises MeasurementError where its input or output is not the one of moco's files."""
-        self.artifact = artifact
-        self.load_ms = load_ms
-        self.input_shape = _image_shape(session, artifact)
+        self.artifact, self.load_ms, self.input_shape = artifact, load_ms, _image_shape(session, artifact)
         self._session: ort.InferenceSession | None = session
 
     def close(self) -> None:
@@ -100,8 +87,7 @@ class ONNXRuntimeSession:
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) of normalised float32 images (n, channels, height, width).
 
-        Raises:
-            MeasurementError: the images have another type or shape, the runtime failed, or the session is closed.
+        A MeasurementError refuses other images, and tells of a runtime that fails and of a session that is closed.
         """
         if self._session is None:
             raise MeasurementError(f"{self.artifact.path}: the session is closed")
@@ -132,19 +118,13 @@ class ONNXRuntimeTarget:
         )
 
     def connect(self) -> None:
-        """Make sure that the counters can be read; the processor is always there.
-
-        Raises:
-            ConfigError: one cannot.
-        """
+        """Make sure that the counters can be read (ConfigError); the processor is always there."""
         check_readable(self.counters)
 
     def load(self, artifact: Artifact) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
 
-        Raises:
-            MeasurementError: the file is absent or another one, the runtime cannot run it, or its input or output
-                is not the one that moco's files have.
+        A MeasurementError tells of another or no file, one that the runtime cannot run, and one not in moco's form.
         """
         content = content_of(artifact)
         start = time.perf_counter_ns()
@@ -155,11 +135,7 @@ class ONNXRuntimeTarget:
         return ONNXRuntimeSession(artifact, session, (time.perf_counter_ns() - start) / 1e6)
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
-        """Interleaved times of the sessions, the first being the reference, with raw samples and doubts.
-
-        Raises:
-            MeasurementError: no sessions, a session or a counter fails, or the clock gave a time that is not positive.
-        """
+        """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
         return measured(sessions, plan, clock=options.clock_name, threads=options.threads, counters=self.counters)
 
@@ -214,22 +190,14 @@ class ONNXRuntimeTarget:
 
 
 def _image_shape(session: ort.InferenceSession, artifact: Artifact) -> tuple[int, ...]:
-    """(channels, height, width) of the session's input.
-
-    Raises:
-        MeasurementError: the names, the type or the shape are not those of moco's files.
-    """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if [i.name for i in inputs] != [INPUT] or OUTPUT not in [o.name for o in outputs]:
-        raise MeasurementError(
-            f"{artifact.path}: expected one input '{INPUT}' and an output '{OUTPUT}', "
-            f"got {[i.name for i in inputs]} and {[o.name for o in outputs]}"
-        )
+    """(channels, height, width) of the session's input; names, type and shape must be those of moco's files."""
+    inputs, where = session.get_inputs(), f"{artifact.path}: expected"
+    given, gives = [i.name for i in inputs], [o.name for o in session.get_outputs()]
+    if given != [INPUT] or OUTPUT not in gives:
+        raise MeasurementError(f"{where} one input '{INPUT}' and an output '{OUTPUT}', got {given} and {gives}")
     kind, (batch, *shape) = inputs[0].type, inputs[0].shape
     if kind != "tensor(float)" or isinstance(batch, int) or not all(isinstance(size, int) for size in shape):
-        raise MeasurementError(
-            f"{artifact.path}: expected a float32 input (dynamic batch, fixed size), got {kind} {inputs[0].shape}"
-        )
+        raise MeasurementError(f"{where} a float32 input (dynamic batch, fixed size), got {kind} {inputs[0].shape}")
     return tuple(shape)
 
 

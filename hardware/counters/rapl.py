@@ -70,11 +70,7 @@ class RaplCounter:
         return "" if self._open else f"{len(found)} RAPL counters, but none of a package"
 
     def joules(self) -> float:
-        """Energy since the first reading.
-
-        Raises:
-            MeasurementError: a counter cannot be read, or there is none.
-        """
+        """Energy since the first reading; a MeasurementError where there is no counter, or one cannot be read."""
         try:
             zones = self._zones()
             if not zones:

@@ -12,11 +12,7 @@ from moco.interfaces import Artifact
 
 
 def content_of(artifact: Artifact) -> bytes:
-    """The bytes of the very file that the artefact names (W08).
-
-    Raises:
-        MeasurementError: the file is absent or another one.
-    """
+    """The bytes of the very file that the artefact names (W08); a MeasurementError where it is absent or another."""
     try:
         content = artifact.path.read_bytes()
     except OSError as error:
@@ -27,13 +23,7 @@ def content_of(artifact: Artifact) -> bytes:
 
 
 def check_images(images: np.ndarray, shape: Sequence[int], artifact: Artifact) -> None:
-    """Pass float32 images (n, *shape).
-
-    Raises:
-        MeasurementError: they have another type or shape.
-    """
+    """Pass float32 images (n, *shape); a MeasurementError refuses another type or shape."""
     if images.dtype != np.float32 or images.shape[1:] != tuple(shape):
-        raise MeasurementError(
-            f"{artifact.path}: expected float32 images (n, {', '.join(map(str, shape))}), "
-            f"got {images.dtype} {images.shape}"
-        )
+        expected = f"float32 images (n, {', '.join(map(str, shape))})"
+        raise MeasurementError(f"{artifact.path}: expected {expected}, got {images.dtype} {images.shape}")

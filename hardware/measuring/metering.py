@@ -37,11 +37,7 @@ CounterChoice = str | Mapping[str, Any]  # a counter's name, or a mapping of its
 
 
 def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
-    """The counters of these choices, not yet read.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
+    """The counters of these choices, not yet read; a ConfigError where there is none of that name."""
     found = []
     for choice in choices:
         name, options = (choice, {}) if isinstance(choice, str) else (choice["name"], dict(choice))
@@ -52,11 +48,7 @@ def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
 
 
 def check_readable(counters: Sequence[Counter]) -> None:
-    """Pass counters that can be read here.
-
-    Raises:
-        ConfigError: one cannot.
-    """
+    """Pass counters that can be read here; a ConfigError names one that cannot."""
     for counter in counters:
         if reason := counter.available():
             raise ConfigError(f"target.counters: '{counter.name}' cannot be read here: {reason}")
@@ -67,13 +59,13 @@ def measured(
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
+    A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
+    time that is not positive.
+
     Args:
         clock: a name of `CLOCKS`; a session's `run` must not return before its device has finished.
         threads: that a session keeps busy.
         counters: what is summed up for the plan's energy and power.
-
-    Raises:
-        MeasurementError: no sessions, a session or a counter fails, or the clock gave a time that is not positive.
     """
     if not sessions:
         raise MeasurementError("expected at least one session to time, got none")
@@ -97,11 +89,6 @@ class Window:
     seconds: float
     calls: int
 
-    @property
-    def watts(self) -> float:
-        """Mean power."""
-        return self.joules / self.seconds
-
 
 def metered(
     calls: Sequence[Call],
@@ -113,9 +100,7 @@ def metered(
 ) -> tuple[Samples, dict[str, Samples], tuple[str, ...]]:
     """Times of the calls by slot, the plan's further series of the same slots, and why one of them is missing.
 
-    Args:
-        wall: seconds on the wall, which the counters go by.
-        sleep: idles so many seconds.
+    The counters go by the seconds of `wall`; `sleep` idles so many seconds.
     """
     tick_s = max(counter.tick_s for counter in counters)
     plan = replace(plan, slot_ms=max(plan.slot_ms, TICKS * tick_s * 1000))
@@ -150,11 +135,9 @@ def _counted(
         return {}, (f"energy: a slot of {1000 * shortest_s:.1f} ms is shorter than {enough}",)
     if min(window.joules for window in every) <= 0:
         return {}, ("energy: the counter stood still during a slot",)
-    power = tuple(tuple(window.watts for window in taken) for taken in windows)
-    idle_w = float(np.median([window.watts for window in idle]))
-    energy = tuple(
-        tuple((window.joules - idle_w * window.seconds) / window.calls for window in taken) for taken in windows
-    )
+    power = tuple(tuple(one.joules / one.seconds for one in taken) for taken in windows)
+    idle_w = float(np.median([one.joules / one.seconds for one in idle]))
+    energy = tuple(tuple((one.joules - idle_w * one.seconds) / one.calls for one in taken) for taken in windows)
     below = sum(joules <= 0 for taken in energy for joules in taken)
     if below:
         return {POWER: power}, (f"energy: in {below} slots computing took no more than idling ({idle_w:.3g} W)",)

@@ -19,14 +19,10 @@ CLASSES = 10
 def conv_stack(layers: int = 20, width: int = 32, image: tuple[int, int, int] = (3, 16, 16)) -> onnx.ModelProto:
     """A chain of 3x3 convolutions with ReLU, pooling and a linear head, in the form of moco's files.
 
-    Args:
-        layers: convolutions; all but the first cost the same, so one more changes the time by a known share.
-        width: channels of each.
-        image: (channels, height, width) of one image.
+    All convolutions of `width` channels but the first cost the same, so one more changes the time by a known share;
+    `image` is (channels, height, width).
     """
-    weights: list[TensorProto] = []
-    nodes = []
-    rng = generator(0, "probe model")
+    weights, nodes, rng = list[TensorProto](), [], generator(0, "probe model")
     name, channels = "input", image[0]
     for layer in range(layers):
         scale = np.sqrt(2 / (9 * channels))

@@ -25,10 +25,6 @@ class Processor:
     cores: int  # logical cores of the machine
     instruction_sets: tuple[str, ...]  # those of `RELEVANT` that it has, in that order
 
-    def has(self, instruction_set: str) -> bool:
-        """Whether the processor has that instruction set."""
-        return instruction_set in self.instruction_sets
-
     @property
     def float32_block(self) -> int:
         """Channels that ONNX Runtime's float32 convolution kernels work on at once: 16, 8 or 4.
@@ -36,12 +32,12 @@ class Processor:
         A vector register holds 16, 8 or 4 float32 numbers with AVX-512, AVX2 or less; latency is a staircase
         whose steps are that wide.
         """
-        return 16 if self.has("avx512f") else 8 if self.has("avx2") else 4
+        return 16 if "avx512f" in self.instruction_sets else 8 if "avx2" in self.instruction_sets else 4
 
     @property
     def int8_exact(self) -> bool:
         """Whether unsigned x signed 8-bit products are summed without saturating: with dot-product instructions."""
-        return any(map(self.has, ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")))
+        return not {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}.isdisjoint(self.instruction_sets)
 
 
 @cache

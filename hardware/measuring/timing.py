@@ -42,13 +42,10 @@ def images(plan: TimingPlan, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def interleave(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf_counter_ns) -> Samples:
-    """Median time of a call in ms, for each call and each of its slots.
+    """Median time of a call in ms, for each call and each of its slots; a time that is not positive is refused.
 
     Every call is warmed up and its number of repeats in a slot is fixed from that. Then rounds follow until each
     call was timed for `plan.seconds` on average, and for `plan.min_slots` at least.
-
-    Raises:
-        MeasurementError: the clock gave a time that is not positive.
     """
     return rounds([partial(slot, call, repeats(call, plan, clock), clock) for call in calls], plan, clock)
 
