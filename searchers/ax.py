@@ -49,13 +49,9 @@ without_compiler()
 
 @dataclass(frozen=True)
 class AxOptions:
-    """Options of Ax.
+    """Options of Ax."""
 
-    Attributes:
-        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
-    """
-
-    optimise: str = criteria.LOSSES
+    optimise: str = criteria.LOSSES  # `losses`, the whole front, or `score`, the one scalar that orders trials
 
     def __post_init__(self) -> None:
         criteria.check(self.optimise)
@@ -130,8 +126,7 @@ class AxSearcher:
 class AxNames:
     """A space's parameters as Ax has them, by names of its own: it takes not every text for a name.
 
-    Attributes:
-        configs: the parameters that have more than one value.
+    `configs` are those that have more than one value.
     """
 
     def __init__(self, space: SearchSpace) -> None:

@@ -45,23 +45,14 @@ Improvement = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class BoTorchOptions:
-    """Options of BoTorch's Bayesian optimisation.
+    """Options of BoTorch's Bayesian optimisation."""
 
-    Attributes:
-        startup: complete trials before the model takes over, >= 1; until then points of a Sobol sequence.
-        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
-        samples: draws from the posterior over which the improvement is averaged, >= 1. BoTorch's default for fronts.
-        raw: points among which the search for the maximum chooses where to begin, >= 1.
-        restarts: from how many of them it begins, 1..raw.
-        gradient_steps: of L-BFGS-B along continuous axes, >= 1.
-    """
-
-    startup: int = 10
-    optimise: str = criteria.LOSSES
-    samples: int = 128
-    raw: int = 256
-    restarts: int = 4
-    gradient_steps: int = 100
+    startup: int = 10  # complete trials before the model takes over, >= 1; until then points of a Sobol sequence
+    optimise: str = criteria.LOSSES  # `losses`, the whole front, or `score`, the one scalar that orders trials
+    samples: int = 128  # draws from the posterior that the improvement is averaged over, >= 1; BoTorch's for fronts
+    raw: int = 256  # points among which the search for the maximum chooses where to begin, >= 1
+    restarts: int = 4  # from how many of them it begins, 1..raw
+    gradient_steps: int = 100  # of L-BFGS-B along continuous axes, >= 1
 
     def __post_init__(self) -> None:
         for name in ("startup", "samples", "raw", "restarts", "gradient_steps"):

@@ -29,15 +29,10 @@ from moco.searchers.shared.optuna_sampler import SamplerSearcher
 
 @dataclass(frozen=True)
 class GPOptions:
-    """Options of Optuna's Gaussian processes.
+    """Options of Optuna's Gaussian processes."""
 
-    Attributes:
-        startup: complete trials before the model takes over, >= 1; until then draws are uniform. Optuna's default.
-        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
-    """
-
-    startup: int = 10
-    optimise: str = criteria.LOSSES
+    startup: int = 10  # complete trials before the model takes over, >= 1 (Optuna's default); until then uniform draws
+    optimise: str = criteria.LOSSES  # `losses`, the whole front, or `score`, the one scalar that orders trials
 
     def __post_init__(self) -> None:
         at_least("startup", self.startup, 1)

@@ -30,12 +30,7 @@ from moco.pareto import non_dominated
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.searchers.models.acquisition import (
-    ExpectedHypervolumeImprovement,
-    ExpectedImprovement,
-    reference_point,
-    total_violation,
-)
+from moco.searchers.models import acquisition
 from moco.searchers.models.candidate_pool import CandidatePool
 from moco.searchers.models.policy_models import PolicyModels
 from moco.searchers.shared import criteria
@@ -57,17 +52,11 @@ TRIED = 200  # candidates that are decoded at most to find so many that are new
 
 @dataclass(frozen=True)
 class GreyboxOptions:
-    """Options of the grey-box search.
+    """Options of the grey-box search."""
 
-    Attributes:
-        ladder: uniform policies that come first, at most, >= 1; on a plain space so many Sobol points.
-        steps: single steps around the ladder's knee that follow, at most, >= 0.
-        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials.
-    """
-
-    ladder: int = 20
-    steps: int = 20
-    optimise: str = criteria.LOSSES
+    ladder: int = 20  # uniform policies that come first, at most, >= 1; on a plain space so many Sobol points
+    steps: int = 20  # single steps around the ladder's knee that follow, at most, >= 0
+    optimise: str = criteria.LOSSES  # `losses`, the whole front, or `score`, the one scalar that orders trials
 
     def __post_init__(self) -> None:
         at_least("ladder", self.ladder, 1)
@@ -98,21 +87,18 @@ class GreyboxSearcher:
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial; of a policy that was told before there is nothing to learn."""
         self._asks.tell(trial)
-        if trial.policy is None:
-            self._told.add(trial)
-            return
-        if trial.suggestion.id < 0:
+        if trial.policy is not None and trial.suggestion.id < 0:
             self._started.add(trial.policy)
-        if trial.state is TrialState.COMPLETE and self._told.complete(trial.policy) is None:
+        known = trial.policy is None or self._told.complete(trial.policy) is not None
+        if trial.state is TrialState.COMPLETE and not known:
             self._complete.append(trial)
         self._told.add(trial)
 
     def _design(self) -> list[Point]:
         """What the design has left: rungs of the ladder, then steps around its knee, none of a policy that was told."""
-        asked = [point for point in self._ladder if self._space.canonical(point) not in self._started]
-        design = asked
+        design = [point for point in self._ladder if self._space.canonical(point) not in self._started]
         if self._space.groups and self._complete and self._options.steps:
-            design = [*asked, *single_steps(self._space, self._knee(len(asked)), self._options.steps)]
+            design += single_steps(self._space, self._knee(len(design)), self._options.steps)
         return [point for point in design if self._space.canonical(point) not in self._told]
 
     def _knee(self, n_first: int) -> Point:
@@ -121,10 +107,10 @@ class GreyboxSearcher:
         feasible = [trial for trial in known if trial.feasible]
         losses = np.array([trial.outcome.losses for trial in feasible if trial.outcome is not None])
         if len(losses):
-            r = reference_point(self._problem, losses, losses[non_dominated(losses)])
+            r = acquisition.reference_point(self._problem, losses, losses[non_dominated(losses)])
             chosen = feasible[int(np.argmax(np.prod(np.maximum(r - losses, 0.0), axis=1)))]
         else:
-            chosen = known[int(np.argmin([total_violation(trial) for trial in known]))]
+            chosen = known[int(np.argmin([acquisition.total_violation(trial) for trial in known]))]
         return project(self._space, chosen.point)
 
     def _draw(self, rng: np.random.Generator) -> Point:
@@ -148,15 +134,15 @@ class GreyboxSearcher:
         worth = gain(self._models.computed(depths.of_points(executed), policies, gain.names))
         return points[int(np.argmax(worth))]
 
-    def _gain(self, rng: np.random.Generator) -> ExpectedHypervolumeImprovement | ExpectedImprovement:
+    def _gain(self, rng: np.random.Generator) -> acquisition.Gain:
         if self._options.optimise == criteria.SCORE:
-            return ExpectedImprovement(self._problem, self._models, self._complete)
-        return ExpectedHypervolumeImprovement(self._problem, self._models, self._complete, rng)
+            return acquisition.ExpectedImprovement(self._problem, self._models, self._complete)
+        return acquisition.ExpectedHypervolumeImprovement(self._problem, self._models, self._complete, rng)
 
     def _parents(self) -> np.ndarray:
         """(k, n_parameters) the first fronts of the feasible trials, then those that miss the bounds by least."""
         losses = np.array([trial.outcome.losses for trial in self._complete if trial.outcome is not None])
-        misses = np.array([total_violation(trial) for trial in self._complete])
+        misses = np.array([acquisition.total_violation(trial) for trial in self._complete])
         left, found = np.flatnonzero(misses <= 0), np.empty(0, dtype=int)
         while len(left) and len(found) < PARENTS:
             front = non_dominated(losses[left])

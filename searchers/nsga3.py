@@ -25,12 +25,11 @@ from moco.searchers.shared.option_checks import at_least
 class NSGA3Options(GeneticOptions):
     """Those of `GeneticOptions`, and how many directions there are.
 
-    Attributes:
-        divisions: steps between two corners of the simplex of directions, >= 1; None takes the most that gives no more
-            directions than the population has members, as the paper has it (Optuna's default is 3).
+    None takes the most divisions that give no more directions than the population has members, as the paper has it
+    (Optuna's default is 3).
     """
 
-    divisions: int | None = None
+    divisions: int | None = None  # steps between two corners of the simplex of directions, >= 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,23 +29,18 @@ TPE_REDRAWS = 1
 
 @dataclass(frozen=True)
 class TPEOptions:
-    """Options of TPE.
+    """Options of TPE; the first two have Optuna's defaults."""
 
-    Attributes:
-        startup: complete trials before the model takes over, >= 1; until then draws are uniform. Optuna's default.
-        candidates: draws from the model of which the best is proposed, >= 1. Optuna's default.
-        multivariate: whether parameters are modelled together rather than each by itself. None is together for at most
-            `FEW` parameters and Optuna's default beyond: together for one loss, each by itself for several. Together
-            was better on 2 parameters with constrained Branin-Currin (hypervolume 0.93 of the front's against 0.81
-            after 200 trials), better on two and worse on three of ZDT1-3, DTLZ2 and C2-DTLZ2 with 6, and worse on 20.
-        optimise: `losses`, the whole front of the problem, or `score`, the one scalar that orders its trials: sooner at
-            a protocol's verdict, with less of a front.
-    """
-
-    startup: int = 10
-    candidates: int = 24
+    startup: int = 10  # complete trials before the model takes over, >= 1; until then draws are uniform
+    candidates: int = 24  # draws from the model of which the best is proposed, >= 1
     multivariate: bool | None = None
+    """Whether parameters are modelled together rather than each by itself. None is together for at most `FEW` of them
+    and Optuna's default beyond: together for one loss, each by itself for several. Together was better on 2 parameters
+    with constrained Branin-Currin (hypervolume 0.93 of the front's against 0.81 after 200 trials), better on two and
+    worse on three of ZDT1-3, DTLZ2 and C2-DTLZ2 with 6, and worse on 20."""
     optimise: str = criteria.LOSSES
+    """`losses`, the whole front, or `score`, the one scalar that orders trials: sooner at a protocol's verdict, with
+    less of a front."""
 
     def __post_init__(self) -> None:
         at_least("startup", self.startup, 1)

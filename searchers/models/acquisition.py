@@ -89,8 +89,7 @@ def violations(
 ) -> np.ndarray:
     """(s, n) total violation of each draw, as `Bound.violation` states it; no bounds are never violated.
 
-    Args:
-        sems: usual standard error of a measurement by name, on its scale: a bound with a confidence asks for it.
+    A bound with a confidence asks for `sems`, the usual standard error of a measurement by name, on its scale.
     """
     total = np.zeros(next(iter(drawn.values())).shape)
     for bound in bounds:
@@ -104,9 +103,7 @@ def violations(
 def reference_point(problem: Problem, feasible: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """(m,) losses beyond which nothing counts: the problem's own, or the extent of `reached`, within what is bounded.
 
-    Args:
-        feasible: losses (n, m) of the feasible trials, at least one.
-        reached: losses (k, m) of fronts, at least one.
+    `feasible` are the losses (n, m) of feasible trials, `reached` those (k, m) of fronts; at least one each.
     """
     if problem.reference_point is not None:
         r = np.array(problem.loss_point(problem.reference_point))
@@ -156,6 +153,9 @@ class ExpectedImprovement:
         return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
 
 
+Gain = ExpectedHypervolumeImprovement | ExpectedImprovement
+
+
 def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
     """Change of a feasible trial's score with each measured metric, by metric; those without an effect are left out.
 
@@ -178,11 +178,9 @@ def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
 def expected_improvement(
     samples: np.ndarray, met: np.ndarray, front: np.ndarray, r: np.ndarray, along: np.ndarray
 ) -> np.ndarray:
-    """Mean gain in hypervolume (n,) of each candidate; a draw that misses a constraint gains nothing.
+    """Mean gain in hypervolume (n,) of each candidate; a draw in which a constraint is not `met` (s, n) gains nothing.
 
-    Args:
-        met: (s, n) whether the constraints are met in a draw.
-        along: directions (d, m) for three losses or more, the same for all candidates that are compared.
+    For three losses or more `along` has directions (d, m), the same for all candidates that are compared.
     """
     losses = samples.shape[2]
     if losses <= 2:

@@ -22,20 +22,14 @@ STRIDES = (1 / 32, 1 / 8)  # how far the neighbours on a continuous axis lie off
 
 @dataclass(frozen=True)
 class Axis:
-    """One parameter.
-
-    Attributes:
-        values: its coordinates in ascending order; empty where it is continuous.
-        is_choice: whether they are indices without an order.
-        start, width: of the part of the unit axis (moco.encoding) between the lower and the upper bound.
-    """
+    """One parameter, which takes the part of the unit axis (moco.encoding) between its lower and its upper bound."""
 
     name: str
     distribution: BaseDistribution
-    values: tuple[float, ...]
-    is_choice: bool
-    start: float
-    width: float
+    values: tuple[float, ...]  # its coordinates in ascending order; empty where it is continuous
+    is_choice: bool  # whether they are indices without an order
+    start: float  # of that part
+    width: float  # of that part
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -99,11 +99,9 @@ def expected_improvement(
 ) -> Callable[[Tensor], Tensor]:
     """The logarithm of the expected feasible improvement of the one loss, or of the hypervolume of several.
 
-    Args:
-        worst: the hypervolume's reference point (m,), in y's direction; None takes a tenth of the range beyond the
-            worst values within reach (`Outcomes.within_reach`). Not those of the front alone: a front of one point
-            would leave nothing to gain.
-        samples: draws from the posterior, a Sobol sequence scrambled by `seed`.
+    The hypervolume's reference point (m,) is `worst`, in y's direction; None takes a tenth of the range beyond the
+    worst values within reach (`Outcomes.within_reach`). Not those of the front alone: a front of one point would leave
+    nothing to gain. The draws from the posterior, `samples` of them, are a Sobol sequence scrambled by `seed`.
     """
     sampler = SobolQMCNormalSampler(torch.Size([samples]), seed=seed)
     constraints = [partial(_outcome, j) for j in range(told.n_losses, told.y.shape[1])] or None

@@ -28,6 +28,7 @@ hang."""
 OWN_NOISE = 0.01  # variance of the noise that is expected before any data, of the standardised values
 WIDTH = 2.0  # standard deviation of the prior of every log variance: a factor of 7 either way
 ITERATIONS = 40  # of the fit; what matters has settled by then
+Data = tuple[np.ndarray, np.ndarray]  # values (n,) and the known variances (n,) of their noise
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,8 @@ class GaussianProcess:
     scale: float
 
     @staticmethod
-    def of(
-        stack: np.ndarray, variances: np.ndarray, own_noise: float, data: tuple[np.ndarray, np.ndarray]
-    ) -> GaussianProcess:
-        """The process with these variances, given data (values, known noise variances)."""
+    def of(stack: np.ndarray, variances: np.ndarray, own_noise: float, data: Data) -> GaussianProcess:
+        """The process with these variances, given the data."""
         values, noise = data
         y, mean, scale = standardised(values)
         total = np.tensordot(variances, stack, 1)
@@ -101,25 +100,17 @@ def standardised(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     return (values - mean) / scale, mean, scale
 
 
-def fitted(stack: np.ndarray, priors: np.ndarray, data: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
+def fitted(stack: np.ndarray, priors: np.ndarray, data: Data) -> tuple[np.ndarray, float]:
     """Variances (kernels,) of largest posterior density and the noise's own, of the standardised values.
 
-    Args:
-        priors: (kernels,) variances that are expected.
-        data: values (n,) and the known variances (n,) of their noise, to which the noise that is fitted is added.
+    Variances `priors` (kernels,) are expected; the noise that is fitted is added to the known one.
     """
     values, noise = data
     y, _, scale = standardised(values)
     prior = np.log([*priors, OWN_NOISE])
-    found = minimize(
-        negative_log_posterior,
-        prior,
-        args=(stack.reshape(len(stack), -1), y, noise / scale**2, prior),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(centre - 8.0, centre + 8.0) for centre in prior],
-        options={"maxiter": ITERATIONS},
-    )
+    given = (stack.reshape(len(stack), -1), y, noise / scale**2, prior)
+    bounds, options = [(centre - 8.0, centre + 8.0) for centre in prior], {"maxiter": ITERATIONS}
+    found = minimize(negative_log_posterior, prior, given, "L-BFGS-B", jac=True, bounds=bounds, options=options)
     variances = np.exp(found.x)
     return variances[:-1], float(variances[-1])
 
@@ -129,11 +120,8 @@ def negative_log_posterior(
 ) -> tuple[float, np.ndarray]:
     """Minus the log of evidence times prior, but for a constant, and its gradient.
 
-    Args:
-        log_variances: (kernels + 1,), the noise's last.
-        stack: (kernels, n n) each kernel's matrix in a row.
-        y, known: standardised values (n,) and the known variances of their noise.
-        prior: (kernels + 1,) means of the normal priors of the log variances.
+    The log variances (kernels + 1,) have normal priors with means `prior`, and the noise's comes last. The stack has
+    each kernel's matrix in a row, (kernels, n n); y are standardised values (n,), `known` the variances of their noise.
     """
     variances, identity = np.exp(log_variances), np.eye(len(y))
     total = (variances[:-1] @ stack).reshape(identity.shape) + np.diag(known + variances[-1] + LEAST_NOISE)

@@ -30,11 +30,7 @@ def constant() -> Kernel:
 
 def linear(columns: Columns, prior: float = 1.0) -> Kernel:
     """The product of depths, summed over columns."""
-    return Kernel(
-        lambda a, b: a[:, columns] @ b[:, columns].T,
-        lambda a: np.sum(a[:, columns] ** 2, axis=1),
-        prior,
-    )
+    return Kernel(lambda a, b: a[:, columns] @ b[:, columns].T, lambda a: np.sum(a[:, columns] ** 2, axis=1), prior)
 
 
 def mean(columns: Columns, prior: float = 1.0) -> Kernel:
@@ -76,11 +72,9 @@ def matern(kinds: Sequence[Columns], length: float, prior: float = 1.0) -> Kerne
 
 
 def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple[Kernel, ...]:
-    """What the processes of a space are made of; `prior` is what is expected of each before any data.
+    """What the processes of a space are made of, from its columns by kind and by parameter.
 
-    Args:
-        kinds: columns by kind; none on a plain space, where every parameter is modelled by itself and with all others.
-        parameters: columns by parameter.
+    A plain space has no kinds: every parameter is modelled by itself and with all others.
     """
     every = tuple((column,) for columns in parameters for column in columns)
     root = len(every) ** 0.5

@@ -153,12 +153,10 @@ class PolicyModels:
 def within(
     predicted: Prediction, told: np.ndarray, compared: tuple[np.ndarray, np.ndarray], slack: float
 ) -> Prediction:
-    """The prediction of an error, bounded by what was told: it grows with every depth, but for noise.
+    """The prediction of an error, bounded by what was told (k,): it grows with every depth, but for noise.
 
-    Args:
-        told: (k,) values on the error's scale.
-        compared: (k, n) which told policies are nowhere deeper than a candidate, and which are nowhere less deep.
-        slack: by how much noise may contradict that, on the error's scale.
+    Noise may contradict that by `slack`; both are on the error's scale. `compared` (k, n) says which told policies are
+    nowhere deeper than a candidate, and which are nowhere less deep.
     """
     shallower, deeper = compared
     low = np.max(np.where(shallower, told[:, None] - slack, -np.inf), axis=0)

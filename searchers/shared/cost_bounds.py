@@ -24,11 +24,7 @@ NONE, SHRINK, FILL = "none", "shrink", "fill"
 
 
 class CostBounds:
-    """What may be spent.
-
-    Attributes:
-        binds: whether there is a bound at all, and the lightest policy meets it.
-    """
+    """What may be spent; it `binds` where there is a bound at all, and the lightest policy meets it."""
 
     def __init__(self, problem: Problem, lightest: Point) -> None:
         """Find the bounds; `lightest` is the point of the space with all actions at 0."""
@@ -48,14 +44,10 @@ class CostBounds:
     def headroom(self, least: Costs, most: Costs) -> float:
         """The share of what is left to decide that the bounds leave, in [0, 1].
 
-        Args:
-            least, most: costs with everything that is left to decide at its lightest, and at its heaviest.
+        With all of that at its lightest the costs are `least`, at its heaviest `most`.
         """
-        shares = [
-            (bound.value - least[bound.metric]) / (most[bound.metric] - least[bound.metric])
-            for bound in self._bounds
-            if most[bound.metric] > least[bound.metric]
-        ]
+        limits = [(bound.value, least[bound.metric], most[bound.metric]) for bound in self._bounds]
+        shares = [(value - low) / (high - low) for value, low, high in limits if high > low]
         return float(np.clip(min(shares, default=1.0), 0.0, 1.0))
 
 
@@ -75,8 +67,7 @@ def heaviest(allowed: Callable[[float], bool], low: float, high: float) -> float
 class Repair:
     """Moves all coordinates of a point by the same amount until its rounded policy meets the bounds.
 
-    Attributes:
-        binds: whether the problem has an exact bound, and the space a uniform policy that meets it.
+    It `binds` where the problem has an exact bound, and the space a uniform policy that meets it.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -92,8 +83,7 @@ class Repair:
     def __call__(self, coordinates: np.ndarray, fill: bool) -> Point:
         """The point of coordinates (n_parameters,) in the unit cube, made lighter until every exact bound is met.
 
-        Args:
-            fill: also make it heavier as far as the bounds allow, so that no part of the budget is left unused.
+        With `fill` it is also made heavier as far as the bounds allow: no part of the budget is left unused.
         """
         if not self.binds or (not fill and self._meets(coordinates)):
             return decode(self._space, coordinates)
@@ -107,10 +97,8 @@ class Repair:
 def idle_bounds(option: str, options: Any, problem: Problem, binds: bool) -> list[str]:
     """A line where that option of `options`, a way to keep bounds on exact costs, was chosen and has no effect.
 
-    A default that has no effect is no news, and an experiment out of a run folder spells all defaults out.
-
-    Args:
-        binds: whether the searcher has found exact bounds that can be kept.
+    It has one where the searcher has found exact bounds that can be kept: `binds`. A default that has no effect is no
+    news, and an experiment out of a run folder spells all defaults out.
     """
     chosen = getattr(options, option)
     if binds or chosen in (NONE, getattr(type(options)(), option)):

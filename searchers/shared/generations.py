@@ -31,18 +31,14 @@ from moco.trial import Trial, TrialState
 class GeneticOptions:
     """What both have to choose.
 
-    Attributes:
-        population: trials in a generation, >= 2. Much smaller than Optuna's 50: of 10, 20 and 30, this gave NSGA-II the
-            largest hypervolume in 100 trials on ZDT1 and on a synthetic compression problem of 40 parameters.
-        crossover: probability that a child has two parents rather than one. Optuna's default.
-        swapping: probability that a value comes from the second parent. Optuna's default.
-        mutation: probability that a value is redrawn; None takes 1 / number of parameters.
+    The population is much smaller than Optuna's 50: of 10, 20 and 30, this gave NSGA-II the largest hypervolume in 100
+    trials on ZDT1 and on a synthetic compression problem of 40 parameters.
     """
 
-    population: int = 10
-    crossover: float = 0.9
-    swapping: float = 0.5
-    mutation: float | None = None
+    population: int = 10  # trials in a generation, >= 2
+    crossover: float = 0.9  # probability that a child has two parents rather than one; Optuna's default
+    swapping: float = 0.5  # probability that a value comes from the second parent; Optuna's default
+    mutation: float | None = None  # probability that a value is redrawn; None takes 1 / number of parameters
     optimise: ClassVar[str] = criteria.LOSSES
 
     def __post_init__(self) -> None:

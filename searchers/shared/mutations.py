@@ -7,7 +7,8 @@ functions draw from the generator that they are given and return a new point of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import combinations, pairwise
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
@@ -30,9 +31,8 @@ def units(space: SearchSpace) -> tuple[Unit, ...]:
 def stepped(space: SearchSpace, point: Point, length: float, rng: np.random.Generator) -> Point:
     """One parameter, drawn uniformly, a step up or down; a categorical one takes another choice.
 
-    Args:
-        length: mean of a continuous step, drawn uniformly from up to twice that, in widths of the unit cube; a
-            parameter of few values goes to the next one where that is further.
+    A continuous step is drawn uniformly from up to twice its mean `length`, in widths of the unit cube; a parameter of
+    few values goes to the next one where that is further.
     """
     open_ones = [name for name, distribution in space.distributions.items() if n_values(distribution) != 1]
     if not open_ones:
@@ -45,15 +45,15 @@ def stepped(space: SearchSpace, point: Point, length: float, rng: np.random.Gene
     n = n_values(distribution)
     step = max(2 * length * (1 - rng.random()), 0.0 if n is None else 1 / n)
     coordinate = to_unit(distribution, point[name])
-    up = bool(rng.random() < 0.5)
-    if from_unit(distribution, coordinate + (step if up else -step)) == point[name]:  # it lies at that end
-        up = not up
-    return {**point, name: from_unit(distribution, coordinate + (step if up else -step))}
+    step = step if rng.random() < 0.5 else -step
+    if from_unit(distribution, coordinate + step) == point[name]:  # it lies at that end
+        step = -step
+    return {**point, name: from_unit(distribution, coordinate + step)}
 
 
 def swapped(space: SearchSpace, point: Point, rng: np.random.Generator) -> Point:
     """Two units, drawn uniformly among those that correspond, exchange the values of their parameters."""
-    pairs = _pairs(space, units(space), neighbours_only=False)
+    pairs = _pairs(space, combinations(units(space), 2))
     if not pairs:
         return point
     pair = pairs[rng.integers(len(pairs))]
@@ -62,7 +62,7 @@ def swapped(space: SearchSpace, point: Point, rng: np.random.Generator) -> Point
 
 def copied(space: SearchSpace, point: Point, rng: np.random.Generator) -> Point:
     """A unit takes the values of its neighbour, the one before it or after it."""
-    pairs = _pairs(space, units(space), neighbours_only=True)
+    pairs = _pairs(space, pairwise(units(space)))
     if not pairs:
         return point
     pair, forward = pairs[rng.integers(len(pairs))], bool(rng.random() < 0.5)
@@ -78,16 +78,11 @@ def crossed(space: SearchSpace, first: Point, second: Point, rng: np.random.Gene
     return child
 
 
-def _pairs(space: SearchSpace, found: Sequence[Unit], *, neighbours_only: bool) -> list[dict[str, str]]:
+def _pairs(space: SearchSpace, each_two: Iterable[tuple[Unit, Unit]]) -> list[dict[str, str]]:
     """Corresponding parameters of each two units that have some."""
-    pairs = []
-    for i, first in enumerate(found):
-        for second in found[i + 1 : i + 2] if neighbours_only else found[i + 1 :]:
-            pair = {
-                first[kind]: second[kind]
-                for kind in first
-                if kind in second and space.distributions[first[kind]] == space.distributions[second[kind]]
-            }
-            if pair:
-                pairs.append(pair)
-    return pairs
+    of = space.distributions
+    pairs = (
+        {name: other[kind] for kind, name in one.items() if kind in other and of[name] == of[other[kind]]}
+        for one, other in each_two
+    )
+    return [pair for pair in pairs if pair]

@@ -40,22 +40,18 @@ class SamplerStudy:
         self.study.tell(self.study.ask(), state=TrialState.FAIL)
 
     def add(self, point: Point, outcome: Outcome, attributes: Mapping[str, Any]) -> None:
-        """Add what was executed, with its losses and violations.
+        """Add what was executed, brought back into the space where rounding has led it out, and how that came out.
 
-        Args:
-            point: brought back into the space where rounding has led it out.
-            outcome: of a complete trial.
-            attributes: what this sampler wants to find in the trial's system attributes.
+        The attributes are what this sampler wants to find in the trial's system attributes.
         """
-        self.study.add_trial(
-            create_trial(
-                values=outcome.losses,
-                params=project(self._space, point),
-                distributions=dict(self._space.distributions),
-                system_attrs=dict(attributes),
-                constraints={str(n): violation for n, violation in enumerate(outcome.violations)},
-            )
+        trial = create_trial(
+            values=outcome.losses,
+            params=project(self._space, point),
+            distributions=dict(self._space.distributions),
+            system_attrs=dict(attributes),
+            constraints={str(n): violation for n, violation in enumerate(outcome.violations)},
         )
+        self.study.add_trial(trial)
 
 
 class SamplerSearcher(ABC):

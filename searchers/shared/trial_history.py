@@ -16,16 +16,12 @@ LOST_AFTER = 32
 
 
 class TrialHistory:
-    """Told trials by policy; the first result of each counts, so that what was once decided by it stays decided.
-
-    Attributes:
-        best: the complete trial that ranks first; of equals the earlier one.
-    """
+    """Told trials by policy; the first result of each counts, so that what was once decided by it stays decided."""
 
     def __init__(self) -> None:
         self._by_policy: dict[Policy, Trial] = {}
         self._ids: set[int] = set()
-        self.best: Trial | None = None
+        self.best: Trial | None = None  # the complete trial that ranks first; of equals the earlier one
 
     def add(self, trial: Trial) -> None:
         """Remember a finished trial, whatever became of it; a result takes the place of an earlier failure."""
