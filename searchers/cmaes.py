@@ -26,15 +26,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from cmaes import CMAwM
-from optuna.distributions import FloatDistribution, IntDistribution
 
 from moco.encoding import decode, encode, project
-from moco.errors import ConfigError
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.searchers.shared.cost_bounds import FILL, NONE, SHRINK, Repair, idle_bounds
-from moco.searchers.shared.option_checks import at_least
+from moco.searchers.shared.option_checks import at_least, one_of, positive
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.space import SearchSpace, n_values
@@ -47,27 +45,20 @@ MOST_DOUBLINGS = 4  # of the population, by restarts: in a small space that is k
 
 @dataclass(frozen=True)
 class CMAESOptions:
-    """Options of CMA-ES.
+    """Options of CMA-ES."""
 
-    Attributes:
-        sigma: first standard deviation, in widths of a parameter's range, in (0, 1].
-        population: members of a generation, >= 2; None takes the tutorial's 4 + floor(3 ln d).
-        repair: what is done to a point where bounds on exact costs (macs, parameters, bops, …) bind: `none`; `shrink`,
-            all coordinates moved to the light end by the same amount until the bounds are met; `fill`, also to the
-            heavy end as far as they allow.
-    """
-
-    sigma: float = 0.3
-    population: int | None = None
+    sigma: float = 0.3  # first standard deviation, in widths of a parameter's range, in (0, 1]
+    population: int | None = None  # members of a generation, >= 2; None takes the tutorial's 4 + floor(3 ln d)
     repair: str = FILL
+    """What is done to a point where bounds on exact costs (macs, parameters, bops, …) bind: `none`; `shrink`, all
+    coordinates moved to the light end by the same amount until the bounds are met; `fill`, also to the heavy end as far
+    as they allow."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.sigma, bool) or not isinstance(self.sigma, (int, float)) or not 0 < self.sigma <= 1:
-            raise ConfigError(f"searcher.sigma: expected a share of a range in (0, 1], got {self.sigma!r}")
+        positive("sigma", self.sigma, 1.0)
         if self.population is not None:
             at_least("population", self.population, 2)
-        if self.repair not in (NONE, SHRINK, FILL):
-            raise ConfigError(f"searcher.repair: expected '{NONE}', '{SHRINK}' or '{FILL}', got {self.repair!r}")
+        one_of("repair", self.repair, (NONE, SHRINK, FILL))
 
 
 @dataclass(frozen=True)
@@ -84,9 +75,9 @@ class Axes:
     def __init__(self, space: SearchSpace) -> None:
         """Find them, with the step of those that have few values."""
         self._middle = np.full(len(space.distributions), 0.5)
-        self._open = [i for i, d in enumerate(space.distributions.values()) if n_values(d) != 1]
-        distributions = [list(space.distributions.values())[i] for i in self._open]
-        counts = [None if _is_log(distribution) else n_values(distribution) for distribution in distributions]
+        distributions = dict(enumerate(space.distributions.values()))
+        self._open = [i for i, distribution in distributions.items() if n_values(distribution) != 1]
+        counts = [None if getattr(distributions[i], "log", False) else n_values(distributions[i]) for i in self._open]
         self.steps = np.array([0.0 if n is None else 1 / n for n in counts])
         self.bounds = np.stack([self.steps / 2, 1 - self.steps / 2], axis=1)
 
@@ -101,13 +92,7 @@ class Axes:
 
     def of(self, coordinates: np.ndarray) -> np.ndarray:
         """The draw (d,) that coordinates (n_parameters,) stand for."""
-        lowest, highest = self.bounds.T
-        clipped: np.ndarray = np.clip(coordinates[self._open], lowest, highest)
-        return clipped
-
-
-def _is_log(distribution: object) -> bool:
-    return isinstance(distribution, (FloatDistribution, IntDistribution)) and distribution.log
+        return np.asarray(np.clip(coordinates[self._open], *self.bounds.T))
 
 
 def values_of(trials: Sequence[Trial]) -> list[float]:

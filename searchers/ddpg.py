@@ -31,6 +31,7 @@ Departures from the papers:
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,36 +56,21 @@ LAST_LAYER = 3e-3  # bound of the last layers' first weights (the paper's): acti
 
 @dataclass(frozen=True, kw_only=True)
 class DDPGOptions(LayerOptions):
-    """Options of DDPG, beside those of all agents.
+    """Options of DDPG, beside those of all agents."""
 
-    Attributes:
-        warmup: trials with uniform actions before the actor takes over, >= 1.
-        noise: standard deviation of the actor's exploration after the warm-up, in (0, 1].
-        noise_decay: factor of the noise from one trial to the next, in (0, 1]. AMC and Galen decay by 0.95.
-        noise_least: the noise does not fall below it, in (0, 1].
-        updates: gradient steps a transition, >= 1.
-        batch: transitions of a step, >= 1.
-        replay: episodes that are kept, >= 1.
-        actor_rate, critic_rate: Adam's learning rates.
-        saturation: weight, in the actor's loss, of the mean square of its outputs before the sigmoid, >= 0.
-        discount: gamma, in [0, 1]. With 0 the critic learns the trial's reward from each state and action alone.
-        soft: share by which the target networks follow in a step, in (0, 1].
-        baseline: share by which the moving average of the rewards follows a batch, in (0, 1]. AMC's.
-    """
-
-    warmup: int = 20
-    noise: float = 0.5
-    noise_decay: float = 0.98
-    noise_least: float = 0.05
-    updates: int = 2
-    batch: int = 64
-    replay: int = 400
-    actor_rate: float = 5e-4
-    critic_rate: float = 3e-3
-    saturation: float = 0.01
-    discount: float = 1.0
-    soft: float = 0.01
-    baseline: float = 0.5
+    warmup: int = 20  # trials with uniform actions before the actor takes over, >= 1
+    noise: float = 0.5  # standard deviation of the actor's exploration after the warm-up, in (0, 1]
+    noise_decay: float = 0.98  # factor of the noise from one trial to the next, in (0, 1]; AMC and Galen decay by 0.95
+    noise_least: float = 0.05  # the noise does not fall below it, in (0, 1]
+    updates: int = 2  # gradient steps a transition, >= 1
+    batch: int = 64  # transitions of a step, >= 1
+    replay: int = 400  # episodes that are kept, >= 1
+    actor_rate: float = 5e-4  # Adam's learning rate
+    critic_rate: float = 3e-3  # likewise
+    saturation: float = 0.01  # weight, in the actor's loss, of its outputs' mean square before the sigmoid, >= 0
+    discount: float = 1.0  # gamma, in [0, 1]; with 0 the critic learns the reward from each state and action alone
+    soft: float = 0.01  # share by which the target networks follow in a step, in (0, 1]
+    baseline: float = 0.5  # share by which the moving average of the rewards follows a batch, in (0, 1]; AMC's
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,46 +92,35 @@ def truncated_normal(rng: np.random.Generator, mean: np.ndarray, deviation: floa
 
 
 class Transitions(NamedTuple):
-    """n transitions, or any leading shape.
+    """n transitions, or any leading shape."""
 
-    Attributes:
-        states, next_states: (n, features); the last layer's next state is of no meaning.
-        actions: (n, A), as executed.
-        rewards: (n,), in double precision: a baseline is taken from them.
-        follows: (n,): 1 where another layer follows, 0 where the transition is terminal.
-        mask, next_mask: (n, A): 1 where the layer, and the one that follows, have the action.
-    """
-
-    states: Tensor
-    actions: Tensor
-    rewards: Tensor
-    next_states: Tensor
-    follows: Tensor
-    mask: Tensor
-    next_mask: Tensor
+    states: Tensor  # (n, features)
+    actions: Tensor  # (n, A), as executed
+    rewards: Tensor  # (n,), in double precision: a baseline is taken from them
+    next_states: Tensor  # (n, features), the last layer's of no meaning
+    follows: Tensor  # (n,): 1 where another layer follows, 0 where the transition is terminal
+    mask: Tensor  # (n, A): 1 where the layer has the action
+    next_mask: Tensor  # (n, A): 1 where the one that follows has it
 
 
 class Replay:
     """The transitions of the last episodes."""
 
     def __init__(self, limit: int, mask: np.ndarray) -> None:
-        self._limit = limit
         self._mask = as_tensor(mask)
-        self._episodes: list[Episode] = []
-        self._trials: list[Trial] = []
+        self._kept: deque[tuple[Episode, Trial]] = deque(maxlen=limit)
 
     def add(self, episode: Episode, trial: Trial) -> None:
         """Keep an episode, and forget the oldest where there are too many."""
-        self._episodes = [*self._episodes, episode][-self._limit :]
-        self._trials = [*self._trials, trial][-self._limit :]
+        self._kept.append((episode, trial))
 
     def draw(
         self, rng: np.random.Generator, shape: tuple[int, int], scale: RewardScale | None, kind: str
     ) -> Transitions:
         """Transitions drawn uniformly, with repetition, in this shape."""
-        states = as_tensor(np.stack([episode.states for episode in self._episodes]))
-        actions = as_tensor(np.stack([episode.actions for episode in self._episodes]))
-        earned = torch.as_tensor(rewards(self._trials, scale, kind), dtype=torch.float64)
+        states = as_tensor(np.stack([episode.states for episode, _ in self._kept]))
+        actions = as_tensor(np.stack([episode.actions for episode, _ in self._kept]))
+        earned = torch.as_tensor(rewards([trial for _, trial in self._kept], scale, kind), dtype=torch.float64)
         n, layers = states.shape[:2]
         of = torch.as_tensor(rng.integers(n, size=shape))
         at = torch.as_tensor(rng.integers(layers, size=shape))

@@ -52,25 +52,15 @@ LAST_LAYER = 1e-2  # bound of the last layers' first weights: all layers begin a
 
 @dataclass(frozen=True, kw_only=True)
 class PPOOptions(LayerOptions):
-    """Options of PPO, beside those of all agents.
+    """Options of PPO, beside those of all agents."""
 
-    Attributes:
-        episodes: complete episodes of one update, >= 2.
-        epochs: gradient steps of an update, each over all of its transitions, >= 1.
-        rate: Adam's learning rate, of all parameters.
-        clip: how far the probability of an action may change in an update before it counts no more, in (0, 1).
-        trace: lambda of the advantage estimation, in [0, 1].
-        deviation: of the actions at first, in (0, 1].
-        entropy: weight of the policy's entropy in the loss, >= 0.
-    """
-
-    episodes: int = 8
-    epochs: int = 10
-    rate: float = 3e-3
-    clip: float = 0.2
-    trace: float = 0.95
-    deviation: float = 0.3
-    entropy: float = 0.01
+    episodes: int = 8  # complete episodes of one update, >= 2
+    epochs: int = 10  # gradient steps of an update, each over all of its transitions, >= 1
+    rate: float = 3e-3  # Adam's learning rate, of all parameters
+    clip: float = 0.2  # how far an action's probability may change in an update before it counts no more, in (0, 1]
+    trace: float = 0.95  # lambda of the advantage estimation, in [0, 1]
+    deviation: float = 0.3  # of the actions at first, in (0, 1]
+    entropy: float = 0.01  # weight of the policy's entropy in the loss, >= 0
     bounds: str = FILL
 
     def __post_init__(self) -> None:
@@ -84,12 +74,9 @@ class PPOOptions(LayerOptions):
 
 
 def advantages(rewards: np.ndarray, values: np.ndarray, trace: float, discount: float = 1.0) -> np.ndarray:
-    """Generalised advantage estimates (n, L) of n finished episodes, eq. 16 of its paper.
+    """Generalised advantage estimates (n, L) of n finished episodes, eq. 16 of its paper; `trace` is its lambda.
 
-    Args:
-        rewards: (n, L), after each step.
-        values: (n, L) of the states before each step; the state after the last step is worth 0.
-        trace: lambda.
+    Rewards (n, L) come after each step, values (n, L) are of the states before it; the last state is worth 0.
     """
     estimates = np.zeros_like(values)
     following, after = np.zeros(len(values)), np.zeros(len(values))
@@ -146,21 +133,14 @@ class Policy(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Transitions of some episodes, n in all.
+    """Transitions of some episodes, n in all."""
 
-    Attributes:
-        states, actions: (n, features), and (n, A) as drawn.
-        mask: (n, A): 1 where the layer has the action.
-        log_probabilities: (n,) of the actions, when they were drawn.
-        advantages, returns: (n,).
-    """
-
-    states: Tensor
-    actions: Tensor
-    mask: Tensor
-    log_probabilities: Tensor
-    advantages: Tensor
-    returns: Tensor
+    states: Tensor  # (n, features)
+    actions: Tensor  # (n, A), as drawn
+    mask: Tensor  # (n, A): 1 where the layer has the action
+    log_probabilities: Tensor  # (n,) of the actions, when they were drawn
+    advantages: Tensor  # (n,)
+    returns: Tensor  # (n,)
 
 
 def policy_loss(policy: Policy, batch: Batch, clip: float, entropy: float) -> Tensor:

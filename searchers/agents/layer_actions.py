@@ -42,13 +42,10 @@ ABSENT = 1.0  # value of an action that a layer does not have: it changes nothin
 class Single:
     """One action for one parameter.
 
-    Attributes:
-        kinds: name of the action.
-        rising: whether a greater action gives a greater coordinate; not where the neutral value is the lowest one or
-            the first choice.
+    A greater action gives a greater coordinate, but where the neutral value is the lowest one or the first choice.
     """
 
-    kinds: tuple[str]
+    kinds: tuple[str]  # name of the action
     name: str
     distribution: BaseDistribution
     rising: bool = True
@@ -83,17 +80,12 @@ class SharedRatio:
 
 @dataclass(frozen=True)
 class PrecisionAndBits:
-    """Two actions, weight and activation, for a precision and its bits (S3.43).
-
-    Attributes:
-        precision: name of the parameter; its choices stand from the neutral one on.
-        bits: the distributions of the weight's and the activation's bits, by parameter, in this order.
-    """
+    """Two actions, weight and activation, for a precision and its bits (S3.43)."""
 
     kinds: ClassVar = ("weight", "activation")
-    precision: str
-    choices: tuple[str, ...]
-    bits: Mapping[str, BaseDistribution]
+    precision: str  # name of the parameter
+    choices: tuple[str, ...]  # its own, from the neutral one on
+    bits: Mapping[str, BaseDistribution]  # by parameter, the weight's and then the activation's
 
     @property
     def _plain(self) -> list[tuple[float, str]]:
@@ -108,10 +100,8 @@ class PrecisionAndBits:
         strongest = max(reduced)
         precision = next((name for edge, name in self._plain if strongest <= edge), MIXED)
         shares = [min(max((r - 0.5) / 0.5, 0.0), 1.0) for r in reduced]
-        bits = {
-            name: from_unit(distribution, 1 - share)
-            for (name, distribution), share in zip(self.bits.items(), shares, strict=True)
-        }
+        both = zip(self.bits.items(), shares, strict=True)
+        bits = {name: from_unit(distribution, 1 - share) for (name, distribution), share in both}
         return {self.precision: precision, **bits}
 
     def executed(self, point: Point) -> tuple[float, ...]:
@@ -170,18 +160,20 @@ def action_set(space: SearchSpace, groups: Sequence[LayerGroup], share: bool) ->
 
 
 def _slots(space: SearchSpace, group: LayerGroup, share: bool) -> list[Slot]:
-    kinds = _kinds(group.parameters)
+    kinds, of = _kinds(group.parameters), space.distributions
     named = {kind: name for name, kind in kinds.items()}
     ratios = [named[kind] for kind in RATIOS if share and kind in named]
     pair = _pair(space, named) if share else []
-    slots: list[Slot] = []
-    if ratios:
-        slots.append(SharedRatio({name: space.distributions[name] for name in ratios}))
+    slots: list[Slot] = [SharedRatio({name: of[name] for name in ratios})] if ratios else []
     if pair:
         precision, *bits = pair
-        choices = tuple(getattr(space.distributions[precision], "choices", ()))
-        slots.append(PrecisionAndBits(precision, choices, {name: space.distributions[name] for name in bits}))
-    return slots + [_single(space, kinds[name], name) for name in group.parameters if name not in {*ratios, *pair}]
+        choices = tuple(getattr(of[precision], "choices", ()))
+        slots.append(PrecisionAndBits(precision, choices, {name: of[name] for name in bits}))
+    for name in group.parameters:
+        if name not in {*ratios, *pair}:
+            rising = name not in space.neutral or to_unit(of[name], space.neutral[name]) >= 0.5
+            slots.append(Single((kinds[name],), name, of[name], rising))
+    return slots
 
 
 def _pair(space: SearchSpace, named: Mapping[str, str]) -> list[str]:
@@ -189,12 +181,6 @@ def _pair(space: SearchSpace, named: Mapping[str, str]) -> list[str]:
     found = [named[kind] for kind in ("precision", *BITS) if kind in named]
     complete = len(found) == 1 + len(BITS)
     return found if complete and MIXED in getattr(space.distributions[found[0]], "choices", ()) else []
-
-
-def _single(space: SearchSpace, kind: str, name: str) -> Single:
-    distribution = space.distributions[name]
-    rising = name not in space.neutral or to_unit(distribution, space.neutral[name]) >= 0.5
-    return Single((kind,), name, distribution, rising)
 
 
 def _kinds(names: Sequence[str]) -> dict[str, str]:

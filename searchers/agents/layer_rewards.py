@@ -60,9 +60,7 @@ def scale_of(trials: Sequence[Trial], startup: int) -> RewardScale | None:
 
 def rewards(trials: Sequence[Trial], scale: RewardScale | None, kind: str) -> np.ndarray:
     """(n,) of complete or rejected trials: `ranks` among them, or `graded` or `flat` on the scale."""
-    if kind == RANKS:
-        return ranked(trials)
-    return np.array([reward(trial, scale, kind) for trial in trials])
+    return ranked(trials) if kind == RANKS else np.array([reward(trial, scale, kind) for trial in trials])
 
 
 def ranked(trials: Sequence[Trial]) -> np.ndarray:

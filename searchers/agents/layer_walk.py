@@ -36,20 +36,10 @@ class Episode:
 
 
 class LayerWalk:
-    """The walk over a problem's space.
-
-    Attributes:
-        n_layers, n_actions, n_features: L, A, and the length of a state.
-        mask: (L, A): 1 where the layer has the action.
-        budget: the problem's bounds on exact costs.
-    """
+    """The walk over a problem's space: over `n_layers` (L), each of which has some of `n_actions` (A)."""
 
     def __init__(self, problem: Problem, options: LayerOptions) -> None:
-        """Find the layers, their actions and features.
-
-        Raises:
-            ConfigError: the space has no layer groups.
-        """
+        """Find the layers, their actions and features; a ConfigError where the space has no layer groups."""
         space = problem.space
         if not space.groups:
             raise ConfigError("searcher: it walks over layer groups, which a plain space does not have")
@@ -58,28 +48,24 @@ class LayerWalk:
         rest = tuple(name for name in space.distributions if name not in grouped)
         if rest:  # parameters of no group are decided last, as one more layer
             groups.append(LayerGroup("rest", rest))
-        self._space = space
-        self._groups, self._options, self._bounds, self._history = groups, options, options.bounds, options.history
+        self._space, self._groups, self._options = space, groups, options
         self._actions: ActionSet = action_set(space, groups, options.share)
         self._static = static_features(groups, options.state, options.identity)
-        self.mask = self._actions.mask
+        self.mask = self._actions.mask  # (L, A): 1 where the layer has the action
         self.n_layers, self.n_actions = self.mask.shape
         self.lightest, self.heaviest = (self.point(np.full(self.mask.shape, level)) for level in (0.0, 1.0))
         self.cost_bounds = CostBounds(problem, self.lightest)
         self._whole: Costs = self.cost_bounds.costs(self.heaviest)
         self._remaining = tuple(name for name in REMAINING[options.state] if self._whole.get(name))
-        self.n_features = len(self.state([], self.lightest, self.heaviest))
+        self.n_features = len(self.state([], self.lightest, self.heaviest))  # the length of a state
 
     def warnings(self, problem: Problem) -> list[str]:
         """Options of an agent that have no effect on the problem."""
         told = idle_bounds("bounds", self._options, problem, self.cost_bounds.binds)
         seen = any(name.startswith(SENSITIVITY) for group in problem.space.groups for name in group.features)
         if self._options.state == S3 and not seen:
-            told.insert(
-                0,
-                f"state: '{S3}' shows no sensitivities: no layer has features {SENSITIVITY}*, which space.sensitivity "
-                "takes from what `moco sensitivity` has written",
-            )
+            none = f"no layer has features {SENSITIVITY}*, which space.sensitivity takes from what `moco sensitivity`"
+            return [f"state: '{S3}' shows no sensitivities: {none} has written", *told]
         return told
 
     def rollout(self, choose: Choose) -> Episode:
@@ -89,7 +75,7 @@ class LayerWalk:
         layers that follow at their lightest meets the bounds. So does the lightest policy, and each step keeps it
         so, whatever rounding does: the last step's policy is the finished one.
         """
-        walled = self._bounds == WALL and self.cost_bounds.binds
+        walled = self._options.bounds == WALL and self.cost_bounds.binds
         steps = _Steps(self)
         for layer in range(self.n_layers):
             actions = np.clip(choose(layer, steps.state()), 0.0, 1.0)
@@ -103,13 +89,13 @@ class LayerWalk:
 
         They are lowered until the rounded policy meets the bounds and, to fill them, raised as far as they allow.
         """
-        if self._bounds not in {SHRINK, FILL} or not self.cost_bounds.binds:
+        if self._options.bounds not in {SHRINK, FILL} or not self.cost_bounds.binds:
             return episode.point
 
         def moved(by: float) -> Point:
             return self.point(np.clip(episode.actions + by, 0.0, 1.0))
 
-        most = 1.0 if self._bounds == FILL else 0.0
+        most = 1.0 if self._options.bounds == FILL else 0.0
         return moved(heaviest(lambda by: self._meets(moved(by)), -1.0, most))
 
     def of(self, point: Point) -> Episode:
@@ -130,11 +116,9 @@ class LayerWalk:
         return point
 
     def state(self, taken: Sequence[np.ndarray], light: Point, heavy: Point) -> np.ndarray:
-        """The features of the next layer; see `layer_states`.
+        """The features of the next layer after actions `taken` (A,) in each layer before; see `layer_states`.
 
-        Args:
-            taken: actions (A,) of each layer before.
-            light, heavy: the point so far, with all layers that follow at their lightest, and at their heaviest.
+        `light` and `heavy` are the point so far, with all layers that follow at their lightest, and at their heaviest.
         """
         shares = list(taken[-1] if taken else np.full(self.n_actions, ABSENT))
         if self._remaining or self.cost_bounds.binds:
@@ -142,8 +126,8 @@ class LayerWalk:
             shares += [most[name] / self._whole[name] for name in self._remaining]
             if self.cost_bounds.binds:
                 shares.append(self.cost_bounds.headroom(self.cost_bounds.costs(light), most))
-        history = np.zeros(self.mask.shape if self._history else (0, 0))
-        history[: len(taken)] = centred(np.array(taken)) if self._history and taken else 0.0
+        history = np.zeros(self.mask.shape if self._options.history else (0, 0))
+        history[: len(taken)] = centred(np.array(taken)) if self._options.history and taken else 0.0
         return np.concatenate([self._static[len(taken)], centred(np.array(shares)), history.ravel()])
 
     def _meets(self, point: Point) -> bool:
@@ -156,11 +140,7 @@ class LayerWalk:
 
 
 class _Steps:
-    """A walk under way.
-
-    Attributes:
-        light, heavy: the point so far, with all layers that follow at their lightest, and at their heaviest.
-    """
+    """A walk under way: the point so far, with all layers that follow at their lightest, and at their heaviest."""
 
     def __init__(self, walk: LayerWalk) -> None:
         self._walk = walk
