@@ -36,26 +36,16 @@ from moco.trial import Point, Suggestion, Trial, TrialState
 
 @dataclass(frozen=True)
 class EvolutionOptions:
-    """Options of regularised evolution.
+    """Options of regularised evolution."""
 
-    Attributes:
-        population: how many of the last complete trials are alive, >= 2.
-        tournament: members of which the best has a child, 1 to `population`.
-        startup: complete trials before the first child, >= 1; until then draws are uniform.
-        step: mean length of a step of a continuous parameter, in widths of its range, in (0, 1].
-        swap, copy: probabilities that a mutation is a swap or a copy rather than a step; together <= 1.
-        crossover: probability that a child has two parents.
-        again: probability that a mutation is followed by another, in [0, 1).
-    """
-
-    population: int = 20
-    tournament: int = 5
-    startup: int = 10
-    step: float = 0.1
-    swap: float = 0.15
-    copy: float = 0.15
-    crossover: float = 0.0
-    again: float = 0.5
+    population: int = 20  # how many of the last complete trials are alive, >= 2
+    tournament: int = 5  # members of which the best has a child, 1 to `population`
+    startup: int = 10  # complete trials before the first child, >= 1; until then draws are uniform
+    step: float = 0.1  # mean length of a step of a continuous parameter, in widths of its range, in (0, 1]
+    swap: float = 0.15  # probability that a mutation is a swap rather than a step
+    copy: float = 0.15  # probability that it is a copy; swap + copy <= 1
+    crossover: float = 0.0  # probability that a child has two parents
+    again: float = 0.5  # probability that a mutation is followed by another, in [0, 1)
 
     def __post_init__(self) -> None:
         at_least("population", self.population, 2)
@@ -63,10 +53,9 @@ class EvolutionOptions:
         at_least("startup", self.startup, 1)
         for name in ("step", "swap", "copy", "crossover", "again"):
             probability(name, getattr(self, name))
-        if self.tournament > self.population:
-            raise ConfigError(
-                f"searcher.tournament: expected at most the population, {self.population}, got {self.tournament}"
-            )
+        most, tournament = self.population, self.tournament
+        if tournament > most:
+            raise ConfigError(f"searcher.tournament: expected at most the population, {most}, got {tournament}")
         if self.step == 0:
             raise ConfigError("searcher.step: expected a length above 0, got 0")
         if self.swap + self.copy > 1:

@@ -86,12 +86,9 @@ def _along(point: Point, line: Line, grid: Sequence[Point]) -> Iterator[Point]:
 
 
 class Descent:
-    """One descent, as far as the trials told have decided it.
+    """One descent from neutral to the far end in so many steps, as far as the trials told have decided it.
 
-    Attributes:
-        point: the present one.
-        steps: steps from neutral to the far end.
-        growth: by line, growth of the loss per amount saved when it was last tried; infinite where it is blocked.
+    `growth` is by line that of the loss per amount saved when it was last tried; infinite where it is blocked.
     """
 
     def __init__(self, space: SearchSpace, point: Point, steps: int, growth: Mapping[Key, float]) -> None:

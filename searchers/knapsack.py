@@ -36,11 +36,7 @@ PARTS = 10_000  # savings are whole numbers of these parts of all that can be sa
 
 
 class Knapsack:
-    """The best combinations for all amounts.
-
-    Attributes:
-        most: parts that can be saved at most.
-    """
+    """The best combinations for all amounts, of which `most` parts can be saved."""
 
     def __init__(self, alternatives: Sequence[Sequence[Alternative]]) -> None:
         """Fill the table, unit by unit: least loss by parts saved exactly, and the alternative that leads there."""

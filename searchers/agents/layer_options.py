@@ -15,32 +15,24 @@ WALL = "wall"
 
 @dataclass(frozen=True, kw_only=True)
 class LayerOptions:
-    """Options of every agent that walks over layers.
+    """Options of every agent that walks over layers; see `layer_states`, `layer_actions`, `layer_rewards`."""
 
-    Attributes:
-        state: `s1`, the features of S1.31, or `s3`, those of Galen, the sensitivity analysis among them; see
-            `layer_states`.
-        identity: whether the state also tells which layer it is, so that what was learned of one need not hold for all.
-        history: whether the state holds the executed actions of all layers before, not of the last one alone: without
-            them a critic takes what earlier layers cost for noise.
-        share: whether a layer's ratios share one action, and its precision and bits two (S3.43); see `layer_actions`.
-        hidden: units of the hidden layers of both networks; `[400, 300]` in the published ones, which learned no better
-            and took four times as long.
-        reward: `ranks` among the trials that are learned from; the score on a fixed scale, with what misses a bound
-            `graded` by how far, below all that meets them; or the same with a `flat` -50 for it, S1's. See
-            `layer_rewards`.
-        bounds: how bounds on exact costs are kept (see `cost_bounds`): `none`, by the reward alone; `wall`, each
-            action lowered on the way as far as they ask for (AMC); `shrink`, all actions of the finished walk lowered
-            by the same amount; `fill`, also raised as far as they allow, for scores that grow with what is kept.
-    """
-
-    state: str = S1
-    identity: bool = True
+    state: str = S1  # `s1`, the features of S1.31, or `s3`, those of Galen, the sensitivity analysis among them
+    identity: bool = True  # whether the state also tells which layer it is: what one teaches need not hold for all
     history: bool = True
-    share: bool = True
+    """Whether the state holds the executed actions of all layers before, not of the last one alone: without them a
+    critic takes what earlier layers cost for noise."""
+    share: bool = True  # whether a layer's ratios share one action, and its precision and bits two (S3.43)
     hidden: tuple[int, ...] = (64, 64)
+    """Units of the hidden layers of both networks; `[400, 300]` in the published ones, which learned no better and took
+    four times as long."""
     reward: str = RANKS
+    """`ranks` among the trials that are learned from; the score on a fixed scale, with what misses a bound `graded` by
+    how far, below all that meets them; or the same with a `flat` -50 for it, S1's."""
     bounds: str = WALL
+    """How bounds on exact costs are kept (see `cost_bounds`): `none`, by the reward alone; `wall`, each action lowered
+    on the way as far as they ask for (AMC); `shrink`, all actions of the finished walk lowered by the same amount;
+    `fill`, also raised as far as they allow, for scores that grow with what is kept."""
 
     def __post_init__(self) -> None:
         one_of("state", self.state, (S1, S3))
@@ -48,6 +40,5 @@ class LayerOptions:
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
         whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in self.hidden)
         if not self.hidden or not whole:
-            raise ConfigError(
-                f"searcher.hidden: expected sizes of hidden layers such as [64, 64], got {list(self.hidden)}"
-            )
+            expected = "sizes of hidden layers such as [64, 64]"
+            raise ConfigError(f"searcher.hidden: expected {expected}, got {list(self.hidden)}")

@@ -19,9 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from moco.searchers.steps.ladder import kinds
 from moco.space import SearchSpace, n_values
 
-SHARES = (0.5, 0.8, 0.92)
-"""Of a uniform number: below the first a child is a mutant, below the second crossed, below the third shifted, else
-new."""
+SHARES = (0.5, 0.8, 0.92)  # a uniform number below the first makes a mutant, then crossed, shifted and new ones
 MOST_MOVES = 4  # parameters of a mutant that move, 1 to this many, all numbers alike
 SMALLEST, LARGEST = 0.01, 0.3  # standard deviation of a continuous step, drawn between these evenly in its logarithm
 FAR = 0.3  # share of discrete moves that go two places instead of one

@@ -47,11 +47,8 @@ def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> A
 
 def uniform(space: SearchSpace, depths: Mapping[str, float]) -> Point:
     """The point whose parameters of each kind lie at that kind's depth."""
-    return {
-        name: at_depth(space.distributions[name], depths[kind], space.neutral.get(name))
-        for kind, names in kinds(space).items()
-        for name in names
-    }
+    kind_of = {name: kind for kind, names in kinds(space).items() for name in names}
+    return {n: at_depth(space.distributions[n], depths[kind], space.neutral.get(n)) for n, kind in kind_of.items()}
 
 
 def rungs(space: SearchSpace, most: int) -> list[Point]:
@@ -69,13 +66,10 @@ def rungs(space: SearchSpace, most: int) -> list[Point]:
 
 
 def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
-    """The policies that differ from the base by one parameter, a step away from neutral.
+    """The policies that differ from the base by one parameter, a step away from neutral, at most so many.
 
     Those that save most come first; where the space has a sensitivity analysis of every parameter that can be moved,
     those that save most for the divergence that it expects.
-
-    Args:
-        most: how many at most.
     """
     before = space.cost(space.canonical(base))
     found: dict[Policy, tuple[float, float | None, Point]] = {}
@@ -86,18 +80,16 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
         found.setdefault(policy, (saved, declared_growth(space, name, base[name], point[name]), point))
     found.pop(space.canonical(base), None)
     analysed = all(growth is not None for _, growth, _ in found.values())
-    worth = [
-        (saved / max(growth or 0.0, LEAST_DIVERGENCE) if analysed else saved, point)
-        for saved, growth, point in found.values()
-    ]
-    return [point for _, point in sorted(worth, key=lambda pair: -pair[0])][:most]
+
+    def worth(step: tuple[float, float | None, Point]) -> float:
+        saved, growth, _ = step
+        return saved / max(growth or 0.0, LEAST_DIVERGENCE) if analysed else saved
+
+    return [point for _, _, point in sorted(found.values(), key=worth, reverse=True)][:most]
 
 
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> Any:
-    """The value one step further from neutral; of a continuous parameter a tenth of its range, of choices the next.
-
-    The furthest value stays.
-    """
+    """The value one step further from neutral: of a continuous parameter a tenth of its range, of choices the next."""
     if isinstance(distribution, CategoricalDistribution):
         choices = from_neutral(distribution, neutral)
         return choices[min(choices.index(value) + 1, len(choices) - 1)]

@@ -141,10 +141,7 @@ def declared_curves(
 
 
 def declared_growth(space: SearchSpace, name: str, before: object, after: object) -> float | None:
-    """By how much the divergence grows from one value of a parameter to another, all else neutral.
-
-    None where the features of its layer group have no curve of the parameter.
-    """
+    """By how much the divergence grows between values of a parameter, all else neutral; None without a curve of it."""
     start, end = declared_at(space, name, before), declared_at(space, name, after)
     return None if start is None or end is None else end - start
 

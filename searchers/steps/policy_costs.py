@@ -20,28 +20,20 @@ LEAST_MEASURED = 1e-3
 
 
 class PolicyCosts:
-    """Losses and spending of one problem.
-
-    Attributes:
-        exact: whether spending is known of every policy, told or not.
-        told_only: whether it is known of told trials only.
-    """
+    """Losses and spending of one problem."""
 
     def __init__(self, problem: Problem) -> None:
         self._space = problem.space
         names = list(problem.objectives)
         self._loss = names.index(TOP1_ERROR) if TOP1_ERROR in names else 0
         whole = self._space.cost(self._space.canonical(self._space.uniform(0.0)))
-        named = {
-            *(bound.metric for bound in problem.bounds if bound.op == "<="),
-            *names[: self._loss],
-            *names[self._loss + 1 :],
-        }
+        bounded = (bound.metric for bound in problem.bounds if bound.op == "<=")
+        named = {*bounded, *names[: self._loss], *names[self._loss + 1 :]}
         known = {metric: cost for metric, cost in whole.items() if cost > 0}
         chosen = {metric: cost for metric, cost in known.items() if metric in named}
         self._whole = chosen or (known if len(names) == 1 else {})
-        self.exact = bool(self._whole)
-        self.told_only = not self.exact and len(names) > 1
+        self.exact = bool(self._whole)  # whether spending is known of every policy, told or not
+        self.told_only = not self.exact and len(names) > 1  # whether it is known of told trials only
 
     def loss_of(self, trial: Trial) -> float:
         """The loss of a complete trial."""

@@ -23,17 +23,12 @@ from moco.trial import Point
 
 @dataclass(frozen=True)
 class Line:
-    """What a single step moves.
+    """What a single step moves."""
 
-    Attributes:
-        unit: name of the parameter whose lines exclude each other.
-        parameter: the numeric parameter that is moved; None where the step is the choice in `choice` alone.
-        choice: values of categorical parameters that are set with it; empty where it acts alone.
-    """
-
-    unit: str
-    parameter: str | None
+    unit: str  # name of the parameter whose lines exclude each other
+    parameter: str | None  # the numeric parameter that is moved; None where the step is the choice in `choice` alone
     choice: Mapping[str, Any] = field(default_factory=dict)
+    """Values of categorical parameters that are set with it; empty where it acts alone."""
 
     @property
     def key(self) -> tuple[str, str | None, str]:
@@ -123,9 +118,7 @@ def _under_a_choice(space: SearchSpace, scale: StepScale, base: Point, name: str
     found: list[Line] = []
     for other in members:
         if isinstance(space.distributions[other], CategoricalDistribution):
-            found += [
-                Line(other, name, {other: choice})
-                for choice in other_choices(space, other, base[other])
-                if scale.acts({**base, other: choice}, name)
-            ]
+            choices = other_choices(space, other, base[other])
+            acting = [choice for choice in choices if scale.acts({**base, other: choice}, name)]
+            found += [Line(other, name, {other: choice}) for choice in acting]
     return found

@@ -33,16 +33,12 @@ class Line:
 
 @dataclass(frozen=True)
 class StepsOptions:
-    """What both baselines have to choose.
+    """What both baselines have to choose."""
 
-    Attributes:
-        levels: measured levels of each numeric parameter, >= 1; together with the choices they are the first asks.
-        features: whether a sensitivity analysis in the space's features, where it has every parameter, takes the place
-            of those asks; not where what is spent must be measured.
-    """
-
-    levels: int = 2
+    levels: int = 2  # measured levels of each numeric parameter, >= 1; with the choices they are the first asks
     features: bool = True
+    """Whether a sensitivity analysis in the space's features, where it has every parameter, takes the place of those
+    asks; not where what is spent must be measured."""
 
     def __post_init__(self) -> None:
         at_least("levels", self.levels, 1)
@@ -87,10 +83,9 @@ class StepsThenLine:
             self._line = None
 
     def _first_untold(self, line: Line, pending: int) -> Point | None:
-        """The next point of the line that has to be evaluated; None where there is none.
+        """The next point of the line to evaluate, or None; as many are passed over as are pending.
 
         Where all bounds are on exact costs, the place where they are met is found without a trial, and comes first.
-        So many points are passed over as are pending.
         """
         feasible: dict[int, bool | None] = {}
         place = self._exact_place(line)
@@ -116,10 +111,8 @@ class StepsThenLine:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if exactly_feasible(self._problem, self._policy(line, middle)) == at_low:
-                low = middle
-            else:
-                high = middle
+            like_low = exactly_feasible(self._problem, self._policy(line, middle)) == at_low
+            low, high = (middle, high) if like_low else (low, middle)
         return low if at_low else high
 
     def _policy(self, line: Line, position: int) -> Policy:
@@ -135,8 +128,7 @@ class StepsThenLine:
 def next_position(size: int, feasible: Mapping[int, bool | None]) -> int | None:
     """The position that is to be tried next; None where all are known.
 
-    Args:
-        feasible: by known position, whether it meets the bounds; None where that was not learned.
+    `feasible` has by known position whether it meets the bounds; None where that was not learned.
     """
     for end in (0, size - 1):
         if end not in feasible:
