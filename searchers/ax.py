@@ -124,10 +124,7 @@ class AxSearcher:
 
 
 class AxNames:
-    """A space's parameters as Ax has them, by names of its own: it takes not every text for a name.
-
-    `configs` are those that have more than one value.
-    """
+    """A space's parameters of more than one value as Ax has them, by names of its own: not every text is one to it."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space

@@ -23,13 +23,9 @@ from moco.searchers.shared.option_checks import at_least
 
 @dataclass(frozen=True)
 class NSGA3Options(GeneticOptions):
-    """Those of `GeneticOptions`, and how many directions there are.
+    """Those of `GeneticOptions`, and how many directions there are."""
 
-    None takes the most divisions that give no more directions than the population has members, as the paper has it
-    (Optuna's default is 3).
-    """
-
-    divisions: int | None = None  # steps between two corners of the simplex of directions, >= 1
+    divisions: int | None = None  # steps between two corners of the simplex of directions, >= 1; None: `divisions_for`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,7 +34,7 @@ class NSGA3Options(GeneticOptions):
 
 
 def divisions_for(population: int, n_losses: int) -> int:
-    """The most divisions p with C(p + m - 1, m - 1) directions <= population, at least 1."""
+    """The most p >= 1 with C(p + m - 1, m - 1) directions <= population, as the paper has it (Optuna takes 3)."""
     if n_losses == 1:
         return 1
     fitting = (p for p in range(population, 0, -1) if math.comb(p + n_losses - 1, n_losses - 1) <= population)

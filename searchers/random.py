@@ -8,29 +8,23 @@ Departures from the paper: a draw whose policy was told before is redrawn (`asks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from moco.encoding import decode
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
+from moco.registry import NoOptions
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
-
-
-@dataclass(frozen=True)
-class RandomOptions:
-    """Nothing to choose."""
 
 
 class RandomSearcher:
     """Independent uniform draws; learns nothing."""
 
-    Options = RandomOptions
+    Options = NoOptions
     capabilities = SearcherCapabilities()
 
-    def __init__(self, problem: Problem, options: RandomOptions, seed: int) -> None:  # noqa: ARG002
+    def __init__(self, problem: Problem, options: NoOptions, seed: int) -> None:  # noqa: ARG002
         self._space = problem.space
         self._asks = ProposalCounter(problem, seed)
 

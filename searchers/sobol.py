@@ -11,8 +11,6 @@ replaced by a neighbour (`asks.NEIGHBOURS`), as the sequence itself would be shi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.stats import qmc
 
@@ -20,22 +18,18 @@ from moco.encoding import decode
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import generator
+from moco.registry import NoOptions
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.trial import Point, Suggestion, Trial
-
-
-@dataclass(frozen=True)
-class SobolOptions:
-    """Nothing to choose."""
 
 
 class SobolSearcher:
     """Walks the sequence."""
 
-    Options = SobolOptions
+    Options = NoOptions
     capabilities = SearcherCapabilities(max_trials=2**30)
 
-    def __init__(self, problem: Problem, options: SobolOptions, seed: int) -> None:  # noqa: ARG002
+    def __init__(self, problem: Problem, options: NoOptions, seed: int) -> None:  # noqa: ARG002
         self._space = problem.space
         self._asks = ProposalCounter(problem, seed, redraws=0)
         self._sequence = qmc.Sobol(len(problem.space.distributions), rng=generator(seed, "searcher", "scrambling"))

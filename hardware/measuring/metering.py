@@ -59,13 +59,9 @@ def measured(
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
-    A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
-    time that is not positive.
-
-    Args:
-        clock: a name of `CLOCKS`; a session's `run` must not return before its device has finished.
-        threads: that a session keeps busy.
-        counters: what is summed up for the plan's energy and power.
+    The clock is a name of `CLOCKS`, and a session's `run` must not return before its device has finished; it keeps so
+    many threads busy. Counters are summed up for the plan's energy and power. A MeasurementError tells that there are
+    no sessions, that a session or a counter fails, or that the clock gave a time that is not positive.
     """
     if not sessions:
         raise MeasurementError("expected at least one session to time, got none")
@@ -98,10 +94,7 @@ def metered(
     wall: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Samples, dict[str, Samples], tuple[str, ...]]:
-    """Times of the calls by slot, the plan's further series of the same slots, and why one of them is missing.
-
-    The counters go by the seconds of `wall`; `sleep` idles so many seconds.
-    """
+    """Times of the calls by slot, the plan's further series of those, by seconds of `wall`, and why one is missing."""
     tick_s = max(counter.tick_s for counter in counters)
     plan = replace(plan, slot_ms=max(plan.slot_ms, TICKS * tick_s * 1000))
     windows: list[list[Window]] = [[] for _ in (*calls, sleep)]

@@ -16,10 +16,7 @@ FORMS = "'-10 pp' (points below the reference), '>= 91 %', or {value: '-2 pp', c
 
 
 def amount(name: str, given: str | float, where: str) -> Constraint:
-    """The amount of the metric `name` that is meant; a plain number is in the metric's stored unit.
-
-    A ConfigError refuses what is not of the grammar, an unknown metric, and what is not above 0.
-    """
+    """The amount of the metric, a plain number being in its stored unit; a ConfigError where it is not above 0."""
     metric(name, where)
     text = f"{given}".strip()
     try:

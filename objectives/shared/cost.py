@@ -50,10 +50,7 @@ def weighted_cost(weights: Mapping[str, float], reference: Mapping[str, MetricVa
 
 
 def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
-    """The weights scaled to sum 1, without those that are 0.
-
-    A ConfigError tells of weights that are all 0, negative or not finite, and of names that are no metric with a cost.
-    """
+    """The weights scaled to sum 1, without those that are 0; a ConfigError refuses what is no weight of a cost."""
     for name, weight in weights.items():
         metric(name, where)
         if name in NOT_COSTS:

@@ -34,10 +34,7 @@ class Scorer:
 
 
 def parsed(constraints: Mapping[str, str], where: str) -> tuple[Constraint, ...]:
-    """The constraints of `{metric: "OP NUMBER[unit or x]"}`.
-
-    A ConfigError refuses what is not of the grammar, unknown metrics, and bounds that nothing can meet.
-    """
+    """The constraints of `{metric: "OP NUMBER[unit or x]"}`; a ConfigError refuses others and what nothing can meet."""
     found = tuple(parse(name, text, where) for name, text in constraints.items())
     for constraint in found:
         name, number = constraint.metric, constraint.number
@@ -110,19 +107,10 @@ OptionsT = TypeVar("OptionsT", bound=_Options)
 
 
 class ConstrainedObjective(ABC, Generic[OptionsT]):
-    """A protocol whose options state bounds; of top-1 error and one cost, where it does not say otherwise.
-
-    Attributes:
-        options: as given; without any, the usual ones.
-        constraints: the bounds that the user gave.
-        weights: by metric; all of it on `options.metric`, where a protocol does not say otherwise.
-        weighted: key path that the weights come from.
-        metrics: what an evaluation must hold.
-        floor: the bound on top-1 error, where the user gave one: what the certificate is about.
-    """
+    """A protocol whose options state bounds; of top-1 error and one cost, where it does not say otherwise."""
 
     Options: type[OptionsT]
-    weighted = "objective.metric"
+    weighted = "objective.metric"  # key path that the weights come from
 
     def __init__(self, options: OptionsT | None = None) -> None:
         self.options: OptionsT = options or self.Options()
@@ -131,6 +119,7 @@ class ConstrainedObjective(ABC, Generic[OptionsT]):
         names = [TOP1_ERROR, *self.weights, *(constraint.metric for constraint in self.constraints)]
         self.metrics: tuple[str, ...] = tuple(name for name in dict.fromkeys(names) if name != COST)
         self.floor: Constraint | None = next((c for c in self.constraints if c.metric == TOP1_ERROR), None)
+        """The bound on top-1 error, where the user gave one: what the certificate is about."""
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """Minimise top-1 error and the cost, with the bounds."""
@@ -142,6 +131,7 @@ class ConstrainedObjective(ABC, Generic[OptionsT]):
         """The published scalar; larger is better."""
 
     def _weights(self) -> Mapping[str, float]:
+        """By metric; all of it on `options.metric`, where a protocol does not say otherwise."""
         options: Any = self.options
         return {options.metric: 1.0}
 

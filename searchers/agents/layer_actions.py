@@ -40,15 +40,12 @@ ABSENT = 1.0  # value of an action that a layer does not have: it changes nothin
 
 @dataclass(frozen=True)
 class Single:
-    """One action for one parameter.
-
-    A greater action gives a greater coordinate, but where the neutral value is the lowest one or the first choice.
-    """
+    """One action for one parameter."""
 
     kinds: tuple[str]  # name of the action
     name: str
     distribution: BaseDistribution
-    rising: bool = True
+    rising: bool = True  # with its coordinate; not where the neutral value is the lowest one or the first choice
 
     def values(self, actions: Sequence[float]) -> dict[str, Any]:
         """The value at the action's share of the axis."""

@@ -42,10 +42,7 @@ LEAST_DIVERGENCE = 1e-4  # nats; divergences below it are noise of the analysis,
 
 
 def static_features(groups: Sequence[LayerGroup], state: str, identity: bool) -> np.ndarray:
-    """The features of the groups that do not depend on actions, scaled to [-1, 1]: (groups, features).
-
-    With `identity`, one more feature a group follows: 1 for itself and 0 for the others.
-    """
+    """(groups, features) in [-1, 1] that no action changes; with `identity` one more for each, 1 for itself alone."""
     known = dict.fromkeys(name for group in groups for name in group.features)
     columns = [] if "index" in known else [_spanning(np.arange(len(groups), dtype=float))]
     columns += [_spanning(_column(groups, name)) for name in LINEAR[state] if name in known]

@@ -96,7 +96,7 @@ class LayerWalk:
             return self.point(np.clip(episode.actions + by, 0.0, 1.0))
 
         most = 1.0 if self._options.bounds == FILL else 0.0
-        return moved(heaviest(lambda by: self._meets(moved(by)), -1.0, most))
+        return moved(heaviest(lambda by: self.cost_bounds.meets(moved(by)), -1.0, most))
 
     def of(self, point: Point) -> Episode:
         """The walk that leads to a point, such as a finished trial's."""
@@ -130,13 +130,10 @@ class LayerWalk:
         history[: len(taken)] = centred(np.array(taken)) if self._options.history and taken else 0.0
         return np.concatenate([self._static[len(taken)], centred(np.array(shares)), history.ravel()])
 
-    def _meets(self, point: Point) -> bool:
-        return self.cost_bounds.met(self.cost_bounds.costs(point))
-
     def _affordable(self, layer: int, actions: np.ndarray, light: Point) -> np.ndarray:
         """The actions, scaled down as far as the bounds ask for it."""
-        share = heaviest(lambda x: self._meets({**light, **self._actions.values(layer, actions * x)}), 0.0, 1.0)
-        return actions * share
+        meets, values = self.cost_bounds.meets, self._actions.values
+        return actions * heaviest(lambda x: meets({**light, **values(layer, actions * x)}), 0.0, 1.0)
 
 
 class _Steps:

@@ -72,10 +72,7 @@ def matern(kinds: Sequence[Columns], length: float, prior: float = 1.0) -> Kerne
 
 
 def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple[Kernel, ...]:
-    """What the processes of a space are made of, from its columns by kind and by parameter.
-
-    A plain space has no kinds: every parameter is modelled by itself and with all others.
-    """
+    """What a space's processes are made of: on a plain one, without kinds, each column alone and all together."""
     every = tuple((column,) for columns in parameters for column in columns)
     root = len(every) ** 0.5
     if not kinds:

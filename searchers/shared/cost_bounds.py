@@ -31,21 +31,19 @@ class CostBounds:
         self._codec = problem.space.codec
         costs = self.costs(lightest)
         self._bounds = tuple(bound for bound in problem.bounds if bound.op == "<=" and bound.metric in costs)
-        self.binds = bool(self._bounds) and self.met(costs)
+        self.binds = bool(self._bounds) and self.meets(lightest)
 
     def costs(self, point: Point) -> Costs:
         """Exact costs of the policy that a point of the space rounds to; none without a codec."""
         return {} if self._codec is None else self._codec.cost(self._codec.policy(point))
 
-    def met(self, costs: Costs) -> bool:
-        """Whether the costs are within every bound."""
+    def meets(self, point: Point) -> bool:
+        """Whether the policy that a point of the space rounds to is within every bound."""
+        costs = self.costs(point)
         return all(bound.violation(MetricValue(costs[bound.metric])) <= 0 for bound in self._bounds)
 
     def headroom(self, least: Costs, most: Costs) -> float:
-        """The share of what is left to decide that the bounds leave, in [0, 1].
-
-        With all of that at its lightest the costs are `least`, at its heaviest `most`.
-        """
+        """The share, in [0, 1], that the bounds leave of what is left to decide: from costs `least` to `most`."""
         limits = [(bound.value, least[bound.metric], most[bound.metric]) for bound in self._bounds]
         shares = [(value - low) / (high - low) for value, low, high in limits if high > low]
         return float(np.clip(min(shares, default=1.0), 0.0, 1.0))
@@ -65,10 +63,7 @@ def heaviest(allowed: Callable[[float], bool], low: float, high: float) -> float
 
 
 class Repair:
-    """Moves all coordinates of a point by the same amount until its rounded policy meets the bounds.
-
-    It `binds` where the problem has an exact bound, and the space a uniform policy that meets it.
-    """
+    """Moves a point's coordinates alike until its policy meets the bounds; `binds` where a uniform policy does."""
 
     def __init__(self, problem: Problem) -> None:
         """Find the light end: neutral or the far one, whichever meets the bounds."""
@@ -85,13 +80,13 @@ class Repair:
 
         With `fill` it is also made heavier as far as the bounds allow: no part of the budget is left unused.
         """
-        if not self.binds or (not fill and self._meets(coordinates)):
-            return decode(self._space, coordinates)
-        shift = heaviest(lambda by: self._meets(coordinates + by * self._direction), -1.0, 1.0 if fill else 0.0)
-        return decode(self._space, coordinates + shift * self._direction)
 
-    def _meets(self, coordinates: np.ndarray) -> bool:
-        return self._budget.met(self._budget.costs(decode(self._space, coordinates)))
+        def moved(by: float) -> Point:
+            return decode(self._space, coordinates + by * self._direction)
+
+        if not self.binds or (not fill and self._budget.meets(moved(0.0))):
+            return decode(self._space, coordinates)
+        return moved(heaviest(lambda by: self._budget.meets(moved(by)), -1.0, 1.0 if fill else 0.0))
 
 
 def idle_bounds(option: str, options: Any, problem: Problem, binds: bool) -> list[str]:

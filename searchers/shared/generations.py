@@ -59,10 +59,7 @@ class GeneticOptions:
 
 
 class GenerationSearcher(SamplerSearcher):
-    """Fills one generation after the other with the trials told, and breeds from the survivors of the last full one.
-
-    A draw is uniform in the first generation, a child of the last survivors afterwards.
-    """
+    """Fills generation after generation with the trials told; draws uniformly at first, then children of survivors."""
 
     capabilities = SearcherCapabilities()
 

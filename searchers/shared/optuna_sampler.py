@@ -40,10 +40,7 @@ class SamplerStudy:
         self.study.tell(self.study.ask(), state=TrialState.FAIL)
 
     def add(self, point: Point, outcome: Outcome, attributes: Mapping[str, Any]) -> None:
-        """Add what was executed, brought back into the space where rounding has led it out, and how that came out.
-
-        The attributes are what this sampler wants to find in the trial's system attributes.
-        """
+        """Add what was executed, brought back into the space, its outcome, and what this sampler notes of a trial."""
         trial = create_trial(
             values=outcome.losses,
             params=project(self._space, point),

@@ -126,10 +126,7 @@ class StepsThenLine:
 
 
 def next_position(size: int, feasible: Mapping[int, bool | None]) -> int | None:
-    """The position that is to be tried next; None where all are known.
-
-    `feasible` has by known position whether it meets the bounds; None where that was not learned.
-    """
+    """The position to try next, or None; known ones are `feasible` or not, or None where that was not learned."""
     for end in (0, size - 1):
         if end not in feasible:
             return end

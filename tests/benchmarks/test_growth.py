@@ -9,7 +9,7 @@ from benchmarks.growth import FLOOR_MS, after_random, along_a_search, order, siz
 from benchmarks.known_answers import code_of
 from benchmarks.timed import Timed
 from moco.problem import Problem
-from moco.searchers.random import RandomOptions, RandomSearcher
+from moco.searchers.random import RandomSearcher
 from moco.trial import Suggestion, Trial
 
 
@@ -46,7 +46,7 @@ class Counting(Timed):
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     def built(_: str, problem: Problem) -> Counting:
-        return Counting(RandomSearcher(problem, RandomOptions(), 0))
+        return Counting(RandomSearcher(problem, RandomSearcher.Options(), 0))
 
     monkeypatch.setattr(growth, "built", built)
 

@@ -8,7 +8,7 @@ from moco.errors import ConfigError
 from moco.pareto import front, hypervolume
 from moco.problem import Problem
 from moco.searchers.greybox import GreyboxOptions, GreyboxSearcher
-from moco.searchers.random import RandomOptions, RandomSearcher
+from moco.searchers.random import RandomSearcher
 from moco.searchers.steps.ladder import rungs, single_steps
 from moco.study import best
 from moco.testing.loop import finished, points, run, told
@@ -61,7 +61,7 @@ def test_it_finds_more_of_the_front_than_random_search() -> None:
     """At 50 trials, on each of four seeds; the ladder is the same for all of them."""
     for seed in range(4):
         problem, trials = searched(50, seed)
-        others = run(RandomSearcher(problem, RandomOptions(), seed), problem, values, 50)
+        others = run(RandomSearcher(problem, RandomSearcher.Options(), seed), problem, values, 50)
         assert volume(problem, trials) > 1.1 * volume(problem, others)
 
 
@@ -75,7 +75,7 @@ def test_the_model_adds_to_the_ladder_and_the_steps() -> None:
 def test_the_score_alone_is_optimised_where_that_is_asked() -> None:
     """Of 4 layers, the best that 3,000 random policies give is found by 50 trials."""
     problem, trials = searched(50, optimise="score")
-    others = run(RandomSearcher(problem, RandomOptions(), 1), problem, values, 3000)
+    others = run(RandomSearcher(problem, RandomSearcher.Options(), 1), problem, values, 3000)
     found, reference = best(trials), best(others)
     assert found is not None
     assert reference is not None

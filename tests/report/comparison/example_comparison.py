@@ -12,8 +12,8 @@ from moco.comparison.content import About, content
 from moco.comparison.match import Match, Run, RunState
 from moco.problem import Problem
 from moco.randomness import generator
+from moco.registry import NoOptions
 from moco.run_folder.comparison_record import ComparisonRecord
-from moco.searchers.random import RandomOptions
 from moco.strategy import Strategy
 from moco.study import Budget
 from moco.trial import Trial
@@ -42,7 +42,7 @@ def example(gains: Mapping[str, float] = GAINS, seeds: int = 10, trials: int = 2
         constraints={"top1_error": "<= 0.5"},
         scorer=lambda evaluation: evaluation.metrics["loss"].value,
     )
-    contenders = tuple(Strategy(label, "random", RandomOptions()) for label in gains)
+    contenders = tuple(Strategy(label, "random", NoOptions()) for label in gains)
     match = Match(problem, lambda _: NotImplemented, contenders, tuple(range(seeds)), Budget(trials, 90.0))
     runs = [run_of(label, gain, seed, trials) for seed in range(seeds) for label, gain in gains.items()]
     if (failed := changes.pop("failed", None)) is not None:
