@@ -32,10 +32,8 @@ class ResourceConstrainedOptions:
 
     def __post_init__(self) -> None:
         if not _resources(parsed(self.constraints, "objective.constraints")):
-            raise ConfigError(
-                "objective.constraints: expected at least one bound on a resource such as size_mb: '<= 0.8x', "
-                f"got {dict(self.constraints)}"
-            )
+            expected = "at least one bound on a resource such as size_mb: '<= 0.8x'"
+            raise ConfigError(f"objective.constraints: expected {expected}, got {dict(self.constraints)}")
 
 
 class ResourceConstrainedObjective(ConstrainedObjective[ResourceConstrainedOptions]):

@@ -4,14 +4,10 @@ An episode is one trial: in each layer group the actor sees a state and gives th
 noise that fades, and every step earns the trial's one reward. T. Lillicrap et al., "Continuous control with deep
 reinforcement learning", ICLR 2016; for compression Y. He et al., "AMC: AutoML for model compression and acceleration on
 mobile devices", ECCV 2018, the Chalmers MSc thesis of 2020 (S1.30-S1.33) and Galen (S3.40-S3.43). The agent optimises
-the problem's score, whatever its losses.
-
-| | |
-|---|---|
-| state | `layer_states`: features of the layer, executed actions of the layer before, costs so far |
-| action | `layer_actions`: one to three numbers in [0, 1]; 1 changes the layer least |
-| episode | one walk over the layers (`layer_walk`); the transition of the last layer is terminal |
-| reward | `layer_rewards`, the same for every step, less a moving average (S3.31) |
+the problem's score, whatever its losses. It sees the features of the layer, the executed actions of the layer before
+and costs so far (`layer_states`), and gives one to three numbers in [0, 1], of which 1 changes the layer least
+(`layer_actions`). The last layer's transition is terminal (`layer_walk`); the reward (`layer_rewards`), the same for
+every step, is less a moving average (S3.31).
 
 Departures from the papers:
 1. The replay holds the actions that were executed, after bounds and rounding, not those of the actor (W20).
@@ -43,9 +39,8 @@ from torch import Tensor, nn
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, follow, mlp
-from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, rewards
-from moco.searchers.agents.layer_walk import Episode
+from moco.searchers.agents.layer_walk import Episode, LayerOptions
 from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
 from moco.trial import Point, Trial
 

@@ -30,13 +30,12 @@ from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.policy_costs import PolicyCosts
-from moco.searchers.steps.single_steps import Line, lines, point_at
+from moco.searchers.steps.single_steps import Key, Line, lines, point_at
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
 
 FINEST = 2**-6
 """Shortest step: a channel of 64. To look for shorter ones takes time, and they differ by less than is measured."""
-Key = tuple[str, str | None, str]
 
 
 @dataclass(frozen=True)

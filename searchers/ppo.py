@@ -3,14 +3,10 @@
 An episode is one trial: in each layer group the policy sees a state and draws the layer's actions from normal
 distributions; the trial's one reward comes at the end. J. Schulman et al., "Proximal policy optimization algorithms",
 2017, with the advantages of J. Schulman et al., "High-dimensional continuous control using generalized advantage
-estimation", ICLR 2016; for compression, S5. The agent optimises the problem's score, whatever its losses.
-
-| | |
-|---|---|
-| state | `layer_states`: features of the layer, actions of the layer before, costs so far |
-| action | `layer_actions`: one to three numbers, drawn from normals and clipped to [0, 1]; 1 changes the layer least |
-| episode | one walk over the layers (`layer_walk`) |
-| reward | `layer_rewards` after the last layer, 0 before; no discount |
+estimation", ICLR 2016; for compression, S5. The agent optimises the problem's score, whatever its losses. It sees the
+features of the layer, the actions of the layer before and costs so far (`layer_states`), and draws one to three numbers
+from normals, clipped to [0, 1], of which 1 changes the layer least (`layer_actions`). The reward (`layer_rewards`)
+comes after the last layer of the walk (`layer_walk`) and is 0 before; no discount.
 
 Departures from the papers:
 1. Rewards are centred in the batch, and advantages are those over a value baseline, normalised in the batch. S5 takes
@@ -39,8 +35,8 @@ from torch import Tensor, nn
 from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, mlp
-from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import rewards
+from moco.searchers.agents.layer_walk import LayerOptions
 from moco.searchers.shared.cost_bounds import FILL
 from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
 from moco.trial import Point, Trial

@@ -15,18 +15,7 @@ from typing import Any
 import numpy as np
 
 from moco.errors import ConfigError, MeasurementError
-from moco.hardware.measuring.timing import (
-    CLOCKS,
-    Call,
-    Clock,
-    Surroundings,
-    images,
-    interleave,
-    repeats,
-    rounds,
-    slot,
-    timing_warnings,
-)
+from moco.hardware.measuring import timing
 from moco.interfaces import Counter, Session
 from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
 from moco.registry import complete, plugin
@@ -65,16 +54,16 @@ def measured(
     """
     if not sessions:
         raise MeasurementError("expected at least one session to time, got none")
-    inputs = {shape: images(plan, shape) for shape in {session.input_shape for session in sessions}}
+    inputs = {shape: timing.images(plan, shape) for shape in {session.input_shape for session in sessions}}
     calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
-    surroundings = Surroundings(threads, clock)
+    surroundings = timing.Surroundings(threads, clock)
     if plan.series and counters:
-        samples, counted, lacks = metered(calls, plan, CLOCKS[clock], counters)
+        samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
     else:
-        samples, counted, lacks = interleave(calls, plan, CLOCKS[clock]), {}, ()
+        samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
     hashes = [session.artifact.sha256 for session in sessions]
-    return replace(measurement, warnings=(*timing_warnings(measurement, hashes), *lacks))
+    return replace(measurement, warnings=(*timing.timing_warnings(measurement, hashes), *lacks))
 
 
 @dataclass(frozen=True)
@@ -87,9 +76,9 @@ class Window:
 
 
 def metered(
-    calls: Sequence[Call],
+    calls: Sequence[timing.Call],
     plan: TimingPlan,
-    clock: Clock,
+    clock: timing.Clock,
     counters: Sequence[Counter],
     wall: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
@@ -110,9 +99,9 @@ def metered(
         sleep(plan.slot_ms / 1000)
         return plan.slot_ms
 
-    fitting = [repeats(call, plan, clock) for call in calls]
-    slots = [partial(within, i, n, partial(slot, calls[i], n, clock)) for i, n in enumerate(fitting)]
-    samples = rounds([*slots, partial(within, len(calls), 1, idle)], plan, clock)
+    fitting = [timing.repeats(call, plan, clock) for call in calls]
+    slots = [partial(within, i, n, partial(timing.slot, calls[i], n, clock)) for i, n in enumerate(fitting)]
+    samples = timing.rounds([*slots, partial(within, len(calls), 1, idle)], plan, clock)
     counted, lacks = _counted(windows[:-1], windows[-1], tick_s)
     return samples[:-1], {name: counted[name] for name in plan.series if name in counted}, lacks
 

@@ -19,16 +19,8 @@ from typing import Any
 
 from moco.testing.suite import Check, Suite
 
-SUITES = {
-    "searcher": "SearcherSuite",
-    "objective": "ObjectiveSuite",
-    "target": "TargetSuite",
-    "recovery_step": "RecoveryStepSuite",
-    "counter": "CounterSuite",
-    "method": "MethodSuite",
-    "ranking": "RankingSuite",
-}
-"""The class of each kind's suite, in the module of `moco.testing` that is called like the kind."""
+SUITES = ("searcher", "objective", "target", "recovery_step", "counter", "method", "ranking")
+"""The kinds; `RecoveryStepSuite` is the suite of the kind `recovery_step`, in the module of that name, and so on."""
 
 if sys.modules.get("pytest"):  # so that it shows the values of a check that fails
     sys.modules["pytest"].register_assert_rewrite(*(f"{__name__}.{kind}" for kind in SUITES))
@@ -49,5 +41,5 @@ def checks(
     Raises:
         ConfigError: there is no such plug-in, or it cannot be imported or lacks a member.
     """
-    suite: type[Suite] = getattr(import_module(f"{__name__}.{kind}"), SUITES[kind])
+    suite: type[Suite] = getattr(import_module(f"{__name__}.{kind}"), f"{kind.title().replace('_', '')}Suite")
     return list(suite(plugin, options, **settings).checks())

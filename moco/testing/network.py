@@ -29,12 +29,8 @@ from moco.recovery.recovery import RecoveryPlan
 from moco.space import SearchSpace
 
 CLASSES, PRECISIONS = 5, ("float32", "int8", "mixed")
-CAPABILITIES = Capabilities(
-    PRECISIONS,
-    dict.fromkeys(PRECISIONS, 1),
-    dict.fromkeys(PRECISIONS, frozenset({"conv", "depthwise", "linear"})),
-    frozenset(),
-)
+KINDS = dict.fromkeys(PRECISIONS, frozenset({"conv", "depthwise", "linear"}))
+CAPABILITIES = Capabilities(PRECISIONS, dict.fromkeys(PRECISIONS, 1), KINDS, frozenset())
 IMAGES = torch.from_numpy(generator(0, "images").standard_normal((70, 3, 4, 4), dtype=np.float32))
 """Calibration images: one batch of rankings, and a smaller one."""
 DATA = CalibrationData(IMAGES, torch.arange(len(IMAGES)) % CLASSES)

@@ -42,10 +42,8 @@ class RankingSuite(Suite):
         network.get_parameter("0.weight").requires_grad_(False)
         network.get_parameter("8.bias").grad = torch.ones(5)
         before = state_of(network)
-        found = self.scores(network)
-        assert {name: len(scores) for name, scores in found.items()} == {
-            name: group.channels for name, group in compressor().graph.groups.items()
-        }
+        lengths = {name: len(scores) for name, scores in self.scores(network).items()}
+        assert lengths == {name: group.channels for name, group in compressor().graph.groups.items()}
         assert state_of(network) == before
 
     def check_it_is_the_same_in_training_mode_and_without_gradients(self) -> None:

@@ -211,10 +211,8 @@ class SearcherSuite(Suite):
 
 def starts(problem: Problem, evaluate: Evaluate) -> list[Trial]:
     """Three trials that the study brought itself."""
-    given = [
-        Suggestion(-1 - n, problem.space.uniform(at), {"start": f"ladder {at:g}"}) for n, at in enumerate((0, 0.5, 1))
-    ]
-    return [finished(problem, evaluate, suggestion, number) for number, suggestion in enumerate(given)]
+    levels = {n: (problem.space.uniform(at), {"start": f"ladder {at:g}"}) for n, at in enumerate((0, 0.5, 1))}
+    return [finished(problem, evaluate, Suggestion(-1 - n, *start), n) for n, start in levels.items()]
 
 
 def of_space(space: SearchSpace, suggestion: Suggestion) -> None:

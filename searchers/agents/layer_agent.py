@@ -16,9 +16,8 @@ from torch.nn.utils import skip_init
 
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, scale_of, teaches
-from moco.searchers.agents.layer_walk import LayerWalk
+from moco.searchers.agents.layer_walk import LayerOptions, LayerWalk
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.torch_threads import one_thread
 from moco.trial import Point, Suggestion, Trial

@@ -21,7 +21,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.searchers.steps.policy_costs import PolicyCosts
-from moco.searchers.steps.single_steps import Line, StepScale, lines, point_at, single_steps
+from moco.searchers.steps.single_steps import Key, Line, StepScale, lines, point_at, single_steps
 from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point, Trial
 
@@ -54,7 +54,7 @@ class MeasuredCurves:
         self._scale = StepScale(problem.space)
         self._uniform = [problem.space.uniform(k / GRID) for k in range(1, GRID + 1)]
         self._grid = {line.key: self._points(line) for line in self._lines}
-        self._exact: dict[tuple[str, str | None, str], list[float]] = {}
+        self._exact: dict[Key, list[float]] = {}
 
     def untold(self, told: TrialHistory) -> list[Point]:
         """The points that are still to be asked, neutral first."""
@@ -101,10 +101,8 @@ class MeasuredCurves:
         read = rising(levels, losses, [level for level, _ in grid])
         savings = self._savings(line, [level for level, _ in grid], trials)
         names = [*line.choice, *([] if line.parameter is None else [line.parameter])]
-        return [
-            Alternative({name: point[name] for name in names}, loss, saving)
-            for (_, point), loss, saving in zip(grid, read, savings, strict=False)
-        ]
+        every = zip([point for _, point in grid], read, savings, strict=False)
+        return [Alternative({name: at[name] for name in names}, loss, saving) for at, loss, saving in every]
 
     def _savings(self, line: Line, grid: Sequence[float], trials: Sequence[tuple[float, Trial]]) -> list[float]:
         """Saving at the levels of the grid: exact, read between what was told, or the level itself."""
@@ -128,9 +126,7 @@ def rising(levels: Sequence[float], values: Sequence[float], at: Sequence[float]
     return [float(value) for value in PchipInterpolator(levels, risen)(at)]
 
 
-def declared_curves(
-    space: SearchSpace, along: Sequence[Line]
-) -> Mapping[tuple[str, str | None, str], list[tuple[float, float]]] | None:
+def declared_curves(space: SearchSpace, along: Sequence[Line]) -> Mapping[Key, list[tuple[float, float]]] | None:
     """Curves from the features of the layer groups, (level, divergence) by line; None unless every line has one.
 
     A sensitivity analysis leaves features such as `kl_keep_0.5`, `kl_weight_bits_4` and `kl_int8`

@@ -20,6 +20,8 @@ from moco.policy import Policy
 from moco.space import SearchSpace, from_neutral, n_values
 from moco.trial import Point
 
+Key = tuple[str, str | None, str]  # what tells lines apart
+
 
 @dataclass(frozen=True)
 class Line:
@@ -31,7 +33,7 @@ class Line:
     """Values of categorical parameters that are set with it; empty where it acts alone."""
 
     @property
-    def key(self) -> tuple[str, str | None, str]:
+    def key(self) -> Key:
         """What tells lines apart."""
         return self.unit, self.parameter, repr(dict(self.choice))
 

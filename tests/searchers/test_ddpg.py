@@ -10,9 +10,8 @@ from scipy.stats import kstest, truncnorm
 from benchmarks.problems.layers import Layers, instance
 from moco.errors import ConfigError
 from moco.searchers import ddpg
-from moco.searchers.agents.layer_options import LayerOptions
 from moco.searchers.agents.layer_rewards import RewardScale, ranked, reward, rewards
-from moco.searchers.agents.layer_walk import LayerWalk
+from moco.searchers.agents.layer_walk import LayerOptions, LayerWalk
 from moco.searchers.ddpg import DDPGOptions, DDPGSearcher, Replay, truncated_normal
 from moco.testing.loop import finished, points, run, told, without_result
 from moco.trial import Suggestion, Trial, TrialState

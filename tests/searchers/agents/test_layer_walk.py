@@ -11,8 +11,7 @@ import pytest
 from benchmarks.problems.layers import instance
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.agents.layer_options import LayerOptions
-from moco.searchers.agents.layer_walk import Episode, LayerWalk
+from moco.searchers.agents.layer_walk import Episode, LayerOptions, LayerWalk
 from moco.space import SearchSpace
 from moco.trial import MetricValue
 from tests.compression.space.test_codec import ALL, space_of
