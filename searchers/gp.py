@@ -44,7 +44,6 @@ class GPSearcher(SamplerSearcher):
 
     Options = GPOptions
     capabilities = SearcherCapabilities(max_trials=500, order=3)
-
     redraws = 0
 
     def _sampler(self, seed: int) -> GPSampler:

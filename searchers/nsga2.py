@@ -9,22 +9,15 @@ Departures from the paper: those of `moco.searchers.shared.generations`, which N
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optuna.samplers import NSGAIISampler
 
 from moco.searchers.shared.generations import GenerationSearcher, GeneticOptions
 
 
-@dataclass(frozen=True)
-class NSGA2Options(GeneticOptions):
-    """Those of `GeneticOptions`."""
-
-
 class NSGA2Searcher(GenerationSearcher):
     """NSGA-II over all losses and constraints of the problem."""
 
-    Options = NSGA2Options
+    Options = GeneticOptions
 
     def _sampler(self, seed: int) -> NSGAIISampler:
         return NSGAIISampler(seed=seed, **self._options.of_sampler())

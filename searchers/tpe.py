@@ -55,7 +55,6 @@ class TPESearcher(SamplerSearcher):
 
     Options = TPEOptions
     capabilities = SearcherCapabilities()
-
     redraws = TPE_REDRAWS
 
     def _sampler(self, seed: int) -> TPESampler:

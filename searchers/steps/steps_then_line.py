@@ -46,14 +46,10 @@ class StepsOptions:
             raise ConfigError(f"searcher.features: expected true or false, got {self.features!r}")
 
 
-MakeLine = Callable[[Point, Mapping[str, Sequence[Alternative]]], Line]
-"""From the neutral point and the alternatives by unit."""
-
-
 class StepsThenLine:
     """Asks for the single steps, then along the line that a strategy makes of them."""
 
-    make_line: MakeLine
+    make_line: Callable[[Point, Mapping[str, Sequence[Alternative]]], Line]  # of neutral and alternatives by unit
     Options = StepsOptions
     capabilities = SearcherCapabilities()
 

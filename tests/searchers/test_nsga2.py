@@ -5,11 +5,12 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.searchers.nsga2 import NSGA2Options, NSGA2Searcher
+from moco.searchers.nsga2 import NSGA2Searcher
+from moco.searchers.shared.generations import GeneticOptions
 from moco.testing.loop import finished, points, run, told
 from moco.trial import Point, Suggestion, Trial, TrialState
 
-NO_MUTATION = NSGA2Options(population=4, mutation=0.0)
+NO_MUTATION = GeneticOptions(population=4, mutation=0.0)
 """Children are made of their parents' values alone, so they show who the parents were."""
 
 
@@ -78,7 +79,7 @@ def test_feasible_trials_survive_before_better_infeasible_ones() -> None:
 
 @pytest.mark.parametrize("k", range(0, 30, 3))
 def test_a_restart_at_any_place_of_a_generation_goes_on_the_same(k: int) -> None:
-    options, bad = NSGA2Options(population=4), {3: TrialState.FAILED, 10: TrialState.REJECTED}
+    options, bad = GeneticOptions(population=4), {3: TrialState.FAILED, 10: TrialState.REJECTED}
     whole = run(NSGA2Searcher(problem(), options, seed=5), problem(), losses, 30, bad=bad)
     rebuilt = told(NSGA2Searcher(problem(), options, seed=5), whole[:k])
     assert points(run(rebuilt, problem(), losses, 30 - k, first=k, bad=bad)) == points(whole[k:])
@@ -87,7 +88,7 @@ def test_a_restart_at_any_place_of_a_generation_goes_on_the_same(k: int) -> None
 def test_executed_points_are_the_parents_not_the_proposed_ones() -> None:
     space = {f"x{i}": FloatDistribution(0.5, 1.0) for i in range(3)}
     plain = Problem(space=space, objectives={"loss": "minimize"})
-    searcher = NSGA2Searcher(plain, NSGA2Options(population=2, mutation=0.0), seed=0)
+    searcher = NSGA2Searcher(plain, GeneticOptions(population=2, mutation=0.0), seed=0)
     for number, executed in enumerate([0.25, 0.75]):
         suggestion = searcher.ask()
         trial = finished(plain, lambda p: {"loss": sum(p.values())}, suggestion, number)
@@ -99,4 +100,4 @@ def test_executed_points_are_the_parents_not_the_proposed_ones() -> None:
 @pytest.mark.parametrize("wrong", [{"population": 1}, {"crossover": 2.0}, {"swapping": -1.0}, {"mutation": 1.5}])
 def test_wrong_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=rf"searcher\.{next(iter(wrong))}: expected"):
-        NSGA2Options(**wrong)  # type: ignore[arg-type]
+        GeneticOptions(**wrong)  # type: ignore[arg-type]
