@@ -82,5 +82,6 @@ def returns_of(searcher: DDPGSearcher, baseline: float) -> np.ndarray:
     """(n,) of the episodes in the replay, the last one last."""
     options = searcher._options
     steps = float(np.sum(options.discount ** np.arange(searcher._walk.n_layers)))
-    earned = rewards(searcher._replay._trials, searcher._scale, options.reward)
+    trials = [trial for _, trial in searcher._replay._kept]
+    earned = rewards(trials, searcher._scale, options.reward)
     return np.asarray((earned - baseline) * steps)
