@@ -118,7 +118,7 @@ class ONNXRuntimeTarget:
         )
 
     def connect(self) -> None:
-        """Make sure that the counters can be read (ConfigError); the processor is always there."""
+        """Make sure that the counters can be read, else a ConfigError; the processor is always there."""
         check_readable(self.counters)
 
     def load(self, artifact: Artifact) -> ONNXRuntimeSession:

@@ -56,7 +56,7 @@ class HybridObjective(ConstrainedObjective[HybridOptions]):
         return f"most top-1 accuracy, less what {self.options.metric} misses its target of {self.options.target}"
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
-        """Minimise top-1 error and the cost ratio, with the bounds; a reference without a right image is refused."""
+        """Minimise top-1 error and the cost ratio, with the bounds; a reference that gets no image right is refused."""
         if accuracy_of(reference) <= 0:
             raise ConfigError("objective.protocol: 'hybrid' is relative to the reference, whose accuracy is 0")
         return super().problem(space, reference)

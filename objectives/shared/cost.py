@@ -64,7 +64,7 @@ def normalised(weights: Mapping[str, float], where: str) -> dict[str, float]:
 
 
 def spent(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:
-    """The metric, of which a ratio can be taken; a ValueError, so that the trial fails, where it is missing or none."""
+    """The metric, above 0 unless it is an error; else a ValueError, so that the trial fails, as where it is missing."""
     if name not in metrics:
         raise ValueError(f"the evaluation gives no '{name}'{nearest(name, metrics)}")
     if not (0 if name in ERRORS else math.ulp(0.0)) <= metrics[name].value < math.inf:

@@ -33,8 +33,8 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
         advice = "remove it or set objective.drop_unmeasurable: true"
         raise ConfigError(f"objective.weights.{missing[0]}: {_refusal(missing[0])}; {advice}")
     if weights <= set(missing):
-        none = ", ".join(missing)
-        raise ConfigError(f"objective.weights: this machine can measure none of {none}; weigh another one")
+        names = ", ".join(missing)
+        raise ConfigError(f"objective.weights: this machine can measure none of {names}; weigh another one")
     dropped = "dropped, the other weights are scaled up"
     warnings = tuple(f"objective.weights.{name}: {_refusal(name)}; {dropped}" for name in missing)
     return terms.without(frozenset(missing)), warnings

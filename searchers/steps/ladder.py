@@ -89,7 +89,7 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
 
 
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> Any:
-    """The value one step further from neutral: of a continuous parameter a tenth of its range, of choices the next."""
+    """The value one step further from neutral, a tenth of a continuous range or the next choice; the furthest stays."""
     if isinstance(distribution, CategoricalDistribution):
         choices = from_neutral(distribution, neutral)
         return choices[min(choices.index(value) + 1, len(choices) - 1)]
