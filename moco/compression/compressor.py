@@ -53,10 +53,7 @@ class Compressor:
         return Compressor(network, graph, counts, analytic_cost(network, graph, counts))
 
     def prepared_for(
-        self,
-        methods: tuple[Method, ...],
-        data: CalibrationData | None = None,
-        rng: np.random.Generator | None = None,
+        self, methods: tuple[Method, ...], data: CalibrationData | None = None, rng: np.random.Generator | None = None
     ) -> Compressor:
         """The same with these methods, and their options, prepared on the data; others take it when they need it.
 

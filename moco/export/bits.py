@@ -58,11 +58,7 @@ def highest_weight_code(bits: int) -> int:
 
 
 def weight_scales(
-    weights: np.ndarray,
-    bits: int,
-    bias: np.ndarray | None,
-    input_scale: float,
-    shares: np.ndarray | float = 1.0,
+    weights: np.ndarray, bits: int, bias: np.ndarray | None, input_scale: float, shares: np.ndarray | float = 1.0
 ) -> np.ndarray:
     """Per-channel scales (channels,), float32: symmetric, and wide enough for the 32-bit bias.
 

@@ -196,10 +196,7 @@ def _refused(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names
     if len(names) == 1:
         return {names[0]: reason}
     half = len(names) // 2
-    return {
-        **_refused(network, image, graph, names[:half]),
-        **_refused(network, image, graph, names[half:]),
-    }
+    return {**_refused(network, image, graph, names[:half]), **_refused(network, image, graph, names[half:])}
 
 
 def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: Collection[str]) -> str | None:

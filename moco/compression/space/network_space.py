@@ -65,11 +65,7 @@ class SpaceOptions:
 
 
 def network_space(
-    groups: Sequence[Grouped],
-    counts: Counts,
-    costs: AnalyticCost,
-    options: SpaceOptions,
-    capabilities: Capabilities,
+    groups: Sequence[Grouped], counts: Counts, costs: AnalyticCost, options: SpaceOptions, capabilities: Capabilities
 ) -> SearchSpace:
     """The space that the options and the target's capabilities allow.
 
