@@ -13,8 +13,7 @@ FLOAT32, INT8, MIXED = "float32", "int8", "mixed"
 class Bits:
     """Bits of a layer's weights and of the activations that it reads: 1 to 8 each, or 32 and 32 for float.
 
-    Raises:
-        CompressionError: another number of bits.
+    Another number of bits is a CompressionError.
     """
 
     weights: int

@@ -65,8 +65,7 @@ def weight_scales(
     Args:
         weights: (channels, ...).
         bits: of a weight's code. The highest code stands for the channel's largest magnitude; at 1 bit for its mean.
-        bias: (channels,), stored in 32 bits at `input_scale` x scale.
-        input_scale: of the activations that the layer reads.
+        bias: (channels,), stored in 32 bits at `input_scale`, that of the activations that the layer reads, x scale.
         shares: by channel, or one for all: the scale as a share of the one that clips nothing.
     """
     flat = np.abs(weights.reshape(len(weights), -1))

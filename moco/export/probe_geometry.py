@@ -53,16 +53,11 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class PairGeometry:
-    """Two layers with the channels of a group between them.
-
-    Attributes:
-        depthwise: works on each of them between the two; None where there is none.
-        consumer: reads them; where it is linear, `consumer.in_channels` is a multiple of the width.
-    """
+    """Two layers with the channels of a group between them."""
 
     producer: LayerShape
-    depthwise: LayerShape | None
-    consumer: LayerShape
+    depthwise: LayerShape | None  # works on each of them between the two; None where there is none
+    consumer: LayerShape  # reads them; where it is linear, `consumer.in_channels` is a multiple of the width
 
     @property
     def width(self) -> int:
@@ -99,14 +94,10 @@ class PairGeometry:
 
 @dataclass(frozen=True)
 class Geometries:
-    """The geometries of a network.
-
-    Attributes:
-        left_out: groups whose pair cannot be built on its own: name and reason.
-    """
+    """The geometries of a network."""
 
     of_group: Mapping[str, PairGeometry]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, str]  # groups whose pair cannot be built on its own: name and reason
 
     def distinct(self) -> tuple[PairGeometry, ...]:
         """Each geometry once, in the order of the network."""

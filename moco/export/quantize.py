@@ -26,11 +26,7 @@ def quantizable_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def bits_of(layers: Collection[str]) -> dict[str, Bits]:
-    """Bits by layer: what a mapping says, `Bits` or "int8"; int8 where only names are given.
-
-    Raises:
-        CompressionError: a value is neither.
-    """
+    """Bits by layer: `Bits` or int8 as a mapping says, int8 where only names are given; else a CompressionError."""
     if not isinstance(layers, Mapping):
         return dict.fromkeys(layers, INT8_BITS)
     for name, bits in layers.items():

@@ -8,6 +8,7 @@ points worse than the whole range did, so nothing here is fitted to weights or a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,8 +36,7 @@ class LayerErrors:
     def of_data(self, values: Mapping[str, np.ndarray], scales: Sequence[Scale]) -> np.ndarray:
         """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers.
 
-        Args:
-            values: by tensor, what the layers read (n, ...).
+        `values` are, by tensor, what the layers read (n, ...).
         """
         total = np.zeros(len(scales))
         for index, node in enumerate(self.nodes):
@@ -65,8 +65,7 @@ class LayerErrors:
 
 
 def _alone(proto: onnx.ModelProto, node: onnx.NodeProto) -> onnx.ModelProto:
-    written = onnx.NodeProto()
-    written.CopyFrom(node)
+    written = deepcopy(node)
     del written.input[:], written.output[:]
     written.input.extend(["data", "weights"])
     written.output.append("outputs")
@@ -81,27 +80,16 @@ BINS = 2048
 
 @dataclass(frozen=True)
 class RangeOptions:
-    """How ranges are estimated.
+    """How ranges are estimated; an unknown name, or a number out of its range, is a CompressionError."""
 
-    Attributes:
-        activations: a name of `ACTIVATION_RANGES`.
-        weights: a name of `WEIGHT_SHARES`.
-        percentile: share of a tensor's values, in percent, that `percentile` keeps below its upper end; as many are
-            kept above its lower end. 99.99 after NVIDIA's calibration of int8; fewer bits like less.
-        percentile_images: how many of the calibration images `percentile` looks at.
-        error_images: how many `output_error` looks at; their tensors are all held at once.
-        shares: of the whole range that `output_error` tries.
-
-    Raises:
-        CompressionError: an unknown name, or a number out of its range.
-    """
-
-    activations: str = "minmax"
-    weights: str = "max_abs"
+    activations: str = "minmax"  # a name of `ACTIVATION_RANGES`
+    weights: str = "max_abs"  # a name of `WEIGHT_SHARES`
+    # share of a tensor's values, in percent, that `percentile` keeps below its upper end; as many are kept above its
+    # lower end. 99.99 after NVIDIA's calibration of int8; fewer bits like less.
     percentile: float = 99.99
-    percentile_images: int = 128
-    error_images: int = 16
-    shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))
+    percentile_images: int = 128  # how many of the calibration images `percentile` looks at
+    error_images: int = 16  # how many `output_error` looks at; their tensors are all held at once
+    shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))  # of the whole range; `output_error` tries them
 
     def __post_init__(self) -> None:
         for what, name, known in (
@@ -125,19 +113,14 @@ class RangeOptions:
 
 @dataclass(frozen=True)
 class Observed:
-    """What an estimator may look at.
-
-    Attributes:
-        readers: by (tensor, bits) whose codes are written, the layers that read them.
-        whole: the lowest and highest value of each of these tensors.
-        images: all calibration images (n, channels, height, width).
-    """
+    """What an estimator may look at."""
 
     proto: onnx.ModelProto
     layers: Mapping[str, Bits]
+    # by (tensor, bits) whose codes are written, the layers that read them
     readers: Mapping[tuple[str, int], Sequence[onnx.NodeProto]]
-    whole: Ranges
-    images: np.ndarray
+    whole: Ranges  # the lowest and highest value of each of these tensors
+    images: np.ndarray  # all calibration images (n, channels, height, width)
     options: RangeOptions
 
 
@@ -150,13 +133,8 @@ def estimate(
 ) -> Calibration:
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
-    Args:
-        images: calibration images (n, channels, height, width).
-        options: None takes the whole ranges, as `calibrate` gives them.
-        placement: where the target wants quantize nodes, which decides the tensors that become codes.
-
-    Raises:
-        CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
+    Of calibration images (n, channels, height, width). Without options the ranges are whole, as `calibrate` gives them,
+    whose errors it shares; the placement of the target's quantize nodes decides which tensors become codes.
     """
     options, bits = options or RangeOptions(), bits_of(layers)
     readers = codings(proto, bits, placement)

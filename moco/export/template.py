@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +45,7 @@ class Template:
     @cached_property
     def skeleton(self) -> onnx.ModelProto:
         """The graph without weights and shapes, so that weights are not copied to be thrown away."""
-        skeleton = onnx.ModelProto()
-        skeleton.CopyFrom(self.proto)
+        skeleton = deepcopy(self.proto)
         del skeleton.graph.value_info[:], skeleton.graph.initializer[:]
         return skeleton
 
@@ -53,8 +53,7 @@ class Template:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
         state = folded_state(network, last_factors(network, self.pairs))
         modules = dict(network.named_modules())
-        proto = onnx.ModelProto()
-        proto.CopyFrom(self.skeleton)
+        proto = deepcopy(self.skeleton)
         for initializer in self.proto.graph.initializer:
             if initializer.name in state:
                 array = np.ascontiguousarray(state[initializer.name].numpy())
@@ -62,9 +61,8 @@ class Template:
             proto.graph.initializer.append(initializer)
         unread = split_nodes(proto.graph, network, state)
         if unread:
-            used = [initializer for initializer in proto.graph.initializer if initializer.name not in unread]
-            del proto.graph.initializer[:]
-            proto.graph.initializer.extend(used)
+            for initializer in [each for each in proto.graph.initializer if each.name in unread]:
+                proto.graph.initializer.remove(initializer)
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)
@@ -74,14 +72,9 @@ class Template:
 
 
 def build_template(network: nn.Module, example: torch.Tensor) -> Template:
-    """Export `network` once.
+    """Export `network`, in evaluation mode, once; with a dynamic batch of `example` (n, channels, height, width).
 
-    Args:
-        network: in evaluation mode.
-        example: (n, channels, height, width); the batch stays dynamic in the exported graph.
-
-    Raises:
-        CompressionError: the network cannot be traced; the exporter's reason is given.
+    A network that cannot be traced is a CompressionError with the exporter's reason.
     """
     pairs = foldable_pairs(network, example)
     folded = fold(network, pairs)
@@ -96,8 +89,7 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
     """The network as an ONNX graph: float32 NCHW `input` with a dynamic batch, output `logits`.
 
-    Raises:
-        CompressionError: the network cannot be traced; the exporter's reason is given.
+    A network that cannot be traced is a CompressionError with the exporter's reason.
     """
     # A batch of one is specialised away by the tracer, so trace with two images.
     images = example[:2] if len(example) >= 2 else torch.cat([example, example])
@@ -122,13 +114,10 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
 
 def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     """The graph without the exporter's records of where each node came from, which outweigh small networks."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(exported)
+    proto = deepcopy(exported)
     graph = proto.graph
     reshape_by_axes(graph)
-    del graph.value_info[:]
-    del proto.metadata_props[:], graph.metadata_props[:]
-    del proto.functions[:]
+    del graph.value_info[:], proto.metadata_props[:], graph.metadata_props[:], proto.functions[:]
     graph.name = "network"
     graph.ClearField("doc_string")
     for index, node in enumerate(graph.node):

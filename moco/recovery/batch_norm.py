@@ -88,12 +88,9 @@ def re_estimate(
 ) -> None:
     """Set the running statistics of `network`, a compressed copy, to the original's moved by what changed, in place.
 
-    A mean that a refit has moved already is set anew.
-
-    Args:
-        images: the images that `original` was found on.
-        original: the uncompressed network's statistics.
-        kept: by batch-norm, the channels of the original that stayed; those not named stayed whole.
+    A mean that a refit has moved already is set anew. The images are those that `original`, the uncompressed network's
+    statistics, was found on. `kept` tells, by batch-norm, which channels of the original stayed; those not named stayed
+    whole.
     """
     for name, (mean, variance, *_) in batch_statistics(network, images).items():
         before = original[name]

@@ -34,8 +34,7 @@ class CustomStep(RecoveryStep):
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
         """Call the function, torch's global generator being seeded meanwhile.
 
-        Raises:
-            CompressionError: the function raised, or changed more than weights; it is named.
+        A CompressionError names a function that raised, or changed more than weights.
         """
         function, name, before = self.options.function, _name(self.options.function), _structure(candidate.network)
         try:

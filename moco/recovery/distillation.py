@@ -27,15 +27,10 @@ from moco.recovery.step import RecoveryContext, written
 
 @dataclass(frozen=True)
 class DistillationOptions(FineTuning):
-    """How a compressed network is trained on, and how a teacher's answers count.
+    """How a compressed network is trained on, and how a teacher's answers count."""
 
-    Attributes:
-        temperature: tau; larger ones show more of which wrong classes the teacher thinks likely.
-        weight: lambda, of the teacher's term beside the labels' term.
-    """
-
-    temperature: float = 4.0
-    weight: float = 1.0
+    temperature: float = 4.0  # tau; larger ones show more of which wrong classes the teacher thinks likely
+    weight: float = 1.0  # lambda, of the teacher's term beside the labels' term
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -110,17 +110,12 @@ def _check(name: str, value: float, holds: Callable[[float], bool], expected: st
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a training took.
+    """What a training took."""
 
-    Attributes:
-        epochs: passes over the images, the last one perhaps a part.
-        losses: mean loss of each epoch, the last one perhaps of a part.
-    """
-
-    epochs: float
+    epochs: float  # passes over the images, the last one perhaps a part
     steps: int
     seconds: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...]  # mean loss of each epoch, the last one perhaps of a part
 
 
 class FineTuningStep(RecoveryStep):
@@ -134,11 +129,7 @@ class FineTuningStep(RecoveryStep):
     key_place = 2
 
     def __init__(self, options: FineTuning | None = None) -> None:
-        """Take the options.
-
-        Raises:
-            ConfigError: they end the training by the clock.
-        """
+        """Take the options; a ConfigError where they end the training by the clock."""
         super().__init__(options)
         if self.options.seconds is not None:
             raise ConfigError(

@@ -141,15 +141,10 @@ LARGER_RIDGES = (1e-6, 1e-4, 1e-2)
 
 @dataclass(frozen=True)
 class Gram:
-    """Sums of products over rows, in double precision; those of several batches may be added.
+    """Sums of products over rows, in double precision; those of several batches may be added."""
 
-    Attributes:
-        products: X'X, (columns, columns).
-        cross: X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW.
-    """
-
-    products: Tensor
-    cross: Tensor | None
+    products: Tensor  # X'X, (columns, columns)
+    cross: Tensor | None  # X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW
     rows: int
 
     @staticmethod

@@ -85,14 +85,10 @@ class QuantizationAwareStep(FineTuningStep):
 
 @dataclass(frozen=True)
 class FakeQuantization:
-    """A network whose chosen layers compute with codes, while `quantization_aware` lasts.
-
-    Attributes:
-        images: for the ranges of the inputs, (n, channels, height, width).
-    """
+    """A network whose chosen layers compute with codes, while `quantization_aware` lasts."""
 
     network: nn.Module
-    images: Tensor
+    images: Tensor  # for the ranges of the inputs, (n, channels, height, width)
     weights: Mapping[str, FakeQuantizedWeight]
     inputs: Mapping[str, FakeQuantizedInput]
 
@@ -103,8 +99,7 @@ class FakeQuantization:
     def calibrate(self, *_epoch: object) -> None:
         """Take the ranges that the float network shows, as the export does.
 
-        Raises:
-            CompressionError: a layer reads nothing, or values that are not finite.
+        A CompressionError names a layer that reads nothing, or values that are not finite.
         """
         for weight in self.weights.values():
             weight.enabled = False
@@ -131,12 +126,9 @@ class FakeQuantization:
 def quantization_aware(network: nn.Module, bits: Mapping[str, Bits], images: Tensor) -> Iterator[FakeQuantization]:
     """Let the layers of `network`, a copy to be trained, compute with codes within the block.
 
-    Args:
-        bits: by name of a convolution or linear layer; those of 32 bits stay in float.
-        images: for the ranges, (n, channels, height, width); they need no labels.
-
-    Raises:
-        CompressionError: a layer is missing or of another kind, or has no finite range.
+    The bits are by name of a convolution or linear layer; those of 32 bits stay in float. The images (n, channels,
+    height, width), for the ranges, need no labels. A layer that is missing, of another kind, or without a finite range
+    is a CompressionError.
     """
     layers = {name: _layer(network, name) for name, wanted in bits.items() if wanted != FLOAT_BITS}
     weights = {name: FakeQuantizedWeight(bits[name].weights) for name in layers}

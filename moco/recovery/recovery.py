@@ -23,13 +23,9 @@ ABSENT = ("", "False", "None", "None")
 
 @dataclass(frozen=True)
 class RecoveryPlan:
-    """How compressed networks are recovered.
+    """How compressed networks are recovered."""
 
-    Attributes:
-        asked: the steps that a search asks for, those of one moment in their order.
-    """
-
-    asked: tuple[RecoveryStep, ...] = ()
+    asked: tuple[RecoveryStep, ...] = ()  # the steps that a search asks for, those of one moment in their order
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.asked]
@@ -79,8 +75,7 @@ class Recovery:
     ) -> None:
         """Take the calibration images (n, channels, height, width), and for a plan that trains the training images.
 
-        Raises:
-            ConfigError: a step needs training images, and there are none.
+        A plan that needs training images where there are none is a ConfigError.
         """
         trains = any(step.needs_training_images for step in plan.steps)
         if trains and training is None:
@@ -96,8 +91,7 @@ class Recovery:
     def recovered(self, moment: Moment, candidate: Candidate) -> Candidate:
         """The candidate after the steps of that moment, its network changed in place or another of the same structure.
 
-        Raises:
-            CompressionError: a step fails; the layer, the function or the step is named.
+        A CompressionError names the layer, the function or the step that fails.
         """
         for step, prepared in self._prepared:
             if step.moment is moment and step.changes(candidate.policy):

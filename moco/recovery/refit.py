@@ -147,17 +147,11 @@ class OriginalGrams(Original):
 
 @dataclass(frozen=True)
 class OriginalOutputs(Original):
-    """What a refit in sequence needs.
+    """What a refit in sequence needs."""
 
-    Attributes:
-        images: the calibration images (n, channels, height, width), which go through a candidate as one batch.
-        positions: by layer, the sampled output positions (n, positions).
-        outputs: by layer, the original network's outputs there, (n * positions, outputs).
-    """
-
-    images: Tensor
-    positions: Mapping[str, Tensor]
-    outputs: Mapping[str, Tensor]
+    images: Tensor  # the calibration images (n, channels, height, width), which go through a candidate as one batch
+    positions: Mapping[str, Tensor]  # by layer, the sampled output positions (n, positions)
+    outputs: Mapping[str, Tensor]  # by layer, the original network's outputs there, (n * positions, outputs)
 
 
 def observe(
@@ -165,9 +159,7 @@ def observe(
 ) -> Original:
     """What candidates are refitted to, from one pass of the calibration images through the original network.
 
-    Args:
-        network: the network that `graph` was made of; it is left as it was.
-        images: (n, channels, height, width), as the network takes them.
+    The network is the one that `graph` was made of, and left as it was; the images are (n, channels, height, width).
     """
     layers = weighted_layers(network) if options.downstream else consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}

@@ -12,6 +12,7 @@ A 1x1 convolution without a bias gives zero for zero, so padding after it is pad
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -89,35 +90,20 @@ def _factorised(
         raise CompressionError(f"'{name}': {error}") from error
     # Tucker's kernel is in the middle of three; of SVD's two the first may skip what a stride skips.
     spatial = (len(weights) - 1) // 2
-    layers: list[nn.Module] = []
-    for index, factor in enumerate(weights):
-        bias = layer.bias if index == len(weights) - 1 else None
-        if isinstance(layer, nn.Linear):
-            layers.append(_linear(layer, factor, bias))
-        else:
-            layers.append(_convolution(layer, factor, bias, spatial=index == spatial))
+    layers = [_layer_like(layer, factor, spatial=index == spatial) for index, factor in enumerate(weights)]
+    layers[-1].bias = layer.bias
     return nn.Sequential(*layers).train(layer.training)
 
 
-def _convolution(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, *, spatial: bool) -> nn.Conv2d:
-    """A convolution of this weight; `spatial`: with the stride, padding and dilation of the layer."""
+def _layer_like(layer: nn.Conv2d | nn.Linear, weight: Tensor, *, spatial: bool) -> nn.Conv2d | nn.Linear:
+    """A layer of this weight and no bias; of convolutions the `spatial` one has stride, padding and dilation."""
     out, inner, *kernel = weight.shape
-    made = nn.Conv2d(
-        inner,
-        out,
-        (kernel[0], kernel[1]),
-        stride=layer.stride if spatial else 1,  # type: ignore[arg-type]
-        padding=layer.padding if spatial else 0,  # type: ignore[arg-type]
-        dilation=layer.dilation if spatial else 1,  # type: ignore[arg-type]
-        padding_mode=layer.padding_mode if spatial else "zeros",
-        bias=False,
-        device="meta",  # no weights are drawn to be thrown away
-    )
-    made.weight, made.bias = nn.Parameter(weight, layer.weight.requires_grad), bias
-    return made
-
-
-def _linear(layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    made = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    made.weight, made.bias = nn.Parameter(weight, layer.weight.requires_grad), bias  # type: ignore[assignment]
+    made: nn.Conv2d | nn.Linear
+    if isinstance(layer, nn.Linear):
+        made = nn.Linear(inner, out, bias=False, device="meta")  # no weights are drawn to be thrown away
+    else:
+        kept = ("stride", "padding", "dilation", "padding_mode") if spatial else ()
+        given: dict[str, Any] = {name: getattr(layer, name) for name in kept}
+        made = nn.Conv2d(inner, out, (kernel[0], kernel[1]), bias=False, device="meta", **given)
+    made.weight = nn.Parameter(weight, layer.weight.requires_grad)
     return made

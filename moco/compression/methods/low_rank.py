@@ -42,17 +42,11 @@ class SvdRank:
 
 @dataclass(frozen=True)
 class TuckerFactors:
-    """Tucker-2 of a convolution's weight W (O, I, kh, kw) at full rank: W = core x3 U x4 V.
+    """Tucker-2 of a convolution's weight W (O, I, kh, kw) at full rank: W = core x3 U x4 V."""
 
-    Attributes:
-        basis_in: U (I, I), orthonormal columns, the most important first.
-        basis_out: V (O, O), likewise.
-        core: W x3 U' x4 V' (O, I, kh, kw); the core of any ranks is a corner of it.
-    """
-
-    basis_in: Tensor
-    basis_out: Tensor
-    core: Tensor
+    basis_in: Tensor  # U (I, I), orthonormal columns, the most important first
+    basis_out: Tensor  # V (O, O), likewise
+    core: Tensor  # W x3 U' x4 V' (O, I, kh, kw); the core of any ranks is a corner of it
 
     @staticmethod
     def of(weight: Tensor) -> TuckerFactors:
@@ -75,16 +69,11 @@ class SvdFactors:
     """Singular value decomposition of a weight W (O, I) or (O, I, 1, 1) at full rank m = min(O, I): W = last @ first.
 
     Each singular value is split evenly, so that neither layer's weights outweigh the other's.
-
-    Attributes:
-        first: S^(1/2) V' (m, I).
-        last: U S^(1/2) (O, m).
-        spatial: the axes of the kernel, (1, 1) for a convolution.
     """
 
-    first: Tensor
-    last: Tensor
-    spatial: tuple[int, ...]
+    first: Tensor  # S^(1/2) V' (m, I)
+    last: Tensor  # U S^(1/2) (O, m)
+    spatial: tuple[int, ...]  # the axes of the kernel, (1, 1) for a convolution
 
     @staticmethod
     def of(weight: Tensor) -> SvdFactors:
@@ -171,8 +160,8 @@ def is_neutral(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
 
 
 def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
-    """Whether the factors hold fewer weights than the layer of weight (O, I, ...), or it is left as it is (W30)."""
-    return is_neutral(shape, setting) or factorised_parameters(shape, setting) < math.prod(shape)
+    """Whether the factors hold fewer weights than the layer of weight (O, I, ...) that they stand for (W30)."""
+    return factorised_parameters(shape, setting) < math.prod(shape)
 
 
 def no_factors(layer: nn.Module, method: Method) -> str | None:

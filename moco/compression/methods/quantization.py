@@ -30,14 +30,11 @@ MOVE = "precision"
 
 @dataclass(frozen=True)
 class QuantizationOptions:
-    """Options of quantization.
+    """Options of quantization."""
 
-    Attributes:
-        precision: to choose from; the first legal one is the neutral one.
-        weight_bits, activation_bits: [fewest, most] of the precision `mixed`.
-    """
-
+    # to choose from; the first legal one is the neutral one
     precision: Annotated[tuple[Precision, ...], MinLen(1)] = ("float32", "int8")
+    # weight_bits, activation_bits: [fewest, most] of the precision `mixed`
     weight_bits: tuple[FewBits, FewBits] = (2, 8)
     activation_bits: tuple[FewBits, FewBits] = (4, 8)
     range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"

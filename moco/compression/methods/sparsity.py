@@ -117,13 +117,9 @@ def largest(weight: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
-    """Zero all but the largest weights of these layers, in place.
+    """Zero, in place, all but the largest `kept` weights of each of these layers (convolution or linear).
 
-    Args:
-        kept: by layer (convolution or linear), how many of its weights stay.
-
-    Raises:
-        CompressionError: an unknown layer, a number out of range or weights that are NaN; nothing was changed then.
+    An unknown layer, a number out of range or weights that are NaN are a CompressionError; nothing was changed then.
     """
     weights = {name: _weight(network, name, k) for name, k in kept.items()}
     masks = {name: largest(weight, kept[name]) for name, weight in weights.items()}

@@ -55,11 +55,8 @@ def importances(
 ) -> Importances:
     """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
 
-    Args:
-        ranking: or the name of one, with its usual options.
-
-    Raises:
-        CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
+    A ranking is also taken by its name, with its usual options. That there is none, that what it needs is missing, or
+    that its numbers are not finite is a CompressionError.
     """
     if isinstance(ranking, str):
         try:

@@ -24,15 +24,12 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer group with what can be chosen for it.
-
-    Attributes:
-        parts: of the methods that have something to do there, in the order in which a space has their parameters.
-        method: the names of those that may be applied one at a time, and `none`; None where all are applied together.
-    """
+    """A layer group with what can be chosen for it."""
 
     group: Grouped
+    # of the methods that have something to do there, in the order in which a space has their parameters
     parts: tuple[tuple[Method, Part], ...]
+    # the names of those that may be applied one at a time, and `none`; None where all are applied together
     method: Options | None = None
 
     @cached_property

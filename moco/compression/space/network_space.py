@@ -26,32 +26,23 @@ from moco.space import LayerGroup, SearchSpace
 
 @dataclass(frozen=True)
 class SpaceOptions:
-    """What may be done to a layer group.
+    """What may be done to a layer group."""
 
-    Attributes:
-        methods: that are declared, with their options, in the order in which a space has their parameters; each then
-            as it stands beside the others.
-        choose: whether each group takes one of them (or none) instead of all.
-        channel_multiples: by precision, in place of the target's.
-        offered: by precision and channel group, the only widths that are offered; see moco.compression.space.context.
-        losing: (channel group, precision, move) of what is not offered, as it gains no time.
-        layer_features: by layer, further numbers for sequential searchers, such as its sensitivity; a group has their
-            means over its layers.
-    """
-
+    # that are declared, with their options, in the order in which a space has their parameters; each then as it stands
+    # beside the others
     methods: tuple[Method, ...]
-    choose: bool = False
-    channel_multiples: Mapping[str, int] | None = None
+    choose: bool = False  # whether each group takes one of them (or none) instead of all
+    channel_multiples: Mapping[str, int] | None = None  # by precision, in place of the target's
+    # by precision and channel group, the only widths that are offered; see moco.compression.space.context
     offered: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    # (channel group, precision, move) of what is not offered, as it gains no time
     losing: frozenset[tuple[str, str, str]] = frozenset()
+    # by layer, further numbers for sequential searchers, such as its sensitivity; a group has their means over its
+    # layers
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let each method see the others.
-
-        Raises:
-            SpaceError: a setting of one is another method's too.
-        """
+        """Let each method see the others; a SpaceError where a setting of one is another method's too."""
         for method in self.methods:
             for key in method.settings:
                 if (owner := method_of(key).name) != method.name:
@@ -69,8 +60,7 @@ def network_space(
 ) -> SearchSpace:
     """The space that the options and the target's capabilities allow.
 
-    Raises:
-        SpaceError: nothing is left to choose, or a precision is not one of the target's.
+    That nothing is left to choose, or that a precision is not one of the target's, is a SpaceError.
     """
     for precision in options.precisions:
         if precision not in capabilities.precisions:
