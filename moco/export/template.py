@@ -61,8 +61,9 @@ class Template:
             proto.graph.initializer.append(initializer)
         unread = split_nodes(proto.graph, network, state)
         if unread:
-            for initializer in [each for each in proto.graph.initializer if each.name in unread]:
-                proto.graph.initializer.remove(initializer)
+            used = [initializer for initializer in proto.graph.initializer if initializer.name not in unread]
+            del proto.graph.initializer[:]
+            proto.graph.initializer.extend(used)
         for node in proto.graph.node:
             if node.op_type == "Conv":
                 _set_groups(node, modules)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -66,21 +66,20 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen
     Normalising by the batch keeps a changed layer from blurring what the layers after it see. The network is left as
     it was.
     """
-    norms = {name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)}
+    norms: dict[str, Any] = {
+        name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)
+    }
     running = {
-        name: (module.running_mean.clone(), module.running_var.clone())
+        name: (module.running_mean, module.running_var)
         for name, module in norms.items()
-        if module.running_mean is not None and module.running_var is not None
+        if module.running_mean is not None
     }
     with _observing(list(norms.values())), torch.no_grad():
         # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
         for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
             network(part)
-        return {
-            name: Seen(module.running_mean.clone(), module.running_var.clone(), *running[name])
-            for name, module in norms.items()
-            if module.running_mean is not None and module.running_var is not None
-        }
+        seen = {name: (norms[name].running_mean, norms[name].running_var) for name in running}
+    return {name: Seen(*seen[name], *(tensor.clone() for tensor in running[name])) for name in running}
 
 
 def re_estimate(

@@ -71,22 +71,18 @@ def teacher_loss(
 ) -> BatchLoss:
     """L over batches of these images, for `descend_`.
 
-    Args:
-        teacher: answers in evaluation mode; it is never changed.
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,); None where there are none.
-        augmented: whether an image is another one each time; where not, it is shown to the teacher once.
-
-    Raises:
-        CompressionError: there is not a label for each image; when called, the classes are not the student's.
+    The images are normalised, (n, channels, height, width), the labels (n,), None where there are none; there must be
+    one for each image. The teacher answers in evaluation mode, is never changed, and must have the student's classes:
+    else a CompressionError. Unless images are `augmented`, another one each time, each is shown to it once.
     """
     if labels is not None and len(labels) != len(images):
         raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")
     network = copy.deepcopy(teacher).eval()
-    answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
+    remembered = None if augmented else _remembered_answers(network, images)
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
-        wanted = answers(batch)
+        with torch.no_grad():
+            wanted: Tensor = network(batch.images) if remembered is None else remembered(batch)
         if wanted.shape != logits.shape:
             raise CompressionError(
                 f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
@@ -107,16 +103,6 @@ def distillation_loss(
     return loss if labels is None else loss + F.cross_entropy(student, labels)
 
 
-def _augmented_answers(teacher: nn.Module) -> Callable[[Batch], Tensor]:
-    """The teacher's logits of a batch, which is another one each time."""
-
-    def answers(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            return teacher(batch.images)  # type: ignore[no-any-return]
-
-    return answers
-
-
 def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch], Tensor]:
     """The teacher's logits of a batch; an image is shown to it once, when it is first asked for."""
     logits: Tensor | None = None
@@ -126,8 +112,7 @@ def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch],
         nonlocal logits
         unknown = batch.rows[~known[batch.rows]]
         if len(unknown):
-            with torch.no_grad():
-                found = teacher(images[unknown])
+            found = teacher(images[unknown])
             if logits is None:
                 logits = found.new_empty((len(images), *found.shape[1:]))
             logits[unknown] = found
