@@ -55,10 +55,7 @@ def labelled_batches(ranking: str, data: CalibrationData | None) -> list[tuple[t
 
 
 def loss_of(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, summed over the images, so that each image's gradient is that of its own loss.
-
-    A label beyond the classes of the network is a CompressionError.
-    """
+    """Cross-entropy, summed so that each image has its own loss's gradient; a CompressionError for an unknown class."""
     device = next(network.parameters()).device
     logits = network(images.to(device))
     if int(labels.max()) >= logits.shape[1]:

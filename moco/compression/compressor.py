@@ -39,10 +39,7 @@ class Compressor:
 
     @staticmethod
     def of(network: nn.Module, example: torch.Tensor) -> Compressor:
-        """The compressor of a network that takes `example` (n, channels, height, width), filters ranked by L1 norm.
-
-        A network that cannot be traced is a CompressionError.
-        """
+        """The compressor of a network that takes `example` (n, channels, height, width), or a CompressionError."""
         counts = count(network, tuple(example.shape[1:]))
         graph = channel_graph(network, example, counts)
         return Compressor(network, graph, counts, analytic_cost(network, graph, counts))
@@ -50,10 +47,7 @@ class Compressor:
     def prepared_for(
         self, methods: tuple[Method, ...], data: CalibrationData | None = None, rng: np.random.Generator | None = None
     ) -> Compressor:
-        """The same with these methods, and their options, prepared on the data; others take it when they need it.
-
-        What a method needs and is not there is a CompressionError.
-        """
+        """The same with these methods prepared, by their options, on the data; a CompressionError if one lacks some."""
         found = {method.name: method.prepare(self.network, self.graph, data, rng) for method in methods}
         return replace(self, data=data, prepared=found)
 
@@ -87,10 +81,7 @@ class Compressor:
         return thin
 
     def apply_(self, thin: nn.Module, policy: Policy) -> None:
-        """Do to a pruned copy, in place, what else the policy asks for, and check that it was done.
-
-        A layer that cannot take it, or has other ranks afterwards, is a CompressionError.
-        """
+        """Do to a pruned copy, in place, what else the policy asks for, and check it, or raise CompressionError."""
         for method, settings in by_method(policy):
             if method.changes_weights:
                 method.apply_(thin, settings, self._prepared(method))
@@ -120,10 +111,7 @@ class Compressor:
 
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
-    """A copy of `network` with the policy's widths and ranks, in evaluation mode; its weights are of no use yet.
-
-    A network that cannot be traced is a CompressionError, a policy that does not fit it a SpaceError.
-    """
+    """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
     with evaluating(network):
         return Compressor.of(network, example).structure(policy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ class AnalyticCost:
             layer.in_channels // layer.groups if layer.groups > 1 else inner,
         )
         product = layer.positions, out, kernel * read
-        return LayerCost(out, inner, kernel, layer.positions, layer.input_positions, (product,))
+        return LayerCost(out, inner, kernel, layer.positions, prod(layer.input_hw), (product,))
 
     def width(self, module: str, axis: str, widths: Mapping[str, int]) -> int:
         """Channels on that side ("out" or "in") of a module under these widths by group."""

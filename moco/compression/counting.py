@@ -19,8 +19,7 @@ from moco.compression.collecting import evaluating
 from moco.errors import CompressionError
 
 LayerKind = Literal["conv", "depthwise", "grouped", "transposed", "linear"]
-COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-"""Kinds of layers whose multiply-accumulates are counted."""
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)  # kinds of layers whose multiply-accumulates are counted
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,8 @@ class LayerCount:
         return prod(self.input_hw if self.kind == "transposed" else self.output_hw)
 
     @cached_property
-    def input_positions(self) -> int:
-        """Height x width of its input."""
-        return prod(self.input_hw)
-
-    @cached_property
     def macs(self) -> int:
-        """Multiply-accumulates: every output value takes one window of its group's channels.
-
-        In a transposed convolution every input value gives one.
-        """
+        """Multiply-accumulates: each output, or input where transposed, takes one window of its group's channels."""
         return self.positions * self.out_channels * (self.in_channels // self.groups) * prod(self.kernel)
 
 

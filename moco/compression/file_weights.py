@@ -29,16 +29,14 @@ class FileWeights:
 
     def values(self, layer: str) -> np.ndarray:
         """A layer's weight, in floats or in codes; a CompressionError where the file has no such layer."""
-        found: np.ndarray = numpy_helper.to_array(self._of(layer))
-        return found
+        return np.asarray(numpy_helper.to_array(self._of(layer)))
 
     def codes(self, layer: str) -> np.ndarray | None:
         """The integer codes of a layer's weight; None where it has none, or holds something else in their place."""
         codes = self._initializers.get(f"{layer}.weight_q")
         if codes is None or codes.data_type not in {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}:
             return None
-        found: np.ndarray = numpy_helper.to_array(codes)
-        return found
+        return np.asarray(numpy_helper.to_array(codes))
 
     def _of(self, layer: str) -> onnx.TensorProto:
         found: onnx.TensorProto | None = self._initializers.get(f"{layer}.weight_q")

@@ -22,10 +22,7 @@ def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] =
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a policy.json, checked for form; whether it fits a network shows when it is applied.
-
-    A file that is missing, malformed, or of another format is a SpaceError.
-    """
+    """The policy in a policy.json, or a SpaceError for its form; whether it fits a network shows when it is applied."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -22,10 +22,7 @@ from moco.policy import Policy
 
 
 def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarray]) -> None:
-    """Check the widths of every tensor against the channels that were to stay, by channel group.
-
-    A CompressionError names the layer whose shape is not what was asked, with both shapes.
-    """
+    """Check that every tensor has just the channels that were to stay, by group; a CompressionError names the layer."""
     modules = dict(network.named_modules())
     for (name, side), axis in graph.axes.items():
         places = axis.kept(kept)

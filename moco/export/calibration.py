@@ -15,8 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from moco.errors import CompressionError
 from moco.export.template import INPUT, OUTPUT
 
-BATCH = 16
-"""Small enough for the feature maps to stay in the processor's cache: 64 images took twice as long."""
+BATCH = 16  # small enough for the feature maps to stay in the processor's cache: 64 images took twice as long
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,10 @@ def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:
 
 
 def outputs(session: ort.InferenceSession, images: np.ndarray) -> list[Any]:
-    """All outputs of the graph for the images (n, channels, height, width).
-
-    A graph that does not run, because it holds a width that a candidate has not for example, is a CompressionError.
-    """
+    """All outputs of the graph for images (n, channels, height, width); a CompressionError where it does not run."""
     try:
         return list(session.run(None, {INPUT: images}))
-    except Exception as error:  # the runtime's exceptions share no base but this
+    except Exception as error:  # of any class; the graph may hold a width that a candidate has not, for example
         raise CompressionError(f"the exported graph does not run: {str(error).splitlines()[0]}") from error
 
 

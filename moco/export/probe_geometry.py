@@ -6,6 +6,7 @@ kernels, strides and sizes cost the same at every width, so they are one geometr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
@@ -125,7 +126,7 @@ def _pair(group: ChannelGroup, layers: Mapping[str, LayerCount]) -> PairGeometry
         return f"'{odd[0]}' is a grouped convolution"
     if odd := [layer.name for layer in members if layer.kind == "linear" and layer.input_hw != (1, 1)]:
         return f"'{odd[0]}' is linear over several positions"
-    around = {LayerShape.of(layer): 0 for layer in members}
+    around: Counter[LayerShape] = Counter()
     for layer in members:
         around[LayerShape.of(layer)] += layer.macs
     given = {LayerShape.of(layers[name]) for name in group.producers if name in layers}

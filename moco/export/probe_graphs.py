@@ -25,8 +25,7 @@ from moco.randomness import generator
 OPSET, IR_VERSION = 18, 10
 IMAGE_CHANNELS = 3
 ENOUGH_MACS, MOST_REPEATS = 16_000_000, 4
-SPREAD = 4.0
-"""Quantizer ranges: activations of unit variance hardly leave [-4, 4]."""
+SPREAD = 4.0  # quantizer ranges: activations of unit variance hardly leave [-4, 4]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def pair_graph(
 ) -> onnx.ModelProto:
     """The graph of the pair: float32 images in, `logits` out, as all of moco's files.
 
-    Of the kinds of layers, the target has `int8_kinds` in int8; None means all.
+    Only layers of the `int8_kinds`, those that the target has, are put into int8; None means all.
     """
     builder = _Graph()
     data, hw = INPUT, geometry.producer.input_hw

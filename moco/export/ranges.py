@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,10 @@ from moco.interfaces import QuantizePlacement
 
 
 class LayerErrors:
-    """Layers as graphs of one node, whose data and weights are inputs. Their biases do not change an error."""
+    """Layers as graphs of one node, whose data and weights are inputs. Their biases do not change an error.
+
+    The values are, by tensor, what the layers read (n, ...).
+    """
 
     def __init__(self, proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
         constants = {i.name: i for i in proto.graph.initializer}
@@ -34,10 +38,7 @@ class LayerErrors:
         self.sessions = [open_session(_alone(proto, node)) for node in nodes]
 
     def of_data(self, values: Mapping[str, np.ndarray], scales: Sequence[Scale]) -> np.ndarray:
-        """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers.
-
-        `values` are, by tensor, what the layers read (n, ...).
-        """
+        """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers."""
         total = np.zeros(len(scales))
         for index, node in enumerate(self.nodes):
             data, weights = values[node.input[0]], self.weights[index]
@@ -60,8 +61,7 @@ class LayerErrors:
         return errors
 
     def _outputs(self, index: int, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        outputs: np.ndarray = self.sessions[index].run(None, {"data": data, "weights": weights})[0]
-        return outputs
+        return np.asarray(self.sessions[index].run(None, {"data": data, "weights": weights})[0])
 
 
 def _alone(proto: onnx.ModelProto, node: onnx.NodeProto) -> onnx.ModelProto:
@@ -74,8 +74,7 @@ def _alone(proto: onnx.ModelProto, node: onnx.NodeProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
-BINS = 2048
-"""Of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code."""
+BINS = 2048  # of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,9 @@ def estimate(
 ) -> Calibration:
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
-    Of calibration images (n, channels, height, width). Without options the ranges are whole, as `calibrate` gives them,
-    whose errors it shares; the placement of the target's quantize nodes decides which tensors become codes.
+    The images (n, channels, height, width) are for calibration. Without options the ranges are whole, as `calibrate`
+    gives them. The placement says where the target wants quantize nodes, and so which tensors become codes. Fails as
+    `calibrate` does.
     """
     options, bits = options or RangeOptions(), bits_of(layers)
     readers = codings(proto, bits, placement)
@@ -147,9 +147,9 @@ def estimate(
 # ---- activations: ranges by tensor or by `at_bits`; those left out keep their whole range
 
 
-def minmax(observed: Observed) -> dict[str, tuple[float, float]]:
-    """The whole ranges, from the lowest to the highest value over all images."""
-    return dict(observed.whole)
+def nothing(_: Observed) -> dict[str, Any]:
+    """Every tensor keeps its whole range, and every channel of a weight the scale that clips nothing."""
+    return {}
 
 
 def percentile(observed: Observed) -> dict[str, tuple[float, float]]:
@@ -189,11 +189,6 @@ def activation_output_error(observed: Observed) -> dict[str, tuple[float, float]
 # ---- weights: shares of the scale that clips nothing, by layer (channels,); those left out are 1
 
 
-def max_abs(_: Observed) -> dict[str, np.ndarray]:
-    """None: every channel has the scale that clips nothing."""
-    return {}
-
-
 def weight_output_error(observed: Observed) -> dict[str, np.ndarray]:
     """By channel, the share whose codes change the channel's outputs least."""
     uses: dict[str, list[onnx.NodeProto]] = {}
@@ -216,11 +211,11 @@ def _values_read(observed: Observed) -> dict[str, np.ndarray]:
 
 
 ACTIVATION_RANGES: dict[str, Callable[[Observed], dict[str, tuple[float, float]]]] = {
-    "minmax": minmax,
+    "minmax": nothing,
     "percentile": percentile,
     "output_error": activation_output_error,
 }
 WEIGHT_SHARES: dict[str, Callable[[Observed], dict[str, np.ndarray]]] = {
-    "max_abs": max_abs,
+    "max_abs": nothing,
     "output_error": weight_output_error,
 }

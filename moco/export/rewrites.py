@@ -21,8 +21,7 @@ from onnx import helper, numpy_helper
 from moco.errors import RunFolderError
 from moco.interfaces import Artifact
 
-Shape = Sequence[int | str]
-"""Sizes of the axes; a name where the size is not fixed."""
+Shape = Sequence[int | str]  # sizes of the axes; a name where the size is not fixed
 
 
 def reshape_by_axes(graph: onnx.GraphProto) -> None:
@@ -139,10 +138,7 @@ def _run_with_zeros(source: np.ndarray, zero: int) -> list[int] | None:
 
 
 def gemm_instead_of_matmul(graph: onnx.GraphProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Rewrite, in place, each MatMul by the transpose of one of these weights, with the Add of a bias behind it.
-
-    The weights are matrices (outputs, inputs) by name; each is found once.
-    """
+    """Rewrite, in place, each MatMul by the transpose of a weight (outputs, inputs), and the Add of its bias."""
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if len(i.dims) == 2}
     left = {name: weight for name, weight in weights.items() if name not in constants}
     vectors = {i.name for i in graph.initializer if len(i.dims) == 1}
@@ -240,10 +236,7 @@ def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight
 
 
 def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
-    """The graph as a file of the folder, named by its hash; one that is there already is left as it is.
-
-    A file that cannot be written is a RunFolderError.
-    """
+    """The graph as a file of the folder, named by its hash; one that is there is left as it is. Or a RunFolderError."""
     data = proto.SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(data).hexdigest()
     path = folder / f"{sha256[:16]}.onnx"

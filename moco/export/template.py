@@ -31,8 +31,7 @@ from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
 
-_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')
-"""A line of code in the exporter's text."""
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')  # a line of code in the exporter's text
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,7 @@ class Template:
 
 
 def build_template(network: nn.Module, example: torch.Tensor) -> Template:
-    """Export `network`, in evaluation mode, once; with a dynamic batch of `example` (n, channels, height, width).
-
-    A network that cannot be traced is a CompressionError with the exporter's reason.
-    """
+    """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`."""
     pairs = foldable_pairs(network, example)
     folded = fold(network, pairs)
     proto = export_graph(folded, example)
@@ -88,10 +84,7 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
-    """The network as an ONNX graph: float32 NCHW `input` with a dynamic batch, output `logits`.
-
-    A network that cannot be traced is a CompressionError with the exporter's reason.
-    """
+    """The network as an ONNX graph, float32 NCHW `input` with a dynamic batch, output `logits`; or a CompressionError."""
     # A batch of one is specialised away by the tracer, so trace with two images.
     images = example[:2] if len(example) >= 2 else torch.cat([example, example])
     try:

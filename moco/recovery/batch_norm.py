@@ -30,8 +30,7 @@ class Seen(NamedTuple):
     running_variance: torch.Tensor
 
 
-Statistics = Mapping[str, Seen]
-"""By name of the batch-norm."""
+Statistics = Mapping[str, Seen]  # by name of the batch-norm
 
 BATCH = 64
 

@@ -46,10 +46,8 @@ class DistillationStep(FineTuningStep):
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """L, with the original network as teacher."""
-        options = self.options
-        return teacher_loss(
-            context.network, *context.training_set, options.augments, options.temperature, options.weight
-        )
+        answers = self.options.temperature, self.options.weight
+        return teacher_loss(context.network, *context.training_set, self.options.augments, *answers)
 
     def written(self) -> str:
         """The plan, temperature and weight."""
@@ -69,11 +67,11 @@ def teacher_loss(
     temperature: float = DistillationOptions.temperature,
     weight: float = DistillationOptions.weight,
 ) -> BatchLoss:
-    """L over batches of these images, for `descend_`.
+    """L over batches of these images, normalised, (n, channels, height, width), for `descend_`.
 
-    The images are normalised, (n, channels, height, width), the labels (n,), None where there are none; there must be
-    one for each image. The teacher answers in evaluation mode, is never changed, and must have the student's classes:
-    else a CompressionError. Unless images are `augmented`, another one each time, each is shown to it once.
+    There is a label (n,) for each image, or there are none: None. The teacher answers in evaluation mode and is never
+    changed; an image is shown to it once, unless the images are `augmented`: other ones each time. A wrong number of
+    labels, and a student of other classes, are a CompressionError.
     """
     if labels is not None and len(labels) != len(images):
         raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")

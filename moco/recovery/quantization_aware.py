@@ -87,10 +87,7 @@ class FakeQuantization:
         return {name: (read.low, read.high) for name, read in self.inputs.items()}
 
     def calibrate(self, *_epoch: object) -> None:
-        """Take the ranges that the float network shows, as the export does.
-
-        A CompressionError names a layer that reads nothing, or values that are not finite.
-        """
+        """Take the ranges of the float network, as the export does; a CompressionError names a layer without one."""
         self._show(codes=False)
         try:
             with evaluating(self.network), torch.no_grad():

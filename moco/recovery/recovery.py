@@ -73,10 +73,7 @@ class Recovery:
         seed: int = 0,
         training: TrainingImages | None = None,
     ) -> None:
-        """Take the calibration images (n, channels, height, width), and for a plan that trains the training images.
-
-        A plan that needs training images where there are none is a ConfigError.
-        """
+        """Take images (n, channels, height, width) to calibrate with, and to train on; a ConfigError if a plan lacks these."""
         trains = any(step.needs_training_images for step in plan.steps)
         if trains and training is None:
             raise ConfigError("recovery: expected training images for a plan that trains, got none")
@@ -89,10 +86,7 @@ class Recovery:
         return any(step.moment is moment and step.changes(policy) for step in self.plan.steps)
 
     def recovered(self, moment: Moment, candidate: Candidate) -> Candidate:
-        """The candidate after the steps of that moment, its network changed in place or another of the same structure.
-
-        A CompressionError names the layer, the function or the step that fails.
-        """
+        """The candidate after the steps of that moment; a CompressionError names the layer or the step that fails."""
         for step, prepared in self._prepared:
             if step.moment is moment and step.changes(candidate.policy):
                 network: object = step.apply(candidate, self._context, prepared)

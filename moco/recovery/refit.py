@@ -147,10 +147,7 @@ class OriginalOutputs(Original):
 def observe(
     network: nn.Module, graph: ChannelGraph, images: Tensor, options: RefitOptions, generator: np.random.Generator
 ) -> Original:
-    """What candidates are refitted to, from one pass of the calibration images through the original network.
-
-    The network is the one that `graph` was made of, and left as it was; the images are (n, channels, height, width).
-    """
+    """What candidates are refitted to, by one pass of images (n, channels, height, width) through the original."""
     layers = weighted_layers(network) if options.downstream else consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}
     batch_norms = _batch_norms_after(network, images[:2]) if options.intercept else {}

@@ -15,8 +15,7 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Labels = np.ndarray | None
-"""The atom at every place of one axis, 0 where the place always stays; None where all do."""
+Labels = np.ndarray | None  # the atom at every place of one axis, 0 where the place always stays; None where all do
 
 STAYS = 0
 
@@ -76,8 +75,7 @@ def components(count: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.nda
     return np.asarray(connected_components(edges, directed=False)[1])
 
 
-Axes = tuple[Labels, ...]
-"""The labels of every axis of a tensor."""
+Axes = tuple[Labels, ...]  # the labels of every axis of a tensor
 
 
 @dataclass(frozen=True)
@@ -105,5 +103,4 @@ class Call:
             self.atoms.fix(labels, f"{self.where} {what}")
 
 
-Rule = Callable[[Call], Axes | list[Axes]]
-"""The labels of the output, or of each of several."""
+Rule = Callable[[Call], Axes | list[Axes]]  # the labels of the output, or of each of several

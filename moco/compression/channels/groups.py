@@ -54,7 +54,8 @@ class ChannelGraph:
         for name, channels in kept.items():
             group = self.groups.get(name)
             if group is None:
-                raise CompressionError(f"pruning: '{name}' is no prunable group{self._why(name)}")
+                why = f": {self.left_out[name]}" if name in self.left_out else f"; there are {', '.join(self.groups)}"
+                raise CompressionError(f"pruning: '{name}' is no prunable group{why}")
             if not len(channels) or min(channels) < 0 or max(channels) >= group.channels:
                 raise CompressionError(
                     f"pruning: '{name}' has {group.channels} channels, of which at least one must stay; "
@@ -66,9 +67,6 @@ class ChannelGraph:
         """By group, how many filters of its first layer one of its channels stands for."""
         owned = {name: self.axes[name, "out"] for name in self.groups}
         return {name: int(np.sum(axis.owner >= 0)) // self.groups[name].channels for name, axis in owned.items()}
-
-    def _why(self, name: str) -> str:
-        return f": {self.left_out[name]}" if name in self.left_out else f"; there are {', '.join(self.groups)}"
 
 
 def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> ChannelGraph:

@@ -63,7 +63,10 @@ def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapp
         if out is not None or inner is not None:
             plans.append((name, out, inner))
             _gather(network.get_submodule(name), out, inner, memo)
-    _copy_leaves(network, memo)
+    # `copy.deepcopy` takes ten times as long for the empty hook tables of plain layers.
+    for module in network.modules():
+        if type(module) in PLAIN_LAYERS:
+            memo[id(module)] = _copied(module, memo)
     thin = copy.deepcopy(network, memo)
     for name, out, inner in plans:
         _resize(thin.get_submodule(name), out, inner)
@@ -97,13 +100,6 @@ def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
         weight.movedim(1 - out_axis(module, weight), 0)[gone] = 0
-
-
-def _copy_leaves(network: nn.Module, memo: dict[int, object]) -> None:
-    """Put copies of plain layers into the memo: `copy.deepcopy` takes ten times as long for their empty hook tables."""
-    for module in network.modules():
-        if type(module) in PLAIN_LAYERS:
-            memo[id(module)] = _copied(module, memo)
 
 
 def _copied(module: nn.Module, memo: dict[int, object]) -> nn.Module:

@@ -13,12 +13,12 @@ from moco.compression.channels.groups import ChannelGraph
 from moco.compression.costs import LayerCost
 from moco.compression.counting import LayerCount
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.low_rank import (
     STEM_CHANNELS,
     FactorCache,
     SvdRank,
     TuckerRanks,
+    factorise_,
     pays,
     svd_rank,
     tucker_ranks,

@@ -184,10 +184,7 @@ class FilterPruning(KeepingMethod):
 def rankings(
     network: nn.Module, graph: ChannelGraph, ranking: Ranking | str = USUAL_RANKING, data: Data = None, rng: Rng = None
 ) -> dict[str, np.ndarray]:
-    """By group, its channels from the most to the least important; of equals the lower index comes first.
-
-    The ranking, or the name of one, gets `data` and `rng`; it fails as `importances` does.
-    """
+    """By group, its channels from the most to the least important; of equals the lower index comes first."""
     found = importances(network, graph, ranking, data, rng)
     return {group: np.argsort(-importance, kind="stable") for group, importance in found.items()}
 

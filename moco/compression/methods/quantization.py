@@ -24,8 +24,7 @@ from moco.errors import CompressionError, SpaceError
 Precision = Literal["float32", "int8", "mixed"]
 FewBits = Annotated[int, Ge(1), Le(8)]
 BIT_PARAMETERS = ("weight_bits", "activation_bits")
-MOVE = "precision"
-"""What the pay-off analysis calls another precision."""
+MOVE = "precision"  # what the pay-off analysis calls another precision
 
 
 @dataclass(frozen=True)

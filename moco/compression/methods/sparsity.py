@@ -98,11 +98,7 @@ class Sparsity(KeepingMethod):
 
 
 def kept_weights(n: int, keep_ratio: float) -> int:
-    """Weights of `n` that a ratio to keep, in (0, 1], leaves: n - floor(n (1 - keep_ratio)), at least one.
-
-    Raises:
-        CompressionError: the ratio is not in (0, 1].
-    """
+    """Weights of `n` that a ratio leaves: n - floor(n (1 - ratio)), at least one; a CompressionError outside (0, 1]."""
     if not 0 < keep_ratio <= 1:
         raise CompressionError(f"sparsity: expected a ratio of weights to keep in (0, 1], got {keep_ratio}")
     return rounded_width(n, keep_ratio)
@@ -117,7 +113,7 @@ def largest(weight: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
-    """Zero, in place, all but the largest `kept` weights of each of these layers (convolution or linear).
+    """Zero, in place, all but the `kept` largest weights of each of these layers (convolution or linear).
 
     An unknown layer, a number out of range or weights that are NaN are a CompressionError; nothing was changed then.
     """

@@ -17,8 +17,7 @@ from moco.compression.collecting import CalibrationData
 from moco.errors import CompressionError, ConfigError
 from moco.registry import NamedPlugin, plugin
 
-USUAL_RANKING = "l1"
-"""The ranking of a policy that names none."""
+USUAL_RANKING = "l1"  # the ranking of a policy that names none
 IMAGES, LABELS = "images", "labels"
 
 Data: TypeAlias = CalibrationData | None
@@ -55,8 +54,8 @@ def importances(
 ) -> Importances:
     """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
 
-    A ranking is also taken by its name, with its usual options. That there is none, that what it needs is missing, or
-    that its numbers are not finite is a CompressionError.
+    A ranking may be given by its name, with its usual options. It is a CompressionError that there is none of that
+    name, that what it needs is missing, or that its numbers are not finite.
     """
     if isinstance(ranking, str):
         try:

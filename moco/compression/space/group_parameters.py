@@ -18,8 +18,7 @@ from moco.compression.space.parameters import Options, Parameter, Part
 from moco.setting_owners import method_of
 from moco.trial import Point
 
-NONE = "none"
-"""What a group that chooses its method may choose too."""
+NONE = "none"  # what a group that chooses its method may choose too
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,7 @@ class Choice:
         return {name: parameter for part in parts for name, parameter in part.open.values()}
 
 
-MOST_COMBINATIONS = 4096
-"""Policies are counted for each combination of precisions, where there are no more than that."""
+MOST_COMBINATIONS = 4096  # policies are counted for each combination of precisions, where there are no more than that
 
 
 def exact_count(choices: Sequence[Choice], context: SpaceContext) -> int | None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from optuna.distributions import BaseDistribution
-
 from moco.compression.costs import AnalyticCost
 from moco.compression.counting import Counts
 from moco.compression.methods.method import Method
@@ -60,7 +58,7 @@ def network_space(
 ) -> SearchSpace:
     """The space that the options and the target's capabilities allow.
 
-    That nothing is left to choose, or that a precision is not one of the target's, is a SpaceError.
+    It is a SpaceError that nothing is left to choose, or that a precision is not one of the target's.
     """
     for precision in options.precisions:
         if precision not in capabilities.precisions:
@@ -75,11 +73,8 @@ def network_space(
     choices = tuple(choice for group in groups if (choice := _choice(group, context, options)).parts)
     parts = [entry for choice in choices for entry in choice.parts]
     runs_in = {layer: found for method, part in parts if (found := method.runs_in(part)) for layer in part.names}
-    distributions: dict[str, BaseDistribution] = {}
-    neutral: dict[str, Any] = {}
-    for choice in choices:
-        distributions |= choice.distributions()
-        neutral |= choice.neutral
+    distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
+    neutral = {name: value for choice in choices for name, value in choice.neutral.items()}
     if not distributions:
         raise SpaceError(
             "search space: nothing is left to choose; no layer group has a legal width below its own, a rank that pays "

@@ -11,11 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from moco.trial import Point
 
-MOST_HALVINGS = 60
-"""A ratio is a float: after so many halvings of [0, 1] nothing is left between the ends."""
-
-Counts = Sequence[float]
-"""How much of each layer is left: channels, ranks, weights."""
+Counts = Sequence[float]  # how much of each layer is left: channels, ranks, weights
 
 
 Number = TypeVar("Number", int, float)
@@ -53,7 +49,7 @@ class Ratio(_Numbers[float]):
         little of one layer is too low for all: if it leaves too much of another one, no ratio will do.
         """
         low, high, ratio = self.low, self.high, guess
-        for _ in range(MOST_HALVINGS):
+        for _ in range(60):  # a ratio is a float: after that nothing is left between the ends
             found = left(ratio)
             too_low = any(count < goal for count, goal in zip(found, wanted, strict=True))
             too_high = any(count > goal for count, goal in zip(found, wanted, strict=True))
