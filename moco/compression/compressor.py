@@ -47,7 +47,7 @@ class Compressor:
     def prepared_for(
         self, methods: tuple[Method, ...], data: CalibrationData | None = None, rng: np.random.Generator | None = None
     ) -> Compressor:
-        """The same with these methods prepared, by their options, on the data; a CompressionError if one lacks some."""
+        """The same with these methods prepared on the data; a CompressionError says what one of them lacks."""
         found = {method.name: method.prepare(self.network, self.graph, data, rng) for method in methods}
         return replace(self, data=data, prepared=found)
 

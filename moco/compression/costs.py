@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -100,12 +99,10 @@ class AnalyticCost:
 
     def _whole(self, layer: LayerCount, widths: Mapping[str, int]) -> LayerCost:
         out, inner = self.width(layer.name, "out", widths), self.width(layer.name, "in", widths)
-        kernel, read = (
-            layer.kernel[0] * layer.kernel[1],
-            layer.in_channels // layer.groups if layer.groups > 1 else inner,
-        )
-        product = layer.positions, out, kernel * read
-        return LayerCost(out, inner, kernel, layer.positions, prod(layer.input_hw), (product,))
+        kernel = layer.kernel[0] * layer.kernel[1]
+        read = inner if layer.groups == 1 else layer.in_channels // layer.groups
+        product, (height, width) = (layer.positions, out, kernel * read), layer.input_hw
+        return LayerCost(out, inner, kernel, layer.positions, height * width, (product,))
 
     def width(self, module: str, axis: str, widths: Mapping[str, int]) -> int:
         """Channels on that side ("out" or "in") of a module under these widths by group."""

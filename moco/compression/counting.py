@@ -102,14 +102,9 @@ class _Recorder:
             hw = (1, image[0].numel() // module.in_features if image.dim() > 1 else 1)
             geometry = "linear", module.in_features, module.out_features, (1, 1), (1, 1), 1, hw, hw
         else:
-            sizes = (
-                tuple(module.kernel_size),
-                tuple(module.stride),
-                module.groups,
-                tuple(image.shape[-2:]),
-                tuple(output.shape[-2:]),
-            )
-            geometry = _kind(module), module.in_channels, module.out_channels, *sizes
+            kernel, stride = tuple(module.kernel_size), tuple(module.stride)
+            hws = tuple(image.shape[-2:]), tuple(output.shape[-2:])
+            geometry = _kind(module), module.in_channels, module.out_channels, kernel, stride, module.groups, *hws
         self.layers.append(LayerCount(name, parameters, *geometry))
 
     def uncounted(self, network: nn.Module) -> tuple[str, ...]:

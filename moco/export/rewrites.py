@@ -88,16 +88,11 @@ def pad_instead_of_gather(graph: onnx.GraphProto, zero_channels: Mapping[str, in
     """
     constants = {i.name: i for i in graph.initializer}
     producers = {node.output[0]: node for node in graph.node}
-    reading = readers(graph)
+    used = readers(graph)
     removed: set[str] = set()
     for node in graph.node:
         pad = producers.get(node.input[0]) if node.op_type == "Gather" else None
-        if (
-            pad is None
-            or pad.op_type != "Pad"
-            or len(reading[pad.output[0]]) != 1
-            or node.input[1] not in zero_channels
-        ):
+        if pad is None or pad.op_type != "Pad" or len(used[pad.output[0]]) != 1 or node.input[1] not in zero_channels:
             continue
         if not _pads_one_zero_channel(pad, constants):
             continue

@@ -84,7 +84,7 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
-    """The network as an ONNX graph, float32 NCHW `input` with a dynamic batch, output `logits`; or a CompressionError."""
+    """The network as an ONNX graph: float32 NCHW `input` of any batch, output `logits`; or a CompressionError."""
     # A batch of one is specialised away by the tracer, so trace with two images.
     images = example[:2] if len(example) >= 2 else torch.cat([example, example])
     try:

@@ -65,9 +65,7 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen
     Normalising by the batch keeps a changed layer from blurring what the layers after it see. The network is left as
     it was.
     """
-    norms: dict[str, Any] = {
-        name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)
-    }
+    norms: dict[str, Any] = {n: m for n, m in network.named_modules() if isinstance(m, BATCH_NORMS)}
     running = {
         name: (module.running_mean, module.running_var)
         for name, module in norms.items()

@@ -126,9 +126,7 @@ def _padding(layer: nn.Conv2d) -> list[tuple[int, int]]:
 def _output_hw(layer: nn.Conv2d, inputs: Tensor) -> list[int]:
     """Height and width of what the layer gives."""
     sides = zip(inputs.shape[2:], _padding(layer), layer.kernel_size, layer.stride, layer.dilation, strict=True)
-    return [
-        (size + sum(pad) - dilation * (kernel - 1) - 1) // stride + 1 for size, pad, kernel, stride, dilation in sides
-    ]
+    return [(n + sum(pad) - dilation * (kernel - 1) - 1) // stride + 1 for n, pad, kernel, stride, dilation in sides]
 
 
 Weights = tuple[Tensor, Tensor | None]  # weight (outputs, inputs, ...) and bias (outputs,) of a layer
