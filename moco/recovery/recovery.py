@@ -73,7 +73,7 @@ class Recovery:
         seed: int = 0,
         training: TrainingImages | None = None,
     ) -> None:
-        """Take calibration images (n, channels, height, width); a ConfigError where a plan trains without images for it."""
+        """Take images (n, channels, height, width) to calibrate with; a ConfigError if a plan has none to train on."""
         trains = any(step.needs_training_images for step in plan.steps)
         if trains and training is None:
             raise ConfigError("recovery: expected training images for a plan that trains, got none")
