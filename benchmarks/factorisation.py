@@ -23,13 +23,13 @@ from tensorly.decomposition import partial_tucker
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.filter_pruning import kept_channels, rankings
 from moco.compression.methods.low_rank import (
     FactorCache,
     SvdRank,
     TuckerFactors,
     TuckerRanks,
+    factorise_,
     svd_rank,
     tucker_ranks,
 )

@@ -21,23 +21,14 @@ Read = Callable[[torch.Tensor], torch.Tensor | None]
 
 @dataclass(frozen=True)
 class CalibrationData:
-    """Images that a ranking looks at.
+    """Images that a ranking looks at."""
 
-    Attributes:
-        images: normalised, (n, channels, height, width).
-        labels: (n,) classes from 0 on, int64; None where they are not known.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor | None = None
+    images: torch.Tensor  # normalised, (n, channels, height, width)
+    labels: torch.Tensor | None = None  # (n,) classes from 0 on, int64; None where they are not known
 
 
 def image_batches(ranking: str, data: CalibrationData | None) -> tuple[torch.Tensor, ...]:
-    """The images in batches.
-
-    Raises:
-        CompressionError: there are none, or some are not finite; the ranking is named.
-    """
+    """The images in batches; a CompressionError names the ranking where there are none, or not finite ones."""
     if data is None or not len(data.images):
         raise CompressionError(f"ranking '{ranking}': expected calibration images, got none")
     if data.images.ndim != 4 or not torch.isfinite(data.images).all():
@@ -45,15 +36,11 @@ def image_batches(ranking: str, data: CalibrationData | None) -> tuple[torch.Ten
             f"ranking '{ranking}': expected finite calibration images (n, channels, height, width), got shape "
             f"{tuple(data.images.shape)}{' with NaN or infinite values' if data.images.ndim == 4 else ''}"
         )
-    return _batches(data.images)
+    return torch.split(data.images, BATCH)
 
 
 def labelled_batches(ranking: str, data: CalibrationData | None) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The images and labels in batches.
-
-    Raises:
-        CompressionError: images or labels are missing or malformed; the ranking is named.
-    """
+    """The images and labels in batches; a CompressionError names the ranking that lacks them or cannot use them."""
     images = image_batches(ranking, data)
     labels = None if data is None else data.labels
     if labels is None:
@@ -64,19 +51,11 @@ def labelled_batches(ranking: str, data: CalibrationData | None) -> list[tuple[t
             f"ranking '{ranking}': expected {count} labels from 0 on, int64, "
             f"got shape {tuple(labels.shape)} and {labels.dtype}, the least {labels.min().item()}"
         )
-    return list(zip(images, _batches(labels), strict=True))
-
-
-def _batches(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor[start : start + BATCH] for start in range(0, len(tensor), BATCH))
+    return list(zip(images, torch.split(labels, BATCH), strict=True))
 
 
 def loss_of(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, summed over the images, so that each image's gradient is that of its own loss.
-
-    Raises:
-        CompressionError: a label beyond the classes of the network.
-    """
+    """Cross-entropy, summed so that each image has its own loss's gradient; a CompressionError for an unknown class."""
     device = next(network.parameters()).device
     logits = network(images.to(device))
     if int(labels.max()) >= logits.shape[1]:
@@ -110,24 +89,18 @@ def mean_reads(
 
     A convolution reads maps (channels, height, width), a linear layer (..., features).
     """
-    sums = reduce(_added, (_summed_reads(network, layers, images) for images in batches))
-    count = sum(map(len, batches))
-    return {name: [total / count for total in calls] for name, calls in sums.items()}
-
-
-def _summed_reads(network: nn.Module, layers: Sequence[str], images: torch.Tensor) -> dict[str, list[torch.Tensor]]:
-    sums: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
+    sums: dict[str, list[list[torch.Tensor]]] = {name: [] for name in layers}  # of the calls in each batch
 
     def add(name: str, read: torch.Tensor) -> None:
-        sums[name].append(read.double().sum(dim=0))
+        sums[name][-1].append(read.double().sum(dim=0))
 
     with evaluating(network), reading(network, {name: partial(add, name) for name in layers}), torch.no_grad():
-        network(images.to(next(network.parameters()).device))
-    return sums
-
-
-def _added(one: dict[str, list[torch.Tensor]], other: dict[str, list[torch.Tensor]]) -> dict[str, list[torch.Tensor]]:
-    return {name: [a + b for a, b in zip(calls, other[name], strict=True)] for name, calls in one.items()}
+        for images in batches:
+            for calls in sums.values():
+                calls.append([])
+            network(images.to(next(network.parameters()).device))
+    count = sum(map(len, batches))
+    return {name: [reduce(torch.add, call) / count for call in zip(*of, strict=True)] for name, of in sums.items()}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.collecting import CalibrationData, evaluating
 from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
-from moco.compression.methods.filter_pruning import rankings
+from moco.compression.methods.filter_pruning import kept_channels, rankings
 from moco.compression.methods.method import Method
 from moco.compression.policy_file import checked_policy
 from moco.compression.policy_settings import by_method, widths_of
@@ -26,43 +26,28 @@ from moco.policy import Policy
 
 @dataclass(frozen=True)
 class Compressor:
-    """Compresses one network by any policy.
+    """Compresses one network by any policy."""
 
-    Attributes:
-        network: the trained network, in evaluation mode; never changed.
-        data: calibration images for the methods that look at some; None where none were given.
-        prepared: by method, what it has found out about the network; the others do when they are first needed.
-    """
-
-    network: nn.Module
+    network: nn.Module  # the trained network, in evaluation mode; never changed
     graph: ChannelGraph
     counts: Counts
     costs: AnalyticCost
+    # calibration images for the methods that look at some; None where none were given
     data: CalibrationData | None = None
+    # by method, what it has found out about the network; the others do when they are first needed
     prepared: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def of(network: nn.Module, example: torch.Tensor) -> Compressor:
-        """The compressor of a network that takes `example` (n, channels, height, width), filters ranked by L1 norm.
-
-        Raises:
-            CompressionError: the network cannot be traced.
-        """
+        """The compressor of a network that takes `example` (n, channels, height, width), or a CompressionError."""
         counts = count(network, tuple(example.shape[1:]))
         graph = channel_graph(network, example, counts)
         return Compressor(network, graph, counts, analytic_cost(network, graph, counts))
 
     def prepared_for(
-        self,
-        methods: tuple[Method, ...],
-        data: CalibrationData | None = None,
-        rng: np.random.Generator | None = None,
+        self, methods: tuple[Method, ...], data: CalibrationData | None = None, rng: np.random.Generator | None = None
     ) -> Compressor:
-        """The same with these methods, and their options, prepared on the data; others take it when they need it.
-
-        Raises:
-            CompressionError: what a method needs is missing.
-        """
+        """The same with these methods prepared on the data; a CompressionError says what one of them lacks."""
         found = {method.name: method.prepare(self.network, self.graph, data, rng) for method in methods}
         return replace(self, data=data, prepared=found)
 
@@ -72,11 +57,7 @@ class Compressor:
         return rankings(self.network, self.graph)
 
     def kept(self, policy: Policy) -> dict[str, np.ndarray]:
-        """By channel group, the indices of the channels that the policy keeps.
-
-        Raises:
-            SpaceError: the policy does not fit the network; the layer is named.
-        """
+        """By channel group, the indices of the channels that the policy keeps; a SpaceError where it does not fit."""
         self.check(policy)
         kept: dict[str, np.ndarray] = {}
         for method, settings in by_method(policy):
@@ -93,31 +74,21 @@ class Compressor:
     def structure(self, policy: Policy) -> nn.Module:
         """A copy with the policy's shapes, into which the weights of its finished network can be loaded."""
         self.check(policy)
-        widths = widths_of(policy)
-        kept = {name: np.sort(self.ranking[name][:width]) for name, width in widths.items()}
-        thin = self.graph.thin(self.network, kept)
+        thin = self.graph.thin(self.network, kept_channels(self.ranking, widths_of(policy)))
         for method, settings in by_method(policy):
             if method.changes_structure and not method.removes_channels:
                 method.apply_(thin, settings, self._prepared(method))
         return thin
 
     def apply_(self, thin: nn.Module, policy: Policy) -> None:
-        """Do to a pruned copy, in place, what else the policy asks for, and check that it was done.
-
-        Raises:
-            CompressionError: a layer that cannot be, or ranks that it does not have.
-        """
+        """Do to a pruned copy, in place, what else the policy asks for, and check it, or raise CompressionError."""
         for method, settings in by_method(policy):
             if method.changes_weights:
                 method.apply_(thin, settings, self._prepared(method))
                 method.verify_network(thin, settings)
 
     def check(self, policy: Policy) -> None:
-        """Pass a policy of this network.
-
-        Raises:
-            SpaceError: it names layers or widths that the network does not have.
-        """
+        """Pass a policy of this network; a SpaceError says which of its layers or widths the network does not have."""
         for method, settings in sorted(by_method(policy), key=lambda pair: not pair[0].removes_channels):
             for name, setting in settings.items():
                 method.check(name, setting, self.graph, self.counts)
@@ -130,36 +101,26 @@ class Compressor:
 
     def kept_of_batch_norms(self, kept: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """By batch-norm, the channels of the original that stay under `kept`; whole ones are left out."""
-        found = {}
-        for name, module in self.network.named_modules():
-            axis = self.graph.axes.get((name, "out"))
-            if axis is None or not isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                continue
-            places = axis.kept(kept)
-            if places is not None:
-                found[name] = torch.from_numpy(places)
-        return found
+        return {
+            name: torch.from_numpy(places)
+            for name, module in self.network.named_modules()
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
+            and (axis := self.graph.axes.get((name, "out"))) is not None
+            and (places := axis.kept(kept)) is not None
+        }
 
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
-    """A copy of `network` with the policy's widths and ranks, in evaluation mode; its weights are of no use yet.
-
-    Raises:
-        CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
-    """
+    """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
     with evaluating(network):
         return Compressor.of(network, example).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
-    """A physically smaller copy of `network`, in evaluation mode.
+    """A physically smaller copy of `network`, in evaluation mode; `example` is a batch (n, channels, height, width).
 
-    Args:
-        policy: a Policy, the content of a policy.json, or its `groups` alone.
-        example: one batch that the network takes, (n, channels, height, width).
-
-    Raises:
-        CompressionError, SpaceError: the network cannot be traced, or the policy does not fit it.
+    A policy is also taken as the content of a policy.json, or its `groups` alone. One that does not fit the network is
+    a SpaceError, a network that cannot be traced a CompressionError.
     """
     if not isinstance(policy, Policy):
         ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING

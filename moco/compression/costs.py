@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.counting import Counts
+from moco.compression.counting import Counts, LayerCount
 
 
 class LayerCost(NamedTuple):
     """What one use of a layer costs; a method gives another one for what it makes of the layer.
 
     A tuple, because thousands of policies are priced and a frozen dataclass takes five times as long to make.
-
-    Attributes:
-        outputs, inputs: channels on either side.
-        positions: height x width of the output; of the input where the convolution is transposed.
-        products: (positions, outputs, weights of an output) of the layer, or of those that take its place.
-        packed_bits: what the weights take; None for `weight_bits` each.
     """
 
+    # outputs, inputs: channels on either side
     outputs: int
     inputs: int
     kernel: int
-    positions: int
+    positions: int  # height x width of the output; of the input where the convolution is transposed
     input_positions: int
+    # (positions, outputs, weights of an output) of the layer, or of those that take its place
     products: tuple[tuple[int, int, int], ...]
     weight_bits: int = 32
     activation_bits: int = 32
-    packed_bits: int | None = None
+    packed_bits: int | None = None  # what the weights take; None for `weight_bits` each
 
     @property
     def weights(self) -> int:
@@ -50,30 +46,17 @@ Change = Callable[[LayerCost], LayerCost]
 
 
 @dataclass(frozen=True)
-class _Layer:
-    name: str
-    positions: int
-    input_positions: int
-    inner: int | None  # input channels that an output reads where no policy changes them: in a grouped convolution
-    has_bias: bool
-    kernel: int
-
-
-@dataclass(frozen=True)
 class AnalyticCost:
-    """Counts of a network whose channel groups have any widths.
+    """Counts of a network whose channel groups have any widths."""
 
-    Attributes:
-        channels: by (module, "out" or "in"): channels without an owner, and by group the channels that one of its own
-            stands for here.
-        other_parameters: parameters that no policy changes.
-    """
-
-    layers: tuple[_Layer, ...]
+    layers: tuple[LayerCount, ...]
+    biased: frozenset[str]  # layers that have a bias
+    # by (module, "out" or "in"): channels without an owner, and by group the channels that one of its own stands for
+    # here
     channels: Mapping[tuple[str, str], tuple[int, Mapping[str, float]]]
     full_widths: Mapping[str, int]
     norms: tuple[str, ...]
-    other_parameters: int
+    other_parameters: int  # parameters that no policy changes
 
     def of(
         self,
@@ -81,13 +64,10 @@ class AnalyticCost:
         changes: Mapping[str, Sequence[Change]] | None = None,
         gone: Collection[str] = (),
     ) -> dict[str, float]:
-        """macs, flops, bops, parameters, packed_size_mb of a policy.
+        """macs, flops, bops, parameters, packed_size_mb of a policy; weights that are zero count as any other (W33).
 
-        Weights that are zero are counted as any other (W33).
-
-        Args:
-            changes: by layer, what methods make of it, in their order.
-            gone: modules that are not there any more, with all that is in them.
+        `changes` are what methods make of each layer, in their order; `gone` are modules that are not there any more,
+        with all that is in them.
         """
         macs = bops = bits_stored = parameters = 0
         counted: set[str] = set()
@@ -101,7 +81,7 @@ class AnalyticCost:
             bops += cost.macs * cost.weight_bits * cost.activation_bits
             if layer.name not in counted:  # a layer that is used twice is stored once
                 counted.add(layer.name)
-                weights, bias = cost.weights, cost.outputs * layer.has_bias
+                weights, bias = cost.weights, cost.outputs * (layer.name in self.biased)
                 parameters += weights + bias
                 bits_stored += weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
                 bits_stored += bias * 32
@@ -117,10 +97,12 @@ class AnalyticCost:
         """Number of weights of the layer, not factorised, under these widths; its bias is not counted."""
         return self._whole(next(known for known in self.layers if known.name == layer), widths).weights
 
-    def _whole(self, layer: _Layer, widths: Mapping[str, int]) -> LayerCost:
+    def _whole(self, layer: LayerCount, widths: Mapping[str, int]) -> LayerCost:
         out, inner = self.width(layer.name, "out", widths), self.width(layer.name, "in", widths)
-        product = layer.positions, out, layer.kernel * (inner if layer.inner is None else layer.inner)
-        return LayerCost(out, inner, layer.kernel, layer.positions, layer.input_positions, (product,))
+        kernel = layer.kernel[0] * layer.kernel[1]
+        read = inner if layer.groups == 1 else layer.in_channels // layer.groups
+        product, (height, width) = (layer.positions, out, kernel * read), layer.input_hw
+        return LayerCost(out, inner, kernel, layer.positions, height * width, (product,))
 
     def width(self, module: str, axis: str, widths: Mapping[str, int]) -> int:
         """Channels on that side ("out" or "in") of a module under these widths by group."""
@@ -134,17 +116,8 @@ class AnalyticCost:
 
 def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> AnalyticCost:
     """The cost function of a network with these channel groups."""
-    layers = tuple(
-        _Layer(
-            layer.name,
-            layer.positions,
-            layer.input_hw[0] * layer.input_hw[1],
-            None if layer.groups == 1 else layer.in_channels // layer.groups,
-            getattr(network.get_submodule(layer.name), "bias", None) is not None,
-            layer.kernel[0] * layer.kernel[1],
-        )
-        for layer in counts.layers
-    )
+    layers = {layer.name: network.get_submodule(layer.name) for layer in counts.layers}
+    biased = frozenset(name for name, layer in layers.items() if getattr(layer, "bias", None) is not None)
     norms = tuple(
         name
         for name, module in network.named_modules()
@@ -155,9 +128,8 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
         sides |= {(layer.name, "out"): layer.out_channels, (layer.name, "in"): layer.in_channels}
     channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
-    empty = AnalyticCost(layers, channels, full, norms, 0)
-    accounted = int(empty.of({})["parameters"])
-    return AnalyticCost(layers, channels, full, norms, counts.parameters - accounted)
+    costs = AnalyticCost(counts.layers, biased, channels, full, norms, 0)
+    return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]))
 
 
 def _shares(graph: ChannelGraph, side: tuple[str, str], width: int) -> tuple[int, Mapping[str, float]]:

@@ -6,7 +6,10 @@ A bias adds no multiply-accumulates (S1.05). Parameters are weights and biases, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -16,51 +19,44 @@ from moco.compression.collecting import evaluating
 from moco.errors import CompressionError
 
 LayerKind = Literal["conv", "depthwise", "grouped", "transposed", "linear"]
-COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-"""Kinds of layers whose multiply-accumulates are counted."""
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)  # kinds of layers whose multiply-accumulates are counted
 
 
 @dataclass(frozen=True)
 class LayerCount:
-    """One use of a convolution or a linear layer, for one image.
-
-    Attributes:
-        kernel, stride, input_hw, output_hw: (height, width); all ones for a linear layer on a vector.
-        parameters: weights and bias; 0 for a further use of the same layer.
-    """
+    """One use of a convolution or a linear layer, for one image."""
 
     name: str
+    parameters: int  # weights and bias; 0 for a further use of the same layer
     kind: LayerKind
     in_channels: int
     out_channels: int
+    # kernel, stride, input_hw, output_hw: (height, width); all ones for a linear layer on a vector
     kernel: tuple[int, int]
     stride: tuple[int, int]
     groups: int
     input_hw: tuple[int, int]
     output_hw: tuple[int, int]
-    macs: int
-    parameters: int
 
-    @property
+    @cached_property
     def positions(self) -> int:
         """Where its kernel is put: at each output, or at each input of a transposed convolution."""
-        height, width = self.input_hw if self.kind == "transposed" else self.output_hw
-        return height * width
+        return prod(self.input_hw if self.kind == "transposed" else self.output_hw)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates: each output, or input where transposed, takes one window of its group's channels."""
+        return self.positions * self.out_channels * (self.in_channels // self.groups) * prod(self.kernel)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of a network.
+    """The counts of a network."""
 
-    Attributes:
-        layers: every use of a convolution or a linear layer, in forward order.
-        parameters: of the whole network; shared ones once.
-        uncounted: modules whose weights work outside of convolution and linear layers (attention projections), or
-            were not used for this input: `macs` does not hold them.
-    """
-
-    layers: tuple[LayerCount, ...]
-    parameters: int
+    layers: tuple[LayerCount, ...]  # every use of a convolution or a linear layer, in forward order
+    parameters: int  # of the whole network; shared ones once
+    # modules whose weights work outside of convolution and linear layers (attention projections), or were not used for
+    # this input: `macs` does not hold them
     uncounted: tuple[str, ...] = ()
 
     @property
@@ -72,25 +68,20 @@ class Counts:
 def count(network: nn.Module, input_shape: Sequence[int]) -> Counts:
     """The counts for one image; the network is left as it was.
 
-    Args:
-        input_shape: (channels, height, width), or (batch, channels, height, width): the batch changes nothing.
-
-    Raises:
-        CompressionError: the network does not run on such an image.
+    The shape is (channels, height, width), or (batch, channels, height, width): the batch changes nothing. A network
+    that does not run on such an image is a CompressionError.
     """
     recorder = _Recorder(network)
-    shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
+    shape = (1, *input_shape)[-4:]
     sample = next(network.parameters(), torch.empty(0))
     image = torch.zeros(shape, dtype=sample.dtype, device=sample.device)
-    hooks = [module.register_forward_hook(recorder) for module in recorder.names]
     try:
-        with evaluating(network), torch.no_grad():
+        with evaluating(network), torch.no_grad(), ExitStack() as hooks:
+            for module in recorder.names:
+                hooks.enter_context(module.register_forward_hook(recorder))
             network(image)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise CompressionError(f"the network does not run on an image of shape {shape[1:]}: {error}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Counts(tuple(recorder.layers), parameters, recorder.uncounted(network))
 
@@ -102,13 +93,19 @@ class _Recorder:
         }
         self.layers: list[LayerCount] = []
 
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        name = self.names[module]
-        parameters = 0
-        if all(layer.name != name for layer in self.layers):
-            parameters = sum(parameter.numel() for parameter in module.parameters())
-        geometry = (_linear if isinstance(module, nn.Linear) else _conv)(module, inputs[0], output)
-        self.layers.append(LayerCount(name=name, parameters=parameters, **geometry))
+    def __call__(self, module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        name, image = self.names[module], inputs[0]
+        known = any(layer.name == name for layer in self.layers)
+        parameters = 0 if known else sum(parameter.numel() for parameter in module.parameters())
+        geometry: tuple[Any, ...]
+        if isinstance(module, nn.Linear):  # it may work on several positions (tokens) of an image
+            hw = (1, image[0].numel() // module.in_features if image.dim() > 1 else 1)
+            geometry = "linear", module.in_features, module.out_features, (1, 1), (1, 1), 1, hw, hw
+        else:
+            kernel, stride = tuple(module.kernel_size), tuple(module.stride)
+            hws = tuple(image.shape[-2:]), tuple(output.shape[-2:])
+            geometry = _kind(module), module.in_channels, module.out_channels, kernel, stride, module.groups, *hws
+        self.layers.append(LayerCount(name, parameters, *geometry))
 
     def uncounted(self, network: nn.Module) -> tuple[str, ...]:
         """Modules that were not recorded and themselves hold weights that are more than a vector."""
@@ -121,37 +118,7 @@ class _Recorder:
         )
 
 
-def _conv(module: Any, image: Tensor, output: Tensor) -> dict[str, Any]:
-    """Every output value takes one window of its group's channels; in a transposed one every input value gives one."""
-    inner = module.in_channels // module.groups
-    kind = "conv" if module.groups == 1 else "depthwise" if inner == 1 else "grouped"
-    positions = output.shape[-2] * output.shape[-1]
+def _kind(module: Any) -> LayerKind:
     if isinstance(module, nn.ConvTranspose2d):
-        kind, positions = "transposed", image.shape[-2] * image.shape[-1]
-    return {
-        "kind": kind,
-        "in_channels": module.in_channels,
-        "out_channels": module.out_channels,
-        "kernel": tuple(module.kernel_size),
-        "stride": tuple(module.stride),
-        "groups": module.groups,
-        "input_hw": (image.shape[-2], image.shape[-1]),
-        "output_hw": (output.shape[-2], output.shape[-1]),
-        "macs": positions * module.out_channels * inner * module.kernel_size[0] * module.kernel_size[1],
-    }
-
-
-def _linear(module: Any, features: Tensor, _output: Tensor) -> dict[str, Any]:
-    """Kind, geometry and MACs of a linear layer, which may work on several positions (tokens) of an image."""
-    positions = features[0].numel() // module.in_features if features.dim() > 1 else 1
-    return {
-        "kind": "linear",
-        "in_channels": module.in_features,
-        "out_channels": module.out_features,
-        "kernel": (1, 1),
-        "stride": (1, 1),
-        "groups": 1,
-        "input_hw": (1, positions),
-        "output_hw": (1, positions),
-        "macs": positions * module.in_features * module.out_features,
-    }
+        return "transposed"
+    return "conv" if module.groups == 1 else "depthwise" if module.in_channels == module.groups else "grouped"

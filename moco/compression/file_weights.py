@@ -12,45 +12,31 @@ from moco.errors import CompressionError
 
 
 class FileWeights:
-    """The weights of a file by layer.
-
-    Attributes:
-        coded: layers whose weight is in integer codes.
-        parts: names of the layers that stand for a layer.
-        filters: by channel group, how many filters of its first layer one channel stands for; one where not named.
-    """
+    """The weights of a file by layer."""
 
     def __init__(
         self, proto: onnx.ModelProto, parts: Callable[[str], tuple[str, ...]], filters: Mapping[str, int] | None = None
     ) -> None:
         self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
+        # coded: layers whose weight is in integer codes; parts: names of the layers that stand for a layer;
+        # filters: by channel group, how many filters of its first layer one channel stands for, one where not named
         self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
         self.parts, self.filters = parts, filters or {}
 
     def shape(self, layer: str) -> tuple[int, ...]:
-        """Shape of a layer's weight, (outputs, ...).
-
-        Raises:
-            CompressionError: the file has no such layer.
-        """
+        """Shape of a layer's weight, (outputs, ...); a CompressionError where the file has no such layer."""
         return tuple(self._of(layer).dims)
 
     def values(self, layer: str) -> np.ndarray:
-        """A layer's weight, in floats or in codes.
-
-        Raises:
-            CompressionError: the file has no such layer.
-        """
-        found: np.ndarray = numpy_helper.to_array(self._of(layer))
-        return found
+        """A layer's weight, in floats or in codes; a CompressionError where the file has no such layer."""
+        return np.asarray(numpy_helper.to_array(self._of(layer)))
 
     def codes(self, layer: str) -> np.ndarray | None:
         """The integer codes of a layer's weight; None where it has none, or holds something else in their place."""
         codes = self._initializers.get(f"{layer}.weight_q")
         if codes is None or codes.data_type not in {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}:
             return None
-        found: np.ndarray = numpy_helper.to_array(codes)
-        return found
+        return np.asarray(numpy_helper.to_array(codes))
 
     def _of(self, layer: str) -> onnx.TensorProto:
         found: onnx.TensorProto | None = self._initializers.get(f"{layer}.weight_q")

@@ -22,11 +22,7 @@ def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] =
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a policy.json, checked for form; whether it fits a network shows when it is applied.
-
-    Raises:
-        SpaceError: the file is missing, malformed, or of another format.
-    """
+    """The policy in a policy.json, or a SpaceError for its form; whether it fits a network shows when it is applied."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -37,11 +33,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:
-    """The policy of settings by layer, checked for form.
-
-    Raises:
-        SpaceError: a setting is not what a policy.json holds; its layer is named.
-    """
+    """The policy of settings by layer; a SpaceError names the layer whose setting is not of a policy.json's form."""
     found: dict[str, dict[str, Any]] = {}
     for name, settings in groups.items():
         _check(settings, f"{where}.{name}")

@@ -9,8 +9,7 @@ from moco.compression.precision import FLOAT_BITS, Bits
 from moco.policy import Policy
 from moco.setting_owners import method_of, own_methods
 
-NEUTRAL = Policy.of({})
-"""Changes nothing."""
+NEUTRAL = Policy.of({})  # changes nothing
 
 
 def widths_of(policy: Policy) -> dict[str, int]:

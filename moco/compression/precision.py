@@ -11,11 +11,7 @@ FLOAT32, INT8, MIXED = "float32", "int8", "mixed"
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits of a layer's weights and of the activations that it reads: 1 to 8 each, or 32 and 32 for float.
-
-    Raises:
-        CompressionError: another number of bits.
-    """
+    """Bits of a layer's weights and of what it reads: 1 to 8 each, or 32 and 32 for float; else a CompressionError."""
 
     weights: int
     activations: int

@@ -13,6 +13,7 @@ import onnx
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
+from moco.compression.channels.surgery import out_axis
 from moco.compression.file_weights import FileWeights
 from moco.compression.policy_settings import by_method, methods_of, parts_of
 from moco.errors import CompressionError
@@ -21,14 +22,7 @@ from moco.policy import Policy
 
 
 def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarray]) -> None:
-    """Check the widths of every tensor against the channels that were to stay.
-
-    Args:
-        kept: by channel group, the channels that were to stay.
-
-    Raises:
-        CompressionError: a layer whose shape is not what was asked; it is named with both shapes.
-    """
+    """Check that every tensor has just the channels that were to stay, by group; a CompressionError names the layer."""
     modules = dict(network.named_modules())
     for (name, side), axis in graph.axes.items():
         places = axis.kept(kept)
@@ -42,11 +36,7 @@ def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, n
 
 
 def verify_parameters(network: nn.Module, stated: float) -> None:
-    """Check that the network has as many parameters as the exact count of its policy states.
-
-    Raises:
-        CompressionError: it has more or fewer.
-    """
+    """Check, or raise CompressionError, that the network has as many parameters as its policy's exact count states."""
     got = sum(parameter.numel() for parameter in network.parameters())
     if got != stated:
         raise CompressionError(
@@ -56,13 +46,9 @@ def verify_parameters(network: nn.Module, stated: float) -> None:
 
 
 def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, int] | None = None) -> None:
-    """Check that the file's weights have the widths, ranks, zeros and bits of the policy.
+    """Check that the file's weights have the widths, ranks, zeros and bits of the policy; else a CompressionError.
 
-    Args:
-        filters: by channel group, how many filters of its first layer one channel stands for; one where not named.
-
-    Raises:
-        CompressionError: a layer that is not what was asked.
+    `filters` tells, by channel group, how many filters of its first layer one channel stands for; one where not named.
     """
     weights = FileWeights(proto, partial(parts_of, policy), filters)
     settings = {method.name: found for method, found in by_method(policy)}
@@ -71,12 +57,9 @@ def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, in
 
 
 def _width(module: nn.Module, side: str) -> int:
-    if isinstance(module, nn.ConvTranspose2d):
-        return int(module.weight.shape[1 if side == "out" else 0])
-    if isinstance(module, nn.Conv2d) and side == "in":
-        return int(module.weight.shape[1]) * module.groups
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        return int(module.weight.shape[0 if side == "out" else 1])
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        axis = out_axis(module, module.weight) if side == "out" else 1 - out_axis(module, module.weight)
+        return int(module.weight.shape[axis]) * (module.groups if isinstance(module, nn.Conv2d) and axis else 1)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         return int(module.running_mean.shape[0]) if module.running_mean is not None else module.num_features
     assert isinstance(module, PadShortcut)

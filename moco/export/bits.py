@@ -43,13 +43,11 @@ class Scale:
     def codes(self, values: np.ndarray) -> np.ndarray:
         """Codes (uint8, any shape) of the values, as QuantizeLinear and a Clip of its codes give them."""
         scaled = np.rint(np.asarray(values, np.float32) / np.float32(self.scale)) + self.zero_point
-        codes: np.ndarray = np.clip(scaled, 0, self.top).astype(np.uint8)
-        return codes
+        return np.asarray(np.clip(scaled, 0, self.top), np.uint8)
 
     def values(self, codes: np.ndarray) -> np.ndarray:
         """What the codes stand for (float32, any shape)."""
-        values: np.ndarray = (codes.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
-        return values
+        return np.asarray((codes.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale))
 
 
 def highest_weight_code(bits: int) -> int:
@@ -58,20 +56,13 @@ def highest_weight_code(bits: int) -> int:
 
 
 def weight_scales(
-    weights: np.ndarray,
-    bits: int,
-    bias: np.ndarray | None,
-    input_scale: float,
-    shares: np.ndarray | float = 1.0,
+    weights: np.ndarray, bits: int, bias: np.ndarray | None, input_scale: float, shares: np.ndarray | float = 1.0
 ) -> np.ndarray:
     """Per-channel scales (channels,), float32: symmetric, and wide enough for the 32-bit bias.
 
-    Args:
-        weights: (channels, ...).
-        bits: of a weight's code. The highest code stands for the channel's largest magnitude; at 1 bit for its mean.
-        bias: (channels,), stored in 32 bits at `input_scale` x scale.
-        input_scale: of the activations that the layer reads.
-        shares: by channel, or one for all: the scale as a share of the one that clips nothing.
+    The highest code stands for the largest magnitude of a channel of `weights` (channels, ...), at 1 bit for its mean;
+    for a share of that where `shares`, one for all or one a channel, are below 1. The bias (channels,) is stored in 32
+    bits at `input_scale`, that of the activations that the layer reads, x scale.
     """
     flat = np.abs(weights.reshape(len(weights), -1))
     largest = flat.mean(axis=1) if bits == 1 else flat.max(axis=1)
@@ -91,8 +82,7 @@ def weight_codes(weights: np.ndarray, bits: int, scales: np.ndarray) -> np.ndarr
         silent = channelwise(~np.any(weights.reshape(len(weights), -1), axis=1), weights)
         return np.where(silent, 0, np.where(weights >= 0, 1, -1)).astype(np.int8)
     limit = highest_weight_code(bits)
-    codes: np.ndarray = np.clip(np.rint(weights / wide), -limit, limit).astype(np.int8)
-    return codes
+    return np.asarray(np.clip(np.rint(weights / wide), -limit, limit), np.int8)
 
 
 def channelwise(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,32 +15,25 @@ from onnx import TensorProto, helper, numpy_helper
 from moco.errors import CompressionError
 from moco.export.template import INPUT, OUTPUT
 
-BATCH = 16
-"""Small enough for the feature maps to stay in the processor's cache: 64 images took twice as long."""
+BATCH = 16  # small enough for the feature maps to stay in the processor's cache: 64 images took twice as long
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the calibration images show.
+    """What the calibration images show."""
 
-    Attributes:
-        ranges: lowest and highest value by tensor, or by what an estimator of moco/export/ranges.py puts for them.
-        logits: of the float graph for the first images, (at most 16, classes).
-        weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
-    """
-
+    # lowest and highest value by tensor, or by what an estimator of moco/export/ranges.py puts for them
     ranges: dict[str, tuple[float, float]]
-    logits: np.ndarray
+    logits: np.ndarray  # of the float graph for the first images, (at most 16, classes)
+    # by layer, the scale of each channel (channels,) as a share of the one that clips nothing
     weight_shares: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Calibration:
     """Ranges of the tensors over the images (n, channels, height, width).
 
-    The minima and maxima are computed inside the graph, so that no feature map leaves the runtime.
-
-    Raises:
-        CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
+    The minima and maxima are computed inside the graph, so that no feature map leaves the runtime. No images, a graph
+    that does not run on them, and a tensor that is not finite on them are a CompressionError.
     """
     if not len(images):
         raise CompressionError("calibration: expected at least one image, got none; see data.splits.calibration")
@@ -57,14 +51,9 @@ def calibrate(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray
 
 
 def features(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The tensors' values (n, ...) by name, of at most 16 images at a time.
-
-    Raises:
-        CompressionError: the graph does not run on the images.
-    """
+    """The tensors' values (n, ...) by name, of at most 16 images at a time; fails as `outputs` does."""
     inner = [name for name in tensors if name != INPUT]
-    extended = onnx.ModelProto()
-    extended.CopyFrom(proto)
+    extended = deepcopy(proto)
     del extended.graph.output[:]
     extended.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inner)
     session = open_session(extended) if inner else None
@@ -77,8 +66,7 @@ def features(proto: onnx.ModelProto, tensors: Sequence[str], images: np.ndarray)
 def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:
     """The graph on ONNX Runtime with one thread, whatever the target is: for calibration and parity checks.
 
-    Raises:
-        CompressionError: the runtime refuses the graph; its reason is given.
+    A graph that the runtime refuses is a CompressionError with its reason.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -90,20 +78,15 @@ def open_session(proto: onnx.ModelProto) -> ort.InferenceSession:
 
 
 def outputs(session: ort.InferenceSession, images: np.ndarray) -> list[Any]:
-    """All outputs of the graph for the images (n, channels, height, width).
-
-    Raises:
-        CompressionError: the graph does not run, because it holds a width that a candidate has not, for example.
-    """
+    """All outputs of the graph for images (n, channels, height, width); a CompressionError where it does not run."""
     try:
         return list(session.run(None, {INPUT: images}))
-    except Exception as error:  # the runtime's exceptions share no base but this
+    except Exception as error:  # of any class; the graph may hold a width that a candidate has not, for example
         raise CompressionError(f"the exported graph does not run: {str(error).splitlines()[0]}") from error
 
 
 def _with_extremes(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
-    extended = onnx.ModelProto()
-    extended.CopyFrom(proto)
+    extended = deepcopy(proto)
     graph = extended.graph
     del graph.output[1:]
     relu_outputs = {node.output[0] for node in graph.node if node.op_type == "Relu"}

@@ -15,6 +15,7 @@ that it adds to half a step of its own at most half of the finer one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from onnx import helper, numpy_helper
 from moco.compression.precision import Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, weight_codes, weight_scales
+from moco.export.rewrites import readers
 from moco.interfaces import QuantizePlacement
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -50,10 +52,7 @@ class CodeGraph:
         self.placement = placement
         self.proto, self.layers, self.ranges, self.weight_shares = proto, layers, ranges, weight_shares
         self.constants = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
-        self.consumers: dict[str, list[onnx.NodeProto]] = {}
-        for node in proto.graph.node:
-            for name in node.input:
-                self.consumers.setdefault(name, []).append(node)
+        self.consumers = readers(proto.graph)
         self.outputs = {value.name for value in proto.graph.output}
         self.readers: dict[tuple[str, int], list[onnx.NodeProto]] = {}  # layers that read these codes
         self.origins: dict[str, str] = {}  # by moved tensor, the one whose codes were written
@@ -144,7 +143,7 @@ class CodeGraph:
     def _moved(self, node: onnx.NodeProto) -> None:
         source = node.input[0]
         scale = self.scales[source]
-        moved = _copy(node)
+        moved = deepcopy(node)
         moved.input[0], moved.output[0] = _codes(source), _codes(node.output[0])
         if node.op_type == "Pad":  # real zeros are the zero point in codes
             del moved.input[2:]
@@ -157,7 +156,7 @@ class CodeGraph:
 
     def _emit_with_codes(self, node: onnx.NodeProto, inputs: list[str]) -> None:
         """DQ -> node -> activation -> Q, which the runtime runs as one integer kernel."""
-        written = _copy(node)
+        written = deepcopy(node)
         del written.input[:]
         written.input.extend(self._as_float(name) if name in self.scales else name for name in inputs)
         self.nodes.append(written)
@@ -177,14 +176,14 @@ class CodeGraph:
         name, bits = node.output[0], self._bits_taken(node.output[0])
         low, high = (self.constants.get(end) for end in node.input[1:3]) if len(node.input) == 3 else (None, None)
         if bits == 8 or node.op_type != "Clip" or low is None or high is None or self.ranges is None:
-            return _copy(node)
+            return deepcopy(node)
         scale = self._scale(name, bits)
         if low != 0 or scale.zero_point or scale.top * scale.scale > float(high) * (1 + 1e-6):
-            return _copy(node)
+            return deepcopy(node)
         return helper.make_node("Relu", [node.input[0]], [name], name=node.name)
 
     def _float(self, node: onnx.NodeProto) -> None:
-        written = _copy(node)
+        written = deepcopy(node)
         for index, name in enumerate(node.input):
             if name in self.scales and name not in self.floats:
                 written.input[index] = self._as_float(name)
@@ -271,9 +270,3 @@ class CodeGraph:
 
 def _codes(name: str) -> str:
     return f"{name}_q"
-
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copied = onnx.NodeProto()
-    copied.CopyFrom(node)
-    return copied

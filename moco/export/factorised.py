@@ -1,7 +1,7 @@
 """Factorised layers in an exported graph: the layer's node becomes two or three, without a new export.
 
 A template names its weights by layer, so `<layer>.weight` finds the node, and the network says by an `nn.Sequential`
-under that name that the layer is factorised (moco/compression/methods/factorised_layers.py).
+under that name that the layer is factorised (moco/compression/methods/low_rank.py).
 """
 
 from __future__ import annotations
@@ -32,15 +32,10 @@ def last_factors(network: nn.Module, pairs: Sequence[FoldablePair]) -> tuple[Fol
 def split_nodes(graph: onnx.GraphProto, network: nn.Module, state: Mapping[str, torch.Tensor]) -> frozenset[str]:
     """Write, in place, each Conv or Gemm of a factorised layer as its factors' nodes, and add their initializers.
 
-    A linear layer that the exporter wrote as MatMul has lost its weight's name and is left as it is; such a graph
-    gives other outputs than the network, and the candidate gets an export of its own.
-
-    Args:
-        graph: a copy of the template's graph.
-        state: its tensors by name, batch-norms folded in.
-
-    Returns:
-        Names of the initializers that no node reads any more.
+    The graph is a copy of the template's, `state` the network's tensors by name, batch-norms folded in. What is
+    returned are the names of the initializers that no node reads any more. A linear layer that the exporter wrote as
+    MatMul has lost its weight's name and is left as it is; such a graph gives other outputs than the network, and the
+    candidate gets an export of its own.
     """
     modules = dict(network.named_modules())
     nodes: list[onnx.NodeProto] = []

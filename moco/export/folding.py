@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import (
-    fuse_conv_bn_eval,
-    fuse_conv_bn_weights,
-    fuse_linear_bn_eval,
-    fuse_linear_bn_weights,
-)
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -38,17 +35,12 @@ def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldableP
     gave.
     """
     seen = _Readers()
-    handles = [
-        module.register_forward_hook(seen.hook(name))
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear)) or _has_statistics(module)
-    ]
-    try:
-        with torch.no_grad(), seen:
+    with ExitStack() as hooks, torch.no_grad():
+        for name, module in network.named_modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)) or _has_statistics(module):
+                hooks.enter_context(module.register_forward_hook(partial(seen.note, name)))
+        with seen:
             expected = network(example)
-    finally:
-        for handle in handles:
-            handle.remove()
     pairs = seen.pairs()
     return pairs if _folds_exactly(network, pairs, example, expected) else ()
 
@@ -75,16 +67,13 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self._uses[pair.layer] == self._uses[pair.batch_norm] == self._reads[tensor] == 1
         )
 
-    def hook(self, name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            self._uses[name] += 1
-            if not isinstance(module, BATCH_NORMS):
-                self._producers[id(output)] = name
-                self._alive.append(output)
-            elif id(inputs[0]) in self._producers:
-                self._found.append((FoldablePair(self._producers[id(inputs[0])], name), id(inputs[0])))
-
-        return note
+    def note(self, name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        self._uses[name] += 1
+        if not isinstance(module, BATCH_NORMS):
+            self._producers[id(output)] = name
+            self._alive.append(output)
+        elif id(inputs[0]) in self._producers:
+            self._found.append((FoldablePair(self._producers[id(inputs[0])], name), id(inputs[0])))
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -106,13 +95,10 @@ def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
     folded = copy.deepcopy(network).eval()
     for pair in pairs:
         layer, batch_norm = folded.get_submodule(pair.layer), folded.get_submodule(pair.batch_norm)
-        assert isinstance(batch_norm, BATCH_NORMS)
-        if isinstance(layer, nn.Linear):
-            _replace(folded, pair.layer, fuse_linear_bn_eval(layer, batch_norm))
-        else:
-            assert isinstance(layer, nn.Conv2d)
-            _replace(folded, pair.layer, fuse_conv_bn_eval(layer, batch_norm))
-        _replace(folded, pair.batch_norm, nn.Identity())
+        fuse: Any = fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fuse_conv_bn_eval
+        for name, module in ((pair.layer, fuse(layer, batch_norm)), (pair.batch_norm, nn.Identity())):
+            parent, _, leaf = name.rpartition(".")
+            setattr(folded.get_submodule(parent), leaf, module)
     return folded
 
 
@@ -120,22 +106,13 @@ def folded_state(network: nn.Module, pairs: Sequence[FoldablePair]) -> dict[str,
     """The tensors of `fold(network, pairs)` by name, without building that network."""
     state = dict(network.state_dict())
     for pair in pairs:
-        layer, norm = network.get_submodule(pair.layer), network.get_submodule(pair.batch_norm)
-        assert isinstance(norm, BATCH_NORMS)
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
+        layer: Any = network.get_submodule(pair.layer)
+        norm: Any = network.get_submodule(pair.batch_norm)
         fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
-        weight, bias = fuse(
-            layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
+        statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        weight, bias = fuse(layer.weight, layer.bias, *statistics)
         state[f"{pair.layer}.weight"], state[f"{pair.layer}.bias"] = weight.detach(), bias.detach()
     return state
-
-
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(network.get_submodule(parent), leaf, module)
 
 
 def _folds_exactly(

@@ -6,6 +6,7 @@ kernels, strides and sizes cost the same at every width, so they are one geometr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
@@ -53,16 +54,11 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class PairGeometry:
-    """Two layers with the channels of a group between them.
-
-    Attributes:
-        depthwise: works on each of them between the two; None where there is none.
-        consumer: reads them; where it is linear, `consumer.in_channels` is a multiple of the width.
-    """
+    """Two layers with the channels of a group between them."""
 
     producer: LayerShape
-    depthwise: LayerShape | None
-    consumer: LayerShape
+    depthwise: LayerShape | None  # works on each of them between the two; None where there is none
+    consumer: LayerShape  # reads them; where it is linear, `consumer.in_channels` is a multiple of the width
 
     @property
     def width(self) -> int:
@@ -99,14 +95,10 @@ class PairGeometry:
 
 @dataclass(frozen=True)
 class Geometries:
-    """The geometries of a network.
-
-    Attributes:
-        left_out: groups whose pair cannot be built on its own: name and reason.
-    """
+    """The geometries of a network."""
 
     of_group: Mapping[str, PairGeometry]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, str]  # groups whose pair cannot be built on its own: name and reason
 
     def distinct(self) -> tuple[PairGeometry, ...]:
         """Each geometry once, in the order of the network."""
@@ -134,7 +126,7 @@ def _pair(group: ChannelGroup, layers: Mapping[str, LayerCount]) -> PairGeometry
         return f"'{odd[0]}' is a grouped convolution"
     if odd := [layer.name for layer in members if layer.kind == "linear" and layer.input_hw != (1, 1)]:
         return f"'{odd[0]}' is linear over several positions"
-    around = {LayerShape.of(layer): 0 for layer in members}
+    around: Counter[LayerShape] = Counter()
     for layer in members:
         around[LayerShape.of(layer)] += layer.macs
     given = {LayerShape.of(layers[name]) for name in group.producers if name in layers}

@@ -25,21 +25,16 @@ from moco.randomness import generator
 OPSET, IR_VERSION = 18, 10
 IMAGE_CHANNELS = 3
 ENOUGH_MACS, MOST_REPEATS = 16_000_000, 4
-SPREAD = 4.0
-"""Quantizer ranges: activations of unit variance hardly leave [-4, 4]."""
+SPREAD = 4.0  # quantizer ranges: activations of unit variance hardly leave [-4, 4]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done to the pair.
-
-    Attributes:
-        keep: both layers are factorised at this share of their ranks; None where they are whole.
-    """
+    """What is done to the pair."""
 
     width: int
     precision: str = "float32"
-    keep: float | None = None
+    keep: float | None = None  # both layers are factorised at this share of their ranks; None where they are whole
 
 
 def repeats(geometry: PairGeometry) -> int:
@@ -55,8 +50,7 @@ def pair_graph(
 ) -> onnx.ModelProto:
     """The graph of the pair: float32 images in, `logits` out, as all of moco's files.
 
-    Args:
-        int8_kinds: kinds of layers that the target has in int8; None means all.
+    Only layers of the `int8_kinds`, those that the target has, are put into int8; None means all.
     """
     builder = _Graph()
     data, hw = INPUT, geometry.producer.input_hw
@@ -115,9 +109,8 @@ def _branch(graph: _Graph, name: str, data: str, geometry: PairGeometry, variant
             data = graph.node("GlobalAveragePool", [data], f"{name}.pooled")
         if geometry.producer.kind != "linear":
             data = graph.node("Flatten", [data], f"{name}.flat")
-        return graph.layers(
-            f"{name}.consumer", data, replace(consumer, in_channels=width * features), variant.keep, last=True
-        )
+        consumer = replace(consumer, in_channels=width * features)
+        return graph.layers(f"{name}.consumer", data, consumer, variant.keep, last=True)
     window = [have // want for have, want in zip(geometry.middle_hw, consumer.input_hw, strict=True)]
     if window != [1, 1]:
         data = graph.node("MaxPool", [data], f"{name}.pooled", kernel_shape=window, strides=window)
@@ -144,8 +137,7 @@ class _Graph:
         """A convolution or a linear layer with noise for weights, unit variance in and out."""
         self.kinds[name] = shape.kind
         inner = 1 if shape.kind == "depthwise" else shape.in_channels
-        size: tuple[int, ...] = (shape.out_channels, inner)
-        size = size if shape.kind == "linear" else (*size, *shape.kernel)
+        size = (shape.out_channels, inner, *(() if shape.kind == "linear" else shape.kernel))
         scale = math.sqrt((2 if relu else 1) / math.prod(size[1:]))
         operands = [data, self._constant(f"{name}.weight", size, scale)]
         if bias:
@@ -153,14 +145,9 @@ class _Graph:
         if shape.kind == "linear":
             out = self.node("Gemm", operands, f"{name}.out", transB=1)
         else:
+            attributes = {"kernel_shape": shape.kernel, "strides": shape.stride, "pads": _pads(shape)}
             group = shape.in_channels if shape.kind == "depthwise" else 1
-            attributes: dict[str, Any] = {
-                "kernel_shape": shape.kernel,
-                "strides": shape.stride,
-                "pads": _pads(shape),
-                "group": group,
-            }
-            out = self.node("Conv", operands, f"{name}.out", **attributes)
+            out = self.node("Conv", operands, f"{name}.out", **attributes, group=group)
         return self.node("Relu", [out], f"{name}.relu") if relu else out
 
     def node(self, op_type: str, operands: list[str], output: str, **attributes: Any) -> str:

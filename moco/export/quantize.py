@@ -26,11 +26,7 @@ def quantizable_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def bits_of(layers: Collection[str]) -> dict[str, Bits]:
-    """Bits by layer: what a mapping says, `Bits` or "int8"; int8 where only names are given.
-
-    Raises:
-        CompressionError: a value is neither.
-    """
+    """Bits by layer: `Bits` or int8 as a mapping says, int8 where only names are given; else a CompressionError."""
     if not isinstance(layers, Mapping):
         return dict.fromkeys(layers, INT8_BITS)
     for name, bits in layers.items():
@@ -62,16 +58,12 @@ def quantize(
     weight_shares: Mapping[str, np.ndarray] | None = None,
     placement: QuantizePlacement = WIDEST,
 ) -> onnx.ModelProto:
-    """A copy of the float graph with `layers` in codes.
+    """A copy of the float graph, whose weights are initializers named `<layer>.weight`, with `layers` in codes.
 
-    Args:
-        proto: a graph whose weights are initializers named `<layer>.weight`.
-        layers: names of the layers, or bits by layer: `Bits`, or "int8"; empty gives the graph unchanged.
-        ranges: of every tensor that `observed_tensors` names.
-        weight_shares: by layer, the scale of each channel (channels,) as a share of the one that clips nothing.
-
-    Raises:
-        CompressionError: a layer is not in the graph, or a range is missing or not finite.
+    The layers are names, or bits by name: `Bits`, or "int8"; empty gives the graph unchanged. The ranges are of every
+    tensor that `observed_tensors` names, the weight shares, by layer, the scale of each channel (channels,) as a share
+    of the one that clips nothing. A layer that is not in the graph, and a range that is missing or not finite, are a
+    CompressionError.
     """
     missing = set(layers) - set(quantizable_layers(proto))
     if missing:

@@ -8,7 +8,9 @@ points worse than the whole range did, so nothing here is fitted to weights or a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +26,10 @@ from moco.interfaces import QuantizePlacement
 
 
 class LayerErrors:
-    """Layers as graphs of one node, whose data and weights are inputs. Their biases do not change an error."""
+    """Layers as graphs of one node, whose data and weights are inputs. Their biases do not change an error.
+
+    The values are, by tensor, what the layers read (n, ...).
+    """
 
     def __init__(self, proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
         constants = {i.name: i for i in proto.graph.initializer}
@@ -33,11 +38,7 @@ class LayerErrors:
         self.sessions = [open_session(_alone(proto, node)) for node in nodes]
 
     def of_data(self, values: Mapping[str, np.ndarray], scales: Sequence[Scale]) -> np.ndarray:
-        """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers.
-
-        Args:
-            values: by tensor, what the layers read (n, ...).
-        """
+        """The squared error of the outputs over their squares (scales,), with data in codes; summed over the layers."""
         total = np.zeros(len(scales))
         for index, node in enumerate(self.nodes):
             data, weights = values[node.input[0]], self.weights[index]
@@ -60,13 +61,11 @@ class LayerErrors:
         return errors
 
     def _outputs(self, index: int, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        outputs: np.ndarray = self.sessions[index].run(None, {"data": data, "weights": weights})[0]
-        return outputs
+        return np.asarray(self.sessions[index].run(None, {"data": data, "weights": weights})[0])
 
 
 def _alone(proto: onnx.ModelProto, node: onnx.NodeProto) -> onnx.ModelProto:
-    written = onnx.NodeProto()
-    written.CopyFrom(node)
+    written = deepcopy(node)
     del written.input[:], written.output[:]
     written.input.extend(["data", "weights"])
     written.output.append("outputs")
@@ -75,33 +74,21 @@ def _alone(proto: onnx.ModelProto, node: onnx.NodeProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
-BINS = 2048
-"""Of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code."""
+BINS = 2048  # of a histogram over the whole range: a percentile is exact to half a step of a 10-bit code
 
 
 @dataclass(frozen=True)
 class RangeOptions:
-    """How ranges are estimated.
+    """How ranges are estimated; an unknown name, or a number out of its range, is a CompressionError."""
 
-    Attributes:
-        activations: a name of `ACTIVATION_RANGES`.
-        weights: a name of `WEIGHT_SHARES`.
-        percentile: share of a tensor's values, in percent, that `percentile` keeps below its upper end; as many are
-            kept above its lower end. 99.99 after NVIDIA's calibration of int8; fewer bits like less.
-        percentile_images: how many of the calibration images `percentile` looks at.
-        error_images: how many `output_error` looks at; their tensors are all held at once.
-        shares: of the whole range that `output_error` tries.
-
-    Raises:
-        CompressionError: an unknown name, or a number out of its range.
-    """
-
-    activations: str = "minmax"
-    weights: str = "max_abs"
+    activations: str = "minmax"  # a name of `ACTIVATION_RANGES`
+    weights: str = "max_abs"  # a name of `WEIGHT_SHARES`
+    # share of a tensor's values, in percent, that `percentile` keeps below its upper end; as many are kept above its
+    # lower end. 99.99 after NVIDIA's calibration of int8; fewer bits like less.
     percentile: float = 99.99
-    percentile_images: int = 128
-    error_images: int = 16
-    shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))
+    percentile_images: int = 128  # how many of the calibration images `percentile` looks at
+    error_images: int = 16  # how many `output_error` looks at; their tensors are all held at once
+    shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))  # of the whole range; `output_error` tries them
 
     def __post_init__(self) -> None:
         for what, name, known in (
@@ -125,19 +112,14 @@ class RangeOptions:
 
 @dataclass(frozen=True)
 class Observed:
-    """What an estimator may look at.
-
-    Attributes:
-        readers: by (tensor, bits) whose codes are written, the layers that read them.
-        whole: the lowest and highest value of each of these tensors.
-        images: all calibration images (n, channels, height, width).
-    """
+    """What an estimator may look at."""
 
     proto: onnx.ModelProto
     layers: Mapping[str, Bits]
+    # by (tensor, bits) whose codes are written, the layers that read them
     readers: Mapping[tuple[str, int], Sequence[onnx.NodeProto]]
-    whole: Ranges
-    images: np.ndarray
+    whole: Ranges  # the lowest and highest value of each of these tensors
+    images: np.ndarray  # all calibration images (n, channels, height, width)
     options: RangeOptions
 
 
@@ -150,13 +132,9 @@ def estimate(
 ) -> Calibration:
     """What `quantize` needs to put `layers` into codes: ranges and weight shares, and the float logits.
 
-    Args:
-        images: calibration images (n, channels, height, width).
-        options: None takes the whole ranges, as `calibrate` gives them.
-        placement: where the target wants quantize nodes, which decides the tensors that become codes.
-
-    Raises:
-        CompressionError: there are no images, the graph does not run on them, or a tensor is not finite on them.
+    The images (n, channels, height, width) are for calibration. Without options the ranges are whole, as `calibrate`
+    gives them. The placement says where the target wants quantize nodes, and so which tensors become codes. Fails as
+    `calibrate` does.
     """
     options, bits = options or RangeOptions(), bits_of(layers)
     readers = codings(proto, bits, placement)
@@ -169,9 +147,9 @@ def estimate(
 # ---- activations: ranges by tensor or by `at_bits`; those left out keep their whole range
 
 
-def minmax(observed: Observed) -> dict[str, tuple[float, float]]:
-    """The whole ranges, from the lowest to the highest value over all images."""
-    return dict(observed.whole)
+def nothing(_: Observed) -> dict[str, Any]:
+    """Every tensor keeps its whole range, and every channel of a weight the scale that clips nothing."""
+    return {}
 
 
 def percentile(observed: Observed) -> dict[str, tuple[float, float]]:
@@ -211,11 +189,6 @@ def activation_output_error(observed: Observed) -> dict[str, tuple[float, float]
 # ---- weights: shares of the scale that clips nothing, by layer (channels,); those left out are 1
 
 
-def max_abs(_: Observed) -> dict[str, np.ndarray]:
-    """None: every channel has the scale that clips nothing."""
-    return {}
-
-
 def weight_output_error(observed: Observed) -> dict[str, np.ndarray]:
     """By channel, the share whose codes change the channel's outputs least."""
     uses: dict[str, list[onnx.NodeProto]] = {}
@@ -238,11 +211,11 @@ def _values_read(observed: Observed) -> dict[str, np.ndarray]:
 
 
 ACTIVATION_RANGES: dict[str, Callable[[Observed], dict[str, tuple[float, float]]]] = {
-    "minmax": minmax,
+    "minmax": nothing,
     "percentile": percentile,
     "output_error": activation_output_error,
 }
 WEIGHT_SHARES: dict[str, Callable[[Observed], dict[str, np.ndarray]]] = {
-    "max_abs": max_abs,
+    "max_abs": nothing,
     "output_error": weight_output_error,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,7 @@ from onnx import helper, numpy_helper
 from moco.errors import RunFolderError
 from moco.interfaces import Artifact
 
-Shape = Sequence[int | str]
-"""Sizes of the axes; a name where the size is not fixed."""
+Shape = Sequence[int | str]  # sizes of the axes; a name where the size is not fixed
 
 
 def reshape_by_axes(graph: onnx.GraphProto) -> None:
@@ -84,19 +84,15 @@ def _common(first: Shape, second: Shape) -> int:
 def pad_instead_of_gather(graph: onnx.GraphProto, zero_channels: Mapping[str, int]) -> None:
     """Rewrite, in place, each Gather of a zero-padded tensor's channels whose sources are a run with zeros around it.
 
-    Args:
-        zero_channels: by name of the gathered indices, the index that stands for zero: the number of real channels.
+    `zero_channels` holds, by name of the gathered indices, the index that stands for zero: the number of real channels.
     """
     constants = {i.name: i for i in graph.initializer}
     producers = {node.output[0]: node for node in graph.node}
-    readers: dict[str, int] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
+    used = readers(graph)
     removed: set[str] = set()
     for node in graph.node:
         pad = producers.get(node.input[0]) if node.op_type == "Gather" else None
-        if pad is None or pad.op_type != "Pad" or readers[pad.output[0]] != 1 or node.input[1] not in zero_channels:
+        if pad is None or pad.op_type != "Pad" or len(used[pad.output[0]]) != 1 or node.input[1] not in zero_channels:
             continue
         if not _pads_one_zero_channel(pad, constants):
             continue
@@ -112,21 +108,13 @@ def pad_instead_of_gather(graph: onnx.GraphProto, zero_channels: Mapping[str, in
         node.attribute.append(helper.make_attribute("mode", "constant"))
         removed.add(pad.output[0])
     if removed:
-        _drop(graph, removed)
-
-
-def _drop(graph: onnx.GraphProto, outputs: set[str]) -> None:
-    """Take out the nodes that give these, and the initializers that nothing reads any more."""
-    for place in reversed(range(len(graph.node))):
-        if graph.node[place].output[0] in outputs:
-            del graph.node[place]
-    drop_unread(graph)
+        for node in [node for node in graph.node if node.output[0] in removed]:
+            graph.node.remove(node)
+        drop_unread(graph)
 
 
 def _pads_one_zero_channel(pad: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
-    if len(pad.input) > 3 and pad.input[3]:
-        return False
-    if pad.input[1] not in constants:
+    if (len(pad.input) > 3 and pad.input[3]) or pad.input[1] not in constants:
         return False
     if len(pad.input) > 2 and pad.input[2]:
         value = constants.get(pad.input[2])
@@ -145,30 +133,24 @@ def _run_with_zeros(source: np.ndarray, zero: int) -> list[int] | None:
 
 
 def gemm_instead_of_matmul(graph: onnx.GraphProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Rewrite, in place, each MatMul by the transpose of one of these weights, with the Add of a bias behind it.
-
-    Args:
-        weights: matrices (outputs, inputs) by name; each is found once.
-    """
+    """Rewrite, in place, each MatMul by the transpose of a weight (outputs, inputs), and the Add of its bias."""
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer if len(i.dims) == 2}
     left = {name: weight for name, weight in weights.items() if name not in constants}
     vectors = {i.name for i in graph.initializer if len(i.dims) == 1}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    reading = readers(graph)
     nodes: list[onnx.NodeProto] = []
     gone: set[str] = set()
     found: dict[str, str] = {}  # a layer that is used twice shares its constant
     for node in graph.node:
-        if _by_constant(node, constants) and node.input[1] not in found:
-            match = _match(constants[node.input[1]], left)
+        constant = node.input[1] if node.op_type == "MatMul" and node.input[1] in constants else None
+        if constant is not None and constant not in found:
+            match = next((name for name, weight in left.items() if np.array_equal(weight.T, constants[constant])), None)
             if match is not None:
-                found[node.input[1]] = match
+                found[constant] = match
                 graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(left.pop(match)), match))
-        name = found.get(node.input[1]) if _by_constant(node, constants) else None
+        name = found.get(constant) if constant is not None else None
         if name is not None:
-            bias, output = _bias(node, readers, vectors)
+            bias, output = _bias(node, reading.get(node.output[0], []), vectors)
             gone.add(output)
             nodes.extend(_written(node.input[0], [name, *bias], output))
         elif node.output[0] not in gone:
@@ -180,20 +162,8 @@ def gemm_instead_of_matmul(graph: onnx.GraphProto, weights: Mapping[str, np.ndar
         graph.initializer.append(numpy_helper.from_array(np.asarray([-1], np.int64), "moco_rest"))
 
 
-def _by_constant(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> bool:
-    return node.op_type == "MatMul" and node.input[1] in constants
-
-
-def _match(constant: np.ndarray, weights: Mapping[str, np.ndarray]) -> str | None:
-    """The first of the weights of which the constant is the transpose."""
-    return next((name for name, weight in weights.items() if np.array_equal(weight.T, constant)), None)
-
-
-def _bias(
-    node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]], vectors: set[str]
-) -> tuple[list[str], str]:
+def _bias(node: onnx.NodeProto, following: Sequence[onnx.NodeProto], vectors: set[str]) -> tuple[list[str], str]:
     """The bias that alone is added to what the node gives, if any, and the name of the sum."""
-    following = readers.get(node.output[0], [])
     if len(following) == 1 and following[0].op_type == "Add":
         others = [name for name in following[0].input if name != node.output[0]]
         if len(others) == 1 and others[0] in vectors:
@@ -213,6 +183,15 @@ def _written(tokens: str, operands: list[str], output: str) -> list[onnx.NodePro
     ]
 
 
+def readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each tensor, once for each time that they do."""
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
 def drop_unread(graph: onnx.GraphProto) -> None:
     """Take out, in place, the initializers that no node reads."""
     read = {name for node in graph.node for name in node.input}
@@ -221,7 +200,6 @@ def drop_unread(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(kept)
 
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DEFAULTS: dict[tuple[str, str], object] = {("Conv", "group"): 1, ("DequantizeLinear", "axis"): 1}
 _ALL_ONES = {("Conv", "strides"), ("Conv", "dilations")}
 _INFERRED = {("Conv", "kernel_shape")}
@@ -253,11 +231,7 @@ def compact(proto: onnx.ModelProto, keep: tuple[str, ...] = (".weight", ".weight
 
 
 def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
-    """The graph as a file of the folder, named by its hash; one that is there already is left as it is.
-
-    Raises:
-        RunFolderError: it cannot be written.
-    """
+    """The graph as a file of the folder, named by its hash; one that is there is left as it is. Or a RunFolderError."""
     data = proto.SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(data).hexdigest()
     path = folder / f"{sha256[:16]}.onnx"
@@ -273,22 +247,12 @@ def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
 
 
 def _short_names(taken: set[str]) -> Iterator[str]:
-    number = 0
-    while True:
-        name, rest = "", number
-        while True:
-            name, rest = _DIGITS[rest % 36] + name, rest // 36
-            if not rest:
-                break
-        if name not in taken:
-            yield name
-        number += 1
+    """0, 1, …, z, 10, …: numbers in base 36 that are not taken."""
+    return (name for number in count() if (name := np.base_repr(number, 36).lower()) not in taken)
 
 
 def _is_default(op_type: str, attribute: onnx.AttributeProto) -> bool:
     key = (op_type, attribute.name)
-    if key in _INFERRED:
-        return True
     if key in _ALL_ONES:
         return all(value == 1 for value in attribute.ints)
-    return key in _DEFAULTS and attribute.i == _DEFAULTS[key]
+    return key in _INFERRED or (key in _DEFAULTS and attribute.i == _DEFAULTS[key])

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +31,7 @@ from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
 
-_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')
-"""A line of code in the exporter's text."""
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')  # a line of code in the exporter's text
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Template:
     @cached_property
     def skeleton(self) -> onnx.ModelProto:
         """The graph without weights and shapes, so that weights are not copied to be thrown away."""
-        skeleton = onnx.ModelProto()
-        skeleton.CopyFrom(self.proto)
+        skeleton = deepcopy(self.proto)
         del skeleton.graph.value_info[:], skeleton.graph.initializer[:]
         return skeleton
 
@@ -53,8 +52,7 @@ class Template:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
         state = folded_state(network, last_factors(network, self.pairs))
         modules = dict(network.named_modules())
-        proto = onnx.ModelProto()
-        proto.CopyFrom(self.skeleton)
+        proto = deepcopy(self.skeleton)
         for initializer in self.proto.graph.initializer:
             if initializer.name in state:
                 array = np.ascontiguousarray(state[initializer.name].numpy())
@@ -74,15 +72,7 @@ class Template:
 
 
 def build_template(network: nn.Module, example: torch.Tensor) -> Template:
-    """Export `network` once.
-
-    Args:
-        network: in evaluation mode.
-        example: (n, channels, height, width); the batch stays dynamic in the exported graph.
-
-    Raises:
-        CompressionError: the network cannot be traced; the exporter's reason is given.
-    """
+    """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`."""
     pairs = foldable_pairs(network, example)
     folded = fold(network, pairs)
     proto = export_graph(folded, example)
@@ -94,11 +84,7 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
-    """The network as an ONNX graph: float32 NCHW `input` with a dynamic batch, output `logits`.
-
-    Raises:
-        CompressionError: the network cannot be traced; the exporter's reason is given.
-    """
+    """The network as an ONNX graph: float32 NCHW `input` of any batch, output `logits`; or a CompressionError."""
     # A batch of one is specialised away by the tracer, so trace with two images.
     images = example[:2] if len(example) >= 2 else torch.cat([example, example])
     try:
@@ -122,13 +108,10 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
 
 def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     """The graph without the exporter's records of where each node came from, which outweigh small networks."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(exported)
+    proto = deepcopy(exported)
     graph = proto.graph
     reshape_by_axes(graph)
-    del graph.value_info[:]
-    del proto.metadata_props[:], graph.metadata_props[:]
-    del proto.functions[:]
+    del graph.value_info[:], proto.metadata_props[:], graph.metadata_props[:], proto.functions[:]
     graph.name = "network"
     graph.ClearField("doc_string")
     for index, node in enumerate(graph.node):

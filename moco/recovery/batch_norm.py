@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -30,8 +30,7 @@ class Seen(NamedTuple):
     running_variance: torch.Tensor
 
 
-Statistics = Mapping[str, Seen]
-"""By name of the batch-norm."""
+Statistics = Mapping[str, Seen]  # by name of the batch-norm
 
 BATCH = 64
 
@@ -66,21 +65,18 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen
     Normalising by the batch keeps a changed layer from blurring what the layers after it see. The network is left as
     it was.
     """
-    norms = {name: module for name, module in network.named_modules() if isinstance(module, BATCH_NORMS)}
+    norms: dict[str, Any] = {n: m for n, m in network.named_modules() if isinstance(m, BATCH_NORMS)}
     running = {
-        name: (module.running_mean.clone(), module.running_var.clone())
+        name: (module.running_mean, module.running_var)
         for name, module in norms.items()
-        if module.running_mean is not None and module.running_var is not None
+        if module.running_mean is not None
     }
     with _observing(list(norms.values())), torch.no_grad():
         # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
         for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
             network(part)
-        return {
-            name: Seen(module.running_mean.clone(), module.running_var.clone(), *running[name])
-            for name, module in norms.items()
-            if module.running_mean is not None and module.running_var is not None
-        }
+        seen = {name: (norms[name].running_mean, norms[name].running_var) for name in running}
+    return {name: Seen(*seen[name], *(tensor.clone() for tensor in running[name])) for name in running}
 
 
 def re_estimate(
@@ -88,12 +84,9 @@ def re_estimate(
 ) -> None:
     """Set the running statistics of `network`, a compressed copy, to the original's moved by what changed, in place.
 
-    A mean that a refit has moved already is set anew.
-
-    Args:
-        images: the images that `original` was found on.
-        original: the uncompressed network's statistics.
-        kept: by batch-norm, the channels of the original that stayed; those not named stayed whole.
+    A mean that a refit has moved already is set anew. The images are those that `original`, the uncompressed network's
+    statistics, was found on. `kept` tells, by batch-norm, which channels of the original stayed; those not named stayed
+    whole.
     """
     for name, (mean, variance, *_) in batch_statistics(network, images).items():
         before = original[name]

@@ -32,11 +32,7 @@ class CustomStep(RecoveryStep):
     key_place = 3
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
-        """Call the function, torch's global generator being seeded meanwhile.
-
-        Raises:
-            CompressionError: the function raised, or changed more than weights; it is named.
-        """
+        """Call the function, seeded; a CompressionError names one that raises or changes more than weights."""
         function, name, before = self.options.function, _name(self.options.function), _structure(candidate.network)
         try:
             with seeded_torch(derived_seed(context.seed, "custom recovery")):

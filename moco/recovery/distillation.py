@@ -27,15 +27,10 @@ from moco.recovery.step import RecoveryContext, written
 
 @dataclass(frozen=True)
 class DistillationOptions(FineTuning):
-    """How a compressed network is trained on, and how a teacher's answers count.
+    """How a compressed network is trained on, and how a teacher's answers count."""
 
-    Attributes:
-        temperature: tau; larger ones show more of which wrong classes the teacher thinks likely.
-        weight: lambda, of the teacher's term beside the labels' term.
-    """
-
-    temperature: float = 4.0
-    weight: float = 1.0
+    temperature: float = 4.0  # tau; larger ones show more of which wrong classes the teacher thinks likely
+    weight: float = 1.0  # lambda, of the teacher's term beside the labels' term
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,10 +46,8 @@ class DistillationStep(FineTuningStep):
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """L, with the original network as teacher."""
-        options = self.options
-        return teacher_loss(
-            context.network, *context.training_set, options.augments, options.temperature, options.weight
-        )
+        answers = self.options.temperature, self.options.weight
+        return teacher_loss(context.network, *context.training_set, self.options.augments, *answers)
 
     def written(self) -> str:
         """The plan, temperature and weight."""
@@ -74,24 +67,20 @@ def teacher_loss(
     temperature: float = DistillationOptions.temperature,
     weight: float = DistillationOptions.weight,
 ) -> BatchLoss:
-    """L over batches of these images, for `descend_`.
+    """L over batches of these images, normalised, (n, channels, height, width), for `descend_`.
 
-    Args:
-        teacher: answers in evaluation mode; it is never changed.
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,); None where there are none.
-        augmented: whether an image is another one each time; where not, it is shown to the teacher once.
-
-    Raises:
-        CompressionError: there is not a label for each image; when called, the classes are not the student's.
+    There is a label (n,) for each image, or there are none: None. The teacher answers in evaluation mode and is never
+    changed; an image is shown to it once, unless the images are `augmented`: other ones each time. A wrong number of
+    labels, and a student of other classes, are a CompressionError.
     """
     if labels is not None and len(labels) != len(images):
         raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")
     network = copy.deepcopy(teacher).eval()
-    answers = _augmented_answers(network) if augmented else _remembered_answers(network, images)
+    remembered = None if augmented else _remembered_answers(network, images)
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
-        wanted = answers(batch)
+        with torch.no_grad():
+            wanted: Tensor = network(batch.images) if remembered is None else remembered(batch)
         if wanted.shape != logits.shape:
             raise CompressionError(
                 f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
@@ -112,16 +101,6 @@ def distillation_loss(
     return loss if labels is None else loss + F.cross_entropy(student, labels)
 
 
-def _augmented_answers(teacher: nn.Module) -> Callable[[Batch], Tensor]:
-    """The teacher's logits of a batch, which is another one each time."""
-
-    def answers(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            return teacher(batch.images)  # type: ignore[no-any-return]
-
-    return answers
-
-
 def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch], Tensor]:
     """The teacher's logits of a batch; an image is shown to it once, when it is first asked for."""
     logits: Tensor | None = None
@@ -131,8 +110,7 @@ def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch],
         nonlocal logits
         unknown = batch.rows[~known[batch.rows]]
         if len(unknown):
-            with torch.no_grad():
-                found = teacher(images[unknown])
+            found = teacher(images[unknown])
             if logits is None:
                 logits = found.new_empty((len(images), *found.shape[1:]))
             logits[unknown] = found

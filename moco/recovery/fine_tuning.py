@@ -29,42 +29,28 @@ Optimizer = Literal["sgd", "adamw"]
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a compressed network is trained on.
+    """How a compressed network is trained on."""
 
-    Attributes:
-        optimizer: stochastic gradient descent with Nesterov momentum, or AdamW.
-        momentum: Nesterov's; AdamW has its own.
-        weight_decay: of weights with two dimensions or more.
-        batch_size: images in one step; a last, smaller batch is left out of its epoch.
-        epochs: passes over the images, or a part of one; None where only `seconds` ends it.
-        seconds: of this thread's processor time, after which no new step is made, so that other programs on the machine
-            take nothing from a training; None for as long as the epochs take.
-        schedule: of the learning rate. "cosine" falls to zero over the whole training; "exponential" multiplies by
-            `gamma` after every epoch and "step" after every `step_epochs` epochs, once `hold_epochs` have passed.
-        gamma: factor of a decay, in (0, 1].
-        step_epochs: between two decays of "step".
-        hold_epochs: before the first decay begins to count.
-        shift: pixels by which each image is moved at random in each direction, zeros moving in; 4 is usual for CIFAR.
-        flip: whether each image is mirrored left to right with probability 1/2.
-        frozen_batch_norm: whether batch-norms keep their statistics and normalise by them.
-        keep_zeros: whether weights that are zero at the start stay zero, since they were pruned one by one.
-    """
-
-    optimizer: Optimizer = "sgd"
+    optimizer: Optimizer = "sgd"  # stochastic gradient descent with Nesterov momentum, or AdamW
     learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch_size: int = 128
-    epochs: float | None = 1.0
+    momentum: float = 0.9  # Nesterov's; AdamW has its own
+    weight_decay: float = 5e-4  # of weights with two dimensions or more
+    batch_size: int = 128  # images in one step; a last, smaller batch is left out of its epoch
+    epochs: float | None = 1.0  # passes over the images, or a part of one; None where only `seconds` ends it
+    # of this thread's processor time, after which no new step is made, so that other programs on the machine take
+    # nothing from a training; None for as long as the epochs take
     seconds: float | None = None
+    # of the learning rate. "cosine" falls to zero over the whole training; "exponential" multiplies by `gamma` after
+    # every epoch and "step" after every `step_epochs` epochs, once `hold_epochs` have passed.
     schedule: Schedule = "cosine"
-    gamma: float = 0.95
-    step_epochs: float = 1.0
-    hold_epochs: float = 0.0
+    gamma: float = 0.95  # factor of a decay, in (0, 1]
+    step_epochs: float = 1.0  # between two decays of "step"
+    hold_epochs: float = 0.0  # before the first decay begins to count
+    # pixels by which each image is moved at random in each direction, zeros moving in; 4 is usual for CIFAR
     shift: int = 0
-    flip: bool = False
-    frozen_batch_norm: bool = False
-    keep_zeros: bool = True
+    flip: bool = False  # whether each image is mirrored left to right with probability 1/2
+    frozen_batch_norm: bool = False  # whether batch-norms keep their statistics and normalise by them
+    keep_zeros: bool = True  # whether weights that are zero at the start stay zero, since they were pruned one by one
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, get_args(Optimizer))
@@ -110,17 +96,12 @@ def _check(name: str, value: float, holds: Callable[[float], bool], expected: st
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a training took.
+    """What a training took."""
 
-    Attributes:
-        epochs: passes over the images, the last one perhaps a part.
-        losses: mean loss of each epoch, the last one perhaps of a part.
-    """
-
-    epochs: float
+    epochs: float  # passes over the images, the last one perhaps a part
     steps: int
     seconds: float
-    losses: tuple[float, ...]
+    losses: tuple[float, ...]  # mean loss of each epoch, the last one perhaps of a part
 
 
 class FineTuningStep(RecoveryStep):
@@ -134,11 +115,7 @@ class FineTuningStep(RecoveryStep):
     key_place = 2
 
     def __init__(self, options: FineTuning | None = None) -> None:
-        """Take the options.
-
-        Raises:
-            ConfigError: they end the training by the clock.
-        """
+        """Take the options; a ConfigError where they end the training by the clock."""
         super().__init__(options)
         if self.options.seconds is not None:
             raise ConfigError(
@@ -148,9 +125,13 @@ class FineTuningStep(RecoveryStep):
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
         """Train in place, on the images in the same order each time."""
-        seed = derived_seed(context.seed, "training")
-        descend_(candidate.network, context.training_set[0], self.loss(context), self.options, rng_seed=seed)
-        return candidate.network
+        return self.trained(candidate.network, context)
+
+    def trained(self, network: nn.Module, context: RecoveryContext, on_epoch: OnEpoch | None = None) -> nn.Module:
+        """The network, trained in place."""
+        images, seed = context.training_set[0], derived_seed(context.seed, "training")
+        descend_(network, images, self.loss(context), self.options, rng_seed=seed, on_epoch=on_epoch)
+        return network
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """What is descended on the training images."""
@@ -191,19 +172,18 @@ def descend_(
 ) -> Tuned:
     """Train the network in place on any loss of its logits, and leave it in evaluation mode.
 
-    Args:
-        images: normalised, (n, channels, height, width).
-        loss: `label_loss` of the images' labels, or that of a teacher.
-        rng_seed: of the order of the images, their augmentation and dropout.
-
-    Raises:
-        CompressionError: the loss or a weight is not finite; the step and the layer are named.
+    The images are normalised, (n, channels, height, width); the loss is `label_loss` of their labels, or that of a
+    teacher. `rng_seed` is of the order of the images, their augmentation and dropout. A CompressionError names the step
+    and the layer where the loss or a weight is not finite.
     """
     if len(images) < 2:
         raise CompressionError(f"fine-tuning: expected at least two images, got {len(images)}; see data.splits")
     with one_thread(), seeded_torch(derived_seed(rng_seed, "fine-tuning", "layers")):
         try:
-            _training_mode(network, plan.frozen_batch_norm)
+            network.train()
+            for module in network.modules():
+                if plan.frozen_batch_norm and isinstance(module, BATCH_NORMS):
+                    module.eval()
             return _FineTuning(network, images, loss, plan, rng_seed).run(on_epoch)
         finally:
             network.eval()
@@ -283,13 +263,6 @@ def _zero_masks(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """Each weight that holds zeros, and where it holds none."""
     weights = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
     return [(weight, mask) for weight in weights if not (mask := weight.detach() != 0).all()]
-
-
-def _training_mode(network: nn.Module, frozen_batch_norm: bool) -> None:
-    network.train()
-    for module in network.modules():
-        if frozen_batch_norm and isinstance(module, BATCH_NORMS):
-            module.eval()
 
 
 def _check_weights(network: nn.Module, when: str, plan: FineTuning) -> None:

@@ -20,6 +20,8 @@ digits:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +30,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
 
-MOST_COLUMNS = 8192
-"""Weights an output of the largest layer that is refitted: its Gram matrix takes half a gigabyte."""
+MOST_COLUMNS = 8192  # weights an output of the largest layer that is refitted: its Gram matrix takes half a gigabyte
 
 
 def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
@@ -52,9 +53,10 @@ def refusal(layer: nn.Module) -> str | None:
     return None
 
 
-def draw_positions(layer: nn.Module, inputs: Tensor, positions: int, generator: np.random.Generator) -> Tensor:
+def draw_positions(layer: Any, inputs: Tensor, positions: int, generator: np.random.Generator) -> Tensor:
     """Flat output positions (images, positions) of a layer, others for each image; all where there are no more."""
-    places = _places(layer, inputs)
+    is_linear = isinstance(layer, nn.Linear)
+    places = inputs[0].numel() // layer.in_features if is_linear else prod(_output_hw(layer, inputs))
     if positions >= places:
         return torch.arange(places).expand(len(inputs), places)
     drawn = generator.random((len(inputs), places)).argpartition(positions, axis=1)[:, :positions]
@@ -93,7 +95,8 @@ def _windows(layer: nn.Conv2d, inputs: Tensor, positions: Tensor) -> Tensor:
     padded = _padded(layer, inputs)
     (kernel_h, kernel_w), (stride_h, stride_w) = layer.kernel_size, layer.stride
     dilation_h, dilation_w = layer.dilation
-    across = (padded.shape[3] - dilation_w * (kernel_w - 1) - 1) // stride_w + 1
+    dilation_h, dilation_w = layer.dilation
+    across = _output_hw(layer, inputs)[1]
     top, left = positions // across * stride_h, positions % across * stride_w
     y = top[:, :, None, None] + dilation_h * torch.arange(kernel_h)[:, None]
     x = left[:, :, None, None] + dilation_w * torch.arange(kernel_w)
@@ -120,20 +123,13 @@ def _padding(layer: nn.Conv2d) -> list[tuple[int, int]]:
     return [(int(size), int(size)) for size in layer.padding]
 
 
-def _places(layer: nn.Module, inputs: Tensor) -> int:
-    if isinstance(layer, nn.Linear):
-        return inputs[0].numel() // layer.in_features
-    assert isinstance(layer, nn.Conv2d)
-    places = 1
-    for size, around, kernel, stride, dilation in zip(
-        inputs.shape[2:], _padding(layer), layer.kernel_size, layer.stride, layer.dilation, strict=True
-    ):
-        places *= (size + sum(around) - dilation * (kernel - 1) - 1) // stride + 1
-    return places
+def _output_hw(layer: nn.Conv2d, inputs: Tensor) -> list[int]:
+    """Height and width of what the layer gives."""
+    sides = zip(inputs.shape[2:], _padding(layer), layer.kernel_size, layer.stride, layer.dilation, strict=True)
+    return [(n + sum(pad) - dilation * (kernel - 1) - 1) // stride + 1 for n, pad, kernel, stride, dilation in sides]
 
 
-Weights = tuple[Tensor, Tensor | None]
-"""Weight (outputs, inputs, ...) and bias (outputs,) of a layer."""
+Weights = tuple[Tensor, Tensor | None]  # weight (outputs, inputs, ...) and bias (outputs,) of a layer
 
 LARGER_RIDGES = (1e-6, 1e-4, 1e-2)
 """Tried in this order, where larger than the one asked for, when the Gram matrix is singular at the one asked for."""
@@ -141,15 +137,10 @@ LARGER_RIDGES = (1e-6, 1e-4, 1e-2)
 
 @dataclass(frozen=True)
 class Gram:
-    """Sums of products over rows, in double precision; those of several batches may be added.
+    """Sums of products over rows, in double precision; those of several batches may be added."""
 
-    Attributes:
-        products: X'X, (columns, columns).
-        cross: X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW.
-    """
-
-    products: Tensor
-    cross: Tensor | None
+    products: Tensor  # X'X, (columns, columns)
+    cross: Tensor | None  # X'Y, (columns, outputs); None stands for the outputs of the layer itself, Y = XW
     rows: int
 
     @staticmethod

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,8 @@ from moco.compression.precision import FLOAT_BITS, Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code
 from moco.models.training import BatchLoss
-from moco.randomness import derived_seed
 from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
-from moco.recovery.fine_tuning import FineTuning, FineTuningStep, descend_, written_training
+from moco.recovery.fine_tuning import FineTuning, FineTuningStep, written_training
 from moco.recovery.step import Candidate, RecoveryContext
 
 BATCH = 64
@@ -56,19 +55,11 @@ class QuantizationAwareStep(FineTuningStep):
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:
         """Train in codes; a network without any is fine-tuned."""
-        bits, seed = bits_by_part(candidate.policy), derived_seed(context.seed, "training")
+        bits = bits_by_part(candidate.policy)
         if not bits:
             return super().apply(candidate, context, prepared)
         with quantization_aware(candidate.network, bits, context.images) as quantization:
-            descend_(
-                candidate.network,
-                context.training_set[0],
-                self.loss(context),
-                self.options,
-                rng_seed=seed,
-                on_epoch=quantization.calibrate,
-            )
-        return candidate.network
+            return self.trained(candidate.network, context, quantization.calibrate)
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """Of the labels, and of the original's answers where asked."""
@@ -78,21 +69,16 @@ class QuantizationAwareStep(FineTuningStep):
 
     def written(self) -> str:
         """The plan, and what it learns from."""
-        usual = written_answers(DistillationOptions.temperature, DistillationOptions.weight)
-        answers = usual if self.options.distil else "None"
-        return written_training(self.options, answers, in_codes=True)
+        answers = written_answers(DistillationOptions.temperature, DistillationOptions.weight)
+        return written_training(self.options, answers if self.options.distil else "None", in_codes=True)
 
 
 @dataclass(frozen=True)
 class FakeQuantization:
-    """A network whose chosen layers compute with codes, while `quantization_aware` lasts.
-
-    Attributes:
-        images: for the ranges of the inputs, (n, channels, height, width).
-    """
+    """A network whose chosen layers compute with codes, while `quantization_aware` lasts."""
 
     network: nn.Module
-    images: Tensor
+    images: Tensor  # for the ranges of the inputs, (n, channels, height, width)
     weights: Mapping[str, FakeQuantizedWeight]
     inputs: Mapping[str, FakeQuantizedInput]
 
@@ -101,24 +87,14 @@ class FakeQuantization:
         return {name: (read.low, read.high) for name, read in self.inputs.items()}
 
     def calibrate(self, *_epoch: object) -> None:
-        """Take the ranges that the float network shows, as the export does.
-
-        Raises:
-            CompressionError: a layer reads nothing, or values that are not finite.
-        """
-        for weight in self.weights.values():
-            weight.enabled = False
-        for read in self.inputs.values():
-            read.observe()
+        """Take the ranges of the float network, as the export does; a CompressionError names a layer without one."""
+        self._show(codes=False)
         try:
             with evaluating(self.network), torch.no_grad():
                 for batch in torch.tensor_split(self.images, math.ceil(len(self.images) / BATCH)):
                     self.network(batch)
         finally:
-            for weight in self.weights.values():
-                weight.enabled = True
-            for read in self.inputs.values():
-                read.quantize()
+            self._show(codes=True)
         for name, ends in self.ranges().items():
             if not all(math.isfinite(end) for end in ends):
                 raise CompressionError(
@@ -126,35 +102,35 @@ class FakeQuantization:
                     f"{len(self.images)} calibration images; check that the network uses it, and the images for NaN"
                 )
 
+    def _show(self, *, codes: bool) -> None:
+        """Let layers read codes from now on; or floats, whose ranges are noted anew."""
+        for weight in self.weights.values():
+            weight.enabled = codes
+        for read in self.inputs.values():
+            read.observing = not codes
+            if not codes:
+                read.low, read.high = math.inf, -math.inf
+
 
 @contextmanager
 def quantization_aware(network: nn.Module, bits: Mapping[str, Bits], images: Tensor) -> Iterator[FakeQuantization]:
     """Let the layers of `network`, a copy to be trained, compute with codes within the block.
 
-    Args:
-        bits: by name of a convolution or linear layer; those of 32 bits stay in float.
-        images: for the ranges, (n, channels, height, width); they need no labels.
-
-    Raises:
-        CompressionError: a layer is missing or of another kind, or has no finite range.
+    The bits are by name of a convolution or linear layer; those of 32 bits stay in float. The images (n, channels,
+    height, width), for the ranges, need no labels. A layer that is missing, of another kind, or without a finite range
+    is a CompressionError.
     """
     layers = {name: _layer(network, name) for name, wanted in bits.items() if wanted != FLOAT_BITS}
     weights = {name: FakeQuantizedWeight(bits[name].weights) for name in layers}
-    inputs = {name: FakeQuantizedInput(bits[name].activations, 0.0, 0.0) for name in layers}
-    hooks = []
-    try:
+    inputs = {name: FakeQuantizedInput(bits[name].activations) for name in layers}
+    with ExitStack() as undone:
         for name, layer in layers.items():
             parametrize.register_parametrization(layer, "weight", weights[name])
-            hooks.append(layer.register_forward_pre_hook(inputs[name]))
+            undone.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
+            undone.enter_context(layer.register_forward_pre_hook(inputs[name]))
         quantization = FakeQuantization(network, images, weights, inputs)
         quantization.calibrate()
         yield quantization
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for layer in layers.values():
-            if parametrize.is_parametrized(layer, "weight"):
-                parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
 
 
 def _layer(network: nn.Module, name: str) -> Any:
@@ -193,18 +169,10 @@ class FakeQuantizedWeight(nn.Module):
 class FakeQuantizedInput:
     """A forward pre-hook that shows a layer its input in codes, or notes the range of what it would be shown."""
 
-    def __init__(self, bits: int, low: float, high: float) -> None:
+    def __init__(self, bits: int) -> None:
         self.bits = bits
-        self.low, self.high = low, high
-        self.observing = False
-
-    def observe(self) -> None:
-        """Forget the range, and note that of every input until `quantize`; the layer then reads floats."""
-        self.observing, self.low, self.high = True, float("inf"), float("-inf")
-
-    def quantize(self) -> None:
-        """Quantize every input from now on by the range that was noted."""
-        self.observing = False
+        self.low, self.high = math.inf, -math.inf
+        self.observing = True
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:  # noqa: ARG002
         """What the layer reads instead of its inputs; only the first is quantized."""

@@ -23,13 +23,9 @@ ABSENT = ("", "False", "None", "None")
 
 @dataclass(frozen=True)
 class RecoveryPlan:
-    """How compressed networks are recovered.
+    """How compressed networks are recovered."""
 
-    Attributes:
-        asked: the steps that a search asks for, those of one moment in their order.
-    """
-
-    asked: tuple[RecoveryStep, ...] = ()
+    asked: tuple[RecoveryStep, ...] = ()  # the steps that a search asks for, those of one moment in their order
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.asked]
@@ -77,11 +73,7 @@ class Recovery:
         seed: int = 0,
         training: TrainingImages | None = None,
     ) -> None:
-        """Take the calibration images (n, channels, height, width), and for a plan that trains the training images.
-
-        Raises:
-            ConfigError: a step needs training images, and there are none.
-        """
+        """Take images (n, channels, height, width) to calibrate with; a ConfigError if a plan has none to train on."""
         trains = any(step.needs_training_images for step in plan.steps)
         if trains and training is None:
             raise ConfigError("recovery: expected training images for a plan that trains, got none")
@@ -94,11 +86,7 @@ class Recovery:
         return any(step.moment is moment and step.changes(policy) for step in self.plan.steps)
 
     def recovered(self, moment: Moment, candidate: Candidate) -> Candidate:
-        """The candidate after the steps of that moment, its network changed in place or another of the same structure.
-
-        Raises:
-            CompressionError: a step fails; the layer, the function or the step is named.
-        """
+        """The candidate after the steps of that moment; a CompressionError names the layer or the step that fails."""
         for step, prepared in self._prepared:
             if step.moment is moment and step.changes(candidate.policy):
                 network: object = step.apply(candidate, self._context, prepared)

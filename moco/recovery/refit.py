@@ -11,8 +11,8 @@ have a mean, which goes with them. The batch-norm's running mean takes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Literal
@@ -20,7 +20,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import evaluating
@@ -48,23 +47,18 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class RefitOptions:
-    """How layers are refitted.
+    """How layers are refitted."""
 
-    Attributes:
-        inputs: whose inputs a layer is fitted on: the original network's, or the compressed one's in sequence.
-        positions: output positions an image that a layer is fitted on, at most. AMC takes 10; with 256 images, 20 bring
-            ResNet-56 a little nearer to the original for a tenth of a second.
-        ridge: pull towards the kept weights, as a share of the mean square of the inputs. Between 0 and 0.1 it matters
-            little.
-        downstream: in sequence, whether also layers that lost no channel are refitted once a layer before them has.
-        intercept: whether layers without a bias have an intercept where a batch-norm follows, which takes it.
-    """
-
+    # whose inputs a layer is fitted on: the original network's, or the compressed one's in sequence
     inputs: Inputs = "compressed"
+    # output positions an image that a layer is fitted on, at most. AMC takes 10; with 256 images, 20 bring ResNet-56 a
+    # little nearer to the original for a tenth of a second.
     positions: int = 20
+    # pull towards the kept weights, as a share of the mean square of the inputs. Between 0 and 0.1 it matters little.
     ridge: float = 1e-2
+    # in sequence, whether also layers that lost no channel are refitted once a layer before them has
     downstream: bool = False
-    intercept: bool = True
+    intercept: bool = True  # whether layers without a bias have an intercept where a batch-norm follows, which takes it
 
     def __post_init__(self) -> None:
         if self.inputs not in {"original", "compressed"}:
@@ -127,13 +121,9 @@ class RefitStep(RecoveryStep):
 
 @dataclass(frozen=True)
 class Original:
-    """What the original network says of its layers.
+    """What the original network says of its layers."""
 
-    Attributes:
-        batch_norms: by layer that is fitted with an intercept, the batch-norm that takes it.
-    """
-
-    batch_norms: Mapping[str, str]
+    batch_norms: Mapping[str, str]  # by layer that is fitted with an intercept, the batch-norm that takes it
     refused: Mapping[str, str]
 
 
@@ -147,28 +137,17 @@ class OriginalGrams(Original):
 
 @dataclass(frozen=True)
 class OriginalOutputs(Original):
-    """What a refit in sequence needs.
+    """What a refit in sequence needs."""
 
-    Attributes:
-        images: the calibration images (n, channels, height, width), which go through a candidate as one batch.
-        positions: by layer, the sampled output positions (n, positions).
-        outputs: by layer, the original network's outputs there, (n * positions, outputs).
-    """
-
-    images: Tensor
-    positions: Mapping[str, Tensor]
-    outputs: Mapping[str, Tensor]
+    images: Tensor  # the calibration images (n, channels, height, width), which go through a candidate as one batch
+    positions: Mapping[str, Tensor]  # by layer, the sampled output positions (n, positions)
+    outputs: Mapping[str, Tensor]  # by layer, the original network's outputs there, (n * positions, outputs)
 
 
 def observe(
     network: nn.Module, graph: ChannelGraph, images: Tensor, options: RefitOptions, generator: np.random.Generator
 ) -> Original:
-    """What candidates are refitted to, from one pass of the calibration images through the original network.
-
-    Args:
-        network: the network that `graph` was made of; it is left as it was.
-        images: (n, channels, height, width), as the network takes them.
-    """
+    """What candidates are refitted to, by one pass of images (n, channels, height, width) through the original."""
     layers = weighted_layers(network) if options.downstream else consumers(network, graph)
     refused = {name: reason for name, layer in layers.items() if (reason := refusal(layer)) is not None}
     batch_norms = _batch_norms_after(network, images[:2]) if options.intercept else {}
@@ -188,7 +167,9 @@ def observe(
 
     names = {layers[name]: name for name in positions}
     batches = torch.tensor_split(images, math.ceil(len(images) / BATCH))
-    with _evaluating(network, [layer.register_forward_hook(record) for layer in names]):
+    with evaluating(network), torch.no_grad(), ExitStack() as hooks:
+        for layer in names:
+            hooks.enter_context(layer.register_forward_hook(record))
         for batch in batches:
             network(batch)
     for name, drawn in positions.items():
@@ -216,13 +197,8 @@ def refit_(
 ) -> None:
     """Refit the layers of `thin` that lost input channels, in place, but for those that `original` refused.
 
-    Args:
-        thin: what `graph.thin` made of the original network under `kept`.
-        original: what `observe` found with these options.
-        layers: the layers that may be refitted; None for all.
-
-    Raises:
-        CompressionError: a layer has no finite solution; it is named.
+    `thin` is what `graph.thin` made of the original network under `kept`, `original` what `observe` found with these
+    options. Only `layers` may be refitted; None is all. A CompressionError names a layer that has no finite solution.
     """
     lost = {
         name: left
@@ -265,7 +241,9 @@ def _in_sequence(
         columns = torch.arange(before[0][0].numel())
         _set(thin, name, refit_weights(Gram.of(rows, targets), columns, before, options.ridge, name), batch_norm)
 
-    with _evaluating(thin, [layer.register_forward_pre_hook(refit) for layer in names]):
+    with evaluating(thin), torch.no_grad(), ExitStack() as hooks:
+        for layer in names:
+            hooks.enter_context(layer.register_forward_pre_hook(refit))
         thin(original.images)
 
 
@@ -275,7 +253,7 @@ def _readers(graph: ChannelGraph, groups: Iterable[str]) -> set[str]:
 
 def _batch_norms_after(network: nn.Module, example: Tensor) -> dict[str, str]:
     """By layer without a bias whose outputs a batch-norm alone reads: that batch-norm."""
-    with _evaluating(network, []):
+    with evaluating(network), torch.no_grad():
         pairs = foldable_pairs(network, torch.nan_to_num(example))  # what is not finite is told where a layer reads it
     return {pair.layer: pair.batch_norm for pair in pairs if network.get_submodule(pair.layer).bias is None}
 
@@ -302,17 +280,6 @@ def _set(network: nn.Module, name: str, weights: Weights, batch_norm: str | None
         mean.sub_(bias)
     elif layer.bias is not None and bias is not None:
         layer.bias.data.copy_(bias)
-
-
-@contextmanager
-def _evaluating(network: nn.Module, hooks: Sequence[RemovableHandle]) -> Iterator[None]:
-    """The network in evaluation mode and without gradients; the hooks are removed at the end, the modes put back."""
-    try:
-        with evaluating(network), torch.no_grad():
-            yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def consumers(network: nn.Module, graph: ChannelGraph) -> dict[str, nn.Module]:

@@ -12,8 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.methods.factorised_layers import factorise_
-from moco.compression.methods.low_rank import FactorCache, SvdRank, TuckerRanks, svd_rank, tucker_ranks
+from moco.compression.methods.low_rank import FactorCache, SvdRank, TuckerRanks, factorise_, svd_rank, tucker_ranks
 from moco.export.factorised import last_factors, split_nodes
 from moco.export.folding import folded_state
 from moco.export.quantize import quantizable_layers

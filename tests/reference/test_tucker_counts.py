@@ -11,10 +11,10 @@ import pytest
 from torch import nn
 
 from moco.compression.counting import count
-from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.low_rank import (
     FactorCache,
     TuckerRanks,
+    factorise_,
     factorised_parameters,
     pays,
     tucker_ranks,

@@ -15,25 +15,19 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Labels = np.ndarray | None
-"""The atom at every place of one axis, 0 where the place always stays; None where all do."""
+Labels = np.ndarray | None  # the atom at every place of one axis, 0 where the place always stays; None where all do
 
 STAYS = 0
 
 
 @dataclass
 class Atoms:
-    """The atoms of a network.
+    """The atoms of a network."""
 
-    Attributes:
-        count: how many there are, the atom 0 included, which stands for all places that always stay.
-        tied: pairs of arrays of equal length whose atoms go together, place by place.
-        fixed: atoms that must stay, with the reason.
-    """
-
-    count: int = 1
+    count: int = 1  # how many there are, the atom 0 included, which stands for all places that always stay
+    # pairs of arrays of equal length whose atoms go together, place by place
     tied: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    fixed: list[tuple[np.ndarray, str]] = field(default_factory=list)
+    fixed: list[tuple[np.ndarray, str]] = field(default_factory=list)  # atoms that must stay, with the reason
 
     def fresh(self, places: int) -> np.ndarray:
         """New atoms (places,), tied to nothing."""
@@ -81,24 +75,17 @@ def components(count: int, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.nda
     return np.asarray(connected_components(edges, directed=False)[1])
 
 
-Axes = tuple[Labels, ...]
-"""The labels of every axis of a tensor."""
+Axes = tuple[Labels, ...]  # the labels of every axis of a tensor
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an operator.
+    """One call of an operator."""
 
-    Attributes:
-        args: as the operator got them, with `None` for what was left out.
-        output: the tensor that the operator gave, or the first of several.
-        where: the module in whose forward pass the call is, as a reason for what it fixes.
-    """
-
-    args: Sequence[Any]
+    args: Sequence[Any]  # as the operator got them, with `None` for what was left out
     axes_of: Callable[[torch.Tensor], Axes]
-    output: torch.Tensor
-    where: str
+    output: torch.Tensor  # the tensor that the operator gave, or the first of several
+    where: str  # the module in whose forward pass the call is, as a reason for what it fixes
     atoms: Atoms
 
     def tensors(self) -> list[torch.Tensor]:
@@ -116,5 +103,4 @@ class Call:
             self.atoms.fix(labels, f"{self.where} {what}")
 
 
-Rule = Callable[[Call], Axes | list[Axes]]
-"""The labels of the output, or of each of several."""
+Rule = Callable[[Call], Axes | list[Axes]]  # the labels of the output, or of each of several

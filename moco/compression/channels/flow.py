@@ -7,9 +7,10 @@ what it does to them (channel_rules).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,11 @@ SIDES: dict[type[nn.Module], Mapping[str, int]] = {
 
 @dataclass(frozen=True)
 class Flow:
-    """What one forward pass showed.
-
-    Attributes:
-        sides: labels by (module, "out" or "in").
-        logits: labels of the axes of what the network gave.
-    """
+    """What one forward pass showed."""
 
     atoms: Atoms
-    sides: Mapping[tuple[str, str], np.ndarray]
-    logits: Axes
+    sides: Mapping[tuple[str, str], np.ndarray]  # labels by (module, "out" or "in")
+    logits: Axes  # labels of the axes of what the network gave
     output: object
 
 
@@ -125,40 +121,30 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def watching(self, network: nn.Module) -> Iterator[None]:
-        handles = []
-        for name, module in network.named_modules():
-            handles.append(module.register_forward_pre_hook(self._entering(name)))
-            handles.append(module.register_forward_hook(self._leaving(name)))
-        try:
+        with ExitStack() as hooks:
+            for name, module in network.named_modules():
+                hooks.enter_context(module.register_forward_pre_hook(partial(self._enter, name)))
+                hooks.enter_context(module.register_forward_hook(partial(self._leave, name)))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _entering(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            self._places.append(_Place(name, module))
-            if (name, "out") in self.sides and inputs and id(inputs[0]) not in self._of_images:
-                reason = f"'{name}' does not read the image: a file holds what it gives as a constant"
-                self.atoms.fix(self.sides[name, "out"], reason)
-            if isinstance(module, PadShortcut):
-                read = self.atoms.fresh(module.in_channels)
-                self.atoms.tie(self.axes_of(inputs[0])[1], read, f"'{name}' reads channels that must stay")
-                self.sides[name, "in"] = read
-                self._asleep = True
+    def _enter(self, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._places.append(_Place(name, module))
+        if (name, "out") in self.sides and inputs and id(inputs[0]) not in self._of_images:
+            reason = f"'{name}' does not read the image: a file holds what it gives as a constant"
+            self.atoms.fix(self.sides[name, "out"], reason)
+        if isinstance(module, PadShortcut):
+            read = self.atoms.fresh(module.in_channels)
+            self.atoms.tie(self.axes_of(inputs[0])[1], read, f"'{name}' reads channels that must stay")
+            self.sides[name, "in"] = read
+            self._asleep = True
 
-        return enter
-
-    def _leaving(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def leave(module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
-            self._places.pop()
-            if isinstance(module, PadShortcut):
-                self._asleep = False
-                given = self.sides[name, "out"] = self.atoms.fresh(module.out_channels)
-                self._known[id(output)] = output, (None, given, None, None)
-                self._of_images.add(id(output))
-
-        return leave
+    def _leave(self, name: str, module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        self._places.pop()
+        if isinstance(module, PadShortcut):
+            self._asleep = False
+            given = self.sides[name, "out"] = self.atoms.fresh(module.out_channels)
+            self._known[id(output)] = output, (None, given, None, None)
+            self._of_images.add(id(output))
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

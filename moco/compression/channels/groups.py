@@ -27,50 +27,35 @@ of their size, below which a difference is that of other sums."""
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that are removed together.
+    """Channels that are removed together."""
 
-    Attributes:
-        name: the first layer, in the order of the forward pass, that gives these channels.
-        channels: how many there are; one may stand for several filters of a layer that only go together, those of a
-            group of a grouped convolution for example.
-        producers: layers that give them, in the order of the forward pass.
-        consumers: layers that read them, in that order.
-    """
-
-    name: str
+    name: str  # the first layer, in the order of the forward pass, that gives these channels
+    # how many there are; one may stand for several filters of a layer that only go together, those of a group of a
+    # grouped convolution for example
     channels: int
-    producers: tuple[str, ...]
-    consumers: tuple[str, ...]
+    producers: tuple[str, ...]  # layers that give them, in the order of the forward pass
+    consumers: tuple[str, ...]  # layers that read them, in that order
 
 
 @dataclass(frozen=True)
 class ChannelGraph:
-    """All channel groups of a network and how they lie in its tensors.
+    """All channel groups of a network and how they lie in its tensors."""
 
-    Attributes:
-        groups: by name, in the order of the forward pass.
-        axes: by (module, "out" or "in"), who owns each channel.
-        left_out: groups that cannot be pruned here: name and reason.
-    """
-
-    groups: Mapping[str, ChannelGroup]
-    axes: Mapping[tuple[str, str], Axis]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, ChannelGroup]  # by name, in the order of the forward pass
+    axes: Mapping[tuple[str, str], Axis]  # by (module, "out" or "in"), who owns each channel
+    left_out: Mapping[str, str] = field(default_factory=dict)  # groups that cannot be pruned here: name and reason
 
     def thin(self, network: nn.Module, kept: Mapping[str, np.ndarray]) -> nn.Module:
-        """A physically smaller copy of the network.
+        """A physically smaller copy of `network`, the one that this graph was made of; it is left as it is.
 
-        Args:
-            network: the network that this graph was made of; it is left as it is.
-            kept: by group name, the ascending indices of the channels that stay; groups not named stay whole.
-
-        Raises:
-            CompressionError: an unknown group, no channel left, or an index out of range.
+        `kept` holds, by group name, the ascending indices of the channels that stay; groups not named stay whole. A
+        CompressionError names an unknown group, one without a channel left, or an index out of range.
         """
         for name, channels in kept.items():
             group = self.groups.get(name)
             if group is None:
-                raise CompressionError(f"pruning: '{name}' is no prunable group{self._why(name)}")
+                why = f": {self.left_out[name]}" if name in self.left_out else f"; there are {', '.join(self.groups)}"
+                raise CompressionError(f"pruning: '{name}' is no prunable group{why}")
             if not len(channels) or min(channels) < 0 or max(channels) >= group.channels:
                 raise CompressionError(
                     f"pruning: '{name}' has {group.channels} channels, of which at least one must stay; "
@@ -83,19 +68,13 @@ class ChannelGraph:
         owned = {name: self.axes[name, "out"] for name in self.groups}
         return {name: int(np.sum(axis.owner >= 0)) // self.groups[name].channels for name, axis in owned.items()}
 
-    def _why(self, name: str) -> str:
-        return f": {self.left_out[name]}" if name in self.left_out else f"; there are {', '.join(self.groups)}"
-
 
 def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> ChannelGraph:
     """The channel groups of `network`, found with `example` (n, channels, height, width).
 
-    The layers that give the logits keep their width. A group that touches a module moco cannot thin exactly, or
-    without whose channels the network does not run or is another than the one with zeros in their place, is left out,
-    with the reason.
-
-    Raises:
-        CompressionError: the network does not run, or it gives no logits.
+    The layers that give the logits keep their width. A group that touches a module moco cannot thin exactly, or without
+    whose channels the network does not run or is another than the one with zeros in their place, is left out, with the
+    reason. A network that does not run, or gives no logits, is a CompressionError.
     """
     image = torch.randn(example[:2].shape, generator=torch.Generator().manual_seed(0), dtype=example.dtype)
     try:
@@ -116,16 +95,11 @@ def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> 
 
 @dataclass(frozen=True)
 class _Found:
-    """The channels of every layer as classes that go together, and the sets of classes that make one group.
+    """The channels of every layer as classes that go together, and the sets of classes that make one group."""
 
-    Attributes:
-        sides: class of each channel by (module, "out" or "in").
-        stays: why a group must stay whole, by group.
-    """
-
-    sides: Mapping[tuple[str, str], np.ndarray]
+    sides: Mapping[tuple[str, str], np.ndarray]  # class of each channel by (module, "out" or "in")
     group_of: np.ndarray
-    stays: Mapping[int, str]
+    stays: Mapping[int, str]  # why a group must stay whole, by group
     order: tuple[str, ...]
 
     @staticmethod
@@ -196,10 +170,7 @@ def _refused(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names
     if len(names) == 1:
         return {names[0]: reason}
     half = len(names) // 2
-    return {
-        **_refused(network, image, graph, names[:half]),
-        **_refused(network, image, graph, names[half:]),
-    }
+    return {**_refused(network, image, graph, names[:half]), **_refused(network, image, graph, names[half:])}
 
 
 def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: Collection[str]) -> str | None:

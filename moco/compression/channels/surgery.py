@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +23,11 @@ PLAIN_LAYERS = {
 
 @dataclass(frozen=True)
 class Axis:
-    """Who owns each channel along one axis of a module.
+    """Who owns each channel along one axis of a module."""
 
-    Attributes:
-        groups: names of the groups that own channels here.
-        owner: (channels,) index into `groups`, UNOWNED where a channel always stays.
-        channel: (channels,) the channel of that group.
-    """
-
-    groups: list[str]
-    owner: np.ndarray
-    channel: np.ndarray
+    groups: list[str]  # names of the groups that own channels here
+    owner: np.ndarray  # (channels,) index into `groups`, UNOWNED where a channel always stays
+    channel: np.ndarray  # (channels,) the channel of that group
 
     def claim(self, group: str, places: Sequence[int], channels: Sequence[int]) -> None:
         """Give the `places` of this axis to `channels` of `group`."""
@@ -68,7 +63,10 @@ def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapp
         if out is not None or inner is not None:
             plans.append((name, out, inner))
             _gather(network.get_submodule(name), out, inner, memo)
-    _copy_leaves(network, memo)
+    # `copy.deepcopy` takes ten times as long for the empty hook tables of plain layers.
+    for module in network.modules():
+        if type(module) in PLAIN_LAYERS:
+            memo[id(module)] = _copied(module, memo)
     thin = copy.deepcopy(network, memo)
     for name, out, inner in plans:
         _resize(thin.get_submodule(name), out, inner)
@@ -95,20 +93,13 @@ def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
         module.source[gone if side == "out" else torch.isin(module.source, gone)] = module.in_channels
     elif side == "out":
         for parameter in module.parameters(recurse=False):
-            parameter.movedim(_out_axis(module, parameter), 0)[gone] = 0
+            parameter.movedim(out_axis(module, parameter), 0)[gone] = 0
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is not None:
             module.running_mean[gone] = 0
     elif not _per_channel(module):
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
-        weight.movedim(1 - _out_axis(module, weight), 0)[gone] = 0
-
-
-def _copy_leaves(network: nn.Module, memo: dict[int, object]) -> None:
-    """Put copies of plain layers into the memo: `copy.deepcopy` takes ten times as long for their empty hook tables."""
-    for module in network.modules():
-        if type(module) in PLAIN_LAYERS:
-            memo[id(module)] = _copied(module, memo)
+        weight.movedim(1 - out_axis(module, weight), 0)[gone] = 0
 
 
 def _copied(module: nn.Module, memo: dict[int, object]) -> nn.Module:
@@ -138,7 +129,7 @@ def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None,
     for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
         if tensor.ndim == 0:  # num_batches_tracked
             continue
-        gathered, axis = tensor.detach(), _out_axis(module, tensor)
+        gathered, axis = tensor.detach(), out_axis(module, tensor)
         if out is not None:
             gathered = gathered.index_select(axis, torch.from_numpy(out))
         if inner is not None and name == "weight" and not _per_channel(module):
@@ -146,7 +137,7 @@ def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None,
         memo[id(tensor)] = _like(tensor, gathered.clone() if gathered.data_ptr() == tensor.data_ptr() else gathered)
 
 
-def _out_axis(module: nn.Module, tensor: torch.Tensor) -> int:
+def out_axis(module: nn.Module, tensor: torch.Tensor) -> int:
     """The axis of a layer's tensor that holds its output channels."""
     return 1 if isinstance(module, nn.ConvTranspose2d) and tensor.ndim > 1 else 0
 
@@ -169,22 +160,18 @@ def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | No
     return torch.from_numpy(np.ascontiguousarray(source, dtype=np.int64))
 
 
-def _resize(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None) -> None:
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        if module.groups > 1:  # it loses whole groups
-            assert out is not None
-            given, read = module.out_channels // module.groups, module.in_channels // module.groups
-            module.groups = len(out) // given
-            module.in_channels, module.out_channels = module.groups * read, len(out)
-            return
-        module.out_channels = module.out_channels if out is None else len(out)
-        module.in_channels = module.in_channels if inner is None else len(inner)
-    elif isinstance(module, nn.Linear):
-        module.out_features = module.out_features if out is None else len(out)
-        module.in_features = module.in_features if inner is None else len(inner)
-    elif isinstance(module, PadShortcut):
-        module.out_channels = module.out_channels if out is None else len(out)
-        module.in_channels = module.in_channels if inner is None else len(inner)
-    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+def _resize(module: Any, out: np.ndarray | None, inner: np.ndarray | None) -> None:
+    """Tell a module of the widths that its tensors now have."""
+    if isinstance(module, nn.Conv2d) and module.groups > 1:  # it loses whole groups
         assert out is not None
-        module.num_features = len(out)
+        given, read = module.out_channels // module.groups, module.in_channels // module.groups
+        module.groups = len(out) // given
+        module.in_channels, module.out_channels = module.groups * read, len(out)
+        return
+    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        names = ("num_features", "num_features")
+    else:
+        names = ("out_features", "in_features") if isinstance(module, nn.Linear) else ("out_channels", "in_channels")
+    for name, places in zip(names, (out, inner), strict=True):
+        if places is not None:
+            setattr(module, name, len(places))

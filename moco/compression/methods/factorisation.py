@@ -13,13 +13,12 @@ from moco.compression.channels.groups import ChannelGraph
 from moco.compression.costs import LayerCost
 from moco.compression.counting import LayerCount
 from moco.compression.file_weights import FileWeights
-from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.low_rank import (
     STEM_CHANNELS,
     FactorCache,
     SvdRank,
     TuckerRanks,
-    factorised_parameters,
+    factorise_,
     pays,
     svd_rank,
     tucker_ranks,
@@ -72,9 +71,7 @@ class Factorisation(Method):
         if layer.in_channels <= STEM_CHANNELS:
             return f"it reads {layer.in_channels} channels, too few to be cut"
         shape, ranks = _ranks(layer.out_channels, layer.in_channels, math.prod(layer.kernel), self.options.keep[0])
-        if factorised_parameters(shape, ranks) < math.prod(shape):
-            return None
-        return f"a ratio of {self.options.keep[0]:g} does not make it smaller"
+        return None if pays(shape, ranks) else f"a ratio of {self.options.keep[0]:g} does not make it smaller"
 
     def left_alone(self, groups: Sequence[Grouped], layers: Mapping[str, LayerCount]) -> Iterator[str]:
         """The layers that cannot or need not be factorised."""
@@ -102,14 +99,10 @@ class Factorisation(Method):
         """The largest share of the ranks that a layer keeps; all where one is left whole."""
         shares = []
         for layer in part.names:
-            ranks, (out, inner) = (
-                read_ranks(draft.settings.get(layer, {})),
-                _at(layer, 1.0, draft.widths, context)[0][:2],
-            )
+            ranks, shape = read_ranks(draft.settings.get(layer, {})), _at(layer, 1.0, draft.widths, context)[0]
             if ranks is None:
                 return {"rank": 1.0}
-            rank, of = (ranks.rank, min(out, inner)) if isinstance(ranks, SvdRank) else (ranks.rank_out, out)
-            shares.append(rank / of)
+            shares.append(ranks.rank / min(shape[:2]) if isinstance(ranks, SvdRank) else ranks.rank_out / shape[0])
         return {"rank": max(shares, default=1.0)}
 
     def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
@@ -200,8 +193,7 @@ def _ranks(out: int, inner: int, kernel: int, keep: float) -> tuple[tuple[int, .
 def _paying(layer: str, keep: float, widths: Mapping[str, int], context: SpaceContext) -> Ranks | None:
     """Ranks of a ratio; None where they do not make the layer smaller (W30)."""
     shape, ranks = _at(layer, keep, widths, context)
-    smaller = math.prod(shape) > 0 and pays(shape, ranks) and ranks != _at(layer, 1.0, widths, context)[1]
-    return ranks if smaller else None
+    return ranks if pays(shape, ranks) else None
 
 
 def _counts(ranks: Ranks | None) -> tuple[float, float]:

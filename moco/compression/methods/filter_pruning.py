@@ -27,13 +27,9 @@ from moco.registry import OptionOfKind
 
 @dataclass(frozen=True)
 class PruningOptions(KeepOptions):
-    """Options of channel pruning.
+    """Options of channel pruning."""
 
-    Attributes:
-        coupled: whether channels that several layers give together (residual streams) may be pruned too.
-    """
-
-    coupled: bool = True
+    coupled: bool = True  # whether channels that several layers give together (residual streams) may be pruned too
 
 
 @dataclass(frozen=True)
@@ -188,14 +184,7 @@ class FilterPruning(KeepingMethod):
 def rankings(
     network: nn.Module, graph: ChannelGraph, ranking: Ranking | str = USUAL_RANKING, data: Data = None, rng: Rng = None
 ) -> dict[str, np.ndarray]:
-    """By group, its channels from the most to the least important; of equals the lower index comes first.
-
-    Args:
-        ranking: or the name of one; `data` and `rng` are what it needs.
-
-    Raises:
-        CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
-    """
+    """By group, its channels from the most to the least important; of equals the lower index comes first."""
     found = importances(network, graph, ranking, data, rng)
     return {group: np.argsort(-importance, kind="stable") for group, importance in found.items()}
 

@@ -1,8 +1,16 @@
-"""Low-rank factors of a layer's weight, Tucker-2 for convolutions (S1.43) and SVD for matrices (S4.05), and their cost.
+"""Low-rank factors of a layer's weight, Tucker-2 of convolutions (S1.43) and SVD of matrices (S4.05), in its place.
 
 Both are made so that the factors of any rank are a corner of the full ones: they are computed once a layer, and each
 candidate cuts them to its ranks. The bases are the eigenvectors of Gram matrices in double precision, which gives the
 error of a singular value decomposition in a tenth of the time (runtimes.md §4).
+
+| method | layers that take the place of one | what they keep of the original |
+|---|---|---|
+| Tucker | 1x1, kxk, 1x1 | stride, padding and dilation the middle one, the bias the last one |
+| SVD of a 1x1 convolution | 1x1, 1x1 | stride and padding the first one, the bias the last one |
+| SVD of a linear layer | linear, linear | the bias the last one |
+
+A 1x1 convolution without a bias gives zero for zero, so padding after it is padding before it.
 """
 
 from __future__ import annotations
@@ -18,11 +26,10 @@ from tensorly import backend_context, unfold
 from tensorly.tenalg import multi_mode_dot
 from torch import Tensor, nn
 
-from moco.errors import CompressionError
+from moco.errors import CompressionError, nearest
 
 Method = Literal["tucker", "svd"]
-STEM_CHANNELS = 3
-"""A layer that reads no more channels than an image has is left alone (S1.44)."""
+STEM_CHANNELS = 3  # a layer that reads no more channels than an image has is left alone (S1.44)
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,11 @@ class SvdRank:
 
 @dataclass(frozen=True)
 class TuckerFactors:
-    """Tucker-2 of a convolution's weight W (O, I, kh, kw) at full rank: W = core x3 U x4 V.
+    """Tucker-2 of a convolution's weight W (O, I, kh, kw) at full rank: W = core x3 U x4 V."""
 
-    Attributes:
-        basis_in: U (I, I), orthonormal columns, the most important first.
-        basis_out: V (O, O), likewise.
-        core: W x3 U' x4 V' (O, I, kh, kw); the core of any ranks is a corner of it.
-    """
-
-    basis_in: Tensor
-    basis_out: Tensor
-    core: Tensor
+    basis_in: Tensor  # U (I, I), orthonormal columns, the most important first
+    basis_out: Tensor  # V (O, O), likewise
+    core: Tensor  # W x3 U' x4 V' (O, I, kh, kw); the core of any ranks is a corner of it
 
     @staticmethod
     def of(weight: Tensor) -> TuckerFactors:
@@ -75,16 +76,11 @@ class SvdFactors:
     """Singular value decomposition of a weight W (O, I) or (O, I, 1, 1) at full rank m = min(O, I): W = last @ first.
 
     Each singular value is split evenly, so that neither layer's weights outweigh the other's.
-
-    Attributes:
-        first: S^(1/2) V' (m, I).
-        last: U S^(1/2) (O, m).
-        spatial: the axes of the kernel, (1, 1) for a convolution.
     """
 
-    first: Tensor
-    last: Tensor
-    spatial: tuple[int, ...]
+    first: Tensor  # S^(1/2) V' (m, I)
+    last: Tensor  # U S^(1/2) (O, m)
+    spatial: tuple[int, ...]  # the axes of the kernel, (1, 1) for a convolution
 
     @staticmethod
     def of(weight: Tensor) -> SvdFactors:
@@ -171,8 +167,8 @@ def is_neutral(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
 
 
 def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
-    """Whether the factors hold fewer weights than the layer of weight (O, I, ...), or it is left as it is (W30)."""
-    return is_neutral(shape, setting) or factorised_parameters(shape, setting) < math.prod(shape)
+    """Whether the factors hold fewer weights than the layer of weight (O, I, ...) that they stand for (W30)."""
+    return factorised_parameters(shape, setting) < math.prod(shape)
 
 
 def no_factors(layer: nn.Module, method: Method) -> str | None:
@@ -197,16 +193,89 @@ def _ceil(keep: float, channels: int) -> int:
 
 def _eigenvectors(gram: np.ndarray) -> np.ndarray:
     """Orthonormal columns (n, n) of a symmetric matrix, those of the largest eigenvalues first."""
-    vectors: np.ndarray = np.linalg.eigh(gram)[1][:, ::-1].copy()  # torch takes no negative strides
-    return vectors
+    return np.asarray(np.linalg.eigh(gram)[1][:, ::-1].copy())  # torch takes no negative strides
 
 
 def _doubles(weight: Tensor) -> np.ndarray:
     if not bool(torch.isfinite(weight).all()):
         raise CompressionError("factorisation: the weight holds values that are not finite")
-    array: np.ndarray = weight.detach().cpu().double().numpy()
-    return array
+    return np.asarray(weight.detach().cpu().double().numpy())
 
 
 def _like(weight: Tensor, array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(weight)
+
+
+def factorise_(network: nn.Module, settings: Mapping[str, TuckerRanks | SvdRank], cache: FactorCache) -> None:
+    """Replace, in place, each named layer by an `nn.Sequential` of its factors, `<layer>.0` and so on.
+
+    The network, pruned and refitted already, is a copy of the one that the cache is of. The ranks are of its layers as
+    they are now; full ones leave a layer as it is. It is a CompressionError, and the network is then as it was, that a
+    layer is unknown or cannot be factorised so, a rank is out of range, or a weight is not finite.
+    """
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    for name, setting in settings.items():
+        _check(layers, name, setting)
+    made = {
+        name: _factorised(name, layers[name], setting, cache)
+        for name, setting in settings.items()
+        if not is_neutral(tuple(layers[name].weight.shape), setting)
+    }
+    for name, sequence in made.items():
+        parent, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, sequence)
+
+
+def _check(layers: Mapping[str, nn.Conv2d | nn.Linear], name: str, setting: TuckerRanks | SvdRank) -> None:
+    method: Method = "svd" if isinstance(setting, SvdRank) else "tucker"
+    if name not in layers:
+        raise CompressionError(f"{method}: the network has no layer '{name}'{nearest(name, layers)}")
+    layer = layers[name]
+    reason = no_factors(layer, method)
+    if reason is not None:
+        raise CompressionError(f"{method}: '{name}' cannot be factorised: {reason}")
+    out, inner = layer.weight.shape[:2]
+    if isinstance(setting, SvdRank):
+        if not 1 <= setting.rank <= min(out, inner):
+            raise CompressionError(
+                f"svd: '{name}' is {inner} -> {out} channels: expected a rank from 1 to {min(out, inner)}, "
+                f"got {setting.rank}"
+            )
+    elif not (1 <= setting.rank_in <= inner and 1 <= setting.rank_out <= out):
+        raise CompressionError(
+            f"tucker: '{name}' is {inner} -> {out} channels: expected ranks of at least 1 and at most these, "
+            f"got {setting.rank_in} and {setting.rank_out}"
+        )
+
+
+def _factorised(
+    name: str, layer: nn.Conv2d | nn.Linear, setting: TuckerRanks | SvdRank, cache: FactorCache
+) -> nn.Sequential:
+    weight = layer.weight.detach()
+    weights: tuple[Tensor, ...]
+    try:
+        if isinstance(setting, TuckerRanks):
+            weights = cache.factors(TuckerFactors, name, weight).truncated(setting.rank_in, setting.rank_out)
+        else:
+            weights = cache.factors(SvdFactors, name, weight).truncated(setting.rank)
+    except CompressionError as error:
+        raise CompressionError(f"'{name}': {error}") from error
+    # Tucker's kernel is in the middle of three; of SVD's two the first may skip what a stride skips.
+    spatial = (len(weights) - 1) // 2
+    layers = [_layer_like(layer, factor, spatial=index == spatial) for index, factor in enumerate(weights)]
+    layers[-1].bias = layer.bias
+    return nn.Sequential(*layers).train(layer.training)
+
+
+def _layer_like(layer: nn.Conv2d | nn.Linear, weight: Tensor, *, spatial: bool) -> nn.Conv2d | nn.Linear:
+    """A layer of this weight and no bias; of convolutions the `spatial` one has stride, padding and dilation."""
+    out, inner, *kernel = weight.shape
+    made: nn.Conv2d | nn.Linear
+    if isinstance(layer, nn.Linear):
+        made = nn.Linear(inner, out, bias=False, device="meta")  # no weights are drawn to be thrown away
+    else:
+        kept = ("stride", "padding", "dilation", "padding_mode") if spatial else ()
+        given: dict[str, Any] = {name: getattr(layer, name) for name in kept}
+        made = nn.Conv2d(inner, out, (kernel[0], kernel[1]), bias=False, device="meta", **given)
+    made.weight = nn.Parameter(weight, layer.weight.requires_grad)
+    return made

@@ -254,17 +254,10 @@ KeepRatio = Annotated[float, Gt(0), Le(1)]
 
 @dataclass(frozen=True)
 class KeepOptions:
-    """Options of a method with a ratio to keep.
-
-    Attributes:
-        keep: [lowest, highest], in (0, 1].
-
-    Raises:
-        SpaceError: the ratios are none.
-    """
+    """Options of a method with a ratio to keep; a SpaceError where the ratios are none."""
 
     method: ClassVar[str]
-    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)
+    keep: tuple[KeepRatio, KeepRatio] = (0.3, 1.0)  # [lowest, highest]
 
     def __post_init__(self) -> None:
         where, (low, high) = f"space.{self.method}.keep", self.keep

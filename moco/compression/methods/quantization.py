@@ -24,20 +24,16 @@ from moco.errors import CompressionError, SpaceError
 Precision = Literal["float32", "int8", "mixed"]
 FewBits = Annotated[int, Ge(1), Le(8)]
 BIT_PARAMETERS = ("weight_bits", "activation_bits")
-MOVE = "precision"
-"""What the pay-off analysis calls another precision."""
+MOVE = "precision"  # what the pay-off analysis calls another precision
 
 
 @dataclass(frozen=True)
 class QuantizationOptions:
-    """Options of quantization.
+    """Options of quantization."""
 
-    Attributes:
-        precision: to choose from; the first legal one is the neutral one.
-        weight_bits, activation_bits: [fewest, most] of the precision `mixed`.
-    """
-
+    # to choose from; the first legal one is the neutral one
     precision: Annotated[tuple[Precision, ...], MinLen(1)] = ("float32", "int8")
+    # weight_bits, activation_bits: [fewest, most] of the precision `mixed`
     weight_bits: tuple[FewBits, FewBits] = (2, 8)
     activation_bits: tuple[FewBits, FewBits] = (4, 8)
     range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"

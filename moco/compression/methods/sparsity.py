@@ -98,11 +98,7 @@ class Sparsity(KeepingMethod):
 
 
 def kept_weights(n: int, keep_ratio: float) -> int:
-    """Weights of `n` that a ratio to keep, in (0, 1], leaves: n - floor(n (1 - keep_ratio)), at least one.
-
-    Raises:
-        CompressionError: the ratio is not in (0, 1].
-    """
+    """Weights of `n` that a ratio leaves: n - floor(n (1 - ratio)), at least one; a CompressionError outside (0, 1]."""
     if not 0 < keep_ratio <= 1:
         raise CompressionError(f"sparsity: expected a ratio of weights to keep in (0, 1], got {keep_ratio}")
     return rounded_width(n, keep_ratio)
@@ -117,13 +113,9 @@ def largest(weight: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def sparsify_(network: nn.Module, kept: Mapping[str, int]) -> None:
-    """Zero all but the largest weights of these layers, in place.
+    """Zero, in place, all but the `kept` largest weights of each of these layers (convolution or linear).
 
-    Args:
-        kept: by layer (convolution or linear), how many of its weights stay.
-
-    Raises:
-        CompressionError: an unknown layer, a number out of range or weights that are NaN; nothing was changed then.
+    An unknown layer, a number out of range or weights that are NaN are a CompressionError; nothing was changed then.
     """
     weights = {name: _weight(network, name, k) for name, k in kept.items()}
     masks = {name: largest(weight, kept[name]) for name, weight in weights.items()}

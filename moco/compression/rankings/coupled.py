@@ -46,13 +46,8 @@ def by_filter(network: nn.Module, layer: str, weights: torch.Tensor) -> torch.Te
 def coupled(graph: ChannelGraph, side: str, scores: Mapping[str, torch.Tensor], lacking: str) -> Importances:
     """Importances from scores of single layers: added over the coupled ones, each layer's divided by its own mean.
 
-    Args:
-        side: "out" for scores of what layers give, "in" of what they read.
-        scores: by layer, (places on that side of it,).
-        lacking: beginning of the error where a channel has no score at all.
-
-    Raises:
-        CompressionError: some channel has no score.
+    The scores (places,) by layer are of what it gives (`side` "out") or reads ("in"). A channel without any score is a
+    CompressionError, whose text begins with `lacking`.
     """
     total = {name: torch.zeros(group.channels, dtype=torch.float64) for name, group in graph.groups.items()}
     covered = {name: torch.zeros(group.channels, dtype=torch.bool) for name, group in graph.groups.items()}

@@ -66,10 +66,8 @@ def fisher_scores(
 ) -> dict[str, np.ndarray]:
     """By channel group, the Fisher score (channels,) of each channel, in nats; the network is left as it was.
 
-    Args:
-        batches: images (n, channels, height, width) and labels (n,).
-        present: by channel group, which channels (channels,) have not been removed; all where None. Removed ones
-            score 0.
+    A batch is images (n, channels, height, width) and labels (n,). `present` says, by channel group, which channels
+    (channels,) have not been removed, None that all are there; removed ones score 0.
     """
     device = next(network.parameters()).device
     opened = {

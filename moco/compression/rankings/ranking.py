@@ -17,8 +17,7 @@ from moco.compression.collecting import CalibrationData
 from moco.errors import CompressionError, ConfigError
 from moco.registry import NamedPlugin, plugin
 
-USUAL_RANKING = "l1"
-"""The ranking of a policy that names none."""
+USUAL_RANKING = "l1"  # the ranking of a policy that names none
 IMAGES, LABELS = "images", "labels"
 
 Data: TypeAlias = CalibrationData | None
@@ -55,11 +54,8 @@ def importances(
 ) -> Importances:
     """By channel group, the importance (channels,) of each of its channels; the network is left as it was.
 
-    Args:
-        ranking: or the name of one, with its usual options.
-
-    Raises:
-        CompressionError: no such ranking, what it needs is missing, or its numbers are not finite.
+    A ranking may be given by its name, with its usual options. It is a CompressionError that there is none of that
+    name, that what it needs is missing, or that its numbers are not finite.
     """
     if isinstance(ranking, str):
         try:

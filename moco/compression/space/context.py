@@ -17,24 +17,19 @@ from moco.interfaces import Capabilities
 
 @dataclass(frozen=True)
 class SpaceContext:
-    """The network and the target that a space is made for.
-
-    Attributes:
-        costs: the network's, under any policy; also the widths of its layers.
-        multiples: by precision that is declared, what widths are rounded to.
-        offered: by precision and channel group, the only widths that are offered, ascending and with the whole one;
-            groups that are not named are offered all multiples.
-        losing: (channel group, precision, move) of what is not offered, as it gains no time.
-        runs_in: by layer, the precisions that it may run in; layers that are not named run in float32.
-    """
+    """The network and the target that a space is made for."""
 
     layers: Mapping[str, LayerCount]
     groups: Sequence[Grouped]
-    costs: AnalyticCost
+    costs: AnalyticCost  # the network's, under any policy; also the widths of its layers
     capabilities: Capabilities
-    multiples: Mapping[str, int]
+    multiples: Mapping[str, int]  # by precision that is declared, what widths are rounded to
+    # by precision and channel group, the only widths that are offered, ascending and with the whole one; groups that
+    # are not named are offered all multiples
     offered: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    # (channel group, precision, move) of what is not offered, as it gains no time
     losing: frozenset[tuple[str, str, str]] = frozenset()
+    # by layer, the precisions that it may run in; layers that are not named run in float32
     runs_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -49,18 +44,14 @@ class SpaceContext:
 
 @dataclass
 class Draft:
-    """A policy that is being written, method by method, or read.
+    """A policy that is being written, method by method, or read."""
 
-    Attributes:
-        settings: by layer or channel group, as in the policy.
-        precisions: by layer, the name of its precision, where it is not float32.
-        widths: by channel group, how many channels are left, where some are gone.
-        gone: modules that are not there any more; later methods leave the layers in them alone.
-    """
-
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by layer or channel group, as in the policy
+    # by layer, the name of its precision, where it is not float32
     precisions: dict[str, str] = field(default_factory=dict)
+    # by channel group, how many channels are left, where some are gone
     widths: dict[str, int] = field(default_factory=dict)
+    # modules that are not there any more; later methods leave the layers in them alone
     gone: set[str] = field(default_factory=set)
 
     def set(self, name: str, setting: Mapping[str, Any]) -> None:

@@ -18,21 +18,17 @@ from moco.compression.space.parameters import Options, Parameter, Part
 from moco.setting_owners import method_of
 from moco.trial import Point
 
-NONE = "none"
-"""What a group that chooses its method may choose too."""
+NONE = "none"  # what a group that chooses its method may choose too
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer group with what can be chosen for it.
-
-    Attributes:
-        parts: of the methods that have something to do there, in the order in which a space has their parameters.
-        method: the names of those that may be applied one at a time, and `none`; None where all are applied together.
-    """
+    """A layer group with what can be chosen for it."""
 
     group: Grouped
+    # of the methods that have something to do there, in the order in which a space has their parameters
     parts: tuple[tuple[Method, Part], ...]
+    # the names of those that may be applied one at a time, and `none`; None where all are applied together
     method: Options | None = None
 
     @cached_property
@@ -74,8 +70,7 @@ class Choice:
         return {name: parameter for part in parts for name, parameter in part.open.values()}
 
 
-MOST_COMBINATIONS = 4096
-"""Policies are counted for each combination of precisions, where there are no more than that."""
+MOST_COMBINATIONS = 4096  # policies are counted for each combination of precisions, where there are no more than that
 
 
 def exact_count(choices: Sequence[Choice], context: SpaceContext) -> int | None:

@@ -17,16 +17,11 @@ PER_LAYER, PER_BLOCK, PER_STAGE = "per-layer", "per-block", "per-stage"
 
 @dataclass(frozen=True)
 class Grouped:
-    """The members of one layer group.
-
-    Attributes:
-        layers: names of its layers, in the order of the forward pass.
-        channel_groups: the coupled channels that its keep ratio sets.
-    """
+    """The members of one layer group."""
 
     name: str
-    layers: tuple[str, ...]
-    channel_groups: tuple[ChannelGroup, ...]
+    layers: tuple[str, ...]  # names of its layers, in the order of the forward pass
+    channel_groups: tuple[ChannelGroup, ...]  # the coupled channels that its keep ratio sets
 
 
 def grouped(
@@ -38,16 +33,12 @@ def grouped(
 ) -> tuple[Grouped, ...]:
     """The layer groups in the order of the forward pass.
 
-    Coupled channels whose layers lie in several groups (a residual stream) become a group of their own, named by
-    their first layer. A layer that `ignore` names, or that no explicit pattern names, is left alone, and so are the
-    channels that it gives.
+    Coupled channels whose layers lie in several groups (a residual stream) become a group of their own, named by their
+    first layer. A layer that a pattern of `ignore` names, or that no explicit pattern names, is left alone, and so are
+    the channels that it gives.
 
-    Args:
-        groups: `per-layer`, `per-block`, `per-stage` or name patterns (as in a shell) by group name.
-        ignore: name patterns of layers to leave alone.
-
-    Raises:
-        ConfigError: an unknown way of grouping, or a pattern that matches no layer.
+    The `groups` are `per-layer`, `per-block`, `per-stage` or name patterns (as in a shell) by group name. An unknown
+    way of grouping, or a pattern that matches no layer, is a ConfigError.
     """
     names = list(dict.fromkeys(layer.name for layer in counts.layers))
     _check_patterns("space.ignore", ignore, names)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from optuna.distributions import BaseDistribution
-
 from moco.compression.costs import AnalyticCost
 from moco.compression.counting import Counts
 from moco.compression.methods.method import Method
@@ -26,32 +24,23 @@ from moco.space import LayerGroup, SearchSpace
 
 @dataclass(frozen=True)
 class SpaceOptions:
-    """What may be done to a layer group.
+    """What may be done to a layer group."""
 
-    Attributes:
-        methods: that are declared, with their options, in the order in which a space has their parameters; each then
-            as it stands beside the others.
-        choose: whether each group takes one of them (or none) instead of all.
-        channel_multiples: by precision, in place of the target's.
-        offered: by precision and channel group, the only widths that are offered; see moco.compression.space.context.
-        losing: (channel group, precision, move) of what is not offered, as it gains no time.
-        layer_features: by layer, further numbers for sequential searchers, such as its sensitivity; a group has their
-            means over its layers.
-    """
-
+    # that are declared, with their options, in the order in which a space has their parameters; each then as it stands
+    # beside the others
     methods: tuple[Method, ...]
-    choose: bool = False
-    channel_multiples: Mapping[str, int] | None = None
+    choose: bool = False  # whether each group takes one of them (or none) instead of all
+    channel_multiples: Mapping[str, int] | None = None  # by precision, in place of the target's
+    # by precision and channel group, the only widths that are offered; see moco.compression.space.context
     offered: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    # (channel group, precision, move) of what is not offered, as it gains no time
     losing: frozenset[tuple[str, str, str]] = frozenset()
+    # by layer, further numbers for sequential searchers, such as its sensitivity; a group has their means over its
+    # layers
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Let each method see the others.
-
-        Raises:
-            SpaceError: a setting of one is another method's too.
-        """
+        """Let each method see the others; a SpaceError where a setting of one is another method's too."""
         for method in self.methods:
             for key in method.settings:
                 if (owner := method_of(key).name) != method.name:
@@ -65,16 +54,11 @@ class SpaceOptions:
 
 
 def network_space(
-    groups: Sequence[Grouped],
-    counts: Counts,
-    costs: AnalyticCost,
-    options: SpaceOptions,
-    capabilities: Capabilities,
+    groups: Sequence[Grouped], counts: Counts, costs: AnalyticCost, options: SpaceOptions, capabilities: Capabilities
 ) -> SearchSpace:
     """The space that the options and the target's capabilities allow.
 
-    Raises:
-        SpaceError: nothing is left to choose, or a precision is not one of the target's.
+    It is a SpaceError that nothing is left to choose, or that a precision is not one of the target's.
     """
     for precision in options.precisions:
         if precision not in capabilities.precisions:
@@ -89,11 +73,8 @@ def network_space(
     choices = tuple(choice for group in groups if (choice := _choice(group, context, options)).parts)
     parts = [entry for choice in choices for entry in choice.parts]
     runs_in = {layer: found for method, part in parts if (found := method.runs_in(part)) for layer in part.names}
-    distributions: dict[str, BaseDistribution] = {}
-    neutral: dict[str, Any] = {}
-    for choice in choices:
-        distributions |= choice.distributions()
-        neutral |= choice.neutral
+    distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
+    neutral = {name: value for choice in choices for name, value in choice.neutral.items()}
     if not distributions:
         raise SpaceError(
             "search space: nothing is left to choose; no layer group has a legal width below its own, a rank that pays "

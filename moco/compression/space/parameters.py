@@ -11,11 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from moco.trial import Point
 
-MOST_HALVINGS = 60
-"""A ratio is a float: after so many halvings of [0, 1] nothing is left between the ends."""
-
-Counts = Sequence[float]
-"""How much of each layer is left: channels, ranks, weights."""
+Counts = Sequence[float]  # how much of each layer is left: channels, ranks, weights
 
 
 Number = TypeVar("Number", int, float)
@@ -49,14 +45,11 @@ class Ratio(_Numbers[float]):
     def leaving(self, wanted: Counts, left: Callable[[float], Counts], guess: float) -> float:
         """A ratio that leaves exactly what is wanted of every layer; `guess` where there is none.
 
-        Every count may only grow with the ratio, so what leaves too little of one layer is too low for all: if it
-        leaves too much of another one, no ratio will do.
-
-        Args:
-            left: what a ratio leaves, in the order of `wanted`.
+        What a ratio leaves, `left`, may only grow with it, layer by layer in the order of `wanted`. So what leaves too
+        little of one layer is too low for all: if it leaves too much of another one, no ratio will do.
         """
         low, high, ratio = self.low, self.high, guess
-        for _ in range(MOST_HALVINGS):
+        for _ in range(60):  # a ratio is a float: after that nothing is left between the ends
             found = left(ratio)
             too_low = any(count < goal for count, goal in zip(found, wanted, strict=True))
             too_high = any(count > goal for count, goal in zip(found, wanted, strict=True))
@@ -113,16 +106,11 @@ def n_values(parameter: Parameter) -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """What a method may do to one layer group.
-
-    Attributes:
-        names: the layers, or the channel groups, that the method's settings are of.
-        parameters: by kind, such as `keep`; the space calls them `<group>.<kind>`.
-    """
+    """What a method may do to one layer group."""
 
     group: str
-    names: tuple[str, ...]
-    parameters: Mapping[str, Parameter]
+    names: tuple[str, ...]  # the layers, or the channel groups, that the method's settings are of
+    parameters: Mapping[str, Parameter]  # by kind, such as `keep`; the space calls them `<group>.<kind>`
 
     @cached_property
     def open(self) -> dict[str, tuple[str, Parameter]]:

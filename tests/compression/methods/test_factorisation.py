@@ -200,7 +200,7 @@ def test_a_setting_pays_below_break_even_and_not_above() -> None:
     assert pays((144, 24, 1, 1), tucker_ranks(0.10, 24, 144))
     assert pays((10, 64), SvdRank(8))
     assert not pays((10, 64), SvdRank(9))
-    assert pays((10, 64), SvdRank(10))  # neutral
+    assert not pays((10, 64), SvdRank(10))  # neutral
 
 
 def test_full_ranks_are_neutral() -> None:

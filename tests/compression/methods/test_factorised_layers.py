@@ -12,12 +12,12 @@ from torch import nn
 
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
-from moco.compression.methods.factorised_layers import factorise_
 from moco.compression.methods.low_rank import (
     FactorCache,
     SvdRank,
     TuckerFactors,
     TuckerRanks,
+    factorise_,
     factorised_parameters,
     svd_rank,
     tucker_ranks,
