@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -103,10 +103,7 @@ def search(
     workers: Workers = None,
 ) -> None:
     """Search for the best compressed networks and deliver the certified one."""
-    from moco.experiment.loading import load_experiment
-
-    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
-    _search(loaded, out, experiment.parent, resume=resume)
+    _search(_loaded(experiment, overrides, allow_import, workers), out, experiment.parent, resume=resume)
 
 
 @app.command()
@@ -151,12 +148,11 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
     from moco.experiment.build import Overrides
-    from moco.experiment.loading import load_experiment
-    from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import PAGE
+    from moco.report.console import compare_summary
     from moco.run.progress import Progress
 
-    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import, workers)
     folder = out or Path("runs") / f"{loaded.name}_compare"
     request = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
     screen, replaced = console(), Overrides(folder=experiment.parent)
@@ -174,9 +170,8 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
     from moco.app.deployment import snippet
-    from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import write_compare_page
-    from moco.report.console import console_summary
+    from moco.report.console import compare_summary, console_summary
     from moco.report.page import write_report
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
 
@@ -198,10 +193,9 @@ def profile(
 ) -> None:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
     from moco.app.profile import profile_table, profiled
-    from moco.experiment.loading import load_experiment
 
-    found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, experiment.parent)
-    console().print(profile_table(found))
+    loaded = _loaded(experiment, overrides, allow_import)
+    console().print(profile_table(profiled(loaded, policy, experiment.parent)))
 
 
 @app.command()
@@ -215,11 +209,8 @@ def apply(
 ) -> None:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
     from moco.app.profile import applied
-    from moco.experiment.loading import load_experiment
 
-    artifact = applied(
-        load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent
-    )
+    artifact = applied(_loaded(experiment, overrides, allow_import), policy, out, experiment.parent)
     console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
 
 
@@ -236,10 +227,9 @@ def payoff(
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
     from moco.app.payoff import payoff_table, probed_experiment
-    from moco.experiment.loading import load_experiment
 
     plan = ProbePlan(seconds, batch=batch)
-    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import)
     folder = out or Path("runs") / f"{loaded.name}_payoff"
     report = probed_experiment(loaded, plan, folder, experiment.parent)
     screen = console()
@@ -265,9 +255,8 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.analysis.sensitivity.layer_sensitivity import Levels
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
-    from moco.experiment.loading import load_experiment
 
-    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import)
     screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
     with StudyProgress(screen) as progress:
         study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
@@ -286,23 +275,24 @@ def doctor() -> None:
     console().print(doctor_table())
 
 
-def _with_workers(overrides: Sequence[str] | None, workers: int | None) -> list[str]:
-    return [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
+def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, workers: int | None = None) -> Any:
+    from moco.experiment.loading import load_experiment
+
+    changed = [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
+    return load_experiment(experiment, changed, allow_import=allow_import)
 
 
 def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
-    from moco.app.search import search_experiment
+    from moco.app.optimize import search_experiment
     from moco.experiment.build import Overrides
     from moco.report.console import console_summary
     from moco.run.progress import Progress
     from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
-    screen = console()
+    screen, replaced = console(), Overrides(folder=modules)
     with Progress(screen) as progress:
-        found = search_experiment(
-            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
-        )
+        found = search_experiment(experiment, folder, overrides=replaced, resume=resume, progress=progress)
     result = Result.from_json(found)
     screen.print(console_summary(result, folder / "report.html"))
     if result.exit == "infeasible":

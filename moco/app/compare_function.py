@@ -36,23 +36,16 @@ from moco.strategy import strategy_warnings
 from moco.study import Start
 from moco.trial import FIRST_MADE, Evaluation, Point
 
-STAGE = "evaluate"
-"""The one stage of a callable's evaluation."""
+STAGE = "evaluate"  # the one stage of a callable's evaluation
 
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What a comparison found.
+    """What a comparison found."""
 
-    Attributes:
-        runs: all of them, seed by seed.
-        comparison: the finished ones, with their curves, tests and verdicts.
-        record: what RUN/compare.json holds.
-    """
-
-    runs: Sequence[Run]
-    comparison: Comparison
-    record: ComparisonRecord
+    runs: Sequence[Run]  # all of them, seed by seed
+    comparison: Comparison  # the finished ones, with their curves, tests and verdicts
+    record: ComparisonRecord  # what RUN/compare.json holds
 
     @property
     def content(self) -> dict[str, Any]:
@@ -68,10 +61,8 @@ class CompareResult:
     def verdict(self, first: str, second: str) -> str:
         """`better`, `worse` or `cannot tell`, of the first against the second at equal trials.
 
-        By the problem's score, or by the hypervolume where it has several objectives and no score of its own.
-
-        Raises:
-            KeyError: one of them has finished no run.
+        By the problem's score, or by the hypervolume where it has several objectives and no score of its own. A
+        KeyError where one of them has finished no run.
         """
         for label in (first, second):
             if label not in self.comparison.runs:
@@ -148,7 +139,7 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
         for caution in (*cautions, *(lock.warnings if lock is not None else ())):
             warnings.warn(caution, stacklevel=2)
         try:
-            for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
+            for run in runs(match, folder.ledger if folder is not None else None):
                 shared.remember(run)
                 done.append(run)
                 if folder is not None:
@@ -197,9 +188,7 @@ class SharedEvaluations:
 def _start_text(start: str | Sequence[str | Point | Start]) -> str:
     if isinstance(start, str):
         return start
-    return ", ".join(
-        one if isinstance(one, str) else one.name if isinstance(one, Start) else repr(one) for one in start
-    )
+    return ", ".join(o if isinstance(o, str) else o.name if isinstance(o, Start) else repr(o) for o in start)
 
 
 def _folder(out: Path, name: str, problem: Problem, start: str) -> CompareFolder:

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.pareto import hypervolume, non_dominated
+from moco.comparison.curves import hypervolumes
 from moco.report.formatting import seconds
 from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
 from moco.run_folder.manifest import LayerRecord
@@ -95,17 +95,11 @@ def hypervolume_figure(trials: Sequence[TrialRecord], reference_point: Sequence[
     """Hypervolume of the feasible front after each trial; None without a reference point or a feasible trial."""
     if reference_point is None:
         return None
-    front: list[tuple[float, ...]] = []
-    x, y, volume = [], [], 0.0
-    for trial in sorted(trials, key=lambda t: t.number):
-        if trial.feasible and trial.losses is not None and len(trial.losses) == len(reference_point):
-            candidates = [*front, trial.losses]
-            front = [point for point, kept in zip(candidates, non_dominated(candidates), strict=True) if kept]
-            volume = hypervolume(front, reference_point)
-        x.append(trial.number)
-        y.append(volume)
-    if not front:
+    count, told = len(reference_point), sorted(trials, key=lambda t: t.number)
+    losses = [t.losses if t.feasible and t.losses is not None and len(t.losses) == count else None for t in told]
+    if all(one is None for one in losses):
         return None
+    x, y = [trial.number for trial in told], hypervolumes(losses, reference_point)
     figure = base_figure(300, "trial", "hypervolume of the front")
     figure.update_xaxes(range=_trial_range(trials))
     figure.add_scatter(x=x, y=y, mode="lines", name="hypervolume", line=_STEP, hovertemplate=_POINT, showlegend=False)

@@ -30,11 +30,7 @@ _LEAD = (
 
 
 def sensitivity_page(
-    title: str,
-    study: Mapping[str, Any],
-    groups: Mapping[str, Sequence[str]],
-    ignored: Sequence[str],
-    suggestion: str,
+    title: str, study: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ignored: Sequence[str], suggestion: str
 ) -> str:
     """The whole page.
 

@@ -23,12 +23,7 @@ class Status(StrEnum):
     NOTHING = "no network"
 
 
-TONES = {
-    Status.CERTIFIED: "good",
-    Status.NOT_CERTIFIED: "warn",
-    Status.INFEASIBLE: "bad",
-    Status.NOTHING: "bad",
-}
+TONES = {Status.CERTIFIED: "good", Status.NOT_CERTIFIED: "warn", Status.INFEASIBLE: "bad", Status.NOTHING: "bad"}
 """How good an ending is: the page and the console colour it by this."""
 
 

@@ -42,11 +42,9 @@ class MLflowReporter:
         probe_timeout_s: float = 3.0,
         distributions: tuple[str, ...] = (),
     ) -> None:
-        """Nothing is imported, connected or written before `start`.
+        """Nothing is imported, connected or written before `start`; arguments as for `ParentRun`.
 
-        Args:
-            tracking_uri, experiment_name, run_name, probe_timeout_s: as for `ParentRun`.
-            distributions: packages that the chosen network needs beside onnx and numpy: those of its target.
+        `distributions` are packages that the chosen network needs beside onnx and numpy: those of its target.
         """
         self._distributions = distributions
         self._parent = ParentRun(tracking_uri, experiment_name, run_name, probe_timeout_s)
@@ -54,11 +52,7 @@ class MLflowReporter:
         self._written: set[int] = set()
 
     def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
-        """Open the parent run, or continue the one that RUN/mlflow.json names: the search is resumed.
-
-        Raises:
-            ConnectionError: the server does not answer.
-        """
+        """Open the parent run, or continue the one that RUN/mlflow.json names; a ConnectionError where none answers."""
         begun = Manifest.from_json(manifest)
         self._losses = list(begun.problem.objectives)
         ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
