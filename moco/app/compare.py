@@ -105,10 +105,9 @@ class Comparing(Watcher):
             network=job.network_name,
             protocol=self.plan.objective.name,
         )
-        fingerprint, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
-        self.folder = CompareFolder(
-            self.out, self.plan.name, problem, fingerprint, write_compare_page, storage, session.lock
-        )
+        shared, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
+        page = write_compare_page
+        self.folder = CompareFolder(self.out, self.plan.name, problem, shared, page, storage, session.lock)
         self.done: list[Run] = []
 
     def run(self, mlflow: tuple[Secret, str] | None) -> ComparisonRecord:

@@ -10,15 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moco.app.arguments import (
-    budget_of,
-    check_function,
-    check_problem,
-    check_start,
-    losses_at,
-    seconds_or_none,
-    seeds_of,
-)
+from moco.app.arguments import budget_of, check_function, check_problem, check_start, losses_at, seconds_of, seeds_of
 from moco.app.search_function import Value, evaluation_of
 from moco.comparison.content import About, compared, content
 from moco.comparison.folder import CompareFolder
@@ -117,7 +109,7 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
     if on_run is not None:
         check_function("on_run", on_run, "a run")
     check_start(start)
-    shared = SharedEvaluations(evaluate, seconds_or_none("evaluation_s", evaluation_s))
+    shared = SharedEvaluations(evaluate, seconds_of("evaluation_s", evaluation_s))
     match = Match(
         problem=problem,
         evaluate=shared,

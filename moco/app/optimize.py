@@ -89,12 +89,9 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         "workers": None if workers == 1 else workers,
     }
     sections = _merged(sections, settings or {})
-    data = as_data_sets(train, test)
-    training = network.training
+    own, training = Overrides(network, as_data_sets(train, test)), network.training
     try:
-        return search_experiment(
-            experiment_of(sections), Path(out), overrides=Overrides(network, data), resume=resume, progress=progress
-        )
+        return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
     finally:
         network.train(training)
 

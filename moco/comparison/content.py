@@ -81,11 +81,10 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
 
 def compared(runs: Sequence[Run], about: About) -> Comparison:
     """The comparison of the runs that are finished."""
-    finished: dict[str, dict[int, Sequence[Trial]]] = {}
+    finished: dict[str, dict[int, Sequence[Trial]]] = {run.label: {} for run in runs}
     for run in runs:
-        by_seed = finished.setdefault(run.label, {})
         if run.state is RunState.FINISHED and counted(run.trials):
-            by_seed[run.seed] = run.trials
+            finished[run.label][run.seed] = run.trials
     return Comparison.of(finished, about.reference_point)
 
 
@@ -200,12 +199,8 @@ def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
 
 
 def _tests(comparison: Comparison, measure: records.Measure) -> records.MeasureTests:
-    return records.MeasureTests(
-        quantity=measure.quantity,
-        axis=measure.axis,
-        friedman=comparison.friedman(measure),
-        pairs=tuple(comparison.pairs(measure)),
-    )
+    friedman, pairs = comparison.friedman(measure), tuple(comparison.pairs(measure))
+    return records.MeasureTests(quantity=measure.quantity, axis=measure.axis, friedman=friedman, pairs=pairs)
 
 
 def _run_warnings(match: Match, runs: Sequence[Run]) -> list[str]:
