@@ -50,7 +50,7 @@ class CompareRequest:
 
 
 def strategies(experiment: Experiment, requested: Sequence[str]) -> tuple[Strategy, ...]:
-    """The strategies that are compared; a ConfigError on fewer than two, an unknown one, or options that are none."""
+    """The strategies that are compared; a ConfigError on fewer than two, an unknown one or an unknown option."""
     section = experiment.searcher.model_dump(mode="json", exclude={"start"})
     declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
     return strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
@@ -105,9 +105,8 @@ class Comparing(Watcher):
             network=job.network_name,
             protocol=self.plan.objective.name,
         )
-        shared, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
-        page = write_compare_page
-        self.folder = CompareFolder(self.out, self.plan.name, problem, shared, page, storage, session.lock)
+        key, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
+        self.folder = CompareFolder(self.out, self.plan.name, problem, key, write_compare_page, storage, session.lock)
         self.done: list[Run] = []
 
     def run(self, mlflow: tuple[Secret, str] | None) -> ComparisonRecord:

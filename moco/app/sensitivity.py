@@ -51,7 +51,7 @@ def studied(
     levels: Levels | None = None,
     seen: Seen | None = None,
 ) -> LayerStudy:
-    """The study of an experiment's network on images of its calibration split: 256, or all where they are fewer.
+    """The study of an experiment's network on `images` of its calibration split; None takes 256, or all of fewer.
 
     It finds `count` groups, or as many as the layers are unlike; `modules` is searched for the user's own modules. A
     MocoError where the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that

@@ -59,7 +59,7 @@ def _cause(error: BaseException) -> str:
 
 
 def ledger_lock(address: Secret, study: str) -> Lock:
-    """The lock on the study of that name, taken; a RunFolderError names who holds it, or why no database answers."""
+    """The lock on the study of that name, taken; a RunFolderError says who holds it, or why no database answers."""
     with database_errors(address, "open"):
         url = make_url(address.value)
         if url.get_backend_name() == "postgresql":
@@ -95,7 +95,10 @@ class PostgresLock(Lock):
     """
 
     def __init__(self, address: Secret, study: str) -> None:
-        """Take the lock at once; a RunFolderError names who holds it, SQLAlchemyError and ImportError: no server."""
+        """Take the lock at once; a RunFolderError names another search that holds it.
+
+        Where the server cannot be reached it is a SQLAlchemyError or an ImportError.
+        """
         super().__init__()
         self._address, self._study = address, study
         self._key = int.from_bytes(sha256(f"moco {study}".encode()).digest()[:8], signed=True)

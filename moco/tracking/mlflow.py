@@ -52,7 +52,7 @@ class MLflowReporter:
         self._written: set[int] = set()
 
     def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
-        """Open the parent run, or continue the one that RUN/mlflow.json names; a ConnectionError where none answers."""
+        """Open the parent run, or to resume RUN/mlflow.json's again; a ConnectionError where no server answers."""
         begun = Manifest.from_json(manifest)
         self._losses = list(begun.problem.objectives)
         ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
