@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer import Argument, Option
 
 from moco import __version__
 from moco.errors import MocoError
@@ -33,19 +34,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
+ExperimentPath = Annotated[Path, Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
 SetKeys = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
 ]
-AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")
-]
+AllowImport = Annotated[bool, Option("--allow-import", help="Let the experiment import models and data sets of yours.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
+    int | None, Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
 ]
-PolicyPath = Annotated[
-    Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")
-]
+PolicyPath = Annotated[Path, Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")]
 
 
 def console() -> Console:
@@ -86,7 +83,7 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show moco's version and exit.")
+        bool, Option("--version", callback=_show_version, is_eager=True, help="Show moco's version and exit.")
     ] = False,
 ) -> None:
     """What all commands share."""
@@ -96,9 +93,9 @@ def common(
 @fails_in_one_line
 def search(
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME.")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
 ) -> None:
@@ -109,9 +106,9 @@ def search(
 @app.command()
 @fails_in_one_line
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    out: Annotated[Path, Option(help="Run folder.")] = Path("runs/demo"),
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
 ) -> None:
     """Train a small network on real digits on the spot, and search it: the main job in two minutes.
 
@@ -136,12 +133,12 @@ def demo(
 def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     experiment: ExperimentPath,
     searchers: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
+        str | None, Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME_compare.")] = None,
+    seeds: Annotated[int | None, Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
+    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME_compare.")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
 ) -> None:
@@ -167,7 +164,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
 @app.command()
 @fails_in_one_line
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
     from moco.app.deployment import snippet
     from moco.report.comparison.page import write_compare_page
@@ -187,7 +184,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
 @fails_in_one_line
 def profile(
     experiment: ExperimentPath,
-    policy: Annotated[Path | None, typer.Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
+    policy: Annotated[Path | None, Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
@@ -203,7 +200,7 @@ def profile(
 def apply(
     experiment: ExperimentPath,
     policy: PolicyPath,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the network goes.")],
+    out: Annotated[Path, Option("--out", metavar="DIR", help="Where the network goes.")],
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
@@ -218,9 +215,9 @@ def apply(
 @fails_in_one_line
 def payoff(
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for the whole network.")] = 60.0,
-    batch: Annotated[int, typer.Option(help="Images in a call.")] = 1,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
+    seconds: Annotated[float, Option(help="Time for the whole network.")] = 60.0,
+    batch: Annotated[int, Option(help="Images in a call.")] = 1,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
@@ -241,13 +238,13 @@ def payoff(
 @fails_in_one_line
 def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
     images: Annotated[
-        int | None, typer.Option(help="Images of the calibration split; default 256, or all where they are fewer.")
+        int | None, Option(help="Images of the calibration split; default 256, or all where they are fewer.")
     ] = None,
-    groups: Annotated[int | None, typer.Option(help="Layer groups to find; default: as many as are unlike.")] = None,
+    groups: Annotated[int | None, Option(help="Layer groups to find; default: as many as are unlike.")] = None,
     parameters: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
+        str | None, Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
     ] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,

@@ -66,7 +66,7 @@ def profile_table(profile: Profile) -> Table:
 
 
 def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
-    """The policy's network, written to `out`: model.onnx, network.safetensors, policy.json; a MocoError says why not."""
+    """The policy's network in `out`: model.onnx, network.safetensors and policy.json; a MocoError where it fails."""
     chosen = read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))

@@ -11,6 +11,8 @@ from moco.metrics import METRICS, Direction
 from moco.run_folder.record import Record, unwritten
 from moco.trial import Evaluation, MetricValue, Trial
 
+_OF_TRIAL = ("number", "origin", "feasible", "distinct", "score", "reason", "seconds", "point", "evaluation")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(Record):
@@ -36,20 +38,12 @@ class TrialRecord(Record):
     def of(cls, trial: Trial, objectives: tuple[str, ...] = ()) -> Self:
         """The record of a trial."""
         return cls(
-            number=trial.number,
-            origin=trial.origin,
+            **{name: getattr(trial, name) for name in _OF_TRIAL},
             given=trial.suggestion.given,
             state=trial.state.value,
-            feasible=trial.feasible,
-            distinct=trial.distinct,
-            score=trial.score,
-            reason=trial.reason,
-            seconds=trial.seconds,
             losses=None if trial.outcome is None else trial.outcome.losses,
             violations=None if trial.outcome is None else trial.outcome.violations,
             policy=None if trial.policy is None else trial.policy.settings,
-            point=trial.point,
-            evaluation=trial.evaluation,
             objectives=objectives,
         )
 
