@@ -53,7 +53,7 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
     return ComparisonRecord(
         format=FORMAT,
         name=about.name,
-        complete=_complete(match, runs),
+        complete=sum(run.state is RunState.FINISHED for run in runs) == len(match.strategies) * len(match.seeds),
         network=about.network,
         protocol=about.protocol,
         problem=records.ComparedProblem(
@@ -86,10 +86,6 @@ def compared(runs: Sequence[Run], about: About) -> Comparison:
         if run.state is RunState.FINISHED and counted(run.trials):
             finished[run.label][run.seed] = run.trials
     return Comparison.of(finished, about.reference_point)
-
-
-def _complete(match: Match, runs: Sequence[Run]) -> bool:
-    return sum(run.state is RunState.FINISHED for run in runs) == len(match.strategies) * len(match.seeds)
 
 
 def _point(match: Match, comparison: Comparison, about: About) -> records.ReferencePoint | None:
@@ -170,7 +166,8 @@ def _curves(comparison: Comparison) -> dict[str, dict[str, dict[str, CurveRecord
     for quantity in comparison.quantities:
         for label, by_seed in comparison.curves[quantity].items():
             curves = list(by_seed.values())
-            trials = _trial_grid(max(len(curve.values) for curve in curves))
+            most = max(len(curve.values) for curve in curves)
+            trials = np.unique(np.rint(np.linspace(1, most, min(most, MOST_POINTS))).astype(int))
             seconds = _second_grid(curves)
             found[label][quantity] = {
                 TRIALS: _band(trials, np.array([curve.after_trials(trials) for curve in curves])),
@@ -180,21 +177,16 @@ def _curves(comparison: Comparison) -> dict[str, dict[str, dict[str, CurveRecord
 
 
 def _band(x: np.ndarray, values: np.ndarray) -> CurveRecord:
-    found = band(values, seed=0)
-    median, low, high = (tuple(finite(float(y)) for y in line) for line in (found.median, found.low, found.high))
+    median, low, high = (tuple(finite(float(y)) for y in line) for line in band(values, seed=0))
     return CurveRecord(x=tuple(x.tolist()), median=median, low=low, high=high)
-
-
-def _trial_grid(most: int) -> np.ndarray:
-    return np.unique(np.rint(np.linspace(1, most, min(most, MOST_POINTS))).astype(int))
 
 
 def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
     """From the first trial of all to the end of the last, denser at the beginning, where most happens."""
     first = max(min(float(curve.seconds[0]) for curve in curves), 1e-9)
-    last = max(float(curve.seconds[-1]) for curve in curves)
-    grid = np.geomspace(first, max(last, first), MOST_POINTS)
-    grid[-1] = max(last, first)  # rounding must not end the curve before the last trial
+    last = max(first, *(float(curve.seconds[-1]) for curve in curves))
+    grid = np.geomspace(first, last, MOST_POINTS)
+    grid[-1] = last  # rounding must not end the curve before the last trial
     return grid
 
 

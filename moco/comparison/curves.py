@@ -51,15 +51,6 @@ class Curve:
         return np.asarray(np.concatenate([[self.before], self.values])[done])
 
 
-@dataclass(frozen=True)
-class Band:
-    """Median of several runs and the ends of its bootstrap interval, each (k,)."""
-
-    median: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
 def suggestion_s(trial: Trial) -> float | None:
     """Seconds of the ask, with the tell before it; None where none were noted: the trial failed or was rejected."""
     return None if trial.evaluation is None else trial.evaluation.seconds.get(SUGGESTING)
@@ -155,11 +146,12 @@ def pooled_reference_point(runs: Sequence[Sequence[Trial]]) -> tuple[float, ...]
     return tuple(float(value) for value in worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0)))
 
 
-def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> Band:
-    """Median over runs with its percentile bootstrap interval (B. Efron, Annals of Statistics 7(1), 1979), two-sided.
+def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> tuple[np.ndarray, ...]:
+    """Median over runs and both ends of its percentile bootstrap interval (B. Efron, Annals of Statistics 7(1), 1979).
 
-    `values` is (runs, k), -inf allowed; `seed` is that of the resamples. Runs are resampled whole, the same resamples
-    at each point. Of few runs the interval is hardly narrower than their range, and holds its confidence only roughly.
+    Each is (k,), for values (runs, k), -inf allowed; `seed` is that of the resamples, `confidence` two-sided. Runs are
+    resampled whole, the same resamples at each point. Of few runs the interval is hardly narrower than their range, and
+    holds its confidence only roughly.
     """
     values = np.asarray(values, dtype=float)
     rows = generator(seed, "bootstrap").integers(len(values), size=(RESAMPLES, len(values)))
@@ -170,7 +162,7 @@ def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> Band:
         medians = np.median(values[:, part][rows], axis=1)
         # An order statistic: to interpolate towards -inf gives no number.
         low[part], high[part] = np.quantile(medians, ends, axis=0, method="inverted_cdf")
-    return Band(np.median(values, axis=0), low, high)
+    return np.median(values, axis=0), low, high
 
 
 def _curve(trials: Sequence[Trial], values: Sequence[float], nothing: float) -> Curve:

@@ -106,7 +106,7 @@ def _verdict_section(content: ComparisonRecord) -> Html:
 
 
 def _curves_section(content: ComparisonRecord) -> Html:
-    figures = []
+    figures: list[Html] = []
     for tests in by_importance(content):
         caption = f"{TITLES[tests.quantity].capitalize()} against {AXES[tests.axis]}"
         figure = curve_figure(content, tests.quantity, tests.axis, not figures)
