@@ -61,7 +61,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "pyarrow": ("moco.data",),
     "pydantic": ("moco.experiment",),
     "pytest": (),
-    "rich": ("moco.app", "moco.run.progress", "moco.report.console", "moco.report.comparison.console"),
+    "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
     "safetensors": ("moco.models", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.methods.low_rank",),

@@ -89,7 +89,7 @@ def losses_at(point: object, problem: Problem) -> tuple[float, ...]:
     return problem.loss_point({name: float(value) for name, value in point.items()})
 
 
-def seconds_or_none(name: str, given: object) -> float | None:
+def seconds_of(name: str, given: object) -> float | None:
     """A duration of at least 0, or None."""
     if given is None:
         return None

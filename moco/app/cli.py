@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer import Argument, Option
 
 from moco import __version__
 from moco.errors import MocoError
@@ -33,19 +34,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ExperimentPath = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
+ExperimentPath = Annotated[Path, Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
 SetKeys = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
 ]
-AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Let the experiment import models and data sets of yours.")
-]
+AllowImport = Annotated[bool, Option("--allow-import", help="Let the experiment import models and data sets of yours.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
+    int | None, Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
 ]
-PolicyPath = Annotated[
-    Path, typer.Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")
-]
+PolicyPath = Annotated[Path, Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")]
 
 
 def console() -> Console:
@@ -86,7 +83,7 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show moco's version and exit.")
+        bool, Option("--version", callback=_show_version, is_eager=True, help="Show moco's version and exit.")
     ] = False,
 ) -> None:
     """What all commands share."""
@@ -96,25 +93,22 @@ def common(
 @fails_in_one_line
 def search(
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME.")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
 ) -> None:
     """Search for the best compressed networks and deliver the certified one."""
-    from moco.experiment.loading import load_experiment
-
-    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
-    _search(loaded, out, experiment.parent, resume=resume)
+    _search(_loaded(experiment, overrides, allow_import, workers), out, experiment.parent, resume=resume)
 
 
 @app.command()
 @fails_in_one_line
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    out: Annotated[Path, Option(help="Run folder.")] = Path("runs/demo"),
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the search in the run folder.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
 ) -> None:
     """Train a small network on real digits on the spot, and search it: the main job in two minutes.
 
@@ -139,24 +133,23 @@ def demo(
 def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     experiment: ExperimentPath,
     searchers: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
+        str | None, Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME_compare.")] = None,
+    seeds: Annotated[int | None, Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
+    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME_compare.")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
 ) -> None:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
     from moco.experiment.build import Overrides
-    from moco.experiment.loading import load_experiment
-    from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import PAGE
+    from moco.report.console import compare_summary
     from moco.run.progress import Progress
 
-    loaded = load_experiment(experiment, _with_workers(overrides, workers), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import, workers)
     folder = out or Path("runs") / f"{loaded.name}_compare"
     request = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
     screen, replaced = console(), Overrides(folder=experiment.parent)
@@ -171,12 +164,11 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
 @app.command()
 @fails_in_one_line
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]) -> None:
+def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
     """Write RUN/report.html anew and print the verdict."""
     from moco.app.deployment import snippet
-    from moco.report.comparison.console import compare_summary
     from moco.report.comparison.page import write_compare_page
-    from moco.report.console import console_summary
+    from moco.report.console import compare_summary, console_summary
     from moco.report.page import write_report
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
 
@@ -192,16 +184,15 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder
 @fails_in_one_line
 def profile(
     experiment: ExperimentPath,
-    policy: Annotated[Path | None, typer.Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
+    policy: Annotated[Path | None, Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
     from moco.app.profile import profile_table, profiled
-    from moco.experiment.loading import load_experiment
 
-    found = profiled(load_experiment(experiment, overrides or (), allow_import=allow_import), policy, experiment.parent)
-    console().print(profile_table(found))
+    loaded = _loaded(experiment, overrides, allow_import)
+    console().print(profile_table(profiled(loaded, policy, experiment.parent)))
 
 
 @app.command()
@@ -209,17 +200,14 @@ def profile(
 def apply(
     experiment: ExperimentPath,
     policy: PolicyPath,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the network goes.")],
+    out: Annotated[Path, Option("--out", metavar="DIR", help="Where the network goes.")],
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
     from moco.app.profile import applied
-    from moco.experiment.loading import load_experiment
 
-    artifact = applied(
-        load_experiment(experiment, overrides or (), allow_import=allow_import), policy, out, experiment.parent
-    )
+    artifact = applied(_loaded(experiment, overrides, allow_import), policy, out, experiment.parent)
     console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
 
 
@@ -227,19 +215,18 @@ def apply(
 @fails_in_one_line
 def payoff(
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
-    seconds: Annotated[float, typer.Option(help="Time for the whole network.")] = 60.0,
-    batch: Annotated[int, typer.Option(help="Images in a call.")] = 1,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
+    seconds: Annotated[float, Option(help="Time for the whole network.")] = 60.0,
+    batch: Annotated[int, Option(help="Images in a call.")] = 1,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
     from moco.app.payoff import payoff_table, probed_experiment
-    from moco.experiment.loading import load_experiment
 
     plan = ProbePlan(seconds, batch=batch)
-    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import)
     folder = out or Path("runs") / f"{loaded.name}_payoff"
     report = probed_experiment(loaded, plan, folder, experiment.parent)
     screen = console()
@@ -251,13 +238,13 @@ def payoff(
 @fails_in_one_line
 def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     experiment: ExperimentPath,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
+    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
     images: Annotated[
-        int | None, typer.Option(help="Images of the calibration split; default 256, or all where they are fewer.")
+        int | None, Option(help="Images of the calibration split; default 256, or all where they are fewer.")
     ] = None,
-    groups: Annotated[int | None, typer.Option(help="Layer groups to find; default: as many as are unlike.")] = None,
+    groups: Annotated[int | None, Option(help="Layer groups to find; default: as many as are unlike.")] = None,
     parameters: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
+        str | None, Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
     ] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
@@ -265,9 +252,8 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.analysis.sensitivity.layer_sensitivity import Levels
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
-    from moco.experiment.loading import load_experiment
 
-    loaded = load_experiment(experiment, overrides or (), allow_import=allow_import)
+    loaded = _loaded(experiment, overrides, allow_import)
     screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
     with StudyProgress(screen) as progress:
         study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
@@ -286,23 +272,24 @@ def doctor() -> None:
     console().print(doctor_table())
 
 
-def _with_workers(overrides: Sequence[str] | None, workers: int | None) -> list[str]:
-    return [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
+def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, workers: int | None = None) -> Any:
+    from moco.experiment.loading import load_experiment
+
+    changed = [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
+    return load_experiment(experiment, changed, allow_import=allow_import)
 
 
 def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
-    from moco.app.search import search_experiment
+    from moco.app.optimize import search_experiment
     from moco.experiment.build import Overrides
     from moco.report.console import console_summary
     from moco.run.progress import Progress
     from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
-    screen = console()
+    screen, replaced = console(), Overrides(folder=modules)
     with Progress(screen) as progress:
-        found = search_experiment(
-            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
-        )
+        found = search_experiment(experiment, folder, overrides=replaced, resume=resume, progress=progress)
     result = Result.from_json(found)
     screen.print(console_summary(result, folder / "report.html"))
     if result.exit == "infeasible":

@@ -7,6 +7,7 @@ a comparison are the searchers'. So all runs share their evaluations.
 from __future__ import annotations
 
 import gc
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from moco.comparison.content import About, content, run_entry
 from moco.comparison.curves import hypervolume_curve, score_curve
 from moco.comparison.folder import CompareFolder, whole_seeds
-from moco.comparison.match import Match, Run, RunState, check_seeds, runs
+from moco.comparison.match import Match, Run, RunState, Watcher, check_seeds, runs
 from moco.comparison.measures import Comparison
 from moco.comparison.rank_tests import seeds_needed
 from moco.errors import DeviceLostError, WorkersLostError
@@ -42,23 +43,14 @@ DEFAULT_SEEDS = 5
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What the command line says of a comparison.
+    """What the command line says of a comparison."""
 
-    Attributes:
-        searchers: labels of the experiment's `compare` section, or registered names; none takes the whole section.
-        seeds: how many; None takes the section's, or five.
-    """
-
-    searchers: Sequence[str] = ()
-    seeds: int | None = None
+    searchers: Sequence[str] = ()  # labels of the section `compare`, or registered names; none takes the whole section
+    seeds: int | None = None  # how many; None takes the section's, or five
 
 
 def strategies(experiment: Experiment, requested: Sequence[str]) -> tuple[Strategy, ...]:
-    """The strategies that are compared.
-
-    Raises:
-        ConfigError: fewer than two, an unknown one, or options that do not exist.
-    """
+    """The strategies that are compared; a ConfigError on fewer than two, an unknown one or an unknown option."""
     section = experiment.searcher.model_dump(mode="json", exclude={"start"})
     declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
     return strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
@@ -75,15 +67,12 @@ def compare_experiment(
 ) -> ComparisonRecord:
     """Compare strategies on the experiment into `out`, and give the content of compare.json.
 
-    Args:
-        overrides: what comes in place of the experiment's.
-        resume: continue the comparison that `out` holds; strategies and seeds may be added.
-
-    Raises:
-        MocoError: in one line, what is wrong; finished trials stay in their ledgers.
+    To `resume` is to continue the comparison that `out` holds; strategies and seeds may be added. A MocoError says in
+    one line what is wrong; finished trials stay in their ledgers.
     """
     found = strategies(experiment, request.searchers)
-    seeds = check_seeds(_first(request.seeds, _section(experiment).seeds, DEFAULT_SEEDS), experiment.seed)
+    count = request.seeds if request.seeds is not None else _section(experiment).seeds
+    seeds = check_seeds(DEFAULT_SEEDS if count is None else count, experiment.seed)
     plan = comparison_of(plan_of(experiment, out, overrides.folder), found, out)
     mlflow, parts = mlflow_address(experiment, out), (overrides.network, overrides.data)
     study = f"{plan.name} (comparison)"
@@ -94,11 +83,13 @@ def compare_experiment(
         problem, starts = begun.prepared.problem, begun.prepared.starts
         match = Match(problem, where.evaluate, found, seeds, plan.search.budget, starts, where.executor, where.workers)
         comparing = Comparing(begun, match, progress)
-        comparing.check(resume=resume)
+        match.check()  # nothing is written before but empty studies
+        if plan.recording.ledger:
+            comparing.folder.check(found, seeds[0], resume=resume)
         return comparing.run(mlflow)
 
 
-class Comparing:
+class Comparing(Watcher):
     """One prepared comparison in its folder. It is its own watcher: it shows each run as it goes."""
 
     def __init__(self, session: Session, match: Match, progress: Progress | None) -> None:
@@ -114,21 +105,9 @@ class Comparing:
             network=job.network_name,
             protocol=self.plan.objective.name,
         )
-        fingerprint, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
-        self.folder = CompareFolder(
-            self.out, self.plan.name, problem, fingerprint, write_compare_page, storage, session.lock
-        )
+        key, storage = "-".join(job.fingerprint.values()), self.plan.recording.storage
+        self.folder = CompareFolder(self.out, self.plan.name, problem, key, write_compare_page, storage, session.lock)
         self.done: list[Run] = []
-
-    def check(self, *, resume: bool) -> None:
-        """Pass strategies that fit and ledgers that can be used; nothing is written before but empty studies.
-
-        Raises:
-            ConfigError, RunFolderError: one does not, or cannot.
-        """
-        self.match.check()
-        if self.plan.recording.ledger:
-            self.folder.check(self.match.strategies, self.match.seeds[0], resume=resume)
 
     def run(self, mlflow: tuple[Secret, str] | None) -> ComparisonRecord:
         """Run all that is not finished, and write what is known whenever a seed is."""
@@ -177,8 +156,7 @@ class Comparing:
         return self.progress is not None and self.progress.stopping
 
     def _runs(self, tracker: MLflowComparison | None) -> None:
-        ledger = self.folder.ledger if self.plan.recording.ledger else lambda *_: None
-        for run in runs(self.match, ledger, self):
+        for run in runs(self.match, self.folder.ledger if self.plan.recording.ledger else None, self):
             self.done.append(run)
             self.folder.write_run(run)
             if self.progress is not None:
@@ -186,7 +164,7 @@ class Comparing:
             if tracker is not None and run.state is not RunState.UNFINISHED:
                 self._report(tracker, run)
             if whole_seeds(self.done, self.match.strategies):
-                self.folder.write(content(self.match, self.done, self.about, self.prepared.warnings))
+                self._write()
 
     def _report(self, tracker: MLflowComparison, run: Run) -> None:
         """Tell MLflow of a run, with its curves: a hypervolume only where the problem has a fixed reference point."""
@@ -194,24 +172,24 @@ class Comparing:
         found = {"best_score": score_curve(run.trials)}
         if point is not None and len(point) > 1:
             found["hypervolume"] = hypervolume_curve(run.trials, point)
-        histories = {
-            name: {step: float(value) for step, value in enumerate(curve.values, 1) if value > -float("inf")}
-            for name, curve in found.items()
-        }
+        steps = {name: enumerate(map(float, curve.values), 1) for name, curve in found.items()}
+        histories = {name: {at: value for at, value in values if value > -math.inf} for name, values in steps.items()}
         strategy = next(c for c in self.match.strategies if c.label == run.label)
         entry = run_entry(run, Comparison.of({run.label: {run.seed: run.trials}}, point))
         tracker.report(entry, strategy.to_json(), histories)
 
     def _written(self, tracker: MLflowComparison | None) -> ComparisonRecord:
         """compare.json and the page; what goes wrong with MLflow at the very end is in the next writing of them."""
-        warnings = list(self.prepared.warnings)
-        found = content(self.match, self.done, self.about, [*warnings, *_warnings(tracker)])
-        self.folder.write(found)
+        found = self._write(() if tracker is None else tracker.warnings)
         if tracker is not None:
             tracker.finish(found, self.out)
             if set(tracker.warnings) - set(found.warnings):
-                found = content(self.match, self.done, self.about, [*warnings, *tracker.warnings])
-                self.folder.write(found)
+                found = self._write(tracker.warnings)
+        return found
+
+    def _write(self, warnings: Sequence[str] = ()) -> ComparisonRecord:
+        found = content(self.match, self.done, self.about, [*self.prepared.warnings, *warnings])
+        self.folder.write(found)
         return found
 
     def _outlook(self) -> str:
@@ -228,21 +206,11 @@ class Comparing:
 def _line(run: Run) -> str:
     """A run that is over, in a line."""
     best = score_curve(run.trials).values
-    score = f"best {best[-1]:.4g}" if len(best) and best[-1] > -float("inf") else "nothing feasible"
+    score = f"best {best[-1]:.4g}" if len(best) and best[-1] > -math.inf else "nothing feasible"
     charged = short_seconds(float(score_curve(run.trials).seconds[-1])) if len(best) else "0 s"
-    reason = f": {run.reason}" if run.reason else ""
-    return (
-        f"{run.label}, seed {run.seed}: {run.state.value}, {len(run.trials)} trials, {score}, {charged} charged{reason}"
-    )
-
-
-def _warnings(tracker: MLflowComparison | None) -> tuple[str, ...]:
-    return () if tracker is None else tracker.warnings
+    text = f"{run.label}, seed {run.seed}: {run.state.value}, {len(run.trials)} trials, {score}, {charged} charged"
+    return f"{text}: {run.reason}" if run.reason else text
 
 
 def _section(experiment: Experiment) -> CompareConfig:
     return experiment.compare if experiment.compare is not None else CompareConfig()
-
-
-def _first(*values: int | None) -> int:
-    return next(value for value in values if value is not None)

@@ -10,15 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moco.app.arguments import (
-    budget_of,
-    check_function,
-    check_problem,
-    check_start,
-    losses_at,
-    seconds_or_none,
-    seeds_of,
-)
+from moco.app.arguments import budget_of, check_function, check_problem, check_start, losses_at, seconds_of, seeds_of
 from moco.app.search_function import Value, evaluation_of
 from moco.comparison.content import About, compared, content
 from moco.comparison.folder import CompareFolder
@@ -36,23 +28,16 @@ from moco.strategy import strategy_warnings
 from moco.study import Start
 from moco.trial import FIRST_MADE, Evaluation, Point
 
-STAGE = "evaluate"
-"""The one stage of a callable's evaluation."""
+STAGE = "evaluate"  # the one stage of a callable's evaluation
 
 
 @dataclass(frozen=True)
 class CompareResult:
-    """What a comparison found.
+    """What a comparison found."""
 
-    Attributes:
-        runs: all of them, seed by seed.
-        comparison: the finished ones, with their curves, tests and verdicts.
-        record: what RUN/compare.json holds.
-    """
-
-    runs: Sequence[Run]
-    comparison: Comparison
-    record: ComparisonRecord
+    runs: Sequence[Run]  # all of them, seed by seed
+    comparison: Comparison  # the finished ones, with their curves, tests and verdicts
+    record: ComparisonRecord  # what RUN/compare.json holds
 
     @property
     def content(self) -> dict[str, Any]:
@@ -68,10 +53,8 @@ class CompareResult:
     def verdict(self, first: str, second: str) -> str:
         """`better`, `worse` or `cannot tell`, of the first against the second at equal trials.
 
-        By the problem's score, or by the hypervolume where it has several objectives and no score of its own.
-
-        Raises:
-            KeyError: one of them has finished no run.
+        By the problem's score, or by the hypervolume where it has several objectives and no score of its own. A
+        KeyError where one of them has finished no run.
         """
         for label in (first, second):
             if label not in self.comparison.runs:
@@ -126,7 +109,7 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
     if on_run is not None:
         check_function("on_run", on_run, "a run")
     check_start(start)
-    shared = SharedEvaluations(evaluate, seconds_or_none("evaluation_s", evaluation_s))
+    shared = SharedEvaluations(evaluate, seconds_of("evaluation_s", evaluation_s))
     match = Match(
         problem=problem,
         evaluate=shared,
@@ -148,7 +131,7 @@ def compare(  # noqa: PLR0913, each is a keyword of the published signature
         for caution in (*cautions, *(lock.warnings if lock is not None else ())):
             warnings.warn(caution, stacklevel=2)
         try:
-            for run in runs(match, folder.ledger if folder is not None else lambda *_: None):
+            for run in runs(match, folder.ledger if folder is not None else None):
                 shared.remember(run)
                 done.append(run)
                 if folder is not None:
@@ -197,9 +180,7 @@ class SharedEvaluations:
 def _start_text(start: str | Sequence[str | Point | Start]) -> str:
     if isinstance(start, str):
         return start
-    return ", ".join(
-        one if isinstance(one, str) else one.name if isinstance(one, Start) else repr(one) for one in start
-    )
+    return ", ".join(o if isinstance(o, str) else o.name if isinstance(o, Start) else repr(o) for o in start)
 
 
 def _folder(out: Path, name: str, problem: Problem, start: str) -> CompareFolder:

@@ -17,22 +17,21 @@ from moco.analysis.payoff.probe import ProbePlan
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.compression.channels.groups import channel_graph
 from moco.compression.counting import count
-from moco.errors import RunFolderError
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
+from moco.run_folder.writing import writes
 
 
 def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, modules: Path | None = None) -> PayOffReport:
     """The pay-off of an experiment's network on its target, also written to `out`.
 
-    Pay-offs are kept in the experiment's evaluation store; `store: false` keeps none.
-
-    Raises:
-        MocoError: the network cannot be traced, the target cannot run it, or `out` cannot be written.
+    Pay-offs are kept in the experiment's evaluation store; `store: false` keeps none. A MocoError where the network
+    cannot be traced, the target cannot run it, or `out` cannot be written.
     """
     start = time.perf_counter()
-    _make(out)
+    with writes(f"{out}: the pay-off"):  # before anything is measured, lest a minute be spent for nothing
+        out.mkdir(parents=True, exist_ok=True)
     unrecorded = untracked(experiment).model_copy(update={"store": experiment.store})
     job = build_job(unrecorded, out, Overrides(folder=modules))
     network, image = job.network.eval(), job.data.train.shape
@@ -45,26 +44,12 @@ def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, module
 
 
 def write_payoff(report: PayOffReport, name: str, out: Path) -> None:
-    """Write payoff.json and payoff.html.
-
-    Raises:
-        RunFolderError: the folder cannot be written.
-    """
+    """Write payoff.json and payoff.html; a RunFolderError where the folder cannot be written."""
     data = report.to_json()
-    _make(out)
-    try:
+    with writes(f"{out}: the pay-off"):
+        out.mkdir(parents=True, exist_ok=True)
         (out / "payoff.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (out / "payoff.html").write_text(payoff_page(data, name), encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{out}: the pay-off cannot be written: {error.strerror or error}") from error
-
-
-def _make(out: Path) -> None:
-    """Make the folder: before anything is measured, lest a minute be spent for nothing."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"{out}: the pay-off cannot be written: {error.strerror or error}") from error
 
 
 def payoff_table(report: PayOffReport) -> RenderableType:

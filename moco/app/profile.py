@@ -34,8 +34,7 @@ class Profile:
 def profiled(experiment: Experiment, policy: Path | None, modules: Path | None = None) -> Profile:
     """The metrics of the policy's network, or of the reference, on the search split and on this machine.
 
-    Raises:
-        MocoError: the policy does not fit, or the network cannot be built or run.
+    A MocoError where the policy does not fit, or the network cannot be built or run.
     """
     chosen = None if policy is None else read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,21 +60,13 @@ def profile_table(profile: Profile) -> Table:
         ratio = "n/a"
         if value is not None and reference is not None and value.value > 0 and reference.value > 0:
             ratio = f"{cost_ratio(name, value.value, reference.value):.3f}"
-        table.add_row(
-            name,
-            shown(name, value.value if value is not None else None),
-            shown(name, value.sem if value is not None else None),
-            ratio,
-        )
+        numbers = (value.value, value.sem) if value is not None else (None, None)
+        table.add_row(name, *(shown(name, number) for number in numbers), ratio)
     return table
 
 
 def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
-    """The policy's network, written to `out`: model.onnx, network.safetensors, policy.json.
-
-    Raises:
-        MocoError: the policy does not fit, or the folder cannot be written.
-    """
+    """The policy's network in `out`: model.onnx, network.safetensors and policy.json; a MocoError where it fails."""
     chosen = read_policy(policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))

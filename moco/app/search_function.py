@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from moco import pareto
-from moco.app.arguments import (
-    budget_of,
-    check_function,
-    check_problem,
-    check_start,
-    losses_at,
-    options_given,
-    whole,
-)
+from moco.app.arguments import budget_of, check_function, check_problem, check_start, losses_at, options_given, whole
 from moco.errors import ConfigError
 from moco.execution.workers import Execution, in_workers, too_many_workers
 from moco.experiment.options import options_of
@@ -137,11 +129,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
 
 
 def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """A searcher's name and the options beside it.
-
-    Raises:
-        ConfigError: there is no name.
-    """
+    """A searcher's name and the options beside it; a ConfigError where there is no name."""
     if isinstance(searcher, str):
         return searcher, {}
     name = searcher.get("name") if isinstance(searcher, Mapping) else None
@@ -151,31 +139,18 @@ def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def evaluation_of(given: object) -> Evaluation:
-    """What the callable gave, as an evaluation.
-
-    Raises:
-        TypeError, ValueError: it is not {name: number or (number, standard error)}; the trial has failed.
-    """
+    """The evaluation of {name: number or (number, standard error)}; else a TypeError or ValueError: a failed trial."""
     if not isinstance(given, Mapping):
         raise TypeError(f"expected {{name: number}} of the callable, got {given!r}")
     return Evaluation({str(name): as_metric(str(name), value) for name, value in given.items()})
 
 
 def as_metric(name: str, value: object) -> MetricValue:
-    """A number, or (number, standard error), as the metric of that name.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """A number, or (number, standard error), as the metric of that name; a ValueError where it is neither."""
     pair = value if isinstance(value, tuple) else (value, None)
-    try:
+    with suppress(TypeError, ValueError):
         number, sem = pair
-        return MetricValue(float(number), None if sem is None else _not_negative(float(sem)))
-    except (TypeError, ValueError):
-        raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}") from None
-
-
-def _not_negative(sem: float) -> float:
-    if sem < 0:
-        raise ValueError(f"a standard error is not below 0, got {sem}")
-    return sem
+        found = MetricValue(float(number), None if sem is None else float(sem))
+        if not (found.sem or 0.0) < 0:
+            return found
+    raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}")

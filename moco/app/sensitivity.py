@@ -19,33 +19,27 @@ from moco.analysis.sensitivity.curve_decisions import clusters
 from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped
-from moco.errors import ConfigError, RunFolderError
+from moco.errors import ConfigError
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
+from moco.run_folder.writing import writes
 
 IMAGES = 256
 PLAIN_EVERY_S = 10.0
-OTHERS = "others"
-"""The group of layers whose channels cannot be pruned, where they may still choose a precision."""
+OTHERS = "others"  # the group of layers whose channels cannot be pruned, where they may still choose a precision
 
 
 @dataclass(frozen=True)
 class LayerStudy:
-    """A single-layer study and the groups that follow from it.
-
-    Attributes:
-        layers: by group, all its layers: coupled ones are named together.
-        ignored: layers to leave alone.
-        yaml: both as lines of an experiment.
-    """
+    """A single-layer study and the groups that follow from it."""
 
     name: str
     sensitivity: Sensitivity
-    layers: Mapping[str, tuple[str, ...]]
-    ignored: tuple[str, ...]
-    yaml: str
+    layers: Mapping[str, tuple[str, ...]]  # by group, all its layers: coupled ones are named together
+    ignored: tuple[str, ...]  # layers to leave alone
+    yaml: str  # both as lines of an experiment
 
 
 def studied(
@@ -57,16 +51,11 @@ def studied(
     levels: Levels | None = None,
     seen: Seen | None = None,
 ) -> LayerStudy:
-    """The study of an experiment's network on images of its calibration split.
+    """The study of an experiment's network on `images` of its calibration split; None takes 256, or all of fewer.
 
-    Args:
-        images: how many; None takes 256, or the whole split where it is smaller.
-        count: how many groups are to be found; None decides by how alike the layers are.
-        modules: folder that is searched for modules of the user's own.
-
-    Raises:
-        MocoError: the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that
-            layers are grouped by.
+    It finds `count` groups, or as many as the layers are unlike; `modules` is searched for the user's own modules. A
+    MocoError where the network cannot be built or traced, there are fewer images, or `levels` lacks the parameter that
+    layers are grouped by.
     """
     methods = experiment.plugins.methods
     prunes = any(method.removes_channels for method in methods)
@@ -94,20 +83,14 @@ def studied(
 
 
 def write_study(study: LayerStudy, out: Path) -> Path:
-    """Path of sensitivity.html, written to `out` beside sensitivity.json and groups.yaml.
-
-    Raises:
-        RunFolderError: the folder cannot be written.
-    """
+    """Path of sensitivity.html, beside sensitivity.json and groups.yaml; a RunFolderError if they cannot be written."""
     data = to_json(study.sensitivity)
     page = sensitivity_page(study.name, data, study.layers, study.ignored, study.yaml)
-    try:
+    with writes(f"{out}: the study"):
         out.mkdir(parents=True, exist_ok=True)
         (out / "sensitivity.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         (out / "groups.yaml").write_text(study.yaml, encoding="utf-8")
         (out / "sensitivity.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{out}: the study cannot be written: {error.strerror or error}") from error
     return out / "sensitivity.html"
 
 
@@ -121,10 +104,8 @@ def sensitivity_table(study: LayerStudy) -> Table:
     groups |= dict.fromkeys(study.ignored, "left alone")
     for layer in found.layers:
         curves = [found.curve(layer, parameter) for parameter in (KEEP, "int8", WEIGHT_BITS)]
-        cells = [
-            shown_divergence(None if curve is None else curve.at(level))
-            for curve, level in zip(curves, (0.5, 8, 4), strict=True)
-        ]
+        values = [None if one is None else one.at(at) for one, at in zip(curves, (0.5, 8, 4), strict=True)]
+        cells = map(shown_divergence, values)
         table.add_row(Text(layer), *cells, Text(groups.get(layer, "-")))
     if found.whole_runs is not None:
         table.caption = f"the network was run whole each time: {found.whole_runs}"
@@ -181,12 +162,9 @@ def _rows(job: Job, asked: int | None) -> int:
 def _curves(sensitivity: Sensitivity, parameter: str) -> dict[str, tuple[float, ...]]:
     """By layer, divergences at the levels that change something."""
     found = [curve for curve in sensitivity.curves if curve.parameter == parameter]
-    return {
-        curve.layer: tuple(d for level, d in zip(curve.levels, curve.divergences, strict=True) if level != 1.0)
-        if parameter == KEEP
-        else curve.divergences
-        for curve in found
-    }
+    whole = 1.0 if parameter == KEEP else None
+    pairs = {curve.layer: zip(curve.levels, curve.divergences, strict=True) for curve in found}
+    return {layer: tuple(d for level, d in levels if level != whole) for layer, levels in pairs.items()}
 
 
 def _expanded(compressor: Compressor, leaders: Sequence[str]) -> tuple[str, ...]:

@@ -30,24 +30,17 @@ from moco.run_folder.result import TrialsAndSeconds
 from moco.trial import Trial, TrialState
 
 FORMAT = 1
-CONFIDENCE = 0.95
 MOST_POINTS = 200
 """Points of a curve: more than a figure has pixels to tell apart, and the file stays small."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What a comparison is of, beside its match.
-
-    Attributes:
-        start: as it was asked, in JSON, the same for all.
-        reference_point: losses that were given for the hypervolume, and by whom; None where nobody has.
-        network, protocol: of an experiment; a comparison on a callable has none.
-    """
+    """What a comparison is of, beside its match; one on a callable has neither network nor protocol."""
 
     name: str
-    start: Any
-    reference_point: tuple[float, ...] | None = None
+    start: Any  # as it was asked, in JSON, the same for all
+    reference_point: tuple[float, ...] | None = None  # losses that were given for the hypervolume, and by whom
     point_of: str = "the problem"
     network: str | None = None
     protocol: str | None = None
@@ -60,7 +53,7 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
     return ComparisonRecord(
         format=FORMAT,
         name=about.name,
-        complete=_complete(match, runs),
+        complete=sum(run.state is RunState.FINISHED for run in runs) == len(match.strategies) * len(match.seeds),
         network=about.network,
         protocol=about.protocol,
         problem=records.ComparedProblem(
@@ -79,7 +72,7 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
         primary=SCORE if match.problem.scorer is not None else comparison.quantities[-1],
         seeds_needed=seeds_needed(len(match.strategies)),
         runs=tuple(run_entry(run, comparison) for run in runs),
-        summary={label: _summary(comparison, label) for label in comparison.labels},
+        summary={label: _summary(comparison, label) for label in comparison.runs},
         curves=_curves(comparison),
         tests={measure.key: _tests(comparison, measure) for measure in comparison.measures},
         warnings=(*warnings, *_run_warnings(match, runs)),
@@ -88,17 +81,11 @@ def content(match: Match, runs: Sequence[Run], about: About, warnings: Sequence[
 
 def compared(runs: Sequence[Run], about: About) -> Comparison:
     """The comparison of the runs that are finished."""
-    finished: dict[str, dict[int, Sequence[Trial]]] = {}
+    finished: dict[str, dict[int, Sequence[Trial]]] = {run.label: {} for run in runs}
     for run in runs:
-        by_seed = finished.setdefault(run.label, {})
         if run.state is RunState.FINISHED and counted(run.trials):
-            by_seed[run.seed] = run.trials
+            finished[run.label][run.seed] = run.trials
     return Comparison.of(finished, about.reference_point)
-
-
-def _complete(match: Match, runs: Sequence[Run]) -> bool:
-    finished = [run for run in runs if run.state is RunState.FINISHED]
-    return len(finished) == len(match.strategies) * len(match.seeds)
 
 
 def _point(match: Match, comparison: Comparison, about: About) -> records.ReferencePoint | None:
@@ -175,11 +162,12 @@ def _evaluations(runs: Sequence[Sequence[Trial]]) -> float | None:
 
 def _curves(comparison: Comparison) -> dict[str, dict[str, dict[str, CurveRecord]]]:
     """By strategy, quantity and axis: x, and the median and band of the seeds there."""
-    found: dict[str, dict[str, dict[str, CurveRecord]]] = {label: {} for label in comparison.labels}
+    found: dict[str, dict[str, dict[str, CurveRecord]]] = {label: {} for label in comparison.runs}
     for quantity in comparison.quantities:
         for label, by_seed in comparison.curves[quantity].items():
             curves = list(by_seed.values())
-            trials = _trial_grid(max(len(curve.values) for curve in curves))
+            most = max(len(curve.values) for curve in curves)
+            trials = np.unique(np.rint(np.linspace(1, most, min(most, MOST_POINTS))).astype(int))
             seconds = _second_grid(curves)
             found[label][quantity] = {
                 TRIALS: _band(trials, np.array([curve.after_trials(trials) for curve in curves])),
@@ -189,31 +177,22 @@ def _curves(comparison: Comparison) -> dict[str, dict[str, dict[str, CurveRecord
 
 
 def _band(x: np.ndarray, values: np.ndarray) -> CurveRecord:
-    found = band(values, seed=0, confidence=CONFIDENCE)
-    median, low, high = (tuple(finite(float(y)) for y in line) for line in (found.median, found.low, found.high))
+    median, low, high = (tuple(finite(float(y)) for y in line) for line in band(values, seed=0))
     return CurveRecord(x=tuple(x.tolist()), median=median, low=low, high=high)
-
-
-def _trial_grid(most: int) -> np.ndarray:
-    return np.unique(np.rint(np.linspace(1, most, min(most, MOST_POINTS))).astype(int))
 
 
 def _second_grid(curves: Sequence[Curve]) -> np.ndarray:
     """From the first trial of all to the end of the last, denser at the beginning, where most happens."""
     first = max(min(float(curve.seconds[0]) for curve in curves), 1e-9)
-    last = max(float(curve.seconds[-1]) for curve in curves)
-    grid = np.geomspace(first, max(last, first), MOST_POINTS)
-    grid[-1] = max(last, first)  # rounding must not end the curve before the last trial
+    last = max(first, *(float(curve.seconds[-1]) for curve in curves))
+    grid = np.geomspace(first, last, MOST_POINTS)
+    grid[-1] = last  # rounding must not end the curve before the last trial
     return grid
 
 
 def _tests(comparison: Comparison, measure: records.Measure) -> records.MeasureTests:
-    return records.MeasureTests(
-        quantity=measure.quantity,
-        axis=measure.axis,
-        friedman=comparison.friedman(measure),
-        pairs=tuple(comparison.pairs(measure)),
-    )
+    friedman, pairs = comparison.friedman(measure), tuple(comparison.pairs(measure))
+    return records.MeasureTests(quantity=measure.quantity, axis=measure.axis, friedman=friedman, pairs=pairs)
 
 
 def _run_warnings(match: Match, runs: Sequence[Run]) -> list[str]:
@@ -233,9 +212,8 @@ def _run_warnings(match: Match, runs: Sequence[Run]) -> list[str]:
 
 def _cut_short(match: Match, finished: Sequence[Run]) -> list[str]:
     """Runs that the budget of seconds ended, worst of all before the searcher was asked once."""
-    limited = [
-        run for run in finished if len(counted(run.trials)) < match.budget.trials and match.out_of_time(run.trials)
-    ]
+    short = [run for run in finished if len(counted(run.trials)) < match.budget.trials]
+    limited = [run for run in short if match.out_of_time(run.trials)]
     if not limited:
         return []
     unasked = sum(all(trial.origin != "search" for trial in run.trials) for run in limited)

@@ -22,9 +22,7 @@ from moco.randomness import generator
 from moco.run_folder.result import TrialsAndSeconds
 from moco.trial import FIRST_MADE, Trial
 
-SUGGESTING = "search"
-"""The stage of `Evaluation.seconds` in which the study notes an ask and the tell before it."""
-
+SUGGESTING = "search"  # the stage of `Evaluation.seconds` in which the study notes an ask and the tell before it
 _NOT_EVALUATING = frozenset({SUGGESTING, "record", "tracking"})
 """Stages of the study, which differ from search to search and are no part of the evaluation."""
 
@@ -35,17 +33,11 @@ _POINTS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity of one run.
+    """One quantity of one run."""
 
-    Attributes:
-        values: (n,) after each trial, larger is better; -inf before there is one.
-        seconds: (n,) charged wall-clock at which each trial was over.
-        before: the value with no trial at all.
-    """
-
-    values: np.ndarray
-    seconds: np.ndarray
-    before: float = -math.inf
+    values: np.ndarray  # (n,) after each trial, larger is better; -inf before there is one
+    seconds: np.ndarray  # (n,) charged wall-clock at which each trial was over
+    before: float = -math.inf  # the value with no trial at all
 
     def after_trials(self, trials: np.ndarray) -> np.ndarray:
         """Values (k,) after so many trials (k,); a run that is over keeps its last value."""
@@ -57,15 +49,6 @@ class Curve:
 
     def _values(self, done: np.ndarray) -> np.ndarray:
         return np.asarray(np.concatenate([[self.before], self.values])[done])
-
-
-@dataclass(frozen=True)
-class Band:
-    """Median of several runs and the ends of its bootstrap interval, each (k,)."""
-
-    median: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 def suggestion_s(trial: Trial) -> float | None:
@@ -115,22 +98,24 @@ def score_curve(trials: Sequence[Trial]) -> Curve:
 
 
 def hypervolume_curve(trials: Sequence[Trial], reference_point: Sequence[float]) -> Curve:
-    """Hypervolume of the feasible front so far; 0 before there is one.
+    """Hypervolume of the feasible front so far, from losses in the objectives' order; 0 before there is one."""
+    found = [trial.outcome.losses if trial.feasible and trial.outcome is not None else None for trial in trials]
+    return _curve(trials, hypervolumes(found, reference_point), 0.0)
 
-    Args:
-        reference_point: losses, in the order of the problem's objectives.
-    """
+
+def hypervolumes(found: Iterable[tuple[float, ...] | None], reference_point: Sequence[float]) -> list[float]:
+    """Hypervolume of the front after each of these losses; 0 before the first, and as it was after a None."""
     front: list[tuple[float, ...]] = []
     values, volume = [], 0.0
-    for trial in trials:
-        if trial.feasible and trial.outcome is not None:
-            candidates = [*front, trial.outcome.losses]
+    for losses in found:
+        if losses is not None:
+            candidates = [*front, losses]
             kept = non_dominated(candidates)
             if kept[-1]:
-                front = [losses for losses, keep in zip(candidates, kept, strict=True) if keep]
+                front = [point for point, keep in zip(candidates, kept, strict=True) if keep]
                 volume = hypervolume(front, reference_point)
         values.append(volume)
-    return _curve(trials, values, 0.0)
+    return values
 
 
 def first_feasible(trials: Sequence[Trial]) -> TrialsAndSeconds | None:
@@ -161,16 +146,12 @@ def pooled_reference_point(runs: Sequence[Sequence[Trial]]) -> tuple[float, ...]
     return tuple(float(value) for value in worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0)))
 
 
-def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> Band:
-    """Median over runs with its percentile bootstrap interval (B. Efron, Annals of Statistics 7(1), 1979).
+def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> tuple[np.ndarray, ...]:
+    """Median over runs and both ends of its percentile bootstrap interval (B. Efron, Annals of Statistics 7(1), 1979).
 
-    Runs are resampled whole, the same resamples at each point. Of few runs the interval is hardly narrower than their
-    range, and holds its confidence only roughly.
-
-    Args:
-        values: (runs, k), -inf allowed.
-        seed: of the resamples.
-        confidence: two-sided.
+    Each is (k,), for values (runs, k), -inf allowed; `seed` is that of the resamples, `confidence` two-sided. Runs are
+    resampled whole, the same resamples at each point. Of few runs the interval is hardly narrower than their range, and
+    holds its confidence only roughly.
     """
     values = np.asarray(values, dtype=float)
     rows = generator(seed, "bootstrap").integers(len(values), size=(RESAMPLES, len(values)))
@@ -181,7 +162,7 @@ def band(values: np.ndarray, seed: int, confidence: float = 0.95) -> Band:
         medians = np.median(values[:, part][rows], axis=1)
         # An order statistic: to interpolate towards -inf gives no number.
         low[part], high[part] = np.quantile(medians, ends, axis=0, method="inverted_cdf")
-    return Band(np.median(values, axis=0), low, high)
+    return np.median(values, axis=0), low, high
 
 
 def _curve(trials: Sequence[Trial], values: Sequence[float], nothing: float) -> Curve:

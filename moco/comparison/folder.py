@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,55 +23,39 @@ from moco.tracking.optuna_study import OptunaLedger
 
 @dataclass(frozen=True)
 class CompareFolder:
-    """Where a comparison is written.
-
-    Attributes:
-        name: of the comparison; the first part of each study's name.
-        fingerprint: of all that its trials must share, beside the strategy's options and the seed.
-        write_page: writes the page of a folder from its compare.json, and gives its path.
-        storage: the database of the ledgers; None takes OUT/study.db.
-        lock: that this comparison alone writes to them.
-    """
+    """Where a comparison is written."""
 
     out: Path
-    name: str
+    name: str  # of the comparison; the first part of each study's name
     problem: Problem
-    fingerprint: str
-    write_page: Callable[[Path], Path]
-    storage: Secret | None = None
-    lock: Lock | None = None
+    fingerprint: str  # of all that its trials must share, beside the strategy's options and the seed
+    write_page: Callable[[Path], Path]  # writes the page of a folder from its compare.json, and gives its path
+    storage: Secret | None = None  # the database of the ledgers; None takes OUT/study.db
+    lock: Lock | None = None  # that this comparison alone writes to them
 
-    def ledger(self, strategy: Strategy, seed: int) -> OptunaLedger:
-        """The ledger of a run: an Optuna study of its own, so that a dashboard shows all of them.
+    def ledger(self, strategy: Strategy, seed: int) -> closing[OptunaLedger]:
+        """The ledger of a run, closed at the end: an Optuna study of its own, so that a dashboard shows all of them.
 
-        Raises:
-            RunFolderError: it cannot be used, or the strategy had other options when it began.
+        A RunFolderError where it cannot be used, or the strategy had other options when it began.
         """
         options = sha256(repr((strategy.searcher, sorted(asdict(strategy.options).items()))).encode()).hexdigest()
         fingerprint = f"{self.fingerprint}-{options[:16]}"
         address, study = ledger_address(self.out, self.storage), f"{self.name} {strategy.label} seed {seed}"
-        return OptunaLedger.open(address, study, self.problem, fingerprint, self.lock)
+        return closing(OptunaLedger.open(address, study, self.problem, fingerprint, self.lock))
 
     def check(self, strategies: Iterable[Strategy], seed: int, *, resume: bool) -> None:
         """Pass ledgers that can be used, before the first run: a wrong option of the last strategy must not cost hours.
 
-        Args:
-            seed: the first one; its studies are made now.
-            resume: whether trials may be there already.
-
-        Raises:
-            RunFolderError: one cannot be used, or is of another comparison.
+        The studies of `seed`, the first one, are made now; only to `resume` may they hold trials. A RunFolderError
+        where one cannot be used, or is of another comparison.
         """
         for strategy in strategies:
-            ledger = self.ledger(strategy, seed)
-            try:
+            with self.ledger(strategy, seed) as ledger:
                 if not resume and ledger.trials():
                     raise RunFolderError(
                         f"tracking.storage: the database holds a comparison '{self.name}' with these settings already; "
                         "continue it in its own run folder with --resume, or give this one another name"
                     )
-            finally:
-                ledger.close()
 
     def write_run(self, run: Run) -> None:
         """OUT/runs/STRATEGY/seedN/trials.csv and trials.json."""

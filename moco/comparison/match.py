@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from moco.comparison.curves import charged_s, counted
 from moco.errors import ConfigError, DeviceLostError, RunFolderError, WorkersLostError
@@ -35,21 +35,16 @@ class RunState(StrEnum):
 class Match:
     """What is the same for all strategies.
 
-    Attributes:
-        evaluate: shared by all runs; a stored evaluation tells what it took when first made (see
-            `moco.comparison.curves`).
-        budget: of each run; its seconds are charged ones.
-        seeds: of the searchers; the problem is the same under each.
-        executor, workers: what runs the evaluations, and how many at the same time; see `Study.run`.
+    All runs share `evaluate`; a stored evaluation tells what it took when first made (see `moco.comparison.curves`).
     """
 
     problem: Problem
     evaluate: Callable[[Policy], Evaluation]
     strategies: tuple[Strategy, ...]
-    seeds: tuple[int, ...]
-    budget: Budget
+    seeds: tuple[int, ...]  # of the searchers; the problem is the same under each
+    budget: Budget  # of each run; its seconds are charged ones
     starts: Sequence[Start] = ()
-    executor: Executor | None = None
+    executor: Executor | None = None  # what runs the evaluations, and how many at the same time; see `Study.run`
     workers: int = 1
 
     def spent(self, trials: Sequence[Trial]) -> bool:
@@ -65,23 +60,14 @@ class Match:
         return self.budget.seconds is not None and math.fsum(map(charged_s, trials)) >= self.budget.seconds
 
     def check(self) -> None:
-        """Pass strategies that can take the problem.
-
-        Raises:
-            ConfigError: one cannot; it is named, with what is in the way.
-        """
+        """Pass strategies that can take the problem; a ConfigError names one that cannot, and what is in the way."""
         for strategy in self.strategies:
             strategy.check(self.problem)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy with one seed.
-
-    Attributes:
-        label: the strategy's.
-        reason: why it failed; None otherwise.
-    """
+    """One strategy with one seed; `reason` says why it failed."""
 
     label: str
     seed: int
@@ -90,67 +76,40 @@ class Run:
     reason: str | None = None
 
 
-class OpenLedger(Ledger, Protocol):
-    """A ledger that lets go of its file."""
-
-    def close(self) -> None:
-        """Nothing more will be written."""
-        ...
-
-
-class Watcher(Protocol):
-    """Hears how the comparison goes on."""
+class Watcher:
+    """Hears how the comparison goes on; this one shows nothing and never stops."""
 
     def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""
-        ...
 
     def trial(self, trial: Trial) -> None:
         """A trial of the present run is over."""
-        ...
 
     @property
     def stopping(self) -> bool:
         """Whether the comparison is to end: the present run is the last one."""
-        ...
+        return False
 
 
-class Silent:
-    """Shows nothing and never stops."""
-
-    stopping = False
-
-    def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
-        """Nothing."""
-
-    def trial(self, trial: Trial) -> None:
-        """Nothing."""
+OpensLedger = Callable[[Strategy, int], AbstractContextManager[Ledger | None]]
+"""Opens the ledger of a strategy and a seed; None keeps no record."""
 
 
-def runs(
-    match: Match, ledger: Callable[[Strategy, int], OpenLedger | None], watcher: Watcher | None = None
-) -> Iterator[Run]:
+def runs(match: Match, ledger: OpensLedger | None, watcher: Watcher | None = None) -> Iterator[Run]:
     """Each run as it is over, seed by seed; ends early where the watcher wants to stop.
-
-    Args:
-        ledger: of a strategy and a seed; None keeps no record.
 
     Raises:
         RunFolderError: a ledger, or a candidate's file, cannot be written.
         DeviceLostError, WorkersLostError: the device went away, or workers die.
     """
-    watcher = watcher if watcher is not None else Silent()
+    watcher = watcher or Watcher()
     warmed: set[str] = set()
     for seed in match.seeds:
         for strategy in match.strategies:
             if watcher.stopping:
                 return
-            opened = ledger(strategy, seed)
-            try:
+            with ledger(strategy, seed) if ledger is not None else nullcontext() as opened:
                 yield _run(match, strategy, seed, opened, watcher, warmed)
-            finally:
-                if opened is not None:
-                    opened.close()
 
 
 def _run(match: Match, strategy: Strategy, seed: int, ledger: Ledger | None, watcher: Watcher, warmed: set[str]) -> Run:
@@ -189,11 +148,7 @@ def _search(match: Match, study: Study, watcher: Watcher) -> None:
 
 
 def check_seeds(seeds: int | Sequence[int], first: int = 0) -> tuple[int, ...]:
-    """The seeds: so many from `first` on, or those that are given.
-
-    Raises:
-        ConfigError: none, one that is negative or no whole number, or one that stands there twice.
-    """
+    """So many seeds from `first` on, or those given; a ConfigError on none, one below 0 or not whole, or a repeat."""
     given = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not given or isinstance(seeds, bool):
         raise ConfigError(f"seeds: expected at least 1, got {seeds!r}")

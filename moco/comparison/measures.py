@@ -24,40 +24,27 @@ TRIALS, SECONDS = "trials", "seconds"
 Runs = Mapping[str, Mapping[int, Sequence[Trial]]]
 """Trials by strategy and seed, of finished runs."""
 
-
 MEASURES = tuple(Measure(quantity, axis) for axis in (TRIALS, SECONDS) for quantity in (SCORE, HYPERVOLUME))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs of several strategies on one problem.
+    """Finished runs of several strategies on one problem."""
 
-    Attributes:
-        runs: by strategy, in the order in which they are told, and seed.
-        reference_point: losses, for the hypervolume; None leaves the hypervolume out.
-    """
-
-    runs: Runs
-    reference_point: tuple[float, ...] | None = None
+    runs: Runs  # the strategies in the order in which they are told
+    reference_point: tuple[float, ...] | None = None  # losses, for the hypervolume; None leaves the hypervolume out
 
     @staticmethod
     def of(runs: Runs, reference_point: Sequence[float] | None = None) -> Comparison:
         """The comparison of the strategies that have finished runs.
 
-        Args:
-            runs: strategies without one are left out.
-            reference_point: None takes a point beyond all feasible trials (`curves.pooled_reference_point`).
+        Without a reference point it takes one beyond all feasible trials (`curves.pooled_reference_point`).
         """
         runs = {label: dict(by_seed) for label, by_seed in runs.items() if by_seed}
         point = reference_point
         if point is None:
             point = pooled_reference_point([trials for by_seed in runs.values() for trials in by_seed.values()])
         return Comparison(runs, None if point is None else tuple(point))
-
-    @property
-    def labels(self) -> list[str]:
-        """The strategies."""
-        return list(self.runs)
 
     @property
     def quantities(self) -> list[str]:
@@ -111,13 +98,9 @@ class Comparison:
         return rank_tests.friedman({label: [found[seed] for seed in shared] for label, found in values.items()})
 
     def verdict(self, first: str, second: str, measure: Measure | None = None) -> str:
-        """`better`, `worse` or `cannot tell`, of the first against the second.
+        """`better`, `worse` or `cannot tell`, of the first against the second; KeyError where one has finished no run.
 
-        Args:
-            measure: None takes the best feasible score after equal trials.
-
-        Raises:
-            KeyError: no such strategy has finished a run.
+        Without a measure by the best feasible score after equal trials.
         """
         for pair in self.pairs(measure if measure is not None else MEASURES[0]):
             if (pair.first, pair.second) == (first, second):
@@ -140,6 +123,5 @@ class Comparison:
         return hypervolume_curve(trials, self.reference_point)
 
     def _value(self, curve: Curve, axis: str) -> float:
-        if axis == TRIALS:
-            return float(curve.after_trials(np.array([self.equal_trials]))[0])
-        return float(curve.at_seconds(np.array([self.equal_seconds]))[0])
+        trials, seconds = np.array([self.equal_trials]), np.array([self.equal_seconds])
+        return float((curve.after_trials(trials) if axis == TRIALS else curve.at_seconds(seconds))[0])

@@ -39,18 +39,12 @@ OPPOSITE: Mapping[str, Verdict] = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE:
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Wilcoxon's signed-rank test of paired differences.
+    """Wilcoxon's signed-rank test of paired differences."""
 
-    Attributes:
-        n: differences that are not zero.
-        w_plus, w_minus: sums of the ranks of the positive and of the negative differences.
-        p: exact, two-sided.
-    """
-
-    n: int
-    w_plus: float
-    w_minus: float
-    p: float
+    n: int  # differences that are not zero
+    w_plus: float  # sum of the ranks of the positive differences
+    w_minus: float  # and of the negative ones
+    p: float  # exact, two-sided
 
     @property
     def rank_biserial(self) -> float:
@@ -125,11 +119,7 @@ def a12(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def pairs(values: Mapping[str, Mapping[int, float]]) -> list[PairRecord]:
-    """Every two strategies, in the order given, on the seeds that both have, with Holm's correction over all of them.
-
-    Args:
-        values: by strategy and seed, larger is better.
-    """
+    """Every two strategies of values by strategy and seed, on the seeds that both have, Holm-corrected over all."""
     found = []
     for first, second in combinations(values, 2):
         seeds = [seed for seed in values[first] if seed in values[second]]

@@ -18,12 +18,11 @@ _LIMITS = (
 
 
 def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
-    """The model card in Markdown.
-
-    Args:
-        snippet: Python of the target's that runs the file as it stands in the folder of the card; None without one.
-    """
+    """The model card in Markdown; `snippet` is the target's Python that runs the file beside it, None without one."""
     found = verdict(result, manifest.network.name)
+    data, hardware, versions = manifest.data.hash, manifest.hardware or None, manifest.versions or None
+    known = {"Data hash": data, "Hardware": hardware, "Versions": versions, "Created": manifest.created}
+    origin = {name: plain(value) for name, value in {**known, "Command": manifest.command}.items()}
     parts = [
         f"# {_text(result.experiment)}",
         f"**{found.status.value}.** {_text(found.text)}",
@@ -38,7 +37,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         "## What was done",
         _policy(result),
         "## Where it comes from",
-        _list({**requested(result, manifest), **_origin(manifest)}),
+        _list({**requested(result, manifest), **origin}),
         "## Limits",
         _LIMITS,
     ]
@@ -46,8 +45,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
 
 
 def _metrics(result: Result) -> str:
-    rows = compare(result)
-    by_name = {row.name: row for row in rows}
+    by_name = {row.name: row for row in compare(result)}
     chosen = by_name.get("chosen") or by_name.get("best effort")
     reference = by_name["reference"]
     lines = ["| metric | this network | reference | ratio |", "|---|---:|---:|---:|"]
@@ -77,16 +75,6 @@ def _certificate(certificate: CertificateRecord | None) -> str:
 def _policy(result: Result) -> str:
     lines = describe_groups(None if result.best is None else result.best.policy, result.groups)
     return "\n".join(f"- {_text(line)}" for line in lines) or "Nothing was changed."
-
-
-def _origin(manifest: Manifest) -> dict[str, str]:
-    return {
-        "Data hash": plain(manifest.data.hash),
-        "Hardware": plain(manifest.hardware or None),
-        "Versions": plain(manifest.versions or None),
-        "Created": plain(manifest.created),
-        "Command": plain(manifest.command),
-    }
 
 
 def _list(pairs: Mapping[str, str]) -> str:

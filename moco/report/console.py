@@ -1,4 +1,4 @@
-"""The end of a search on the console: verdict, comparison and where the report is."""
+"""The end of a search, or of a comparison of searchers, on the console: what came of it, and where the page is."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.metrics import COLUMNS
-from moco.report.formatting import label, shown, shown_ratio, unit
+from moco.report.comparison.text import TITLES, number, short_seconds, summary
+from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
 from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
+from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.result import Result
 
-STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
-"""By the tone of an outcome."""
+STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}  # by the tone of an outcome
 
 
 def console_summary(result: Result, report: Path | None = None) -> RenderableType:
-    """The chosen network against the reference and the baselines, the verdict, and the path of the report.
-
-    Args:
-        report: RUN/report.html; None where none was written.
-    """
+    """The chosen network against the reference and the baselines, the verdict, and the path of a written report."""
     found = verdict(result)
     outcome = Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
-    return ending([_table(compare(result)), outcome], result.warnings, report)
+    return _ending([_networks(compare(result)), outcome], result.warnings, report)
 
 
-def ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | None) -> RenderableType:
+def compare_summary(content: ComparisonRecord, page: Path | None = None) -> RenderableType:
+    """The strategies with their medians, the verdicts in sentences, and the path of a written page."""
+    found = summary(content)
+    outcome = [Text(found.headline, STYLES[found.tone]), *map(Text, found.more)]
+    return _ending([_strategies(content), *outcome], content.warnings, page)
+
+
+def _ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | None) -> RenderableType:
     """What came of a run, then its warnings and the path of its page."""
     parts += [Text(f"warning: {text}", "yellow") for text in warnings]
     if report is not None:
@@ -38,16 +42,37 @@ def ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | 
     return Group(*parts)
 
 
-def _table(rows: list[Row]) -> Table:
-    metrics = [name for name in compared_metrics(rows) if name in COLUMNS] or compared_metrics(rows)
+def _table(first: str, *others: str) -> Table:
+    """An empty table: what a row is of, and its numbers."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("network", no_wrap=True)
-    for name in metrics:
-        table.add_column(f"{label(name)} {unit(name)}".rstrip(), justify="right")
-    table.add_column("feasible", justify="right")
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _networks(rows: list[Row]) -> Table:
+    metrics = [name for name in compared_metrics(rows) if name in COLUMNS] or compared_metrics(rows)
+    table = _table("network", *(f"{label(name)} {unit(name)}".rstrip() for name in metrics), "feasible")
     for row in rows:
         style = "bold" if row.name in {"chosen", "best effort"} else None
         table.add_row(Text(row.name), *(_cell(row, name) for name in metrics), yes_no(row.feasible), style=style)
+    return table
+
+
+def _strategies(content: ComparisonRecord) -> Table:
+    quantities = [name for name in TITLES if f"{name}_at_equal_trials" in content.tests]
+    table = _table("strategy", "seeds", *quantities, "first feasible", "a suggestion", "charged")
+    for name, entry in content.summary.items():
+        first, thinking = entry.first_feasible.trials, entry.suggestion_s
+        table.add_row(
+            Text(name),
+            str(entry.seeds),
+            *(number(entry.medians.get(f"{quantity}_at_equal_trials")) for quantity in quantities),
+            NOT_AVAILABLE if first is None else f"trial {first:g}",
+            NOT_AVAILABLE if thinking is None else short_seconds(thinking.median),
+            short_seconds(entry.charged_s),
+        )
     return table
 
 

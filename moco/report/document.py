@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 from importlib import resources
+from pathlib import Path
 from string import Template
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
+
+from moco.errors import RunFolderError
 
 COMPLETE = "This page is complete in itself and fetches nothing."
 
@@ -25,10 +28,7 @@ class Html(str):
 def element(tag: str, *children: str, **attributes: str | bool | None) -> Html:
     """`<tag attributes>children</tag>`; a trailing underscore of an attribute's name is dropped (`class_`).
 
-    Args:
-        tag: name of the element.
-        children: `Html` is taken as it is, other strings are escaped.
-        attributes: True writes the bare name, False and None leave it out.
+    Children that are no `Html` are escaped; True writes an attribute's bare name, False and None leave it out.
     """
     opened = "".join(_attribute(name, value) for name, value in attributes.items())
     return Html(f"<{tag}{opened}>{join(children)}</{tag}>")
@@ -70,16 +70,20 @@ def row(first: str, *others: str, class_: str | None = None) -> Html:
 
 
 def document(title: str, header: Html, main: Html, made_by: str | None = "Made by moco") -> str:
-    """The page, with styles, figures and the plotting library inside: nothing is fetched.
-
-    Args:
-        title: of the window.
-        made_by: how the footer begins; None leaves it out.
-    """
+    """The page, with styles, figures and the plotting library inside; its footer begins with `made_by`, if with any."""
     footer = Html("") if made_by is None else element("footer", element("p", f"{made_by}. {COMPLETE}"))
     return Template(_resource("page.html")).substitute(
         title=escape(title), style=_resource("style.css"), body=join([header, main, footer]), plotly=get_plotlyjs()
     )
+
+
+def written(path: Path, page: str) -> Path:
+    """The path of a page, written; a RunFolderError where it cannot be."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be written: {error}") from error
+    return path
 
 
 def plot(name: str, caption: str, figure: go.Figure, first: bool = False) -> Html:

@@ -9,20 +9,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.pareto import hypervolume, non_dominated
+from moco.comparison.curves import hypervolumes
 from moco.report.formatting import seconds
 from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
 from moco.run_folder.manifest import LayerRecord
 from moco.run_folder.trial_record import TrialRecord
 
 # one accent, and colours that the colour-blind can tell apart (after Okabe and Ito, 2008)
-INK = "#1c2430"
-MUTED = "#6b7684"
-FAINT = "#a9b8c6"
-GRID = "#e6eaef"
-ACCENT = "#0a6c96"
-CHOSEN = "#d55e00"
-
+INK, MUTED, FAINT, GRID = "#1c2430", "#6b7684", "#a9b8c6", "#e6eaef"
+ACCENT, CHOSEN = "#0a6c96", "#d55e00"
 PRECISION_COLOURS = {"float32": "#9aa7b4", "float16": "#56b4e9", "bfloat16": "#56b4e9", "int8": ACCENT}
 SPARE_COLOURS = ("#009e73", "#e69f00", "#cc79a7", "#7a5195", "#5d6d2e", "#8c4a2f", "#444444")
 
@@ -55,15 +50,9 @@ def base_figure(height: int, x_title: str, y_title: str) -> go.Figure:
             "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "hoverlabel": {
-                "bgcolor": "white",
-                "bordercolor": MUTED,
-                "align": "left",
-                "font": {"size": 12, "color": INK},
-            },
+            "hoverlabel": {"bgcolor": "white", "bordercolor": MUTED, "align": "left", "font": {**_TITLE, "color": INK}},
             "hovermode": "closest",
-            # a finger that drags over a figure scrolls the page
-            "dragmode": False,
+            "dragmode": False,  # a finger that drags over a figure scrolls the page
             "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 12}},
             "xaxis": {**axis, "title": {"text": x_title, "standoff": 6, "font": _TITLE}},
             "yaxis": {**axis, "title": {"text": y_title, "standoff": 6, "font": _TITLE}},
@@ -79,15 +68,12 @@ def score_figure(trials: Sequence[TrialRecord]) -> go.Figure | None:
     x = [number for number, _ in scored]
     y = [score for _, score in scored]
     figure = base_figure(300, "trial", "score (larger is better)")
-    figure.add_scatter(
-        x=x, y=y, mode="markers", name="feasible trial", marker={"color": FAINT, "size": 6}, hovertemplate=_POINT
-    )
-    last = max(trial.number for trial in trials)
+    faint = {"color": FAINT, "size": 6}
+    figure.add_scatter(x=x, y=y, mode="markers", name="feasible trial", marker=faint, hovertemplate=_POINT)
     best = list(accumulate(y, max))
+    x, y = [*x, max(trial.number for trial in trials)], [*best, best[-1]]
     figure.update_xaxes(range=_trial_range(trials))
-    figure.add_scatter(
-        x=[*x, last], y=[*best, best[-1]], mode="lines", name="best so far", line=_STEP, hovertemplate=_POINT
-    )
+    figure.add_scatter(x=x, y=y, mode="lines", name="best so far", line=_STEP, hovertemplate=_POINT)
     return figure
 
 
@@ -95,17 +81,11 @@ def hypervolume_figure(trials: Sequence[TrialRecord], reference_point: Sequence[
     """Hypervolume of the feasible front after each trial; None without a reference point or a feasible trial."""
     if reference_point is None:
         return None
-    front: list[tuple[float, ...]] = []
-    x, y, volume = [], [], 0.0
-    for trial in sorted(trials, key=lambda t: t.number):
-        if trial.feasible and trial.losses is not None and len(trial.losses) == len(reference_point):
-            candidates = [*front, trial.losses]
-            front = [point for point, kept in zip(candidates, non_dominated(candidates), strict=True) if kept]
-            volume = hypervolume(front, reference_point)
-        x.append(trial.number)
-        y.append(volume)
-    if not front:
+    count, told = len(reference_point), sorted(trials, key=lambda t: t.number)
+    losses = [t.losses if t.feasible and t.losses is not None and len(t.losses) == count else None for t in told]
+    if all(one is None for one in losses):
         return None
+    x, y = [trial.number for trial in told], hypervolumes(losses, reference_point)
     figure = base_figure(300, "trial", "hypervolume of the front")
     figure.update_xaxes(range=_trial_range(trials))
     figure.add_scatter(x=x, y=y, mode="lines", name="hypervolume", line=_STEP, hovertemplate=_POINT, showlegend=False)
@@ -121,28 +101,20 @@ def policy_figure(layers: Sequence[LayerRecord], policy: Mapping[str, Any] | Non
     names, original = [layer.name for layer in known], list(known.values())
     figure = base_figure(360, "layer, from input to output", "channels")
     figure.update_layout(barmode="overlay", bargap=0.25)
-    figure.update_xaxes(
-        type="category", categoryorder="array", categoryarray=names, tickfont={"size": 10}, showgrid=False
-    )
-    figure.add_bar(
-        x=names,
-        y=original,
-        name="removed",
-        marker={"color": "#ffffff", "line": {"color": MUTED, "width": 1}},
-        hoverinfo="skip",
-    )
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
+    figure.update_xaxes(tickfont={"size": 10}, showgrid=False)
+    hollow = {"color": "#ffffff", "line": {"color": MUTED, "width": 1}}
+    figure.add_bar(x=names, y=original, name="removed", marker=hollow, hoverinfo="skip")
     for kind, colour in _colours([precision(setting) for setting in settings]).items():
         chosen = [i for i, setting in enumerate(settings) if precision(setting) == kind]
-        kept = [_kept(settings[i], original[i]) for i in chosen]
+        kept = {i: kept_channels(settings[i], original[i]) for i in chosen}
+        channels = {i: f"{kept[i]} of {original[i]} channels, {escape(kind)}" for i in chosen}
         figure.add_bar(
             x=[names[i] for i in chosen],
-            y=kept,
+            y=list(kept.values()),
             name=escape(f"kept, {kind}"),
             marker={"color": colour},
-            hovertext=[
-                f"<b>{escape(names[i])}</b><br>{n} of {original[i]} channels, {escape(kind)}"
-                for i, n in zip(chosen, kept, strict=True)
-            ],
+            hovertext=[f"<b>{escape(names[i])}</b><br>{text}" for i, text in channels.items()],
             hoverinfo="text",
         )
     return figure
@@ -155,8 +127,7 @@ def seconds_figure(spent: Mapping[str, float | None]) -> go.Figure | None:
     if not known:
         return None
     values = list(known.values())
-    total = spent.get("total")
-    total = sum(values) if total is None else total
+    total = sum(values) if spent.get("total") is None else spent["total"]
     figure = base_figure(40 + 30 * len(known), "", "")
     figure.add_bar(
         x=values,
@@ -189,11 +160,6 @@ def _settings(layer: LayerRecord, policy: Mapping[str, Any]) -> dict[str, Any]:
     group = policy.get(layer.group or layer.name) or {}
     shared = {key: value for key, value in group.items() if key != "precision"}
     return {**shared, **(policy.get(layer.name) or {})}
-
-
-def _kept(settings: Any, original: int) -> int:
-    channels = kept_channels(settings)
-    return original if channels is None else channels[0]
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, str]:

@@ -9,8 +9,7 @@ from moco.metrics import shown as shown_metric
 
 NOT_AVAILABLE = "n/a"
 
-_MANY = 100.0
-"""From here on decimals are noise."""
+_MANY = 100.0  # from here on decimals are noise
 
 
 def label(metric: str) -> str:
@@ -24,19 +23,14 @@ def unit(metric: str) -> str:
     return METRICS[metric].shown_as if metric in METRICS else ""
 
 
-def is_accuracy(metric: str) -> bool:
-    """Whether the metric is an error that is shown as the accuracy, 1 - error."""
-    return metric in ERRORS
-
-
 def larger_is_better(metric: str) -> bool:
     """Direction of the number as shown: accuracies and rates grow."""
-    return is_accuracy(metric) or (metric in METRICS and METRICS[metric].direction is Direction.MAXIMIZE)
+    return metric in ERRORS or (metric in METRICS and METRICS[metric].direction is Direction.MAXIMIZE)
 
 
 def plotted(metric: str, value: float) -> float:
     """The number on an axis: accuracy in percent for an error, otherwise in the metric's printed unit."""
-    value = 1 - value if is_accuracy(metric) else value
+    value = 1 - value if metric in ERRORS else value
     return value * (METRICS[metric].scale if metric in METRICS else 1.0)
 
 
@@ -44,7 +38,7 @@ def shown(metric: str, value: float | None) -> str:
     """`value` (in its stored unit) for people, with its unit; errors as accuracies, None as n/a."""
     if value is None:
         return NOT_AVAILABLE
-    if is_accuracy(metric):
+    if metric in ERRORS:
         return shown_metric(metric, 1 - value)
     if abs(value) >= _MANY:
         return f"{value:,.0f} {unit(metric)}".rstrip()
@@ -54,7 +48,7 @@ def shown(metric: str, value: float | None) -> str:
 def shown_interval(metric: str, low: float, high: float) -> str:
     """`[low, high]` without units, in the order of the numbers shown."""
     ends = sorted((plotted(metric, low), plotted(metric, high)))
-    digits = 2 if is_accuracy(metric) else 0 if abs(ends[1]) >= _MANY else 3
+    digits = 2 if metric in ERRORS else 0 if abs(ends[1]) >= _MANY else 3
     return f"[{ends[0]:,.{digits}f}, {ends[1]:,.{digits}f}]"
 
 

@@ -20,25 +20,18 @@ from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
 _HOVER_LINES = 12
-_LABEL_GAP = (0.16, 0.07)
-"""Closer than this share of the axes two labels would touch."""
+_LABEL_GAP = (0.16, 0.07)  # closer than this share of the axes two labels would touch
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """What is drawn: the trials of a search and the roles that some of them play.
-
-    Attributes:
-        baselines: name by trial number; the reference is not among them.
-        reference: metrics of the uncompressed network.
-        groups: layer groups of the space, for the words of the hover.
-    """
+    """What is drawn: the trials of a search and the roles that some of them play."""
 
     trials: tuple[TrialRecord, ...]
     chosen: int | None
-    baselines: Mapping[int, str]
-    reference: Mapping[str, float]
-    groups: Sequence[GroupRecord]
+    baselines: Mapping[int, str]  # name by trial number; the reference is not among them
+    reference: Mapping[str, float]  # metrics of the uncompressed network
+    groups: Sequence[GroupRecord]  # layer groups of the space, for the words of the hover
 
     @staticmethod
     def of(result: Result, trials: Sequence[TrialRecord]) -> Cloud:
@@ -46,11 +39,7 @@ class Cloud:
         return Cloud(
             trials=tuple(t for t in trials if t.state == "complete" and t.distinct and TOP1_ERROR in t.metrics),
             chosen=None if result.best is None else result.best.trial,
-            baselines={
-                entry.trial: entry.name
-                for entry in result.baselines
-                if entry.trial is not None and entry.name != "reference"
-            },
+            baselines={b.trial: b.name for b in result.baselines if b.trial is not None and b.name != "reference"},
             reference=numbers(result.reference),
             groups=result.groups,
         )
@@ -124,36 +113,20 @@ def _marks(cloud: Cloud, metric: str, trials: Sequence[TrialRecord]) -> list[tup
 def _add(figure: go.Figure, role: str, marks: Sequence[tuple[float, float, str]]) -> None:
     if marks:
         x, y, texts = (list(column) for column in zip(*marks, strict=True))
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="markers",
-            name=role,
-            marker=_MARKERS[role],
-            hovertext=texts,
-            hoverinfo="text",
-            cliponaxis=False,
-        )
+        drawn = {"mode": "markers", "marker": _MARKERS[role], "cliponaxis": False}
+        figure.add_scatter(x=x, y=y, name=role, hovertext=texts, hoverinfo="text", **drawn)
 
 
 def _add_front(figure: go.Figure, metric: str, feasible: Sequence[TrialRecord]) -> None:
     sign = -1.0 if larger_is_better(metric) else 1.0
     keep = non_dominated([(sign * trial.metrics[metric], trial.metrics[TOP1_ERROR]) for trial in feasible])
-    ends = sorted(
-        (plotted(metric, trial.metrics[metric]), _accuracy(trial))
-        for trial, kept in zip(feasible, keep, strict=True)
-        if kept
-    )
+    front = [trial for trial, kept in zip(feasible, keep, strict=True) if kept]
+    ends = sorted((plotted(metric, trial.metrics[metric]), _accuracy(trial)) for trial in front)
     if ends:
-        figure.add_scatter(
-            x=[x for x, _ in ends],
-            y=[y for _, y in ends],
-            mode="lines",
-            name="front",
-            # what is reached at a cost: the accuracy of the best network that is no dearer
-            line={"color": ACCENT, "width": 2, "shape": "vh" if larger_is_better(metric) else "hv"},
-            hoverinfo="skip",
-        )
+        # what is reached at a cost: the accuracy of the best network that is no dearer
+        line = {"color": ACCENT, "width": 2, "shape": "vh" if larger_is_better(metric) else "hv"}
+        x, y = (list(column) for column in zip(*ends, strict=True))
+        figure.add_scatter(x=x, y=y, mode="lines", name="front", line=line, hoverinfo="skip")
 
 
 def _add_labels(figure: go.Figure, labels: Sequence[tuple[str, float, float]]) -> None:
@@ -164,8 +137,7 @@ def _add_labels(figure: go.Figure, labels: Sequence[tuple[str, float, float]]) -
     middle = (max(x for x, _ in points) + min(x for x, _ in points)) / 2
     placed: list[tuple[float, float]] = []
     for text, x, y in labels:
-        near = any(abs(x - a) < _LABEL_GAP[0] * spans[0] and abs(y - b) < _LABEL_GAP[1] * spans[1] for a, b in placed)
-        if near:
+        if any(abs(x - a) < _LABEL_GAP[0] * spans[0] and abs(y - b) < _LABEL_GAP[1] * spans[1] for a, b in placed):
             continue
         placed.append((x, y))
         figure.add_annotation(
@@ -212,5 +184,6 @@ def _accuracy(trial: TrialRecord) -> float:
 
 
 def _title(metric: str) -> str:
-    names = {COST: "cost (reference = 1)"}
-    return names.get(metric) or f"{label(metric)}" + (f" ({unit(metric)})" if unit(metric) else "")
+    if metric == COST:
+        return "cost (reference = 1)"
+    return f"{label(metric)} ({unit(metric)})" if unit(metric) else label(metric)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from moco.errors import RunFolderError
 from moco.report.document import (
     Html,
     code,
@@ -20,6 +19,7 @@ from moco.report.document import (
     plots,
     section,
     warnings_section,
+    written,
 )
 from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
 from moco.report.formatting import NOT_AVAILABLE, label, seconds
@@ -33,9 +33,6 @@ from moco.run_folder.reading import RunFolder, read_run, well_formed
 from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
 
-Snippet = Callable[[Manifest, str], str | None]
-"""Of a manifest and a file: Python that runs the file on the search's target; None where that is not known here."""
-
 _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
@@ -44,24 +41,16 @@ _COMPARISON_NOTE = (
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
 
-def write_report(run: Path, snippet: Snippet = lambda _manifest, _file: None) -> Path:
+def write_report(run: Path, snippet: Callable[[Manifest, str], str | None] = lambda _manifest, _file: None) -> Path:
     """The path of RUN/report.html, written anew from what the run folder holds.
 
-    Args:
-        snippet: tells how the delivered file is run.
-
-    Raises:
-        RunFolderError: a file of the run folder is missing or malformed, or the page cannot be written.
+    `snippet` gives, for a manifest and a file, Python that runs the file on the search's target; None where that is not
+    known here. A RunFolderError where a file is missing or malformed, or the page cannot be written.
     """
     folder = read_run(run)
     with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
         page = render(folder, snippet(folder.manifest, "best/model.onnx"))
-    path = run / "report.html"
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be written: {error}") from error
-    return path
+    return written(run / "report.html", page)
 
 
 def render(folder: RunFolder, snippet: str | None = None) -> str:
@@ -86,18 +75,15 @@ def render(folder: RunFolder, snippet: str | None = None) -> str:
 def _heading(result: Result, manifest: Manifest) -> Html:
     text = result.objective.text
     lead = element("p", text, class_="lead") if text else Html("")
-    return element(
-        "header", element("h1", _breakable(result.experiment)), lead, definitions(requested(result, manifest))
-    )
+    title = element("h1", _breakable(result.experiment))
+    return element("header", title, lead, definitions(requested(result, manifest)))
 
 
 def _verdict_section(result: Result, manifest: Manifest) -> Html:
     found = verdict(result, manifest.network.name)
-    n_warnings = len(result.warnings)
-    noun = "warning" if n_warnings == 1 else "warnings"
-    more = (
-        element("p", element("a", f"{n_warnings} {noun}", href="#warnings"), class_="more") if n_warnings else Html("")
-    )
+    count = len(result.warnings)
+    link = element("a", f"{count} warning" if count == 1 else f"{count} warnings", href="#warnings")
+    more = element("p", link, class_="more") if count else Html("")
     parts = [element("h2", found.status.value), element("p", _unbroken(found.text)), more]
     return element("section", join(parts), class_=f"verdict {TONES[found.status]}", id="verdict")
 
@@ -117,34 +103,25 @@ def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     names = panels(cloud, result.objectives)
     if not names:
         return section("front", "The front", note("No trial measured both an accuracy and a cost."))
-    figures = [
-        plot(
-            f"front-{name}",
-            f"Accuracy against {label(name)}",
-            front_figure(cloud, name, 430 if place == 0 else 290, place == 0),
-            place == 0,
-        )
-        for place, name in enumerate(names)
-    ]
+    figures = []
+    for name in names:
+        first = name == names[0]
+        figure = front_figure(cloud, name, 430 if first else 290, first)
+        figures.append(plot(f"front-{name}", f"Accuracy against {label(name)}", figure, first))
     text = "The line joins the feasible networks that no other feasible one beats on the two axes of its picture. "
     text += "Touch or point at a network to see its policy. Repeated policies are drawn once."
     return section("front", "The front", plots(figures), note(text))
 
 
 def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    figures = [
-        plot(name, caption, figure)
-        for name, caption, figure in (
-            ("score", "Best feasible score", score_figure(trials)),
-            ("hypervolume", "Hypervolume", hypervolume_figure(trials, result.reference_point)),
-        )
-        if figure is not None
-    ]
+    score, volume = score_figure(trials), hypervolume_figure(trials, result.reference_point)
+    drawn = (("score", "Best feasible score", score), ("hypervolume", "Hypervolume", volume))
+    figures = [plot(name, caption, figure) for name, caption, figure in drawn if figure is not None]
     if not figures:
         return section("anytime", "Progress of the search", note("No feasible trial has a score."))
-    text, volume = "", result.hypervolume
-    if volume.value is not None:
-        text = f"Hypervolume at the end {volume.value:.4g}, reference point {plain(volume.reference_point)}."
+    text, end = "", result.hypervolume
+    if end.value is not None:
+        text = f"Hypervolume at the end {end.value:.4g}, reference point {plain(end.reference_point)}."
     return section("anytime", "Progress of the search", element("div", *figures, class_="figures"), note(text))
 
 
@@ -186,16 +163,10 @@ def _deploy_section(result: Result, snippet: str | None) -> Html:
     """How to run the delivered file, in the words of the target that it was made for."""
     if result.best is None:
         return Html("")
-    words = (
-        "best/model.onnx",
-        " takes normalised float32 images in NCHW order as ",
-        "input",
-        " and returns ",
-        "logits",
-    )
-    text = [element("code", word) if place % 2 == 0 else word for place, word in enumerate(words)]
+    file, images, scores = (element("code", name) for name in ("best/model.onnx", "input", "logits"))
     how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
-    use = element("p", join([*text, f"; a batch may have any size. {how}"]))
+    takes, end = " takes normalised float32 images in NCHW order as ", f"; a batch may have any size. {how}"
+    use = element("p", file, takes, images, " and returns ", scores, end)
     return section("deploy", "Deploy it", use, Html("") if snippet is None else code(snippet))
 
 
@@ -216,8 +187,7 @@ def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
 
 
 def _trials_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
-    table = trials_table(trials, result.groups)
-    return section("trials", "Trials", details(f"All {len(trials)} trials", table))
+    return section("trials", "Trials", details(f"All {len(trials)} trials", trials_table(trials, result.groups)))
 
 
 def _made_by(manifest: Manifest) -> str:

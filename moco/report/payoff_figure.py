@@ -26,6 +26,7 @@ def payoff_figure(payoffs: Sequence[Mapping[str, Any]]) -> go.Figure:
     for payoff in payoffs:
         precision, pays = str(payoff["precision"]), set(payoff["paying_widths"])
         colour = PRECISION_COLOURS.get(precision, INK)
+        line = {"color": colour, "width": 1.5}
         widths, times = payoff["widths"], payoff["times"]
         figure.add_scatter(
             x=widths,
@@ -40,12 +41,8 @@ def payoff_figure(payoffs: Sequence[Mapping[str, Any]]) -> go.Figure:
             },
             name=escape(precision),
             mode="lines+markers",
-            line={"color": colour, "width": 1.5},
-            marker={
-                "size": 8,
-                "color": [colour if width in pays else "#ffffff" for width in widths],
-                "line": {"color": colour, "width": 1.5},
-            },
+            line=line,
+            marker={"size": 8, "color": [colour if width in pays else "#ffffff" for width in widths], "line": line},
             hovertext=[
                 f"<b>{width} channels, {escape(precision)}</b><br>{time['ratio']:.3f} "
                 f"[{time['low']:.3f}, {time['high']:.3f}]<br>{'pays' if width in pays else 'does not pay'}"
@@ -62,14 +59,14 @@ def payoff_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     for group, geometry in report["groups"].items():
         groups.setdefault(geometry, []).append(group)
     rows: list[tuple[str, ...]] = []
-    before = None
+    named = None
     for payoff in report["payoffs"]:
-        first = payoff["geometry"] != before
-        before = payoff["geometry"]
+        geometry = payoff["geometry"]
+        head = ("", "") if geometry == named else (geometry, _names(groups.get(geometry, [])))
+        named = geometry
         rows.append(
             (
-                before if first else "",
-                _names(groups.get(before, [])) if first else "",
+                *head,
                 str(payoff["precision"]),
                 _time(payoff["times"][0]) + _verdict(payoff),
                 ", ".join(map(str, reversed(payoff["paying_widths"]))) if payoff["pruning_pays"] else "only all",

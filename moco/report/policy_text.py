@@ -22,13 +22,12 @@ def layer_settings(policy: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(bare)
 
 
-def kept_channels(settings: Any) -> tuple[int, int] | None:
-    """(kept, original) output channels of a layer; None where no method removed any."""
-    if isinstance(settings, Mapping):
-        for method in settings.values():
-            if isinstance(method, Mapping) and {"keep", "of"} <= method.keys():
-                return int(method["keep"]), int(method["of"])
-    return None
+def kept_channels(settings: Mapping[str, Any], original: int) -> int:
+    """Output channels of a layer that stay; the original ones where no method removed any."""
+    for method in settings.values():
+        if isinstance(method, Mapping) and {"keep", "of"} <= method.keys():
+            return int(method["keep"])
+    return original
 
 
 def precision(settings: Any) -> str:

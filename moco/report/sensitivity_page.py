@@ -14,8 +14,7 @@ from moco.report.figures import ACCENT, CHOSEN, FAINT, INK, SPARE_COLOURS, base_
 from moco.report.formatting import NOT_AVAILABLE
 from moco.report.tables import definitions, table
 
-LOWEST = 1e-5
-"""Nats; what is less is drawn as this on logarithmic axes."""
+LOWEST = 1e-5  # nats; what is less is drawn as this on logarithmic axes
 
 _COLOURS = (ACCENT, *SPARE_COLOURS)
 _TITLES = {
@@ -30,21 +29,11 @@ _LEAD = (
 
 
 def sensitivity_page(
-    title: str,
-    study: Mapping[str, Any],
-    groups: Mapping[str, Sequence[str]],
-    ignored: Sequence[str],
-    suggestion: str,
+    title: str, study: Mapping[str, Any], groups: Mapping[str, Sequence[str]], ignored: Sequence[str], suggestion: str
 ) -> str:
-    """The whole page.
-
-    Args:
-        study: the content of sensitivity.json.
-        groups, ignored: layers by suggested group, and those to leave alone.
-        suggestion: both as YAML.
-    """
+    """The whole page of the content of sensitivity.json, layers by group and those to leave alone, and both as YAML."""
     curves = {(c["layer"], c["parameter"]): c for c in study["curves"]}
-    parts = [section("groups", "Suggested groups", _code(suggestion))]
+    parts = [section("groups", "Suggested groups", element("pre", element("code", suggestion), tabindex="0"))]
     lines = curves_figure(study["curves"], groups, ignored)
     if lines is not None:
         parts.append(section("curves", "Filter pruning, by suggested group", plot("curves-chart", "", lines)))
@@ -137,14 +126,9 @@ def _table(study: Mapping[str, Any], curves: Mapping[tuple[str, str], Mapping[st
     rows = []
     for layer in study["layers"]:
         owner = study["owners"].get(layer)
-        cells = [
-            shown_divergence(_at(curves.get((owner, "keep")), 0.5)),
-            shown_divergence(_at(curves.get((layer, "int8")), 8)),
-            shown_divergence(_at(curves.get((layer, "weight_bits")), 4)),
-            shown_divergence(_at(curves.get((layer, "activation_bits")), 4)),
-            NOT_AVAILABLE if owner is None else owner,
-        ]
-        rows.append(row(layer, *cells))
+        wanted = ((owner, "keep", 0.5), (layer, "int8", 8), (layer, "weight_bits", 4), (layer, "activation_bits", 4))
+        cells = [shown_divergence(_at(curves.get((of, name)), level)) for of, name, level in wanted]
+        rows.append(row(layer, *cells, NOT_AVAILABLE if owner is None else owner))
     head = ["layer", "keep 0.5", "int8", "4-bit weights", "4-bit activations", "pruned with"]
     return table(head, rows, "Divergence in nats")
 
@@ -153,7 +137,3 @@ def _at(curve: Mapping[str, Any] | None, level: float) -> float | None:
     if curve is None or level not in curve["levels"]:
         return None
     return float(curve["divergences"][list(curve["levels"]).index(level)])
-
-
-def _code(text: str) -> Html:
-    return element("pre", element("code", text), tabindex="0")

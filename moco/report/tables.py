@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moco.metrics import COLUMNS
+from moco.metrics import COLUMNS, ERRORS
 from moco.report.document import Html, element, join, row
-from moco.report.formatting import (
-    NOT_AVAILABLE,
-    is_accuracy,
-    label,
-    ordered,
-    seconds,
-    shown,
-    shown_interval,
-    shown_ratio,
-)
+from moco.report.formatting import NOT_AVAILABLE, label, ordered, seconds, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
 from moco.report.verdict import Row, accuracy_text, compared_metrics
 from moco.run_folder.manifest import GroupRecord
@@ -26,12 +17,10 @@ from moco.run_folder.trial_record import TrialRecord
 def table(head: Sequence[str], rows: Sequence[Html], caption: str, class_: str | None = None) -> Html:
     """A table in a box that scrolls by itself where the page is narrow."""
     cells = join(element("th", name, scope="col") for name in head)
-    body = element(
-        "table", element("caption", caption), element("thead", element("tr", cells)), element("tbody", join(rows))
-    )
-    return element(
-        "div", body, class_=f"scroll {class_ or ''}".strip(), tabindex="0", role="region", aria_label=caption
-    )
+    parts = element("thead", element("tr", cells)), element("tbody", join(rows))
+    body = element("table", element("caption", caption), *parts)
+    classes = f"scroll {class_ or ''}".strip()
+    return element("div", body, class_=classes, tabindex="0", role="region", aria_label=caption)
 
 
 def definitions(pairs: Mapping[str, str]) -> Html:
@@ -42,10 +31,8 @@ def definitions(pairs: Mapping[str, str]) -> Html:
 def comparison_table(rows: Sequence[Row]) -> Html:
     """Networks down, metrics across: value, ratio to the reference and 95 % interval."""
     metrics = compared_metrics(rows)
-    head = ["network", *(label(name) for name in metrics), "feasible"]
-    return table(
-        head, [_comparison_row(found, metrics) for found in rows], "Chosen network, reference and baselines", "wide"
-    )
+    head, cells = ["network", *map(label, metrics), "feasible"], [_comparison_row(found, metrics) for found in rows]
+    return table(head, cells, "Chosen network, reference and baselines", "wide")
 
 
 def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -> Html:
@@ -100,7 +87,7 @@ def _comparison_row(found: Row, metrics: Sequence[str]) -> Html:
 def _comparison_cell(found: Row, name: str) -> Html:
     parts = [element("span", shown(name, found.metrics.get(name)))]
     relative = found.ratios.get(name)
-    if relative is not None and not is_accuracy(name):
+    if relative is not None and name not in ERRORS:
         parts.append(element("b", shown_ratio(relative)))
     if name in found.intervals and name in found.metrics:
         parts.append(element("small", shown_interval(name, *found.intervals[name])))

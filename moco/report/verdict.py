@@ -23,12 +23,7 @@ class Status(StrEnum):
     NOTHING = "no network"
 
 
-TONES = {
-    Status.CERTIFIED: "good",
-    Status.NOT_CERTIFIED: "warn",
-    Status.INFEASIBLE: "bad",
-    Status.NOTHING: "bad",
-}
+TONES = {Status.CERTIFIED: "good", Status.NOT_CERTIFIED: "warn", Status.INFEASIBLE: "bad", Status.NOTHING: "bad"}
 """How good an ending is: the page and the console colour it by this."""
 
 
@@ -49,11 +44,7 @@ class Claim:
 
 
 def verdict(result: Result, network: str | None = None) -> Verdict:
-    """What came of the search.
-
-    Args:
-        network: how to call the network; None takes the result's own name for it.
-    """
+    """What came of the search; the network has the result's own name unless one is given."""
     if result.best is None:
         return Verdict(Status.NOTHING, f"No network could be built and measured in {result.trials} trials.")
     summary = _summary(result, network or result.network or "The chosen network")
@@ -127,11 +118,9 @@ def _of_bounds(bounds: Sequence[BoundRecord], holds: bool) -> list[Claim]:
     names = list(dict.fromkeys(label(bound.metric) for bound in bounds if bound.holds is holds))
     if not names:
         return []
-    if len(names) == 1:
-        words = f"the bound on {names[0]} {'holds' if holds else 'does not hold'}"
-    else:
-        words = f"the bounds on {' and '.join(names)} {'hold' if holds else 'do not hold'}"
-    return [Claim(holds, f"{words} on the delivered file")]
+    one, many = ("holds", "hold") if holds else ("does not hold", "do not hold")
+    words = f"bound on {names[0]} {one}" if len(names) == 1 else f"bounds on {' and '.join(names)} {many}"
+    return [Claim(holds, f"the {words} on the delivered file")]
 
 
 def accuracy_text(value: float | str | None, terms: CertificateRecord) -> str:
@@ -161,22 +150,14 @@ def _evidence(certificate: CertificateRecord) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One network of the comparison.
-
-    Attributes:
-        trial: its number in the ledger; None where it is not one (the reference, when no trial evaluated it).
-        feasible: None for the reference, which is not judged.
-        metrics: in stored units.
-        ratios: value / reference by metric.
-        intervals: 95 % interval by metric, in stored units.
-    """
+    """One network of the comparison."""
 
     name: str
-    trial: int | None
-    feasible: bool | None
-    metrics: Mapping[str, float]
-    ratios: Mapping[str, float | None] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    trial: int | None  # its number in the ledger; None where it is not one (the reference, when no trial evaluated it)
+    feasible: bool | None  # None for the reference, which is not judged
+    metrics: Mapping[str, float]  # in stored units
+    ratios: Mapping[str, float | None] = field(default_factory=dict)  # value / reference by metric
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, in stored units
 
 
 def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:

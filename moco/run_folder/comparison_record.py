@@ -54,32 +54,24 @@ class SuggestionSeconds(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord(Record):
-    """One strategy with one seed.
-
-    Attributes:
-        reason: why it failed.
-        trials: counted ones, `given` come beside them.
-        stored: evaluations that another run had made.
-        values: by quantity, what it had at its end.
-        charged_s, spent_s: seconds as charged, and as the clock had them.
-    """
+    """One strategy with one seed; `reason` says why it failed."""
 
     searcher: str
     seed: int
     state: str
     reason: str | None = None
-    trials: int
+    trials: int  # counted ones, `given` come beside them
     given: int = 0
     distinct: int
     feasible: int
     rejected: int
     failed: int
-    stored: int
-    values: Mapping[str, float | None] = inlined()
+    stored: int  # evaluations that another run had made
+    values: Mapping[str, float | None] = inlined()  # by quantity, what it had at its end
     first_feasible: TrialsAndSeconds | None = None
     beyond_start: TrialsAndSeconds | None = None
     charged_s: float
-    spent_s: float
+    spent_s: float  # as the clock had them
     suggestion_s: SuggestionSeconds | None = None
 
 
@@ -138,15 +130,10 @@ class PairRecord(Record):
 
 @dataclass(frozen=True)
 class Measure:
-    """One number a run.
+    """One number a run."""
 
-    Attributes:
-        quantity: `score` or `hypervolume`.
-        axis: `trials` or `seconds`: what is equal for all runs when the number is taken.
-    """
-
-    quantity: str
-    axis: str
+    quantity: str  # `score` or `hypervolume`
+    axis: str  # `trials` or `seconds`: what is equal for all runs when the number is taken
 
     @property
     def key(self) -> str:
@@ -164,17 +151,7 @@ class MeasureTests(Measure, Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRecord(Record):
-    """A comparison.
-
-    Attributes:
-        network, protocol: of an experiment; a comparison on a callable has none.
-        equal: what all finished runs have.
-        alpha: probability of a wrong claim that each family of tests keeps.
-        primary: the quantity to look at first.
-        seeds_needed: fewer can never show a difference.
-        curves: by strategy, quantity and axis.
-        tests: by measure.
-    """
+    """A comparison; one on a callable has neither network nor protocol."""
 
     format: int
     name: str
@@ -187,12 +164,13 @@ class ComparisonRecord(Record):
     seeds: tuple[int, ...]
     searchers: Mapping[str, StrategyRecord]
     reference_point: ReferencePoint | None = None
-    equal: TrialsAndSeconds
-    alpha: float
-    primary: str
-    seeds_needed: int
+    equal: TrialsAndSeconds  # what all finished runs have
+    alpha: float  # probability of a wrong claim that each family of tests keeps
+    primary: str  # the quantity to look at first
+    seeds_needed: int  # fewer can never show a difference
     runs: tuple[RunRecord, ...]
     summary: Mapping[str, StrategySummary]
+    # by strategy, quantity and axis
     curves: Mapping[str, Mapping[str, Mapping[str, CurveRecord]]] = field(default_factory=dict)
-    tests: Mapping[str, MeasureTests]
+    tests: Mapping[str, MeasureTests]  # by measure
     warnings: tuple[str, ...]

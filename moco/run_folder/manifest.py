@@ -85,37 +85,26 @@ class GivenStart(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Record):
-    """Where a search comes from.
-
-    Attributes:
-        sessions: the times at which it was started or resumed.
-        fingerprint: of all that must stay the same when it is resumed, by part.
-        reference: the timed metrics of the reference, which all ratios are multiplied with.
-        hardware: of the target.
-        space: as in result.json.
-        payoff: the content of payoff.json, where one was measured.
-        starts: None where an older manifest does not say.
-        config: the resolved experiment.
-    """
+    """Where a search comes from; `starts` is None where an older manifest does not say."""
 
     name: str | None = None
     created: str | None = None
-    sessions: tuple[str, ...] = ()
-    fingerprint: Mapping[str, str] | None = None
-    reference: Mapping[str, float] | None = None
+    sessions: tuple[str, ...] = ()  # the times at which it was started or resumed
+    fingerprint: Mapping[str, str] | None = None  # of all that must stay the same when it is resumed, by part
+    reference: Mapping[str, float] | None = None  # its timed metrics, which all ratios are multiplied with
     command: str | None = None
     searcher: str | None = None
     seed: int | None = None
     seeds: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
-    hardware: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)  # of the target
     data: DataRecord = DataRecord()
     network: NetworkRecord = NetworkRecord()
     problem: ProblemRecord = ProblemRecord()
-    space: SpaceRecord = SpaceRecord()
-    payoff: Mapping[str, Any] | None = None
+    space: SpaceRecord = SpaceRecord()  # as in result.json
+    payoff: Mapping[str, Any] | None = None  # the content of payoff.json, where one was measured
     starts: tuple[GivenStart, ...] | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)  # the resolved experiment
 
     def setting(self, *path: str) -> Any:
         """What the resolved experiment says at a key path; None where it says nothing."""

@@ -30,11 +30,7 @@ class RunFolder:
 
 
 def read_run(run: Path) -> RunFolder:
-    """The content of a run folder.
-
-    Raises:
-        RunFolderError: a file is missing or not what a search writes.
-    """
+    """The content of a run folder; a RunFolderError where a file is missing or not what a search writes."""
     if not run.is_dir():
         raise RunFolderError(f"{run}: expected a run folder, found {'a file' if run.exists() else 'nothing'} there")
     data = _object(run / "result.json")
@@ -46,20 +42,12 @@ def read_run(run: Path) -> RunFolder:
     origin = _object(run / "manifest.json")
     with well_formed(f"{run / 'manifest.json'}: not what a search writes"):
         manifest = Manifest.from_json(origin)
-    return RunFolder(
-        result=result,
-        manifest=manifest,
-        trials=_trials(run / "trials.json", result.objectives),
-        experiment_yaml=_text(run / "experiment.yaml"),
-    )
+    trials = _trials(run / "trials.json", result.objectives)
+    return RunFolder(result, manifest, trials, experiment_yaml=_text(run / "experiment.yaml"))
 
 
 def read_comparison(run: Path) -> ComparisonRecord:
-    """The content of a comparison's folder.
-
-    Raises:
-        RunFolderError: compare.json is missing or not what a comparison writes.
-    """
+    """What compare.json of a folder holds; a RunFolderError where it is missing or not what a comparison writes."""
     path = run / COMPARISON
     try:
         with well_formed_comparison(run):
@@ -70,11 +58,7 @@ def read_comparison(run: Path) -> ComparisonRecord:
 
 @contextmanager
 def well_formed(otherwise: str) -> Iterator[None]:
-    """Within, files are read, or shown, that moco may not have written; where it has not, `otherwise` is said.
-
-    Raises:
-        RunFolderError: one is not what moco writes.
-    """
+    """Within, files are read, or shown, that moco may not have written; a RunFolderError of `otherwise` says so."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

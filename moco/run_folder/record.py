@@ -48,12 +48,7 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """The record that `to_json` wrote; keys that it does not know are passed over.
-
-        Raises:
-            KeyError: a key without a default is missing.
-            TypeError: a value is of another type.
-        """
+        """The record of that JSON, other keys passed over; a missing key is a KeyError, a wrong type a TypeError."""
         if not isinstance(data, Mapping):
             raise TypeError(f"expected an object of {cls.__name__}, got {data!r}")
         known = {one.name for one in _fields(cls)}

@@ -27,8 +27,7 @@ class TrialsAndSeconds(Record):
     seconds: float | None = None
 
 
-SAMPLES = "samples_"
-"""What the key of an interval's samples begins with; their unit follows."""
+SAMPLES = "samples_"  # what the key of an interval's samples begins with; their unit follows
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,11 @@ class BoundRecord(Record):
 class CertificateRecord(Record):
     """What is promised of the delivered network, also the content of best/certificate.json.
 
-    Attributes:
-        floor: None where the protocol has none.
-        estimate, lower_bound: in the floor's terms: a difference to the reference, or an accuracy.
-        relative: whether it is a difference; None where an older result does not say.
-        sha256: of the delivered file.
+    Estimate and lower bound are in the floor's terms: a difference to the reference, or an accuracy.
     """
 
     statement: str | None = None
-    floor: float | str | None = None
+    floor: float | str | None = None  # None where the protocol has none
     estimate: float | str | None = None
     lower_bound: float | str | None = None
     confidence: float | None = None
@@ -119,8 +114,8 @@ class CertificateRecord(Record):
     holds: bool | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     bounds: tuple[BoundRecord, ...] = ()
-    relative: bool | None = None
-    sha256: str | None = None
+    relative: bool | None = None  # whether the floor is a difference; None where an older result does not say
+    sha256: str | None = None  # of the delivered file
 
     @property
     def in_points(self) -> bool:
@@ -140,40 +135,30 @@ class CacheRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Record):
-    """What a search found.
-
-    Attributes:
-        exit: `done` or `infeasible`.
-        objectives: names in the order of the losses.
-        reference: metrics of the uncompressed network.
-        trials: how many were told, `given` of them beside the budget.
-        retimed: by metric, the longer timing of the delivered network.
-        intervals: 95 % intervals of its metrics.
-        seconds: by stage over all trials, with `other` and `total`.
-    """
+    """What a search found."""
 
     experiment: str
     network: str | None = None
     searcher: str
     seed: int
-    exit: str | None = None
+    exit: str | None = None  # `done` or `infeasible`
     objective: Objective = Objective()
-    objectives: tuple[str, ...] = ()
-    reference: Mapping[str, float]
-    trials: int
-    given: int = 0
+    objectives: tuple[str, ...] = ()  # names in the order of the losses
+    reference: Mapping[str, float]  # metrics of the uncompressed network
+    trials: int  # how many were told
+    given: int = 0  # how many of them came beside the budget
     distinct: int | None = None
     feasible: int | None = None
     budget: TrialsAndSeconds | None = None
     best: Delivered | None = None
-    retimed: Mapping[str, Interval | None] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[float | None, ...] | None] = field(default_factory=dict)
+    retimed: Mapping[str, Interval | None] = field(default_factory=dict)  # the longer timing of the delivered network
+    intervals: Mapping[str, tuple[float | None, ...] | None] = field(default_factory=dict)  # 95 %, of its metrics
     front: tuple[TrialSummary, ...] = ()
     hypervolume: HypervolumeRecord = HypervolumeRecord()
     starts: tuple[StartRecord, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     certificate: CertificateRecord | None = None
-    seconds: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: Mapping[str, float | None] = field(default_factory=dict)  # by stage, with `other` and `total`
     cache: CacheRecord = CacheRecord()
     space: SpaceRecord = field(default_factory=SpaceRecord)
     warnings: tuple[str, ...] = ()

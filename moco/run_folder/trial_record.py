@@ -11,52 +11,39 @@ from moco.metrics import METRICS, Direction
 from moco.run_folder.record import Record, unwritten
 from moco.trial import Evaluation, MetricValue, Trial
 
+_OF_TRIAL = ("number", "origin", "feasible", "distinct", "score", "reason", "seconds", "point", "evaluation")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(Record):
-    """A finished trial: an entry of trials.json.
-
-    Attributes:
-        given: whether it is a start that counts in no budget.
-        losses, violations: None unless complete; losses in the order of the objectives.
-        policy: settings by layer.
-        objectives: names of the losses, which the entry does not say.
-    """
+    """A finished trial: an entry of trials.json; losses and violations are None unless it is complete."""
 
     number: int
     origin: str = "search"
-    given: bool = False
+    given: bool = False  # a start that counts in no budget
     state: str
     feasible: bool = False
     distinct: bool = True
     score: float | None = None
     reason: str | None = None
     seconds: float | None = None
-    losses: tuple[float, ...] | None = None
+    losses: tuple[float, ...] | None = None  # in the order of the objectives
     violations: tuple[float, ...] | None = None
-    policy: Mapping[str, Any] | None = None
+    policy: Mapping[str, Any] | None = None  # settings by layer
     point: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
-    objectives: tuple[str, ...] = unwritten()
+    objectives: tuple[str, ...] = unwritten()  # names of the losses, which the entry does not say
 
     @classmethod
     def of(cls, trial: Trial, objectives: tuple[str, ...] = ()) -> Self:
         """The record of a trial."""
         return cls(
-            number=trial.number,
-            origin=trial.origin,
+            **{name: getattr(trial, name) for name in _OF_TRIAL},
             given=trial.suggestion.given,
             state=trial.state.value,
-            feasible=trial.feasible,
-            distinct=trial.distinct,
-            score=trial.score,
-            reason=trial.reason,
-            seconds=trial.seconds,
             losses=None if trial.outcome is None else trial.outcome.losses,
             violations=None if trial.outcome is None else trial.outcome.violations,
             policy=None if trial.policy is None else trial.policy.settings,
-            point=trial.point,
-            evaluation=trial.evaluation,
             objectives=objectives,
         )
 
@@ -87,12 +74,7 @@ class TrialRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSummary(Record):
-    """A trial as a result tells of it: a point of the front.
-
-    Attributes:
-        trial: its number.
-        metrics: with the derived ones, in stored units.
-    """
+    """A trial as a result tells of it: a point of the front; metrics with the derived ones, in stored units."""
 
     trial: int | None = None
     policy: Mapping[str, Any] | None = None
@@ -111,20 +93,13 @@ class TrialSummary(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Delivered(TrialSummary):
-    """The trial whose network is delivered.
-
-    Attributes:
-        feasible: on the search split; None where an older result does not say.
-        origin: `search`, or the name of a start.
-        holds: whether floor and budgets hold on fresh evidence.
-        sha256: of the file.
-    """
+    """The trial whose network is delivered."""
 
     score: float | None = None
-    feasible: bool | None = None
-    origin: str = "search"
-    holds: bool | None = None
-    sha256: str | None = None
+    feasible: bool | None = None  # on the search split; None where an older result does not say
+    origin: str = "search"  # or the name of a start
+    holds: bool | None = None  # floor and budgets, on fresh evidence
+    sha256: str | None = None  # of the file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,40 +30,39 @@ from moco.trial import Trial
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
-LOCK = ".lock"
-"""In the run folder while a search runs there."""
+LOCK = ".lock"  # in the run folder while a search runs there
 
 
 def open_run_folder(out: Path, resume: bool) -> None:
-    """Make sure that `out` can be written and holds no other search.
+    """Pass a folder that can be written, and that holds a search only if that is to be resumed; else a RunFolderError.
 
     A search that died before its first trial has left a folder without a ledger, which --resume takes too.
-
-    Raises:
-        RunFolderError: it cannot be written, holds a search although it is not to be resumed, or is not there although
-            it is.
     """
     if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
         raise RunFolderError(f"{out}: holds a search already; continue it with --resume or choose another --out")
     if resume and not out.is_dir():
         raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
-    try:
+    with writes(f"{out}: the run folder"):
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
         probe.write_text("", encoding="utf-8")
         probe.unlink()
-    except OSError as error:
-        raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def writes(what: str) -> Iterator[None]:
+    """Within, `what` is written; a RunFolderError says in one line that it cannot be, and why."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RunFolderError(f"{what} cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 @contextmanager
 def opened(out: Path, resume: bool) -> Iterator[FileLock]:
-    """`open_run_folder`, owned alone while the context lasts.
+    """`open_run_folder`, owned alone within; a RunFolderError names the process of another search that runs there.
 
     What is refused before anything was written leaves no empty run folder.
-
-    Raises:
-        RunFolderError: as `open_run_folder`; or another search runs there, whose process is named.
     """
     was_there = out.exists()
     with ExitStack() as stack:
@@ -76,10 +75,8 @@ def opened(out: Path, resume: bool) -> Iterator[FileLock]:
 
 def _owned(out: Path) -> FileLock:
     """The lock on a run folder that is there, taken."""
-    try:
+    with writes(f"{out}: the run folder"):
         return FileLock(out / LOCK, f"{out}: a search is running there", "wait until it ends, or choose another --out")
-    except OSError as error:
-        raise RunFolderError(f"{out}: the run folder cannot be written: {error.strerror or error}") from None
 
 
 def _remove_empty(out: Path) -> None:
@@ -88,11 +85,7 @@ def _remove_empty(out: Path) -> None:
 
 
 def forget(out: Path, name: str) -> None:
-    """Remove the run folder of an earlier search of that name; a folder of anything else is left alone.
-
-    Raises:
-        RunFolderError: a search is running there.
-    """
+    """Remove the folder of an earlier search of that name, of nothing else; a RunFolderError where one runs there."""
     if not out.is_dir() or not os.access(out, os.W_OK):
         return
     with _owned(out):
@@ -111,20 +104,17 @@ def forget(out: Path, name: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write the file whole: readers see the old content or the new one.
-
-    Raises:
-        RunFolderError: it cannot be written (a full disk, a folder that is gone).
-    """
+    """Write the file whole, so that readers see the old content or the new one; a RunFolderError where that fails."""
     partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with writes(f"{path}:"):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink()
+            raise
 
 
 def write_json(path: Path, data: object) -> None:
@@ -159,33 +149,20 @@ def write_network(
     network: nn.Module | None = None,
     ranking: str | Mapping[str, Any] = USUAL_RANKING,
 ) -> None:
-    """policy.json and model.onnx, and network.safetensors where the network is given.
-
-    Raises:
-        RunFolderError: the folder cannot be written.
-    """
+    """policy.json, model.onnx, network.safetensors of a given network; a RunFolderError where one cannot be written."""
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
-    try:
+    with writes(f"{folder}:"):
         shutil.copyfile(artifact.path, folder / "model.onnx")
-    except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from None
     if network is not None:
         write_weights(folder / "network.safetensors", network, {"policy": policy.text, "network": network_name})
 
 
 def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
-    """The network's tensors as safetensors.
-
-    Raises:
-        RunFolderError: the file cannot be written.
-    """
+    """The network's tensors as safetensors; a RunFolderError where they cannot be written."""
     # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-    try:
+    with writes(f"{path.parent}:"):
         save_file(tensors, path, metadata=metadata)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunFolderError(f"{path.parent}: cannot be written: {reason}") from None
 
 
 def clear(folder: Path) -> None:

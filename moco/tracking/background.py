@@ -25,36 +25,20 @@ class BackgroundReporter:
     def __init__(
         self,
         reporter: Reporter,
-        name: str,
-        queue_limit: int = 1000,
-        close_timeout_s: float = 30.0,
-        hide: Callable[[str], str] = starred,
+        name: str,  # how warnings call it
+        queue_limit: int = 1000,  # calls that may wait; trials beyond are dropped
+        close_timeout_s: float = 30.0,  # how long `finish` waits for the rest to be written
+        hide: Callable[[str], str] = starred,  # takes secrets out of what an error says
     ) -> None:
-        """Wrap a reporter; its thread starts with the search.
-
-        Args:
-            reporter: called on one thread only, in the order of the search.
-            name: how warnings call it.
-            queue_limit: calls that may wait; trials beyond are dropped.
-            close_timeout_s: how long `finish` waits for the rest to be written.
-            hide: takes secrets out of what an error says.
-        """
-        self._reporter = reporter
-        self._name = name
-        self._queue_limit = queue_limit
-        self._close_timeout_s = close_timeout_s
-        self._hide = hide
+        """Wrap a reporter: it is called on one thread only, which starts with the search, and in its order."""
+        self._reporter, self._name, self._hide = reporter, name, hide
+        self._queue_limit, self._close_timeout_s = queue_limit, close_timeout_s
         self._waiting: deque[Callable[[], None]] = deque()
-        self._changed = threading.Condition()
-        self._calling = threading.Lock()
+        self._changed, self._calling = threading.Condition(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closing = False
-        self._gave_up = False
+        self._closing = self._gave_up = False
         self._problem: str | None = None
-        self._reported = 0
-        self._written = 0
-        self._calls = 0
-        self._waited_for = 0
+        self._reported = self._written = self._calls = self._waited_for = 0
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -59,11 +59,7 @@ def _cause(error: BaseException) -> str:
 
 
 def ledger_lock(address: Secret, study: str) -> Lock:
-    """The lock on the study of that name in that database, taken.
-
-    Raises:
-        RunFolderError: another search holds it, who is named; or the database cannot be reached.
-    """
+    """The lock on the study of that name, taken; a RunFolderError says who holds it, or why no database answers."""
     with database_errors(address, "open"):
         url = make_url(address.value)
         if url.get_backend_name() == "postgresql":
@@ -99,11 +95,9 @@ class PostgresLock(Lock):
     """
 
     def __init__(self, address: Secret, study: str) -> None:
-        """Take the lock at once.
+        """Take the lock at once; a RunFolderError names another search that holds it.
 
-        Raises:
-            RunFolderError: another search holds it, who is named.
-            SQLAlchemyError, ImportError: the server cannot be reached.
+        Where the server cannot be reached it is a SQLAlchemyError or an ImportError.
         """
         super().__init__()
         self._address, self._study = address, study
@@ -115,8 +109,7 @@ class PostgresLock(Lock):
     def confirm(self) -> bool:
         """Whether the connection has stood all the time; where it has not, the lock is taken anew.
 
-        Raises:
-            RunFolderError: another search has it now, or the server cannot be reached.
+        A RunFolderError where another search has it now, or the server cannot be reached.
         """
         try:
             self._connection.execute(text("SELECT 1"))
@@ -157,16 +150,13 @@ class PostgresLock(Lock):
         self._descriptor = descriptor
 
     def _holder(self, connection: Connection) -> str:
-        unsigned = self._key % 2**64
-        row = connection.execute(
-            text(
-                "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
-                "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = :high AND "
-                "l.objid::bigint = :low AND a.datname = current_database()"
-            ),
-            {"high": unsigned >> 32, "low": unsigned % 2**32},
-        ).scalar()
-        return _named(row) or "another process"
+        query = (
+            "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
+            "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = :high AND "
+            "l.objid::bigint = :low AND a.datname = current_database()"
+        )
+        high, low = divmod(self._key % 2**64, 2**32)
+        return _named(connection.execute(text(query), {"high": high, "low": low}).scalar()) or "another process"
 
 
 def _as_name(holder: Holder) -> str:

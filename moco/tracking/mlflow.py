@@ -42,11 +42,9 @@ class MLflowReporter:
         probe_timeout_s: float = 3.0,
         distributions: tuple[str, ...] = (),
     ) -> None:
-        """Nothing is imported, connected or written before `start`.
+        """Nothing is imported, connected or written before `start`; arguments as for `ParentRun`.
 
-        Args:
-            tracking_uri, experiment_name, run_name, probe_timeout_s: as for `ParentRun`.
-            distributions: packages that the chosen network needs beside onnx and numpy: those of its target.
+        `distributions` are packages that the chosen network needs beside onnx and numpy: those of its target.
         """
         self._distributions = distributions
         self._parent = ParentRun(tracking_uri, experiment_name, run_name, probe_timeout_s)
@@ -54,11 +52,7 @@ class MLflowReporter:
         self._written: set[int] = set()
 
     def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
-        """Open the parent run, or continue the one that RUN/mlflow.json names: the search is resumed.
-
-        Raises:
-            ConnectionError: the server does not answer.
-        """
+        """Open the parent run, or to resume RUN/mlflow.json's again; a ConnectionError where no server answers."""
         begun = Manifest.from_json(manifest)
         self._losses = list(begun.problem.objectives)
         ended = self._parent.open(folder, values.search_tags(begun), values.search_params(begun))
@@ -101,35 +95,30 @@ def _log_onnx_model(
     client: MlflowClient, experiment_id: str, run_id: str, file: Path, distributions: Sequence[str]
 ) -> None:
     """Make the ONNX file a model, as an output of the run: load it as `models:/<id>`."""
+    import mlflow.onnx
+    import onnx
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
+    network = onnx.load(str(file))
     model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         description = Model(artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id)
-        _save(file, folder, description, distributions)
+        mlflow.onnx.save_model(
+            network,
+            str(folder),
+            mlflow_model=description,
+            signature=_signature(network),
+            # Without a list MLflow starts another process to find out what the model imports.
+            pip_requirements=[f"{package}=={version(package)}" for package in ("onnx", *distributions, "numpy")],
+            onnx_execution_providers=["CPUExecutionProvider"],
+            save_as_external_data=False,
+        )
+        shutil.copyfile(file, folder / "model.onnx")  # the file that was scored and timed, not a re-encoding of it
         client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, "READY")
-
-
-def _save(file: Path, folder: Path, description: object, distributions: Sequence[str]) -> None:
-    import mlflow.onnx
-    import onnx
-
-    network = onnx.load(str(file))
-    mlflow.onnx.save_model(
-        network,
-        str(folder),
-        mlflow_model=description,
-        signature=_signature(network),
-        # Without a list MLflow starts another process to find out what the model imports.
-        pip_requirements=[f"{package}=={version(package)}" for package in ("onnx", *distributions, "numpy")],
-        onnx_execution_providers=["CPUExecutionProvider"],
-        save_as_external_data=False,
-    )
-    shutil.copyfile(file, folder / "model.onnx")  # the file that was scored and timed, not a re-encoding of it
 
 
 def _signature(network: ModelProto) -> ModelSignature:

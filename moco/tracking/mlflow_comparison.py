@@ -40,9 +40,8 @@ class MLflowComparison:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Nothing, or one text that says why runs are missing there."""
-        if self._problem is None:
-            return ()
-        return (f"MLflow: {self._problem}; the run folder is complete without it",)
+        problem = self._problem
+        return () if problem is None else (f"MLflow: {problem}; the run folder is complete without it",)
 
     def start(self, manifest: Manifest, folder: Path) -> None:
         """Open the parent run, or continue the one that RUN/mlflow.json names."""
@@ -54,9 +53,7 @@ class MLflowComparison:
     def report(self, run: RunRecord, options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]]) -> None:
         """Write a run of the comparison; one that is there already with as many trials is left as it is.
 
-        Args:
-            options: the strategy's, flattened into parameters.
-            curves: by name, a value after each trial.
+        The strategy's `options` become parameters; `curves` have a value after each trial, by name.
         """
         known, told = self._written.get((run.searcher, str(run.seed)), ("", ""))
         if self._problem is None and told != str(run.trials):
@@ -92,11 +89,7 @@ class MLflowComparison:
             self._problem = error_line(error, self._hide)
 
     def _write(
-        self,
-        run: RunRecord,
-        options: Mapping[str, Any],
-        curves: Mapping[str, Mapping[int, float]],
-        run_id: str,
+        self, run: RunRecord, options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]], run_id: str
     ) -> None:
         now = round(time.time() * 1000)
         tags = values.as_tags({_SEARCHER: run.searcher, _SEED: run.seed, _TRIALS: run.trials})

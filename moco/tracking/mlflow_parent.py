@@ -25,14 +25,10 @@ from moco.tracking.messages import quiet
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NOTE = "mlflow.json"
-"""In the run folder: which parent run is this folder's."""
+NOTE = "mlflow.json"  # in the run folder: which parent run is this folder's
 
 _PARENT = "mlflow.parentRunId"
-_BATCH = 100
-"""Parameters that a server takes in one call."""
-_METRICS = 1000
-"""Metrics that a server takes in one call."""
+_BATCH, _METRICS = 100, 1000  # parameters, and metrics, that a server takes in one call
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # otherwise it reports its use to its makers, from its first import on
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a run, in the middle of the search's progress
@@ -49,29 +45,19 @@ class ParentRun:
     ) -> None:
         """Nothing is imported, connected or written before `open`.
 
-        Args:
-            tracking_uri: `sqlite:///FILE`, or the address of a tracking server.
-            experiment_name: created where there is none.
-            run_name: of the parent run.
-            probe_timeout_s: how long a server may take to answer at all.
+        `tracking_uri` is `sqlite:///FILE` or the address of a tracking server, which may take `probe_timeout_s` to
+        answer at all; the experiment is created where there is none; `run_name` is that of the parent run.
         """
-        self._uri = Secret.of(tracking_uri).value
-        self._experiment_name = experiment_name
-        self._run_name = run_name
-        self._probe_timeout_s = probe_timeout_s
+        self._uri, self._probe_timeout_s = Secret.of(tracking_uri).value, probe_timeout_s
+        self._experiment_name, self._run_name = experiment_name, run_name
         self._settings = ExitStack()
         self.client: MlflowClient
-        self.experiment_id = ""
-        self.id = ""
+        self.experiment_id = self.id = ""
 
     def open(self, folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> list[dict[str, str]]:
-        """Begin the run, or continue the one that FOLDER/mlflow.json names.
+        """Begin the run, or continue the one that FOLDER/mlflow.json names; a ConnectionError where no server answers.
 
-        Returns:
-            The tags of each nested run that has ended there already, and its id under `id`.
-
-        Raises:
-            ConnectionError: the server does not answer.
+        Given are the tags of each nested run that has ended there already, and its id under `id`.
         """
         self._settings.enter_context(_environment())
         try:

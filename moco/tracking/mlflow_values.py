@@ -14,9 +14,7 @@ from moco.run_folder.result import Result
 from moco.trial import Trial
 
 # MLflow's own limits (mlflow.utils.validation, 3.x); a server refuses a whole batch for one value beyond them.
-MAX_KEY = 250
-MAX_PARAM = 6000
-MAX_TAG = 8000
+MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 8000
 _NOT_IN_KEYS = re.compile(r"[^\w.\-/ ]")
 
 

@@ -32,9 +32,7 @@ class OptunaLedger:
         self, study: optuna.Study, storage: RDBStorage, problem: Problem, address: Secret, lock: Lock | None = None
     ) -> None:
         """Wrap a study that fits the problem; use `open`."""
-        self._study = study
-        self._storage = storage
-        self._problem = problem
+        self._study, self._storage, self._problem = study, storage, problem
         self._address, self._lock = address, lock
         self._known: int | None = None
         self._constraint_names = tuple(_constraint_name(bound) for bound in problem.bounds)
@@ -43,17 +41,11 @@ class OptunaLedger:
     def open(
         storage_url: str | Secret, study_name: str, problem: Problem, fingerprint: str, lock: Lock | None = None
     ) -> OptunaLedger:
-        """The ledger of that name, created where there is none.
+        """The ledger of that name, created where there is none, at SQLAlchemy's `sqlite:///runs/mine/study.db` or such.
 
-        Args:
-            storage_url: SQLAlchemy's, for example `sqlite:///runs/mine/study.db`.
-            study_name: name of the search in the database.
-            problem: gives the parameters, the names of the losses and of the constraints.
-            fingerprint: of everything that trials must share to stand in one record.
-            lock: that this search alone writes to it, confirmed before each trial is written.
-
-        Raises:
-            RunFolderError: the database cannot be used, or its study belongs to another search.
+        The problem gives the parameters, the names of the losses and of the constraints; `fingerprint` is of everything
+        that trials must share to stand in one record; `lock` says that this search alone writes to it, and is confirmed
+        before each trial. A RunFolderError where the database cannot be used, or its study belongs to another search.
         """
         address = Secret.of(storage_url)
         with database_errors(address, "open"), quiet("optuna"):
@@ -66,12 +58,16 @@ class OptunaLedger:
     def record(self, trial: Trial) -> None:
         """Write a finished trial in one transaction; it is on disk when this returns.
 
-        Raises:
-            RunFolderError: the database cannot be written, or another search has taken it over; the trials recorded
-                before are unharmed.
+        A RunFolderError where the database cannot be written, or another search has taken it over while the lock was
+        lost; the trials recorded before are unharmed.
         """
         if self._lock is not None and not self._lock.confirm():
-            self._check_untouched()
+            known = self._known
+            if known is not None and len(self.trials()) != known:
+                raise RunFolderError(
+                    f"ledger {self._address.shown}: another search has written to it while the connection was lost; "
+                    "its trials are kept, continue from them with --resume"
+                )
         entry = to_entry(trial, self._problem.space.distributions, self._constraint_names)
         with database_errors(self._address, "write"), quiet("optuna"):
             self._study.add_trial(entry)
@@ -81,23 +77,13 @@ class OptunaLedger:
     def trials(self) -> list[Trial]:
         """All recorded trials by number; entries that moco did not write, or not to the end, are left out.
 
-        Raises:
-            RunFolderError: the database cannot be read, or two searches have written to it at the same time.
+        A RunFolderError where the database cannot be read, or two searches have written to it at the same time.
         """
         with database_errors(self._address, "read"):
             entries = self._study.get_trials(deepcopy=False)
         trials = _distinct((trial for entry in entries if (trial := to_trial(entry)) is not None), self._address.shown)
         self._known = len(trials)
         return trials
-
-    def _check_untouched(self) -> None:
-        """Pass a ledger to which nobody has written while the lock was lost."""
-        known = self._known
-        if known is not None and len(self.trials()) != known:
-            raise RunFolderError(
-                f"ledger {self._address.shown}: another search has written to it while the connection was lost; its "
-                "trials are kept, continue from them with --resume"
-            )
 
     def close(self) -> None:
         """Let go of the database; nothing is pending, so a process may also just end."""
@@ -152,7 +138,8 @@ def _claim(study: optuna.Study, problem: Problem, fingerprint: str, url: str) ->
     if found is None and not study.get_trials(deepcopy=False):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([_loss_name(name, sense) for name, sense in problem.objectives.items()])
+            senses = problem.objectives.items()
+            study.set_metric_names([f"-{name}" if sense == Direction.MAXIMIZE else name for name, sense in senses])
         study.set_user_attr("constraints", [_constraint_name(bound) for bound in problem.bounds])
         study.set_user_attr("fingerprint", fingerprint)
         found = fingerprint
@@ -161,10 +148,6 @@ def _claim(study: optuna.Study, problem: Problem, fingerprint: str, url: str) ->
             f"ledger {url}: study '{study.study_name}' belongs to another search: expected fingerprint {fingerprint}, "
             f"found {found or 'none (not written by moco)'}; choose another run folder or restore its experiment"
         )
-
-
-def _loss_name(name: str, direction: str) -> str:
-    return f"-{name}" if direction == Direction.MAXIMIZE else name
 
 
 def _constraint_name(bound: Bound) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
@@ -19,8 +20,8 @@ from moco.trial import Evaluation, Outcome, Suggestion, Trial, TrialState
 
 _RECORD = "moco:trial"
 _FORMAT = 2
-_READ = {1, _FORMAT}
-"""Format 1 knew no standard errors of violations."""
+_READ = {1, _FORMAT}  # format 1 knew no standard errors of violations
+_PLAIN = ("number", "score", "reason", "distinct", "seconds")  # stand in the record as they are
 # A rejected policy was never measured, which is what Optuna's `pruned` shows; the dashboard filters the three apart.
 _OPTUNA_STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -32,23 +33,22 @@ _OPTUNA_STATES = {
 def to_entry(
     trial: Trial, distributions: Mapping[str, BaseDistribution], constraint_names: Sequence[str]
 ) -> FrozenTrial:
-    """The finished entry that records the trial in one transaction.
-
-    Args:
-        trial: complete, rejected or failed.
-        distributions: of the space, by parameter.
-        constraint_names: one a violation.
-    """
+    """The finished entry that records a trial in one transaction; the names are those of its violations."""
     params = _accepted(trial.point, distributions)
     outcome = trial.outcome
+    violations = None if outcome is None else [float(violation) for violation in outcome.violations]
+    record: dict[str, Any] = {_RECORD: json.loads(json.dumps(_to_json(trial), default=_plain))}
+    if violations is not None:
+        # optuna-dashboard reads this older form only, Optuna's samplers and `best_trials` the named one.
+        record["constraints"] = violations
     entry = create_trial(
         state=_OPTUNA_STATES[trial.state],
         params=params,
         distributions={name: distributions[name] for name in params},
         values=None if outcome is None else [float(loss) for loss in outcome.losses],
-        constraints=None if outcome is None else _named(constraint_names, outcome.violations),
+        constraints=None if violations is None else dict(zip(constraint_names, violations, strict=True)),
         user_attrs=_readable(trial),
-        system_attrs=_system_attributes(trial),
+        system_attrs=record,
     )
     if entry.datetime_complete is not None:
         entry.datetime_start = entry.datetime_complete - timedelta(seconds=trial.seconds)
@@ -66,36 +66,23 @@ def to_trial(entry: FrozenTrial) -> Trial | None:
             "use the version that is named in the run's manifest.json"
         )
     return Trial(
-        number=data["number"],
+        **{name: data[name] for name in _PLAIN},
         suggestion=Suggestion(**data["suggestion"]),
         state=TrialState(data["state"]),
         point=data["point"],
         policy=None if data["policy"] is None else Policy(data["policy"]),
         evaluation=None if data["evaluation"] is None else Evaluation.from_json(data["evaluation"]),
         outcome=None if data["outcome"] is None else Outcome(*(tuple(values) for values in data["outcome"])),
-        score=data["score"],
-        reason=data["reason"],
-        distinct=data["distinct"],
-        seconds=data["seconds"],
         elapsed_s=data.get("elapsed_s"),
     )
-
-
-def _named(names: Sequence[str], violations: Sequence[float]) -> dict[str, float]:
-    return {name: float(violation) for name, violation in zip(names, violations, strict=True)}
 
 
 def _accepted(point: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
     """The values that Optuna can hold, as Python's own types; a failed trial's point may have others."""
     params = {}
     for name, distribution in distributions.items():
-        if name not in point:
-            continue
-        try:
-            value = _as_parameter(distribution, point[name])
-        except (TypeError, ValueError):
-            continue
-        params[name] = value
+        with suppress(KeyError, TypeError, ValueError):
+            params[name] = _as_parameter(distribution, point[name])
     return params
 
 
@@ -128,32 +115,17 @@ def _readable(trial: Trial) -> dict[str, Any]:
     return shown
 
 
-def _system_attributes(trial: Trial) -> dict[str, Any]:
-    attributes: dict[str, Any] = {_RECORD: json.loads(json.dumps(_to_json(trial), default=_plain))}
-    if trial.outcome is not None:
-        # optuna-dashboard reads this older form only, Optuna's samplers and `best_trials` the named one.
-        attributes["constraints"] = [float(violation) for violation in trial.outcome.violations]
-    return attributes
-
-
 def _to_json(trial: Trial) -> dict[str, Any]:
+    asked = trial.suggestion
     return {
         "format": _FORMAT,
-        "number": trial.number,
-        "suggestion": {
-            "id": trial.suggestion.id,
-            "point": dict(trial.suggestion.point),
-            "notes": dict(trial.suggestion.notes),
-        },
+        **{name: getattr(trial, name) for name in _PLAIN},
+        "suggestion": {"id": asked.id, "point": dict(asked.point), "notes": dict(asked.notes)},
         "state": trial.state.value,
         "point": dict(trial.point),
         "policy": None if trial.policy is None else trial.policy.text,
         "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
         "outcome": None if trial.outcome is None else astuple(trial.outcome),
-        "score": trial.score,
-        "reason": trial.reason,
-        "distinct": trial.distinct,
-        "seconds": trial.seconds,
         "elapsed_s": trial.elapsed_s,
     }
 

@@ -64,7 +64,7 @@ def test_friedmans_test_takes_the_seeds_that_all_have() -> None:
 
 def test_strategies_without_a_finished_run_are_left_out() -> None:
     comparison = Comparison.of({"a": rising(0.2, 2), "b": {}}, (1, 1))
-    assert comparison.labels == ["a"]
+    assert list(comparison.runs) == ["a"]
     assert comparison.pairs(SCORE_TRIALS) == []
     assert comparison.friedman(SCORE_TRIALS) is None
     empty = Comparison.of({})

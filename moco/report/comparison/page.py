@@ -7,23 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 
-from moco.errors import RunFolderError
-from moco.report.comparison.tables import (
-    friedman_table,
-    pairs_table,
-    runs_table,
-    searchers_table,
-    summary_table,
-    verdict_matrix,
-)
+from moco.report.comparison.tables import friedman_table, pairs_table, runs_table, summary_table, verdict_matrix
 from moco.report.comparison.text import AXES, TITLES, budget_text, by_importance, summary
-from moco.report.document import Html, details, document, element, join, note, plot, plots, section, warnings_section
+from moco.report.document import Html, details, document, element, note, plot, plots, section, warnings_section, written
 from moco.report.figures import ACCENT, CHOSEN, INK, SPARE_COLOURS, base_figure
 from moco.report.run_summary import plain
 from moco.report.tables import definitions
@@ -32,8 +24,7 @@ from moco.run_folder.reading import read_comparison, well_formed_comparison
 
 PAGE = "compare.html"
 COLOURS = (ACCENT, CHOSEN, *SPARE_COLOURS[:-1], INK)
-DASHES = ("solid", "dash", "dot")
-"""Beyond as many strategies as colours the lines are broken too."""
+DASHES = ("solid", "dash", "dot")  # beyond as many strategies as colours the lines are broken too
 _WIDE_RATIO = 20.0
 """Where the end of the last curve is that much later than that of the first, time is drawn on a logarithmic axis."""
 
@@ -58,19 +49,11 @@ _PAIRS_NOTE = (
 
 
 def write_compare_page(run: Path) -> Path:
-    """The path of RUN/compare.html, written anew from RUN/compare.json.
-
-    Raises:
-        RunFolderError: compare.json is missing or malformed, or the page cannot be written.
-    """
+    """The path of RUN/compare.html, written anew from compare.json; a RunFolderError where either cannot be done."""
     content = read_comparison(run)
     with well_formed_comparison(run):
         page = compare_page(content)
-    try:
-        (run / PAGE).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{run / PAGE} cannot be written: {error}") from error
-    return run / PAGE
+    return written(run / PAGE, page)
 
 
 def compare_page(content: ComparisonRecord) -> str:
@@ -84,7 +67,7 @@ def compare_page(content: ComparisonRecord) -> str:
         _runs_section(content),
         warnings_section(content.warnings),
     ]
-    return document(f"{content.name}: comparison", _header(content), element("main", join(parts)))
+    return document(f"{content.name}: comparison", _header(content), element("main", *parts))
 
 
 def _header(content: ComparisonRecord) -> Html:
@@ -110,30 +93,24 @@ def _summary_section(content: ComparisonRecord) -> Html:
     more = [element("p", text, class_="more") for text in found.more]
     unfinished = "" if content.complete else " so far"
     parts = [element("h2", f"In short{unfinished}"), element("p", found.headline), *more]
-    return element("section", join(parts), class_=f"verdict {found.tone}", id="summary")
+    return element("section", *parts, class_=f"verdict {found.tone}", id="summary")
 
 
 def _verdict_section(content: ComparisonRecord) -> Html:
-    matrices = [
-        join([element("h3", _title(tests)), verdict_matrix(content, tests)]) for tests in by_importance(content)
-    ]
-    if not matrices:
+    if not content.tests:
         return Html("")
-    first, *others = matrices
-    folded = details("By the other measures", *others) if others else Html("")
-    return section("verdicts", "Who is better?", first, note(_MATRIX_NOTE.format(alpha=content.alpha)), folded)
+    measures = by_importance(content)
+    first, *others = ((element("h3", _title(tests)), verdict_matrix(content, tests)) for tests in measures)
+    folded = details("By the other measures", *chain(*others)) if others else Html("")
+    return section("verdicts", "Who is better?", *first, note(_MATRIX_NOTE.format(alpha=content.alpha)), folded)
 
 
 def _curves_section(content: ComparisonRecord) -> Html:
-    figures = [
-        plot(
-            f"{tests.quantity}-{tests.axis}",
-            f"{TITLES[tests.quantity].capitalize()} against {AXES[tests.axis]}",
-            curve_figure(content, tests.quantity, tests.axis, place == 0),
-            place == 0,
-        )
-        for place, tests in enumerate(by_importance(content))
-    ]
+    figures: list[Html] = []
+    for tests in by_importance(content):
+        caption = f"{TITLES[tests.quantity].capitalize()} against {AXES[tests.axis]}"
+        figure = curve_figure(content, tests.quantity, tests.axis, not figures)
+        figures.append(plot(f"{tests.quantity}-{tests.axis}", caption, figure, not figures))
     return section("curves", "At any time", plots(figures), note(_CURVES_NOTE)) if figures else Html("")
 
 
@@ -143,8 +120,12 @@ def _table_section(content: ComparisonRecord) -> Html:
         "start: when the searcher first beat the best feasible score of the start. Think: a suggestion's own time, "
         "median and 90th percentile. Charged: suggestions and evaluations of a whole run."
     )
-    options = details("Options of the strategies", searchers_table(content))
-    return section("table", "Strategy by strategy", summary_table(content), note(text), options)
+    options = {
+        name: entry.searcher + (f": {plain(entry.options)}" if entry.options else ", no options")
+        for name, entry in content.searchers.items()
+    }
+    folded = details("Options of the strategies", definitions(options))
+    return section("table", "Strategy by strategy", summary_table(content), note(text), folded)
 
 
 def _tests_section(content: ComparisonRecord) -> Html:
@@ -187,11 +168,8 @@ def line(place: int) -> tuple[str, str]:
 
 
 def _add(figure: go.Figure, name: str, curve: CurveRecord, colour: str, dash: str) -> None:
-    known = [
-        (x, low, high)
-        for x, low, high in zip(curve.x, curve.low, curve.high, strict=True)
-        if low is not None and high is not None
-    ]
+    ends = zip(curve.x, curve.low, curve.high, strict=True)
+    known = [(x, low, high) for x, low, high in ends if low is not None and high is not None]
     if known:
         steps = _steps(known)
         figure.add_scatter(

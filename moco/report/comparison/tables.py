@@ -6,15 +6,8 @@ from moco.comparison.rank_tests import OPPOSITE, Verdict
 from moco.report.comparison.text import TITLES, number, short_seconds
 from moco.report.document import Html, element, join, note, row
 from moco.report.formatting import NOT_AVAILABLE
-from moco.report.run_summary import plain
 from moco.report.tables import definitions, table
-from moco.run_folder.comparison_record import (
-    ComparisonRecord,
-    MeasureTests,
-    MomentsRecord,
-    StrategySummary,
-    SuggestionSeconds,
-)
+from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, MomentsRecord, StrategySummary
 
 _CLASSES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
@@ -27,12 +20,10 @@ def verdict_matrix(content: ComparisonRecord, tests: MeasureTests) -> Html:
         found = Verdict(pair.verdict)
         verdicts[pair.first, pair.second] = found, pair.p_holm
         verdicts[pair.second, pair.first] = OPPOSITE.get(found, found), pair.p_holm
-    rows = [
-        element(
-            "tr", element("th", name, scope="row"), join(_verdict_cell(verdicts.get((name, other))) for other in names)
-        )
-        for name in names
-    ]
+    rows = []
+    for name in names:
+        cells = join(_verdict_cell(verdicts.get((name, other))) for other in names)
+        rows.append(element("tr", element("th", name, scope="row"), cells))
     return table(["", *names], rows, f"Verdicts by {TITLES[tests.quantity]}", "verdicts")
 
 
@@ -44,19 +35,9 @@ def summary_table(content: ComparisonRecord) -> Html:
     for name, entry in content.summary.items():
         measured = [_at_both(entry, quantity) for quantity in quantities]
         moments = [_moment(found, entry.seeds) for found in (entry.first_feasible, entry.beyond_start)]
-        texts = [_thinking(entry.suggestion_s), number(entry.distinct), short_seconds(entry.charged_s)]
+        texts = [_thinking(entry), number(entry.distinct), short_seconds(entry.charged_s)]
         rows.append(row(name, *measured, *moments, *texts))
     return table(head, rows, "Strategies, medians over seeds", "wide")
-
-
-def searchers_table(content: ComparisonRecord) -> Html:
-    """Each strategy's searcher and options."""
-    return definitions(
-        {
-            name: entry.searcher + (f": {plain(entry.options)}" if entry.options else ", no options")
-            for name, entry in content.searchers.items()
-        }
-    )
 
 
 def pairs_table(tests: MeasureTests) -> Html:
@@ -81,12 +62,11 @@ def friedman_table(tests: MeasureTests) -> Html:
     found = tests.friedman
     if found is None:
         return note("Friedman's test needs three strategies and two seeds that all have.")
+    ranks = sorted(found.mean_ranks.items(), key=lambda entry: entry[1])
     facts = {
         "Friedman": f"chi-square {found.statistic:.3g}, p = {found.p:.3g}, over {found.seeds} seeds",
         "Agreement": f"Kendall's W = {found.agreement:.2f} (1: all seeds order the strategies alike)",
-        "Mean ranks": ", ".join(
-            f"{name} {rank:.2f}" for name, rank in sorted(found.mean_ranks.items(), key=lambda entry: entry[1])
-        ),
+        "Mean ranks": ", ".join(f"{name} {rank:.2f}" for name, rank in ranks),
     }
     return definitions(facts)
 
@@ -132,7 +112,8 @@ def _moment(found: MomentsRecord, seeds: int) -> Html:
     return join([element("span", when), element("small", share)])
 
 
-def _thinking(found: SuggestionSeconds | None) -> str:
+def _thinking(entry: StrategySummary) -> str:
+    found = entry.suggestion_s
     if found is None:
         return NOT_AVAILABLE
     return join([element("span", short_seconds(found.median)), element("small", f"p90 {short_seconds(found.p90)}")])

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from moco.report.comparison.console import compare_summary
 from moco.report.comparison.text import joined, short_seconds, standing, summary
+from moco.report.console import compare_summary
 from moco.run_folder.comparison_record import MomentsRecord
 from tests.report.comparison.example_comparison import example
 
