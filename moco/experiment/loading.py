@@ -20,27 +20,17 @@ from moco.models.zoo import is_published
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
 PATHS = (
-    ("model", "weights"),
-    ("data", "train"),
-    ("data", "test"),
-    ("data", "root"),
-    ("space", "sensitivity"),
-    ("store",),
-    ("folder",),
+    *(("model", "weights"), ("data", "train"), ("data", "test"), ("data", "root")),
+    *(("space", "sensitivity"), ("store",), ("folder",)),
 )
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_import: bool = False) -> Experiment:
-    """The experiment that the file describes.
+    """The experiment that a YAML file describes; a ConfigError says in one line what is wrong and where.
 
-    Args:
-        path: the YAML file; its stem is the default name.
-        overrides: `a.b=value`, each value read as YAML.
-        allow_import: whether it may name code of the user's to import.
-
-    Raises:
-        ConfigError: in one line, what is wrong and where.
+    The file's stem is the default name. `overrides` are `a.b=value`, each value read as YAML; `allow_import` lets it
+    name code of the user's to import.
     """
     path = Path(path)
     data = _absolute(_read(path), path.parent)
@@ -53,11 +43,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
 
 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
-    """The experiment of a mapping shaped like the YAML, the options of its plug-ins checked too.
-
-    Raises:
-        ConfigError: in one line, what is wrong and where.
-    """
+    """The experiment of a mapping shaped like the YAML, its plug-ins checked; a ConfigError says what is wrong."""
     refuse_what_is_not_plain(data)
     refuse_unknown_keys(Experiment, data)
     try:
@@ -73,11 +59,7 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
 
 
 def _check_starts(experiment: Experiment) -> None:
-    """Pass starts whose source is there.
-
-    Raises:
-        ConfigError: a sensitivity analysis or an evaluation store that is not.
-    """
+    """Pass starts whose source, a sensitivity analysis or the evaluation store, is there."""
     sources = [start if isinstance(start, str) else start.source for start in experiment.searcher.starts]
     if "sensitivity" in sources and experiment.space.sensitivity is None:
         raise ConfigError("searcher.start: 'sensitivity' needs space.sensitivity, what `moco sensitivity` has written")

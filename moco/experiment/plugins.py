@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from moco.errors import ConfigError
-from moco.experiment.chosen import Plugins
 from moco.experiment.options import made_of, options_of
-from moco.experiment.schema import Experiment
+from moco.experiment.schema import Experiment, Plugins
 from moco.experiment.schema_base import PluginSection
 from moco.experiment.schema_space import RecoverySection
 from moco.registry import Chosen, plugin
@@ -16,32 +15,23 @@ from moco.strategy import Strategy
 
 
 def plugins_of(experiment: Experiment) -> Plugins:
-    """The plug-ins that the experiment names.
-
-    Raises:
-        ConfigError: there is none of a name, or its options are not valid; the key path is named.
-    """
+    """The plug-ins that the experiment names; a ConfigError names the key path of one that is absent or not valid."""
     methods = experiment.space.declared
     objective, searcher, target = experiment.objective, experiment.searcher, experiment.target
     classes = iter([plugin(kind, name, where) for kind, name, where in _names(experiment)])
     return Plugins(
         methods=tuple(made_of(next(classes), given, f"space.{name}") for name, given in methods.items()),
         objective=_chosen("objective", "protocol", next(classes), objective),
-        searcher=_strategy(searcher.name, next(classes), searcher.further),
+        searcher=Strategy(
+            "searcher", searcher.name, options_of((cls := next(classes)).Options, searcher.further, "searcher"), cls
+        ),
         target=_with_counters(_chosen("target", "runtime", next(classes), target)),
         recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
     )
 
 
 def chosen_step(step: RecoverySection, cls: Any) -> Chosen:
-    """A step of recovery with its checked options.
-
-    Args:
-        cls: the step's class.
-
-    Raises:
-        ConfigError: an option does not fit it.
-    """
+    """A step of recovery, of that class, with its checked options; a ConfigError says which option does not fit."""
     where, given = f"recovery.{step.name}", step.options
     if not cls.takes_function:
         return Chosen("recovery_step", step.name, cls, options_of(cls.Options, given, where))
@@ -67,16 +57,8 @@ def _chosen(kind: str, key: str, cls: Any, section: PluginSection) -> Chosen:
     return Chosen(kind, getattr(section, key), cls, options, f"{kind}.{key}")
 
 
-def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:
-    return Strategy("searcher", name, options_of(cls.Options, given, "searcher"), cls)
-
-
 def _with_counters(target: Chosen) -> Chosen:
-    """The target, its counters checked: each a name, or a mapping of its name and its options.
-
-    Raises:
-        ConfigError: there is no such counter, or it has no such option.
-    """
+    """The target, its counters checked: each a name, or a mapping of its name and its options."""
     for choice in getattr(target.options, "counters", None) or ():
         given = {"name": choice} if isinstance(choice, str) else dict(choice)
         name = given.pop("name", None)

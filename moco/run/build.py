@@ -24,13 +24,9 @@ from moco.tracking.mlflow import MLflowReporter
 
 
 def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None) -> Job:
-    """All parts of the search.
+    """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    Args:
-        network, sets: what comes from Python; None builds and loads what the plan names.
-
-    Raises:
-        MocoError: in one line, which part cannot be built and why.
+    `network` and `sets` are what comes from Python; None builds and loads what the plan names.
     """
     target: Target = plan.target.made()
     reporters = _reporters(plan, target.distributions)
