@@ -27,7 +27,7 @@ from benchmarks.recorded.space import PruneBits
 from moco.analysis.sensitivity.layer_sensitivity import KEEP_RATIOS, Levels, analyse, to_json
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
-from moco.models.network_hash import network_hash
+from moco.models.trained import network_hash
 from moco.policy import Policy
 from moco.run.job import Job, Prepared, context, prepare
 from moco.trial import Evaluation

@@ -152,10 +152,8 @@ def _space(experiment: Experiment) -> SpacePlan:
     space = experiment.space
     options, multiple = SpaceOptions(experiment.plugins.methods, choose=space.choose), space.channel_multiple
     if multiple is not None:
-        each: Mapping[Any, int] = (
-            multiple if isinstance(multiple, dict) else dict.fromkeys(options.precisions, multiple)
-        )
-        options = replace(options, channel_multiples=each)
+        by: Mapping[Any, int] = multiple if isinstance(multiple, dict) else dict.fromkeys(options.precisions, multiple)
+        options = replace(options, channel_multiples=by)
     analysis = None if space.sensitivity is None else Path(space.sensitivity)
     probed = space.widths != "all" or space.drop_losing
     use = PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)

@@ -14,8 +14,7 @@ from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.execution.workers import too_many_workers
 from moco.interfaces import Reporter, Target
-from moco.models.network_hash import network_hash
-from moco.models.trained import Task, check_fit, trained_network
+from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
 from moco.run.job import Job
 from moco.run.plan import JobPlan
