@@ -81,11 +81,7 @@ class Searcher(Protocol):
 
 
 def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Problem) -> None:
-    """Pass a searcher, or its class, that can take the problem.
-
-    Raises:
-        ConfigError: it cannot; what the problem has that it cannot take is named.
-    """
+    """Pass a searcher, or its class, that can take the problem; a ConfigError names what it cannot take."""
     capabilities = searcher.capabilities
     if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
         return
@@ -119,25 +115,16 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ObjectiveTerms:
-    """What an objective may say of itself by members of these names; where it has none of a name, the default holds.
+    """What an objective may say of itself by members of these names; where it has none of a name, the default holds."""
 
-    Attributes:
-        constraints: the bounds as its user wrote them.
-        objectives: direction by metric, where its user chose them.
-        weights: weight by metric.
-        floor: the bound on top-1 error that the certificate is about.
-        wish: what is asked besides the bounds, as a person says it.
-        drop_unmeasurable: whether weights of metrics that a machine cannot measure may be left out there.
-        without: the objective without the weights of some metrics; None where it cannot do without.
-    """
-
-    constraints: Sequence[Constraint] = ()
-    objectives: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    floor: Constraint | None = None
-    wish: str | None = None
-    drop_unmeasurable: bool = False
+    constraints: Sequence[Constraint] = ()  # the bounds as its user wrote them
+    objectives: Mapping[str, str] = field(default_factory=dict)  # direction by metric, where its user chose them
+    weights: Mapping[str, float] = field(default_factory=dict)  # weight by metric
+    floor: Constraint | None = None  # the bound on top-1 error that the certificate is about
+    wish: str | None = None  # what is asked besides the bounds, as a person says it
+    drop_unmeasurable: bool = False  # whether weights of metrics that a machine cannot measure may be left out there
     without: Callable[[frozenset[str]], Objective] | None = None
+    """The objective without the weights of some metrics; None where it cannot do without."""
 
     @staticmethod
     def of(objective: Objective) -> ObjectiveTerms:

@@ -24,24 +24,16 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity that moco can state of a network.
-
-    Attributes:
-        unit: unit of the stored number; "" for a fraction or a count.
-        shown_as: unit of the number as printed; equals `unit` but for fractions, which are printed in percent.
-        scale: printed number / stored number.
-        timed: True where the number depends on the machine, its threads and the timing plan.
-        label: what a report calls it; its name in words where empty.
-    """
+    """A quantity that moco can state of a network."""
 
     name: str
-    unit: str
+    unit: str  # of the stored number; "" for a fraction or a count
     direction: Direction
     description: str
-    shown_as: str = ""
-    scale: float = 1.0
-    timed: bool = False
-    label: str = ""
+    shown_as: str = ""  # unit of the number as printed: `unit`, but % for fractions
+    scale: float = 1.0  # printed number / stored number
+    timed: bool = False  # whether the number depends on the machine, its threads and the timing plan
+    label: str = ""  # what a report calls it; its name in words where empty
 
 
 def _metric(name: str, unit: str, description: str, **more: object) -> Metric:
@@ -92,11 +84,7 @@ COUNTED_IN_VERDICT = ("parameters", "macs", "bops")
 
 
 def metric(name: str, where: str = "metric") -> Metric:
-    """The metric of that name.
-
-    Raises:
-        ConfigError: no such metric; the nearest name is given.
-    """
+    """The metric of that name; a ConfigError gives the nearest name where there is none."""
     try:
         return METRICS[name]
     except KeyError:

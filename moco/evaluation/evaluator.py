@@ -41,8 +41,10 @@ class EvaluationPlan:
     timing: Mapping[str, TimingPlan] = field(default_factory=dict)
     """Plans by metric of the table of readings; a metric without a plan is not measured."""
     constants: Mapping[str, float] = field(default_factory=dict)
-    """The reference's measured metrics where an earlier session of this search has measured them: the scale of every
-    timed metric, which all trials of a search must share."""
+    """The reference's measured metrics where an earlier session of this search has measured them.
+
+    They are the scale of every timed metric, so all trials of a search must share them.
+    """
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Evaluator:
         return BuiltCandidate(policy, artifact, counted, watch.seconds)
 
     def benchmark(self, built: BuiltCandidate) -> Evaluation:
-        """The candidate's file scored and measured on the target; then the file goes, what is delivered is built again."""
+        """The candidate's file scored and measured on the target, then removed: what is delivered is built again."""
         artifact, watch = built.artifact, Stopwatch(built.seconds)
         with ExitStack() as stack:
             if artifact.sha256 != self.reference.artifact.sha256:
