@@ -101,12 +101,10 @@ def _unit_scale(name: str, unit: str, where: str) -> float:
     known = METRICS.get(name)
     if known is None:
         return 0.01 if unit == "%" else 1.0  # a percent is a percent, as points are, whatever the name
-    if unit == "":
+    if unit in {"", known.unit}:
         return 1.0
     if unit == known.shown_as:
         return 1.0 / known.scale
-    if unit == known.unit:
-        return 1.0
     expected = known.shown_as or "a plain number"
     raise ConfigError(f"{where}: unit '{unit}' does not fit; '{name}' is given in '{expected}'")
 

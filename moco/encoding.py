@@ -59,9 +59,10 @@ def from_unit(distribution: BaseDistribution, coordinate: float) -> Any:
     u = min(max(coordinate, 0.0), 1.0)
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[min(int(u * len(distribution.choices)), len(distribution.choices) - 1)]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
     low, high = _edges(distribution)
     warped = low + u * (high - low)
-    return snapped(distribution, math.exp(warped) if _is_log(distribution) else warped)
+    return snapped(distribution, math.exp(warped) if distribution.log else warped)
 
 
 def project(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +86,5 @@ def _edges(distribution: BaseDistribution) -> tuple[float, float]:
 
 
 def _warp(distribution: BaseDistribution, value: float) -> float:
-    return math.log(value) if _is_log(distribution) else float(value)
-
-
-def _is_log(distribution: BaseDistribution) -> bool:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    return distribution.log
+    return math.log(value) if distribution.log else float(value)

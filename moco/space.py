@@ -21,7 +21,7 @@ class LayerGroup:
     name: str
     parameters: tuple[str, ...]  # names of the space's parameters that belong to this group
     layers: tuple[str, ...] = ()  # names of the layers that they change, in the order of the forward pass
-    features: Mapping[str, float] = field(default_factory=dict)  # describe it to sequential searchers (S1.31), unscaled
+    features: Mapping[str, float] = field(default_factory=dict)  # numbers for sequential searchers (S1.31), unscaled
 
 
 class Codec(Protocol):
@@ -29,19 +29,15 @@ class Codec(Protocol):
 
     def policy(self, point: Point) -> Policy:
         """The canonical policy: channels, ranks and bits after rounding."""
-        ...
 
     def point(self, policy: Policy) -> Point:
         """A point of the space that stands for the policy: what was executed."""
-        ...
 
     def cost(self, policy: Policy) -> Mapping[str, float]:
         """Exact analytic costs (macs, parameters, bops, …) of the network under the policy."""
-        ...
 
     def n_policies(self) -> int | None:
         """Number of distinct policies, exactly; None where it is not countable or not counted."""
-        ...
 
 
 @dataclass(frozen=True)

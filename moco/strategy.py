@@ -49,7 +49,7 @@ class Strategy:
 
 
 def strategy_warnings(strategies: Sequence[Strategy], problem: Problem, trials: int) -> list[str]:
-    """All of them, each once; a ConfigError where a strategy cannot take the space."""
+    """Both kinds of warnings about the strategies; a ConfigError where one cannot take the space."""
     return [*slow_strategies(strategies, problem.space, trials), *idle_options(strategies, problem)]
 
 

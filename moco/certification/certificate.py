@@ -105,15 +105,13 @@ def certify(
 ) -> Certificate:
     """The certificate of the first candidate that holds, or of the first one where none does.
 
-    Candidates are tested in their order, best first, until one holds, at most `max_attempts` of them (K, or their
-    number where there are fewer), each at confidence 1 - (1 - confidence) / K. So whatever the search did and however
-    the candidates were ordered, without looking at these images, a network below the floor is certified with a
-    probability of at most 1 - confidence. Without a floor only the first is scored.
+    Candidates come best first, in an order that must not depend on the certification images. At most `max_attempts` of
+    them (K, fixed before the first is scored, or their number where there are fewer) are tried; the correction is for
+    all K, tried or not, so that `confidence` is that of the whole procedure. Without a floor only the first is scored.
 
     `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
-    `reference_correct` is the reference's. `max_attempts` is fixed before the first is scored; the correction is for
-    all K of them, tried or not. A ConfigError refuses no candidate, no attempt, and a confidence that is not in [0.5,
-    1), a DataError a candidate that was not scored on the reference's images.
+    `reference_correct` is the reference's. A ConfigError refuses no candidate, no attempt, and a confidence outside
+    [0.5, 1), a DataError a candidate that was not scored on the reference's images.
     """
     check_confidence(confidence)
     if not candidates or max_attempts < 1:

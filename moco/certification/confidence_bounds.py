@@ -17,12 +17,12 @@ bound, z^2 / (images + z^2) below zero, is too short; the exact bound of zero lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv
 
 from moco.errors import ConfigError, DataError
 
@@ -87,18 +87,8 @@ def absolute_lower_bound(correct: ArrayLike, confidence: float) -> float:
     right = correct_array(correct)
     check_confidence(confidence)
     images, hits = len(right), int(right.sum())
-    if hits == 0:
-        return 0.0
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])
-    counts = np.arange(hits, images + 1)
-    log_choices = log_factorials[images] - log_factorials[counts] - log_factorials[images - counts]
-
-    def tail(accuracy: float) -> float:
-        """Probability of at least that many hits."""
-        misses = np.where(counts < images, (images - counts) * math.log1p(-accuracy), 0.0)
-        return float(np.exp(log_choices + counts * math.log(accuracy) + misses).sum())
-
-    return _crossing(lambda accuracy: tail(accuracy) >= 1 - confidence, 1.0, 0.0)
+    # The accuracy at which so many hits or more have the probability 1 - confidence, by the incomplete beta function.
+    return float(betaincinv(hits, images - hits + 1, 1 - confidence)) if hits else 0.0
 
 
 def paired_sem(lost: int, gained: int, images: int) -> float:
@@ -159,16 +149,11 @@ def _lowest(lost: int, gained: int, images: int, confidence: float) -> float:
         return flawless_bound(images, confidence) - 1
     if lost == images:
         return -1.0
-    z = NormalDist().inv_cdf(confidence)
-    estimate = (gained - lost) / images
-    return _crossing(lambda difference: score_statistic(lost, gained, images, difference) <= z, estimate, -1.0)
-
-
-def _crossing(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The point where `holds` ends, by bisection from where it is true to where it is false; the outer side of it."""
+    # By bisection from the estimate, where the hypothesis stands, to -1, where it does not; the outer side is taken.
+    z, inside, outside = NormalDist().inv_cdf(confidence), (gained - lost) / images, -1.0
     for _ in range(60):
         middle = (inside + outside) / 2
-        if holds(middle):
+        if score_statistic(lost, gained, images, middle) <= z:
             inside = middle
         else:
             outside = middle

@@ -141,7 +141,7 @@ class Evaluator:
         return BuiltCandidate(policy, artifact, counted, watch.seconds)
 
     def benchmark(self, built: BuiltCandidate) -> Evaluation:
-        """The candidate's file scored and measured on the target, then removed: what is delivered is built again."""
+        """The candidate's file scored and measured, then removed, to be built anew for delivery. Errors as `evaluate`."""
         artifact, watch = built.artifact, Stopwatch(built.seconds)
         with ExitStack() as stack:
             if artifact.sha256 != self.reference.artifact.sha256:

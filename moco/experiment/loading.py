@@ -19,10 +19,7 @@ from moco.models.zoo import is_published
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
-PATHS = (
-    *(("model", "weights"), ("data", "train"), ("data", "test"), ("data", "root")),
-    *(("space", "sensitivity"), ("store",), ("folder",)),
-)
+PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "store", "folder")
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 
@@ -132,13 +129,13 @@ def _changed(data: object, keys: Sequence[str], value: object, override: str) ->
 def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A copy whose paths are absolute; those that are already stay as they are."""
     changed = dict(data)
-    for section, *rest in PATHS:
+    for section, _, key in (key_path.partition(".") for key_path in PATHS):
         holder = changed.get(section)
-        if not rest and isinstance(holder, str):
+        if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
-        elif rest and isinstance(holder, dict) and isinstance(path := holder.get(rest[0]), str):
+        elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
             published = section == "model" and is_published(path)
-            changed[section] = {**holder, rest[0]: path if published else _against(folder, path)}
+            changed[section] = {**holder, key: path if published else _against(folder, path)}
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
         changed["searcher"] = {**searcher, "start": _absolute_starts(searcher["start"], folder)}

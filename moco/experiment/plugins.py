@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moco.errors import ConfigError
@@ -22,9 +22,7 @@ def plugins_of(experiment: Experiment) -> Plugins:
     return Plugins(
         methods=tuple(made_of(next(classes), given, f"space.{name}") for name, given in methods.items()),
         objective=_chosen("objective", "protocol", next(classes), objective),
-        searcher=Strategy(
-            "searcher", searcher.name, options_of((cls := next(classes)).Options, searcher.further, "searcher"), cls
-        ),
+        searcher=_strategy(searcher.name, next(classes), searcher.further),
         target=_with_counters(_chosen("target", "runtime", next(classes), target)),
         recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
     )
@@ -55,6 +53,10 @@ def _chosen(kind: str, key: str, cls: Any, section: PluginSection) -> Chosen:
     """The plug-in that the section of its kind names by that key."""
     options = options_of(cls.Options, section.further, kind)
     return Chosen(kind, getattr(section, key), cls, options, f"{kind}.{key}")
+
+
+def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:
+    return Strategy("searcher", name, options_of(cls.Options, given, "searcher"), cls)
 
 
 def _with_counters(target: Chosen) -> Chosen:

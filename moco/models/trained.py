@@ -74,7 +74,7 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
 
 
 def check_fit(network: nn.Module, task: Task) -> None:
-    """Pass a network that takes the images and gives a logit for each class; a DataError says what it does not."""
+    """Pass a network that takes the images and gives a logit for each class; a DataError where it does not."""
     with torch.no_grad():
         try:
             logits = network(torch.zeros(1, *task.shape))

@@ -25,7 +25,7 @@ def model_names() -> list[str]:
 
 
 def build_model(name: str, num_classes: int | None = None, **options: Any) -> nn.Module:
-    """A new network in evaluation mode; its weights are not trained. A ConfigError names what there is not.
+    """A new network in evaluation mode, its weights not trained; a ConfigError where there is no such model or option.
 
     `num_classes` of None takes the builder's default; `options` are its further arguments, such as `shortcut="B"`.
     """

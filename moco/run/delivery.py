@@ -176,7 +176,6 @@ class Finisher:
             interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
             interval = self._pessimistic.get((trial.number, bound.metric), interval)
             upper = interval.high if bound.op == "<=" else interval.low
-            holds = bound.violation(MetricValue(upper)) <= 0
             found.append(
                 BoundRecord(
                     metric=bound.metric,
@@ -184,7 +183,7 @@ class Finisher:
                     estimate=interval.value,
                     upper=upper,
                     confidence=self.prepared.job.plan.delivery.confidence,
-                    holds=holds,
+                    holds=bound.violation(MetricValue(upper)) <= 0,
                 )
             )
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -236,8 +236,6 @@ def versions(of_target: Sequence[str]) -> dict[str, str]:
     """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the target's."""
     found = {"python": platform.python_version()}
     for name in dict.fromkeys((*DISTRIBUTIONS, *of_target)):
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found

@@ -123,8 +123,7 @@ def session(
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
     """The prepared job; `begun` is what an earlier session has written, None where there was none."""
-    if begun is None:
-        begun = Manifest()
+    begun = begun or Manifest()
     job = replace(job, fingerprint=begun.fingerprint or job.fingerprint)
     payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None
     starts = None if begun.starts is None else from_records(begun.starts)

@@ -71,7 +71,7 @@ class ProbePlan:
     """How a network is probed; a ConfigError where there is no time, no image, or a gain that is not a share."""
 
     seconds: float = 60.0  # for the whole network, on the wall; shared evenly by all graphs
-    spent: float = 0.0  # of them before the probe begins, for loading and tracing
+    spent: float = 0.0  # how many are gone before the probe begins, for loading and tracing
     batch: int = 1  # images in a call
     slot_ms: float = 4.0  # as in TimingPlan, like the next two; calls are short here, and graphs many
     min_slots: int = 8

@@ -49,7 +49,7 @@ class PayOff:
     reference_ms: float  # time of a call of the reference graph, for people
     widths: tuple[int, ...]  # descending, the first is the full one
     times: tuple[Timed, ...]
-    factorised: Mapping[float, Timed]  # at full width, both layers, by share of the ranks
+    factorised: Mapping[float, Timed]  # by share of the ranks, the pair at full width with both layers factorised
     min_gain: float = MIN_GAIN
     warnings: tuple[str, ...] = ()
 
