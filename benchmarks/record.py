@@ -27,7 +27,7 @@ from benchmarks.recorded.space import PruneBits
 from moco.analysis.sensitivity.layer_sensitivity import KEEP_RATIOS, Levels, analyse, to_json
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
-from moco.models.network_hash import network_hash
+from moco.models.trained import network_hash
 from moco.policy import Policy
 from moco.run.job import Job, Prepared, context, prepare
 from moco.trial import Evaluation
@@ -137,7 +137,7 @@ class Recorder:
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Provenance, with the sensitivity of every layer on the calibration images."""
-        splits, compressor = job.data.splits, self.prepared.compressor
+        splits, compressor = job.data.splits, self.prepared.evaluator.builder.compressor
         images = job.data.train.images(splits.calibration)
         layers = [layer for group in self.space.groups[1:] for layer in group.layers]
         study = analyse(compressor, images, layers, Levels(KEEP_RATIOS, (8, 6, 4, 3, 2), (8, 6, 4, 3, 2), int8=True))

@@ -49,7 +49,7 @@ def retimed(run: Path, seconds: float) -> str:
     experiment = load_experiment(run / "experiment.yaml", overrides)
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(build_job(experiment, Path(folder) / "run"), Path(folder))
-        artifact, _ = prepared.builder.build(read_policy(run / "best" / "policy.json"))
+        artifact, _ = prepared.evaluator.builder.build(read_policy(run / "best" / "policy.json"))
         shipped = hashlib.sha256((run / "best" / "model.onnx").read_bytes()).hexdigest()
         target, reference = prepared.job.target, prepared.evaluator.reference
         sessions = [reference.session, target.load(artifact)]

@@ -20,21 +20,13 @@ _ACCURACIES = {"top1_accuracy": TOP1_ERROR, "top5_accuracy": TOP5_ERROR}
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound as the user wrote it, relative parts unresolved.
+    """A bound as the user wrote it, relative parts unresolved."""
 
-    Attributes:
-        metric: a metric, or any name that an evaluation gives.
-        op: `<=` or `>=`.
-        number: in the metric's stored unit; for relative constraints the factor (`x`) or the difference (`pp`).
-        relative_to_reference: None, `x` (number times the reference) or `pp` (reference plus number).
-        confidence: None compares the estimate; otherwise the one-sided bound at this confidence is compared.
-    """
-
-    metric: str
-    op: str
-    number: float
-    relative_to_reference: str | None = None
-    confidence: float | None = None
+    metric: str  # a metric, or any name that an evaluation gives
+    op: str  # `<=` or `>=`
+    number: float  # in the metric's stored unit; of a relative constraint the factor (`x`) or the difference (`pp`)
+    relative_to_reference: str | None = None  # `x` (number times the reference) or `pp` (reference plus number)
+    confidence: float | None = None  # None compares the estimate, else its one-sided bound at this confidence
 
 
 @dataclass(frozen=True)
@@ -67,10 +59,8 @@ class Bound:
 def parse(name: str, text: object, where: str = "constraints", confidence: float | None = None) -> Constraint:
     """The constraint that `text` states on the metric `name`.
 
-    `top1_accuracy` and `top5_accuracy` are understood and turned into bounds on the errors.
-
-    Raises:
-        ConfigError: not of the grammar, or a unit that the metric does not have.
+    `top1_accuracy` and `top5_accuracy` are understood and turned into bounds on the errors. A ConfigError where it is
+    not of the grammar, or has a unit that the metric does not have.
     """
     match = _GRAMMAR.match(text) if isinstance(text, str) else None
     if match is None:
@@ -93,8 +83,7 @@ def parse(name: str, text: object, where: str = "constraints", confidence: float
 def resolve(constraint: Constraint, reference: Mapping[str, MetricValue], where: str = "constraints") -> Bound:
     """The bound that the constraint means for this reference.
 
-    Raises:
-        ConfigError: the constraint is relative and the reference lacks the metric.
+    A ConfigError where the constraint is relative and the reference lacks the metric.
     """
     value = constraint.number
     if constraint.relative_to_reference is not None:
@@ -112,12 +101,10 @@ def _unit_scale(name: str, unit: str, where: str) -> float:
     known = METRICS.get(name)
     if known is None:
         return 0.01 if unit == "%" else 1.0  # a percent is a percent, as points are, whatever the name
-    if unit == "":
+    if unit in {"", known.unit}:
         return 1.0
     if unit == known.shown_as:
         return 1.0 / known.scale
-    if unit == known.unit:
-        return 1.0
     expected = known.shown_as or "a plain number"
     raise ConfigError(f"{where}: unit '{unit}' does not fit; '{name}' is given in '{expected}'")
 

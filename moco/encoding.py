@@ -24,11 +24,7 @@ ONLY_VALUE = 0.5
 
 
 def encode(space: SearchSpace, point: Point) -> np.ndarray:
-    """Coordinates (n_parameters,) in [0, 1] of a point of the space.
-
-    Raises:
-        SpaceError: the point is not of this space.
-    """
+    """Coordinates (n_parameters,) in [0, 1] of a point of the space; a SpaceError where it is not of this space."""
     space.check(point)
     return np.array([to_unit(distribution, point[name]) for name, distribution in space.distributions.items()])
 
@@ -36,8 +32,7 @@ def encode(space: SearchSpace, point: Point) -> np.ndarray:
 def decode(space: SearchSpace, coordinates: np.ndarray) -> dict[str, Any]:
     """The point of the space nearest to the coordinates (n_parameters,); values outside [0, 1] are clipped.
 
-    Raises:
-        SpaceError: not one finite number a parameter.
+    A SpaceError where there is not one finite number a parameter.
     """
     x = np.asarray(coordinates, dtype=float)
     if x.shape != (len(space.distributions),) or not np.isfinite(x).all():
@@ -64,16 +59,16 @@ def from_unit(distribution: BaseDistribution, coordinate: float) -> Any:
     u = min(max(coordinate, 0.0), 1.0)
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[min(int(u * len(distribution.choices)), len(distribution.choices) - 1)]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
     low, high = _edges(distribution)
     warped = low + u * (high - low)
-    return snapped(distribution, math.exp(warped) if _is_log(distribution) else warped)
+    return snapped(distribution, math.exp(warped) if distribution.log else warped)
 
 
 def project(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, Any]:
     """The point of the space nearest to `point`, value by value; what was executed may lie off the grid or the bounds.
 
-    Raises:
-        SpaceError: a parameter is missing or unknown, or a categorical value is none of the choices.
+    A SpaceError where a parameter is missing or unknown, or a categorical value is none of the choices.
     """
     if point.keys() != space.distributions.keys():
         raise SpaceError(f"point: expected the parameters {sorted(space.distributions)}, got {sorted(point)}")
@@ -91,9 +86,5 @@ def _edges(distribution: BaseDistribution) -> tuple[float, float]:
 
 
 def _warp(distribution: BaseDistribution, value: float) -> float:
-    return math.log(value) if _is_log(distribution) else float(value)
-
-
-def _is_log(distribution: BaseDistribution) -> bool:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    return distribution.log
+    return math.log(value) if distribution.log else float(value)

@@ -25,15 +25,11 @@ _WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, e
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
-
-    Attributes:
-        since: time at which it was taken, ISO 8601, UTC.
-    """
+    """Who holds a lock."""
 
     pid: int
     host: str
-    since: str
+    since: str  # time at which it was taken, ISO 8601, UTC
 
     @staticmethod
     def here() -> Holder:
@@ -54,8 +50,7 @@ class Lock:
     def confirm(self) -> bool:
         """Whether it was held all the time since it was taken; False where it was lost and could be taken again.
 
-        Raises:
-            RunFolderError: another search has it now.
+        A RunFolderError where another search has it now.
         """
         return True
 
@@ -73,13 +68,9 @@ class FileLock(Lock):
     def __init__(self, path: Path, held: str, advice: str) -> None:
         """Take the lock at once.
 
-        Args:
-            held: how a refusal begins, such as `runs/a: a search is running there`.
-            advice: how it ends.
-
-        Raises:
-            RunFolderError: another process, or another search of this one, holds it; it is named.
-            OSError: the file cannot be made.
+        `held`, such as `runs/a: a search is running there`, begins a refusal, `advice` ends it: a RunFolderError that
+        names another process, or another search of this one, that holds the lock. An OSError where the file cannot be
+        made.
         """
         super().__init__()
         self.path = path

@@ -73,19 +73,13 @@ class Searcher(Protocol):
 
     def ask(self) -> Suggestion:
         """The next suggestion; earlier ones may still be pending. Changes nothing but the count of asks."""
-        ...
 
     def tell(self, trial: Trial) -> None:
         """Take a finished trial: complete, rejected or failed, in any order, also ones it never asked for."""
-        ...
 
 
 def refuse_misfit(searcher: Searcher | type[Searcher], name: str, problem: Problem) -> None:
-    """Pass a searcher, or its class, that can take the problem.
-
-    Raises:
-        ConfigError: it cannot; what the problem has that it cannot take is named.
-    """
+    """Pass a searcher, or its class, that can take the problem; a ConfigError names what it cannot take."""
     capabilities = searcher.capabilities
     if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
         return
@@ -110,34 +104,23 @@ class Objective(Protocol):
 
     def problem(self, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
         """The problem of this protocol for a space and the metrics of the uncompressed network."""
-        ...
 
     def score(self, evaluation: Evaluation, reference: Mapping[str, MetricValue]) -> float:
         """The protocol's published scalar; larger is better."""
-        ...
 
 
 @dataclass(frozen=True)
 class ObjectiveTerms:
-    """What an objective may say of itself by members of these names; where it has none of a name, the default holds.
+    """What an objective may say of itself by members of these names; where it has none of a name, the default holds."""
 
-    Attributes:
-        constraints: the bounds as its user wrote them.
-        objectives: direction by metric, where its user chose them.
-        weights: weight by metric.
-        floor: the bound on top-1 error that the certificate is about.
-        wish: what is asked besides the bounds, as a person says it.
-        drop_unmeasurable: whether weights of metrics that a machine cannot measure may be left out there.
-        without: the objective without the weights of some metrics; None where it cannot do without.
-    """
-
-    constraints: Sequence[Constraint] = ()
-    objectives: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    floor: Constraint | None = None
-    wish: str | None = None
-    drop_unmeasurable: bool = False
+    constraints: Sequence[Constraint] = ()  # the bounds as its user wrote them
+    objectives: Mapping[str, str] = field(default_factory=dict)  # direction by metric, where its user chose them
+    weights: Mapping[str, float] = field(default_factory=dict)  # weight by metric
+    floor: Constraint | None = None  # the bound on top-1 error that the certificate is about
+    wish: str | None = None  # what is asked besides the bounds, as a person says it
+    drop_unmeasurable: bool = False  # whether weights of metrics that a machine cannot measure may be left out there
     without: Callable[[frozenset[str]], Objective] | None = None
+    """The objective without the weights of some metrics; None where it cannot do without."""
 
     @staticmethod
     def of(objective: Objective) -> ObjectiveTerms:
@@ -229,11 +212,9 @@ class Session(Protocol):
             MeasurementError: the runtime fails on the file.
             DeviceLostError: the device does not answer.
         """
-        ...
 
     def close(self) -> None:
         """Let go of what the runtime holds for the file; it is not run again. May be called twice."""
-        ...
 
 
 Normalize = tuple[Sequence[float], Sequence[float]]
@@ -254,7 +235,6 @@ class Target(Protocol):
         Raises:
             ConfigError: it is not there or cannot measure what its options ask for.
         """
-        ...
 
     def load(self, artifact: Artifact) -> Session:
         """Open the file on the runtime; who opens a session closes it.
@@ -263,7 +243,6 @@ class Target(Protocol):
             MeasurementError: the runtime cannot run the file: its policy is rejected.
             DeviceLostError: the device does not answer. Any OSError that comes out of a target is taken for it.
         """
-        ...
 
     def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
         """Time the sessions interleaved; the first is the reference. Raw samples are kept.
@@ -272,11 +251,9 @@ class Target(Protocol):
             MeasurementError: a session fails, or the times are not valid.
             DeviceLostError: the device does not answer.
         """
-        ...
 
     def describe(self) -> Mapping[str, Any]:
         """Runtime, versions, processor, threads: what a timed number depends on. JSON."""
-        ...
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
         """Python that labels a batch of images with the delivered file under this runtime, for card and report.
@@ -286,11 +263,9 @@ class Target(Protocol):
             input_shape: of one image, (channels, height, width); None where it is not known.
             normalize: what images in 0..1 are normalised by; None where they come normalised.
         """
-        ...
 
     def findings(self) -> tuple[Finding, ...]:
         """What `moco doctor` says of it, connecting if it must; what is absent is a finding, not an error."""
-        ...
 
 
 class Counter(Protocol):
@@ -302,7 +277,6 @@ class Counter(Protocol):
 
     def available(self) -> str:
         """Empty where it can be read here; else why not, in words."""
-        ...
 
     def joules(self) -> float:
         """Energy since some fixed moment, never less than before; a meter of power sums it up itself.
@@ -310,11 +284,9 @@ class Counter(Protocol):
         Raises:
             MeasurementError: it can no longer be read.
         """
-        ...
 
     def describe(self) -> Mapping[str, Any]:
         """What is metered and how finely, the same from run to run: part of the store's key. JSON."""
-        ...
 
 
 class Reporter(Protocol):
@@ -322,19 +294,15 @@ class Reporter(Protocol):
 
     def start(self, manifest: Mapping[str, Any], folder: Path) -> None:
         """A search begins; `manifest` is the content of RUN/manifest.json."""
-        ...
 
     def report(self, trial: Trial) -> None:
         """A trial has finished."""
-        ...
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """The search is over; `result` is the content of RUN/result.json and the folder is complete."""
-        ...
 
     def abandon(self) -> None:
         """The search was broken off: there will be no result, unless it is resumed."""
-        ...
 
 
 class Ledger(Protocol):
@@ -342,8 +310,6 @@ class Ledger(Protocol):
 
     def record(self, trial: Trial) -> None:
         """Write a finished trial; it is safe on disk when this returns."""
-        ...
 
     def trials(self) -> list[Trial]:
         """All recorded trials by number."""
-        ...

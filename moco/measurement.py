@@ -32,29 +32,17 @@ Samples = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class TimingPlan:
-    """How a set of sessions is timed.
+    """How a set of sessions is timed."""
 
-    Attributes:
-        batch: images in one call.
-        seconds: time spent on each session, warm-up not counted.
-        slot_ms: length of one uninterrupted turn of a session; at least one call is made.
-        min_slots: slots of each session, whatever time they take: a slow network still gives enough samples.
-        warmup_calls: calls before the first slot, not recorded.
-        seed: draws the images, orders the sessions within each round, and draws the bootstrap.
-        confidence: of the intervals, two-sided.
-        reopening_sd: standard deviation of a ratio when the files are opened anew, as a fraction of the ratio.
-        series: what is measured besides the times.
-    """
-
-    batch: int = 1
-    seconds: float = 0.2
-    slot_ms: float = 10.0
-    min_slots: int = 15
-    warmup_calls: int = 3
-    seed: int = 0
-    confidence: float = 0.95
-    reopening_sd: float = 0.005
-    series: tuple[str, ...] = ()
+    batch: int = 1  # images in one call
+    seconds: float = 0.2  # spent on each session, warm-up not counted
+    slot_ms: float = 10.0  # length of one uninterrupted turn of a session; at least one call is made
+    min_slots: int = 15  # of each session, whatever time they take: a slow network still gives enough samples
+    warmup_calls: int = 3  # before the first slot, not recorded
+    seed: int = 0  # draws the images, orders the sessions within each round, and draws the bootstrap
+    confidence: float = 0.95  # of the intervals, two-sided
+    reopening_sd: float = 0.005  # standard deviation of a ratio when the files are opened anew, as a fraction of it
+    series: tuple[str, ...] = ()  # what is measured besides the times
 
     def __str__(self) -> str:
         """The form in which keys of evaluation stores hold it: as it always was, however the class is written."""
@@ -79,21 +67,18 @@ class RatioEstimate:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Interleaved timings of several sessions.
-
-    Attributes:
-        samples_ms: one tuple a session, the first being the reference; the n-th entry is the median time of a call
-            in its n-th slot. The n-th slots of all sessions ran one after the other.
-        environment: load of the machine before and after, processor, threads. JSON.
-        warnings: why this measurement should be doubted, and why a series is missing; empty where nothing was noticed.
-        counted: the further series, each of the same slots; one that could not be measured is not there.
-    """
+    """Interleaved timings of several sessions."""
 
     plan: TimingPlan
     samples_ms: Samples
-    environment: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    """Of the reference first; the n-th entry is the median time of a call in its n-th slot.
+
+    The n-th slots of all sessions ran one after the other.
+    """
+    environment: dict[str, Any] = field(default_factory=dict)  # JSON: load before and after, processor, threads
+    warnings: tuple[str, ...] = ()  # why this measurement should be doubted, and why a series is missing
     counted: Mapping[str, Samples] = field(default_factory=dict)
+    """The further series, each of the same slots; one that could not be measured is not there."""
 
     def series(self, name: str) -> Samples | None:
         """The samples of a series; None where it was not or could not be measured."""
@@ -111,8 +96,7 @@ class Measurement:
     def ratio(self, session: int = 1, reference: int = 0, series: str = TIME) -> RatioEstimate:
         """A session relative to the reference: median of the paired ratios, percentile bootstrap interval.
 
-        Raises:
-            MeasurementError: too few slots for an interval of the plan's confidence, or there is no such series.
+        A MeasurementError where there are too few slots for an interval of the plan's confidence, or no such series.
         """
         key = session, reference, series
         if key not in self._ratios:

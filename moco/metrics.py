@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
+from typing import Any
 
 from moco.errors import ConfigError, nearest
 
@@ -24,36 +25,28 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity that moco can state of a network.
-
-    Attributes:
-        unit: unit of the stored number; "" for a fraction or a count.
-        shown_as: unit of the number as printed; equals `unit` but for fractions, which are printed in percent.
-        scale: printed number / stored number.
-        timed: True where the number depends on the machine, its threads and the timing plan.
-        label: what a report calls it; its name in words where empty.
-    """
+    """A quantity that moco can state of a network."""
 
     name: str
-    unit: str
+    unit: str  # of the stored number; "" for a fraction or a count
     direction: Direction
     description: str
-    shown_as: str = ""
-    scale: float = 1.0
-    timed: bool = False
-    label: str = ""
+    shown_as: str = ""  # unit of the number as printed: `unit`, but % for fractions
+    scale: float = 1.0  # printed number / stored number
+    timed: bool = False  # whether the number depends on the machine, its threads and the timing plan
+    label: str = ""  # what a report calls it; its name in words where empty
 
 
-def _metric(name: str, unit: str, description: str, **more: object) -> Metric:
-    return Metric(name, unit, Direction.MINIMIZE, description, **{"shown_as": unit, **more})  # type: ignore[arg-type]
+def _metric(name: str, unit: str, description: str, **more: Any) -> Metric:
+    return Metric(name, unit, description=description, **{"direction": Direction.MINIMIZE, "shown_as": unit, **more})
 
 
 def _error(name: str, description: str, label: str) -> Metric:
     return _metric(name, "", description, shown_as="%", scale=100.0, label=label)
 
 
-def _timed(name: str, unit: str, description: str, label: str) -> Metric:
-    return _metric(name, unit, description, timed=True, label=label)
+def _timed(name: str, unit: str, description: str, label: str, **more: Any) -> Metric:
+    return _metric(name, unit, description, timed=True, label=label, **more)
 
 
 METRICS: dict[str, Metric] = {
@@ -64,10 +57,7 @@ METRICS: dict[str, Metric] = {
         _timed(
             "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", "latency"
         ),
-        replace(
-            _timed("throughput_ips", "images/s", "images a second, batch 32", "throughput"),
-            direction=Direction.MAXIMIZE,
-        ),
+        _timed("throughput_ips", "images/s", "images a second, batch 32", "throughput", direction=Direction.MAXIMIZE),
         _metric("size_mb", "MB", "the ONNX file, bytes / 1e6", label="size"),
         _metric("packed_size_mb", "MB", "what the codes need at their bits, bytes / 1e6", label="packed size"),
         _metric("parameters", "", "weights and biases, batch-norm's affine parameters included"),
@@ -92,11 +82,7 @@ COUNTED_IN_VERDICT = ("parameters", "macs", "bops")
 
 
 def metric(name: str, where: str = "metric") -> Metric:
-    """The metric of that name.
-
-    Raises:
-        ConfigError: no such metric; the nearest name is given.
-    """
+    """The metric of that name; a ConfigError gives the nearest name where there is none."""
     try:
         return METRICS[name]
     except KeyError:

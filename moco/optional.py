@@ -18,22 +18,14 @@ def installed(package: str) -> bool:
 
 
 def require(package: str, where: str) -> None:
-    """Pass where the package is installed.
-
-    Raises:
-        ConfigError: it is not installed; says what needs it and which extra brings it.
-    """
+    """Pass where the package is installed; a ConfigError says what needs it and which extra brings it."""
     if not installed(package):
         raise _missing(package, where)
 
 
 @contextmanager
 def needed_by(where: str) -> Iterator[None]:
-    """Within, an import that fails because an extra is not installed is refused in one line.
-
-    Raises:
-        ConfigError: as `require`.
-    """
+    """Within, an import that fails because an extra is not installed is refused in one line, as by `require`."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -101,8 +101,7 @@ def names(kind: str) -> list[str]:
 def plugin(kind: str, name: str, where: str | None = None) -> Any:
     """The class registered under that name.
 
-    Raises:
-        ConfigError: no such plug-in, and the nearest name is given; or it needs an extra that is not installed.
+    A ConfigError gives the nearest name where there is none, or the extra that is not installed.
     """
     if name in BUILT_IN[kind]:
         module, _, attribute = BUILT_IN[kind][name].partition(":")
@@ -143,11 +142,7 @@ def lacking(found: Any, kind: str, name: str) -> str | None:
 
 
 def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
-    """The object that a plug-in's class has made.
-
-    Raises:
-        ConfigError: its constructor has left out what the kind's objects must have.
-    """
+    """The object that a plug-in's class has made; a ConfigError says what of the contract its constructor left out."""
     missing = [member for member in MADE.get(kind, ()) if not hasattr(made, member)]
     if missing:
         others = [_named(point, kind, where) for point in entry_points(group=f"moco.{kind}", name=name)]
@@ -165,11 +160,10 @@ class NoOptions:
 class NamedPlugin:
     """A plug-in that is registered by its name and made of its options; without options it has the usual ones.
 
-    Attributes:
-        options: an instance of `Options`, a frozen dataclass whose fields all have defaults.
+    Its `Options` are a frozen dataclass whose fields all have defaults.
     """
 
-    options: Any = None
+    options: Any = None  # an instance of `Options`
 
     name: ClassVar[str]
     Options: ClassVar[type[Any]] = NoOptions
@@ -199,23 +193,14 @@ def written_options(options: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A plug-in that was chosen by its name, with its options checked.
-
-    Attributes:
-        options: an instance of the class's `Options`.
-        where: key path that names it, for errors.
-    """
+    """A plug-in that was chosen by its name, with its options checked."""
 
     kind: str
     name: str
     cls: Any
-    options: Any
-    where: str | None = None
+    options: Any  # an instance of the class's `Options`
+    where: str | None = None  # key path that names it, for errors
 
     def made(self) -> Any:
-        """The plug-in, made of its options.
-
-        Raises:
-            ConfigError: its constructor has left out what the kind's objects must have.
-        """
+        """The plug-in, made of its options; a ConfigError as by `complete`."""
         return complete(self.cls(self.options), self.kind, self.name, self.where)

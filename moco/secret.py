@@ -19,27 +19,17 @@ _SHORTEST = 4
 
 @dataclass(frozen=True)
 class Secret:
-    """An address as it was written and as it is used.
+    """An address as it was written and as it is used."""
 
-    Attributes:
-        written: may name environment variables, whole (`${MOCO_DB}`) or inside (`postgresql://me:${PW}@host/db`).
-        value: with the variables' values; for connecting, never for showing.
-        hidden: texts that no message may hold.
-    """
-
-    written: str
-    value: str = field(repr=False)
-    hidden: tuple[str, ...] = field(default=(), repr=False)
+    written: str  # may name environment variables, whole (`${MOCO_DB}`) or inside (`postgresql://me:${PW}@host/db`)
+    value: str = field(repr=False)  # with the variables' values; for connecting, never for showing
+    hidden: tuple[str, ...] = field(default=(), repr=False)  # texts that no message may hold
 
     @staticmethod
     def of(written: str | Secret, where: str = "address") -> Secret:
         """The address, its variables looked up.
 
-        Args:
-            where: key path, for errors.
-
-        Raises:
-            ConfigError: a variable is not set, or the address is one that moco has starred.
+        A ConfigError at the key path `where` if a variable is not set, or the address is one that moco has starred.
         """
         if isinstance(written, Secret):
             return written

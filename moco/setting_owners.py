@@ -27,8 +27,7 @@ _of_plugins: dict[str, Any] = {}
 def method_of(key: str, where: str = "policy") -> Any:
     """The method that the setting belongs to, with its usual options.
 
-    Raises:
-        SpaceError: it belongs to none; the nearest setting is named, or the plug-in that could not be asked.
+    A SpaceError where it belongs to none names the nearest setting, or the plug-in that could not be asked.
     """
     own = _of_own()
     if key in own or key in _of_plugins:

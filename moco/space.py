@@ -7,12 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.errors import SpaceError, nearest
 from moco.policy import Policy
@@ -21,18 +16,12 @@ from moco.trial import Point
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """Layers that share parameters: a coupled-channel group, a block, a stage or an explicit list.
-
-    Attributes:
-        parameters: names of the space's parameters that belong to this group.
-        layers: names of the layers that they change, in the order of the forward pass.
-        features: numbers that describe the group to sequential searchers (S1.31), unscaled.
-    """
+    """Layers that share parameters: a coupled-channel group, a block, a stage or an explicit list."""
 
     name: str
-    parameters: tuple[str, ...]
-    layers: tuple[str, ...] = ()
-    features: Mapping[str, float] = field(default_factory=dict)
+    parameters: tuple[str, ...]  # names of the space's parameters that belong to this group
+    layers: tuple[str, ...] = ()  # names of the layers that they change, in the order of the forward pass
+    features: Mapping[str, float] = field(default_factory=dict)  # numbers for sequential searchers (S1.31), unscaled
 
 
 class Codec(Protocol):
@@ -40,36 +29,25 @@ class Codec(Protocol):
 
     def policy(self, point: Point) -> Policy:
         """The canonical policy: channels, ranks and bits after rounding."""
-        ...
 
     def point(self, policy: Policy) -> Point:
         """A point of the space that stands for the policy: what was executed."""
-        ...
 
     def cost(self, policy: Policy) -> Mapping[str, float]:
         """Exact analytic costs (macs, parameters, bops, …) of the network under the policy."""
-        ...
 
     def n_policies(self) -> int | None:
         """Number of distinct policies, exactly; None where it is not countable or not counted."""
-        ...
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A space of policies.
+    """A space of policies."""
 
-    Attributes:
-        distributions: Optuna's distributions by parameter name.
-        groups: layer groups in the order of the forward pass; empty for a plain space.
-        neutral: the values that change nothing, by parameter; empty where there is no such point.
-        codec: what the network adds; None for a plain space, whose policies are the points themselves.
-    """
-
-    distributions: Mapping[str, BaseDistribution]
-    groups: tuple[LayerGroup, ...] = ()
-    neutral: Point = field(default_factory=dict)
-    codec: Codec | None = None
+    distributions: Mapping[str, BaseDistribution]  # Optuna's, by parameter name
+    groups: tuple[LayerGroup, ...] = ()  # in the order of the forward pass; empty for a plain space
+    neutral: Point = field(default_factory=dict)  # the values that change nothing; empty where there is no such point
+    codec: Codec | None = None  # what the network adds; None for a plain space, whose policies are its points
 
     def __post_init__(self) -> None:
         if not self.distributions:
@@ -87,11 +65,7 @@ class SearchSpace:
                     )
 
     def check(self, point: Point) -> None:
-        """Refuse a point that is not of this space.
-
-        Raises:
-            SpaceError: a name is missing or unknown, or a value lies outside its distribution.
-        """
+        """Refuse, by a SpaceError, a point that is not of this space."""
         for name in point:
             if name not in self.distributions:
                 raise SpaceError(f"point: unknown parameter '{name}'{nearest(name, self.distributions)}")
@@ -129,9 +103,8 @@ class SearchSpace:
     def uniform(self, level: float, variant: int = 0) -> Point:
         """The same step away from neutral for every parameter.
 
-        Args:
-            level: 0 is neutral (or each lower bound, where the space has no neutral point), 1 the far end.
-            variant: index of the choice that every categorical parameter takes, modulo its number of choices.
+        A `level` of 0 is neutral (or each lower bound, where the space has no neutral point), 1 the far end; `variant`
+        is the index of the choice that every categorical parameter takes, modulo its number of choices.
         """
         return {
             name: _at_level(distribution, level, variant, self.neutral.get(name))

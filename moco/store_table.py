@@ -14,27 +14,15 @@ from moco.errors import RunFolderError
 
 
 class StoreTable:
-    """A table; what is read of it or written to it is read or written within `doing`.
+    """A table; what is read of it or written to it is read or written within `doing`."""
 
-    Attributes:
-        kind: of the store, for errors.
-        create: the statements that make the table where it is not there.
-        context: hash of all that decides a row beside its own key.
-    """
-
-    kind: str
-    create: Sequence[str]
+    kind: str  # of the store, for errors
+    create: Sequence[str]  # the statements that make the table where it is not there
 
     def __init__(self, path: Path, context: Mapping[str, Any]) -> None:
-        """Open or create the store.
-
-        Args:
-            context: JSON.
-
-        Raises:
-            RunFolderError: the file cannot be opened or written.
-        """
+        """Open or create the store for a context of JSON; a RunFolderError where the file cannot be opened."""
         self.path = path
+        # Of all that decides a row beside its own key.
         self.context = hashlib.sha256(json.dumps(context, sort_keys=True).encode()).hexdigest()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +36,7 @@ class StoreTable:
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        """Name the file where it cannot be `read` or `written`."""
+        """Name the file, in a RunFolderError, where it cannot be `read` or `written`."""
         try:
             yield
         except sqlite3.Error as error:

@@ -16,19 +16,12 @@ from moco.space import SearchSpace
 
 @dataclass(frozen=True)
 class Strategy:
-    """A searcher with its options.
+    """A searcher with its options."""
 
-    Attributes:
-        label: what it is called in the comparison, its studies and its files.
-        searcher: registered name.
-        options: an instance of the searcher's `Options`.
-        cls: the searcher's class, where it has been looked up already.
-    """
-
-    label: str
-    searcher: str
-    options: Any
-    cls: Any = field(default=None, compare=False, repr=False)
+    label: str  # what it is called in the comparison, its studies and its files
+    searcher: str  # registered name
+    options: Any  # an instance of the searcher's `Options`
+    cls: Any = field(default=None, compare=False, repr=False)  # where it has been looked up already
 
     @property
     def kind(self) -> Any:
@@ -41,11 +34,7 @@ class Strategy:
         return built
 
     def check(self, problem: Problem) -> None:
-        """Pass a problem that the searcher, with these options, can take.
-
-        Raises:
-            ConfigError: it cannot; what is in the way is named.
-        """
+        """Pass a problem that the searcher, with these options, can take; a ConfigError says what is in the way."""
         refuse_misfit(self.kind, self.label, problem)
         refuse_misfit(self.build(problem, 0), self.label, problem)  # where its options decide
 
@@ -60,47 +49,27 @@ class Strategy:
 
 
 def strategy_warnings(strategies: Sequence[Strategy], problem: Problem, trials: int) -> list[str]:
-    """All of them, each once.
-
-    Raises:
-        ConfigError: a strategy cannot take the space.
-    """
+    """Both kinds of warnings about the strategies; a ConfigError where one cannot take the space."""
     return [*slow_strategies(strategies, problem.space, trials), *idle_options(strategies, problem)]
 
 
 def slow_strategies(strategies: Sequence[Strategy], space: SearchSpace, trials: int) -> list[str]:
-    """Searchers that are not made for so many trials, each once.
+    """Searchers that are not made for so many trials, each once; a ConfigError where one cannot take the space.
 
-    Raises:
-        ConfigError: a strategy cannot take the space.
+    It is told before minutes are spent on the reference.
     """
-    searchers = {strategy.searcher: strategy.kind for strategy in strategies}
-    return [text for name, kind in searchers.items() for text in _slow(name, kind, space, trials)]
+    slow = []
+    for name, kind in {strategy.searcher: strategy.kind for strategy in strategies}.items():
+        can = kind.capabilities
+        if not isinstance(can, SearcherCapabilities):  # a class whose options decide: its instance will tell
+            continue
+        if (reason := can.why_not_in(space)) is not None:
+            raise ConfigError(misfit(name, reason, "searcher.name"))
+        if (most := can.max_trials) is not None and trials > most:
+            slow.append(f"budget.trials: {trials} is more than the {most} that '{name}' is made for; it becomes slow")
+    return slow
 
 
 def idle_options(strategies: Sequence[Strategy], problem: Problem) -> list[str]:
     """Options that were chosen and have no effect on this problem, by the strategies' labels."""
     return [f"{strategy.label}.{text}" for strategy in strategies for text in strategy.warnings(problem)]
-
-
-def checked_searcher(searcher: str, space: SearchSpace, trials: int) -> list[str]:
-    """Pass a registered searcher that can take the space, with a warning where it is not made for so many trials.
-
-    Raises:
-        ConfigError: it cannot; the parameter that is in the way is named.
-    """
-    return _slow(searcher, plugin("searcher", searcher, "searcher.name"), space, trials)
-
-
-def _slow(searcher: str, kind: Any, space: SearchSpace, trials: int) -> list[str]:
-    """Told before minutes are spent on the reference."""
-    capabilities = kind.capabilities
-    if not isinstance(capabilities, SearcherCapabilities):  # a class whose options decide: its instance will tell
-        return []
-    reason = capabilities.why_not_in(space)
-    if reason is not None:
-        raise ConfigError(misfit(searcher, reason, "searcher.name"))
-    if capabilities.max_trials is None or trials <= capabilities.max_trials:
-        return []
-    most = capabilities.max_trials
-    return [f"budget.trials: {trials} is more than the {most} that '{searcher}' is made for; it becomes slow"]

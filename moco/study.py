@@ -39,28 +39,21 @@ class SearchAbortedError(MocoError):
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search ends.
+    """When a search ends."""
 
-    Attributes:
-        trials: how many finished trials, starts included but for those that are given; duplicates count.
-        seconds: wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit.
-    """
-
-    trials: int
+    trials: int  # how many finished trials, starts included but for those that are given; duplicates count
     seconds: float | None = None
+    """Wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A point that the study evaluates before it asks the searcher.
-
-    Attributes:
-        given: declared as known before the search: it counts in no budget, and is evaluated before those that do.
-    """
+    """A point that the study evaluates before it asks the searcher."""
 
     name: str
     point: Point
     given: bool = False
+    """Declared as known before the search: it counts in no budget, and is evaluated before those that do."""
 
     def notes(self) -> dict[str, Any]:
         """What stands in its trial's suggestion."""
@@ -140,8 +133,7 @@ class Study:
     ) -> None:
         """Take up where the ledger ends: the searcher is told all that it holds.
 
-        Raises:
-            ConfigError: the searcher cannot take the problem.
+        A ConfigError where the searcher cannot take the problem.
         """
         refuse_misfit(searcher, type(searcher).__name__, problem)
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
@@ -193,16 +185,11 @@ class Study:
     ) -> list[Trial]:
         """Search until the budget is spent, the space is exhausted or a stop is requested.
 
-        Args:
-            executor: runs the evaluations; inline without one.
-            workers: how many evaluations may be pending.
-            on_trial: called after each recorded trial, for progress.
-
-        Raises:
-            SearchAbortedError: too many trials failed in a row: five, or two a worker, where none has succeeded in
-                this session, otherwise 20.
-            RunFolderError: the ledger or a candidate's file cannot be written.
-            DeviceLostError, WorkersLostError: the device went away, or workers die; no trial is made of it.
+        The `executor` runs the evaluations, of which so many `workers` may be pending; without one they run inline.
+        `on_trial` is called after each recorded trial. A SearchAbortedError where too many trials failed in a row:
+        five, or two a worker, where none has succeeded in this session, otherwise 20. A RunFolderError where the ledger
+        or a candidate's file cannot be written; a DeviceLostError or WorkersLostError where the device went away, or
+        workers die: no trial is made of it.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
         lost: DeviceLostError | WorkersLostError | None = None

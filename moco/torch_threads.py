@@ -14,10 +14,8 @@ def one_thread(*, for_children: bool = False) -> Iterator[None]:
     """One thread for torch within the block, as many as before afterwards.
 
     The order of a sum, hence its rounding, depends on their number; and beside a busy neighbour a second thread makes
-    small passes slower and timings noisier.
-
-    Args:
-        for_children: whether processes that are started from now on take one too, where the user has not said.
+    small passes slower and timings noisier. `for_children` has processes that are started from now on take one too,
+    where the user has not said.
     """
     if for_children:
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -71,7 +71,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
-            artifact, network = prepared.builder.build(chosen)
+            artifact, network = prepared.evaluator.builder.build(chosen)
         write_network(out, artifact, chosen, job.network_name, network, job.plan.space.ranking)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 

@@ -38,15 +38,10 @@ Candidate = TypeVar("Candidate", int, str)
 
 @dataclass(frozen=True)
 class Floor:
-    """The accuracy that is to be certified.
+    """The accuracy that is to be certified."""
 
-    Attributes:
-        value: a difference to the reference (-0.02 is 2 points below) or an accuracy, as a fraction.
-        relative: whether it is a difference.
-    """
-
-    value: float
-    relative: bool = True
+    value: float  # difference to the reference (-0.02: 2 points below) or accuracy, as a fraction
+    relative: bool = True  # whether it is a difference
 
     @staticmethod
     def of(constraint: Constraint) -> Floor:
@@ -66,45 +61,29 @@ class Floor:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One candidate's test at the corrected confidence.
+    """One candidate's test at the corrected confidence."""
 
-    Attributes:
-        candidate: its number or name.
-        estimate, lower_bound: difference to the reference, or accuracy, as fractions.
-        lost, gained: images that only the reference, only the candidate, gets right.
-        holds: whether the lower bound reaches the floor; None without a floor.
-    """
-
-    candidate: int | str
-    estimate: float
-    lower_bound: float
-    lost: int
-    gained: int
-    holds: bool | None
+    candidate: int | str  # its number or name
+    estimate: float  # in the floor's terms: difference to the reference, or accuracy, as fractions
+    lower_bound: float  # likewise
+    lost: int  # images that only the reference gets right
+    gained: int  # images that only the candidate gets right
+    holds: bool | None  # whether the lower bound reaches the floor; None without a floor
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is known of a network's accuracy on unseen images.
+    """What is known of a network's accuracy on unseen images."""
 
-    Attributes:
-        statement: one sentence for people.
-        floor: None where the protocol has none.
-        estimate, lower_bound: in the floor's terms: difference to the reference, or accuracy, as fractions.
-        confidence: of the whole procedure, one-sided, correction included.
-        holds: whether the lower bound reaches the floor; None without a floor.
-        attempts: all that were tested, in their order.
-    """
-
-    statement: str
-    floor: float | None
-    estimate: float
+    statement: str  # one sentence for people
+    floor: float | None  # None where the protocol has none
+    estimate: float  # as in Attempt, like the next
     lower_bound: float
-    confidence: float
+    confidence: float  # of the whole procedure, one-sided, correction included
     images: int
     method: str
-    holds: bool | None
-    attempts: tuple[Attempt, ...]
+    holds: bool | None  # as in Attempt
+    attempts: tuple[Attempt, ...]  # all that were tested, in their order
 
     def to_json(self) -> dict[str, Any]:
         """The content of certificate.json."""
@@ -126,23 +105,13 @@ def certify(
 ) -> Certificate:
     """The certificate of the first candidate that holds, or of the first one where none does.
 
-    Candidates are tested in their order until one holds, at most `max_attempts` of them (K, or their number where there
-    are fewer), each at confidence 1 - (1 - confidence) / K. So whatever the search did and however the candidates were
-    ordered, without looking at these images, a network below the floor is certified with a probability of at most
-    1 - confidence.
-    Without a floor only the first is scored.
+    Candidates come best first, in an order that must not depend on the certification images. At most `max_attempts` of
+    them (K, fixed before the first is scored, or their number where there are fewer) are tried; the correction is for
+    all K, tried or not, so that `confidence` is that of the whole procedure. Without a floor only the first is scored.
 
-    Args:
-        candidates: best first; the order must not depend on the certification images.
-        correct_of: scores a candidate on them, (images,) of bool; called only for those that are tried.
-        reference_correct: the reference's, (images,).
-        floor: what is to hold; None for a protocol without one.
-        confidence: of the whole procedure.
-        max_attempts: fixed before the first is scored; the correction is for all K of them, tried or not.
-
-    Raises:
-        ConfigError: no candidate, no attempt allowed, or a confidence that is not in [0.5, 1).
-        DataError: a candidate was not scored on the reference's images.
+    `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
+    `reference_correct` is the reference's. A ConfigError refuses no candidate, no attempt, and a confidence outside
+    [0.5, 1), a DataError a candidate that was not scored on the reference's images.
     """
     check_confidence(confidence)
     if not candidates or max_attempts < 1:
@@ -172,14 +141,9 @@ def certify(
 def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1) -> str:
     """What the certificate will be able to show, in one sentence, said before the search (W02).
 
-    Args:
-        floor: what is to hold.
-        images: of the certification split.
-        confidence: of the whole procedure.
-        max_attempts: over which it is corrected.
-
-    Raises:
-        ConfigError: even a network that loses no image (or makes no error, for an absolute floor) would not reach it.
+    `images` are those of the certification split, `confidence` that of the whole procedure, corrected over
+    `max_attempts`. A ConfigError where even a network that loses no image (or makes no error, for an absolute floor)
+    would not reach the floor.
     """
     corrected = 1 - (1 - confidence) / max_attempts
     best = flawless_bound(images, corrected) - (1.0 if floor.relative else 0.0)

@@ -17,12 +17,12 @@ bound, z^2 / (images + z^2) below zero, is too short; the exact bound of zero lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv
 
 from moco.errors import ConfigError, DataError
 
@@ -35,25 +35,19 @@ EXACT = "exact (Clopper-Pearson) bound"
 
 @dataclass(frozen=True)
 class PairedBound:
-    """Accuracy of a candidate minus that of the reference, as fractions.
-
-    Attributes:
-        lower: its one-sided bound at the confidence asked.
-        lost, gained: images that only the reference, only the candidate, gets right.
-    """
+    """Accuracy of a candidate minus that of the reference, as fractions."""
 
     difference: float
-    lower: float
-    lost: int
-    gained: int
+    lower: float  # its one-sided bound at the confidence asked
+    lost: int  # images that only the reference gets right
+    gained: int  # images that only the candidate gets right
 
 
 def paired_lower_bound(reference_correct: ArrayLike, candidate_correct: ArrayLike, confidence: float) -> PairedBound:
     """The candidate's accuracy minus the reference's with its one-sided bound, from the same images in the same order.
 
-    Raises:
-        DataError: the two do not have one entry for each of the same images, or there is none.
-        ConfigError: the confidence is not in [0.5, 1).
+    A DataError where the two do not have one entry for each of the same images, or there is none; a ConfigError where
+    the confidence is not in [0.5, 1).
     """
     reference, candidate = correct_array(reference_correct), correct_array(candidate_correct)
     if reference.shape != candidate.shape:
@@ -67,12 +61,7 @@ def bound_of_counts(lost: int, gained: int, images: int, confidence: float) -> P
     """`paired_lower_bound` from the discordant counts, which are all that it depends on."""
     _check_counts(lost, gained, images)
     check_confidence(confidence)
-    return PairedBound(
-        difference=(gained - lost) / images,
-        lower=_lowest(lost, gained, images, confidence),
-        lost=lost,
-        gained=gained,
-    )
+    return PairedBound((gained - lost) / images, _lowest(lost, gained, images, confidence), lost, gained)
 
 
 def score_statistic(lost: int, gained: int, images: int, difference: float) -> float:
@@ -98,18 +87,8 @@ def absolute_lower_bound(correct: ArrayLike, confidence: float) -> float:
     right = correct_array(correct)
     check_confidence(confidence)
     images, hits = len(right), int(right.sum())
-    if hits == 0:
-        return 0.0
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, images + 1)))])
-    counts = np.arange(hits, images + 1)
-    log_choices = log_factorials[images] - log_factorials[counts] - log_factorials[images - counts]
-
-    def tail(accuracy: float) -> float:
-        """Probability of at least that many hits."""
-        misses = np.where(counts < images, (images - counts) * math.log1p(-accuracy), 0.0)
-        return float(np.exp(log_choices + counts * math.log(accuracy) + misses).sum())
-
-    return _crossing(lambda accuracy: tail(accuracy) >= 1 - confidence, 1.0, 0.0)
+    # The accuracy at which so many hits or more have the probability 1 - confidence, by the incomplete beta function.
+    return float(betaincinv(hits, images - hits + 1, 1 - confidence)) if hits else 0.0
 
 
 def paired_sem(lost: int, gained: int, images: int) -> float:
@@ -122,14 +101,9 @@ def paired_sem(lost: int, gained: int, images: int) -> float:
 def required_images(margin: float, discordance: float, confidence: float = 0.95) -> int:
     """Images that put the paired bound `margin` below the estimate, where that share of images is discordant (W02).
 
-    Args:
-        margin: as a fraction; 0.01 is 1 point.
-        discordance: share of images that one network gets right and the other wrong; without a reference, for the
-            bound on an accuracy p, p * (1 - p).
-        confidence: one-sided.
-
-    Raises:
-        ConfigError: a number is out of range.
+    The margin is a fraction; 0.01 is 1 point. The discordance is the share of images that one network gets right and
+    the other wrong; without a reference, for the bound on an accuracy p, p * (1 - p). The confidence is one-sided. A
+    ConfigError where a number is out of range.
     """
     check_confidence(confidence)
     if not 0 < margin < 1 or not 0 < discordance <= 1:
@@ -150,11 +124,7 @@ def flawless_bound(images: int, confidence: float) -> float:
 
 
 def correct_array(values: ArrayLike) -> Correct:
-    """The values as an array of bool, (images,).
-
-    Raises:
-        DataError: another type or shape, or no image.
-    """
+    """The values as an array of bool, (images,); a DataError where it has another type or shape, or no image."""
     correct = np.asarray(values)
     if correct.ndim != 1 or correct.dtype != np.bool_ or not len(correct):
         raise DataError(
@@ -164,11 +134,7 @@ def correct_array(values: ArrayLike) -> Correct:
 
 
 def check_confidence(confidence: float) -> None:
-    """Pass a one-sided confidence.
-
-    Raises:
-        ConfigError: it is not in [0.5, 1).
-    """
+    """Pass a one-sided confidence; a ConfigError where it is not in [0.5, 1)."""
     if not 0.5 <= confidence < 1:
         raise ConfigError(f"certificate.confidence: expected a number in [0.5, 1), got {confidence}")
 
@@ -183,16 +149,11 @@ def _lowest(lost: int, gained: int, images: int, confidence: float) -> float:
         return flawless_bound(images, confidence) - 1
     if lost == images:
         return -1.0
-    z = NormalDist().inv_cdf(confidence)
-    estimate = (gained - lost) / images
-    return _crossing(lambda difference: score_statistic(lost, gained, images, difference) <= z, estimate, -1.0)
-
-
-def _crossing(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The point where `holds` ends, by bisection from where it is true to where it is false; the outer side of it."""
+    # By bisection from the estimate, where the hypothesis stands, to -1, where it does not; the outer side is taken.
+    z, inside, outside = NormalDist().inv_cdf(confidence), (gained - lost) / images, -1.0
     for _ in range(60):
         middle = (inside + outside) / 2
-        if holds(middle):
+        if score_statistic(lost, gained, images, middle) <= z:
             inside = middle
         else:
             outside = middle

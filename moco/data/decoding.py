@@ -20,15 +20,10 @@ from moco.errors import DataError
 
 @dataclass(frozen=True)
 class Resizing:
-    """What is done to an image before it becomes a tensor.
+    """What is done to an image before it becomes a tensor."""
 
-    Attributes:
-        resize: the shorter side after scaling, in pixels; None keeps the size.
-        crop: side of the square cut from the middle, in pixels; None keeps all.
-    """
-
-    resize: int | None = None
-    crop: int | None = None
+    resize: int | None = None  # the shorter side after scaling, in pixels; None keeps the size
+    crop: int | None = None  # side of the square cut from the middle, in pixels; None keeps all
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """The image, scaled and cut."""
@@ -44,14 +39,10 @@ class Resizing:
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """Images as encoded files in memory or on disk, read as RGB in [0, 1].
-
-    Attributes:
-        load: encoded bytes of the image in a row; raises OSError or DataError.
-    """
+    """Images as encoded files in memory or on disk, read as RGB in [0, 1]."""
 
     name: str
-    load: Callable[[int], bytes]
+    load: Callable[[int], bytes]  # encoded bytes of the image in a row; raises OSError or DataError
     resizing: Resizing
 
     def __call__(self, indices: NDArray[np.int64]) -> ImageArray:
@@ -111,11 +102,7 @@ def content_hash(labels: LabelArray, encoded: Iterable[bytes]) -> str:
 
 
 def existing(path: str | Path, key: str) -> Path:
-    """The path itself.
-
-    Raises:
-        DataError: nothing is there; the configuration's key is named.
-    """
+    """The path itself; a DataError that names the configuration's key where nothing is there."""
     if not Path(path).exists():
         raise DataError(f"data.{key}: no such file or folder: {path}")
     return Path(path)

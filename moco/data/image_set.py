@@ -34,23 +34,15 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled images.
-
-    Attributes:
-        labels: class of each image, (n,), in [0, classes).
-        shape: of one image, (channels, height, width).
-        classes: number of classes; a set need not hold all of them.
-        content_hash: sha256 over the labels and the images as they are stored.
-        normalize: applied to every image that is handed out; None for images that are normalised already.
-    """
+    """Labelled images."""
 
     name: str
-    labels: LabelArray
-    shape: tuple[int, int, int]
-    classes: int
-    content_hash: str
+    labels: LabelArray  # class of each image, (n,), in [0, classes)
+    shape: tuple[int, int, int]  # of one image, (channels, height, width)
+    classes: int  # a set need not hold all of them
+    content_hash: str  # sha256 over the labels and the images as they are stored
     read: Read
-    normalize: Normalization | None = None
+    normalize: Normalization | None = None  # of every image that is handed out; None where they are normalised already
 
     def __post_init__(self) -> None:
         if not len(self.labels):
@@ -76,8 +68,7 @@ class ImageSet:
     def images(self, indices: NDArray[np.int64] | None = None) -> ImageArray:
         """Normalised images (n, channels, height, width), float32, of these indices; None takes all.
 
-        Raises:
-            DataError: an image cannot be decoded, has another size than the first, or holds NaN; the row is named.
+        A DataError names the row of an image that cannot be decoded, has another size than the first, or holds NaN.
         """
         rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
         images = self.read(rows)

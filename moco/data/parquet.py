@@ -25,15 +25,10 @@ def load(
     label_column: str | None = None,
     resizing: Resizing | None = None,
 ) -> ImageSet:
-    """The images of one file.
+    """The images of one file; a DataError where the file or a column is missing, or a row is malformed.
 
-    Args:
-        normalize: applied to pixels in [0, 1].
-        image_column: encoded bytes, or a struct that holds them as `bytes`; None takes the first of the usual names.
-        label_column: integers from 0; None takes the first of the usual names.
-
-    Raises:
-        DataError: the file or a column is missing, or a row is malformed.
+    `normalize` is applied to pixels in [0, 1]. `image_column` holds encoded bytes, or a struct that holds them as
+    `bytes`, `label_column` integers from 0; None takes the first of the usual names.
     """
     table = _read(existing(path, "train or data.test"))
     labels = _labels(table, _column(table, label_column, LABEL_COLUMNS, path), path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +25,32 @@ DIGITS_TO_TRAIN, DIGITS_SEED = 1000, 0
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What a source may be told; an option that the source has no use for is refused.
+    """What a source may be told; an option that the source has no use for is refused."""
 
-    Attributes:
-        train, test: file or folder of the training and of the test images.
-        root: folder that a downloaded data set is kept in.
-        image_column, label_column: of a parquet file; None takes the first of the usual names.
-        resize: shorter side that images are scaled to, in pixels.
-        crop: side of the square that is cut from the middle, in pixels.
-        import_path: the user's own function that gives the two sets; `folder` is searched for its module.
-    """
-
-    train: str | Path | None = None
+    train: str | Path | None = None  # file or folder of the training images, as `test` of the test images
     test: str | Path | None = None
-    root: str | Path | None = None
-    image_column: str | None = None
+    root: str | Path | None = None  # folder that a downloaded data set is kept in
+    image_column: str | None = None  # of a parquet file, as the next; None takes the first of the usual names
     label_column: str | None = None
-    resize: int | None = None
-    crop: int | None = None
-    import_path: str | None = None
-    folder: Path | None = None
+    resize: int | None = None  # shorter side that images are scaled to, in pixels
+    crop: int | None = None  # side of the square that is cut from the middle, in pixels
+    import_path: str | None = None  # the user's own function that gives the two sets
+    folder: Path | None = None  # searched for its module
 
     @property
     def given(self) -> list[str]:
         """Names of the options that are set."""
-        return [
-            field.name for field in fields(self) if field.name != "folder" and getattr(self, field.name) is not None
-        ]
+        return [name for name, value in vars(self).items() if name != "folder" and value is not None]
 
 
 Load = Callable[[SourceOptions, Normalization | None], DataSets]
 
 
 def load_data(source: str, options: SourceOptions | None = None, normalize: Normalization | None = None) -> DataSets:
-    """The two sets of a source; both know the same number of classes.
+    """The two sets of a source, by its name in SOURCES; both know the same number of classes.
 
-    Args:
-        source: `digits`, `parquet`, `cifar10`, `imagefolder`, or `import` for a function of the user's.
-        options: where the images are and how they are read.
-        normalize: mean and standard deviation of each channel, of pixels in [0, 1].
-
-    Raises:
-        ConfigError: no such source, a needed option is missing, or one does not belong to it.
-        DataError: the images are missing, malformed or do not fit together.
+    `normalize` is of pixels in [0, 1]. A ConfigError refuses an unknown source, and options that are missing or do not
+    belong to it; a DataError images that are missing, malformed or do not fit together.
     """
     options = options or SourceOptions()
     if source not in SOURCES:
@@ -102,17 +85,10 @@ def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSet
 
 
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    train, test = (
-        parquet.load(
-            path or "",
-            normalize=normalize,
-            image_column=options.image_column,
-            label_column=options.label_column,
-            resizing=Resizing(options.resize, options.crop),
-        )
-        for path in (options.train, options.test)
-    )
-    return same_classes(train, test)
+    columns = {"image_column": options.image_column, "label_column": options.label_column}
+    resizing = Resizing(options.resize, options.crop)
+    paths = options.train or "", options.test or ""
+    return same_classes(*(parquet.load(path, normalize=normalize, **columns, resizing=resizing) for path in paths))
 
 
 def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:

@@ -15,20 +15,15 @@ from moco.errors import DataError
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Where the images come from, and how they are split.
-
-    Attributes:
-        calibration, search, certification: images of each split; None takes what docs/configuration.md states.
-        seed: of the run.
-    """
+    """Where the images come from, and how they are split."""
 
     source: str
     options: SourceOptions = field(default_factory=SourceOptions)
     normalize: Normalization | None = None
-    calibration: int | None = None
+    calibration: int | None = None  # images of the split, as the next two; None takes what docs/configuration.md states
     search: int | None = None
     certification: int | None = None
-    seed: int = 0
+    seed: int = 0  # of the run
 
 
 @dataclass(frozen=True)
@@ -52,13 +47,9 @@ class SplitData:
 
 
 def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
-    """The images with their splits.
+    """The images with their splits; `given` is what comes from Python in place of the source's.
 
-    Args:
-        given: what comes from Python in place of the source's.
-
-    Raises:
-        DataError, ConfigError: a set is missing, empty or malformed, or has too few images.
+    A DataError or ConfigError where a set is missing, empty or malformed, or has too few images.
     """
     sets = given or load_data(data.source, data.options, data.normalize)
     if sets.train.content_hash == sets.test.content_hash:

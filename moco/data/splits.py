@@ -13,25 +13,19 @@ from numpy.typing import NDArray
 from moco.errors import ConfigError, DataError
 from moco.randomness import generator
 
+IndexArray = NDArray[np.int64]
 FROM_TRAIN = ("train", "calibration")
 FROM_TEST = ("search", "certification")
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Sorted image indices of each split.
+    """Sorted image indices of each split."""
 
-    Attributes:
-        train: what is left of the training set: tuning.
-        calibration: of the training set, used without labels: batch-norm, quantizer ranges, refit.
-        search: of the test set: what the searcher is rewarded on.
-        certification: of the test set: touched once, at the end.
-    """
-
-    train: IndexArray
-    calibration: IndexArray
-    search: IndexArray
-    certification: IndexArray
+    train: IndexArray  # what is left of the training set: tuning
+    calibration: IndexArray  # of the training set, used without labels: batch-norm, quantizer ranges, refit
+    search: IndexArray  # of the test set: what the searcher is rewarded on
+    certification: IndexArray  # of the test set: touched once, at the end
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -54,13 +48,9 @@ def make_splits(
 ) -> Splits:
     """The splits of two labelled sets; each has its classes in the set's own proportions, to within one image.
 
-    Args:
-        train_labels, test_labels: class of each image, (n,).
-        sizes: images in `calibration`, `search` and `certification`.
-        seed: of the run; a set's split depends on it, its labels and its own sizes only.
-
-    Raises:
-        ConfigError: a size is missing, unknown, not positive, or more than the set has.
+    Labels are the class of each image, (n,); `sizes` the images in `calibration`, `search` and `certification`. A set's
+    split depends on the run's seed, its labels and its own sizes only. A ConfigError refuses a size that is missing,
+    unknown, not positive, or more than the set has.
     """
     _check_sizes(sizes, {"calibration": len(train_labels), "search": len(test_labels)})
     calibration, train = stratified(train_labels, (sizes["calibration"], None), generator(seed, "splits", "train"))
@@ -73,11 +63,7 @@ def make_splits(
 
 
 def check_disjoint(splits: Splits) -> None:
-    """Pass when no image is in two splits of the same set.
-
-    Raises:
-        DataError: an index is shared or occurs twice; the splits and the first index are named.
-    """
+    """Pass where no image is twice in the splits of one set; a DataError names the splits and the first index."""
     for family in (FROM_TRAIN, FROM_TEST):
         for name in family:
             values, counts = np.unique(getattr(splits, name), return_counts=True)
@@ -106,14 +92,10 @@ def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None
         )
     there = available["search"]
     for name in FROM_TEST:
-        other = next(part for part in FROM_TEST if part != name)
-        left = there - sizes[other] if name == "certification" else there
-        if sizes[name] > left:
-            beside = f", {sizes[other]} of them in data.splits.{other}" if name == "certification" else ""
+        before = sizes["search"] if name == "certification" else 0
+        if sizes[name] > there - before:
+            beside = f", {before} of them in data.splits.search" if before else ""
             raise ConfigError(f"data.splits.{name}: {sizes[name]} images asked, the test set has {there}{beside}")
-
-
-IndexArray = NDArray[np.int64]
 
 
 def stratified(

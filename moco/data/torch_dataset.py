@@ -21,8 +21,7 @@ class DatasetReader:
     """Reads images of a torch data set."""
 
     def __init__(self, dataset: Any, name: str) -> None:
-        self.dataset = dataset
-        self.name = name
+        self.dataset, self.name = dataset, name
 
     def __call__(self, indices: NDArray[np.int64]) -> ImageArray:
         """Images (n, channels, height, width): floats as they are, bytes in [0, 1]."""
@@ -64,18 +63,12 @@ class DatasetReader:
 def from_torch(
     dataset: Any, *, name: str = "data set", classes: int | None = None, normalize: Normalization | None = None
 ) -> ImageSet:
-    """An image set over a map-style data set; images that are normalised already are left as they are.
+    """An image set over a map-style data set, which has a length and yields (image, label) without random augmentation.
 
-    Up to 10,000 images are read here to check and hash them. A larger set must have `targets`, the list of all
-    labels, as torchvision's sets do.
-
-    Args:
-        dataset: has a length and yields (image, label); no random augmentation.
-        classes: number of classes; None takes the largest label plus one.
-        normalize: applied to every image; None for images that are normalised already.
-
-    Raises:
-        DataError: the set is empty, random or malformed; the row is named.
+    Up to 10,000 images are read here to check and hash them. A larger set must have `targets`, the list of all labels,
+    as torchvision's sets do. `classes` of None takes the largest label plus one; `normalize` is applied to every image,
+    None leaves images that are normalised already as they are. A DataError names the row where the set is empty, random
+    or malformed.
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise DataError(f"{name}: expected a map-style data set with a length, got {type(dataset).__name__}")
@@ -85,15 +78,8 @@ def from_torch(
     shape = reader.item(0)[0].shape
     _check_repeatable(reader, min(len(dataset), 8))
     labels, digest = _scan(reader, len(dataset), shape)
-    return ImageSet(
-        name=name,
-        labels=labels,
-        shape=(shape[0], shape[1], shape[2]),
-        classes=int(labels.max()) + 1 if classes is None else classes,
-        content_hash=digest,
-        read=reader,
-        normalize=normalize,
-    )
+    n_classes = int(labels.max()) + 1 if classes is None else classes
+    return ImageSet(name, labels, (shape[0], shape[1], shape[2]), n_classes, digest, reader, normalize)
 
 
 def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[LabelArray, str]:
@@ -120,7 +106,7 @@ def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[L
 
 
 def _check_repeatable(reader: DatasetReader, images: int) -> None:
-    """Raise a DataError where an image differs between two reads: it would be another one in each evaluation."""
+    """Pass images that are the same in two reads: else each evaluation would see another one."""
     for row in range(images):
         if not np.array_equal(reader.item(row)[0], reader.item(row)[0]):
             raise DataError(f"{reader.name}, row {row}: two reads give two images; remove the random augmentation")

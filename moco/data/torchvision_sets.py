@@ -15,10 +15,8 @@ from moco.models.torchvision_shim import import_torchvision
 def load_cifar10(root: str | Path, normalize: Normalization | None = None) -> DataSets:
     """CIFAR-10 (Krizhevsky 2009), 50,000 and 10,000 images, downloaded into `root` where it is not there yet.
 
-    torchvision checks the files against their published hashes before it reads them.
-
-    Raises:
-        DataError: the files are not there and cannot be downloaded.
+    torchvision checks the files against their published hashes before it reads them. A DataError where they cannot be
+    downloaded.
     """
     import_torchvision()
     from torchvision.datasets import CIFAR10
@@ -36,12 +34,9 @@ def load_cifar10(root: str | Path, normalize: Normalization | None = None) -> Da
 
 
 def load_folder(path: str | Path, resizing: Resizing, normalize: Normalization | None = None) -> ImageSet:
-    """Image files in one folder a class; the classes are numbered in the order of their names.
+    """Image files in one folder a class, numbered in the order of their names; a DataError where there are none.
 
     The hash is over names and sizes of the files, since reading a large folder would take minutes.
-
-    Raises:
-        DataError: the folder is missing or holds no images.
     """
     import_torchvision()
     from torchvision.datasets import ImageFolder

@@ -29,11 +29,7 @@ class Correct:
 
 
 def logits_of(session: Session, images: np.ndarray) -> np.ndarray:
-    """Logits (n, classes) in batches of at most 100 images.
-
-    Raises:
-        MeasurementError: the logits are not finite.
-    """
+    """Logits (n, classes) in batches of at most 100 images; a MeasurementError where they are not finite."""
     logits = np.concatenate([session.run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
     if not np.all(np.isfinite(logits)):
         raise MeasurementError("the network gives logits that are not finite numbers on the search split")

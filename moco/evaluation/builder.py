@@ -64,18 +64,13 @@ class Builder:
         seed: int = 0,
         training: TrainingImages | None = None,
     ) -> None:
-        """Export the template and prepare the recovery once.
+        """Export the template and prepare the recovery, which `seed` and `training` are of, once.
 
-        Args:
-            calibration: unlabelled images (n, channels, height, width), for the ranges of integers.
-            ranges: how they are estimated; None takes whole ranges, and by output error where a layer has fewer than
-                8 bits: 8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole
-                ranges, they are kept.
-            placement: where the target wants quantize nodes.
-            seed, training: of the recovery.
-
-        Raises:
-            CompressionError: the network cannot be exported, or the calibration images are not finite.
+        `calibration` are unlabelled images (n, channels, height, width), for the `ranges` of integers. These are
+        estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
+        8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
+        are kept. `placement` is where the target wants quantize nodes. A CompressionError where the network cannot be
+        exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
             raise CompressionError(
@@ -92,8 +87,7 @@ class Builder:
     def build(self, policy: Policy, watch: Stopwatch | None = None) -> tuple[Artifact, nn.Module]:
         """The file of the policy, and the compressed network that it was exported from.
 
-        Raises:
-            CompressionError, SpaceError: the policy cannot be built; the layer or the tensor is named.
+        A CompressionError or SpaceError names the layer or the tensor by which the policy cannot be built.
         """
         watch = watch or Stopwatch()
         thin = self.compressed(policy, watch)
@@ -108,11 +102,7 @@ class Builder:
             return written(proto, self.folder), thin
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
-        """The compressed and recovered network of the policy, before integers.
-
-        Raises:
-            CompressionError, SpaceError: the policy cannot be built; the layer is named.
-        """
+        """The compressed and recovered network of the policy, before integers; errors as in `build`."""
         watch, compressor = watch or Stopwatch(), self.compressor
         with watch.stage("compress"):
             kept = compressor.kept(policy)

@@ -36,16 +36,15 @@ class Images:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """How a candidate is evaluated.
-
-    Attributes:
-        timing: plans by metric of the table of readings; a metric without a plan is not measured.
-        constants: the reference's measured metrics where an earlier session of this search has measured them. They are
-            the scale of every timed metric, so all trials of a search must share them.
-    """
+    """How a candidate is evaluated."""
 
     timing: Mapping[str, TimingPlan] = field(default_factory=dict)
+    """Plans by metric of the table of readings; a metric without a plan is not measured."""
     constants: Mapping[str, float] = field(default_factory=dict)
+    """The reference's measured metrics where an earlier session of this search has measured them.
+
+    They are the scale of every timed metric, so all trials of a search must share them.
+    """
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class BuiltCandidate:
-    """A policy's file as any worker builds it, before it is scored and measured on the device.
-
-    Attributes:
-        counted: what is known of it without running it: size and exact costs.
-        seconds: spent by stage so far.
-    """
+    """A policy's file as any worker builds it, before it is scored and measured on the device."""
 
     policy: Policy
     artifact: Artifact
-    counted: Mapping[str, MetricValue]
-    seconds: Mapping[str, float]
+    counted: Mapping[str, MetricValue]  # what is known of it without running it: size and exact costs
+    seconds: Mapping[str, float]  # spent by stage so far
 
 
 class Evaluator:
@@ -90,8 +84,7 @@ class Evaluator:
     ) -> None:
         """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 
-        Args:
-            undisturbed: a block in which the device is timed: no other process times on it, and this one does nothing.
+        In an `undisturbed` block the device is timed: no other process times on it, and this one does nothing else.
         """
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
@@ -106,11 +99,7 @@ class Evaluator:
             self.store.close()
 
     def __call__(self, policy: Policy) -> Evaluation:
-        """The evaluation of a policy.
-
-        Raises:
-            PolicyRejectedError: the policy cannot be built or does not run on this target.
-        """
+        """The evaluation of a policy; a PolicyRejectedError where it cannot be built or does not run on this target."""
         return self.through_store(self.evaluate)(policy)
 
     def through_store(self, evaluate: Callable[[Policy], Evaluation]) -> Callable[[Policy], Evaluation]:
@@ -134,19 +123,14 @@ class Evaluator:
     def evaluate(self, policy: Policy) -> Evaluation:
         """Build, score and time the policy's file, whatever the store holds.
 
-        Raises:
-            PolicyRejectedError: the policy cannot be built or does not run on this target.
-            MeasurementError: a metric that was measured of the reference cannot be measured of the candidate.
-            DeviceLostError: the device went away; this says nothing of the policy.
+        A PolicyRejectedError where the policy cannot be built or does not run on this target, a MeasurementError where
+        a metric that was measured of the reference cannot be measured of the candidate, a DeviceLostError where the
+        device went away, which says nothing of the policy.
         """
         return self.benchmark(self.build(policy))
 
     def build(self, policy: Policy) -> BuiltCandidate:
-        """The policy's file.
-
-        Raises:
-            PolicyRejectedError: the policy cannot be built.
-        """
+        """The policy's file; a PolicyRejectedError where it cannot be built."""
         watch = Stopwatch()
         try:
             artifact, _ = self.builder.build(policy, watch)
@@ -157,11 +141,7 @@ class Evaluator:
         return BuiltCandidate(policy, artifact, counted, watch.seconds)
 
     def benchmark(self, built: BuiltCandidate) -> Evaluation:
-        """The candidate's file scored and measured on the target; then the file goes, what is delivered is built again.
-
-        Raises:
-            PolicyRejectedError, MeasurementError, DeviceLostError: as `evaluate`.
-        """
+        """The candidate's file scored and measured, then removed, to be built anew for delivery. Errors as `evaluate`."""
         artifact, watch = built.artifact, Stopwatch(built.seconds)
         with ExitStack() as stack:
             if artifact.sha256 != self.reference.artifact.sha256:

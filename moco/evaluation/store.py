@@ -32,11 +32,7 @@ class EvaluationStore(StoreTable):
         self.hits = self.misses = 0
 
     def get(self, policy: Policy, metrics: Collection[str] = ()) -> Evaluation | None:
-        """The stored evaluation of the policy in this context, if it has these metrics; counted as a hit or a miss.
-
-        Raises:
-            RunFolderError: the store cannot be read.
-        """
+        """The stored evaluation of the policy in this context, if it has these metrics; counted as a hit or a miss."""
         with self.doing("read"):
             found = self._stored(policy)
         if found is not None and not set(metrics) <= set(found.metrics):
@@ -45,11 +41,7 @@ class EvaluationStore(StoreTable):
         return found
 
     def all(self, metrics: Collection[str] = ()) -> list[tuple[Policy, Evaluation]]:
-        """Every stored evaluation of this context that has these metrics, in the order of the policies' texts.
-
-        Raises:
-            RunFolderError: the store cannot be read.
-        """
+        """Every stored evaluation of this context that has these metrics, in the order of the policies' texts."""
         with self.doing("read"):
             rows = self.database.execute(
                 "SELECT policy, evaluation FROM evaluations WHERE context = ? ORDER BY policy", (self.context,)
@@ -58,11 +50,7 @@ class EvaluationStore(StoreTable):
         return [(policy, evaluation) for policy, evaluation in found if set(metrics) <= set(evaluation.metrics)]
 
     def put(self, policy: Policy, evaluation: Evaluation) -> None:
-        """Store an evaluation; an earlier one of the same policy is kept unless it lacks a metric of this one.
-
-        Raises:
-            RunFolderError: the store cannot be written.
-        """
+        """Store an evaluation; an earlier one of the same policy is kept unless it lacks a metric of this one."""
         with self.doing("written"):
             earlier = self._stored(policy)
             if earlier is not None and set(evaluation.metrics) <= set(earlier.metrics):

@@ -20,9 +20,10 @@ Result = TypeVar("Result")
 
 
 class RetryingTarget:
-    """Another target, asked again where its device is lost (`moco.interfaces.Target`).
+    """Another target, asked again where its device is lost (`moco.interfaces.Target`); it raises what that raises.
 
-    A device that comes back has forgotten what was open on it, so sessions open their file again.
+    A device that comes back has forgotten what was open on it, so sessions open their file again. A DeviceLostError
+    means that it did not come back in time.
     """
 
     def __init__(self, target: Target, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -32,31 +33,16 @@ class RetryingTarget:
         self._sleep = sleep
 
     def connect(self) -> None:
-        """Reach the device, and take over what it then can.
-
-        Raises:
-            ConfigError: it is not there or cannot measure what its options ask for.
-            DeviceLostError: it did not come back in time.
-        """
+        """Reach the device, and take over what it then can; a ConfigError or DeviceLostError where that fails."""
         self.tried(self.target.connect)
         self.capabilities = self.target.capabilities
 
     def load(self, artifact: Artifact) -> RetryingSession:
-        """Open the file; its session stands for whatever the device has open of it.
-
-        Raises:
-            MeasurementError: the runtime cannot run the file.
-            DeviceLostError: the device did not come back in time.
-        """
+        """Open the file; its session stands for whatever the device has open of it."""
         return RetryingSession(self, artifact, self.tried(lambda: self.target.load(artifact)))
 
     def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
-        """As the target's; where the device is lost, all files are opened anew and the measurement begins again.
-
-        Raises:
-            MeasurementError: a session fails, or the times are not valid.
-            DeviceLostError: the device did not come back in time.
-        """
+        """As the target's; where the device is lost, all files are opened anew and the measurement begins again."""
         mine = [session for session in sessions if isinstance(session, RetryingSession)]
 
         def reopen() -> None:
@@ -80,8 +66,7 @@ class RetryingTarget:
     def tried(self, ask: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
         """What is asked of the target, asked again where the device is lost; `again` is done before each further try.
 
-        Raises:
-            DeviceLostError: it is still lost after the last try.
+        A DeviceLostError where it is still lost after the last try.
         """
 
         def once_more() -> Result:
@@ -114,12 +99,7 @@ class RetryingSession:
         self._owner, self._closed = owner, False
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """As the session's; where the device is lost, the file is opened anew and the images run again.
-
-        Raises:
-            MeasurementError: the runtime fails on the file.
-            DeviceLostError: the device did not come back in time.
-        """
+        """As the session's; where the device is lost, the file is opened anew and the images run again."""
         return self._owner.tried(lambda: self.opened.run(images), self.reopen)
 
     def reopen(self) -> None:

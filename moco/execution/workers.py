@@ -49,11 +49,9 @@ def in_workers(
     start: StartMethod,
     through: Callable[[Evaluate], Evaluate] = lambda evaluate: evaluate,
 ) -> Iterator[Execution]:
-    """Evaluations in so many processes, which end with the block.
+    """Evaluations in so many processes, which end with the block; `recipe` and `start` as `WorkerPool` takes them.
 
-    Args:
-        recipe, start: of the workers' own evaluators; see `WorkerPool`.
-        through: what an evaluation passes in this process on its way to a worker, such as a store of earlier ones.
+    `through` is what an evaluation passes in this process on its way to a worker, such as a store of earlier ones.
     """
     with ThreadPoolExecutor(workers) as threads, WorkerPool(recipe, workers, start) as pool:
         yield Execution(through(pool), threads, workers)
@@ -71,15 +69,11 @@ class WorkerPool:
     """Evaluates in worker processes; calling it waits until one of them has done it. Called by a thread a worker."""
 
     def __init__(self, recipe: Recipe, workers: int, start: StartMethod = "spawn") -> None:
-        """Take the recipe; processes start with the block, or with the first call.
+        """Take the recipe, called once in each worker; processes start with the block, or with the first call.
 
-        Args:
-            recipe: called once in each worker. It is pickled where workers are spawned, and inherited by fork.
-            start: `spawn` builds from plain values in a fresh interpreter; `fork` hands on objects that live in this
-                process only, such as a network given in Python.
-
-        Raises:
-            ConfigError: this system cannot start workers so.
+        `spawn` pickles the recipe and builds from plain values in a fresh interpreter; `fork` hands on objects that
+        live in this process only, such as a network given in Python. A ConfigError where this system cannot start
+        workers so.
         """
         if start not in multiprocessing.get_all_start_methods():
             raise ConfigError(f"workers: this system has no '{start}', by which workers take over objects; give 1")
@@ -93,8 +87,7 @@ class WorkerPool:
     def __call__(self, task: Any) -> Any:
         """What the evaluator of a worker gives for the task, or raises.
 
-        Raises:
-            WorkersLostError: workers died three times in a row and nothing was finished in between.
+        A WorkersLostError where workers died three times in a row and nothing was finished in between.
         """
         while True:
             pool = self._current()

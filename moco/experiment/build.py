@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from moco.analysis.payoff.probe import ProbePlan
 from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
-from moco.experiment.identity import mlflow_address, settings_hashes, storage_address
-from moco.experiment.recovery import recovery_plan
-from moco.experiment.resolved import resolved
+from moco.errors import ConfigError
+from moco.experiment.identity import mlflow_address, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.export.ranges import RangeOptions
+from moco.models import import_object
 from moco.models.trained import ModelSpec
 from moco.models.training import TrainingPlan
+from moco.recovery.recovery import RecoveryPlan
+from moco.recovery.step import RecoveryStep
+from moco.registry import Chosen
 from moco.run.build import job_of
 from moco.run.job import Job
 from moco.run.plan import CandidatePlan, DeliveryOptions, JobPlan, Recording, SearchPlan, SpacePlan, TimingSettings
@@ -35,45 +38,30 @@ STORE = "evaluations.db"
 
 @dataclass(frozen=True)
 class Overrides:
-    """What comes from Python in place of the experiment's.
-
-    Attributes:
-        network, data: None takes the experiment's.
-        folder: searched for modules of the user's own, where the experiment imports some.
-    """
+    """What comes from Python in place of the experiment's; None takes the experiment's."""
 
     network: nn.Module | None = None
     data: DataSets | None = None
-    folder: Path | None = None
+    folder: Path | None = None  # searched for modules of the user's own, where the experiment imports some
 
 
 NOTHING = Overrides()
 
 
 def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING) -> Job:
-    """All parts of the search.
+    """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    Args:
-        out: the run folder; the evaluation store and MLflow's default store lie beside it.
-        overrides: what comes in place of the experiment's.
-
-    Raises:
-        MocoError: in one line, which part cannot be built and why.
+    The evaluation store and MLflow's default store lie beside the run folder `out`.
     """
     return job_of(plan_of(experiment, out, overrides.folder), overrides.network, overrides.data)
 
 
 def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> JobPlan:
-    """What the search is to do.
+    """What the search is to do; `folder` is searched for modules of the user's own.
 
-    Args:
-        folder: searched for modules of the user's own.
-
-    Raises:
-        ConfigError: an environment variable is not set, or something that is named is not there.
+    A ConfigError names an environment variable that is not set, or something that is not there.
     """
     recording = _recording(experiment, out)
-    certificate = experiment.certificate
     return JobPlan(
         name=experiment.name,
         seed=experiment.seed,
@@ -92,10 +80,10 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             strategies=(experiment.plugins.searcher,),
             start=recording.config["searcher"]["start"],
             starts=_starts(experiment),
-            budget=Budget(experiment.budget.trials, experiment.budget.seconds),
+            budget=Budget(**experiment.budget.model_dump()),
             workers=experiment.workers or 1,
         ),
-        delivery=DeliveryOptions(certificate.confidence, certificate.attempts, certificate.seconds),
+        delivery=DeliveryOptions(**experiment.certificate.model_dump()),
         recording=recording,
     )
 
@@ -149,39 +137,44 @@ def _command(experiment: Experiment) -> str:
 
 def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
     model = experiment.model
-    return ModelSpec(
-        name=model.name,
-        import_path=model.import_path,
-        options=model.options,
-        num_classes=model.num_classes,
-        weights=model.weights,
-        train=None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True)),
-        seed=experiment.seed,
-        folder=folder,
-    )
+    train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
+    return ModelSpec(**model.model_dump(exclude={"train"}), train=train, seed=experiment.seed, folder=folder)
 
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
-    normalize = data.normalize
-    named = {field.name: getattr(data, field.name) for field in fields(SourceOptions) if field.name != "folder"}
-    return DataSpec(
-        source=data.source,
-        options=SourceOptions(**named, folder=folder),
-        normalize=None if normalize is None else Normalization(tuple(normalize.mean), tuple(normalize.std)),
-        **data.splits.model_dump(),
-        seed=experiment.seed,
-    )
+    options = SourceOptions(**data.model_dump(exclude={"source", "normalize", "splits"}), folder=folder)
+    normalize = None if data.normalize is None else Normalization(**data.normalize.model_dump())
+    return DataSpec(data.source, options, normalize, **data.splits.model_dump(), seed=experiment.seed)
 
 
 def _space(experiment: Experiment) -> SpacePlan:
     space = experiment.space
-    options = SpaceOptions(experiment.plugins.methods, choose=space.choose)
-    options = replace(options, channel_multiples=_multiples(space.channel_multiple, options.precisions))
+    options, multiple = SpaceOptions(experiment.plugins.methods, choose=space.choose), space.channel_multiple
+    if multiple is not None:
+        by: Mapping[Any, int] = multiple if isinstance(multiple, dict) else dict.fromkeys(options.precisions, multiple)
+        options = replace(options, channel_multiples=by)
     analysis = None if space.sensitivity is None else Path(space.sensitivity)
     probed = space.widths != "all" or space.drop_losing
     use = PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)
     return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis)
+
+
+def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None) -> RecoveryPlan:
+    """The plan of the chosen steps; `folder` is searched for modules of the user's own.
+
+    A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot be imported.
+    """
+    return RecoveryPlan(tuple(_step(step, folder) for step in steps))
+
+
+def _step(step: Chosen, folder: Path | None) -> RecoveryStep:
+    if not step.cls.takes_function:
+        return step.made()  # type: ignore[no-any-return]
+    function = import_object(step.options, folder)
+    if not callable(function):
+        raise ConfigError(f"recovery.{step.name}.import: '{step.options}' is no function")
+    return step.cls(step.cls.Options(function))  # type: ignore[no-any-return]
 
 
 def _ranges(experiment: Experiment) -> RangeOptions | None:
@@ -202,15 +195,7 @@ def _starts(experiment: Experiment) -> StartPlan:
     return StartPlan(sources, None if analysis is None else Path(analysis))
 
 
-def _multiples(multiple: int | Mapping[Any, int] | None, precisions: Sequence[str]) -> dict[str, int] | None:
-    if multiple is None:
-        return None
-    return dict.fromkeys(precisions, multiple) if isinstance(multiple, int) else dict(multiple)
-
-
 def _store(experiment: Experiment, out: Path) -> Path | None:
     if experiment.store is False:
         return None
-    if experiment.store is True or experiment.store is None:
-        return out.resolve().parent / STORE
-    return Path(experiment.store)
+    return Path(experiment.store) if isinstance(experiment.store, str) else out.resolve().parent / STORE

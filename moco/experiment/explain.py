@@ -31,8 +31,7 @@ _WORDS = {
 def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -> None:
     """Pass a mapping whose keys, at every depth, are the model's; plug-in sections take further ones.
 
-    Raises:
-        ConfigError: an unknown key; its path and the nearest valid one are named.
+    A ConfigError names the path of an unknown key and the nearest valid one.
     """
     if not isinstance(data, Mapping):
         return
@@ -52,8 +51,7 @@ def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -
 def refuse_what_is_not_plain(data: object, where: str = "") -> None:
     """Pass text, finite numbers, true, false, null, lists, and mappings whose keys are text.
 
-    Raises:
-        ConfigError: something else, which YAML makes of `on:`, of `1:` and of dates.
+    A ConfigError refuses anything else, which YAML makes of `on:`, of `1:` and of dates.
     """
     if isinstance(data, Mapping):
         for key, value in data.items():
@@ -72,22 +70,18 @@ def refuse_what_is_not_plain(data: object, where: str = "") -> None:
 
 
 def explain(error: ValidationError, data: object, where: str = "") -> ConfigError:
-    """The first thing that is wrong, as an error of one line; of a choice of types all that would have been right.
+    """The first thing that is wrong with `data`, which lies at the key path `where`, as an error of one line.
 
-    Args:
-        error: of pydantic.
-        data: what was validated.
-        where: key path of `data`.
+    Of a choice of types it tells all that would have been right.
     """
     problems = [_located(problem, data) for problem in error.errors(include_url=False)]
     first = problems[0].path
     # What lies deeper says more: of a mapping that one type of a choice took, the key that is wrong.
     path = max((p.path for p in problems if p.path[: len(first)] == first), key=len)
     here = [problem for problem in problems if problem.path == path]
-    key_path = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in ((where,) if where else ()) + path
-    )
-    key_path = key_path.removeprefix(".")
+    key_path = where
+    for part in path:
+        key_path = f"{key_path}[{part}]" if isinstance(part, int) else joined(key_path, part)
     for problem in here:
         if sentence := problem.sentence():
             return ConfigError(f"{key_path}: {sentence}")

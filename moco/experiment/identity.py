@@ -1,7 +1,8 @@
-"""What makes a search this one: the hash of its settings, and the addresses that it is written to."""
+"""What makes a search this one: its settings, every default spelled out, their hash, and where it is written to."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,10 +11,33 @@ from typing import Any
 
 from moco.experiment.schema import Experiment
 from moco.optional import require
+from moco.registry import written_options
 from moco.secret import Secret
 
 CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
+
+
+def resolved(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with every default spelled out: the content of RUN/experiment.yaml, which can be loaded again."""
+    data, plugins = experiment.model_dump(mode="json", by_alias=True, exclude_none=True), experiment.plugins
+    for section in ("objective", "searcher", "target"):
+        given = dataclasses.asdict(getattr(plugins, section).options).items()
+        data[section] |= _plain({name: value for name, value in given if value is not None})
+    runtime, *others = data["target"].items()
+    first = [field.name for field in dataclasses.fields(plugins.target.options)][:1]
+    leading = [(name, data["target"][name]) for name in first if name in data["target"]]
+    data["target"] = dict([runtime, *leading, *others])  # the order that run folders have always had
+    methods = {method.name: _plain(written_options(method.options)) for method in plugins.methods}
+    # Methods stand where they are usually written: after what says which layers.
+    space = {key: value for key, value in data["space"].items() if key not in methods}
+    first = [key for key in ("groups", "ignore", "channel_multiple") if key in space]
+    data["space"] = {**{key: space[key] for key in first}, **methods, **space}
+    return data
+
+
+def _plain(values: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(values))
 
 
 def settings_hashes(
@@ -21,11 +45,8 @@ def settings_hashes(
 ) -> tuple[str, dict[str, str]]:
     """Hash of the settings that the trials of one search share, and what an earlier version took in its place.
 
-    The ledger's address counts without its password, however it is given; earlier it was part of it.
-
-    Args:
-        written: the resolved experiment, its secrets starred.
-        config: the resolved experiment.
+    Of the resolved experiment: `written` has its secrets starred, `config` has them. The ledger's address counts
+    without its password, however it is given; earlier it was part of it.
     """
     if storage is None:
         return _hash(written, None), {}
@@ -39,11 +60,7 @@ def _hash(config: Mapping[str, Any], storage: str | None) -> str:
 
 
 def storage_address(experiment: Experiment) -> Secret | None:
-    """The ledger's database; None where it is RUN/study.db.
-
-    Raises:
-        ConfigError: an environment variable that it names is not set.
-    """
+    """The ledger's database; None where it is RUN/study.db. A ConfigError names a variable that is not set."""
     storage = experiment.tracking.storage
     return None if storage is None else Secret.of(storage, "tracking.storage")
 
@@ -51,8 +68,7 @@ def storage_address(experiment: Experiment) -> Secret | None:
 def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | None:
     """MLflow's address and the name of its experiment; None where MLflow is switched off.
 
-    Raises:
-        ConfigError: an environment variable that it names is not set, or MLflow is not installed.
+    A ConfigError names an environment variable that is not set, or says that MLflow is not installed.
     """
     mlflow = experiment.tracking.mlflow
     if mlflow is False:

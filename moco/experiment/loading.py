@@ -19,28 +19,15 @@ from moco.models.zoo import is_published
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
-PATHS = (
-    ("model", "weights"),
-    ("data", "train"),
-    ("data", "test"),
-    ("data", "root"),
-    ("space", "sensitivity"),
-    ("store",),
-    ("folder",),
-)
+PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "store", "folder")
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_import: bool = False) -> Experiment:
-    """The experiment that the file describes.
+    """The experiment that a YAML file describes; a ConfigError says in one line what is wrong and where.
 
-    Args:
-        path: the YAML file; its stem is the default name.
-        overrides: `a.b=value`, each value read as YAML.
-        allow_import: whether it may name code of the user's to import.
-
-    Raises:
-        ConfigError: in one line, what is wrong and where.
+    The file's stem is the default name. `overrides` are `a.b=value`, each value read as YAML; `allow_import` lets it
+    name code of the user's to import.
     """
     path = Path(path)
     data = _absolute(_read(path), path.parent)
@@ -53,11 +40,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
 
 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
-    """The experiment of a mapping shaped like the YAML, the options of its plug-ins checked too.
-
-    Raises:
-        ConfigError: in one line, what is wrong and where.
-    """
+    """The experiment of a mapping shaped like the YAML, its plug-ins checked; a ConfigError says what is wrong."""
     refuse_what_is_not_plain(data)
     refuse_unknown_keys(Experiment, data)
     try:
@@ -73,11 +56,7 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
 
 
 def _check_starts(experiment: Experiment) -> None:
-    """Pass starts whose source is there.
-
-    Raises:
-        ConfigError: a sensitivity analysis or an evaluation store that is not.
-    """
+    """Pass starts whose source, a sensitivity analysis or the evaluation store, is there."""
     sources = [start if isinstance(start, str) else start.source for start in experiment.searcher.starts]
     if "sensitivity" in sources and experiment.space.sensitivity is None:
         raise ConfigError("searcher.start: 'sensitivity' needs space.sensitivity, what `moco sensitivity` has written")
@@ -150,13 +129,13 @@ def _changed(data: object, keys: Sequence[str], value: object, override: str) ->
 def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A copy whose paths are absolute; those that are already stay as they are."""
     changed = dict(data)
-    for section, *rest in PATHS:
+    for section, _, key in (key_path.partition(".") for key_path in PATHS):
         holder = changed.get(section)
-        if not rest and isinstance(holder, str):
+        if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
-        elif rest and isinstance(holder, dict) and isinstance(path := holder.get(rest[0]), str):
+        elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
             published = section == "model" and is_published(path)
-            changed[section] = {**holder, rest[0]: path if published else _against(folder, path)}
+            changed[section] = {**holder, key: path if published else _against(folder, path)}
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
         changed["searcher"] = {**searcher, "start": _absolute_starts(searcher["start"], folder)}

@@ -17,11 +17,7 @@ Options = TypeVar("Options")
 
 
 def made_of(cls: Any, given: object, where: str) -> Any:
-    """A plug-in that is made of its options alone.
-
-    Raises:
-        ConfigError: its options are not valid.
-    """
+    """A plug-in that is made of its options alone; a ConfigError says which option is not valid."""
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where}: expected a mapping, got {given!r}")
     try:
@@ -31,15 +27,10 @@ def made_of(cls: Any, given: object, where: str) -> Any:
 
 
 def options_of(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
-    """A plug-in's options dataclass of plain values.
+    """A plug-in's options dataclass of plain values by field name, as YAML gives them, in the section at `where`.
 
-    Args:
-        cls: a dataclass; the types of its fields are checked, nothing is converted but lists to tuples.
-        values: by field name, as YAML gives them.
-        where: key path of the section.
-
-    Raises:
-        ConfigError: an unknown or missing key, a value of another type, or one that the dataclass itself refuses.
+    The types of its fields are checked, nothing is converted but lists to tuples. A ConfigError names an unknown or
+    missing key, a value of another type, or one that the dataclass itself refuses.
     """
     refuse_what_is_not_plain(values, where)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]

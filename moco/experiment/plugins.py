@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moco.errors import ConfigError
-from moco.experiment.chosen import Plugins
 from moco.experiment.options import made_of, options_of
-from moco.experiment.schema import Experiment
+from moco.experiment.schema import Experiment, Plugins
 from moco.experiment.schema_base import PluginSection
 from moco.experiment.schema_space import RecoverySection
 from moco.registry import Chosen, plugin
@@ -16,11 +15,7 @@ from moco.strategy import Strategy
 
 
 def plugins_of(experiment: Experiment) -> Plugins:
-    """The plug-ins that the experiment names.
-
-    Raises:
-        ConfigError: there is none of a name, or its options are not valid; the key path is named.
-    """
+    """The plug-ins that the experiment names; a ConfigError names the key path of one that is absent or not valid."""
     methods = experiment.space.declared
     objective, searcher, target = experiment.objective, experiment.searcher, experiment.target
     classes = iter([plugin(kind, name, where) for kind, name, where in _names(experiment)])
@@ -34,14 +29,7 @@ def plugins_of(experiment: Experiment) -> Plugins:
 
 
 def chosen_step(step: RecoverySection, cls: Any) -> Chosen:
-    """A step of recovery with its checked options.
-
-    Args:
-        cls: the step's class.
-
-    Raises:
-        ConfigError: an option does not fit it.
-    """
+    """A step of recovery, of that class, with its checked options; a ConfigError says which option does not fit."""
     where, given = f"recovery.{step.name}", step.options
     if not cls.takes_function:
         return Chosen("recovery_step", step.name, cls, options_of(cls.Options, given, where))
@@ -72,11 +60,7 @@ def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:
 
 
 def _with_counters(target: Chosen) -> Chosen:
-    """The target, its counters checked: each a name, or a mapping of its name and its options.
-
-    Raises:
-        ConfigError: there is no such counter, or it has no such option.
-    """
+    """The target, its counters checked: each a name, or a mapping of its name and its options."""
     for choice in getattr(target.options, "counters", None) or ():
         given = {"name": choice} if isinstance(choice, str) else dict(choice)
         name = given.pop("name", None)

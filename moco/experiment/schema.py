@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from moco.compression.methods.method import Method
 from moco.errors import nearest
-from moco.experiment.chosen import Plugins
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
-from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET
+from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET, Chosen
+from moco.strategy import Strategy
 
 NAME = re.compile(r"^\w[\w.+-]*$")
 
@@ -43,17 +45,11 @@ class ObjectiveConfig(PluginSection):
 
 
 class StartConfig(Section):
-    """One source of starts, counted in the budget or not; exactly one of the first three keys.
+    """One source of starts, counted in the budget or not; exactly one of the first three keys."""
 
-    Attributes:
-        policies: policy.json files, or folders that hold one: RUN/best, RUN (its best and its front).
-        store: at most so many earlier evaluations of the evaluation store.
-        sensitivity: divergences in nats, each of which gives the policy that no layer's curve exceeds.
-    """
-
-    policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    store: Count | None = None
-    sensitivity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    policies: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # files, or folders that hold some
+    store: Count | None = None  # at most so many of its evaluations
+    sensitivity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None  # nats, see StartSource
     counted: bool = True
 
     @property
@@ -71,8 +67,6 @@ class StartConfig(Section):
 
 START_SOURCES = ("policies", "store", "sensitivity")
 StartWord = Literal["none", "reference", "ladder", "store", "sensitivity"]
-
-
 Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...], Field(min_length=1)]
 
 
@@ -157,14 +151,19 @@ class TrackingConfig(Section):
     storage: str | None = None
 
 
-class Experiment(Section):
-    """A whole experiment.
+@dataclass(frozen=True)
+class Plugins:
+    """All that an experiment names of the registry, looked up when it was read, each with its checked options."""
 
-    Attributes:
-        workers: processes that evaluate candidates at the same time; one where it is not given.
-        store: evaluations that later searches can use: a file, true (or null) for the usual one, false for none.
-        folder: where import paths are looked up first; the file's own folder unless it says otherwise.
-    """
+    methods: tuple[Method, ...]  # in the order of the registry
+    objective: Chosen
+    searcher: Strategy
+    target: Chosen
+    recovery: tuple[Chosen, ...]  # of a step that takes a function of the user's, the options are its import path
+
+
+class Experiment(Section):
+    """A whole experiment."""
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
@@ -176,17 +175,17 @@ class Experiment(Section):
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()
     budget: BudgetConfig = BudgetConfig()
-    workers: Count | None = None
+    workers: Count | None = None  # processes that evaluate at the same time; None is one
     compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()
     tracking: TrackingConfig = TrackingConfig()
-    store: bool | str | None = True
-    folder: str | None = None
+    store: bool | str | None = True  # a file for later searches to use, true or null for the usual one, false for none
+    folder: str | None = None  # where import paths are looked up first; by default the file's own
     _plugins: Plugins | None = PrivateAttr(default=None)
 
     @property
     def plugins(self) -> Plugins:
-        """The plug-ins that it names, looked up and checked when it was read."""
+        """What it names of the registry."""
         assert self._plugins is not None, "an experiment comes from load_experiment or experiment_of"
         return self._plugins
 

@@ -16,14 +16,10 @@ LABEL, SEARCHER = "label", "name"
 
 
 def strategies_of(given: Sequence[str | Mapping[str, Any]], where: str = "searchers") -> tuple[Strategy, ...]:
-    """The strategies, in their order.
+    """The strategies, in their order, of registered names or `{name: …, label: …, option: value}`.
 
-    Args:
-        given: a registered name, or `{name: …, label: …, option: value}`; without a label it is called by its name.
-        where: key path, for errors.
-
-    Raises:
-        ConfigError: fewer than two, an unknown searcher or option (the nearest is named), or two of one label.
+    Without a label one is called by its name. A ConfigError at the key path `where` refuses fewer than two, an unknown
+    searcher or option (the nearest is named), and two of one label.
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ConfigError(f"{where}: expected a list of searchers, got {given!r}")
@@ -33,7 +29,8 @@ def strategies_of(given: Sequence[str | Mapping[str, Any]], where: str = "search
         if labels.count(label) > 1:
             raise ConfigError(f"{where}: '{label}' stands there twice; give each a label of its own")
     if len(found) < 2:
-        raise ConfigError(f"{where}: expected at least two to compare, got {len(found)}; valid: {_valid()}")
+        valid = ", ".join(names("searcher"))
+        raise ConfigError(f"{where}: expected at least two to compare, got {len(found)}; valid: {valid}")
     return found
 
 
@@ -42,13 +39,8 @@ def chosen(
 ) -> list[Mapping[str, Any]]:
     """What `--searchers` names: strategies that the experiment declares, by label, or registered searchers.
 
-    Args:
-        requested: labels or names; none takes all that are declared.
-        declared: the entries of `compare.searchers`.
-        section: the experiment's own `searcher`, whose options its searcher keeps.
-
-    Raises:
-        ConfigError: a name that is neither.
+    `declared` are the entries of `compare.searchers`, all of which are taken where nothing is requested; `section` is
+    the experiment's own `searcher`, whose options its searcher keeps. A ConfigError refuses a name that is neither.
     """
     by_label = {str(entry.get(LABEL) or entry[SEARCHER]): entry for entry in declared}
     if not requested:
@@ -77,7 +69,3 @@ def _strategy(given: object, where: str) -> Strategy:
     options = {key: value for key, value in entry.items() if key not in (LABEL, SEARCHER)}
     kind = plugin("searcher", searcher, joined(where, SEARCHER))
     return Strategy(label, searcher, options_of(kind.Options, options, where), kind)
-
-
-def _valid() -> str:
-    return ", ".join(names("searcher"))

@@ -33,20 +33,14 @@ def execution_of(
 
 @dataclass(frozen=True)
 class WorkerRecipe:
-    """Builds, in a worker process, an evaluator of the same search; plain values where nothing comes from Python.
-
-    Attributes:
-        files: folder of the candidates' files; each worker has one of its own in it.
-        weights: the search's own network as safetensors, so that one that is trained on the spot is trained once.
-        constants, payoff: what the search has measured, the scale and the space of all its trials.
-    """
+    """Builds, in a worker process, an evaluator of the same search; plain values where nothing comes from Python."""
 
     experiment: Experiment
     overrides: Overrides
-    files: Path
-    weights: Path
-    constants: Mapping[str, float]
-    payoff: PayOffReport | None
+    files: Path  # of the candidates; each worker has a folder of its own in it
+    weights: Path  # the search's own network as safetensors: what is trained on the spot is trained once
+    constants: Mapping[str, float]  # what the search has measured: the scale of all its trials
+    payoff: PayOffReport | None  # likewise, their space
 
     @staticmethod
     def of(prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path) -> WorkerRecipe:

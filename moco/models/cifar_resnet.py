@@ -27,9 +27,7 @@ class PadShortcut(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.stride = stride
+        self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
         source = torch.full((out_channels,), in_channels, dtype=torch.int64)
         offset = (out_channels - in_channels) // 2
         source[offset : offset + in_channels] = torch.arange(in_channels)
@@ -108,11 +106,7 @@ class ResidualNetwork(nn.Module):
 
 
 def check_shortcut(shortcut: str) -> str:
-    """The shortcut option itself.
-
-    Raises:
-        ConfigError: neither "A" nor "B".
-    """
+    """The shortcut option itself; a ConfigError where it is neither "A" nor "B"."""
     if shortcut not in SHORTCUTS:
         raise ConfigError(f"model.shortcut: expected 'A' or 'B', got {shortcut!r}")
     return shortcut
@@ -129,16 +123,17 @@ def cifar_resnet18(num_classes: int = 10) -> ResidualNetwork:
     return ResidualNetwork((64, 128, 256, 512), (2, 2, 2, 2), num_classes, option="B")
 
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110)},
-    "cifar_resnet18": cifar_resnet18,
-}
-"""Builder by name; each takes `num_classes` and the options of its signature."""
-
-
 def digits_resnet(num_classes: int = 10, shortcut: str = "A") -> ResidualNetwork:
-    """The network: stem of 32 channels, stages of 32 and 64, two blocks each.
+    """Stem of 32 channels, stages of 32 and 64, two blocks each, for one-channel images of digits.
 
     Widths are multiples of 16, so that halving one is a whole step on the latency staircase of CPU runtimes.
     """
     return ResidualNetwork((32, 64), (2, 2), num_classes, option=check_shortcut(shortcut), in_channels=1)
+
+
+ZOO: dict[str, Callable[..., nn.Module]] = {
+    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110)},
+    "cifar_resnet18": cifar_resnet18,
+    "digits_resnet": digits_resnet,
+}
+"""Builder by name; each takes `num_classes` and the options of its signature."""

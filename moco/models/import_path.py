@@ -13,14 +13,10 @@ from moco.errors import ConfigError, nearest
 
 
 def import_object(path: str, search_path: Path | None = None) -> Any:
-    """What `package.module:attribute` names.
+    """What `package.module:attribute` names; the attribute may have dots.
 
-    Args:
-        path: the import path; the attribute may have dots.
-        search_path: a folder to look in first, for example that of the experiment; the current one is looked in next.
-
-    Raises:
-        ConfigError: the path is malformed, the module cannot be imported, or has no such attribute.
+    `search_path` is looked in first, for example the folder of the experiment, the current one next. A ConfigError
+    where the path is malformed, the module cannot be imported, or has no such attribute.
     """
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
@@ -40,14 +36,9 @@ def import_object(path: str, search_path: Path | None = None) -> Any:
 
 
 def called(path: str, where: str, folder: Path | None, **options: Any) -> Any:
-    """What the user's own function gives.
+    """What the user's own function gives; `folder` is searched for its module first.
 
-    Args:
-        where: key path, for errors.
-        folder: searched for the module first.
-
-    Raises:
-        ConfigError: it cannot be imported, or fails.
+    A ConfigError at the key path `where` if it cannot be imported, or fails.
     """
     function = import_object(path, folder)
     try:

@@ -23,9 +23,8 @@ _definitions: list[torch.library.Library] = []
 def import_torchvision() -> ModuleType:
     """The module `torchvision`; on a normal installation this is a plain import.
 
-    Raises:
-        ImportError: torchvision is not installed.
-        RuntimeError: it cannot be imported for another reason than the missing operators.
+    An ImportError where it is not installed, a RuntimeError where it fails for another reason than the missing
+    operators.
     """
     try:
         return importlib.import_module("torchvision")

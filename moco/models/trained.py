@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,24 +25,16 @@ TrainingImages = Callable[[], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The network that is compressed: of the zoo or of torchvision by name, or the user's own by import path.
-
-    Attributes:
-        num_classes: None takes those of the images.
-        weights: as `load_weights` takes them.
-        train: how it is trained on the spot; None where it is not.
-        seed: of the run.
-        folder: searched for modules of the user's own.
-    """
+    """The network that is compressed: of the zoo or of torchvision by name, or the user's own by import path."""
 
     name: str | None = None
     import_path: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    num_classes: int | None = None
-    weights: str | None = None
-    train: TrainingPlan | None = None
-    seed: int = 0
-    folder: Path | None = None
+    num_classes: int | None = None  # None takes those of the images
+    weights: str | None = None  # as `load_weights` takes them
+    train: TrainingPlan | None = None  # how it is trained on the spot; None where it is not
+    seed: int = 0  # of the run
+    folder: Path | None = None  # searched for modules of the user's own
 
     @property
     def shown(self) -> str:
@@ -66,13 +59,9 @@ class Task:
 
 
 def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> nn.Module:
-    """The trained network, in evaluation mode.
+    """The trained network, in evaluation mode; `training` is asked for only where it is trained on the spot.
 
-    Args:
-        training: asked for only where it is trained on the spot.
-
-    Raises:
-        ConfigError, DataError: an unknown model, or weights or a data set that do not fit it.
+    A ConfigError or DataError where the model is unknown, or weights or a data set do not fit it.
     """
     network = _built(model, task.classes)
     if model.weights is not None:
@@ -85,11 +74,7 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
 
 
 def check_fit(network: nn.Module, task: Task) -> None:
-    """Pass a network that takes the images and gives a logit for each class.
-
-    Raises:
-        DataError: it does not.
-    """
+    """Pass a network that takes the images and gives a logit for each class; a DataError where it does not."""
     with torch.no_grad():
         try:
             logits = network(torch.zeros(1, *task.shape))
@@ -101,6 +86,15 @@ def check_fit(network: nn.Module, task: Task) -> None:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < task.classes:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise DataError(f"the network gives {got}, {task.images} has {task.classes} classes; expected (1, classes)")
+
+
+def network_hash(network: nn.Module) -> str:
+    """SHA-256 over the network's structure and tensors: what tells one trained network from another."""
+    digest = hashlib.sha256(str(network).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _built(model: ModelSpec, classes: int) -> nn.Module:

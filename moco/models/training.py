@@ -25,23 +25,15 @@ WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a network is trained: stochastic gradient descent with Nesterov momentum, one cosine cycle.
-
-    Attributes:
-        learning_rate: at its peak, after a linear warm-up over the first tenth of the steps.
-        batch_size: images in one step; a last, smaller batch is left out of its epoch.
-        weight_decay: of weights with two dimensions or more.
-        shift: pixels by which each image is moved at random in each direction; 0 leaves it where it is.
-        label_smoothing: share of the target that is spread over all classes, in [0, 1).
-    """
+    """How a network is trained: stochastic gradient descent with Nesterov momentum, one cosine cycle."""
 
     epochs: int = 15
-    learning_rate: float = 0.1
-    batch_size: int = 64
-    weight_decay: float = 1e-3
+    learning_rate: float = 0.1  # at its peak, after a linear warm-up over the first tenth of the steps
+    batch_size: int = 64  # images in one step; a last, smaller batch is left out of its epoch
+    weight_decay: float = 1e-3  # of weights with two dimensions or more
     momentum: float = 0.9
-    shift: int = 1
-    label_smoothing: float = 0.1
+    shift: int = 1  # pixels by which each image is moved at random in each direction; 0 leaves it where it is
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes, in [0, 1)
 
 
 def train(
@@ -54,13 +46,8 @@ def train(
 ) -> float:
     """Draw new weights from the seed, train them in place, and return the mean loss of the last epoch.
 
-    Args:
-        images: normalised, (n, channels, height, width).
-        labels: class of each image, (n,).
-        seed: of the weights, the order of the images and their shifts.
-
-    Raises:
-        DataError: there are fewer images than a batch, or the loss is not finite.
+    Images are normalised, (n, channels, height, width), labels (n,); the seed gives the weights, the order of the
+    images and their shifts. A DataError where there are fewer images than a batch, or the loss is not finite.
     """
     plan = plan or TrainingPlan()
     if len(images) < plan.batch_size:
@@ -161,12 +148,10 @@ def descend(
     learning_rate: Callable[[int], float],
     check: Callable[[int, float], None] = lambda _step, _loss: None,
 ) -> Iterator[float]:
-    """The loss of each step over the batches; a step is made when it is asked for.
+    """The loss of each step over the batches; a step is made when it is asked for, and trains the network in place.
 
-    Args:
-        network: in training mode; trained in place.
-        learning_rate: of a step, counted from 0 on.
-        check: called with each step and its loss before the weights change; may refuse it.
+    `learning_rate` is of a step, counted from 0 on. `check` is called with each step and its loss before the weights
+    change, and may refuse it.
     """
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
@@ -185,10 +170,8 @@ def batches_of(
 ) -> Iterator[Batch]:
     """Batches without end; a last one of an epoch that is smaller is left out, unless it is the only one.
 
-    Args:
-        images: normalised, (n, channels, height, width).
-        rng: of their order, another one in each epoch, and of `seen`.
-        seen: a batch's images as the network sees them, moved or mirrored at random.
+    The images are normalised, (n, channels, height, width). `rng` is of their order, another one in each epoch, and of
+    `seen`: a batch's images as the network sees them, moved or mirrored at random.
     """
     while True:
         order = torch.randperm(len(images), generator=rng)

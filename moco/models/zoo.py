@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from moco.errors import ConfigError, DataError, nearest
-from moco.models import cifar_resnet
-from moco.models.cifar_resnet import digits_resnet
+from moco.models.cifar_resnet import ZOO
 from moco.models.torchvision_shim import import_torchvision
-
-ZOO: dict[str, Callable[..., nn.Module]] = {**cifar_resnet.BUILDERS, "digits_resnet": digits_resnet}
-"""Builder by name; each takes `num_classes` and the options of its signature."""
 
 
 def model_names() -> list[str]:
@@ -29,28 +25,21 @@ def model_names() -> list[str]:
 
 
 def build_model(name: str, num_classes: int | None = None, **options: Any) -> nn.Module:
-    """A new network in evaluation mode; its weights are not trained.
+    """A new network in evaluation mode, its weights not trained; a ConfigError where there is no such model or option.
 
-    Args:
-        num_classes: outputs of the head; None takes the builder's default.
-        options: further arguments of the builder, for example `shortcut="B"`.
-
-    Raises:
-        ConfigError: no such model, or an option that it does not take.
+    `num_classes` of None takes the builder's default; `options` are its further arguments, such as `shortcut="B"`.
     """
     if num_classes is not None:
         if num_classes < 1:
             raise ConfigError(f"model.num_classes: expected at least 1, got {num_classes}")
         options = {"num_classes": num_classes, **options}
-    return (_build_own(name, options) if name in ZOO else _build_torchvision(name, options)).eval()
-
-
-def _build_own(name: str, options: dict[str, Any]) -> nn.Module:
+    if name not in ZOO:
+        return _build_torchvision(name, options).eval()
     known = inspect.signature(ZOO[name]).parameters
     for option in options:
         if option not in known:
             raise ConfigError(f"model.{option}: '{name}' has no such option{nearest(option, known)}")
-    return ZOO[name](**options)
+    return ZOO[name](**options).eval()
 
 
 def _build_torchvision(name: str, options: dict[str, Any]) -> nn.Module:
@@ -75,13 +64,9 @@ SHOWN = 3
 def load_weights(network: nn.Module, weights: str | Path, model_name: str | None = None) -> None:
     """Load trained weights into the network, in place and only when all of them fit.
 
-    Args:
-        weights: path of a .safetensors file, or the name of torchvision's weights ("DEFAULT", "IMAGENET1K_V1").
-        model_name: torchvision's name of the network, needed for its weights only.
-
-    Raises:
-        DataError: the file is missing, not safetensors, not finite, or does not fit the network.
-        ConfigError: torchvision has no such weights.
+    `weights` is the path of a .safetensors file, or the name of torchvision's weights ("DEFAULT", "IMAGENET1K_V1"),
+    which need `model_name`, torchvision's name of the network. A DataError where the file is missing, not safetensors,
+    not finite, or does not fit; a ConfigError where torchvision has no such weights.
     """
     path = Path(weights)
     if is_published(str(weights)):

@@ -14,8 +14,7 @@ from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.execution.workers import too_many_workers
 from moco.interfaces import Reporter, Target
-from moco.models.network_hash import network_hash
-from moco.models.trained import Task, check_fit, trained_network
+from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
 from moco.run.job import Job
 from moco.run.plan import JobPlan
@@ -24,13 +23,9 @@ from moco.tracking.mlflow import MLflowReporter
 
 
 def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None) -> Job:
-    """All parts of the search.
+    """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    Args:
-        network, sets: what comes from Python; None builds and loads what the plan names.
-
-    Raises:
-        MocoError: in one line, which part cannot be built and why.
+    `network` and `sets` are what comes from Python; None builds and loads what the plan names.
     """
     target: Target = plan.target.made()
     reporters = _reporters(plan, target.distributions)

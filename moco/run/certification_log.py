@@ -25,11 +25,7 @@ class CertificationLog:
     """The attempts of all endings of one search."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what earlier endings left.
-
-        Raises:
-            RunFolderError: the record cannot be read.
-        """
+        """Read what earlier endings left; a RunFolderError where that cannot be read."""
         self._path = folder / CERTIFICATION
         content: dict[str, Any] = {"spent": 0.0, "held": {}}
         try:

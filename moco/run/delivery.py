@@ -29,21 +29,15 @@ from moco.trial import MetricValue, Trial
 
 @dataclass(frozen=True)
 class Delivery:
-    """The network that is delivered.
-
-    Attributes:
-        metrics: of the trial's evaluation, with the timed ones measured again.
-        retimed: the timed metrics measured again.
-        budgets: every budget with its retimed bound and whether it holds.
-    """
+    """The network that is delivered."""
 
     trial: Trial
     artifact: Artifact
     network: nn.Module
-    metrics: Mapping[str, MetricValue]
+    metrics: Mapping[str, MetricValue]  # of the trial's evaluation, with the timed ones measured again
     certificate: Certificate
-    retimed: Mapping[str, Interval]
-    budgets: Sequence[BoundRecord]
+    retimed: Mapping[str, Interval]  # the timed metrics measured again
+    budgets: Sequence[BoundRecord]  # each with its retimed bound and whether it holds
 
     @property
     def holds(self) -> bool:
@@ -128,7 +122,7 @@ class Finisher:
     def built(self, policy: Policy) -> tuple[Artifact, nn.Module]:
         """The policy's file and its network."""
         if policy not in self._built:
-            artifact, network = self.prepared.builder.build(policy)
+            artifact, network = self.prepared.evaluator.builder.build(policy)
             self._check_same(policy, artifact)
             self._built[policy] = artifact, network
         return self._built[policy]
@@ -182,7 +176,6 @@ class Finisher:
             interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
             interval = self._pessimistic.get((trial.number, bound.metric), interval)
             upper = interval.high if bound.op == "<=" else interval.low
-            holds = bound.violation(MetricValue(upper)) <= 0
             found.append(
                 BoundRecord(
                     metric=bound.metric,
@@ -190,7 +183,7 @@ class Finisher:
                     estimate=interval.value,
                     upper=upper,
                     confidence=self.prepared.job.plan.delivery.confidence,
-                    holds=holds,
+                    holds=bound.violation(MetricValue(upper)) <= 0,
                 )
             )
         return found

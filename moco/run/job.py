@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -47,12 +47,7 @@ DISTRIBUTIONS = (
 
 @dataclass(frozen=True)
 class Job:
-    """A search with all its parts built, from an experiment or from Python.
-
-    Attributes:
-        fingerprint: hashes by part (settings, network, data) of all that the trials of one search must share.
-        time_everything: time also what the objective does not ask for: for a profile, that certifies nothing.
-    """
+    """A search with all its parts built, from an experiment or from Python."""
 
     plan: JobPlan
     network: nn.Module
@@ -62,10 +57,10 @@ class Job:
     target: Target
     device_lock: DeviceLock
     objective: Objective
-    fingerprint: Mapping[str, str]
+    fingerprint: Mapping[str, str]  # hashes by part (settings, network, …) of all that the trials of one search share
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
-    time_everything: bool = False
+    time_everything: bool = False  # also what the objective does not ask for: for a profile, that certifies nothing
 
     @cached_property
     def timing(self) -> Mapping[str, TimingPlan]:
@@ -92,16 +87,6 @@ class Prepared:
     outlook: str = ""
     payoff: PayOffReport | None = None
 
-    @property
-    def builder(self) -> Builder:
-        """What makes the files of its candidates."""
-        return self.evaluator.builder
-
-    @property
-    def compressor(self) -> Compressor:
-        """What compresses its network."""
-        return self.builder.compressor
-
     def close(self) -> None:
         """Close the reference's session and the store."""
         self.evaluator.close()
@@ -109,29 +94,19 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Traced:
-    """The network's coupled channels and its search space: all that needs no data.
-
-    Attributes:
-        payoff: of its layers on the target; None where the job asks for none.
-        pruned: what a policy may remove channels of.
-        left_alone: layers that do not take what is asked of them, each with the reason.
-    """
+    """The network's coupled channels and its search space: all that needs no data."""
 
     compressor: Compressor
     space: SearchSpace
-    payoff: PayOffReport | None
-    pruned: PrunedGroups
-    left_alone: tuple[str, ...]
+    payoff: PayOffReport | None  # of its layers on the target; None where the job asks for none
+    pruned: PrunedGroups  # what a policy may remove channels of
+    left_alone: tuple[str, ...]  # layers that do not take what is asked of them, each with the reason
 
 
 def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
-    """The job's network traced.
+    """The job's network traced; a CompressionError, SpaceError or ConfigError where nothing is left to choose.
 
-    Args:
-        payoff: as an earlier session has measured it; None measures it where the job asks for it.
-
-    Raises:
-        CompressionError, SpaceError, ConfigError: the network cannot be traced, or nothing is left to choose.
+    `payoff` is what an earlier session has measured; None measures it where the job asks for it.
     """
     job.network.eval()
     plan, store = job.plan.space, job.plan.candidates.store
@@ -160,16 +135,10 @@ def prepare(
     payoff: PayOffReport | None = None,
     starts: Sequence[Start] | None = None,
 ) -> Prepared:
-    """Trace, export the template, build the reference, score and time it.
+    """Trace, export the template, build the reference, score and time it; a MocoError says what does not fit.
 
-    Args:
-        folder: where the files of candidates go.
-        constants: the reference's timed metrics, as an earlier session of this search has measured them.
-        payoff: of the network's layers, likewise.
-        starts: of this search, likewise; None finds them.
-
-    Raises:
-        MocoError: in one line, what does not fit.
+    The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
+    layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
     search, certifies, delivery = job.plan.search, not job.time_everything, job.plan.delivery
     traced = trace(job, payoff)
@@ -203,8 +172,7 @@ def prepare(
 def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapping[str, float]) -> Evaluator:
     """The evaluator of the job's candidates, their files in `folder`; the reference is built, scored and timed.
 
-    Raises:
-        MocoError: the network cannot be ranked, exported or run.
+    A MocoError where the network cannot be ranked, exported or run.
     """
     plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
     timing = {n: p for n, p in job.timing.items() if job.time_everything or n in set(job.objective.metrics)}
@@ -268,8 +236,6 @@ def versions(of_target: Sequence[str]) -> dict[str, str]:
     """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the target's."""
     found = {"python": platform.python_version()}
     for name in dict.fromkeys((*DISTRIBUTIONS, *of_target)):
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found

@@ -26,18 +26,13 @@ from moco.study import Budget
 
 @dataclass(frozen=True)
 class SpacePlan:
-    """What may be done to which layers.
-
-    Attributes:
-        probe: what is made of the layers' pay-off on the target; None probes nothing.
-        sensitivity: the file of an analysis, whose curves become features of the layers.
-    """
+    """What may be done to which layers."""
 
     groups: str | Mapping[str, Sequence[str]]
     ignore: Sequence[str]
     options: SpaceOptions
-    probe: PayOffUse | None = None
-    sensitivity: Path | None = None
+    probe: PayOffUse | None = None  # what is made of the layers' pay-off on the target; None probes nothing
+    sensitivity: Path | None = None  # the file of an analysis, whose curves become features of the layers
 
     @property
     def ranking(self) -> str | dict[str, Any]:
@@ -47,13 +42,9 @@ class SpacePlan:
 
 @dataclass(frozen=True)
 class TimingSettings:
-    """How every candidate is timed beside the reference.
+    """How every candidate is timed beside the reference."""
 
-    Attributes:
-        seconds: by batch size, of each session.
-    """
-
-    seconds: Mapping[int, float]
+    seconds: Mapping[int, float]  # of each session, by batch size
     slot_ms: float
     warmup_calls: int
 
@@ -75,71 +66,45 @@ class TimingSettings:
 
 @dataclass(frozen=True)
 class CandidatePlan:
-    """How a candidate becomes a file, and its file numbers.
-
-    Attributes:
-        ranges: how the ranges of integers are estimated; None takes the builder's own choice.
-        store: the file of earlier evaluations; None keeps none.
-    """
+    """How a candidate becomes a file, and its file numbers."""
 
     recovery: RecoveryPlan
-    ranges: RangeOptions | None
+    ranges: RangeOptions | None  # how ranges of integers are estimated; None takes the builder's own choice
     timing: TimingSettings
-    store: Path | None = None
+    store: Path | None = None  # the file of earlier evaluations; None keeps none
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """Who searches, from where and for how long.
+    """Who searches, from where and for how long."""
 
-    Attributes:
-        strategies: the one of a search, called as its section, or all contenders of a comparison.
-        start: the starts as the experiment states them, in JSON.
-        workers: processes that evaluate at the same time; one is this process.
-    """
-
-    strategies: tuple[Strategy, ...]
-    start: Any
+    strategies: tuple[Strategy, ...]  # the one of a search, called as its section, or all contenders of a comparison
+    start: Any  # the starts as the experiment states them, in JSON
     starts: StartPlan
     budget: Budget
-    workers: int = 1
+    workers: int = 1  # processes that evaluate at the same time; one is this process
 
 
 @dataclass(frozen=True)
 class DeliveryOptions:
-    """How the honest end is made.
+    """How the honest end is made."""
 
-    Attributes:
-        confidence: of the certificate, one-sided.
-        attempts: how many candidates may be tried on the certification split.
-        seconds: of the longer timing, for each file and batch size.
-    """
-
-    confidence: float = 0.95
-    attempts: int = 5
-    seconds: float = 2.0
+    confidence: float = 0.95  # of the certificate, one-sided
+    attempts: int = 5  # how many candidates may be tried on the certification split
+    seconds: float = 2.0  # of the longer timing, for each file and batch size
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Where a search is written, and by what it is known again.
+    """Where a search is written, and by what it is known again."""
 
-    Attributes:
-        config: the resolved experiment, the secrets of its addresses starred.
-        settings: hash of what of it all trials of one search must share.
-        older_settings: hashes that an earlier version made of the same, with a password in them.
-        command: how to run it again from its own run folder.
-        ledger: whether trials are kept; `storage` is the ledger's database, None RUN/study.db.
-        mlflow: address and name of the experiment there; None tells nobody.
-    """
-
-    config: Mapping[str, Any]
-    settings: str
-    older_settings: Mapping[str, str] = field(default_factory=dict)
-    command: str = ""
-    ledger: bool = True
-    storage: Secret | None = None
-    mlflow: tuple[Secret, str] | None = None
+    config: Mapping[str, Any]  # the resolved experiment, the secrets of its addresses starred
+    settings: str  # hash of what of it all trials of one search must share
+    older_settings: Mapping[str, str] = field(default_factory=dict)  # of earlier versions, with a password in them
+    command: str = ""  # how to run it again from its own run folder
+    ledger: bool = True  # whether trials are kept
+    storage: Secret | None = None  # the ledger's database; None is RUN/study.db
+    mlflow: tuple[Secret, str] | None = None  # address and name of the experiment there; None tells nobody
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def result_of(
         exit="done" if feasible else "infeasible",
         objective=results.Objective(protocol=plan.objective.name, text=_asked(prepared)),
         objectives=tuple(problem.objectives),
-        reference=_reference(prepared),
+        reference={name: m.value for name, m in problem.metrics(prepared.evaluator.reference.evaluation).items()},
         trials=len(trials),
         given=sum(trial.suggestion.given for trial in trials),
         distinct=study.n_distinct,
@@ -93,9 +93,7 @@ def result_of(
         ),
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in _baselines(trials)),
-        certificate=None
-        if delivery is None
-        else _certificate(delivery, finisher.floor is None or finisher.floor.relative),
+        certificate=None if delivery is None else _certificate(delivery, finisher),
         seconds=_seconds(trials),
         cache=results.CacheRecord(
             hits=(store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
@@ -115,8 +113,8 @@ def _data(prepared: Prepared) -> manifests.DataRecord:
 
 
 def _network(prepared: Prepared) -> manifests.NetworkRecord:
-    job, counts, graph = prepared.job, prepared.compressor.counts, prepared.compressor.graph
-    group_of = {layer: group.name for group in graph.groups.values() for layer in group.producers}
+    job, compressor = prepared.job, prepared.evaluator.builder.compressor
+    group_of = {layer: group.name for group in compressor.graph.groups.values() for layer in group.producers}
     layers = tuple(
         manifests.LayerRecord(
             name=layer.name,
@@ -126,7 +124,7 @@ def _network(prepared: Prepared) -> manifests.NetworkRecord:
             macs=layer.macs,
             parameters=layer.parameters,
         )
-        for layer in counts.layers
+        for layer in compressor.counts.layers
     )
     return manifests.NetworkRecord(name=job.network_name, input_shape=tuple(job.data.train.shape), layers=layers)
 
@@ -144,22 +142,10 @@ def timing_warnings(trials: Sequence[Trial]) -> list[str]:
     return [f"{len(warned)} of {len(trials)} trials were timed with a warning, most often: {example}"]
 
 
-def _reference(prepared: Prepared) -> dict[str, float]:
-    reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
-    return {name: metric.value for name, metric in reference.items()}
-
-
 def _best(delivery: Delivery) -> Delivered:
     trial = delivery.trial
-    return Delivered.of(
-        trial,
-        delivery.metrics,
-        score=trial.score,
-        feasible=trial.feasible,
-        origin=trial.origin,
-        holds=delivery.holds,
-        sha256=delivery.artifact.sha256,
-    )
+    of_trial = {"score": trial.score, "feasible": trial.feasible, "origin": trial.origin}
+    return Delivered.of(trial, delivery.metrics, **of_trial, holds=delivery.holds, sha256=delivery.artifact.sha256)
 
 
 def _start(start: Start, trials: Sequence[Trial]) -> results.StartRecord:
@@ -200,7 +186,8 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
     return errors | {name: (timed[name].low, timed[name].high) for name in names}
 
 
-def _certificate(delivery: Delivery, relative: bool) -> results.CertificateRecord:
+def _certificate(delivery: Delivery, finisher: Finisher) -> results.CertificateRecord:
+    relative = finisher.floor is None or finisher.floor.relative
     attempts = [{**vars(attempt), "trial": int(attempt.candidate)} for attempt in delivery.certificate.attempts]
     more = {"attempts": attempts, "bounds": as_json(delivery.budgets), "relative": relative}
     content = {**delivery.certificate.to_json(), **more, "sha256": delivery.artifact.sha256}

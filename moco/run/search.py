@@ -40,16 +40,9 @@ class Search:
     """One prepared search in its run folder."""
 
     def __init__(
-        self,
-        session: Session,
-        progress: Progress | None,
-        execution: Callable[[], AbstractContextManager[Execution]],
+        self, session: Session, progress: Progress | None, execution: Callable[[], AbstractContextManager[Execution]]
     ) -> None:
-        """Take a search that has not begun, or that goes on.
-
-        Args:
-            execution: where candidates are evaluated.
-        """
+        """Take a search that has not begun, or that goes on; `execution` is where candidates are evaluated."""
         self.prepared, self.out, self.lock = session.prepared, session.out, session.lock
         self.progress, self.execution = progress, execution
         self.job: Job = self.prepared.job
@@ -86,16 +79,10 @@ class Search:
     def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
         (strategy,) = self.plan.search.strategies
-        searcher = strategy.build(self.prepared.problem, self.plan.seed)
-        study = Study(
-            self.prepared.problem,
-            searcher,
-            where.evaluate,
-            starts=self.prepared.starts,
-            ledger=ledger,
-            reporters=self.job.reporters,
-        )
-        for reporter in self.job.reporters:
+        problem, starts, reporters = self.prepared.problem, self.prepared.starts, self.job.reporters
+        searcher = strategy.build(problem, self.plan.seed)
+        study = Study(problem, searcher, where.evaluate, starts=starts, ledger=ledger, reporters=reporters)
+        for reporter in reporters:
             for trial in study.trials:
                 reporter.report(trial)
         return study
@@ -119,14 +106,11 @@ class Search:
     def _delivered(self, study: Study) -> Result:
         """Certify, and write the networks and result.json."""
         with closing(Finisher(self.prepared, self.out)) as finisher:
-            return self._ended(study, finisher)
-
-    def _ended(self, study: Study, finisher: Finisher) -> Result:
-        delivery = finisher.deliver(study.trials)
-        of_timings = [*timing_warnings(study.trials), *finisher.warnings]
-        warnings = [*self.prepared.warnings, *of_timings, *_reporter_warnings(self.job.reporters)]
-        result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
-        self._write_networks(result, delivery, finisher, study)
+            delivery = finisher.deliver(study.trials)
+            of_timings = [*timing_warnings(study.trials), *finisher.warnings]
+            warnings = [*self.prepared.warnings, *of_timings, *_reporter_warnings(self.job.reporters)]
+            result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
+            self._write_networks(result, delivery, finisher, study)
         write_json(self.out / RESULT, result.to_json())
         if delivery is not None:
             text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
@@ -150,11 +134,7 @@ class Search:
         return self.job.target.snippet(file, manifest.network.input_shape, manifest.normalization)
 
     def _ledger(self, resume: bool) -> OptunaLedger:
-        """The ledger; in a shared database it may hold a search of this name already.
-
-        Raises:
-            RunFolderError: it does, and the search is not resumed.
-        """
+        """The ledger; a RunFolderError where a shared database holds a search of this name that is not resumed."""
         name, fingerprint = self.plan.name, "-".join(self.job.fingerprint.values())
         address = ledger_address(self.out, self.plan.recording.storage)
         ledger = OptunaLedger.open(address, name, self.prepared.problem, fingerprint, self.lock)
@@ -173,9 +153,9 @@ class Search:
         if delivery is not None:
             assert delivery.trial.policy is not None
             assert result.certificate is not None
-            best, delivered = self.out / "best", delivery.trial.policy
-            write_network(best, delivery.artifact, delivered, name, delivery.network, ranking)
-            write_json(self.out / "best" / "certificate.json", result.certificate.to_json())
+            best = self.out / "best"
+            write_network(best, delivery.artifact, delivery.trial.policy, name, delivery.network, ranking)
+            write_json(best / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None
             policy = study.trials[entry.trial].policy

@@ -1,9 +1,10 @@
-"""A run folder for one search or comparison alone: claimed for its plan, and the plan's job prepared in it."""
+"""A run folder for one search or comparison alone: owned, claimed for its plan, and the plan's job prepared in it."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,17 +13,18 @@ from torch import nn
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
-from moco.errors import RunFolderError
+from moco.errors import DeviceLostError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
-from moco.run.ownership import claim, owned
 from moco.run.plan import JobPlan
 from moco.run.progress import Progress
 from moco.run.starts import from_records
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.writing import LEDGER
+from moco.run_folder.writing import LEDGER, MANIFEST, opened
+from moco.secret import Secret
 from moco.torch_threads import one_thread
+from moco.tracking.database import ledger_address, ledger_lock
 
 FILES = ".files"
 """Folder of the candidates' files while a search runs."""
@@ -30,17 +32,59 @@ FILES = ".files"
 
 @dataclass(frozen=True)
 class Session:
-    """A prepared job in its folder.
-
-    Attributes:
-        times: when its sessions were started, this one last.
-        lock: that it alone writes to its ledger.
-    """
+    """A prepared job in its folder."""
 
     prepared: Prepared
     out: Path
-    times: tuple[str, ...]
-    lock: Lock
+    times: tuple[str, ...]  # when its sessions were started, this one last
+    lock: Lock  # that it alone writes to its ledger
+
+
+@contextmanager
+def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool) -> Iterator[Lock]:
+    """The run folder and the study of that name in its ledger, for one search alone; the ledger's lock is given.
+
+    `study` is None where the search keeps no ledger, `storage` where the ledger's database is in the run folder. A
+    RunFolderError where another search has one of them, or the folder is not one to search in.
+    """
+    address = ledger_address(out, storage)
+    with opened(out, resume) as folder:
+        lock = folder if study is None else ledger_lock(address, study)
+        lock.warnings = tuple(dict.fromkeys((*folder.warnings, *lock.warnings)))
+        advice = "start again" if study is None else "finished trials are kept, continue with --resume"
+        try:
+            yield lock
+        except DeviceLostError as error:
+            raise DeviceLostError(f"{error}; {advice} when the device is back") from error
+        finally:
+            lock.release()
+
+
+def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> Manifest | None:
+    """The manifest of the search that is continued in `out`; None where none has begun.
+
+    `older` are parts of the fingerprint as earlier versions of moco made them; they are as good. A RunFolderError where
+    another experiment's search has begun in this folder; what differs is named.
+    """
+    path = out / MANIFEST
+    try:
+        manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError):
+        manifest = Manifest()
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+    found = manifest.fingerprint
+    if found is None:
+        raise RunFolderError(f"{path}: not what a search writes; choose another --out")
+    differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
+    if differing:
+        raise RunFolderError(
+            f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "
+            "budget, tracking, certificate and store may change on --resume; choose another --out"
+        )
+    return manifest
 
 
 @contextmanager
@@ -55,12 +99,9 @@ def session(
 ) -> Iterator[Session]:
     """The plan's job, prepared in `out`; what an earlier session has measured and chosen there is kept.
 
-    Args:
-        study: how the folder's search is called where others might run it too.
-        given: network and data sets that come from Python in place of the plan's.
-
-    Raises:
-        MocoError: in one line, what is wrong; another search may own the folder, or have begun there.
+    `study` is how the folder's search is called where others might run it too, `given` the network and data sets that
+    come from Python in place of the plan's. A MocoError says what is wrong; another search may own the folder, or have
+    begun there.
     """
     record = plan.recording
     lock_held = owned(out, study if record.ledger else None, record.storage, resume=resume)
@@ -82,8 +123,7 @@ def session(
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
     """The prepared job; `begun` is what an earlier session has written, None where there was none."""
-    if begun is None:
-        begun = Manifest()
+    begun = begun or Manifest()
     job = replace(job, fingerprint=begun.fingerprint or job.fingerprint)
     payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None
     starts = None if begun.starts is None else from_records(begun.starts)

@@ -38,38 +38,26 @@ POLICY = "policy.json"
 
 @dataclass(frozen=True)
 class StartSource:
-    """One source of starts: exactly one of the first three is given.
+    """One source of starts: exactly one of the first three is given."""
 
-    Attributes:
-        policies: policy.json files, or folders that hold some.
-        store: at most so many earlier evaluations of the evaluation store.
-        sensitivity: divergences in nats, each of which gives the policy that no layer's curve exceeds.
-        counted: in the budget.
-    """
-
-    policies: str | tuple[str, ...] | None = None
-    store: int | None = None
-    sensitivity: tuple[float, ...] | None = None
-    counted: bool = True
+    policies: str | tuple[str, ...] | None = None  # policy.json files, or folders that hold some
+    store: int | None = None  # at most so many earlier evaluations of the evaluation store
+    sensitivity: tuple[float, ...] | None = None  # nats, each of which gives the policy that no layer's curve exceeds
+    counted: bool = True  # in the budget
 
 
 @dataclass(frozen=True)
 class StartPlan:
-    """The starts of an experiment, in the order in which they are listed; earlier evaluations come last.
+    """The starts of an experiment, in the order in which they are listed; earlier evaluations come last."""
 
-    Attributes:
-        sources: each on its own, or a word that stands for one with its defaults.
-        sensitivity: the file of space.sensitivity.
-    """
-
-    sources: tuple[StartSource | str, ...]
-    sensitivity: Path | None = None
+    sources: tuple[StartSource | str, ...]  # each on its own, or a word that stands for one with its defaults
+    sensitivity: Path | None = None  # the file of space.sensitivity
 
     def known(self, compressor: Compressor, space: SearchSpace) -> tuple[list[Start], list[str]]:
         """The starts that need no reference, and a warning for each that is not what it was asked to be.
 
-        Raises:
-            ConfigError, SpaceError, DataError: a policy or an analysis is missing, malformed or of another network.
+        A ConfigError, SpaceError or DataError where a policy or an analysis is missing, malformed or of another
+        network.
         """
         found: list[Start] = []
         warnings: list[str] = []
@@ -122,12 +110,8 @@ def stored_starts(
     """At most so many starts: the best network, the rest of the feasible front, then others, the better first.
 
     A front that is longer than that is thinned evenly, so that its ends stay. Where nothing is feasible, what misses
-    least comes first.
-
-    Args:
-        evaluations: in the problem's metrics; policies that are not of its space are left out.
-        taken: policies that other starts have.
-        given: whether they are declared as given.
+    least comes first. The evaluations are in the problem's metrics; policies that are not of its space, or that other
+    starts have (`taken`), are left out. `given` declares the starts as given.
     """
     trials = list(_judged(problem, evaluations, frozenset(taken)))
     ordered = sorted(trials, key=lambda trial: (rank(trial), -trial.number), reverse=True)

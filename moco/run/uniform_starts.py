@@ -19,11 +19,7 @@ LADDER_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.75)
 
 
 def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
-    """The starts of that kind; those that round to one policy are given once.
-
-    Raises:
-        ConfigError: an unknown kind of start.
-    """
+    """The starts of that kind, those that round to one policy once; a ConfigError where the kind is unknown."""
     if kind not in KINDS:
         raise ConfigError(f"searcher.start: unknown start '{kind}'{nearest(kind, KINDS)}")
     if kind == "none":
@@ -44,8 +40,7 @@ def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
 def starts_of(space: SearchSpace, chosen: str | Sequence[str | Point | Start]) -> list[Start]:
     """The starts that are chosen: kinds by name, points of the space, or starts as they are.
 
-    Raises:
-        ConfigError: an unknown kind, or a point that is not of the space; its place in the list is named.
+    A ConfigError names the place in the list of an unknown kind, or of a point that is not of the space.
     """
     if isinstance(chosen, str):
         return starts(space, chosen)

@@ -15,7 +15,7 @@ from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.export import template
 from moco.models import build_model
-from moco.models.network_hash import network_hash
+from moco.models.trained import network_hash
 from moco.models.training import TrainingPlan, train
 from tests.app import tiny
 

@@ -16,7 +16,7 @@ from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN
 from moco.searchers.random import RandomSearcher
 from moco.space import SearchSpace
-from moco.strategy import checked_searcher
+from moco.strategy import Strategy, slow_strategies
 from tests.app.tiny import moco, one_line, read
 
 OWN = '''
@@ -195,8 +195,9 @@ class Numeric(RandomSearcher):
 def test_more_trials_than_a_searcher_is_made_for_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BUILT_IN["searcher"], "own", f"{__name__}:Numeric")
     space = SearchSpace({"keep": FloatDistribution(0.1, 1.0)})
-    assert checked_searcher("own", space, 50) == []
-    assert checked_searcher("own", space, 51) == [
+    own = [Strategy("searcher", "own", None)]
+    assert slow_strategies(own, space, 50) == []
+    assert slow_strategies(own, space, 51) == [
         "budget.trials: 51 is more than the 50 that 'own' is made for; it becomes slow"
     ]
 

@@ -15,7 +15,7 @@ from moco.errors import DataError
 from moco.experiment import build
 from moco.experiment.loading import experiment_of
 from moco.models import trained
-from moco.models.network_hash import network_hash
+from moco.models.trained import network_hash
 from moco.run.job import Job
 from tests.app.tiny import SPLITS, settings
 

@@ -157,8 +157,8 @@ def test_the_ledger_is_a_plain_optuna_study(finished: Path, result: dict[str, An
 
 
 def test_the_resolved_experiment_can_be_searched_again(finished: Path) -> None:
+    from moco.experiment.identity import resolved
     from moco.experiment.loading import load_experiment
-    from moco.experiment.resolved import resolved
 
     written = yaml.safe_load((finished / "experiment.yaml").read_text(encoding="utf-8"))
     assert resolved(load_experiment(finished / "experiment.yaml")) == written

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moco.analysis.payoff.verdicts import PayOffReport, paying_widths
+from moco.analysis.payoff.verdicts import PayOffReport
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import Measurement, TimingPlan
 from tests.app.tiny import moco, one_line, read
@@ -32,7 +32,7 @@ def test_it_prints_the_table_writes_the_files_and_is_then_answered_from_the_stor
     report = PayOffReport.from_json(data)
     assert {payoff.precision for payoff in report.payoffs} == {"float32", "int8"}
     for group in report.groups:  # a file grows with every channel, so each narrower one is "faster"
-        assert paying_widths(report, group, "float32") == tuple(sorted(report.of(group, "float32").widths))
+        assert report.of(group, "float32").paying_widths == tuple(sorted(report.of(group, "float32").widths))
     pages = (out / "payoff.html").read_text(encoding="utf-8").count('class="plot"')
     assert (data["stored"], pages) == (0, len(set(report.groups.values())))
 

@@ -14,10 +14,9 @@ from torch import nn
 
 from moco.compression.precision import Bits
 from moco.errors import CompressionError, ConfigError
-from moco.experiment.build import Overrides, build_job
+from moco.experiment.build import Overrides, build_job, recovery_plan
 from moco.experiment.loading import experiment_of
 from moco.experiment.plugins import chosen_step
-from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
@@ -107,8 +106,8 @@ TUNED = {"epochs": 1.0, "learning_rate": 0.02}
 @pytest.mark.parametrize("step", ["fine_tuning", "distillation", "quantization_aware"])
 def test_training_moves_every_weight_and_the_same_way_each_time(prepared: Any, step: str) -> None:
     untrained, trained = prepared("batch_norm"), prepared("batch_norm", {step: TUNED})
-    before = untrained.builder.compressed(IN_CODES)
-    after, again = (trained.builder.compressed(IN_CODES) for _ in range(2))
+    before = untrained.evaluator.builder.compressed(IN_CODES)
+    after, again = (trained.evaluator.builder.compressed(IN_CODES) for _ in range(2))
     for name, tensor in before.named_parameters():
         assert not torch.equal(tensor, after.get_parameter(name)), name
         assert torch.equal(after.get_parameter(name), again.get_parameter(name)), name
@@ -116,7 +115,7 @@ def test_training_moves_every_weight_and_the_same_way_each_time(prepared: Any, s
 
 def test_a_neutral_policy_is_not_trained(prepared: Any) -> None:
     search = prepared({"fine_tuning": TUNED})
-    network = search.builder.compressed(policy_of({}, {}))
+    network = search.evaluator.builder.compressed(policy_of({}, {}))
     for name, tensor in search.job.network.named_parameters():
         assert torch.equal(tensor, network.get_parameter(name)), name
 
@@ -129,7 +128,7 @@ def test_a_function_of_the_users_own_is_called_on_every_candidate(prepared: Any,
         encoding="utf-8",
     )
     search = prepared({"custom": {"import": "mine_recovery:tune"}}, folder=tmp_path)
-    linear: nn.Linear = search.builder.compressed(PRUNED).linear
+    linear: nn.Linear = search.evaluator.builder.compressed(PRUNED).linear
     assert torch.allclose(linear.bias, search.job.network.linear.bias + 1.5)
 
 
@@ -163,7 +162,7 @@ def test_a_network_that_learned_four_bits_ships_in_the_very_codes_that_it_learne
     """Ranges by output error would shrink the scales that training has settled on."""
     search = prepared("batch_norm", {"quantization_aware": TUNED})
     policy = policy_of({}, {"layer2.0.conv2": Bits(4, 8)})
-    artifact, network = search.builder.build(policy)
+    artifact, network = search.evaluator.builder.build(policy)
     graph = onnx.load(artifact.path).graph
     stored = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     (node,) = [node for node in graph.node if node.op_type == "DequantizeLinear" and stored_kernel(node, stored)]
@@ -178,7 +177,7 @@ def test_a_function_that_leaves_the_network_in_another_type_is_named(prepared: A
     (tmp_path / "double_recovery.py").write_text("def tune(network, images, labels):\n    network.double()\n", "utf-8")
     search = prepared({"custom": {"import": "double_recovery:tune"}}, folder=tmp_path)
     with pytest.raises(CompressionError, match=r"'tune' changed '.*' from .* of float32 on cpu to .* of float64"):
-        search.builder.compressed(PRUNED)
+        search.evaluator.builder.compressed(PRUNED)
 
 
 def test_what_is_stored_depends_on_what_the_function_does() -> None:

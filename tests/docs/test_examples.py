@@ -201,7 +201,7 @@ class TestRanking:
 def test_the_recovery_step_does_what_its_page_says(examples: dict[str, Example], weights: Path, tmp_path: Path) -> None:
     def built(name: str, *steps: Any) -> Any:
         given = settings(model={"weights": str(weights)}, recovery=list(steps))
-        return prepare(build_job(experiment_of(given), tmp_path / name), tmp_path / name).builder
+        return prepare(build_job(experiment_of(given), tmp_path / name), tmp_path / name).evaluator.builder
 
     def mean_logits(network: torch.nn.Module) -> torch.Tensor:
         with torch.no_grad():

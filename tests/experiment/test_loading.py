@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from moco.errors import ConfigError
+from moco.experiment.identity import resolved
 from moco.experiment.loading import Experiment, experiment_of, load_experiment
 from moco.experiment.options import options_of
-from moco.experiment.resolved import resolved
 from moco.experiment.schema_space import RecoverySection
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))

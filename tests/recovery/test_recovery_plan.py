@@ -18,8 +18,8 @@ from torch import nn
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.evaluation.builder import Builder
+from moco.experiment.build import recovery_plan
 from moco.experiment.plugins import chosen_step
-from moco.experiment.recovery import recovery_plan
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.fine_tuning import FineTuningStep

@@ -14,7 +14,7 @@ from torch import nn
 
 from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
-from moco.run.ownership import claim
+from moco.run.session import claim
 from moco.run_folder import writing as run_folder
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.writing import (

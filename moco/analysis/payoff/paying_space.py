@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moco.analysis.payoff.probe import PayOffStore, ProbePlan, context, probe
-from moco.analysis.payoff.verdicts import PayOffReport, losing_moves, paying_widths
+from moco.analysis.payoff.verdicts import PayOffReport, losing_moves
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.counting import Counts
 from moco.compression.precision import timed_as
@@ -18,16 +18,11 @@ from moco.interfaces import Target
 
 @dataclass(frozen=True)
 class PayOffUse:
-    """What a search makes of the pay-off.
-
-    Attributes:
-        paying_widths: whether only widths that are faster than all wider ones are offered.
-        drop_losing: whether precisions and factorisations that gain no time are left out, group by group.
-    """
+    """What a search makes of the pay-off."""
 
     plan: ProbePlan
-    paying_widths: bool
-    drop_losing: bool
+    paying_widths: bool  # whether only widths that are faster than all wider ones are offered
+    drop_losing: bool  # whether precisions and factorisations that gain no time are left out, by group
 
     def applied(self, options: SpaceOptions, report: PayOffReport) -> SpaceOptions:
         """The options with what does not pay taken out; groups that were not probed are offered everything."""
@@ -36,7 +31,7 @@ class PayOffUse:
             probed = {(payoff.geometry, payoff.precision) for payoff in report.payoffs}
             offered = {
                 precision: {
-                    group: paying_widths(report, group, timed_as(precision))
+                    group: report.of(group, timed_as(precision)).paying_widths
                     for group, geometry in report.groups.items()
                     if (geometry, timed_as(precision)) in probed
                 }
@@ -50,11 +45,8 @@ class PayOffUse:
 def probed(target: Target, counts: Counts, graph: ChannelGraph, plan: ProbePlan, store: Path | None) -> PayOffReport:
     """The pay-off of every channel group of a network on the target.
 
-    Args:
-        store: the evaluation store's file, which is asked first and told; None keeps nothing.
-
-    Raises:
-        MeasurementError: the target cannot run the layers.
+    `store` is the evaluation store's file, which is asked first and told; None keeps nothing. A MeasurementError where
+    the target cannot run the layers.
     """
     found = geometries(counts, graph.groups.values())
     found = replace(found, left_out={**graph.left_out, **found.left_out})

@@ -30,11 +30,7 @@ class PayOffStore(StoreTable):
     )
 
     def get(self, geometry: str, precisions: Sequence[str], min_gain: float) -> tuple[PayOff, ...] | None:
-        """The stored pay-offs of a geometry, in these precisions; None where one is missing.
-
-        Raises:
-            RunFolderError: the store cannot be read.
-        """
+        """The stored pay-offs of a geometry, in these precisions; None where one is missing."""
         with self.doing("read"):
             rows = self.database.execute(
                 "SELECT precision, payoff FROM payoffs WHERE context = ? AND geometry = ?", (self.context, geometry)
@@ -45,11 +41,7 @@ class PayOffStore(StoreTable):
         return tuple(found[precision] for precision in precisions)
 
     def put(self, payoffs: Sequence[PayOff]) -> None:
-        """Store pay-offs, in place of earlier ones of the same geometry and precision.
-
-        Raises:
-            RunFolderError: the store cannot be written.
-        """
+        """Store pay-offs, in place of earlier ones of the same geometry and precision."""
         rows = [(self.context, p.geometry, p.precision, json.dumps(p.to_json())) for p in payoffs]
         with self.doing("written"):
             self.database.executemany("INSERT OR REPLACE INTO payoffs VALUES (?, ?, ?, ?)", rows)
@@ -76,26 +68,15 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class ProbePlan:
-    """How a network is probed.
+    """How a network is probed; a ConfigError where there is no time, no image, or a gain that is not a share."""
 
-    Attributes:
-        seconds: for the whole network, on the wall; shared evenly by all graphs.
-        spent: how many of them are gone before the probe begins, for loading and tracing.
-        batch: images in a call.
-        slot_ms, min_slots, seed: as in TimingPlan; calls are short here, and graphs many.
-        min_gain: part of the pair's time that a move must save.
-
-    Raises:
-        ConfigError: no time, no image, or a gain that is not a share.
-    """
-
-    seconds: float = 60.0
-    spent: float = 0.0
-    batch: int = 1
-    slot_ms: float = 4.0
+    seconds: float = 60.0  # for the whole network, on the wall; shared evenly by all graphs
+    spent: float = 0.0  # how many are gone before the probe begins, for loading and tracing
+    batch: int = 1  # images in a call
+    slot_ms: float = 4.0  # as in TimingPlan, like the next two; calls are short here, and graphs many
     min_slots: int = 8
     seed: int = 0
-    min_gain: float = MIN_GAIN
+    min_gain: float = MIN_GAIN  # part of the pair's time that a move must save
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
@@ -134,14 +115,7 @@ def probe(
     store: PayOffStore | None = None,
     clock: Clock = time.perf_counter,
 ) -> PayOffReport:
-    """The pay-off of every group.
-
-    Args:
-        folder: where the graphs are written while they are timed.
-
-    Raises:
-        MeasurementError: the target cannot run or time a graph.
-    """
+    """The pay-off of every group, by graphs written to `folder`; a MeasurementError where the target fails on one."""
     start = clock()
     budget = _Budget(start + (1 - RESERVE) * plan.seconds - plan.spent, clock)
     known: dict[str, tuple[PayOff, ...]] = {}
@@ -242,14 +216,9 @@ class _Probed:
             most //= 2
 
     def _variants(self, widths: Sequence[int]) -> list[Variant]:
-        return [
-            variant
-            for precision in self.precisions
-            for variant in (
-                *(Variant(width, precision) for width in widths),
-                *(Variant(self.geometry.width, precision, keep) for keep in KEEPS),
-            )
-        ]
+        whole = self.geometry.width
+        graphs: list[tuple[int, float | None]] = [*((width, None) for width in widths), *((whole, k) for k in KEEPS)]
+        return [Variant(width, precision, keep) for precision in self.precisions for width, keep in graphs]
 
     def _payoff(self, precision: str, times: Mapping[Variant, Timed], measurement: Measurement) -> PayOff:
         mine = {variant: time for variant, time in times.items() if variant.precision == precision}

@@ -41,22 +41,15 @@ class Timed:
 
 @dataclass(frozen=True)
 class PayOff:
-    """What a geometry costs in one precision.
-
-    Attributes:
-        reference: whether that is the precision that the ratios are relative to.
-        reference_ms: time of a call of the reference graph, for people.
-        widths: descending, the first is the full one.
-        factorised: by share of the ranks, the time of the pair at full width with both layers factorised.
-    """
+    """What a geometry costs in one precision."""
 
     geometry: str
     precision: str
-    reference: bool
-    reference_ms: float
-    widths: tuple[int, ...]
+    reference: bool  # whether that is the precision that the ratios are relative to
+    reference_ms: float  # time of a call of the reference graph, for people
+    widths: tuple[int, ...]  # descending, the first is the full one
     times: tuple[Timed, ...]
-    factorised: Mapping[float, Timed]
+    factorised: Mapping[float, Timed]  # by share of the ranks, the pair at full width with both layers factorised
     min_gain: float = MIN_GAIN
     warnings: tuple[str, ...] = ()
 
@@ -118,44 +111,28 @@ class PayOff:
 
 @dataclass(frozen=True)
 class LosingMove:
-    """Something that may be done to a channel group and gains no time here.
-
-    Attributes:
-        move: `filter_pruning`, `precision` or `factorisation`.
-        precision: in which it is lost; for `precision`, the one that does not pay.
-    """
+    """Something that may be done to a channel group and gains no time here."""
 
     group: str
-    precision: str
-    move: str
+    precision: str  # in which it is lost; for `precision`, the one that does not pay
+    move: str  # `filter_pruning`, `precision` or `factorisation`
     why: str
 
 
 @dataclass(frozen=True)
 class PayOffReport:
-    """The pay-off of every channel group of a network on one target.
-
-    Attributes:
-        batch: images in a call.
-        groups: by channel group, the key of its geometry.
-        left_out: groups that were not probed: name and reason.
-        stored: how many of the geometries the store answered.
-    """
+    """The pay-off of every channel group of a network on one target."""
 
     target: Mapping[str, Any]
-    batch: int
-    groups: Mapping[str, str]
+    batch: int  # images in a call
+    groups: Mapping[str, str]  # by channel group, the key of its geometry
     payoffs: tuple[PayOff, ...]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, str]  # groups that were not probed: name and reason
     seconds: float
-    stored: int = 0
+    stored: int = 0  # how many of the geometries the store answered
 
     def of(self, group: str, precision: str) -> PayOff:
-        """The pay-off of a group.
-
-        Raises:
-            SpaceError: the group was not probed, or not in that precision.
-        """
+        """The pay-off of a group; a SpaceError where it was not probed, or not in that precision."""
         if group not in self.groups:
             why = f": {self.left_out[group]}" if group in self.left_out else nearest(group, self.groups)
             raise SpaceError(f"pay-off: '{group}' was not probed{why}")
@@ -197,15 +174,6 @@ def steps(widths: Sequence[int], times: Sequence[Timed], min_gain: float = MIN_G
         if not paying or time.beats(paying[-1][1], min_gain):
             paying.append((width, time))
     return tuple(width for width, _ in reversed(paying))
-
-
-def paying_widths(report: PayOffReport, group: str, precision: str) -> tuple[int, ...]:
-    """The widths of a channel group that are worth offering in a precision, ascending, the full one included.
-
-    Raises:
-        SpaceError: the group was not probed, or not in that precision.
-    """
-    return report.of(group, precision).paying_widths
 
 
 def losing_moves(report: PayOffReport) -> tuple[LosingMove, ...]:

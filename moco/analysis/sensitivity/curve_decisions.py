@@ -25,8 +25,7 @@ from moco.trial import Point
 def tolerable(space: SearchSpace, sensitivity: Sensitivity, most: float) -> Point:
     """The point with every keep ratio and precision as heavy as a divergence of `most` nats allows; the rest neutral.
 
-    Raises:
-        ConfigError: the analysis has no curve of any layer of the space.
+    A ConfigError where the analysis has no curve of any layer of the space.
     """
     codec = space.codec
     assert isinstance(codec, NetworkCodec)
@@ -92,17 +91,11 @@ HARMFUL = 1e-2
 
 @dataclass(frozen=True)
 class Clusters:
-    """Layers by what they bear.
+    """Layers by what they bear."""
 
-    Attributes:
-        groups: by name (`g1` bears most, `g2` less, …), its layers in the order given.
-        ignored: layers that are too sensitive, in that order.
-        rule: how both were found, in a sentence.
-    """
-
-    groups: Mapping[str, tuple[str, ...]]
-    ignored: tuple[str, ...]
-    rule: str
+    groups: Mapping[str, tuple[str, ...]]  # by name (`g1` bears most, `g2` less, …), its layers in the order given
+    ignored: tuple[str, ...]  # layers that are too sensitive, in that order
+    rule: str  # how both were found, in a sentence
 
 
 def clusters(curves: Mapping[str, Sequence[float]], count: int | None = None) -> Clusters:
@@ -111,12 +104,9 @@ def clusters(curves: Mapping[str, Sequence[float]], count: int | None = None) ->
     Agglomerative clustering with complete linkage of log-divergences: the distance of two layers is the root mean
     square over the levels of the logarithm of the factor between them, that of two groups the largest of their layers'.
 
-    Args:
-        curves: by layer, divergences in nats at the same levels, from light to heavy.
-        count: number of groups; None merges as long as all layers of a group differ by less than the factor `ALIKE`.
-
-    Raises:
-        ConfigError: curves of different lengths, or a count below one or above the number of layers that are left.
+    `curves` are by layer divergences in nats at the same levels, from light to heavy. A `count` of None merges as long
+    as all layers of a group differ by less than the factor `ALIKE`. A ConfigError refuses curves of different lengths,
+    and a count below one or above the number of layers that are left.
     """
     ignored = over_sensitive(curves)
     kept = [name for name in curves if name not in ignored]
@@ -138,8 +128,7 @@ def clusters(curves: Mapping[str, Sequence[float]], count: int | None = None) ->
 def over_sensitive(curves: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
     """Layers whose typical divergence, the geometric mean over the levels, is harmful and far above the median layer's.
 
-    Raises:
-        ConfigError: the curves have different lengths.
+    A ConfigError where the curves have different lengths.
     """
     if len({len(curve) for curve in curves.values()}) > 1:
         raise ConfigError("clusters: the curves of all layers must have the same levels")

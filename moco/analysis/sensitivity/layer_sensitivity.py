@@ -47,19 +47,12 @@ Seen = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Curve:
-    """Divergence of one layer under one parameter.
+    """Divergence of one layer under one parameter."""
 
-    Attributes:
-        layer: for `keep` the first layer of the coupled channels that are pruned.
-        parameter: `keep`, `weight_bits`, `activation_bits` or `int8`.
-        levels: keep ratios or bits, from light to heavy.
-        divergences: KL in nats at each level.
-    """
-
-    layer: str
-    parameter: str
-    levels: tuple[float, ...]
-    divergences: tuple[float, ...]
+    layer: str  # for `keep` the first layer of the coupled channels that are pruned
+    parameter: str  # `keep`, `weight_bits`, `activation_bits` or `int8`
+    levels: tuple[float, ...]  # keep ratios or bits, from light to heavy
+    divergences: tuple[float, ...]  # KL in nats at each level
 
     def at(self, level: float) -> float | None:
         """The divergence at that level; None where it was not measured."""
@@ -68,22 +61,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What a single-layer study found.
+    """What a single-layer study found."""
 
-    Attributes:
-        curves: in the order of the forward pass.
-        owners: by layer, the name of the channel group that its outputs belong to; layers that cannot be pruned lack.
-        images: how many the divergences are a mean of.
-        whole_runs: why the network was run whole each time; None where it was run from each layer on.
-    """
-
-    curves: tuple[Curve, ...]
+    curves: tuple[Curve, ...]  # in the order of the forward pass
     layers: tuple[str, ...]
-    owners: Mapping[str, str]
-    images: int
+    owners: Mapping[str, str]  # by layer, the channel group of its outputs; layers that cannot be pruned lack
+    images: int  # how many the divergences are a mean of
     direction: str = DIRECTION
     seconds: float = 0.0
-    whole_runs: str | None = None
+    whole_runs: str | None = None  # why the network was run whole each time; None where from each layer on
 
     def curve(self, layer: str, parameter: str) -> Curve | None:
         """The layer's curve, for `keep` that of the channels it gives; None where it has none."""
@@ -106,11 +92,7 @@ class Levels:
 
     @staticmethod
     def of(parameters: Sequence[str]) -> Levels:
-        """All levels of these parameters, none of the others.
-
-        Raises:
-            ConfigError: a name is not one of `PARAMETERS`.
-        """
+        """All levels of these parameters, none of the others; a ConfigError where a name is not one of `PARAMETERS`."""
         for name in parameters:
             if name not in PARAMETERS:
                 raise ConfigError(
@@ -189,14 +171,10 @@ def analyse(
 ) -> Sensitivity:
     """The sensitivity of each layer to each parameter, all else as in the reference.
 
-    Args:
-        images: (n, channels, height, width) from the training set, not augmented; no label is used.
-        layers: convolutions and linear layers; channels are pruned where all of their producers are among them.
-        reuse: False runs the whole network every time, to compare the time.
-
-    Raises:
-        CompressionError: no image, or a name that is no layer.
-        MeasurementError: a compressed network gives logits that are not finite.
+    The images (n, channels, height, width) are from the training set, not augmented; no label is used. The layers are
+    convolutions and linear ones; channels are pruned where all of their producers are among them. Without `reuse` the
+    whole network is run every time, to compare the time. A CompressionError where there is no image, or a name is no
+    layer; a MeasurementError where a compressed network gives logits that are not finite.
     """
     began = time.perf_counter()
     _check(compressor, images, layers)
@@ -249,11 +227,7 @@ def to_json(sensitivity: Sensitivity) -> dict[str, Any]:
 
 
 def read_sensitivity(path: Path) -> Sensitivity:
-    """The study in a sensitivity.json.
-
-    Raises:
-        DataError: the file is missing, malformed, or of another format.
-    """
+    """The study in a sensitivity.json; a DataError where that is missing, malformed, or of another format."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format") != FORMAT:

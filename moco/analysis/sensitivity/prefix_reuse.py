@@ -33,15 +33,11 @@ _ACTIVATING = {torch.relu, F.relu, F.relu6, F.hardtanh, torch.clamp, "relu", "cl
 
 @dataclass(frozen=True)
 class Variation:
-    """What is not as in the reference.
+    """What is not as in the reference."""
 
-    Attributes:
-        modules: by name, what runs in the place of a module.
-        after: by layer, what is done to its output behind the activation that alone reads it; logits stay as they are.
-    """
-
-    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)  # by name, what runs in the place of a module
     after: Mapping[str, Edit] = field(default_factory=dict)
+    """By layer, what is done to its output behind the activation that alone reads it; logits stay as they are."""
 
     @property
     def names(self) -> set[str]:
@@ -53,11 +49,9 @@ REFERENCE = Variation()
 
 
 class Journey:
-    """Images on their way through a network, halted at one place.
+    """Images (n, channels, height, width) on their way through a network in batches, halted at one place.
 
-    Args:
-        images: (n, channels, height, width), taken in batches.
-        reuse: False runs every variation from the start, for comparison.
+    Without `reuse` every variation runs from the start, for comparison.
     """
 
     def __init__(self, engine: Engine, images: Tensor, batch: int = BATCH, *, reuse: bool = True) -> None:
@@ -65,11 +59,7 @@ class Journey:
         self._envs = [engine.begin(images[start : start + batch]) for start in range(0, len(images), batch)]
 
     def to(self, names: Collection[str]) -> None:
-        """Go on to the first of these modules.
-
-        Raises:
-            CompressionError: it lies behind; layers are visited in the order of their places.
-        """
+        """Go on to the first of these modules; a CompressionError where that lies behind."""
         place = self._engine.place(names)
         if place < self._place:
             raise CompressionError(f"prefix: '{min(names)}' runs before the place that was reached already")
@@ -80,11 +70,7 @@ class Journey:
             self._place = place
 
     def logits(self, variation: Variation = REFERENCE) -> Tensor:
-        """Logits (n, classes) of the variation.
-
-        Raises:
-            CompressionError: it touches a module that has run already.
-        """
+        """Logits (n, classes) of the variation; a CompressionError where it touches a module that has run already."""
         if variation.names and self._engine.place(variation.names) < self._place:
             raise CompressionError(f"prefix: a module of {', '.join(sorted(variation.names))} has run already")
         with torch.no_grad():
@@ -94,12 +80,9 @@ class Journey:
 def engine_of(network: nn.Module, example: Tensor, layers: Sequence[str]) -> Engine:
     """The engine that runs `network` in parts; one that runs it whole, with the reason, where that is not possible.
 
-    The parts are proven: at every one of the layers the logits of `example` are those of the whole network.
-
-    Args:
-        network: in evaluation mode; it is copied.
-        example: images (n, channels, height, width), two are enough.
-        layers: names of the modules that variations will replace.
+    The parts are proven: at every one of the layers, the modules that variations will replace, the logits of `example`
+    are those of the whole network. The network, in evaluation mode, is copied; of images (n, channels, height, width)
+    two are enough.
     """
     try:
         traced = TracedEngine(network)
@@ -107,7 +90,7 @@ def engine_of(network: nn.Module, example: Tensor, layers: Sequence[str]) -> Eng
         return WholeEngine(
             network, f"torch.fx cannot trace it: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         )
-    missing = [name for name in layers if not traced.runs(name)]
+    missing = [name for name in layers if name not in traced.first]
     if missing:
         return WholeEngine(network, f"'{missing[0]}' runs inside a module that torch.fx does not open")
     with torch.no_grad():
@@ -138,10 +121,10 @@ class TracedEngine(fx.Interpreter):
     def __init__(self, network: nn.Module) -> None:
         super().__init__(without_overwriting(fx.symbolic_trace(copy.deepcopy(network))))
         self._nodes = tuple(self.graph.nodes)
-        self._first: dict[str, int] = {}
+        self.first: dict[str, int] = {}  # place of the modules that run by themselves
         for place, node in enumerate(self._nodes):
             for name in _modules_of(node):
-                self._first.setdefault(name, place)
+                self.first.setdefault(name, place)
         logits = self._nodes[-1].all_input_nodes
         self._ends: dict[str, list[fx.Node]] = {}  # of every use of a module
         for node in self._nodes:
@@ -150,17 +133,9 @@ class TracedEngine(fx.Interpreter):
                 self._ends.setdefault(str(node.target), []).extend(() if end in logits else (end,))
         self._variation = REFERENCE
 
-    def runs(self, name: str) -> bool:
-        """Whether a module of that name runs by itself, and not inside of one that is not opened."""
-        return name in self._first
-
     def place(self, names: Collection[str]) -> int:
-        """Index of the first node that reads one of the modules.
-
-        Raises:
-            CompressionError: none of them runs.
-        """
-        places = [self._first[name] for name in names if name in self._first]
+        """Index of the first node that reads one of the modules; a CompressionError where none of them runs."""
+        places = [self.first[name] for name in names if name in self.first]
         if not places:
             raise CompressionError(f"prefix: none of {', '.join(sorted(names))} takes part in the forward pass")
         return min(places)

@@ -58,9 +58,8 @@ def touched(graph: ChannelGraph, group: str) -> tuple[str, ...]:
 def pruned(network: nn.Module, graph: ChannelGraph, group: str, kept: np.ndarray) -> Variation:
     """The network with only these channels of the group, by real surgery of the modules that hold them.
 
-    Args:
-        network: what the graph was made of, or its folded copy.
-        kept: ascending indices of the channels that stay.
+    The network is what the graph was made of, or its folded copy; `kept` are ascending indices of the channels that
+    stay.
     """
     names = touched(graph, group)
     axes = {key: axis for key, axis in graph.axes.items() if key[0] in names}

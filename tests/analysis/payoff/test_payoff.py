@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from moco.analysis.payoff.probe import PayOffStore, ProbePlan, candidate_widths, context, probe
-from moco.analysis.payoff.verdicts import LosingMove, PayOff, PayOffReport, Timed, losing_moves, paying_widths, steps
+from moco.analysis.payoff.verdicts import LosingMove, PayOff, PayOffReport, Timed, losing_moves, steps
 from moco.errors import ConfigError, MeasurementError, RunFolderError, SpaceError
 from moco.export.probe_geometry import Geometries, PairGeometry
 from moco.hardware.measuring.timing import interleave
@@ -209,11 +209,11 @@ def test_losing_moves_are_named_by_group_and_precision() -> None:
 
 def test_paying_widths_by_group_and_errors_with_a_way_out() -> None:
     found = report(payoff())
-    assert paying_widths(found, "b", "float32") == (4, 8)
+    assert found.of("b", "float32").paying_widths == (4, 8)
     with pytest.raises(SpaceError, match="'odd' was not probed: it is odd"):
-        paying_widths(found, "odd", "float32")
+        found.of("odd", "float32")
     with pytest.raises(SpaceError, match=r"'a' was not probed in 'int8'"):
-        paying_widths(found, "a", "int8")
+        found.of("a", "int8")
 
 
 def test_json_and_back() -> None:
@@ -229,9 +229,9 @@ def test_json_and_back() -> None:
 
 def test_known_staircases_are_found_in_each_precision(run: Any) -> None:
     found = run(StaircaseTarget())
-    assert paying_widths(found, "c", "float32") == (16, 32, 48, 64)
-    assert paying_widths(found, "c", "int8") == tuple(range(4, 65, 4))
-    assert paying_widths(found, "a", "float32") == paying_widths(found, "b", "float32") == (16,)
+    assert found.of("c", "float32").paying_widths == (16, 32, 48, 64)
+    assert found.of("c", "int8").paying_widths == tuple(range(4, 65, 4))
+    assert found.of("a", "float32").paying_widths == found.of("b", "float32").paying_widths == (16,)
     assert found.of("c", "int8").precision_pays
     assert found.of("c", "float32").full.ratio == pytest.approx(1.0)
     assert found.of("c", "int8").full.ratio == pytest.approx(0.5)
@@ -345,7 +345,7 @@ def test_another_least_gain_judges_what_is_stored(run: Any) -> None:
     target = StaircaseTarget()
     found = run(target, replace(PLAN, min_gain=0.3), store="s.db")
     assert target.measured == []
-    assert paying_widths(found, "c", "float32") == (16, 32, 64)  # 48 takes 0.79, 32 0.58, 16 0.375
+    assert found.of("c", "float32").paying_widths == (16, 32, 64)  # 48 takes 0.79, 32 0.58, 16 0.375
 
 
 def test_a_precision_that_is_not_stored_is_measured(run: Any) -> None:
