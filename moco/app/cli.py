@@ -100,7 +100,8 @@ def search(
     workers: Workers = None,
 ) -> None:
     """Search for the best compressed networks and deliver the certified one."""
-    _search(_loaded(experiment, overrides, allow_import, workers), out, experiment.parent, resume=resume)
+    loaded = _loaded(experiment, overrides, allow_import, workers)
+    _search(loaded, out, experiment.parent, resume=resume)
 
 
 @app.command()
@@ -287,9 +288,11 @@ def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: 
     from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
-    screen, replaced = console(), Overrides(folder=modules)
+    screen = console()
     with Progress(screen) as progress:
-        found = search_experiment(experiment, folder, overrides=replaced, resume=resume, progress=progress)
+        found = search_experiment(
+            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
+        )
     result = Result.from_json(found)
     screen.print(console_summary(result, folder / "report.html"))
     if result.exit == "infeasible":
