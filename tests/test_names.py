@@ -114,7 +114,6 @@ KINDS = (
             ("hardware/onnxruntime.py", "load_ms"): "how long a session took to open, which the series is read from",
             ("moco/evaluation/evaluator.py", "size_mb"): "where the size of a file is taken",
             ("moco/evaluation/builder.py", "parameters"): "the count that a network's tensors are checked against",
-            ("moco/compression/counting.py", "macs"): LAYER_COUNT,
             ("moco/compression/space/network_space.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "bops"): LAYER_COUNT,
