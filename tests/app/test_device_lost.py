@@ -83,6 +83,7 @@ def test_a_device_that_is_gone_while_the_winner_is_certified(
     assert device.opened == device.closed
 
 
+@pytest.mark.slow
 def test_a_comparison_stops_and_goes_on(experiment: Any, device: Device, tmp_path: Path) -> None:
     run = tmp_path / "compare"
     yaml = experiment(target={"runtime": "unsteady"}, searcher={"start": "none"}, budget={"trials": 3}, objective=EASY)

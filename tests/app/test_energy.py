@@ -28,6 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_energy_is_weighed_as_the_paired_ratio_times_the_references(run: Path) -> None:
     result, trials = read(run / "result.json"), read(run / "trials.json")
 
@@ -41,6 +42,7 @@ def test_energy_is_weighed_as_the_paired_ratio_times_the_references(run: Path) -
         assert "latency_ms" not in evaluation["metrics"]
 
 
+@pytest.mark.slow
 def test_the_winners_energy_and_power_are_measured_again_and_shown(run: Path) -> None:
     result = read(run / "result.json")
 
@@ -51,6 +53,7 @@ def test_the_winners_energy_and_power_are_measured_again_and_shown(run: Path) ->
     assert "| energy | " in (run / "best" / "card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_manifest_tells_the_counter_and_the_scale(run: Path) -> None:
     manifest = read(run / "manifest.json")
     assert manifest["hardware"]["counters"] == [{"counter": "rapl", "zones": ["package-0"]}]

@@ -88,6 +88,7 @@ def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     assert read(tmp_path / "a" / "compare.json")["complete"] is True
 
 
+@pytest.mark.slow
 def test_a_demo_does_not_replace_a_folder_that_a_running_demo_owns(tmp_path: Path, meanwhile: Any) -> None:
     run = tmp_path / "demo"
     changes = [

@@ -51,6 +51,7 @@ class TestEachPage:
         for check in mark.args[1]:
             test(check)
 
+    @pytest.mark.slow
     def test_a_search_takes_it(self, example: Example, tmp_path: Path) -> None:
         experiment = experiment_with(example)
         if example.kind == "counter":  # this machine has no sensor: a file stands for one, of a constant power

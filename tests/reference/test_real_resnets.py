@@ -86,6 +86,7 @@ def test_float_agrees_with_torch_and_int8_stays_within_a_point(resnet20: Case) -
     assert abs(resnet20.accuracy(int8) - resnet20.accuracy(on_torch)) <= 0.01
 
 
+@pytest.mark.slow
 def test_re_estimation_restores_what_pruning_broke(resnet20: Case, tmp_path: Path) -> None:
     plain = builder_of(resnet20.compressor, resnet20.calibration, False, tmp_path / "plain")
     policy = resnet20.inner(0.75)

@@ -252,6 +252,7 @@ def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_whole_trials_only(tmp_path: Path) -> None:
     problem = made_trials.problem(groups=20)
     rng = generator(0, "kill")
