@@ -81,10 +81,7 @@ def parse(name: str, text: object, where: str = "constraints", confidence: float
 
 
 def resolve(constraint: Constraint, reference: Mapping[str, MetricValue], where: str = "constraints") -> Bound:
-    """The bound that the constraint means for this reference.
-
-    A ConfigError where the constraint is relative and the reference lacks the metric.
-    """
+    """The bound for this reference; a ConfigError where it is relative and the reference lacks the metric."""
     value = constraint.number
     if constraint.relative_to_reference is not None:
         if constraint.metric not in reference:

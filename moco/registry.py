@@ -99,10 +99,7 @@ def names(kind: str) -> list[str]:
 
 
 def plugin(kind: str, name: str, where: str | None = None) -> Any:
-    """The class registered under that name.
-
-    A ConfigError gives the nearest name where there is none, or the extra that is not installed.
-    """
+    """The class registered under that name; a ConfigError names the nearest one, or the extra that is not installed."""
     if name in BUILT_IN[kind]:
         module, _, attribute = BUILT_IN[kind][name].partition(":")
         with needed_by(f"{where or kind}: '{name}'"):

@@ -141,7 +141,7 @@ class Evaluator:
         return BuiltCandidate(policy, artifact, counted, watch.seconds)
 
     def benchmark(self, built: BuiltCandidate) -> Evaluation:
-        """The candidate's file scored and measured, then removed, to be built anew for delivery. Errors as `evaluate`."""
+        """The candidate's file scored, measured, and removed: for delivery it is built anew. Errors as `evaluate`."""
         artifact, watch = built.artifact, Stopwatch(built.seconds)
         with ExitStack() as stack:
             if artifact.sha256 != self.reference.artifact.sha256:
