@@ -55,6 +55,11 @@ def elsewhere() -> str:
     return f"recorded with another {', '.join(other)}" if other else ""
 
 
+def other_exporter() -> bool:
+    """Whether files may have other nodes and bytes here than those that were recorded."""
+    return any(name in elsewhere() for name in ("onnx", "torch"))
+
+
 def masked(value: Any, patterns: tuple[str, ...], path: str = "") -> Any:
     """The value, where the path (keys joined by dots) fits a pattern its shape alone."""
     if any(fnmatchcase(path, pattern) for pattern in patterns):

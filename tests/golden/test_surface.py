@@ -54,7 +54,7 @@ def keys(model: type[BaseModel]) -> dict[str, Any]:
     for name, field in model.model_fields.items():
         inner = [part for part in _parts(field.annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
         sections = {key: value for part in inner for key, value in keys(part).items()}
-        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
         found[field.alias or name] = sections or ("is required" if field.is_required() else str(default))
     return found
 
