@@ -329,9 +329,13 @@ def test_an_evaluation_store_or_a_ledger_that_is_something_else(experiment: Any,
     assert (run / "study.db").read_bytes() == b"this is no database" * 100
 
 
-def test_a_metric_that_cannot_be_measured_is_dropped_where_the_user_says_so(experiment: Any, tmp_path: Path) -> None:
-    weights = {"energy_j": 1, "size_mb": 1}
-    path = experiment(objective={"weights": weights, "drop_unmeasurable": True}, budget={"trials": 1})
+@pytest.mark.parametrize(
+    "said",
+    [{"weights": None}, {"weights": {"energy_j": 1, "size_mb": 1}, "drop_unmeasurable": True}],
+    ids=["default", "said"],
+)
+def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path: Path, said: dict[str, Any]) -> None:
+    path = experiment(objective={"floor": "-90 pp", **said}, budget={"trials": 1})
     done = moco("search", path, "--out", tmp_path / "run")
     assert done.exit_code == 0
     assert "warning: objective.weights.energy_j: this machine cannot measure energy_j" in done.stdout
