@@ -351,6 +351,9 @@ def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path:
         ('{"format": 1, "groups": {"conv1": {"precision": "int3"}}}', "groups.conv1.precision: expected one of"),
         ('{"format": 1, "groups": {"conv1": {"filter_pruning": {"keep": 0, "of": 32}}}}', "1 <= k <= n"),
         ('{"format": 1, "groups": {"conv1": {"filter_pruning": {"keep": 8, "of": 64}}}}', "another network"),
+        ('{"format": 1, "groups": {"conv1": {}, "conv1": {}}}', "'conv1' stands there twice"),
+        ('{"format": 1, "groups": ' + "[" * 100_000, "expected a policy in JSON"),
+        ('{"format": 1, "ranking": "fisher", "groups": {}}', "ranked by 'fisher', here they are by 'l1'"),
     ],
 )
 def test_a_policy_that_does_not_fit(experiment: Any, tmp_path: Path, text: str | None, message: str) -> None:

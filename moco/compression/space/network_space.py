@@ -98,7 +98,9 @@ def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: Sea
     for group in groups:
         if group.name in declared and group.name not in chosen:
             widths = sorted({channels.channels for channels in group.channel_groups})
-            cause = "no legal width below its own, no rank that pays, no second precision (see space.filter_pruning.keep)"
+            cause = (
+                "no legal width below its own, no rank that pays, no second precision (see space.filter_pruning.keep)"
+            )
             if not widths:
                 cause = "the channels of its layers are coupled with those of other groups, or kept by the network"
             elif 1 < multiple >= widths[-1]:
