@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.recovery.fine_tuning import FineTuning, descend_, label_loss
+from moco.recovery.fine_tuning import FineTuningOptions, descend_, label_loss
 from tests.policies import policy_of
 
 QUICK = {
@@ -41,7 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     case, rng = load(asked.cifar10, 0), np.random.default_rng(0)
-    plan = FineTuning(learning_rate=0.02, epochs=asked.epochs, shift=4, flip=True)
+    plan = FineTuningOptions(learning_rate=0.02, epochs=asked.epochs, shift=4, flip=True)
     print(
         f"policy  {'  '.join(QUICK)}  fine-tuned for {asked.epochs:g} epochs: top-1 % on {len(case.data.search)} images"
     )
@@ -62,7 +62,7 @@ def drawn(case: Case, rng: np.random.Generator) -> Case:
     return Case(case.compressor, case.compressor.kept(policy_of(widths, {})), case.data)
 
 
-def accuracies(case: Case, plan: FineTuning) -> list[float]:
+def accuracies(case: Case, plan: FineTuningOptions) -> list[float]:
     """Top-1 accuracy in percent after each quick recovery, then after fine-tuning what the last of them gave."""
     found = []
     for refit, batch_norm in QUICK.values():

@@ -34,7 +34,7 @@ from moco.models import build_model, load_weights
 from moco.randomness import generator
 from moco.recovery.batch_norm import batch_statistics, re_estimate
 from moco.recovery.distillation import teacher_loss
-from moco.recovery.fine_tuning import FineTuning, Tuned, descend_, label_loss
+from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_, label_loss
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
 from tests.policies import policy_of
@@ -142,13 +142,13 @@ def recoveries(case: Case, budgets: list[float], seed: int) -> list[tuple[str, R
         ("refit + batch_norm", lambda: (case.pruned(True, True), None)),
     ]
     for seconds in budgets:
-        plan = FineTuning(learning_rate=0.02, epochs=None, seconds=seconds, shift=4, flip=True)
+        plan = FineTuningOptions(learning_rate=0.02, epochs=None, seconds=seconds, shift=4, flip=True)
         kinds = ("fine-tuning", "distillation", "QAT", "QAT + distillation")
         found += [(kind, partial(trained, case, kind, plan, seed)) for kind in kinds]
     return found
 
 
-def trained(case: Case, kind: str, plan: FineTuning, seed: int) -> tuple[nn.Module, Tuned]:
+def trained(case: Case, kind: str, plan: FineTuningOptions, seed: int) -> tuple[nn.Module, Tuned]:
     """The network of the best recovery without training, trained on as `kind` says."""
     network, data = case.pruned(True, True), case.data
     loss = label_loss(data.train_labels)

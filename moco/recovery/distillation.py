@@ -11,7 +11,6 @@ any temperature. Without labels the first term is left out, so any images will d
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,24 +18,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.errors import CompressionError, ConfigError
+from moco.errors import CompressionError
 from moco.models.training import Batch, BatchLoss
-from moco.recovery.fine_tuning import FineTuning, FineTuningStep, written_training
+from moco.recovery.fine_tuning import FineTuningOptions, FineTuningStep, written_training
 from moco.recovery.step import RecoveryContext, written
 
 
 @dataclass(frozen=True)
-class DistillationOptions(FineTuning):
+class DistillationOptions(FineTuningOptions):
     """How a compressed network is trained on, and how a teacher's answers count."""
 
+    step = "distillation"
     temperature: float = 4.0  # tau; larger ones show more of which wrong classes the teacher thinks likely
     weight: float = 1.0  # lambda, of the teacher's term beside the labels' term
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in (("temperature", self.temperature), ("weight", self.weight)):
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"recovery.distillation.{name}: expected a finite number above 0, got {value}")
+        for name in ("temperature", "weight"):
+            self._check(name, lambda value: value > 0, "above 0")
 
 
 class DistillationStep(FineTuningStep):

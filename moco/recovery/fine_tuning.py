@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,10 @@ Optimizer = Literal["sgd", "adamw"]
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class FineTuningOptions:
     """How a compressed network is trained on."""
 
+    step: ClassVar[str] = "fine_tuning"  # whose options they are, for messages
     optimizer: Optimizer = "sgd"  # stochastic gradient descent with Nesterov momentum, or AdamW
     learning_rate: float = 0.01
     momentum: float = 0.9  # Nesterov's; AdamW has its own
@@ -53,28 +54,38 @@ class FineTuning:
     keep_zeros: bool = True  # whether weights that are zero at the start stay zero, since they were pruned one by one
 
     def __post_init__(self) -> None:
-        _one_of("optimizer", self.optimizer, get_args(Optimizer))
-        _one_of("schedule", self.schedule, get_args(Schedule))
+        for name, valid in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            if (value := getattr(self, name)) not in valid:
+                raise ConfigError(f"{self.key(name)}: expected one of {', '.join(valid)}; got {value!r}")
         for name in ("learning_rate", "step_epochs", "gamma"):
-            _check(name, getattr(self, name), lambda value: value > 0, "above 0")
+            self._check(name, lambda value: value > 0, "above 0")
         for name in ("momentum", "weight_decay", "hold_epochs", "shift"):
-            _check(name, getattr(self, name), lambda value: value >= 0, "of at least 0")
-        _check("batch_size", self.batch_size, lambda value: value >= 2, "of at least 2")
-        _check("momentum", self.momentum, lambda value: value < 1, "below 1")
-        _check("gamma", self.gamma, lambda value: value <= 1, "of at most 1")
+            self._check(name, lambda value: value >= 0, "of at least 0")
+        self._check("batch_size", lambda value: value >= 2, "of at least 2")
+        self._check("momentum", lambda value: value < 1, "below 1")
+        self._check("gamma", lambda value: value <= 1, "of at most 1")
         for name in ("epochs", "seconds"):
             if getattr(self, name) is not None:
-                _check(name, getattr(self, name), lambda value: value > 0, "above 0")
+                self._check(name, lambda value: value > 0, "above 0")
         if self.epochs is None and self.seconds is None:
-            raise ConfigError("fine_tuning: nothing ends it; set fine_tuning.epochs, fine_tuning.seconds or both")
+            raise ConfigError(f"{self.key('epochs')}: expected a finite number above 0, got None; nothing else ends it")
 
     @property
     def augments(self) -> bool:
         """Whether an image is another one each time."""
         return self.flip or self.shift > 0
 
+    def key(self, name: str) -> str:
+        """Where an option stands in an experiment."""
+        return f"recovery.{self.step}.{name}"
 
-def decay(plan: FineTuning, epoch: float, progress: float) -> float:
+    def _check(self, name: str, holds: Callable[[float], bool], expected: str) -> None:
+        value = getattr(self, name)
+        if not (math.isfinite(value) and holds(value)):
+            raise ConfigError(f"{self.key(name)}: expected a finite number {expected}, got {value}")
+
+
+def decay(plan: FineTuningOptions, epoch: float, progress: float) -> float:
     """Factor of the learning rate after `epoch` epochs, which are the share `progress` of the training."""
     if plan.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
@@ -82,16 +93,6 @@ def decay(plan: FineTuning, epoch: float, progress: float) -> float:
         return 1.0
     every = 1.0 if plan.schedule == "exponential" else plan.step_epochs
     return float(plan.gamma ** math.floor(max(0.0, epoch - plan.hold_epochs) / every + 1e-9))
-
-
-def _one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ConfigError(f"fine_tuning.{name}: expected one of {', '.join(valid)}; got {value!r}")
-
-
-def _check(name: str, value: float, holds: Callable[[float], bool], expected: str) -> None:
-    if not (math.isfinite(value) and holds(value)):
-        raise ConfigError(f"fine_tuning.{name}: expected a finite number {expected}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,17 @@ class FineTuningStep(RecoveryStep):
     By epochs alone: a network is built again for delivery, and must have the same bytes.
     """
 
-    name, Options, moment = "fine_tuning", FineTuning, Moment.TRAINING
+    name, Options, moment = "fine_tuning", FineTuningOptions, Moment.TRAINING
     needs_training_images = True
     key_place = 2
 
-    def __init__(self, options: FineTuning | None = None) -> None:
+    def __init__(self, options: FineTuningOptions | None = None) -> None:
         """Take the options; a ConfigError where they end the training by the clock."""
         super().__init__(options)
         if self.options.seconds is not None:
             raise ConfigError(
-                "recovery: 'seconds' ends a training at another step each time, and what is delivered must be the very "
-                "network that was scored; give 'epochs'"
+                f"{self.options.key('seconds')}: it ends a training at another step each time, and what is delivered "
+                "must be the very network that was scored; give 'epochs'"
             )
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
@@ -142,9 +143,9 @@ class FineTuningStep(RecoveryStep):
         return written_training(self.options)
 
 
-def written_training(plan: FineTuning, answers: str = "None", in_codes: bool = False) -> str:
+def written_training(plan: FineTuningOptions, answers: str = "None", in_codes: bool = False) -> str:
     """A training as stores hold it: its plan, how a teacher's answers count, and whether layers compute in codes."""
-    options = written("FineTuning", {field.name: getattr(plan, field.name) for field in fields(FineTuning)})
+    options = written("FineTuning", {field.name: getattr(plan, field.name) for field in fields(FineTuningOptions)})
     return f"Training(plan={options}, distillation={answers}, quantization_aware={in_codes})"
 
 
@@ -165,7 +166,7 @@ def descend_(
     network: nn.Module,
     images: Tensor,
     loss: BatchLoss,
-    plan: FineTuning,
+    plan: FineTuningOptions,
     *,
     rng_seed: int,
     on_epoch: OnEpoch | None = None,
@@ -184,13 +185,15 @@ def descend_(
             for module in network.modules():
                 if plan.frozen_batch_norm and isinstance(module, BATCH_NORMS):
                     module.eval()
-            return _FineTuning(network, images, loss, plan, rng_seed).run(on_epoch)
+            return _TrainingLoop(network, images, loss, plan, rng_seed).run(on_epoch)
         finally:
             network.eval()
 
 
-class _FineTuning:
-    def __init__(self, network: nn.Module, images: Tensor, loss: BatchLoss, plan: FineTuning, rng_seed: int) -> None:
+class _TrainingLoop:
+    def __init__(
+        self, network: nn.Module, images: Tensor, loss: BatchLoss, plan: FineTuningOptions, rng_seed: int
+    ) -> None:
         self.network, self.plan = network, plan
         self.masks = _zero_masks(network) if plan.keep_zeros else []
         rng = torch.Generator().manual_seed(derived_seed(rng_seed, "fine-tuning", "images"))
@@ -235,11 +238,11 @@ class _FineTuning:
             _check_weights(self.network, f"in step {step + 1}", self.plan)
             raise CompressionError(
                 f"fine-tuning: the loss is {loss} in step {step + 1} though all weights are finite; "
-                f"lower fine_tuning.learning_rate ({self.plan.learning_rate:g}) and check the images for NaN"
+                f"lower {self.plan.key('learning_rate')} ({self.plan.learning_rate:g}) and check the images for NaN"
             )
 
 
-def _augmented(images: Tensor, plan: FineTuning, rng: torch.Generator) -> Tensor:
+def _augmented(images: Tensor, plan: FineTuningOptions, rng: torch.Generator) -> Tensor:
     """The batch moved and mirrored at random, each image for itself."""
     images = shifted(images, plan.shift, rng)
     if plan.flip:
@@ -248,7 +251,7 @@ def _augmented(images: Tensor, plan: FineTuning, rng: torch.Generator) -> Tensor
     return images
 
 
-def _optimizer(network: nn.Module, plan: FineTuning) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, plan: FineTuningOptions) -> torch.optim.Optimizer:
     """The plan's, over the parameters that ask for a gradient; biases and batch-norms do not decay."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not parameters:
@@ -265,10 +268,10 @@ def _zero_masks(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
     return [(weight, mask) for weight in weights if not (mask := weight.detach() != 0).all()]
 
 
-def _check_weights(network: nn.Module, when: str, plan: FineTuning) -> None:
+def _check_weights(network: nn.Module, when: str, plan: FineTuningOptions) -> None:
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if not torch.isfinite(tensor).all():
             raise CompressionError(
                 f"fine-tuning: '{name}' is not finite {when}; "
-                f"lower fine_tuning.learning_rate ({plan.learning_rate:g}) or check the images for NaN"
+                f"lower {plan.key('learning_rate')} ({plan.learning_rate:g}) or check the images for NaN"
             )

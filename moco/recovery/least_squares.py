@@ -95,7 +95,6 @@ def _windows(layer: nn.Conv2d, inputs: Tensor, positions: Tensor) -> Tensor:
     padded = _padded(layer, inputs)
     (kernel_h, kernel_w), (stride_h, stride_w) = layer.kernel_size, layer.stride
     dilation_h, dilation_w = layer.dilation
-    dilation_h, dilation_w = layer.dilation
     across = _output_hw(layer, inputs)[1]
     top, left = positions // across * stride_h, positions % across * stride_w
     y = top[:, :, None, None] + dilation_h * torch.arange(kernel_h)[:, None]

@@ -34,16 +34,17 @@ from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code
 from moco.models.training import BatchLoss
 from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
-from moco.recovery.fine_tuning import FineTuning, FineTuningStep, written_training
+from moco.recovery.fine_tuning import FineTuningOptions, FineTuningStep, written_training
 from moco.recovery.step import Candidate, RecoveryContext
 
 BATCH = 64
 
 
 @dataclass(frozen=True)
-class QuantizationAwareOptions(FineTuning):
+class QuantizationAwareOptions(FineTuningOptions):
     """How a compressed network is trained on, and whether the original network's answers are learned from too."""
 
+    step = "quantization_aware"
     distil: bool = False
 
 

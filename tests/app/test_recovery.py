@@ -20,7 +20,7 @@ from moco.experiment.plugins import chosen_step
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
-from moco.recovery.fine_tuning import FineTuning
+from moco.recovery.fine_tuning import FineTuningOptions
 from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
@@ -43,7 +43,7 @@ def test_a_step_is_a_name_or_a_name_with_options() -> None:
     assert [step.name for step in plan.steps] == ["refit", "batch_norm", "fine_tuning"]
     refit, _, training = plan.steps
     assert (refit.everywhere, refit.options.positions) == (True, 3)
-    assert training.options == FineTuning(epochs=2.0, learning_rate=0.1)
+    assert training.options == FineTuningOptions(epochs=2.0, learning_rate=0.1)
     (implied,) = plan_of().steps
     assert (implied.name, implied.everywhere, implied.options) == ("refit", False, RefitOptions())
 
@@ -63,7 +63,13 @@ def test_ways_of_training_share_the_options_of_the_plan() -> None:
         (["fine_tuning", "distillation"], "one way of training, got fine_tuning and distillation"),
         ([{"batch_norm": {"images": 3}}], r"recovery\.batch_norm\.images: unknown key"),
         ([{"fine_tuning": {"epoch": 1}}], r"recovery\.fine_tuning\.epoch: unknown key; did you mean 'epochs'"),
-        ([{"fine_tuning": {"seconds": 3.0}}], "give 'epochs'"),
+        ([{"fine_tuning": {"seconds": 3.0}}], r"^recovery\.fine_tuning\.seconds: .*; give 'epochs'"),
+        (
+            [{"fine_tuning": {"epochs": None}}],
+            r"^recovery\.fine_tuning\.epochs: expected a finite number above 0, got None",
+        ),
+        ([{"distillation": {"learning_rate": -1}}], r"^recovery\.distillation\.learning_rate: expected a finite"),
+        ([{"quantization_aware": {"gamma": 2}}], r"^recovery\.quantization_aware\.gamma: expected a finite number"),
         ([{"refit": {"inputs": "both"}}], "original"),
         (
             [{"distillation": {"temperature": 0}}],

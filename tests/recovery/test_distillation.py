@@ -11,12 +11,12 @@ from torch import nn
 
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.distillation import DistillationOptions, distillation_loss, teacher_loss
-from moco.recovery.fine_tuning import FineTuning, Tuned, descend_
+from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_
 from tests.compression.toys import images, tiny
 
 IMAGES = images(64, 1, 8)
 LABELS = torch.arange(64) % 10
-PLAN = FineTuning(learning_rate=0.01, batch_size=16, epochs=3, schedule="constant")
+PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=3, schedule="constant")
 
 
 class Counting(nn.Module):
@@ -40,7 +40,7 @@ def distill_(
     teacher: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor | None,
-    plan: FineTuning,
+    plan: FineTuningOptions,
     *,
     rng_seed: int,
 ) -> Tuned:

@@ -14,17 +14,19 @@ from torch.nn import functional as F  # noqa: N812
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import CustomOptions, CustomStep, RecoveryFunction
-from moco.recovery.fine_tuning import FineTuning, Tuned, decay, descend_, label_loss
+from moco.recovery.fine_tuning import FineTuningOptions, Tuned, decay, descend_, label_loss
 from moco.recovery.step import Candidate, RecoveryContext
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of
 
 IMAGES = images(70, 1, 8)
 LABELS = torch.arange(70) % 10
-PLAN = FineTuning(learning_rate=0.01, batch_size=16, epochs=1, shift=1, flip=True)
+PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=1, shift=1, flip=True)
 
 
-def fine_tune_(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, plan: FineTuning, **told: Any) -> Tuned:
+def fine_tune_(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, plan: FineTuningOptions, **told: Any
+) -> Tuned:
     return descend_(network, images, label_loss(labels), plan, **told)
 
 
@@ -36,7 +38,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def tuned(plan: FineTuning = PLAN, seed: int = 3) -> dict[str, torch.Tensor]:
+def tuned(plan: FineTuningOptions = PLAN, seed: int = 3) -> dict[str, torch.Tensor]:
     network = tiny()
     fine_tune_(network, IMAGES, LABELS, plan, rng_seed=seed)
     return states(network)
@@ -79,7 +81,7 @@ def test_a_thin_network_is_trained_and_left_in_evaluation_mode() -> None:
 def test_one_step_of_gradient_descent_is_that_of_the_book() -> None:
     network, wanted = linear(), linear()
     batch, labels = torch.arange(8.0).reshape(2, 1, 2, 2) / 8, torch.tensor([0, 1])
-    plan = FineTuning(
+    plan = FineTuningOptions(
         learning_rate=0.5, momentum=0.0, weight_decay=0.1, batch_size=2, schedule="constant", keep_zeros=False
     )
     F.cross_entropy(wanted(batch), labels).backward()
@@ -94,7 +96,7 @@ def test_one_step_of_gradient_descent_is_that_of_the_book() -> None:
 def test_adamw_is_torchs() -> None:
     network, wanted = linear(), linear()
     batch, labels = torch.arange(8.0).reshape(2, 1, 2, 2) / 8, torch.tensor([0, 1])
-    plan = FineTuning(
+    plan = FineTuningOptions(
         optimizer="adamw", learning_rate=0.1, weight_decay=0.0, batch_size=2, schedule="constant", keep_zeros=False
     )
     fine_tune_(network, batch, labels, plan, rng_seed=0)
@@ -142,7 +144,11 @@ def test_images_are_mirrored_and_moved_each_for_itself() -> None:
     seen: list[torch.Tensor] = []
     picture = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4).expand(40, 1, 4, 4).contiguous()
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-    for plan in (FineTuning(batch_size=40, flip=True), FineTuning(batch_size=40, shift=1), FineTuning(batch_size=40)):
+    for plan in (
+        FineTuningOptions(batch_size=40, flip=True),
+        FineTuningOptions(batch_size=40, shift=1),
+        FineTuningOptions(batch_size=40),
+    ):
         descend_(network, picture, lambda x, batch: (seen.append(batch.images), x.mean())[1], plan, rng_seed=0)
     mirrored, moved, plain = seen
 
@@ -153,13 +159,13 @@ def test_images_are_mirrored_and_moved_each_for_itself() -> None:
 
 
 def test_schedules() -> None:
-    cosine = [decay(FineTuning(), 0, progress) for progress in (0, 1 / 3, 0.5, 1)]
+    cosine = [decay(FineTuningOptions(), 0, progress) for progress in (0, 1 / 3, 0.5, 1)]
     assert cosine == pytest.approx([1, 0.75, 0.5, 0])
-    assert decay(FineTuning(schedule="constant"), 7, 0.9) == 1
+    assert decay(FineTuningOptions(schedule="constant"), 7, 0.9) == 1
     # The schedule of S2.07: gamma 0.95 every epoch from epoch 10 on.
-    exponential = FineTuning(schedule="exponential", gamma=0.95, hold_epochs=10)
+    exponential = FineTuningOptions(schedule="exponential", gamma=0.95, hold_epochs=10)
     assert [decay(exponential, epoch, 0) for epoch in (0, 10.9, 11, 13.5)] == pytest.approx([1, 1, 0.95, 0.95**3])
-    step = FineTuning(schedule="step", gamma=0.1, step_epochs=5)
+    step = FineTuningOptions(schedule="step", gamma=0.1, step_epochs=5)
     assert [decay(step, epoch, 0) for epoch in (4.9, 5, 10)] == pytest.approx([1, 0.1, 0.01])
 
 
@@ -207,7 +213,9 @@ def test_each_whole_epoch_is_told() -> None:
 
 def test_divergence_names_the_step_and_the_layer() -> None:
     network = tiny()
-    with pytest.raises(CompressionError, match=r"'[a-z0-9._]+' is not finite .*step \d+; lower fine_tuning"):
+    with pytest.raises(
+        CompressionError, match=r"'[a-z0-9._]+' is not finite .*step \d+; lower recovery\.fine_tuning\.learning_rate"
+    ):
         fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=1e30, epochs=3), rng_seed=0)
     assert not network.training
 
@@ -232,15 +240,18 @@ def test_fewer_images_than_a_batch_are_one_batch() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"learning_rate": 0.0}, "fine_tuning.learning_rate: expected a finite number above 0, got 0.0"),
-        ({"optimizer": "adam"}, "fine_tuning.optimizer: expected one of sgd, adamw; got 'adam'"),
-        ({"schedule": "linear"}, "fine_tuning.schedule: expected one of constant, cosine"),
-        ({"momentum": 1.0}, "fine_tuning.momentum: expected a finite number below 1"),
-        ({"epochs": float("nan")}, "fine_tuning.epochs"),
-        ({"epochs": None}, "nothing ends it"),
-        ({"seconds": -1.0}, "fine_tuning.seconds"),
-        ({"batch_size": 1}, "fine_tuning.batch_size"),
-        ({"gamma": 1.5}, "fine_tuning.gamma: expected a finite number of at most 1"),
+        ({"learning_rate": 0.0}, r"^recovery\.fine_tuning\.learning_rate: expected a finite number above 0, got 0.0"),
+        ({"optimizer": "adam"}, r"^recovery\.fine_tuning\.optimizer: expected one of sgd, adamw; got 'adam'"),
+        ({"schedule": "linear"}, r"^recovery\.fine_tuning\.schedule: expected one of constant, cosine"),
+        ({"momentum": 1.0}, r"^recovery\.fine_tuning\.momentum: expected a finite number below 1"),
+        ({"epochs": float("nan")}, r"^recovery\.fine_tuning\.epochs"),
+        (
+            {"epochs": None},
+            r"^recovery\.fine_tuning\.epochs: expected a finite number above 0, got None; nothing else ends",
+        ),
+        ({"seconds": -1.0}, r"^recovery\.fine_tuning\.seconds"),
+        ({"batch_size": 1}, r"^recovery\.fine_tuning\.batch_size"),
+        ({"gamma": 1.5}, r"^recovery\.fine_tuning\.gamma: expected a finite number of at most 1"),
     ],
 )
 def test_a_plan_that_cannot_be_followed_is_refused(changes: dict[str, object], message: str) -> None:

@@ -22,7 +22,7 @@ from moco.export.template import build_template
 from moco.models import build_model, train
 from moco.models.training import BatchLoss, TrainingPlan
 from moco.recovery.distillation import teacher_loss
-from moco.recovery.fine_tuning import FineTuning, Tuned, descend_, label_loss
+from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_, label_loss
 from moco.recovery.quantization_aware import (
     FakeQuantization,
     fake_quantized_activation,
@@ -33,12 +33,12 @@ from tests.compression.toys import images, seeded, tiny
 
 IMAGES = images(64, 1, 8)
 LABELS = torch.arange(64) % 10
-PLAN = FineTuning(learning_rate=0.01, batch_size=16, epochs=1, schedule="constant")
+PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=1, schedule="constant")
 BITS = range(1, 9)
 
 
 def tune_(
-    quantization: FakeQuantization, images: torch.Tensor, loss: BatchLoss, plan: FineTuning, *, rng_seed: int
+    quantization: FakeQuantization, images: torch.Tensor, loss: BatchLoss, plan: FineTuningOptions, *, rng_seed: int
 ) -> Tuned:
     return descend_(quantization.network, images, loss, plan, rng_seed=rng_seed, on_epoch=quantization.calibrate)
 
@@ -269,7 +269,7 @@ def test_a_teacher_may_give_the_loss() -> None:
     network, teacher = tiny(), tiny()
     with quantization_aware(network, all_in(Bits(2, 4), network), IMAGES) as quantization:
         loss = teacher_loss(teacher, IMAGES, None, augmented=False)
-        plan = FineTuning(learning_rate=0.01, batch_size=16, epochs=10)
+        plan = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=10)
         losses = tune_(quantization, IMAGES, loss, plan, rng_seed=0).losses
 
     assert losses[-1] < losses[0]
@@ -328,7 +328,7 @@ def coarse_accuracy(network: nn.Module, digits: DataSets, bits: Bits, epochs: fl
     train_images, labels = torch.from_numpy(digits.train.images()), torch.tensor(digits.train.labels)
     with quantization_aware(network, all_in(bits, network), train_images[:256]) as quantization:
         if epochs is not None:
-            plan = FineTuning(learning_rate=0.02, batch_size=32, epochs=epochs)
+            plan = FineTuningOptions(learning_rate=0.02, batch_size=32, epochs=epochs)
             tune_(quantization, train_images, label_loss(labels), plan, rng_seed=0)
             quantization.calibrate()
         with torch.no_grad():
@@ -341,7 +341,7 @@ def test_int8_after_training_is_as_accurate_as_without(digits: DataSets, trained
     network = copy.deepcopy(trained)
     train_images, labels = torch.from_numpy(digits.train.images()), torch.tensor(digits.train.labels)
     with quantization_aware(network, all_in(Bits(8, 8), network), train_images[:256]) as quantization:
-        plan = FineTuning(learning_rate=0.02, batch_size=32, epochs=3)
+        plan = FineTuningOptions(learning_rate=0.02, batch_size=32, epochs=3)
         tune_(quantization, train_images, label_loss(labels), plan, rng_seed=0)
 
     assert file_accuracy(network, digits) >= file_accuracy(trained, digits)
