@@ -16,7 +16,7 @@ from torch import nn
 from moco.errors import ConfigError, DataError
 from moco.models.import_path import called
 from moco.models.training import TrainingPlan, seeded_torch, train
-from moco.models.zoo import build_model, load_weights
+from moco.models.zoo import build_model, is_published, load_weights
 from moco.randomness import derived_seed
 
 TrainingImages = Callable[[], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -65,7 +65,11 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
     """
     network = _built(model, task.classes)
     if model.weights is not None:
-        load_weights(network, model.weights, model.name)
+        try:
+            load_weights(network, model.weights, model.name)
+        except DataError as error:
+            kind = DataError if is_published(model.weights) else ConfigError  # a download may well fail by itself
+            raise kind(f"model.weights: {error}") from error
     check_fit(network.eval(), task)
     if model.train is not None:
         images, labels = training()

@@ -277,7 +277,8 @@ def test_weights_that_do_not_fit(refused: Any, weights: Path, tmp_path: Path) ->
     path = tmp_path / "bad.safetensors"
 
     def told(model: dict[str, Any]) -> str:
-        text: str = refused(exit_code=1, model=model)
+        text: str = refused(model=model)
+        assert text.startswith("model.weights: "), text
         return text
 
     model = {"name": "digits_resnet", "weights": str(path)}
