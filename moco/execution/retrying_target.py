@@ -34,12 +34,12 @@ class RetryingTarget:
 
     def connect(self) -> None:
         """Reach the device, and take over what it then can; a ConfigError or DeviceLostError where that fails."""
-        self.tried(self.target.connect)
+        self.retry(self.target.connect)
         self.capabilities = self.target.capabilities
 
     def load(self, artifact: Artifact) -> RetryingSession:
         """Open the file; its session stands for whatever the device has open of it."""
-        return RetryingSession(self, artifact, self.tried(lambda: self.target.load(artifact)))
+        return RetryingSession(self, artifact, self.retry(lambda: self.target.load(artifact)))
 
     def measure(self, sessions: Sequence[Session], plan: TimingPlan) -> Measurement:
         """As the target's; where the device is lost, all files are opened anew and the measurement begins again."""
@@ -49,11 +49,11 @@ class RetryingTarget:
             for session in dict.fromkeys(mine):
                 session.reopen()
 
-        return self.tried(lambda: self.target.measure([_inner(session) for session in sessions], plan), reopen)
+        return self.retry(lambda: self.target.measure([_inner(session) for session in sessions], plan), reopen)
 
     def describe(self) -> Mapping[str, Any]:
         """As the target's."""
-        return self.tried(self.target.describe)
+        return self.retry(self.target.describe)
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
         """As the target's."""
@@ -63,8 +63,8 @@ class RetryingTarget:
         """As the target's."""
         return self.target.findings()
 
-    def tried(self, ask: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
-        """What is asked of the target, asked again where the device is lost; `again` is done before each further try.
+    def retry(self, ask: Callable[[], Result], again: Callable[[], object] = lambda: None) -> Result:
+        """Ask it of the target, and again where the device is lost; `again` is done before each further try.
 
         A DeviceLostError where it is still lost after the last try.
         """
@@ -100,7 +100,7 @@ class RetryingSession:
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """As the session's; where the device is lost, the file is opened anew and the images run again."""
-        return self._owner.tried(lambda: self.opened.run(images), self.reopen)
+        return self._owner.retry(lambda: self.opened.run(images), self.reopen)
 
     def reopen(self) -> None:
         """Open the file again."""

@@ -126,10 +126,10 @@ class FineTuningStep(RecoveryStep):
 
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
         """Train in place, on the images in the same order each time."""
-        return self.trained(candidate.network, context)
+        return self.train(candidate.network, context)
 
-    def trained(self, network: nn.Module, context: RecoveryContext, on_epoch: OnEpoch | None = None) -> nn.Module:
-        """The network, trained in place."""
+    def train(self, network: nn.Module, context: RecoveryContext, on_epoch: OnEpoch | None = None) -> nn.Module:
+        """Train the network in place, and give it."""
         images, seed = context.training_set[0], derived_seed(context.seed, "training")
         descend_(network, images, self.loss(context), self.options, rng_seed=seed, on_epoch=on_epoch)
         return network

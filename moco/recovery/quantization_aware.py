@@ -60,7 +60,7 @@ class QuantizationAwareStep(FineTuningStep):
         if not bits:
             return super().apply(candidate, context, prepared)
         with quantization_aware(candidate.network, bits, context.images) as quantization:
-            return self.trained(candidate.network, context, quantization.calibrate)
+            return self.train(candidate.network, context, quantization.calibrate)
 
     def loss(self, context: RecoveryContext) -> BatchLoss:
         """Of the labels, and of the original's answers where asked."""

@@ -65,7 +65,7 @@ class Search:
                 self._search(study, where)
             if self.progress is not None:
                 self.progress.step("certifying on unseen images and timing the winner again")
-            result = self._reported(self._delivered(study))
+            result = self._report(self._deliver(study))
         except BaseException:
             for reporter in self.job.reporters:
                 reporter.abandon()
@@ -103,7 +103,7 @@ class Search:
             gc.unfreeze()
             write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
-    def _delivered(self, study: Study) -> Result:
+    def _deliver(self, study: Study) -> Result:
         """Certify, and write the networks and result.json."""
         with closing(Finisher(self.prepared, self.out)) as finisher:
             delivery = finisher.deliver(study.trials)
@@ -117,7 +117,7 @@ class Search:
             write_text(self.out / "best" / "card.md", text)
         return result
 
-    def _reported(self, result: Result) -> Result:
+    def _report(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
         write_report(self.out, self._snippet)
         for reporter in self.job.reporters:
