@@ -1,1 +1,1 @@
-"""Where evaluations run: in this process, or in worker processes that each build their own evaluator."""
+"""Where evaluations run, this process or workers; the lock on the device, and a target that is asked again."""

@@ -1,1 +1,1 @@
-"""What gives a compressed network its accuracy back without training."""
+"""Steps that give a compressed network accuracy back: refit, batch-norm re-estimation and training."""
