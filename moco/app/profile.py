@@ -40,7 +40,7 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
     chosen = None if policy is None else _policy_for(experiment, policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
-        with closing(prepare(replace(job, time_everything=True), Path(folder))) as prepared:
+        with closing(prepare(replace(job, profile_only=True), Path(folder))) as prepared:
             reference = prepared.problem.metrics(prepared.evaluator.reference.evaluation)
             if chosen is None:
                 return Profile(job.network_name, reference, reference)

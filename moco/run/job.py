@@ -60,7 +60,7 @@ class Job:
     fingerprint: Mapping[str, str]  # hashes by part (settings, network, …) of all that the trials of one search share
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
-    time_everything: bool = False  # also what the objective does not ask for: for a profile, that certifies nothing
+    profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
 
     @cached_property
     def timing(self) -> Mapping[str, TimingPlan]:
@@ -141,10 +141,10 @@ def prepare(
     The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
     layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
-    search, certifies, delivery = job.plan.search, not job.time_everything, job.plan.delivery
+    search, delivery = job.plan.search, job.plan.delivery
     traced = trace(job, payoff)
     space, known, warnings, outlook = traced.space, list(starts or ()), list(job.warnings), ""
-    if certifies:
+    if not job.profile_only:
         warnings += slow_strategies(search.strategies, space, search.budget.trials)  # before minutes are spent
         if starts is None:
             known, more = search.starts.known(traced.compressor, space)
@@ -155,14 +155,14 @@ def prepare(
     evaluator = evaluator_of(job, traced.compressor, folder, constants or {})
     with ExitStack() as on_failure:
         on_failure.callback(evaluator.close)
-        if evaluator.unmeasured and certifies:
+        if evaluator.unmeasured and not job.profile_only:
             name, why = next(iter(evaluator.unmeasured.items()))
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
-        if certifies:
+        if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
-        if certifies and starts is None:
+        if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)
             warnings += more
         warnings += [*traced.left_alone, *of_recovery]
@@ -176,7 +176,7 @@ def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapp
     A MocoError where the network cannot be ranked, exported or run.
     """
     plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
-    timing = {n: p for n, p in job.timing.items() if job.time_everything or n in set(job.objective.metrics)}
+    timing = {n: p for n, p in job.timing.items() if job.profile_only or n in set(job.objective.metrics)}
     undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), context(job)
     images, labels = map(torch.from_numpy, job.data.images("calibration"))
     seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
