@@ -29,7 +29,7 @@ from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
 from moco.models.trained import network_hash
 from moco.policy import Policy
-from moco.run.job import Job, Prepared, context, prepare
+from moco.run.job import Job, Prepared, prepare, store_key
 from moco.trial import Evaluation
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
@@ -133,7 +133,7 @@ class Recorder:
         }
 
     def _context(self) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(context(self.prepared.job))))
+        return dict(json.loads(json.dumps(store_key(self.prepared.job))))
 
     def _about(self, job: Job) -> dict[str, Any]:
         """Provenance, with the sensitivity of every layer on the calibration images."""

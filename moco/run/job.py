@@ -84,7 +84,7 @@ class Prepared:
     problem: Problem
     starts: tuple[Start, ...] = ()
     warnings: tuple[str, ...] = ()
-    outlook: str = ""
+    certificate_forecast: str = ""  # what the certification images can show at best
     payoff: PayOffReport | None = None
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Traced:
-    """The network's coupled channels and its search space: all that needs no data."""
+    """The network's coupled channels and its search space: all that needs the shape of the images alone."""
 
     compressor: Compressor
     space: SearchSpace
@@ -104,9 +104,10 @@ class Traced:
 
 
 def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
-    """The job's network traced; a CompressionError, SpaceError or ConfigError where nothing is left to choose.
+    """The job's network, put into evaluation mode, traced, and its space built from what may be done to it.
 
-    `payoff` is what an earlier session has measured; None measures it where the job asks for it.
+    `payoff` is what an earlier session has measured; None measures it on the target where the job asks for it. A
+    CompressionError, SpaceError or ConfigError where nothing is left to choose.
     """
     job.network.eval()
     plan, store = job.plan.space, job.plan.candidates.store
@@ -143,7 +144,7 @@ def prepare(
     """
     search, delivery = job.plan.search, job.plan.delivery
     traced = trace(job, payoff)
-    space, known, warnings, outlook = traced.space, list(starts or ()), list(job.warnings), ""
+    space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
         warnings += slow_strategies(search.strategies, space, search.budget.trials)  # before minutes are spent
         if starts is None:
@@ -151,7 +152,7 @@ def prepare(
             warnings += more
         if job.floor is not None:
             images = job.data.splits.sizes["certification"]
-            outlook = check_possible(job.floor, images, delivery.confidence, delivery.attempts)
+            forecast = check_possible(job.floor, images, delivery.confidence, delivery.attempts)
     evaluator = evaluator_of(job, traced.compressor, folder, constants or {})
     with ExitStack() as on_failure:
         on_failure.callback(evaluator.close)
@@ -167,7 +168,7 @@ def prepare(
             warnings += more
         warnings += [*traced.left_alone, *of_recovery]
         on_failure.pop_all()
-    return Prepared(job, evaluator, space, problem, tuple(known), tuple(warnings), outlook, traced.payoff)
+    return Prepared(job, evaluator, space, problem, tuple(known), tuple(warnings), forecast, traced.payoff)
 
 
 def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapping[str, float]) -> Evaluator:
@@ -177,7 +178,7 @@ def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapp
     """
     plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
     timing = {n: p for n, p in job.timing.items() if job.profile_only or n in set(job.objective.metrics)}
-    undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), context(job)
+    undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), store_key(job)
     images, labels = map(torch.from_numpy, job.data.images("calibration"))
     seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
     with ExitStack() as on_failure:
@@ -216,8 +217,8 @@ def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopw
         yield
 
 
-def context(job: Job) -> dict[str, Any]:
-    """All but the policy that an evaluation depends on: the evaluation store's key."""
+def store_key(job: Job) -> dict[str, Any]:
+    """The evaluation store's key: all but the policy that an evaluation depends on."""
     plan, data, hashes = job.plan.candidates, job.data, job.data.splits.hashes
     return {
         "network": job.network_hash,

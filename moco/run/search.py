@@ -53,7 +53,7 @@ class Search:
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
-            self.progress.space(self.space, self.prepared.warnings, self.prepared.outlook)
+            self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
         ledger = self._ledger(resume) if self.plan.recording.ledger else None
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
