@@ -126,7 +126,7 @@ class BudgetConfig(Section):
 
 
 class CertificateConfig(Section):
-    """The honest end: one-sided confidence, candidates that may be tried, seconds of the longer timing."""
+    """The certificate: one-sided confidence, candidates that may be tried, seconds of the longer timing."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     attempts: Count = 5

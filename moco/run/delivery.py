@@ -1,4 +1,4 @@
-"""The honest end: the winner is scored once on unseen images and timed again, longer, before anything is promised."""
+"""Certifies the winner on unseen images and times it again, longer, before anything is promised."""
 
 from __future__ import annotations
 
@@ -37,46 +37,45 @@ class Delivery:
     metrics: Mapping[str, MetricValue]  # of the trial's evaluation, with the timed ones measured again
     certificate: Certificate
     retimed: Mapping[str, Interval]  # the timed metrics measured again
-    budgets: Sequence[BoundRecord]  # each with its retimed bound and whether it holds
+    bounds: Sequence[BoundRecord]  # all but the floor, each against the longer timing
 
     @property
     def holds(self) -> bool:
-        """Whether the floor, where there is one, and every budget hold on fresh evidence."""
-        return self.certificate.holds is not False and all(budget.holds for budget in self.budgets)
+        """Whether the floor, where there is one, and every bound hold on fresh evidence."""
+        return self.certificate.holds is not False and all(bound.holds for bound in self.bounds)
 
 
 class Finisher:
     """Certifies and times again; builds each file that it needs once."""
 
-    def __init__(self, prepared: Prepared, folder: Path) -> None:
-        """Take a search that is over; `folder` holds the record of what was certified before."""
-        self.prepared = prepared
-        self.record = CertificationLog(folder)
+    def __init__(self, prepared: Prepared, folder: Path, trials: Sequence[Trial]) -> None:
+        """Take a search that is over, with its trials; `folder` holds the log of what was certified before."""
+        self.prepared, self.trials = prepared, trials
+        self.log = CertificationLog(folder)
         self.warnings: list[str] = []
         self.floor = prepared.job.floor
         self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
         self._sessions: dict[Policy, Session] = {}
         self._retimed: dict[int, dict[str, Interval]] = {}
         self._pessimistic: dict[tuple[int, str], Interval] = {}
-        self._hashes: dict[Policy, str | None] = {}
+        self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
         self._scored: dict[int | None, Correct] = {}
 
-    def deliver(self, trials: Sequence[Trial]) -> Delivery | None:
-        """The first candidate, in a fixed order, whose budgets and floor hold; the best one where none does.
+    def deliver(self) -> Delivery | None:
+        """The first candidate, in a fixed order, whose bounds and floor hold; the best one where none does.
 
         The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
         of the feasible front by score. None where no trial is complete.
         """
-        self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
-        candidates = self._candidates(trials)
+        candidates = self._candidates()
         if not candidates:
             return None
-        within = self._within_budgets(candidates)
-        certified = best(trial for trial in trials if self._earlier(trial) is not None)
+        within = self._within_bounds(candidates)
+        certified = best(trial for trial in self.trials if self._earlier(trial) is not None)
         earlier = None if certified is None else self._earlier(certified)
         if certified is not None and earlier is not None:
             within = within[: within.index(certified)] if certified in within else within
-            if not within or not self.record.has_confidence_left(self.prepared.job.plan.delivery.confidence):
+            if not within or not self.log.has_confidence_left(self.prepared.job.plan.delivery.confidence):
                 return self._delivery(certified, earlier)
         certificate = self._certified(within)
         if certified is not None and earlier is not None and not certificate.holds:
@@ -85,12 +84,12 @@ class Finisher:
 
     def _earlier(self, trial: Trial) -> Certificate | None:
         """What an earlier delivery has certified of the trial's network; it is not tested again."""
-        return None if trial.policy is None else self.record.held(trial.policy)
+        return None if trial.policy is None else self.log.held(trial.policy)
 
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
         options = self.prepared.job.plan.delivery
-        confidence = self.record.confidence_left(options.confidence)
+        confidence = self.log.confidence_left(options.confidence)
         certificate = certify(
             [trial.number for trial in candidates],
             lambda number: self._right(_of(candidates, number)).top1,
@@ -102,7 +101,7 @@ class Finisher:
         if self.floor is not None:
             delivered = _of(candidates, certificate.reported.candidate)
             assert delivered.policy is not None
-            self.record.add(certificate, delivered.policy, confidence, min(options.attempts, len(candidates)))
+            self.log.add(certificate, delivered.policy, confidence, min(options.attempts, len(candidates)))
         return certificate
 
     def _right(self, trial: Trial | None) -> Correct:
@@ -136,23 +135,23 @@ class Finisher:
                 "changed since the search began? Start a new search in another folder, with `store: false`"
             )
 
-    def _candidates(self, trials: Sequence[Trial]) -> list[Trial]:
-        first = best(trials)
+    def _candidates(self) -> list[Trial]:
+        first = best(self.trials)
         if first is None:
             return []
         if not first.feasible:
             return [first]
-        rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
+        rest = [trial for trial in pareto.front(self.trials) if trial.policy != first.policy]
         ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
         return ordered[: self.prepared.job.plan.delivery.attempts]
 
-    def _within_budgets(self, candidates: list[Trial]) -> list[Trial]:
-        """Candidates whose budgets still hold when timed longer; the first alone where none's do."""
+    def _within_bounds(self, candidates: list[Trial]) -> list[Trial]:
+        """Candidates whose bounds still hold when timed longer; the first alone where none's do."""
         if all(bound.metric == TOP1_ERROR for bound in self.prepared.problem.bounds):
             return candidates
         within = []
         for trial in candidates:
-            if all(budget.holds for budget in self._budgets(trial)):
+            if all(bound.holds for bound in self._bounds(trial)):
                 within.append(trial)
                 if self.floor is None:
                     break
@@ -165,9 +164,9 @@ class Finisher:
         retimed = self._timed_again(trial)
         measured = {name: interval.value for name, interval in retimed.items()}
         metrics = self._metrics(trial, measured)
-        return Delivery(trial, artifact, network, metrics, certificate, retimed, self._budgets(trial))
+        return Delivery(trial, artifact, network, metrics, certificate, retimed, self._bounds(trial))
 
-    def _budgets(self, trial: Trial) -> list[BoundRecord]:
+    def _bounds(self, trial: Trial) -> list[BoundRecord]:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""
         intervals, found = self.intervals(trial), []
         for bound in self.prepared.problem.bounds:
@@ -230,7 +229,7 @@ class Finisher:
                 ratio = measured.ratio(series=reading.series)
                 value = reading.value(constant, ratio.value)
                 found[name] = _interval(reading, ratio, constant, value, measured.series(reading.series) or ())
-                # A budget is judged one-sided, at the confidence that all candidates together keep.
+                # A bound is judged one-sided, at the confidence that all candidates together keep.
                 sure = replace(longer, confidence=1 - 2 * (1 - options.confidence) / options.attempts)
                 pessimistic = replace(measured, plan=sure).ratio(series=reading.series)
                 self._pessimistic[trial.number, name] = _interval(reading, pessimistic, constant, value)

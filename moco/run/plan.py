@@ -87,7 +87,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class DeliveryOptions:
-    """How the honest end is made."""
+    """How the winner is certified on unseen images and timed again."""
 
     confidence: float = 0.95  # of the certificate, one-sided
     attempts: int = 5  # how many candidates may be tried on the certification split

@@ -189,7 +189,7 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
 def _certificate(delivery: Delivery, finisher: Finisher) -> results.CertificateRecord:
     relative = finisher.floor is None or finisher.floor.relative
     attempts = [{**vars(attempt), "trial": int(attempt.candidate)} for attempt in delivery.certificate.attempts]
-    more = {"attempts": attempts, "bounds": as_json(delivery.budgets), "relative": relative}
+    more = {"attempts": attempts, "bounds": as_json(delivery.bounds), "relative": relative}
     content = {**delivery.certificate.to_json(), **more, "sha256": delivery.artifact.sha256}
     return results.CertificateRecord.from_json(content)
 

@@ -105,8 +105,8 @@ class Search:
 
     def _deliver(self, study: Study) -> Result:
         """Certify, and write the networks and result.json."""
-        with closing(Finisher(self.prepared, self.out)) as finisher:
-            delivery = finisher.deliver(study.trials)
+        with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
+            delivery = finisher.deliver()
             of_timings = [*timing_warnings(study.trials), *finisher.warnings]
             warnings = [*self.prepared.warnings, *of_timings, *_reporter_warnings(self.job.reporters)]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)

@@ -1,4 +1,4 @@
-"""The honest end: the order of candidates, the certificate's attempts, budgets on a longer timing."""
+"""Delivery: the order of candidates, the certificate's attempts, bounds on a longer timing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def trial(prepared: Prepared) -> Callable[..., Trial]:
 def delivered(prepared: Prepared, trials: Sequence[Trial], folder: Path | None = None, **ending: Any) -> Delivery:
     plan = prepared.job.plan
     job = replace(prepared.job, plan=replace(plan, delivery=replace(plan.delivery, **ending)))
-    delivery = Finisher(replace(prepared, job=job), folder or Path(mkdtemp())).deliver(trials)
+    delivery = Finisher(replace(prepared, job=job), folder or Path(mkdtemp()), trials).deliver()
     assert delivery is not None
     return delivery
 
@@ -137,10 +137,10 @@ def test_a_file_that_is_not_the_evaluated_one_is_not_delivered(prepared: Prepare
 
 
 def test_a_bound_on_top5_is_judged_on_the_certification_images(prepared: Prepared, trial: Any) -> None:
-    bound = bounded(prepared, Bound("top5_error", "<=", 0.0001))
-    (budget,) = delivered(bound, [trial(0, THIN, -0.2)]).budgets
-    assert (budget.metric, budget.holds) == ("top5_error", False)
-    assert budget.upper > budget.estimate
+    strict = bounded(prepared, Bound("top5_error", "<=", 0.0001))
+    (bound,) = delivered(strict, [trial(0, THIN, -0.2)]).bounds
+    assert (bound.metric, bound.holds) == ("top5_error", False)
+    assert bound.upper > bound.estimate
 
 
 def test_an_infeasible_best_effort_is_certified_alone(prepared: Prepared, trial: Any) -> None:
@@ -151,17 +151,17 @@ def test_an_infeasible_best_effort_is_certified_alone(prepared: Prepared, trial:
 
 def test_without_a_complete_trial_nothing_is_delivered(prepared: Prepared, tmp_path: Path) -> None:
     rejected = Trial(0, Suggestion(0, {}), TrialState.REJECTED, {}, policy=THIN, reason="too thin")
-    assert Finisher(prepared, tmp_path).deliver([]) is None
-    assert Finisher(prepared, tmp_path).deliver([rejected]) is None
+    assert Finisher(prepared, tmp_path, []).deliver() is None
+    assert Finisher(prepared, tmp_path, [rejected]).deliver() is None
 
 
-def test_an_exact_budget_that_is_missed_lets_the_next_be_delivered(prepared: Prepared, trial: Any) -> None:
+def test_an_exact_bound_that_is_missed_lets_the_next_be_delivered(prepared: Prepared, trial: Any) -> None:
     trials = [trial(0, NEUTRAL, -0.1), trial(1, NARROW, -0.9)]
     whole, narrow = (t.evaluation.metrics["size_mb"].value for t in trials)
     delivery = delivered(bounded(prepared, Bound("size_mb", "<=", (whole + narrow) / 2)), trials)
     assert (delivery.trial.number, delivery.holds, tried(delivery)) == (1, True, [1])
-    (budget,) = delivery.budgets
-    assert (budget.metric, budget.estimate, budget.upper, budget.holds) == ("size_mb", narrow, narrow, True)
+    (bound,) = delivery.bounds
+    assert (bound.metric, bound.estimate, bound.upper, bound.holds) == ("size_mb", narrow, narrow, True)
 
 
 class Slow:
@@ -181,7 +181,7 @@ class Slow:
         return replace(self.target.measure(sessions, plan), samples_ms=samples)
 
 
-def test_budgets_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared, trial: Any) -> None:
+def test_bounds_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared, trial: Any) -> None:
     latency = prepared.evaluator.reference.evaluation.metrics["latency_ms"].value
     throughput = prepared.evaluator.reference.evaluation.metrics["throughput_ips"].value
     trials = [trial(0, INT8, -0.3), trial(1, NARROW, -0.6)]
@@ -193,7 +193,7 @@ def test_budgets_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared
     assert set(target.seconds) == {prepared.job.plan.delivery.seconds}
     assert delivery.trial.number == 1, "a ratio of 0.999 is not surely below 1"
     assert delivery.holds
-    told = {budget.metric: budget for budget in delivery.budgets}
+    told = {bound.metric: bound for bound in delivery.bounds}
     assert told["latency_ms"].estimate == pytest.approx(0.5 * latency, rel=0.02)
     assert told["latency_ms"].estimate < told["latency_ms"].upper < 0.6 * latency
     assert told["throughput_ips"].estimate == pytest.approx(2 * throughput, rel=0.02)
@@ -205,4 +205,4 @@ def test_budgets_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared
 
     alone = delivered(bounded(timed, *bounds), trials[:1])
     assert (alone.trial.number, alone.holds) == (0, False)
-    assert [budget.holds for budget in alone.budgets][:2] == [False, False]
+    assert [bound.holds for bound in alone.bounds][:2] == [False, False]
