@@ -174,7 +174,7 @@ class Finisher:
                 continue
             interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
             interval = self._pessimistic.get((trial.number, bound.metric), interval)
-            upper = interval.high if bound.op == "<=" else interval.low
+            upper = interval.high if bound.op == "<=" else interval.low  # the pessimistic end, by its old name
             found.append(
                 BoundRecord(
                     metric=bound.metric,

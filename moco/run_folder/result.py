@@ -92,7 +92,7 @@ class BoundRecord(Record):
     metric: str
     bound: str | float | None = None
     estimate: float | None = None
-    upper: float | None = None
+    upper: float | None = None  # the pessimistic end: the lower one of what is to be large
     confidence: float | None = None
     holds: bool | None = None
 
