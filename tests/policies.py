@@ -9,7 +9,7 @@ from torch import nn
 from moco.compression.methods.channel_pruning import ChannelPruning
 from moco.compression.methods.factorisation import Ranks, read_ranks, setting_of
 from moco.compression.methods.filter_pruning import FilterPruning
-from moco.compression.methods.low_rank import STEM_CHANNELS, Method, no_factors
+from moco.compression.methods.low_rank import STEM_CHANNELS, FactorKind, no_factors
 from moco.compression.methods.quantization import setting_of as quantized
 from moco.compression.methods.sparsity import Sparsity
 from moco.compression.policy_settings import bits_of
@@ -59,7 +59,7 @@ def weights_kept_of(policy: Policy) -> dict[str, int]:
     return {name: setting[key]["keep"] for name, setting in policy.settings.items() if key in setting}
 
 
-def why_not(layer: nn.Module, method: Method) -> str | None:
+def why_not(layer: nn.Module, method: FactorKind) -> str | None:
     """Why a method should leave a layer of the original network alone; None where it may be factorised (S1.44)."""
     reason = no_factors(layer, method)
     if reason is None and isinstance(layer, nn.Conv2d) and layer.in_channels <= STEM_CHANNELS:

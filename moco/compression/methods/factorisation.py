@@ -16,6 +16,7 @@ from moco.compression.file_weights import FileWeights
 from moco.compression.methods.low_rank import (
     STEM_CHANNELS,
     FactorCache,
+    Ranks,
     SvdRank,
     TuckerRanks,
     factorise_,
@@ -29,8 +30,6 @@ from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
 from moco.compression.space.parameters import Part, Ratio
 from moco.errors import CompressionError
-
-Ranks = TuckerRanks | SvdRank
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -27,7 +27,7 @@ from moco.registry import OptionOfKind
 
 @dataclass(frozen=True)
 class PruningOptions(KeepOptions):
-    """Options of channel pruning."""
+    """Options that filter and channel pruning share."""
 
     coupled: bool = True  # whether channels that several layers give together (residual streams) may be pruned too
 
@@ -91,8 +91,8 @@ class FilterPruning(KeepingMethod):
         ratio = part.parameters["keep"]
         widths: dict[str, list[int]] = {}
         for group in (context.channels[name] for name in part.names):
-            stairs = [_stair(group, *governing, context) for governing in _possible_multiples(group, context)]
-            widths[group.name] = sorted({width for stair in stairs for (width,) in _reachable(ratio, (stair,))})
+            rules = [WidthRule.of(group, *strictest, context) for strictest in _possible_multiples(group, context)]
+            widths[group.name] = sorted({width for rule in rules for (width,) in _reachable(ratio, (rule,))})
         return {"widths": widths, "methods": [self.name.replace("_", " ")]}
 
     def minds_precisions(self, part: Part, context: SpaceContext) -> bool:
@@ -102,8 +102,8 @@ class FilterPruning(KeepingMethod):
     def n_settings(self, part: Part, precisions: Mapping[str, str], context: SpaceContext) -> int | None:
         """Number of combinations of widths that one ratio gives."""
         groups = [context.channels[name] for name in part.names]
-        stairs = tuple(_stair(group, *_governing(group, precisions, context), context) for group in groups)
-        return len(_reachable(part.parameters["keep"], stairs))
+        rules = tuple(_strictest_rule(group, precisions, context) for group in groups)
+        return len(_reachable(part.parameters["keep"], rules))
 
     def most_settings(self, part: Part, context: SpaceContext) -> int:
         """As if each channel group had a ratio of its own."""
@@ -118,7 +118,7 @@ class FilterPruning(KeepingMethod):
         """The width of each channel group."""
         for name in part.names:
             group = context.channels[name]
-            width = _width(group, values["keep"], draft.precisions, context)
+            width = _strictest_rule(group, draft.precisions, context).width_for(values["keep"])
             if width < group.channels:
                 draft.widths[name] = width
                 draft.set(name, {self.name: {"keep": width, "of": group.channels}})
@@ -133,9 +133,10 @@ class FilterPruning(KeepingMethod):
         """A ratio that leaves just these widths, where there is one."""
         groups, ratio = [context.channels[name] for name in part.names], part.parameters["keep"]
         wanted = [draft.widths.get(group.name, group.channels) for group in groups]
+        rules = [_strictest_rule(group, draft.precisions, context) for group in groups]
 
         def left(keep: float) -> list[int]:
-            return [_width(group, keep, draft.precisions, context) for group in groups]
+            return [rule.width_for(keep) for rule in rules]
 
         assert isinstance(ratio, Ratio)
         return {"keep": ratio.leaving(wanted, left, values["keep"])}
@@ -208,29 +209,29 @@ def rounded_width(channels: int, keep: float, multiple: int = 1) -> int:
     return max(1, min(width, channels))
 
 
-Stair = tuple[int, int, tuple[int, ...]]
-"""Channels, what widths are rounded to, and the only widths that are offered; all multiples where there are none."""
+class WidthRule(NamedTuple):
+    """Which widths a channel group can have."""
+
+    channels: int
+    multiple: int  # what widths are rounded to
+    offered: tuple[int, ...]  # the only widths that there are; all multiples where it is empty
+
+    @staticmethod
+    def of(group: ChannelGroup, precision: str, multiple: int, context: SpaceContext) -> WidthRule:
+        """That of a group whose widths are rounded for this precision."""
+        return WidthRule(group.channels, multiple, tuple(context.offered.get(precision, {}).get(group.name, ())))
+
+    def width_for(self, keep: float) -> int:
+        """The width of a ratio: of the offered ones the nearest, of two the wider."""
+        width = rounded_width(self.channels, keep, self.multiple)
+        return min(self.offered, key=lambda other: (abs(other - width), -other)) if self.offered else width
 
 
-def _stair(group: ChannelGroup, precision: str, multiple: int, context: SpaceContext) -> Stair:
-    return group.channels, multiple, tuple(context.offered.get(precision, {}).get(group.name, ()))
-
-
-def _on(stair: Stair, keep: float) -> int:
-    """The width of a ratio: of the offered ones the nearest, of two the wider."""
-    channels, multiple, offered = stair
-    width = rounded_width(channels, keep, multiple)
-    return min(offered, key=lambda other: (abs(other - width), -other)) if offered else width
-
-
-def _width(group: ChannelGroup, keep: float, precisions: Mapping[str, str], context: SpaceContext) -> int:
-    return _on(_stair(group, *_governing(group, precisions, context), context), keep)
-
-
-def _governing(group: ChannelGroup, precisions: Mapping[str, str], context: SpaceContext) -> tuple[str, int]:
-    """The precision around the group that asks for the largest multiple, and that multiple."""
-    names = [precisions.get(layer, FLOAT32) for layer in (*group.producers, *group.consumers)]
-    return max(((name, context.multiples.get(name, 1)) for name in names), key=lambda pair: (pair[1], pair[0]))
+def _strictest_rule(group: ChannelGroup, precisions: Mapping[str, str], context: SpaceContext) -> WidthRule:
+    """That of the precision around the group that asks for the largest multiple."""
+    around = {precisions.get(layer, FLOAT32) for layer in (*group.producers, *group.consumers)}
+    multiple, precision = max((context.multiples.get(name, 1), name) for name in around)
+    return WidthRule.of(group, precision, multiple, context)
 
 
 def _possible_multiples(group: ChannelGroup, context: SpaceContext) -> list[tuple[str, int]]:
@@ -247,12 +248,13 @@ def _possible_multiples(group: ChannelGroup, context: SpaceContext) -> list[tupl
 
 
 @lru_cache(maxsize=65536)
-def _reachable(ratio: Ratio, stairs: tuple[Stair, ...]) -> frozenset[tuple[int, ...]]:
+def _reachable(ratio: Ratio, rules: tuple[WidthRule, ...]) -> frozenset[tuple[int, ...]]:
     """Every combination of widths that one ratio gives; they change only at ratios k / channels."""
-    return frozenset(tuple(_on(stair, keep) for stair in stairs) for keep in _edges(ratio, stairs))
+    return frozenset(tuple(rule.width_for(keep) for rule in rules) for keep in _edges(ratio, rules))
 
 
-def _edges(ratio: Ratio, stairs: tuple[Stair, ...]) -> Iterator[float]:
+def _edges(ratio: Ratio, rules: tuple[WidthRule, ...]) -> Iterator[float]:
+    """The ends of the ratio, and all between them at which a width may change."""
     yield from (ratio.low, ratio.high)
-    for channels in {channels for channels, _, _ in stairs}:
+    for channels in {rule.channels for rule in rules}:
         yield from (k / channels for k in range(1, channels + 1) if ratio.low <= k / channels <= ratio.high)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from moco.errors import CompressionError, nearest
 
-Method = Literal["tucker", "svd"]
+FactorKind = Literal["tucker", "svd"]
 STEM_CHANNELS = 3  # a layer that reads no more channels than an image has is left alone (S1.44)
 
 
@@ -45,6 +45,9 @@ class SvdRank:
     """Channels between the two layers."""
 
     rank: int
+
+
+Ranks = TuckerRanks | SvdRank
 
 
 @dataclass(frozen=True)
@@ -142,44 +145,44 @@ def svd_rank(keep: float, in_channels: int, out_channels: int) -> SvdRank:
     return SvdRank(_ceil(keep, min(in_channels, out_channels)))
 
 
-def weight_shapes(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> tuple[tuple[int, ...], ...]:
+def weight_shapes(shape: tuple[int, ...], ranks: Ranks) -> tuple[tuple[int, ...], ...]:
     """Shapes of the weights that replace one of `shape` (O, I, ...); the shape itself where nothing is cut off."""
     out, inner, *kernel = shape
-    if is_neutral(shape, setting):
+    if is_neutral(shape, ranks):
         return (shape,)
     ones = (1,) * len(kernel)
-    if isinstance(setting, SvdRank):
-        return (setting.rank, inner, *ones), (out, setting.rank, *ones)
-    core = (setting.rank_out, setting.rank_in, *kernel)
-    return (setting.rank_in, inner, *ones), core, (out, setting.rank_out, *ones)
+    if isinstance(ranks, SvdRank):
+        return (ranks.rank, inner, *ones), (out, ranks.rank, *ones)
+    core = (ranks.rank_out, ranks.rank_in, *kernel)
+    return (ranks.rank_in, inner, *ones), core, (out, ranks.rank_out, *ones)
 
 
-def factorised_parameters(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> int:
+def factorised_parameters(shape: tuple[int, ...], ranks: Ranks) -> int:
     """Weights after the factorisation of a weight (O, I, ...); the bias, which stays, is not counted (S1.45)."""
-    return sum(math.prod(factor) for factor in weight_shapes(shape, setting))
+    return sum(math.prod(factor) for factor in weight_shapes(shape, ranks))
 
 
-def is_neutral(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
+def is_neutral(shape: tuple[int, ...], ranks: Ranks) -> bool:
     """Whether the ranks are full, which leaves the layer as it is (S1.44)."""
-    if isinstance(setting, SvdRank):
-        return setting.rank == min(shape[:2])
-    return (setting.rank_out, setting.rank_in) == tuple(shape[:2])
+    if isinstance(ranks, SvdRank):
+        return ranks.rank == min(shape[:2])
+    return (ranks.rank_out, ranks.rank_in) == tuple(shape[:2])
 
 
-def pays(shape: tuple[int, ...], setting: TuckerRanks | SvdRank) -> bool:
+def pays(shape: tuple[int, ...], ranks: Ranks) -> bool:
     """Whether the factors hold fewer weights than the layer of weight (O, I, ...) that they stand for (W30)."""
-    return factorised_parameters(shape, setting) < math.prod(shape)
+    return factorised_parameters(shape, ranks) < math.prod(shape)
 
 
-def no_factors(layer: nn.Module, method: Method) -> str | None:
-    """Why a layer cannot be replaced by a method's factors; None where it can."""
+def no_factors(layer: nn.Module, kind: FactorKind) -> str | None:
+    """Why a layer cannot be replaced by factors of that kind; None where it can."""
     if type(layer) is nn.Linear:
-        return None if method == "svd" else "it is a linear layer, which has no kernel: use svd"
+        return None if kind == "svd" else "it is a linear layer, which has no kernel: use svd"
     if type(layer) is not nn.Conv2d:  # of a subclass it is not known what else reads the weight
         return f"it is a {type(layer).__name__}, neither nn.Conv2d nor nn.Linear"
     if layer.groups > 1:
         return f"it is a grouped convolution ({layer.groups} groups)"
-    if method == "svd" and tuple(layer.kernel_size) != (1, 1):
+    if kind == "svd" and tuple(layer.kernel_size) != (1, 1):
         return f"its kernel is {layer.kernel_size[0]}x{layer.kernel_size[1]}, and svd takes 1x1: use tucker"
     return None
 
@@ -206,7 +209,7 @@ def _like(weight: Tensor, array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(weight)
 
 
-def factorise_(network: nn.Module, settings: Mapping[str, TuckerRanks | SvdRank], cache: FactorCache) -> None:
+def factorise_(network: nn.Module, by_layer: Mapping[str, Ranks], cache: FactorCache) -> None:
     """Replace, in place, each named layer by an `nn.Sequential` of its factors, `<layer>.0` and so on.
 
     The network, pruned and refitted already, is a copy of the one that the cache is of. The ranks are of its layers as
@@ -214,50 +217,48 @@ def factorise_(network: nn.Module, settings: Mapping[str, TuckerRanks | SvdRank]
     layer is unknown or cannot be factorised so, a rank is out of range, or a weight is not finite.
     """
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
-    for name, setting in settings.items():
-        _check(layers, name, setting)
+    for name, ranks in by_layer.items():
+        _check(layers, name, ranks)
     made = {
-        name: _factorised(name, layers[name], setting, cache)
-        for name, setting in settings.items()
-        if not is_neutral(tuple(layers[name].weight.shape), setting)
+        name: _factorised(name, layers[name], ranks, cache)
+        for name, ranks in by_layer.items()
+        if not is_neutral(tuple(layers[name].weight.shape), ranks)
     }
     for name, sequence in made.items():
         parent, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(parent), leaf, sequence)
 
 
-def _check(layers: Mapping[str, nn.Conv2d | nn.Linear], name: str, setting: TuckerRanks | SvdRank) -> None:
-    method: Method = "svd" if isinstance(setting, SvdRank) else "tucker"
+def _check(layers: Mapping[str, nn.Conv2d | nn.Linear], name: str, ranks: Ranks) -> None:
+    kind: FactorKind = "svd" if isinstance(ranks, SvdRank) else "tucker"
     if name not in layers:
-        raise CompressionError(f"{method}: the network has no layer '{name}'{nearest(name, layers)}")
+        raise CompressionError(f"{kind}: the network has no layer '{name}'{nearest(name, layers)}")
     layer = layers[name]
-    reason = no_factors(layer, method)
+    reason = no_factors(layer, kind)
     if reason is not None:
-        raise CompressionError(f"{method}: '{name}' cannot be factorised: {reason}")
+        raise CompressionError(f"{kind}: '{name}' cannot be factorised: {reason}")
     out, inner = layer.weight.shape[:2]
-    if isinstance(setting, SvdRank):
-        if not 1 <= setting.rank <= min(out, inner):
+    if isinstance(ranks, SvdRank):
+        if not 1 <= ranks.rank <= min(out, inner):
             raise CompressionError(
                 f"svd: '{name}' is {inner} -> {out} channels: expected a rank from 1 to {min(out, inner)}, "
-                f"got {setting.rank}"
+                f"got {ranks.rank}"
             )
-    elif not (1 <= setting.rank_in <= inner and 1 <= setting.rank_out <= out):
+    elif not (1 <= ranks.rank_in <= inner and 1 <= ranks.rank_out <= out):
         raise CompressionError(
             f"tucker: '{name}' is {inner} -> {out} channels: expected ranks of at least 1 and at most these, "
-            f"got {setting.rank_in} and {setting.rank_out}"
+            f"got {ranks.rank_in} and {ranks.rank_out}"
         )
 
 
-def _factorised(
-    name: str, layer: nn.Conv2d | nn.Linear, setting: TuckerRanks | SvdRank, cache: FactorCache
-) -> nn.Sequential:
+def _factorised(name: str, layer: nn.Conv2d | nn.Linear, ranks: Ranks, cache: FactorCache) -> nn.Sequential:
     weight = layer.weight.detach()
     weights: tuple[Tensor, ...]
     try:
-        if isinstance(setting, TuckerRanks):
-            weights = cache.factors(TuckerFactors, name, weight).truncated(setting.rank_in, setting.rank_out)
+        if isinstance(ranks, TuckerRanks):
+            weights = cache.factors(TuckerFactors, name, weight).truncated(ranks.rank_in, ranks.rank_out)
         else:
-            weights = cache.factors(SvdFactors, name, weight).truncated(setting.rank)
+            weights = cache.factors(SvdFactors, name, weight).truncated(ranks.rank)
     except CompressionError as error:
         raise CompressionError(f"'{name}': {error}") from error
     # Tucker's kernel is in the middle of three; of SVD's two the first may skip what a stride skips.
