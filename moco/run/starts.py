@@ -21,7 +21,7 @@ from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.run.uniform_starts import distinct, starts
+from moco.run.uniform_starts import distinct, uniform_starts
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
 from moco.study import Start, rank
@@ -63,7 +63,7 @@ class StartPlan:
         warnings: list[str] = []
         for source in self._sources():
             if isinstance(source, str):
-                found += starts(space, source)
+                found += uniform_starts(space, source)
             elif source.policies is not None:
                 paths = (source.policies,) if isinstance(source.policies, str) else source.policies
                 for name, policy in (pair for path in paths for pair in _policies(Path(path), compressor)):

@@ -18,7 +18,7 @@ LADDER_LEVELS = (0.1, 0.2, 0.35, 0.5, 0.75)
 """Steps away from neutral, light to heavy; denser where networks are still of use."""
 
 
-def starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
+def uniform_starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
     """The starts of that kind, those that round to one policy once; a ConfigError where the kind is unknown."""
     if kind not in KINDS:
         raise ConfigError(f"searcher.start: unknown start '{kind}'{nearest(kind, KINDS)}")
@@ -43,11 +43,11 @@ def starts_of(space: SearchSpace, chosen: str | Sequence[str | Point | Start]) -
     A ConfigError names the place in the list of an unknown kind, or of a point that is not of the space.
     """
     if isinstance(chosen, str):
-        return starts(space, chosen)
+        return uniform_starts(space, chosen)
     found: list[Start] = []
     for place, one in enumerate(chosen):
         if isinstance(one, str):
-            found += starts(space, one)
+            found += uniform_starts(space, one)
             continue
         start = one if isinstance(one, Start) else Start(f"point {place}", one)
         try:

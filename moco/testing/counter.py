@@ -7,7 +7,7 @@ import math
 import time
 
 from moco.errors import MeasurementError
-from moco.testing.suite import Suite, refused
+from moco.testing.suite import Suite, raises_in_one_line
 
 READINGS = 5
 
@@ -37,7 +37,7 @@ class CounterSuite(Suite):
     def check_what_is_not_there_is_no_zero(self) -> None:
         counter = self.make()
         if counter.available():
-            with refused(MeasurementError):
+            with raises_in_one_line(MeasurementError):
                 counter.joules()
 
     def check_the_description_is_json_and_the_same_for_a_second_counter(self) -> None:

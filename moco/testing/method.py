@@ -14,7 +14,7 @@ from moco.policy import Policy
 from moco.randomness import generator
 from moco.space import SearchSpace
 from moco.testing.network import DATA, builder, compressor, drawn, space_of, state_of, toy
-from moco.testing.suite import Suite, refused
+from moco.testing.suite import Suite, raises_in_one_line
 
 
 class MethodSuite(Suite):
@@ -84,5 +84,5 @@ class MethodSuite(Suite):
 
     def check_a_layer_that_the_network_lacks_is_named(self) -> None:
         setting = next(iter(self.policies[0].settings.values()))
-        with refused(SpaceError, "absent"):
+        with raises_in_one_line(SpaceError, "absent"):
             compressor().check(Policy.of({"absent": setting}))

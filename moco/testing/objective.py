@@ -15,14 +15,14 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.study import best, rank
-from moco.testing.suite import Suite, cases, refused
+from moco.testing.suite import Suite, cases, raises_in_one_line
 from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
 
 RATIO = FloatDistribution(0.1, 1.0)
 SPACE = SearchSpace({"a": RATIO, "b": RATIO, "precision": CategoricalDistribution(["float32", "int8"])})
 
 
-def network(a: float, b: float, precision: str, units: float = 1.0) -> Evaluation:
+def evaluation_of(a: float, b: float, precision: str, units: float = 1.0) -> Evaluation:
     """A made-up network; all that it spends is stated in `units`."""
     size = 0.5 * (a + b) * (1.0 if precision == "float32" else 0.3)
     spent = {name: 3 * size for name, metric in METRICS.items() if metric.direction == "minimize" and name != "cost"}
@@ -41,12 +41,12 @@ class ObjectiveSuite(Suite):
     @cached_property
     def reference(self) -> dict[str, MetricValue]:
         """The metrics of the uncompressed network, no more than the objective asks for."""
-        found = network(1.0, 1.0, "float32").metrics
+        found = evaluation_of(1.0, 1.0, "float32").metrics
         return {name: found[name] for name in self.make().metrics}
 
     def problem(self) -> Problem:
         """Its problem beside a made-up reference."""
-        found: Problem = self.make().problem(SPACE, network(1.0, 1.0, "float32").metrics)
+        found: Problem = self.make().problem(SPACE, evaluation_of(1.0, 1.0, "float32").metrics)
         return found
 
     def check_it_names_metrics_of_the_table(self) -> None:
@@ -65,14 +65,14 @@ class ObjectiveSuite(Suite):
         assert ForkingPickler.dumps(problem)
 
     def check_the_problem_is_ordered_by_the_published_score(self) -> None:
-        evaluation, reference = network(0.9, 0.8, "int8"), network(1.0, 1.0, "float32").metrics
+        evaluation, reference = evaluation_of(0.9, 0.8, "int8"), evaluation_of(1.0, 1.0, "float32").metrics
         assert self.problem().score(evaluation) == self.make().score(evaluation, reference)
 
     def check_a_metric_that_is_missing_or_no_number_fails_the_trial(self) -> None:
         for name in self.reference:
             others = {other: value for other, value in self.reference.items() if other != name}
             for metrics in (others, {**others, name: MetricValue(float("nan"))}):
-                with refused(ValueError):
+                with raises_in_one_line(ValueError):
                     self.problem().judge(Evaluation(metrics))
                     self.problem().score(Evaluation(metrics))
 
@@ -81,7 +81,7 @@ class ObjectiveSuite(Suite):
         trials = []
         for n in range(200):
             a, b = rng.uniform(0.1, 1.0, 2)
-            found = network(a, b, str(rng.choice(["float32", "int8"])))
+            found = evaluation_of(a, b, str(rng.choice(["float32", "int8"])))
             outcome, score, suggestion = problem.judge(found), problem.score(found), Suggestion(n, {})
             trials.append(Trial(n, suggestion, TrialState.COMPLETE, {}, Policy.of({}), found, outcome, score))
         ordered = sorted(trials, key=rank, reverse=True)
@@ -97,7 +97,7 @@ class ObjectiveSuite(Suite):
 
     @cases(lambda _: [0.0, 0.1, 0.3, 0.9999, 1.0])
     def check_what_models_learn_of_the_score_has_no_cliff_and_a_standard_error(self, error: float) -> None:
-        problem, at = self.problem(), network(0.6, 0.6, "int8")
+        problem, at = self.problem(), evaluation_of(0.6, 0.6, "int8")
 
         def scored(scale: float) -> tuple[float, float | None]:
             metrics = {name: MetricValue(m.value * scale, 0.01 * m.value) for name, m in at.metrics.items()}
@@ -112,5 +112,5 @@ class ObjectiveSuite(Suite):
         spent = [name for name in self.reference if name != "top1_error"]
         for name in spent:
             others = {other: value for other, value in self.reference.items() if other != name}
-            with refused(ConfigError, name):
+            with raises_in_one_line(ConfigError, name):
                 self.make().problem(SPACE, others)

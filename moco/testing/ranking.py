@@ -13,7 +13,7 @@ from moco.compression.rankings.ranking import IMAGES as NEEDS_IMAGES
 from moco.compression.rankings.ranking import LABELS, Importances, importances
 from moco.errors import CompressionError
 from moco.testing.network import DATA, IMAGES, compressor, state_of, toy
-from moco.testing.suite import Suite, refused
+from moco.testing.suite import Suite, raises_in_one_line
 
 
 class RankingSuite(Suite):
@@ -30,10 +30,10 @@ class RankingSuite(Suite):
         assert needs <= {NEEDS_IMAGES, LABELS}
         self.scores(toy(), DATA if LABELS in needs else CalibrationData(IMAGES) if needs else None)
         if needs:
-            with refused(CompressionError, self.make().name):
+            with raises_in_one_line(CompressionError, self.make().name):
                 self.scores(toy(), None)
         if LABELS in needs:
-            with refused(CompressionError, self.make().name):
+            with raises_in_one_line(CompressionError, self.make().name):
                 self.scores(toy(), CalibrationData(IMAGES))
 
     def check_the_network_is_left_as_it_was(self) -> None:

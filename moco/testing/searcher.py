@@ -83,7 +83,7 @@ class SearcherSuite(Suite):
         """The trials of a new searcher; all of its suggestions are of the space."""
         trials = run(self.build(problem), problem, evaluate, n or self.trials, **bad)
         for trial in trials:
-            of_space(problem.space, trial.suggestion)
+            assert_in_space(problem.space, trial.suggestion)
         return trials
 
     def proposed(self, seed: int = 7) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ class SearcherSuite(Suite):
         searcher, ledger = self.build(problem), list[Trial]()
         for number in range(self.trials):
             suggestion = searcher.ask()
-            of_space(problem.space, suggestion)
+            assert_in_space(problem.space, suggestion)
             repeats = ledger[number // 2].suggestion.point if number % 3 == 2 else suggestion.point
             trial = finished(problem, evaluate, dataclasses.replace(suggestion, point=repeats), number)
             ledger.append(dataclasses.replace(trial, distinct=trial.policy not in {other.policy for other in ledger}))
@@ -174,7 +174,7 @@ class SearcherSuite(Suite):
         other = plugin("searcher", "random")
         others = run(other(problem, other.Options(), 99), problem, evaluate, 24)
         for trial in run(told(self.build(problem), others), problem, evaluate, 5, first=24):
-            of_space(problem.space, trial.suggestion)
+            assert_in_space(problem.space, trial.suggestion)
 
     def check_a_constant_objective_is_survived(self) -> None:
         self.ran(self.mixed()[0], lambda _: {"near": 1.0, "far": 1.0})
@@ -197,7 +197,7 @@ class SearcherSuite(Suite):
     def check_nothing_global_is_touched(self) -> None:
         problem, evaluate = self.mixed()
         before = global_state()
-        with silent():
+        with assert_writes_nothing():
             run(self.build(problem), problem, evaluate, self.trials, bad=BAD)
         assert global_state() == before
 
@@ -206,7 +206,7 @@ class SearcherSuite(Suite):
         searcher = self.build(problem)
         bad = without_result(problem, searcher.ask(), 0, TrialState.REJECTED)
         searcher.tell(dataclasses.replace(bad, policy=None))
-        of_space(problem.space, searcher.ask())
+        assert_in_space(problem.space, searcher.ask())
 
 
 def starts(problem: Problem, evaluate: Evaluate) -> list[Trial]:
@@ -215,7 +215,7 @@ def starts(problem: Problem, evaluate: Evaluate) -> list[Trial]:
     return [finished(problem, evaluate, Suggestion(-1 - n, *start), n) for n, start in levels.items()]
 
 
-def of_space(space: SearchSpace, suggestion: Suggestion) -> None:
+def assert_in_space(space: SearchSpace, suggestion: Suggestion) -> None:
     """Fails unless the point is of the space, in the types of its distributions, and JSON."""
     space.check(suggestion.point)
     for key, distribution in space.distributions.items():
@@ -234,7 +234,7 @@ def global_state() -> tuple[Any, ...]:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def assert_writes_nothing() -> Iterator[None]:
     """Fails where the block writes to standard output or standard error, also below Python."""
     written, kept = io.StringIO(), [os.dup(1), os.dup(2)]
     with TemporaryFile() as below:

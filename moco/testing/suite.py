@@ -87,7 +87,7 @@ class Suite:
 
 
 @contextmanager
-def refused(error: type[Exception], *words: str) -> Iterator[None]:
+def raises_in_one_line(error: type[Exception], *words: str) -> Iterator[None]:
     """Passes where the block raises that error, in one line that has these words."""
     said = None
     try:

@@ -19,7 +19,7 @@ from moco.interfaces import Artifact, Target
 from moco.measurement import TimingPlan
 from moco.metrics import METRICS
 from moco.readings import READINGS
-from moco.testing.suite import Suite, cases, refused
+from moco.testing.suite import Suite, cases, raises_in_one_line
 
 IMAGE = (3, 8, 8)
 QUICK = TimingPlan(batch=2, seconds=0.01, slot_ms=1.0, min_slots=8, seed=5)
@@ -95,19 +95,19 @@ class TargetSuite(Suite):
         session, other = target.load(self.small), target.load(self.small)
         session.close()
         session.close()
-        with refused(MeasurementError, "the session is closed"):
+        with raises_in_one_line(MeasurementError, "the session is closed"):
             session.run(IMAGES)
         assert other.run(IMAGES).shape == (5, CLASSES)
 
     def check_images_of_another_shape_or_type_are_refused(self) -> None:
         for images in (np.zeros((1, 3, 9, 9), np.float32), np.zeros((1, *IMAGE), np.uint8)):
-            with refused(MeasurementError, "expected float32 images"):
+            with raises_in_one_line(MeasurementError, "expected float32 images"):
                 self.connected().load(self.small).run(images)
 
     def check_a_broken_and_a_missing_file_are_named_in_one_line(self) -> None:
         (self.folder / "broken.onnx").write_bytes(b"not a network")
         for bad in (artifact(self.folder / "broken.onnx"), Artifact(self.folder / "absent.onnx", "0" * 64, 1)):
-            with refused(MeasurementError, bad.path.name):
+            with raises_in_one_line(MeasurementError, bad.path.name):
                 self.connected().load(bad)
 
     def check_every_session_has_as_many_positive_raw_samples(self) -> None:
@@ -131,5 +131,5 @@ class TargetSuite(Suite):
         assert target.measure(sessions, QUICK).ratio().value > 1
 
     def check_nothing_to_time_is_refused(self) -> None:
-        with refused(MeasurementError, "at least one session"):
+        with raises_in_one_line(MeasurementError, "at least one session"):
             self.connected().measure([], QUICK)

@@ -12,7 +12,7 @@ from moco.experiment.options import options_of
 from moco.problem import Problem
 from moco.registry import BUILT_IN, plugin
 from moco.study import Budget, Study, best
-from moco.testing.objective import SPACE, network
+from moco.testing.objective import SPACE, evaluation_of
 from moco.trial import Trial
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ def test_no_protocol_is_left_out() -> None:
 
 def problem(name: str, units: float) -> Problem:
     kind = plugin("objective", name)
-    reference = network(1.0, 1.0, "float32", units).metrics
+    reference = evaluation_of(1.0, 1.0, "float32", units).metrics
     found: Problem = kind(options_of(kind.Options, PROTOCOLS[name], "objective")).problem(SPACE, reference)
     return found
 
@@ -44,7 +44,8 @@ def problem(name: str, units: float) -> Problem:
 def test_units_a_hundred_times_smaller_leave_the_selected_policies_unchanged(name: str, searcher: str) -> None:
     def searched(units: float) -> list[Trial]:
         asked, kind = problem(name, units), plugin("searcher", searcher)
-        study = Study(asked, kind(asked, kind.Options(), 3), lambda policy: network(**policy.settings, units=units))
+        proposing = kind(asked, kind.Options(), 3)
+        study = Study(asked, proposing, lambda policy: evaluation_of(**policy.settings, units=units))
         return study.run(Budget(30))
 
     ours, theirs = searched(1.0), searched(100.0)

@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from moco.compression.space.network_space import SpaceOptions
 from moco.errors import ConfigError
-from moco.run.uniform_starts import LADDER_LEVELS, starts
+from moco.run.uniform_starts import LADDER_LEVELS, uniform_starts
 from moco.space import SearchSpace
 from tests.compression.space.test_network_space import space_of
 from tests.compression.spaces import options_of
@@ -19,18 +19,18 @@ BOTH = SearchSpace({**FLOATS, "a.precision": PRECISION}, neutral={**NEUTRAL, "a.
 
 
 def test_none_gives_none() -> None:
-    assert starts(BOTH, "none") == []
+    assert uniform_starts(BOTH, "none") == []
 
 
 def test_the_reference_is_the_neutral_point() -> None:
-    found = starts(BOTH, "reference")
+    found = uniform_starts(BOTH, "reference")
 
     assert [start.name for start in found] == ["reference"]
     assert found[0].point == BOTH.neutral
 
 
 def test_the_ladder_holds_the_reference_int8_and_uniform_steps_from_light_to_heavy() -> None:
-    found = starts(BOTH)
+    found = uniform_starts(BOTH)
     keeps = [start.point["a.keep"] for start in found]
 
     assert [start.name for start in found] == [
@@ -48,19 +48,22 @@ def test_the_ladder_holds_the_reference_int8_and_uniform_steps_from_light_to_hea
 def test_without_precisions_the_ladder_is_in_float() -> None:
     space = SearchSpace(FLOATS, neutral=NEUTRAL)
 
-    assert [start.name for start in starts(space)] == ["reference", *(f"ladder {level:g}" for level in LADDER_LEVELS)]
+    assert [start.name for start in uniform_starts(space)] == [
+        "reference",
+        *(f"ladder {level:g}" for level in LADDER_LEVELS),
+    ]
 
 
 def test_starts_that_round_to_one_policy_are_given_once() -> None:
     space = SearchSpace({"n": IntDistribution(7, 8)}, neutral={"n": 8})
-    found = starts(space)
+    found = uniform_starts(space)
 
     assert [start.point["n"] for start in found] == [8, 7]
     assert len({space.canonical(start.point) for start in found}) == len(found)
 
 
 def test_every_start_is_a_point_of_the_space() -> None:
-    for start in starts(BOTH):
+    for start in uniform_starts(BOTH):
         BOTH.check(start.point)
 
 
@@ -75,7 +78,7 @@ def test_every_start_is_a_point_of_the_space() -> None:
 def test_only_what_leaves_the_network_untouched_is_called_the_reference(
     options: SpaceOptions, names: list[str]
 ) -> None:
-    found = starts(space_of(options=options))
+    found = uniform_starts(space_of(options=options))
 
     assert [start.name for start in found][: len(names)] == names
     assert len({start.name for start in found}) == len(found)
@@ -83,4 +86,4 @@ def test_only_what_leaves_the_network_untouched_is_called_the_reference(
 
 def test_an_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"searcher\.start: unknown start 'lader'; did you mean 'ladder'"):
-        starts(BOTH, "lader")
+        uniform_starts(BOTH, "lader")
