@@ -78,7 +78,7 @@ MEMBERS: dict[str, tuple[str, ...]] = {
     "searcher": ("capabilities", "ask", "tell"),
     "objective": ("problem", "score"),
     "target": ("connect", "load", "measure", "describe", "snippet", "findings"),
-    "method": ("name", "settings", "part", "decide", "executed", "expected"),
+    "method": ("name", "settings", "parameters_for", "write_settings", "values_of", "expected_instead"),
     "ranking": ("name", "needs", "scores"),
     "recovery_step": ("name", "moment", "apply"),
     "counter": ("available", "joules", "describe"),

@@ -49,7 +49,7 @@ def method_of(key: str, where: str = "policy") -> Any:
 def words_of(key: str, value: Any) -> str:
     """A setting in the words of its method, where that is installed here."""
     try:
-        return str(method_of(key).words(key, value))
+        return str(method_of(key).describe(key, value))
     except SpaceError:
         return in_words(key, value)
 

@@ -62,7 +62,7 @@ def _check(settings: object, where: str) -> None:
     if not isinstance(settings, Mapping):
         raise SpaceError(f"{where}: expected a mapping, got {settings!r}")
     for key, value in settings.items():
-        expected = method_of(key, where).expected(key, value)
+        expected = method_of(key, where).expected_instead(key, value)
         if expected is not None:
             raise SpaceError(f"{where}.{key}: expected {expected}, got {value!r}")
     for other in settings:

@@ -34,7 +34,7 @@ def changes_weights(policy: Policy) -> bool:
 
 def gone_of(policy: Policy) -> tuple[str, ...]:
     """Modules that are not there any more."""
-    return tuple(gone for method, name, setting in each_setting(policy) for gone in method.gone(name, setting))
+    return tuple(gone for method, name, own in each_setting(policy) for gone in method.removed_modules(name, own))
 
 
 def bits_of(policy: Policy) -> dict[str, Bits]:
@@ -45,7 +45,8 @@ def bits_of(policy: Policy) -> dict[str, Bits]:
 
 def parts_of(policy: Policy, layer: str) -> tuple[str, ...]:
     """Names of the layers that stand for a layer: itself, or its factors in their order."""
-    found = (method_of(key).parts(layer, {key: value}) for key, value in policy.settings.get(layer, {}).items())
+    settings = policy.settings.get(layer, {})
+    found = (method_of(key).replacement_layers(layer, {key: value}) for key, value in settings.items())
     return next((parts for parts in found if parts != (layer,)), (layer,))
 
 

@@ -56,10 +56,10 @@ class MethodSuite(Suite):
         for policy in self.policies:
             assert checked_policy(json.loads(json.dumps(policy.settings))) == policy
             for settings in policy.settings.values():
-                assert all(self.make().words(key, value) for key, value in settings.items())
+                assert all(self.make().describe(key, value) for key, value in settings.items())
         malformed: tuple[object, ...] = (None, -1, [], {}, {"surely": "no such key"})
         for key in self.plugin.settings:
-            assert all(self.make().expected(key, value) for value in malformed)
+            assert all(self.make().expected_instead(key, value) for value in malformed)
 
     def check_costs_are_finite_numbers(self) -> None:
         for policy in self.policies:

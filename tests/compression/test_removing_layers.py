@@ -44,23 +44,23 @@ class DropBlocks(Method):
     is_chosen = False
     changes_structure = True
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         layers = [context.layers[name] for name in group.layers]
         same = len(layers) == 2 and layers[0].in_channels == layers[1].out_channels
         return Part(group.name, (group.name,), {"block": Options(("keep", "drop"))}) if same else None
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         if values["block"] == "drop":
             draft.gone.add(part.group)
             draft.set(part.group, {"dropped": True})
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         return {"block": "drop" if draft.has(part.group, self.settings) else "keep"}
 
-    def expected(self, key: str, value: object) -> str | None:
+    def expected_instead(self, key: str, value: object) -> str | None:
         return None if value is True else "true"
 
-    def gone(self, name: str, setting: Setting) -> tuple[str, ...]:
+    def removed_modules(self, name: str, setting: Setting) -> tuple[str, ...]:
         return (name,)
 
     def check(self, name: str, setting: Setting, graph: ChannelGraph, counts: Counts) -> None:

@@ -40,7 +40,7 @@ def tolerable(space: SearchSpace, sensitivity: Sensitivity, most: float) -> Poin
         for method, part in choice.parts:
             if method.is_chosen and chosen is not None and choice.method is not None:
                 continue  # a group takes one method: the first that the analysis lets do something
-            found = method.tolerated(part, partial(_allowed, sensitivity, most))
+            found = method.heaviest_allowed(part, partial(_allowed, sensitivity, most))
             point |= part.point(found)
             if method.is_chosen and found:
                 chosen = method.name

@@ -42,7 +42,7 @@ class ChannelPruning(FilterPruning):
         """Always the same, so nothing to know."""
         return None
 
-    def words(self, key: str, value: Any) -> str:
+    def describe(self, key: str, value: Any) -> str:
         """`channel pruning 12/16`."""
         return in_words(key, value)
 

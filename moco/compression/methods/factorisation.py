@@ -48,7 +48,7 @@ class Factorisation(Method):
     Options = FactorisationOptions
     changes_structure = True
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         """The layers that the lowest ratio makes smaller, and not slower in every precision."""
         slow = self._slow(context) if context.losing else set()
         names = tuple(n for n in group.layers if n not in slow and self._why_whole(context.layers[n]) is None)
@@ -87,14 +87,14 @@ class Factorisation(Method):
         """A setting for each rank of each layer."""
         return sum(max(_at(name, 1.0, {}, context)[0][:2]) for name in part.names)
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """The ranks of each layer, as shares of what pruning left, where they make it smaller (W30)."""
         for layer in part.names:
             ranks = _paying(layer, values["rank"], draft.widths, context)
             if ranks is not None:
                 draft.set(layer, setting_of(ranks))
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """The largest share of the ranks that a layer keeps; all where one is left whole."""
         shares = []
         for layer in part.names:
@@ -104,7 +104,7 @@ class Factorisation(Method):
             shares.append(ranks.rank / min(shape[:2]) if isinstance(ranks, SvdRank) else ranks.rank_out / shape[0])
         return {"rank": max(shares, default=1.0)}
 
-    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def refine(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """A ratio that leaves just these ranks, where there is one."""
         ratio = part.parameters["rank"]
         found = [read_ranks(draft.settings.get(name, {})) for name in part.names]
@@ -116,7 +116,7 @@ class Factorisation(Method):
         wanted = [count for ranks in found for count in _counts(ranks)]
         return {"rank": ratio.leaving(wanted, left, values["rank"])}
 
-    def expected(self, key: str, value: object) -> str | None:
+    def expected_instead(self, key: str, value: object) -> str | None:
         """{ranks} of Tucker-2, {rank} of SVD."""
         if key == "tucker":
             ranks = value.get("ranks") if isinstance(value, Mapping) and value.keys() == {"ranks"} else None
@@ -125,7 +125,7 @@ class Factorisation(Method):
         fits = isinstance(value, Mapping) and value.keys() == {"rank"} and from_one(value["rank"])
         return None if fits else "{rank: r}, a whole number from 1"
 
-    def parts(self, layer: str, setting: Setting) -> tuple[str, ...]:
+    def replacement_layers(self, layer: str, setting: Setting) -> tuple[str, ...]:
         """Three layers of Tucker-2, two of SVD."""
         return tuple(f"{layer}.{part}" for part in range(3 if "tucker" in setting else 2))
 

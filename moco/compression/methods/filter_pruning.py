@@ -61,7 +61,7 @@ class FilterPruning(KeepingMethod):
         written: str | dict[str, Any] = self.options.rank.written
         return written
 
-    def beside(self, methods: Sequence[Method], choose: bool) -> Method:
+    def combined_with(self, methods: Sequence[Method], choose: bool) -> Method:
         """With the bounds of all kinds of pruning that are declared: a group has one ratio, whichever it takes."""
         rivals = [method for method in methods if method.removes_channels]
         if len(rivals) > 1 and not choose:
@@ -73,7 +73,7 @@ class FilterPruning(KeepingMethod):
         keep = min(o.keep[0] for o in options), max(o.keep[1] for o in options)
         return replace(self, options=replace(self.options, keep=keep, coupled=all(o.coupled for o in options)))
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         """The channel groups that can lose a channel."""
         found = tuple(channels.name for channels in group.channel_groups if self._is_prunable(channels, context))
         return Part(group.name, found, {"keep": Ratio(*self.options.keep)}) if found else None
@@ -95,7 +95,7 @@ class FilterPruning(KeepingMethod):
             widths[group.name] = sorted({width for rule in rules for (width,) in _reachable(ratio, (rule,))})
         return {"widths": widths, "methods": [self.name.replace("_", " ")]}
 
-    def minds_precisions(self, part: Part, context: SpaceContext) -> bool:
+    def depends_on_precisions(self, part: Part, context: SpaceContext) -> bool:
         """Widths are rounded for the precisions on both sides."""
         return any(len(_possible_multiples(context.channels[name], context)) > 1 for name in part.names)
 
@@ -109,12 +109,12 @@ class FilterPruning(KeepingMethod):
         """As if each channel group had a ratio of its own."""
         return math.prod(len(widths) for widths in self.summary(part, context)["widths"].values())
 
-    def tolerated(self, part: Part, allowed: Allowed) -> dict[str, Any]:
+    def heaviest_allowed(self, part: Part, allowed: Allowed) -> dict[str, Any]:
         """The lowest ratio, where it is below the highest of the space."""
         keep = allowed(part.names, "keep")
         return {} if keep is None or keep >= self.options.keep[1] else {"keep": keep}
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """The width of each channel group."""
         for name in part.names:
             group = context.channels[name]
@@ -123,13 +123,13 @@ class FilterPruning(KeepingMethod):
                 draft.widths[name] = width
                 draft.set(name, {self.name: {"keep": width, "of": group.channels}})
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """The mean ratio."""
         channels = {name: context.channels[name].channels for name in part.names}
         left = sum(draft.widths.get(name, whole) for name, whole in channels.items())
         return {"keep": left / sum(channels.values())}
 
-    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def refine(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """A ratio that leaves just these widths, where there is one."""
         groups, ratio = [context.channels[name] for name in part.names], part.parameters["keep"]
         wanted = [draft.widths.get(group.name, group.channels) for group in groups]
@@ -141,7 +141,7 @@ class FilterPruning(KeepingMethod):
         assert isinstance(ratio, Ratio)
         return {"keep": ratio.leaving(wanted, left, values["keep"])}
 
-    def words(self, key: str, value: Any) -> str:
+    def describe(self, key: str, value: Any) -> str:
         """`12/16`."""
         return f"{value['keep']}/{value['of']}"
 

@@ -84,7 +84,7 @@ class Method(NamedPlugin):
         """The ranking that a policy's reader must know, as it is written; None where it needs none."""
         return None
 
-    def beside(self, methods: Sequence[Method], choose: bool) -> Method:
+    def combined_with(self, methods: Sequence[Method], choose: bool) -> Method:
         """The method as it stands beside all that are declared with it.
 
         Raises:
@@ -92,8 +92,8 @@ class Method(NamedPlugin):
         """
         return self
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
-        """What it may do to a layer group; None where that is nothing."""
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
+        """What it may do to a layer group, as parameters with their ranges; None where that is nothing."""
         raise NotImplementedError
 
     def left_alone(self, groups: Sequence[Grouped], layers: Mapping[str, LayerCount]) -> Iterable[str]:
@@ -112,7 +112,7 @@ class Method(NamedPlugin):
         """Number of distinct settings of a part, its layers' precisions being given; None where it is not counted."""
         return None
 
-    def minds_precisions(self, part: Part, context: SpaceContext) -> bool:
+    def depends_on_precisions(self, part: Part, context: SpaceContext) -> bool:
         """Whether `n_settings` depends on the precisions."""
         return False
 
@@ -120,13 +120,13 @@ class Method(NamedPlugin):
         """An upper bound of the number of settings of a part, whatever other methods do."""
         return prod(n_values(parameter) for parameter in part.parameters.values())
 
-    def tolerated(self, part: Part, allowed: Allowed) -> dict[str, Any]:
+    def heaviest_allowed(self, part: Part, allowed: Allowed) -> dict[str, Any]:
         """The heaviest values that a sensitivity analysis allows, by kind; what it does not know stays neutral."""
         return {}
 
     # ---- points and policies
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """Write into the draft what these values mean for the part's names.
 
         Args:
@@ -134,17 +134,17 @@ class Method(NamedPlugin):
         """
         raise NotImplementedError
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """By kind, the values that a policy stands for, or near to it; what is left out is neutral."""
         raise NotImplementedError
 
-    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
-        """By kind, values that give just what the policy has, where `executed`, here as `values`, are only near."""
+    def refine(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+        """By kind, values that give just what the policy has, where `values_of`, here as `values`, are only near."""
         return {}
 
     # ---- a setting in a policy
 
-    def expected(self, key: str, value: object) -> str | None:
+    def expected_instead(self, key: str, value: object) -> str | None:
         """What would have been right, in words, where a value of one of its settings is malformed; else None."""
         raise NotImplementedError
 
@@ -152,7 +152,7 @@ class Method(NamedPlugin):
         """The setting in its one form; empty where it changes nothing."""
         return setting
 
-    def words(self, key: str, value: Any) -> str:
+    def describe(self, key: str, value: Any) -> str:
         """The setting for reports and the card."""
         return in_words(key, value)
 
@@ -164,11 +164,11 @@ class Method(NamedPlugin):
         """The bits that the layer runs in; None where it sets none."""
         return None
 
-    def parts(self, layer: str, setting: Setting) -> tuple[str, ...]:
+    def replacement_layers(self, layer: str, setting: Setting) -> tuple[str, ...]:
         """Names of the layers that stand for the layer afterwards, in their order."""
         return (layer,)
 
-    def gone(self, name: str, setting: Setting) -> tuple[str, ...]:
+    def removed_modules(self, name: str, setting: Setting) -> tuple[str, ...]:
         """Modules that are not there any more, with all that is in them."""
         return ()
 
@@ -237,7 +237,7 @@ def from_one(*numbers: object) -> bool:
 class KeepingMethod(Method):
     """A method whose one setting says {keep: k, of: n} with 1 <= k <= n."""
 
-    def expected(self, key: str, value: object) -> str | None:
+    def expected_instead(self, key: str, value: object) -> str | None:
         """{keep, of}."""
         if isinstance(value, Mapping) and value.keys() == {"keep", "of"} and from_one(*value.values()):
             return None if value["keep"] <= value["of"] else SHARE

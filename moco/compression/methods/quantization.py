@@ -67,7 +67,7 @@ class Quantization(Method):
         """How the ranges of codes are estimated."""
         return str(self.options.range)
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         """The precisions that are legal for some layer of the group, and the layers for which all of those are."""
         legal = tuple(precision for precision in self.precisions if self._is_legal(group, precision, context))
         kinds = context.capabilities.layer_kinds
@@ -102,7 +102,7 @@ class Quantization(Method):
         """One, as the precision is given; bits are not counted."""
         return None if len(part.parameters) > 1 else 1
 
-    def tolerated(self, part: Part, allowed: Allowed) -> dict[str, Any]:
+    def heaviest_allowed(self, part: Part, allowed: Allowed) -> dict[str, Any]:
         """The heaviest precision that is allowed: mixed with its fewest bits, then int8, then float32."""
         names = self.runs_in(part)
         bits = {kind: self._fewest(part, kind, allowed) for kind in BIT_PARAMETERS if kind in part.parameters}
@@ -117,7 +117,7 @@ class Quantization(Method):
         fewest, (low, high) = allowed(part.names, kind), getattr(self.options, kind)
         return None if fewest is None or fewest > high else max(int(fewest), low)
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """The precision of each layer, and its bits."""
         name = values["precision"]
         bits = BITS[name] if name != MIXED else Bits(*(int(values[kind]) for kind in BIT_PARAMETERS))
@@ -125,7 +125,7 @@ class Quantization(Method):
             draft.precisions[layer] = name
             draft.set(layer, setting_of(bits))
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """The precision of the first layer, and its bits where it is mixed."""
         name = draft.precision(part.names[0])
         if name != MIXED:
@@ -133,7 +133,7 @@ class Quantization(Method):
         bits = _read(draft.settings[part.names[0]])
         return {"precision": name, **dict(zip(BIT_PARAMETERS, (bits.weights, bits.activations), strict=True))}
 
-    def expected(self, key: str, value: object) -> str | None:
+    def expected_instead(self, key: str, value: object) -> str | None:
         """A precision by name, or {weight_bits, activation_bits}."""
         if key == "precision":
             return None if isinstance(value, str) and value in BITS else f"one of {', '.join(BITS)}"
@@ -146,9 +146,9 @@ class Quantization(Method):
         """Nothing for float32, and the name of the precision for 8 and 8 bits."""
         return setting_of(_read(setting))
 
-    def words(self, key: str, value: Any) -> str:
+    def describe(self, key: str, value: Any) -> str:
         """The precision's name, or the bits."""
-        return str(value) if key == "precision" else super().words(key, value)
+        return str(value) if key == "precision" else super().describe(key, value)
 
     def bits(self, setting: Setting) -> Bits | None:
         """Of weights and activations."""

@@ -40,7 +40,7 @@ class Sparsity(KeepingMethod):
     excludes = frozenset({"tucker", "svd"})
     Options = SparsityOptions
 
-    def part(self, group: Grouped, context: SpaceContext) -> Part | None:
+    def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         """All layers."""
         return Part(group.name, group.layers, {"density": Ratio(*self.options.keep)}) if group.layers else None
 
@@ -53,19 +53,19 @@ class Sparsity(KeepingMethod):
         """A setting for each weight of each layer."""
         return sum(context.costs.weights(layer, {}) for layer in part.names)
 
-    def decide(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
+    def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """The number of weights of each layer, as a share of what pruning left."""
         for layer in part.names:
             weights = context.costs.weights(layer, draft.widths)
             kept = kept_weights(weights, values["density"])
             draft.set(layer, self.canonical({self.name: {"keep": kept, "of": weights}}))
 
-    def executed(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """The mean ratio."""
         of, kept = self._counts(part, draft, context)
         return {"density": sum(kept) / max(sum(of), 1)} if of else {}
 
-    def exact(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
+    def refine(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> dict[str, Any]:
         """A ratio that leaves just as many weights, where there is one."""
         ratio, (of, kept) = part.parameters["density"], self._counts(part, draft, context)
 

@@ -45,7 +45,7 @@ class NetworkCodec:
             point |= choice.neutral
             for method, part in choice.parts:
                 if (left := self._left(method, part, draft)).names:
-                    point |= part.point(method.executed(left, draft, self.context))
+                    point |= part.point(method.values_of(left, draft, self.context))
             point |= choice.executed_method(draft.settings)
         return point if self.policy(point) == policy else self._exact(point, draft)
 
@@ -73,7 +73,7 @@ class NetworkCodec:
     def _drafted(self, point: Point) -> Draft:
         draft = Draft()
         for method, part, values in self._applied(point, draft):
-            method.decide(part, values, draft, self.context)
+            method.write_settings(part, values, draft, self.context)
         return draft
 
     def _exact(self, near: Mapping[str, Any], draft: Draft) -> Point:
@@ -81,7 +81,7 @@ class NetworkCodec:
         exact = dict(near)
         draft = replace(draft, precisions=self._drafted(near).precisions)
         for method, part, values in self._applied(near, draft):
-            exact |= part.point(method.exact(part, values, draft, self.context))
+            exact |= part.point(method.refine(part, values, draft, self.context))
         return exact
 
     def _applied(self, point: Point, draft: Draft) -> Iterator[tuple[Method, Part, dict[str, Any]]]:
@@ -123,7 +123,7 @@ def executed_draft(policy: Policy) -> Draft:
             draft.widths[name] = width[0]
         if (bits := method.bits(setting)) is not None:
             draft.precisions[name] = precision_of(bits)
-        draft.gone.update(method.gone(name, setting))
+        draft.gone.update(method.removed_modules(name, setting))
     return draft
 
 
@@ -137,5 +137,5 @@ def cost_of(costs: AnalyticCost, policy: Policy) -> dict[str, float]:
             widths[name] = width[0]
         else:
             changes.setdefault(name, []).append(partial(method.cost, setting=setting))
-            gone += method.gone(name, setting)
+            gone += method.removed_modules(name, setting)
     return costs.of(widths, changes, gone)

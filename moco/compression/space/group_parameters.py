@@ -91,7 +91,7 @@ def exact_count(choices: Sequence[Choice], context: SpaceContext) -> int | None:
     def counted(precisions: Mapping[str, str]) -> int:
         return math.prod(method.n_settings(part, {**fixed, **precisions}, context) or 0 for method, part in parts)
 
-    if not any(method.minds_precisions(part, context) for method, part in parts):
+    if not any(method.depends_on_precisions(part, context) for method, part in parts):
         return combinations * counted({})
     if combinations > MOST_COMBINATIONS:
         return None

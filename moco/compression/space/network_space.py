@@ -45,7 +45,7 @@ class SpaceOptions:
             for key in method.settings:
                 if (owner := method_of(key).name) != method.name:
                     raise SpaceError(f"space.{method.name}: its setting '{key}' is one of '{owner}'; rename it")
-        object.__setattr__(self, "methods", tuple(m.beside(self.methods, self.choose) for m in self.methods))
+        object.__setattr__(self, "methods", tuple(m.combined_with(self.methods, self.choose) for m in self.methods))
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def network_space(
 
 
 def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Choice:
-    parts = tuple((m, part) for m in options.methods if (part := m.part(group, context)) is not None)
+    parts = tuple((m, part) for m in options.methods if (part := m.parameters_for(group, context)) is not None)
     names = tuple(method.name for method, _ in parts if method.is_chosen)
     return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
 
