@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError, WorkersLostError
+from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
@@ -27,6 +27,8 @@ FAILURES_AFTER_A_SUCCESS = 20
 Where half of a space fails, four of five random searches of 100 trials have five failures in a row, one of 23 has ten,
 one of 25,000 has twenty. What fails for ever must end the search all the same.
 """
+LOST = LostError, BrokenExecutor
+"""What ends a search: no trial is made of it."""
 
 
 class SearchAbortedError(MocoError):
@@ -88,6 +90,7 @@ class _Crew:
         self._executor, self._evaluate = executor, evaluate
         self._pending: dict[Future[Evaluation], _Pending] = {}
         self._waiting: list[_Pending] = []
+        self._doubted: set[Future[Evaluation]] = set()
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._waiting)
@@ -105,8 +108,16 @@ class _Crew:
             self._pending[self._executor.submit(self._evaluate, asked.policy)] = asked
 
     def finished(self) -> list[tuple[_Pending, Future[Evaluation]]]:
-        """Those that are done, at least one, in the order in which they were asked."""
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        """Those that are done, in the order in which they were asked.
+
+        One at which workers have died comes with the next that is done, which shows whether it is to blame, or alone
+        where there is no other; until then there may be none.
+        """
+        done = self._doubted | wait(self._pending.keys() - self._doubted, return_when=FIRST_COMPLETED).done
+        if done != self._doubted and len(done) == 1 and all(isinstance(f.exception(), DeadlyPolicyError) for f in done):
+            self._doubted = done
+            return []
+        self._doubted = set()
         taken = [(self._pending.pop(future), future) for future in done]
         return sorted(taken, key=lambda pair: pair[0].started)
 
@@ -189,10 +200,11 @@ class Study:
         `on_trial` is called after each recorded trial. A SearchAbortedError where too many trials failed in a row:
         five, or two a worker, where none has succeeded in this session, otherwise 20. A RunFolderError where the ledger
         or a candidate's file cannot be written; a DeviceLostError or WorkersLostError where the device went away, or
-        workers die: no trial is made of it.
+        workers die: no trial is made of it, and the error has the finished ones. Workers that die at one policy only,
+        while another can be evaluated, make a failed trial of it.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
-        lost: DeviceLostError | WorkersLostError | None = None
+        lost: Any = None
         try:
             while True:
                 while lost is None and len(crew) < workers and self._may_ask(budget, crew):
@@ -203,10 +215,14 @@ class Study:
                         crew.take(asked)
                 if not len(crew):
                     if lost is not None:
+                        lost.trials = tuple(self.trials)
                         raise lost
                     return self.trials
-                for asked, future in crew.finished():
-                    if isinstance(gone := future.exception(), (DeviceLostError, WorkersLostError)):
+                done = crew.finished()
+                sound = lost is None and (len(done) == 1 or not all(isinstance(f.exception(), LOST) for _, f in done))
+                for asked, future in done:
+                    gone = future.exception()
+                    if isinstance(gone, LOST) and not (sound and isinstance(gone, DeadlyPolicyError)):
                         lost = gone  # no trial; what other workers have under way is recorded before the search ends
                     else:
                         self._finish(asked, self._outcome(future), on_trial)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import pytest
 
-from moco.errors import PolicyRejectedError
+from moco.errors import DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.study import FAILURES_AFTER_A_SUCCESS, FAILURES_AT_FIRST, Budget, SearchAbortedError, Study
 from moco.trial import TrialState
 from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
@@ -112,3 +112,54 @@ def test_a_result_that_is_only_told_again_does_not_end_a_row_of_failures() -> No
     evaluate = Evaluate(dict.fromkeys(range(1, 100), ValueError("gone")))
     with pytest.raises(SearchAbortedError, match=f"the last {FAILURES_AFTER_A_SUCCESS} trials failed"):
         Study(WIDE, Learner(script=script), evaluate).run(Budget(100))
+
+
+DEADLY = DeadlyPolicyError("3 worker processes died")
+
+
+def searched(evaluate: Evaluate, script: list[int], workers: int = 2) -> Study:
+    """A search that may be over, evaluated by so many threads."""
+    study = Study(WIDE, Learner(script=script), evaluate, ledger=ListLedger())
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(len(script)), executor=threads, workers=workers)
+    return study
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_a_policy_that_kills_its_workers_is_a_failed_trial_where_others_are_evaluated(place: int, workers: int) -> None:
+    """At first, in between and as the last of the budget."""
+    trials = searched(Evaluate({place: DEADLY}), list(range(10)), workers).trials
+
+    assert sorted(trial.point["n"] for trial in trials) == list(range(10))
+    failed = [(trial.point["n"], trial.reason) for trial in trials if trial.state is TrialState.FAILED]
+    assert failed == [(place, "DeadlyPolicyError: 3 worker processes died")]
+
+
+@pytest.mark.parametrize("cause", [DEADLY, WorkersLostError("gone"), DeviceLostError("gone")])
+def test_after_a_policy_that_kills_its_workers_the_next_shows_that_the_machine_is_to_blame(cause: Exception) -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Learner(script=list(range(20))), Evaluate({10: DEADLY, 11: cause}), ledger=ledger)
+    with ThreadPoolExecutor(2) as threads:
+        study.run(Budget(10), executor=threads, workers=2)
+        with pytest.raises(type(cause), match=f"^{cause}$") as caught:
+            study.run(Budget(20), executor=threads, workers=2)
+
+    assert [trial.state for trial in ledger.recorded] == [TrialState.COMPLETE] * 10
+    assert caught.value.trials == tuple(ledger.recorded)  # type: ignore[attr-defined]
+
+
+def test_a_twin_of_a_policy_that_kills_its_workers_waits_for_the_next_one() -> None:
+    evaluate = Evaluate({4: DEADLY})
+    states = [trial.state.value for trial in searched(evaluate, [4, 4, 5, 6]).trials]
+
+    assert sorted(states) == ["complete", "complete", "failed", "failed"]
+    assert evaluate.calls.count(4) == 2
+
+
+def test_an_executor_that_breaks_makes_no_trial() -> None:
+    study = Study(WIDE, Learner(script=list(range(9))), Evaluate({3: BrokenExecutor("a process died")}))
+    with pytest.raises(BrokenExecutor, match="a process died"):
+        study.run(Budget(9))
+
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
