@@ -62,7 +62,7 @@ class WorkersLostError(LostError):
 
 
 class DeadlyPolicyError(WorkersLostError):
-    """They died at one policy: a failed trial where another one can be evaluated."""
+    """They died at one policy: a failed trial, unless others end so too."""
 
 
 class PolicyRejectedError(Exception):

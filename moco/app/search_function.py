@@ -119,8 +119,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         return evaluation_of(evaluate(policy.settings))
 
     here = nullcontext(Execution(evaluated))
-    most = min(workers, budget.trials + len(chosen))
-    with here if workers == 1 else in_workers(most, lambda: evaluated, "fork") as where:
+    processes = min(workers, budget.trials + len(chosen))
+    with here if workers == 1 else in_workers(processes, lambda: evaluated, "fork") as where:
         study = Study(problem, built, where.evaluate, starts=chosen)
         study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
     result = SearchResult(problem, tuple(study.trials))

@@ -172,10 +172,7 @@ class _Worker:
         theirs.close()  # so that the line ends with the process
 
     def reply(self, task: Any) -> tuple[Any, Exception | None]:
-        """The evaluation's result, or what it raised. A WorkersLostError where the process cannot give one: it is gone.
-
-        A DeviceLostError where the device was lost while the evaluator was built.
-        """
+        """The evaluation's result, or what it raised. A LostError where there is neither: by then the process has ended."""
         broken: Exception | None = None
         with suppress(EOFError, OSError):  # it has died
             if self._built or (broken := self._line.recv()) is None:

@@ -29,8 +29,8 @@ def execution_of(
     if search.workers == 1:
         return nullcontext(Execution(prepared.evaluator))
     recipe = WorkerRecipe.of(prepared, experiment, overrides, out)
-    most = min(search.workers, search.budget.trials + len(prepared.starts))
-    return in_workers(most, recipe, recipe.start, prepared.evaluator.through_store)
+    processes = min(search.workers, search.budget.trials + len(prepared.starts))
+    return in_workers(processes, recipe, recipe.start, prepared.evaluator.through_store)
 
 
 @dataclass(frozen=True)

@@ -126,27 +126,41 @@ def searched(evaluate: Evaluate, script: list[int], workers: int = 2) -> Study:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-@pytest.mark.parametrize("place", [0, 3, 9])
-def test_a_policy_that_kills_its_workers_is_a_failed_trial_where_others_are_evaluated(place: int, workers: int) -> None:
+@pytest.mark.parametrize("places", [[0], [3], [9], [0, 1, 2, 3], [6, 7, 8, 9]])
+def test_policies_that_kill_their_workers_are_failed_trials_where_others_are_evaluated(
+    places: list[int], workers: int
+) -> None:
     """At first, in between and as the last of the budget."""
-    trials = searched(Evaluate({place: DEADLY}), list(range(10)), workers).trials
+    trials = searched(Evaluate(dict.fromkeys(places, DEADLY)), list(range(10)), workers).trials
 
     assert sorted(trial.point["n"] for trial in trials) == list(range(10))
     failed = [(trial.point["n"], trial.reason) for trial in trials if trial.state is TrialState.FAILED]
-    assert failed == [(place, "DeadlyPolicyError: 3 worker processes died")]
+    assert failed == [(place, "DeadlyPolicyError: 3 worker processes died") for place in places]
 
 
-@pytest.mark.parametrize("cause", [DEADLY, WorkersLostError("gone"), DeviceLostError("gone")])
-def test_after_a_policy_that_kills_its_workers_the_next_shows_that_the_machine_is_to_blame(cause: Exception) -> None:
+@pytest.mark.parametrize("workers", [2, 8])
+def test_where_each_policy_kills_its_workers_the_machine_is_to_blame(workers: int) -> None:
     ledger = ListLedger()
-    study = Study(WIDE, Learner(script=list(range(20))), Evaluate({10: DEADLY, 11: cause}), ledger=ledger)
-    with ThreadPoolExecutor(2) as threads:
-        study.run(Budget(10), executor=threads, workers=2)
-        with pytest.raises(type(cause), match=f"^{cause}$") as caught:
-            study.run(Budget(20), executor=threads, workers=2)
+    study = Study(WIDE, Learner(), Evaluate(), ledger=ledger)
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(10), executor=threads, workers=workers)
+        study.evaluate = kills = Evaluate(dict.fromkeys(range(10**6), DEADLY))
+        with pytest.raises(DeadlyPolicyError, match=r"^3 worker processes died$") as caught:
+            study.run(Budget(100), executor=threads, workers=workers)
 
     assert [trial.state for trial in ledger.recorded] == [TrialState.COMPLETE] * 10
-    assert caught.value.trials == tuple(ledger.recorded)  # type: ignore[attr-defined]
+    assert caught.value.trials == tuple(ledger.recorded)
+    assert FAILURES_AT_FIRST <= len(kills.calls) < FAILURES_AT_FIRST + workers
+
+
+@pytest.mark.parametrize("cause", [WorkersLostError("gone"), DeviceLostError("gone"), BrokenExecutor("gone")])
+def test_what_is_no_fault_of_a_policy_ends_the_search_without_a_trial(cause: Exception) -> None:
+    study = Study(WIDE, Learner(script=list(range(9))), Evaluate({3: cause}))
+    with pytest.raises(type(cause), match=r"^gone$") as caught:
+        study.run(Budget(9))
+
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    assert caught.value.trials == tuple(study.trials)  # type: ignore[attr-defined]
 
 
 def test_a_twin_of_a_policy_that_kills_its_workers_waits_for_the_next_one() -> None:
@@ -155,11 +169,3 @@ def test_a_twin_of_a_policy_that_kills_its_workers_waits_for_the_next_one() -> N
 
     assert sorted(states) == ["complete", "complete", "failed", "failed"]
     assert evaluate.calls.count(4) == 2
-
-
-def test_an_executor_that_breaks_makes_no_trial() -> None:
-    study = Study(WIDE, Learner(script=list(range(9))), Evaluate({3: BrokenExecutor("a process died")}))
-    with pytest.raises(BrokenExecutor, match="a process died"):
-        study.run(Budget(9))
-
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
