@@ -172,7 +172,7 @@ class _Worker:
         theirs.close()  # so that the line ends with the process
 
     def reply(self, task: Any) -> tuple[Any, Exception | None]:
-        """The evaluation's result, or what it raised. A LostError where there is neither: by then the process has ended."""
+        """The evaluation's result, or what it raised; a LostError where there is neither: the process has ended."""
         broken: Exception | None = None
         with suppress(EOFError, OSError):  # it has died
             if self._built or (broken := self._line.recv()) is None:
