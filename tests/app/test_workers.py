@@ -21,6 +21,7 @@ import moco
 from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.errors import ConfigError, PolicyRejectedError, WorkersLostError
+from moco.evaluation.evaluator import Evaluator
 from moco.models import build_model
 from moco.trial import Trial, TrialState
 from tests.app import tiny
@@ -74,6 +75,47 @@ def test_a_resumed_search_may_have_other_workers(experiment: Callable[..., Path]
     assert tiny.moco("search", yaml, "--out", out).exit_code == 0
     done = tiny.moco("search", yaml, "--out", out, "--resume", "--workers", "2")
     assert done.exit_code == 0, done.output
+
+
+def test_workers_that_are_lost_end_the_search_in_one_line_with_what_to_do(
+    experiment: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def evaluate(evaluator: Evaluator, policy: Any) -> Any:
+        calls.append(policy)
+        if len(calls) > 2:
+            raise WorkersLostError("they died: give fewer workers")
+        return as_it_is(evaluator, policy)
+
+    as_it_is, out = Evaluator.evaluate, tmp_path / "run"
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    line = tiny.one_line(tiny.moco("search", experiment(objective=SCORED), "--out", out), 1)
+    assert line == "they died: give fewer workers; finished trials are kept, continue with --resume"
+    assert len(evaluated(out)) == 2
+
+
+@pytest.mark.parametrize(("trials", "processes"), [(2, 2), (9, 4)])
+def test_no_more_workers_are_started_than_a_search_has_candidates(
+    experiment: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: int, processes: int
+) -> None:
+    asked = []
+
+    def in_workers(workers: int, *_: Any) -> Any:
+        asked.append(workers)
+        raise WorkersLostError("none of them is needed here")
+
+    monkeypatch.setattr("moco.experiment.worker.in_workers", in_workers)
+    yaml = experiment(objective=SCORED, budget={"trials": trials}, searcher={"start": "none"})
+    tiny.one_line(tiny.moco("search", yaml, "--out", tmp_path / "run", "--workers", "4"), 1)
+    assert asked == [processes]
+
+
+def test_far_more_workers_than_processors_are_refused(experiment: Callable[..., Path], tmp_path: Path) -> None:
+    line = tiny.one_line(tiny.moco("search", experiment(), "--out", tmp_path / "run", "--workers", "99999"), 2)
+    assert line.startswith("workers: expected at most ")
+    assert line.endswith(f" on {len(os.sched_getaffinity(0))} processors, got 99999")
+    assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "two"])
