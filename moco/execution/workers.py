@@ -1,8 +1,8 @@
 """Worker processes on this machine: each builds its own evaluator once, and evaluates what it is given.
 
 A worker is stateless: what it needs comes from a recipe, by which any process can build the same evaluator. So a
-worker that dies (killed, out of memory) is replaced, and what it was evaluating is evaluated again: a retry, never a
-failed trial. Only what kills one worker after another may be to blame itself (`DeadlyPolicyError`).
+worker that dies (killed, out of memory) is replaced, and what it was evaluating is evaluated again: a retry, and no
+failed trial unless it kills one worker after another.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, Workers
 
 MOST_LOSSES = 3
 """After so many lost workers an evaluation is given up."""
-MOST_A_CORE = 8
-"""More workers than this for each processor are refused: they would only take each other's memory."""
+MOST_A_CORE = 8  # workers for each processor; more would only take each other's memory
 REMEDY = "is memory short? See the system's log, or give fewer workers"
 
 Evaluate = Callable[[Any], Any]
@@ -125,7 +124,7 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers; what they were evaluating is dropped."""
         with self._lock:
-            self._closed, idle = True, self._free
+            self._closed, idle = True, [worker for worker in self._free if worker.process.pid]
             for worker in self._busy:  # nobody waits for it any more
                 worker.process.terminate()
         for worker in idle:
@@ -138,8 +137,7 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise CancelledError("the search has ended")
-            while self._free and not self._free[0].process.is_alive():
-                self._free.pop(0)
+            self._free = [worker for worker in self._free if worker.process.is_alive()]
             if not self._free:
                 self._hire()
             worker = self._free.pop(0)
@@ -152,7 +150,8 @@ class WorkerPool:
             resource_tracker.ensure_running()  # its own start, otherwise within that of the worker, lets Ctrl-C through
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the worker inherits it
         try:
-            self._free.append(_Worker(self._recipe, self._start))
+            self._free.append(_Worker(self._recipe, self._start))  # at hand for `close` before it starts
+            self._free[-1].start()
         except OSError as error:
             raise WorkersLostError(f"a worker process cannot be started: {error}; {REMEDY}") from error
         finally:
@@ -163,13 +162,15 @@ class _Worker:
     """A process that builds an evaluator of its own, and the line to it."""
 
     def __init__(self, recipe: Recipe, start: StartMethod) -> None:
-        """Start the process."""
         context: Any = multiprocessing.get_context(start)
-        self._line, theirs = context.Pipe()
+        self._line, self._theirs = context.Pipe()
         self._built = False  # whether it has said so
-        self.process = context.Process(target=_work, args=(theirs, recipe))
+        self.process = context.Process(target=_work, args=(self._theirs, recipe))
+
+    def start(self) -> None:
+        """Start the process."""
         self.process.start()
-        theirs.close()  # so that the line ends with the process
+        self._theirs.close()  # so that the line ends with the process
 
     def reply(self, task: Any) -> tuple[Any, Exception | None]:
         """The evaluation's result, or what it raised; a LostError where there is neither: the process has ended."""

@@ -219,9 +219,11 @@ def test_workers_never_hear_of_an_interrupt(tmp_path: Path, start: str) -> None:
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
-def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of them is being started."""
-    start, begun = multiprocessing.Process.start, []
+@pytest.mark.parametrize("threads", [0, 2])
+def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """The second is being started; the signal may reach other threads of this process, which let it through."""
+    start, begun, over = multiprocessing.Process.start, [], threading.Event()
+    others = [threading.Thread(target=over.wait) for _ in range(threads)]
 
     def interrupted(process: multiprocessing.Process) -> None:
         start(process)
@@ -230,8 +232,11 @@ def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: py
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", interrupted)
+    for other in others:
+        other.start()
     with pytest.raises(KeyboardInterrupt), WorkerPool(squares, 3, "fork"):
         pass
+    over.set()
     assert children() == []
     assert len(begun) == 2
 
