@@ -219,10 +219,9 @@ class Study:
                     return self.trials
                 done = crew.finished()
                 many = len(done) >= FAILURES_AT_FIRST and all(isinstance(f.exception(), LOST) for _, f in done)
-                few = lost is None and not many
                 for asked, future in done:
                     gone = future.exception()
-                    if isinstance(gone, LOST) and not (few and isinstance(gone, DeadlyPolicyError)):
+                    if isinstance(gone, LOST) and (lost or many or not isinstance(gone, DeadlyPolicyError)):
                         lost = gone  # no trial; what other workers have under way is recorded before the search ends
                     else:
                         self._finish(asked, self._outcome(future), on_trial)
