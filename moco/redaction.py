@@ -1,8 +1,12 @@
-"""Secrets in addresses starred out: what moco prints, writes or raises is passed on to others."""
+"""Secrets in addresses starred out: what moco prints, writes or raises is passed on to others.
+
+A text that is an address is taken apart as those do it who connect; within other text, addresses are looked for.
+"""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_plus
 
 STARS = "***"
 
@@ -11,9 +15,26 @@ _SERVER = re.compile(r"(\b(?:https?|wss?)://)([^/?#\s]*)@", re.IGNORECASE)
 _PORT_AND_QUERY = r"(?!\d+/[^\s?@]*\?)"
 _DATABASE = re.compile(rf"(\b(?!https?:|wss?:)[a-z][\w+.-]*://[^:/?#@\s]*:){_PORT_AND_QUERY}(\S*)(?=@)", re.IGNORECASE)
 """SQLAlchemy takes any character in a password, also a slash."""
-_NAMES = r"[\w.-]*(?:passw(?:or)?d|pwd|passphrase|token|secret|api[_-]?key|access[_-]?key|signature|credential)[\w.-]*"
-_QUERY = re.compile(rf"((?:[?&;](?:{_NAMES}|sig|key|pass|auth|odbc_connect)|\bpassword)=)([^&\s#\"';]*)", re.IGNORECASE)
+_NAMES = (
+    r"(?:[\w.-]*(?:passw(?:or)?d|pwd|passphrase|token|secret|api[_-]?key|access[_-]?key|signature|credential)[\w.-]*"
+    r"|sig|key|pass|auth|odbc_connect)"
+)
+_NAME = re.compile(_NAMES, re.IGNORECASE)
+_QUERY = re.compile(rf"((?:[?&;]{_NAMES}|\bpassword)=)([^&\s#\"';]*)", re.IGNORECASE)
 _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
+
+_WEB_LOGIN = re.compile(r"(?:https?|wss?)://(?:([^:/?#]*):)?([^/?#]*)@", re.IGNORECASE)
+_LOGIN = re.compile(r"(?!https?:|wss?:)[\w+.${}-]+://([^:/]*)(?::(.*))?@", re.IGNORECASE | re.DOTALL)
+"""SQLAlchemy's, but that the password goes on to the last @: it is meant so, or an option's @ is starred with it."""
+_OPTION = re.compile(r"[?&]([^=&]*)=([^&]*)")
+_UNREADABLE = re.compile(
+    r"""(?:https?|wss?)://(?: [^/?#]*[/?#].*@                       # the password would end in the middle
+                            | (?:[^/?#]*@)?+ [^/?#@:[]*:(?!\d*(?:[/?#]|$)) )    # a port that is no number
+      | (?!https?:|wss?:|databricks)[\w+.-]+://(?: (?:[^:/]*:[^@]*@ | [^:/@]+/) [^?]*@
+                            | (?:[^:/]*(?::[^@]*)?@)?+ [^/?@:[]*:(?!\d*(?:[/?]|$)) )
+      | (?!.*://).*[@$]                                              # no scheme""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 
 
 def starred(text: str) -> str:
@@ -24,9 +45,31 @@ def starred(text: str) -> str:
     return text
 
 
+def fields(address: str) -> list[tuple[int, int, bool]]:
+    """Where in an address its user, its password and each option stand: from, to, and whether that is a secret."""
+    login = _WEB_LOGIN.match(address) or _LOGIN.match(address)
+    users = [(*login.span(part), part == 2) for part in (1, 2) if login[part]] if login else []
+    options = _OPTION.finditer(address, login.end() if login else 0)
+    return users + [(*found.span(2), bool(_NAME.fullmatch(unquote_plus(found[1])))) for found in options]
+
+
+def unreadable(address: str) -> bool:
+    """Whether those who connect would cut a password in two, or take it for something else."""
+    return _UNREADABLE.match(address) is not None
+
+
+def starred_address(address: str) -> str:
+    """The address with its secrets as `***`."""
+    for start, end, secret in reversed(fields(address)):
+        if secret:
+            address = address[:start] + _part(address[start:end]) + address[end:]
+    return starred(address)
+
+
 def secret_parts(text: str) -> tuple[str, ...]:
-    """What `starred` would star in the text."""
+    """What `starred_address` would star in the text."""
     users = [userinfo.partition(":")[2] or userinfo for _, userinfo in _SERVER.findall(text)]
+    users += [text[start:end] for start, end, secret in fields(text) if secret]
     found = [*users, *(part for pattern in (_DATABASE, _QUERY) for _, part in pattern.findall(text))]
     return tuple(part for part in found if _part(part) != part)
 
@@ -37,4 +80,4 @@ def _userinfo(text: str) -> str:
 
 
 def _part(text: str) -> str:
-    return text if not text or text.startswith(STARS) or _VARIABLES.fullmatch(text) else STARS
+    return text if not text or _VARIABLES.fullmatch(text) else STARS

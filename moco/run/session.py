@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
             lock.release()
 
 
-def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> Manifest | None:
+def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, Sequence[str]] | None = None) -> Manifest | None:
     """The manifest of the search that is continued in `out`; None where none has begun.
 
     `older` are parts of the fingerprint as earlier versions of moco made them; they are as good. A RunFolderError where
@@ -78,7 +79,7 @@ def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | 
     found = manifest.fingerprint
     if found is None:
         raise RunFolderError(f"{path}: not what a search writes; choose another --out")
-    differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
+    differing = [part for part, value in fingerprint.items() if found.get(part) not in (value, *(older or {}).get(part, ()))]
     if differing:
         raise RunFolderError(
             f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "
@@ -116,9 +117,12 @@ def session(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        with closing(_prepared(job, out / FILES, begun)) as prepared:
-            earlier = begun.sessions if begun else ()
-            yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+        try:
+            with closing(_prepared(job, out / FILES, begun)) as prepared:
+                earlier = begun.sessions if begun else ()
+                yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+        finally:
+            shutil.rmtree(out / FILES, ignore_errors=True)
 
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
