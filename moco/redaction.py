@@ -1,7 +1,4 @@
-"""Secrets in addresses starred out: what moco prints, writes or raises is passed on to others.
-
-A text that is an address is taken apart as those do it who connect; within other text, addresses are looked for.
-"""
+"""Secrets in addresses starred out: what moco prints, writes or raises is passed on to others."""
 
 from __future__ import annotations
 
@@ -26,15 +23,16 @@ _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
 _WEB_LOGIN = re.compile(r"(?:https?|wss?)://(?:([^:/?#]*):)?([^/?#]*)@", re.IGNORECASE)
 _LOGIN = re.compile(r"(?!https?:|wss?:)[\w+.${}-]+://([^:/]*)(?::(.*))?@", re.IGNORECASE | re.DOTALL)
 """SQLAlchemy's, but that the password goes on to the last @: it is meant so, or an option's @ is starred with it."""
-_OPTION = re.compile(r"[?&]([^=&]*)=([^&]*)")
-_UNREADABLE = re.compile(
-    r"""(?:https?|wss?)://(?: [^/?#]*[/?#].*@                       # the password would end in the middle
-                            | (?:[^/?#]*@)?+ [^/?#@:[]*:(?!\d*(?:[/?#]|$)) )    # a port that is no number
-      | (?!https?:|wss?:|databricks)[\w+.-]+://(?: (?:[^:/]*:[^@]*@ | [^:/@]+/) [^?]*@
-                            | (?:[^:/]*(?::[^@]*)?@)?+ [^/?@:[]*:(?!\d*(?:[/?]|$)) )
-      | (?!.*://).*[@$]                                              # no scheme""",
+_OPTION = re.compile(r"[?&]([^=&]*)=([^&]+)")
+UNREADABLE = re.compile(
+    r"""(?:https?|wss?)://(?: [^/?#]*[/?#].*@                                        # a password cut in two
+                            | (?:[^/?#]*@)?+ [^/?#@:[]*:(?!\d*(?:[/?#]|$)) )         # a port that is no number
+      | (?!https?:|wss?:|databricks)[\w+.-]+://                                      # both, for SQLAlchemy
+            (?: (?:[^:/]*:[^@]*@ | [^:/@]+/) [^?]*@ | (?:[^:/]*(?::[^@]*)?@)?+ [^/?@:[]*:(?!\d*(?:[/?]|$)) )
+      | (?!.*://).*[@$]                                                              # no scheme""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+"""What is no address: those who connect would take a part of a password for the host, the port or the path."""
 
 
 def starred(text: str) -> str:
@@ -46,23 +44,17 @@ def starred(text: str) -> str:
 
 
 def fields(address: str) -> list[tuple[int, int, bool]]:
-    """Where in an address its user, its password and each option stand: from, to, and whether that is a secret."""
+    """User, password and options as those read them who connect: from where, to where, and whether it is a secret."""
     login = _WEB_LOGIN.match(address) or _LOGIN.match(address)
     users = [(*login.span(part), part == 2) for part in (1, 2) if login[part]] if login else []
     options = _OPTION.finditer(address, login.end() if login else 0)
-    return users + [(*found.span(2), bool(_NAME.fullmatch(unquote_plus(found[1])))) for found in options]
-
-
-def unreadable(address: str) -> bool:
-    """Whether those who connect would cut a password in two, or take it for something else."""
-    return _UNREADABLE.match(address) is not None
+    return users + [(*option.span(2), bool(_NAME.fullmatch(unquote_plus(option[1])))) for option in options]
 
 
 def starred_address(address: str) -> str:
-    """The address with its secrets as `***`."""
-    for start, end, secret in reversed(fields(address)):
-        if secret:
-            address = address[:start] + _part(address[start:end]) + address[end:]
+    """The text, an address as a whole, with its secrets as `***`; `starred` looks for addresses within a text."""
+    for start, end in reversed([(start, end) for start, end, secret in fields(address) if secret]):
+        address = address[:start] + _part(address[start:end].removeprefix(STARS) or STARS) + address[end:]
     return starred(address)
 
 
@@ -80,4 +72,4 @@ def _userinfo(text: str) -> str:
 
 
 def _part(text: str) -> str:
-    return text if not text or _VARIABLES.fullmatch(text) else STARS
+    return text if not text or text.startswith(STARS) or _VARIABLES.fullmatch(text) else STARS

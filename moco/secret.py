@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
 from moco.errors import ConfigError
-from moco.redaction import STARS, fields, secret_parts, starred, starred_address, unreadable
+from moco.redaction import STARS, UNREADABLE, fields, secret_parts, starred, starred_address
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SHORTEST = 4
 """Shorter values are not looked for within messages: they would star half of the words."""
-ADDRESSES = (
-    "an address such as postgresql+psycopg://me:${PASSWORD}@host/db, sqlite:///FILE or http://host:5000, a variable as "
-    "${NAME}; in a password that is written out, @ is %40, : is %3A, / is %2F, ? is %3F and # is %23"
+EXAMPLES = (
+    "one such as sqlite:///FILE or postgresql+psycopg://me:${PASSWORD}@host/db, its password in the environment "
+    "variable PASSWORD or written with %40 for @, %3A for :, %2F for /, %3F for ? and %23 for #"
 )
 
 
@@ -28,7 +28,7 @@ class Secret:
     written: str  # may name environment variables, whole (`${MOCO_DB}`) or inside (`postgresql://me:${PW}@host/db`)
     value: str = field(repr=False)  # with the variables' values; for connecting, never for showing
     hidden: tuple[str, ...] = field(default=(), repr=False)  # texts that no message may hold
-    plain: str = field(default="", repr=False)  # the value as versions before 0.2 took it: no variable is encoded
+    plain: str = field(default="", repr=False)  # the value as earlier versions took it: no variable is encoded
 
     @staticmethod
     def of(written: str | Secret, where: str = "address") -> Secret:
@@ -41,8 +41,8 @@ class Secret:
             return written
         if STARS in written:
             raise ConfigError(
-                f"{where}: its password was left out ({starred_address(written)}), as in every file that moco writes; give "
-                f"it again with --set {where}=ADDRESS, or keep it in an environment variable: {where}: ${{NAME}}"
+                f"{where}: its password was left out ({starred_address(written)}), as in every file that moco writes; "
+                f"give it again with --set {where}=ADDRESS, or keep it in an environment variable: {where}: ${{NAME}}"
             )
         names = _VARIABLE.findall(written)
         for name in names:
@@ -55,8 +55,8 @@ class Secret:
             return quote(os.environ[found[1]], safe=":%") if inside else os.environ[found[1]]
 
         value = _VARIABLE.sub(put, written)
-        if unreadable(value):
-            raise ConfigError(f"{where}: expected {ADDRESSES}; got what is none (it may hold a password: not shown)")
+        if UNREADABLE.match(value):
+            raise ConfigError(f"{where}: this is no address (not shown, it may hold a password); expected {EXAMPLES}")
         parts = {piece for part in secret_parts(value) for piece in (part, *re.split("[@/?&=]", part))}
         parts |= {os.environ[name] for name in names}
         parts |= {decoded for part in parts for decoded in (unquote(part), unquote_plus(part))}

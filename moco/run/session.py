@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import nn
 
@@ -61,7 +62,9 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
             lock.release()
 
 
-def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, Sequence[str]] | None = None) -> Manifest | None:
+def claim(
+    out: Path, fingerprint: Mapping[str, str], older: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Manifest | None:
     """The manifest of the search that is continued in `out`; None where none has begun.
 
     `older` are parts of the fingerprint as earlier versions of moco made them; they are as good. A RunFolderError where
@@ -79,7 +82,7 @@ def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, Sequenc
     found = manifest.fingerprint
     if found is None:
         raise RunFolderError(f"{path}: not what a search writes; choose another --out")
-    differing = [part for part, value in fingerprint.items() if found.get(part) not in (value, *(older or {}).get(part, ()))]
+    differing = [part for part, value in fingerprint.items() if found.get(part) not in (value, *older.get(part, ()))]
     if differing:
         raise RunFolderError(
             f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "

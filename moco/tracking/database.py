@@ -22,13 +22,12 @@ from sqlalchemy.pool import NullPool
 from moco.errors import ConfigError, RunFolderError
 from moco.file_lock import FileLock, Holder, Lock, closed_in_children, open_in_children
 from moco.run_folder.writing import LEDGER
-from moco.secret import ADDRESSES, Secret
+from moco.secret import EXAMPLES, Secret
 
 _ADVICE = "wait until it ends, or give this one another name"
 _KEEPALIVE = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "6"}
 """A machine that loses its power lets go of its lock after two minutes, and not after the server's two hours."""
-_PAUSES_S = (0.5, 1, 2, 4, 8, 15)
-"""Between the tries to take a lock again: a server may need half a minute to start."""
+_PAUSES_S = (0.5, 1, 2, 4, 8, 15)  # between the tries to take a lock again: a server may need half a minute to start
 
 
 def database_address(written: str, where: str) -> Secret:
@@ -40,7 +39,7 @@ def database_address(written: str, where: str) -> Secret:
             create_engine(address.value, poolclass=NullPool)
     except (SQLAlchemyError, SAWarning, TypeError, ValueError) as error:
         cause = address.hide(_cause(error))
-        raise ConfigError(f"{where}: expected {ADDRESSES}; got '{address.shown}': {cause}") from None
+        raise ConfigError(f"{where}: '{address.shown}' cannot be used: {cause}; expected {EXAMPLES}") from None
     return address
 
 

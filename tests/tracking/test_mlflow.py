@@ -23,6 +23,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from moco.tracking.background import BackgroundReporter
+from moco.tracking.database import file_address
 from moco.tracking.mlflow import MLflowReporter
 from tests.tracking import made_trials
 
@@ -107,8 +108,9 @@ class Shown:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """Twelve trials, shown through the background thread as a search does; killed after six, and resumed."""
-    base = tmp_path_factory.mktemp("mlflow")
-    uri, folder = f"sqlite:///{base / 'mlflow.db'}", run_folder(base / "run")
+    base = tmp_path_factory.mktemp("mlflow") / "a?b %20{c}"
+    base.mkdir()
+    uri, folder = file_address(base / "mlflow.db").value, run_folder(base / "run")
     before = {path.name for path in Path().iterdir()}
     problem = made_trials.problem()
     trials = [made_trials.trial(number, problem) for number in range(12)]
