@@ -108,9 +108,8 @@ class Shown:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """Twelve trials, shown through the background thread as a search does; killed after six, and resumed."""
-    base = tmp_path_factory.mktemp("mlflow") / "a?b %20{c}"
-    base.mkdir()
-    uri, folder = file_address(base / "mlflow.db").value, run_folder(base / "run")
+    base = tmp_path_factory.mktemp("mlflow")
+    uri, folder = f"sqlite:///{base / 'mlflow.db'}", run_folder(base / "run")
     before = {path.name for path in Path().iterdir()}
     problem = made_trials.problem()
     trials = [made_trials.trial(number, problem) for number in range(12)]
@@ -284,6 +283,21 @@ def test_a_server_that_never_answers_is_given_up_after_the_probe(tmp_path: Path,
 
     with pytest.raises(ConnectionError, match="timed out"):
         reporter.start(MANIFEST, tmp_path)
+
+
+def test_a_store_is_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    base = tmp_path / "a?b %20{c}"
+    address, folder = file_address(base / "mlflow.db"), run_folder(base / "run")
+    reporter = MLflowReporter(address, "experiments", "made")
+    reporter.start(MANIFEST, folder)
+    reporter.abandon()
+    experiment = MlflowClient(address.value).get_experiment_by_name("experiments")
+
+    assert (base / "mlflow.db").is_file()
+    assert experiment is not None
+    assert experiment.artifact_location == (base / "mlflow_artifacts").as_uri()
 
 
 def test_a_store_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> None:
