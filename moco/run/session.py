@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -109,7 +109,7 @@ def session(
     """
     record = plan.recording
     lock_held = owned(out, study if record.ledger else None, record.storage, resume=resume)
-    with lock_held as lock, one_thread(for_children=True):
+    with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
         job = job_of(plan, *given)
         begun = claim(out, job.fingerprint, record.older_settings)
         if begun and not (record.ledger and (record.storage or (out / LEDGER).exists())):
@@ -120,12 +120,12 @@ def session(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        try:
-            with closing(_prepared(job, out / FILES, begun)) as prepared:
-                earlier = begun.sessions if begun else ()
-                yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
-        finally:
-            shutil.rmtree(out / FILES, ignore_errors=True)
+        # Done or refused; what was interrupted keeps its folder, so that it can be resumed.
+        ended = None, RunFolderError
+        stack.push(lambda kind, *_: shutil.rmtree(out / FILES, ignore_errors=True) if kind in ended else None)
+        prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
+        earlier = begun.sessions if begun else ()
+        yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
 
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
