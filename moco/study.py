@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
@@ -62,19 +63,6 @@ class Start:
     def notes(self) -> dict[str, Any]:
         """What stands in its trial's suggestion."""
         return {"start": self.name, "given": True} if self.given else {"start": self.name}
-
-
-class InlineExecutor(Executor):
-    """Runs what is submitted at once, in this thread."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run `fn` now; its result or its exception is in the future that is given."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # carried to the one that asks for the result
-            future.set_exception(error)
-        return future
 
 
 @dataclass(frozen=True)
