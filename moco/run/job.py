@@ -24,6 +24,7 @@ from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
+from moco.evaluation.accuracy import chance_warnings
 from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
@@ -160,6 +161,7 @@ def prepare(
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
+        warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if certifies:
             warnings += idle_options(search.strategies, problem)
         if certifies and starts is None:

@@ -258,7 +258,7 @@ def test_a_comparison_goes_on_where_it_ended(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         moco.compare(problem(), counting, searchers=["random", "nsga2"], seeds=1, trials=6, out=out)
     assert json.loads((out / "compare.json").read_text())["complete"] is False
-    with pytest.raises(RunFolderError, match="holds a search already"):
+    with pytest.raises(RunFolderError, match="holds results already"):
         moco.compare(problem(), counting, searchers=["random", "nsga2"], seeds=1, trials=6, out=out)
 
     more = moco.compare(
