@@ -57,12 +57,16 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         objective: `accuracy-guaranteed` or `resource-constrained`.
         floor: of the accuracy-guaranteed protocol, such as "-2 pp" or {"value": "-2 pp", "confidence": 0.9}.
         constraints: bounds by metric, such as {"latency_ms": "<= 0.8x"}.
+        target: a registered runtime; its options are `settings={"target": {…}}`.
+        searcher: a registered strategy; its options are `settings={"searcher": {…}}`.
         trials: the budget.
         seconds: the budget in wall-clock time; None sets no limit.
         out: the run folder.
+        resume: whether to go on with the search that `out` holds.
         workers: processes that evaluate candidates at the same time; each is forked and builds its own evaluator.
         settings: further keys of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}; in a
             section they replace those that are given above.
+        progress: a `moco.run.progress.Progress` that shows the search while it works; None shows nothing.
 
     Returns:
         The content of result.json; the networks are in the run folder.

@@ -158,12 +158,11 @@ def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_atte
         )
     spread = DISCORDANCE if floor.relative else max(floor.value * (1 - floor.value), 0.5 / images)
     margin = expected_margin(images, spread, corrected)
-    measured, assumed = "accuracy", f"For an accuracy near the floor, on {images:,} certification images"
+    assumed = f"For an accuracy near the floor, on {images:,} certification images"
     if floor.relative:
-        measured = "difference"
         assumed = f"If {spread:.0%} of the {images:,} certification images are right for one of the two networks alone"
     return (
-        f"{assumed}, the certificate's bound lies about {100 * margin:.2f} points below the measured {measured}, so a "
+        f"{assumed}, the certificate's bound lies about {100 * margin:.2f} points below the measured value, so a "
         f"floor of {floor} holds for networks that measure about {replace(floor, value=floor.value + margin)} or better"
         f"{'; the fewer such images, the smaller the margin' if floor.relative else ''}."
     )
