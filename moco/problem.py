@@ -58,12 +58,12 @@ class Problem:
             space: SearchSpace | Mapping[str, BaseDistribution],
             objectives: Mapping[str, str],
             constraints: Mapping[str, str] = ...,
-            bounds: tuple[Bound, ...] = ...,
+            bounds: tuple[Bound, ...] = (),
             derived: Mapping[str, Derived] = ...,
             reference: Mapping[str, MetricValue] = ...,
-            scorer: Callable[[Evaluation], float] | None = ...,
-            unbounded_scorer: Callable[[Evaluation], float] | None = ...,
-            reference_point: Mapping[str, float] | None = ...,
+            scorer: Callable[[Evaluation], float] | None = None,
+            unbounded_scorer: Callable[[Evaluation], float] | None = None,
+            reference_point: Mapping[str, float] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
