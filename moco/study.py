@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError, WorkersLostError
+from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
@@ -27,6 +27,7 @@ FAILURES_AFTER_A_SUCCESS = 20
 Where half of a space fails, four of five random searches of 100 trials have five failures in a row, one of 23 has ten,
 one of 25,000 has twenty. What fails for ever must end the search all the same.
 """
+LOST = LostError, BrokenExecutor  # what ends a search, and makes no trial
 
 
 class SearchAbortedError(MocoError):
@@ -88,6 +89,7 @@ class _Crew:
         self._executor, self._evaluate = executor, evaluate
         self._pending: dict[Future[Evaluation], _Pending] = {}
         self._waiting: list[_Pending] = []
+        self.doubted: set[Future[Evaluation]] = set()  # at these workers have died; they are pending still
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._waiting)
@@ -105,8 +107,16 @@ class _Crew:
             self._pending[self._executor.submit(self._evaluate, asked.policy)] = asked
 
     def finished(self) -> list[tuple[_Pending, Future[Evaluation]]]:
-        """Those that are done, at least one, in the order in which they were asked."""
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        """Those that are done, in the order in which they were asked; maybe none.
+
+        What workers have died at comes with the next that ends otherwise, and alone where there is none or after many.
+        """
+        done = wait(self._pending.keys() - self.doubted, return_when=FIRST_COMPLETED).done
+        self.doubted |= done
+        deadly = all(isinstance(future.exception(), DeadlyPolicyError) for future in done)
+        if done and deadly and len(self.doubted) < FAILURES_AT_FIRST:
+            return []
+        done, self.doubted = self.doubted, set()
         taken = [(self._pending.pop(future), future) for future in done]
         return sorted(taken, key=lambda pair: pair[0].started)
 
@@ -189,13 +199,14 @@ class Study:
         `on_trial` is called after each recorded trial. A SearchAbortedError where too many trials failed in a row:
         five, or two a worker, where none has succeeded in this session, otherwise 20. A RunFolderError where the ledger
         or a candidate's file cannot be written; a DeviceLostError or WorkersLostError where the device went away, or
-        workers die: no trial is made of it.
+        workers die: no trial is made of it, and the error has the finished ones. A policy at which workers die is a
+        failed trial, unless five such come in a row.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
-        lost: DeviceLostError | WorkersLostError | None = None
+        lost: Any = None
         try:
             while True:
-                while lost is None and len(crew) < workers and self._may_ask(budget, crew):
+                while lost is None and len(crew) < workers + len(crew.doubted) and self._may_ask(budget, crew):
                     asked = self._ask()
                     if asked.policy in self._known:
                         self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
@@ -203,10 +214,14 @@ class Study:
                         crew.take(asked)
                 if not len(crew):
                     if lost is not None:
+                        lost.trials = tuple(self.trials)
                         raise lost
                     return self.trials
-                for asked, future in crew.finished():
-                    if isinstance(gone := future.exception(), (DeviceLostError, WorkersLostError)):
+                done = crew.finished()
+                many = len(done) >= FAILURES_AT_FIRST and all(isinstance(f.exception(), LOST) for _, f in done)
+                for asked, future in done:
+                    gone = future.exception()
+                    if isinstance(gone, LOST) and (lost or many or not isinstance(gone, DeadlyPolicyError)):
                         lost = gone  # no trial; what other workers have under way is recorded before the search ends
                     else:
                         self._finish(asked, self._outcome(future), on_trial)

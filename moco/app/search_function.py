@@ -97,6 +97,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
             option; a searcher that cannot take the problem; or a start outside the space.
         SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the error has the finished
             `trials`.
+        WorkersLostError: worker processes die, whatever they evaluate; it has the finished `trials` too.
     """
     check_problem(problem)
     check_function("evaluate", evaluate, "a point {parameter: value}")
@@ -118,7 +119,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         return evaluation_of(evaluate(policy.settings))
 
     here = nullcontext(Execution(evaluated))
-    with here if workers == 1 else in_workers(workers, lambda: evaluated, "fork") as where:
+    processes = min(workers, budget.trials + len(chosen))
+    with here if workers == 1 else in_workers(processes, lambda: evaluated, "fork") as where:
         study = Study(problem, built, where.evaluate, starts=chosen)
         study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
     result = SearchResult(problem, tuple(study.trials))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import pytest
 
-from moco.errors import PolicyRejectedError
+from moco.errors import DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.study import FAILURES_AFTER_A_SUCCESS, FAILURES_AT_FIRST, Budget, SearchAbortedError, Study
 from moco.trial import TrialState
 from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
@@ -112,3 +112,60 @@ def test_a_result_that_is_only_told_again_does_not_end_a_row_of_failures() -> No
     evaluate = Evaluate(dict.fromkeys(range(1, 100), ValueError("gone")))
     with pytest.raises(SearchAbortedError, match=f"the last {FAILURES_AFTER_A_SUCCESS} trials failed"):
         Study(WIDE, Learner(script=script), evaluate).run(Budget(100))
+
+
+DEADLY = DeadlyPolicyError("3 worker processes died")
+
+
+def searched(evaluate: Evaluate, script: list[int], workers: int = 2) -> Study:
+    """A search that may be over, evaluated by so many threads."""
+    study = Study(WIDE, Learner(script=script), evaluate, ledger=ListLedger())
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(len(script)), executor=threads, workers=workers)
+    return study
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("places", [[0], [3], [9], [0, 1, 2, 3], [6, 7, 8, 9]])
+def test_policies_that_kill_their_workers_are_failed_trials_where_others_are_evaluated(
+    places: list[int], workers: int
+) -> None:
+    """At first, in between and as the last of the budget."""
+    trials = searched(Evaluate(dict.fromkeys(places, DEADLY)), list(range(10)), workers).trials
+
+    assert sorted(trial.point["n"] for trial in trials) == list(range(10))
+    failed = [(trial.point["n"], trial.reason) for trial in trials if trial.state is TrialState.FAILED]
+    assert failed == [(place, "DeadlyPolicyError: 3 worker processes died") for place in places]
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_where_each_policy_kills_its_workers_the_machine_is_to_blame(workers: int) -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Learner(), Evaluate(), ledger=ledger)
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(10), executor=threads, workers=workers)
+        study.evaluate = kills = Evaluate(dict.fromkeys(range(10**6), DEADLY))
+        with pytest.raises(DeadlyPolicyError, match=r"^3 worker processes died$") as caught:
+            study.run(Budget(100), executor=threads, workers=workers)
+
+    assert [trial.state for trial in ledger.recorded] == [TrialState.COMPLETE] * 10
+    assert caught.value.trials == tuple(ledger.recorded)
+    assert FAILURES_AT_FIRST <= len(kills.calls) < FAILURES_AT_FIRST + workers
+
+
+@pytest.mark.parametrize("cause", [WorkersLostError("gone"), DeviceLostError("gone"), BrokenExecutor("gone")])
+def test_what_is_no_fault_of_a_policy_ends_the_search_without_a_trial(cause: Exception) -> None:
+    study = Study(WIDE, Learner(script=list(range(9))), Evaluate({3: cause}))
+    with pytest.raises(type(cause), match=r"^gone$") as caught:
+        study.run(Budget(9))
+
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    assert caught.value.trials == tuple(study.trials)  # type: ignore[attr-defined]
+
+
+def test_a_twin_of_a_policy_that_kills_its_workers_waits_for_the_next_one() -> None:
+    evaluate = Evaluate({4: DEADLY})
+    states = [trial.state.value for trial in searched(evaluate, [4, 4, 5, 6]).trials]
+
+    assert sorted(states) == ["complete", "complete", "failed", "failed"]
+    assert evaluate.calls.count(4) == 2
