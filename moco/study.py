@@ -9,14 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.redaction import starred
+from moco.registry import blaming
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
 
 FAILURES_AT_FIRST = 5
@@ -59,19 +63,6 @@ class Start:
     def notes(self) -> dict[str, Any]:
         """What stands in its trial's suggestion."""
         return {"start": self.name, "given": True} if self.given else {"start": self.name}
-
-
-class InlineExecutor(Executor):
-    """Runs what is submitted at once, in this thread."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run `fn` now; its result or its exception is in the future that is given."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # carried to the one that asks for the result
-            future.set_exception(error)
-        return future
 
 
 @dataclass(frozen=True)
@@ -160,7 +151,8 @@ class Study:
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
-            self.searcher.tell(trial)
+            with self._searching("tell"):
+                self.searcher.tell(trial)
         taken = {trial.suggestion.id for trial in self.trials}
         suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
@@ -250,11 +242,19 @@ class Study:
 
     def _ask(self) -> _Pending:
         started = time.perf_counter()
-        suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
-        policy = self.problem.space.canonical(suggestion.point)
+        with self._searching("ask"):
+            suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
+            if not isinstance(suggestion, Suggestion):
+                raise TypeError(f"expected a Suggestion, got {suggestion!r}")
+            policy = self.problem.space.canonical(suggestion.point)
         if self._counting_since is None and not suggestion.given:
             self._counting_since = started
         return _Pending(suggestion, policy, started, time.perf_counter() - started)
+
+    def _searching(self, what: str) -> AbstractContextManager[None]:
+        """Within, the searcher is asked or told: what it raises ends the search, with the finished trials kept."""
+        cls, aborted = type(self.searcher), partial(SearchAbortedError, trials=self.trials)
+        return blaming(f"the searcher {cls.__module__}.{cls.__qualname__} failed to {what}", aborted)
 
     def _outcome(self, future: Future[Evaluation]) -> Trial:
         """The trial that the evaluation gives, its number and suggestion still to be filled in."""
@@ -296,7 +296,8 @@ class Study:
         self.trials.append(trial)
         self._remember(trial)
         started = time.perf_counter()
-        self.searcher.tell(trial)
+        with self._searching("tell"):
+            self.searcher.tell(trial)
         self._last_tell_s = time.perf_counter() - started
         if on_trial is not None:
             on_trial(trial)

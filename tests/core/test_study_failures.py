@@ -8,7 +8,7 @@ import pytest
 
 from moco.errors import DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.study import FAILURES_AFTER_A_SUCCESS, FAILURES_AT_FIRST, Budget, SearchAbortedError, Study
-from moco.trial import TrialState
+from moco.trial import Suggestion, Trial, TrialState
 from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
 
 
@@ -19,6 +19,46 @@ def test_failures_from_the_first_on_end_the_search_with_all_trials_recorded() ->
         study.run(Budget(100))
 
     assert len(ledger.recorded) == FAILURES_AT_FIRST == 5
+
+
+class Breaks(Learner):
+    """Learns until the fourth time that it is asked, or told."""
+
+    def __init__(self, what: str, error: BaseException) -> None:
+        super().__init__()
+        self.what, self.error = what, error
+
+    def ask(self) -> Suggestion:
+        if self.what == "ask" and self.asks == 3:
+            raise self.error
+        return super().ask()
+
+    def tell(self, trial: Trial) -> None:
+        if self.what == "tell" and len(self.told) == 3:
+            raise self.error
+        super().tell(trial)
+
+
+@pytest.mark.parametrize(("what", "finished"), [("ask", 3), ("tell", 4)])
+@pytest.mark.parametrize("error", [ValueError("no such point"), SystemExit(0)])
+def test_a_searcher_that_breaks_ends_the_search_with_the_finished_trials_kept(
+    what: str, finished: int, error: BaseException
+) -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Breaks(what, error), Evaluate(), ledger=ledger)
+    why = rf"^the searcher {__name__}\.Breaks failed to {what}: {type(error).__name__}: {error}$"
+    with pytest.raises(SearchAbortedError, match=why) as ended:
+        study.run(Budget(100))
+    assert ended.value.trials == tuple(ledger.recorded)
+    assert len(ledger.recorded) == finished
+    if what == "tell":
+        with pytest.raises(SearchAbortedError, match="failed to tell"):
+            Study(WIDE, Breaks(what, error), Evaluate(), ledger=ledger)
+
+
+def test_ctrl_c_in_a_searcher_is_no_failure_of_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Study(WIDE, Breaks("ask", KeyboardInterrupt()), Evaluate()).run(Budget(100))
 
 
 def test_the_end_says_what_to_raise_for_a_policy_that_cannot_be_evaluated() -> None:
