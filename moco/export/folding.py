@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.utils._python_dispatch import TorchDispatchMode
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -29,7 +29,7 @@ class FoldablePair:
 
 
 def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldablePair, ...]:
-    """The pairs that a forward pass of `example` (n, channels, height, width) shows, verified together by its outputs.
+    """The pairs that a forward pass of `example` (n, channels, height, width) shows, verified by its outputs.
 
     A pair is a layer and a batch-norm, each used once, of which the second alone reads the very tensor that the first
     gave.
@@ -41,8 +41,7 @@ def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldableP
                 hooks.enter_context(module.register_forward_hook(partial(seen.note, name)))
         with seen:
             expected = network(example)
-    pairs = seen.pairs()
-    return pairs if _folds_exactly(network, pairs, example, expected) else ()
+    return _exact(network, seen.pairs(), example, expected)
 
 
 class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -86,8 +85,12 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _has_statistics(module: nn.Module) -> bool:
-    """Whether it is a batch-norm with running statistics: one without normalises by the batch and cannot be folded."""
-    return isinstance(module, BATCH_NORMS) and module.running_mean is not None
+    """Whether it is a batch-norm with running statistics, and nothing else.
+
+    One without normalises by the batch, and a class with a forward pass of its own may do more, such as activate.
+    """
+    plain = isinstance(module, BATCH_NORMS) and type(module).forward is nn.BatchNorm2d.forward
+    return plain and module.running_mean is not None
 
 
 def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
@@ -102,17 +105,15 @@ def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
     return folded
 
 
-def folded_state(network: nn.Module, pairs: Sequence[FoldablePair]) -> dict[str, torch.Tensor]:
-    """The tensors of `fold(network, pairs)` by name, without building that network."""
-    state = dict(network.state_dict())
-    for pair in pairs:
-        layer: Any = network.get_submodule(pair.layer)
-        norm: Any = network.get_submodule(pair.batch_norm)
-        fuse = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
-        statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        weight, bias = fuse(layer.weight, layer.bias, *statistics)
-        state[f"{pair.layer}.weight"], state[f"{pair.layer}.bias"] = weight.detach(), bias.detach()
-    return state
+def _exact(
+    network: nn.Module, pairs: tuple[FoldablePair, ...], example: torch.Tensor, expected: torch.Tensor
+) -> tuple[FoldablePair, ...]:
+    """The pairs that fold exactly, found by halving: one odd batch-norm does not keep the others from folding."""
+    if not pairs or _folds_exactly(network, pairs, example, expected):
+        return pairs
+    half = len(pairs) // 2
+    parts = (pairs[:half], pairs[half:]) if half else ()
+    return tuple(pair for part in parts for pair in _exact(network, part, example, expected))
 
 
 def _folds_exactly(

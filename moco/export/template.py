@@ -24,22 +24,24 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
-from moco.export.factorised import last_factors, split_nodes
-from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
+from moco.export.batch_norms import LAYERS, Folding, folded_tensors, take_out_batch_norms
+from moco.export.factorised import split_nodes
 from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
+
+LAYERS_AND_NORMS = (*LAYERS, "BatchNormalization")
 
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')  # a line of code in the exporter's text
 
 
 @dataclass(frozen=True)
 class Template:
-    """The graph of a network whose batch-norms are folded; its initializers bear the parameters' names."""
+    """The graph of a network, batch-norms folded into layers; its initializers bear the parameters' names."""
 
     proto: onnx.ModelProto
-    pairs: tuple[FoldablePair, ...]
+    foldings: tuple[Folding, ...]
 
     @cached_property
     def skeleton(self) -> onnx.ModelProto:
@@ -50,14 +52,10 @@ class Template:
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
-        state = folded_state(network, last_factors(network, self.pairs))
+        state = folded_tensors(network, self.foldings, _tensors(network))
         modules = dict(network.named_modules())
         proto = deepcopy(self.skeleton)
-        for initializer in self.proto.graph.initializer:
-            if initializer.name in state:
-                array = np.ascontiguousarray(state[initializer.name].numpy())
-                initializer = numpy_helper.from_array(array, initializer.name)  # noqa: PLW2901
-            proto.graph.initializer.append(initializer)
+        proto.graph.initializer.extend(_filled(self.proto.graph, state))
         unread = split_nodes(proto.graph, network, state)
         if unread:
             used = [initializer for initializer in proto.graph.initializer if initializer.name not in unread]
@@ -73,14 +71,28 @@ class Template:
 
 def build_template(network: nn.Module, example: torch.Tensor) -> Template:
     """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`."""
-    pairs = foldable_pairs(network, example)
-    folded = fold(network, pairs)
-    proto = export_graph(folded, example)
-    parameters = {name: parameter.detach().numpy() for name, parameter in folded.named_parameters()}
-    _rename_what_was_changed(proto.graph, parameters)
-    gemm_instead_of_matmul(proto.graph, {name: array for name, array in parameters.items() if array.ndim == 2})
+    proto, tensors = export_graph(network, example), _tensors(network)
+    matrices = {n: parameter.detach().numpy() for n, parameter in network.named_parameters() if parameter.ndim == 2}
+    gemm_instead_of_matmul(proto.graph, matrices)
     _name_sources(proto.graph, network)
-    return Template(proto, pairs)
+    foldings = take_out_batch_norms(proto.graph, tensors)
+    initializers = list(_filled(proto.graph, folded_tensors(network, foldings, tensors)))
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(initializers)
+    return Template(proto, foldings)
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, shared ones by each of their names."""
+    return {**dict(network.named_buffers()), **network.state_dict()}
+
+
+def _filled(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> Iterator[onnx.TensorProto]:
+    """The graph's initializers, those that bear a tensor's name with its values."""
+    for initializer in graph.initializer:
+        tensor = tensors.get(initializer.name)
+        array = None if tensor is None else np.ascontiguousarray(tensor.numpy())
+        yield initializer if array is None else numpy_helper.from_array(array, initializer.name)
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
@@ -98,7 +110,10 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
                 output_names=[OUTPUT],
                 external_data=False,
                 verbose=False,
+                optimize=False,
             )
+            if program is not None:
+                _optimise(program)
     except Exception as error:  # the exporter raises many kinds; each means the same to the user
         raise CompressionError(f"the network cannot be traced for ONNX: {_first_line(error)}") from error
     if program is None:
@@ -128,19 +143,20 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _rename_what_was_changed(graph: onnx.GraphProto, parameters: Mapping[str, np.ndarray]) -> None:
-    """Take the names from initializers that are no longer those parameters: the exporter fuses on its own, too."""
-    changed = {
-        initializer.name: f"{initializer.name}_fused"
-        for initializer in graph.initializer
-        if initializer.name in parameters
-        and not np.array_equal(numpy_helper.to_array(initializer), parameters[initializer.name])
-    }
-    for initializer in graph.initializer:
-        initializer.name = changed.get(initializer.name, initializer.name)
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = changed.get(name, name)
+def _optimise(program: torch.onnx.ONNXProgram) -> None:
+    """The exporter's own optimizer; what layers and batch-norms read it cannot merge, as it does not see the values.
+
+    It would fold batch-norms into layers and make one constant of equal ones, and their names would stand for nothing.
+    """
+    read = (value for node in program.model.graph if node.op_type in LAYERS_AND_NORMS for value in node.inputs[1:])
+    hidden = {value: value.const_value for value in read if value is not None and value.is_initializer()}
+    for value in hidden:
+        value.const_value = None
+    try:
+        program.optimize()
+    finally:
+        for value, constant in hidden.items():
+            value.const_value = constant
 
 
 def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:
@@ -186,7 +202,7 @@ def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's progress, deprecation texts and printed graphs off the console."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx")]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
