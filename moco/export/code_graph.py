@@ -71,7 +71,7 @@ class CodeGraph:
                 continue
             if self._quantized(node):
                 self._weighted(node)
-            elif node.op_type in self.placement.moved and node.input[0] in self.scales:
+            elif self._is_moved(node) and node.input[0] in self.scales:
                 self._moved(node)
             elif node.op_type in self.placement.computed and all(n in self.scales for n in node.input):
                 self._emit_with_codes(node, list(node.input))
@@ -112,7 +112,25 @@ class CodeGraph:
             return 8
         if self._quantized(node):
             return self.layers[node.input[1].rpartition(".")[0]].activations
-        return self._bits_taken(node.output[0]) if node.op_type in self.placement.moved else 8
+        return self._bits_taken(node.output[0]) if self._is_moved(node) else 8
+
+    def _is_moved(self, node: onnx.NodeProto) -> bool:
+        """Whether the node leaves codes as they are; a Pad does where its constant has a code in any scale."""
+        has_code = node.op_type != "Pad" or self._padded(node) == 0 or self._pads_below(node)
+        return node.op_type in self.placement.moved and has_code
+
+    def _padded(self, node: onnx.NodeProto) -> float | None:
+        """What a Pad pads with; None where that is not known."""
+        if len(node.input) < 3 or not node.input[2]:
+            return 0.0
+        value = self.constants.get(node.input[2])
+        return None if value is None else float(value)
+
+    def _pads_below(self, node: onnx.NodeProto) -> bool:
+        """Whether it pads with minus infinity what only a maximum reads: the lowest code is as good there."""
+        reading = self.consumers.get(node.output[0], [])
+        lowest = self._padded(node) == -np.inf and node.output[0] not in self.outputs
+        return lowest and all(reader.op_type == "MaxPool" for reader in reading)
 
     # ---- the four ways that a node is written
 
@@ -146,8 +164,9 @@ class CodeGraph:
         moved = deepcopy(node)
         moved.input[0], moved.output[0] = _codes(source), _codes(node.output[0])
         if node.op_type == "Pad":  # real zeros are the zero point in codes
+            code = 0 if self._pads_below(node) else scale.zero_point
             del moved.input[2:]
-            moved.input.append(self._initializer(f"zero_code_{scale.zero_point}", np.uint8(scale.zero_point)))
+            moved.input.append(self._initializer(f"zero_code_{code}", np.uint8(code)))
             if len(node.input) > 3:
                 moved.input.append(node.input[3])
         self.nodes.append(moved)

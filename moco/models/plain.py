@@ -1,0 +1,81 @@
+"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm one that a layer has.
+
+| what the network has | what the copy has |
+|---|---|
+| DataParallel, DistributedDataParallel, torch.compile, an average of weights | the network inside |
+| parametrizations, weight_norm, spectral_norm, masks of torch.nn.utils.prune | the weight that they give, a constant |
+| SyncBatchNorm | a batch-norm |
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+WRAPPERS = {
+    "DataParallel": "module", "DistributedDataParallel": "module", "AveragedModel": "module",
+    "OptimizedModule": "_orig_mod",
+}  # fmt: skip
+"""By name of the class, as importing some of them takes seconds: where the network inside is."""
+HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
+    (WeightNorm, remove_weight_norm, "name"),
+    (SpectralNorm, remove_spectral_norm, "name"),
+    (prune.BasePruningMethod, prune.remove, "_tensor_name"),
+)
+"""Hooks that compute a tensor before each forward pass, what makes it a parameter, and where its name is."""
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """A batch-norm of maps or of vectors, as SyncBatchNorm is."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # noqa: A002, the name is torch's
+        """Take any."""
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """A plain copy in evaluation mode that gives what `network` gives, which is left as it is."""
+    network = unwrapped(network)
+    copied = copy.deepcopy(network, _computed(network)).eval()
+    for module in list(copied.modules()):
+        _make_constant(module)
+        if isinstance(module, nn.SyncBatchNorm):
+            module.__class__ = BatchNorm
+        for name, child in module.named_children():
+            setattr(module, name, unwrapped(child))
+    return copied
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network inside its wrappers."""
+    while (inside := WRAPPERS.get(type(network).__name__)) is not None and hasattr(network, inside):
+        network = getattr(network, inside)
+    return network
+
+
+def _computed(network: nn.Module) -> dict[int, Any]:
+    """Copies of the tensors that hooks have computed, which `copy.deepcopy` refuses to make."""
+    tensors = [value for module in network.modules() for value in vars(module).values()]
+    return {id(t): t.detach().clone() for t in tensors if isinstance(t, torch.Tensor) and not t.is_leaf}
+
+
+def _make_constant(module: nn.Module) -> None:
+    """Make the tensors that are computed from others parameters of their own."""
+    if parametrize.is_parametrized(module):
+        for name, given in list(module.parametrizations.items()):  # type: ignore[union-attr, operator]
+            learned = next(given.parameters(recurse=False), None)
+            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+            tensor = getattr(module, name)
+            if learned is not None and not isinstance(tensor, nn.Parameter):  # torch makes a frozen one a buffer
+                delattr(module, name)
+                setattr(module, name, nn.Parameter(tensor.detach(), learned.requires_grad))
+    for hook in list(module._forward_pre_hooks.values()):
+        for kind, remove, where in HOOKS:
+            if isinstance(hook, kind):
+                remove(module, getattr(hook, where))
