@@ -1,12 +1,11 @@
 """Batch-norms of an exported graph folded into the layers before them, by the names of initializers.
 
-The graph alone says what belongs together, so that no matter which class of module made a batch-norm, or whether one
-did: one that also activates, one of distributed training, one that several layers share, `F.batch_norm`.
+The graph alone says what belongs together: no matter which class of module made a batch-norm, or that none did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from moco.export.rewrites import drop_unread, readers
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")
-PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
-"""Attributes of a Gemm whose weight is (outputs, inputs) and whose bias is added as it is."""
+PLAIN_GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}  # its weight is (outputs, inputs)
+
+Tensors = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,124 +28,95 @@ class Folding:
     """A layer of a graph and the batch-norm that alone reads what it gives, by the names of their initializers."""
 
     op_type: str  # the layer's
-    weight: str
+    layer: str
     bias: str  # the layer's, or how it is called where the layer had none
-    scale: str | None  # of the batch-norm; None where it is one
-    offset: str | None  # likewise; None where it is zero
-    statistics: tuple[str, str]  # mean and variance
+    affine: tuple[str | None, ...]  # the batch-norm's scale and offset; None where they are one and zero
+    statistics: tuple[str, ...]  # mean and variance
     epsilon: float
 
-    @property
-    def layer(self) -> str:
-        """The layer's name."""
-        return self.weight.rpartition(".")[0]
 
+def take_out_batch_norms(graph: onnx.GraphProto, known: Tensors) -> tuple[Folding, ...]:
+    """Take out, in place, the batch-norms that a layer before them can take over, which has a bias from then on.
 
-def take_out_batch_norms(graph: onnx.GraphProto, known: Mapping[str, torch.Tensor]) -> tuple[Folding, ...]:
-    """Take out, in place, the batch-norms that a layer before them can take over; the layer then has a bias.
-
-    `known` are the network's tensors by name. The values of weights and biases are `folded_tensors`'. A batch-norm
-    stays where something else reads the layer's output, or the weight is used without it too.
+    `known` are the network's tensors by name; the values are `folded_tensors`'. A batch-norm stays where something else
+    reads what the layer gives, or the layer's weight or bias is used without it too.
     """
     used, constants = readers(graph), {i.name: i for i in graph.initializer}
-    outputs = {value.name for value in graph.output}
     layers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
-        if node.op_type in LAYERS and node.output[0] not in outputs:
+        if node.op_type in LAYERS:
             layers.setdefault(node.input[1], []).append(node)
-    foldings: list[Folding] = []
+    found: dict[str, Folding] = {}
     for weight, nodes in layers.items():
-        found = {_folding(node, used, constants, known) for node in nodes}
-        folding = found.pop()
-        if found or folding is None or len(used[weight]) != len(nodes):
+        folding, *others = {_folding(node, used, constants, known) for node in nodes}
+        uses = len(used[weight]), len(nodes if folding is None else used.get(folding.bias, nodes))
+        if folding is None or others or uses != (len(nodes), len(nodes)):
             continue
-        if len(used.get(folding.bias, nodes)) != len(nodes):  # a bias that other layers add too
-            continue
-        foldings.append(folding)
+        found[weight] = folding
         for node in nodes:
-            norm = used[node.output[0]][0]
-            node.input[:] = [*node.input[:2], folding.bias]
-            node.output[0] = norm.output[0]
+            (norm,) = used[node.output[0]]
+            node.input[:], node.output[:] = [*node.input[:2], folding.bias], norm.output
             graph.node.remove(norm)
-    initializers = list(_with_biases(graph, {folding.weight: folding.bias for folding in foldings}))
+    initializers = list(graph.initializer)
     del graph.initializer[:]
-    graph.initializer.extend(initializers)
+    for initializer in initializers:
+        graph.initializer.append(initializer)
+        if initializer.name in found and found[initializer.name].bias not in constants:
+            graph.initializer.add(name=found[initializer.name].bias)
     drop_unread(graph)
-    return tuple(foldings)
+    return tuple(found.values())
 
 
-def folded_tensors(
-    network: nn.Module, foldings: tuple[Folding, ...], tensors: Mapping[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """The network's tensors by name, those of layers with the batch-norms after them folded in.
-
-    Of a factorised layer it is the last factor that the batch-norm follows.
-    """
+def folded_tensors(network: nn.Module, foldings: Sequence[Folding], tensors: Tensors) -> dict[str, torch.Tensor]:
+    """The network's tensors by name, batch-norms folded into the layers, or the last factors of layers, before them."""
     folded = dict(tensors)
     for folding in foldings:
-        layer, weight, bias = last_factor(network, folding.layer), folding.weight, folding.bias
-        if layer != folding.layer:
-            weight, bias = f"{layer}.weight", f"{layer}.bias"
+        layer = last_factor(network, folding.layer)
+        weight, bias = f"{layer}.weight", folding.bias if layer == folding.layer else f"{layer}.bias"
         mean, variance = (tensors[name] for name in folding.statistics)
-        scale = torch.ones_like(mean) if folding.scale is None else tensors[folding.scale]
-        offset = torch.zeros_like(mean) if folding.offset is None else tensors[folding.offset]
-        statistics = mean, variance, folding.epsilon, scale, offset
+        scale, offset = (None if name is None else tensors[name] for name in folding.affine)
+        affine = torch.ones_like(mean) if scale is None else scale, torch.zeros_like(mean) if offset is None else offset
         fuse: Any = fuse_linear_bn_weights if folding.op_type == "Gemm" else fuse_conv_bn_weights
         transposed = (True,) if folding.op_type == "ConvTranspose" else ()
-        fused = fuse(tensors[weight], tensors.get(bias), *statistics, *transposed)
+        fused = fuse(tensors[weight], tensors.get(bias), mean, variance, folding.epsilon, *affine, *transposed)
         folded[weight], folded[bias] = (tensor.detach() for tensor in fused)
     return folded
 
 
 def last_factor(network: nn.Module, layer: str) -> str:
-    """The layer that stands at the end of what took the place of `layer`; the layer itself where nothing did."""
-    try:
-        factors = network.get_submodule(layer)
-    except AttributeError:  # a weight that belongs to no layer
-        return layer
-    return f"{layer}.{len(factors) - 1}" if layer and isinstance(factors, nn.Sequential) else layer
+    """The last of the factors that stand for a layer; the layer itself where none do."""
+    factors = network.get_submodule(layer)
+    return f"{layer}.{len(factors) - 1}" if isinstance(factors, nn.Sequential) else layer
 
 
 def _folding(
     node: onnx.NodeProto,
-    used: Mapping[str, list[onnx.NodeProto]],
+    used: Mapping[str, Sequence[onnx.NodeProto]],
     constants: Mapping[str, onnx.TensorProto],
-    known: Mapping[str, torch.Tensor],
+    known: Tensors,
 ) -> Folding | None:
     """How the batch-norm after the layer is folded; None where there is none, or it cannot be."""
     following = used.get(node.output[0], [])
-    if len(following) != 1 or following[0].op_type != "BatchNormalization":
+    if [each.op_type for each in following] != ["BatchNormalization"]:
         return None
-    norm = following[0]
-    of_layer, of_norm = ({a.name: helper.get_attribute_value(a) for a in each.attribute} for each in (node, norm))
-    if node.op_type == "Gemm" and {**PLAIN, "transB": 0, **of_layer} != PLAIN:
-        return None
-    if of_norm.get("training_mode") or (node.op_type == "ConvTranspose" and of_layer.get("group", 1) > 1):
-        return None
-    scale, offset = (
-        _unless(name, neutral, constants, known) for name, neutral in ((norm.input[1], 1), (norm.input[2], 0))
+    of_layer, of_norm = (
+        {a.name: helper.get_attribute_value(a) for a in each.attribute} for each in (node, following[0])
     )
-    weight, *biases = node.input[1:]
-    if not {weight, *biases, *norm.input[3:5], *filter(None, (scale, offset))} <= known.keys():
+    is_plain = node.op_type != "Gemm" or {**PLAIN_GEMM, "transB": 0, **of_layer} == PLAIN_GEMM
+    in_groups = node.op_type == "ConvTranspose" and of_layer.get("group", 1) > 1
+    layer, _, leaf = node.input[1].rpartition(".")
+    scale, offset, *statistics = following[0].input[1:]
+    own = constants.keys() - known.keys()  # the exporter's, for a batch-norm without scale or offset
+    affine = tuple(
+        None if name in own and _is_all(constants[name], value) else name
+        for name, value in ((scale, 1.0), (offset, 0.0))
+    )
+    named = {*node.input[1:], *statistics, *filter(None, affine)} <= known.keys() and leaf == "weight" and layer
+    if not is_plain or in_groups or not named or of_norm.get("training_mode"):
         return None
-    layer, _, leaf = weight.rpartition(".")
-    bias = biases[0] if biases else f"{layer}.bias" if leaf == "weight" else f"{weight}_bias"
-    statistics = norm.input[3], norm.input[4]
-    return Folding(node.op_type, weight, bias, scale, offset, statistics, float(of_norm.get("epsilon", 1e-5)))
+    bias = node.input[2] if len(node.input) > 2 else f"{layer}.bias"
+    return Folding(node.op_type, layer, bias, affine, tuple(statistics), of_norm.get("epsilon", 1e-5))
 
 
-def _unless(
-    name: str, neutral: float, constants: Mapping[str, onnx.TensorProto], known: Mapping[str, torch.Tensor]
-) -> str | None:
-    """The name; None for a constant of the exporter's own that changes nothing."""
-    own = name not in known and name in constants
-    return None if own and bool((numpy_helper.to_array(constants[name]) == neutral).all()) else name
-
-
-def _with_biases(graph: onnx.GraphProto, biases: Mapping[str, str]) -> Iterator[onnx.TensorProto]:
-    """The graph's initializers, and behind each of these weights its bias, without values where it is new."""
-    there = {initializer.name for initializer in graph.initializer}
-    for initializer in graph.initializer:
-        yield initializer
-        if initializer.name in biases and biases[initializer.name] not in there:
-            yield onnx.TensorProto(name=biases[initializer.name])
+def _is_all(constant: onnx.TensorProto, value: float) -> bool:
+    return bool((numpy_helper.to_array(constant) == value).all())

@@ -115,22 +115,18 @@ class CodeGraph:
         return self._bits_taken(node.output[0]) if self._is_moved(node) else 8
 
     def _is_moved(self, node: onnx.NodeProto) -> bool:
-        """Whether the node leaves codes as they are; a Pad does where its constant has a code in any scale."""
-        has_code = node.op_type != "Pad" or self._padded(node) == 0 or self._pads_below(node)
-        return node.op_type in self.placement.moved and has_code
+        """Whether the node leaves codes as they are, as a Pad does whose constant has a code in every scale."""
+        padded = node.op_type != "Pad" or self._pads_below(node) or self._padded(node) == 0
+        return node.op_type in self.placement.moved and padded
 
-    def _padded(self, node: onnx.NodeProto) -> float | None:
-        """What a Pad pads with; None where that is not known."""
-        if len(node.input) < 3 or not node.input[2]:
-            return 0.0
-        value = self.constants.get(node.input[2])
-        return None if value is None else float(value)
+    def _padded(self, node: onnx.NodeProto) -> float:
+        """What a Pad pads with; NaN where that is not known."""
+        return float(self.constants.get(node.input[2], np.nan)) if len(node.input) > 2 and node.input[2] else 0.0
 
     def _pads_below(self, node: onnx.NodeProto) -> bool:
-        """Whether it pads with minus infinity what only a maximum reads: the lowest code is as good there."""
-        reading = self.consumers.get(node.output[0], [])
-        lowest = self._padded(node) == -np.inf and node.output[0] not in self.outputs
-        return lowest and all(reader.op_type == "MaxPool" for reader in reading)
+        """Whether it pads with minus infinity what only a maximum reads: the lowest code does as well there."""
+        reading = {reader.op_type for reader in self.consumers.get(node.output[0], [])}
+        return self._padded(node) == -np.inf and reading == {"MaxPool"} and node.output[0] not in self.outputs
 
     # ---- the four ways that a node is written
 

@@ -1,6 +1,6 @@
 """What an exported file holds of a network's layers: only a weight of its own, by name, can be changed for a candidate.
 
-It is found before a search, so that no candidate is offered that the file cannot take.
+It is found before a search, so that nothing is offered that the file cannot take.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx
 from torch import nn
 
-from moco.compression.channels.groups import ChannelGroup
+from moco.compression.space.layer_groups import Grouped
 from moco.export.quantize import quantizable_layers
 
 COMPUTED = "the exported file holds no weight of it: its forward pass computes the weight that it works with"
@@ -19,31 +19,36 @@ COMPUTED = "the exported file holds no weight of it: its forward pass computes t
 
 @dataclass(frozen=True)
 class NotHeld:
-    """What of a network stays as it is, as a file has no place for another."""
+    """Layers of a network that a file has no weight of its own for."""
 
-    layers: dict[str, str]  # layers whose weight is not changed alone: name and reason
+    layers: dict[str, str]  # name and reason
     computed: frozenset[str]  # those of them whose weight is not in the file at all
     unnamed: frozenset[str]  # those that the file has no weight of under their name
 
-    def keeps(self, channels: ChannelGroup) -> bool:
-        """Whether these channels stay: a layer gives or reads them whose weight would have to lose some."""
-        around = {*channels.producers, *channels.consumers}
-        return channels.name in self.unnamed or not self.computed.isdisjoint(around)
+    def without(self, groups: Sequence[Grouped]) -> tuple[Grouped, ...]:
+        """The groups without these layers, and without channels that a computed weight gives or reads."""
+        left = []
+        for group in groups:
+            members = tuple(name for name in group.layers if name not in self.layers)
+            channels = tuple(
+                c
+                for c in group.channel_groups
+                if c.name not in self.unnamed and self.computed.isdisjoint((*c.producers, *c.consumers))
+            )
+            left += [Grouped(group.name, members, channels)] if members or channels else []
+        return tuple(left)
 
 
 def not_held(proto: onnx.ModelProto, network: nn.Module, layers: Sequence[str]) -> NotHeld:
     """What the graph, exported from `network`, has no weight of its own for, among these layers."""
-    held = {*quantizable_layers(proto)}
-    held |= {node.input[1].rpartition(".")[0] for node in proto.graph.node if node.op_type == "ConvTranspose"}
+    transposed = {node.input[1].rpartition(".")[0] for node in proto.graph.node if node.op_type == "ConvTranspose"}
+    unnamed = frozenset(layers).difference(quantizable_layers(proto), transposed)
     sharing: dict[int, list[str]] = {}
-    for name in layers:
+    for name in dict.fromkeys(layers):
         sharing.setdefault(id(network.get_submodule(name).weight), []).append(name)
-    tied = {
-        name: f"it has its weight in common with '{next(other for other in names if other != name)}'"
-        for names in sharing.values()
-        if len(names) > 1
-        for name in names
-    }
-    unnamed = frozenset(name for name in layers if name not in held)
+    pairs = [
+        (name, other) for names in sharing.values() for name, other in zip(names, [*names[1:], names[0]], strict=True)
+    ]
+    tied = {name: f"it has its weight in common with '{other}'" for name, other in pairs if name != other}
     computed = unnamed.difference(tied)
     return NotHeld({**dict.fromkeys(sorted(computed), COMPUTED), **tied}, computed, unnamed)

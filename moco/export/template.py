@@ -31,14 +31,12 @@ from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
 
-LAYERS_AND_NORMS = (*LAYERS, "BatchNormalization")
-
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')  # a line of code in the exporter's text
 
 
 @dataclass(frozen=True)
 class Template:
-    """The graph of a network, batch-norms folded into layers; its initializers bear the parameters' names."""
+    """The graph of a network, batch-norms taken out; its initializers bear the names, not the values, of parameters."""
 
     proto: onnx.ModelProto
     foldings: tuple[Folding, ...]
@@ -55,7 +53,11 @@ class Template:
         state = folded_tensors(network, self.foldings, _tensors(network))
         modules = dict(network.named_modules())
         proto = deepcopy(self.skeleton)
-        proto.graph.initializer.extend(_filled(self.proto.graph, state))
+        for initializer in self.proto.graph.initializer:
+            if initializer.name in state:
+                array = np.ascontiguousarray(state[initializer.name].numpy())
+                initializer = numpy_helper.from_array(array, initializer.name)  # noqa: PLW2901
+            proto.graph.initializer.append(initializer)
         unread = split_nodes(proto.graph, network, state)
         if unread:
             used = [initializer for initializer in proto.graph.initializer if initializer.name not in unread]
@@ -75,24 +77,12 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
     matrices = {n: parameter.detach().numpy() for n, parameter in network.named_parameters() if parameter.ndim == 2}
     gemm_instead_of_matmul(proto.graph, matrices)
     _name_sources(proto.graph, network)
-    foldings = take_out_batch_norms(proto.graph, tensors)
-    initializers = list(_filled(proto.graph, folded_tensors(network, foldings, tensors)))
-    del proto.graph.initializer[:]
-    proto.graph.initializer.extend(initializers)
-    return Template(proto, foldings)
+    return Template(proto, take_out_batch_norms(proto.graph, tensors))
 
 
 def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
     """Parameters and buffers by name, shared ones by each of their names."""
     return {**dict(network.named_buffers()), **network.state_dict()}
-
-
-def _filled(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> Iterator[onnx.TensorProto]:
-    """The graph's initializers, those that bear a tensor's name with its values."""
-    for initializer in graph.initializer:
-        tensor = tensors.get(initializer.name)
-        array = None if tensor is None else np.ascontiguousarray(tensor.numpy())
-        yield initializer if array is None else numpy_helper.from_array(array, initializer.name)
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
@@ -148,15 +138,15 @@ def _optimise(program: torch.onnx.ONNXProgram) -> None:
 
     It would fold batch-norms into layers and make one constant of equal ones, and their names would stand for nothing.
     """
-    read = (value for node in program.model.graph if node.op_type in LAYERS_AND_NORMS for value in node.inputs[1:])
-    hidden = {value: value.const_value for value in read if value is not None and value.is_initializer()}
+    nodes = [node for node in program.model.graph if node.op_type in (*LAYERS, "BatchNormalization")]
+    hidden = {
+        value: value.const_value for node in nodes for value in node.inputs[1:] if value and value.is_initializer()
+    }
     for value in hidden:
         value.const_value = None
-    try:
-        program.optimize()
-    finally:
-        for value, constant in hidden.items():
-            value.const_value = constant
+    program.optimize()
+    for value, constant in hidden.items():
+        value.const_value = constant
 
 
 def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:

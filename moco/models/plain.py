@@ -1,11 +1,4 @@
-"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm one that a layer has.
-
-| what the network has | what the copy has |
-|---|---|
-| DataParallel, DistributedDataParallel, torch.compile, an average of weights | the network inside |
-| parametrizations, weight_norm, spectral_norm, masks of torch.nn.utils.prune | the weight that they give, a constant |
-| SyncBatchNorm | a batch-norm |
-"""
+"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm of a kind that is known."""
 
 from __future__ import annotations
 
@@ -19,11 +12,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-WRAPPERS = {
-    "DataParallel": "module", "DistributedDataParallel": "module", "AveragedModel": "module",
-    "OptimizedModule": "_orig_mod",
-}  # fmt: skip
-"""By name of the class, as importing some of them takes seconds: where the network inside is."""
+WRAPPERS = {"DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule"}  # importing some is slow
 HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
     (WeightNorm, remove_weight_norm, "name"),
     (SpectralNorm, remove_spectral_norm, "name"),
@@ -54,8 +43,8 @@ def plain(network: nn.Module) -> nn.Module:
 
 def unwrapped(network: nn.Module) -> nn.Module:
     """The network inside its wrappers."""
-    while (inside := WRAPPERS.get(type(network).__name__)) is not None and hasattr(network, inside):
-        network = getattr(network, inside)
+    while type(network).__name__ in WRAPPERS:
+        network = next(network.children())
     return network
 
 
@@ -67,14 +56,18 @@ def _computed(network: nn.Module) -> dict[int, Any]:
 
 def _make_constant(module: nn.Module) -> None:
     """Make the tensors that are computed from others parameters of their own."""
-    if parametrize.is_parametrized(module):
-        for name, given in list(module.parametrizations.items()):  # type: ignore[union-attr, operator]
-            learned = next(given.parameters(recurse=False), None)
-            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-            tensor = getattr(module, name)
-            if learned is not None and not isinstance(tensor, nn.Parameter):  # torch makes a frozen one a buffer
-                delattr(module, name)
-                setattr(module, name, nn.Parameter(tensor.detach(), learned.requires_grad))
+    if parametrize.is_parametrized(module):  # torch's own function would change the class, which the original has too
+        lists: Any = module.parametrizations
+        computed = {
+            name: (getattr(module, name).detach(), next(given.parameters(), None)) for name, given in lists.items()
+        }
+        module.__class__ = parametrize.type_before_parametrizations(module)
+        del module.parametrizations
+        for name, (tensor, learned) in computed.items():
+            if learned is None:
+                module.register_buffer(name, tensor)
+            else:
+                setattr(module, name, nn.Parameter(tensor, learned.requires_grad))
     for hook in list(module._forward_pre_hooks.values()):
         for kind, remove, where in HOOKS:
             if isinstance(hook, kind):

@@ -20,7 +20,7 @@ from moco.analysis.sensitivity.layer_sensitivity import features, read_sensitivi
 from moco.certification.certificate import Floor, check_possible
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
-from moco.compression.space.layer_groups import grouped, without
+from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import network_space
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
@@ -121,10 +121,10 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
-    found = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
+    all_groups = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
     layers = {layer.name: layer for layer in compressor.counts.layers}
     stays = not_held(template.proto, job.network, tuple(layers))
-    found = without(found, stays.layers, stays.keeps)
+    found = stays.without(all_groups)
     space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
     left_out = {**compressor.graph.left_out, **stays.layers}
     left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -58,19 +58,6 @@ def grouped(
     found = [Grouped(key, tuple(layers), tuple(channels.get(key, ()))) for key, layers in members.items()]
     place = {name: index for index, name in enumerate(names)}
     return tuple(sorted(found, key=lambda g: place[(g.layers or g.channel_groups[0].producers)[0]]))
-
-
-def without(
-    groups: Sequence[Grouped], layers: Collection[str], keeps: Callable[[ChannelGroup], bool]
-) -> tuple[Grouped, ...]:
-    """The groups without these layers, and without the channels that it `keeps`; empty ones are left out."""
-    left = []
-    for group in groups:
-        members = tuple(name for name in group.layers if name not in layers)
-        coupled = tuple(channels for channels in group.channel_groups if not keeps(channels))
-        if members or coupled:
-            left.append(Grouped(group.name, members, coupled))
-    return tuple(left)
 
 
 def block_of(network: nn.Module, layer: str) -> str:
