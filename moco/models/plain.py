@@ -35,7 +35,7 @@ def plain(network: nn.Module) -> nn.Module:
     for module in list(copied.modules()):
         _make_constant(module)
         if isinstance(module, nn.SyncBatchNorm):
-            module.__class__ = BatchNorm
+            module.__class__ = BatchNorm  # type: ignore[assignment]
         for name, child in module.named_children():
             setattr(module, name, unwrapped(child))
     return copied

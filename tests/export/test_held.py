@@ -14,6 +14,7 @@ from moco.compression.space.layer_groups import PER_LAYER, grouped
 from moco.export.held import COMPUTED, not_held
 from moco.export.template import build_template
 from tests.compression.toys import Chain, images, made
+from tests.policies import policy_of
 
 EXAMPLE = images(2, side=8)
 
@@ -81,3 +82,16 @@ def test_tied_weights_are_not_changed_one_by_one(swapped: bool) -> None:
     assert {c.name for group in groups for c in group.channel_groups} <= {"stem", "a", "b", "between"}
     assert any(group.channel_groups for group in groups)
     assert "b" not in {c.name for group in groups for c in group.channel_groups}, "the file calls both 'a'"
+
+
+@pytest.mark.parametrize("widths", [{}, {"stem": (4, 8)}])
+def test_tied_weights_count_once(widths: dict[str, tuple[int, int]]) -> None:
+    network = made(Tied)
+    compressor, policy = Compressor.of(network, EXAMPLE), policy_of(widths, {})
+    real = sum(parameter.numel() for parameter in compressor.compress(policy).parameters())
+    whole = sum(parameter.numel() for parameter in network.parameters())
+    costs = compressor.costs.of({name: width for name, (width, _) in widths.items()})
+
+    assert (costs["parameters"], costs["packed_size_mb"]) == (real, real * 4 / 1e6)
+    assert sum(layer.parameters for layer in compressor.counts.layers) == compressor.counts.parameters == whole
+    assert (real < whole) == bool(widths)
