@@ -36,13 +36,14 @@ class AccuracyGuaranteedOptions:
 
     floor: str | Mapping[str, Any] = "-10 pp"
     """`-10 pp` (points below the reference), `>= 91 %`, or `{value: "-2 pp", confidence: 0.9}`."""
-    weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RESOURCES, 1.0))
+    weights: Mapping[str, float] | None = None  # None: the thesis's, over what this machine can measure
     constraints: Mapping[str, str] = field(default_factory=dict)  # further bounds by metric, `OP NUMBER[unit or x]`
     drop_unmeasurable: bool = False  # leave out the weight of what this machine cannot measure, do not refuse it
 
     def __post_init__(self) -> None:
         floor_constraint(self.floor)
-        normalised(self.weights, "objective.weights")
+        if self.weights is not None:
+            normalised(self.weights, "objective.weights")
         for constraint in parsed(self.constraints, "objective.constraints"):
             if constraint.metric == TOP1_ERROR:
                 raise ConfigError("objective.constraints: top-1 accuracy is bounded by objective.floor; state it there")
@@ -59,7 +60,7 @@ class AccuracyGuaranteedObjective(ConstrainedObjective[AccuracyGuaranteedOptions
     def __init__(self, options: AccuracyGuaranteedOptions | None = None) -> None:
         super().__init__(options)
         self.floor = floor_constraint(self.options.floor)
-        self.drop_unmeasurable: bool = self.options.drop_unmeasurable
+        self.drop_unmeasurable: bool = self.options.drop_unmeasurable or self.options.weights is None
 
     @property
     def wish(self) -> str:
@@ -82,7 +83,8 @@ class AccuracyGuaranteedObjective(ConstrainedObjective[AccuracyGuaranteedOptions
         return -self._cost(evaluation, reference)
 
     def _weights(self) -> Mapping[str, float]:
-        return normalised(self.options.weights, self.weighted)
+        weights = self.options.weights
+        return normalised(dict.fromkeys(RESOURCES, 1.0) if weights is None else weights, self.weighted)
 
     def _bounds(self, reference: Mapping[str, MetricValue]) -> tuple[Bound, ...]:
         return (*resolved((self.floor,), reference, "objective.floor"), *super()._bounds(reference))

@@ -12,11 +12,12 @@ from rich.table import Table
 
 from moco.compression.policy_file import read_policy
 from moco.errors import CompressionError, PolicyRejectedError
-from moco.experiment.build import Overrides, build_job, untracked
+from moco.experiment.build import Overrides, build_job, plan_of, untracked
 from moco.experiment.schema import Experiment
 from moco.hardware.doctor import probe
 from moco.interfaces import Artifact
 from moco.metrics import METRICS, cost_ratio, shown
+from moco.policy import Policy
 from moco.run.job import prepare
 from moco.run_folder.writing import write_network
 from moco.trial import MetricValue
@@ -36,7 +37,7 @@ def profiled(experiment: Experiment, policy: Path | None, modules: Path | None =
 
     A MocoError where the policy does not fit, or the network cannot be built or run.
     """
-    chosen = None if policy is None else read_policy(policy)
+    chosen = None if policy is None else _policy_for(experiment, policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(replace(job, time_everything=True), Path(folder))) as prepared:
@@ -67,13 +68,18 @@ def profile_table(profile: Profile) -> Table:
 
 def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
     """The policy's network in `out`: model.onnx, network.safetensors and policy.json; a MocoError where it fails."""
-    chosen = read_policy(policy)
+    chosen = _policy_for(experiment, policy)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.evaluator.builder.build(chosen)
         write_network(out, artifact, chosen, job.network_name, network, job.plan.space.ranking)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
+
+
+def _policy_for(experiment: Experiment, path: Path) -> Policy:
+    """The policy, read before anything is loaded or trained; its filters must be ranked as the experiment ranks."""
+    return read_policy(path, plan_of(untracked(experiment), path.parent).space.ranking)
 
 
 def doctor_table() -> Table:

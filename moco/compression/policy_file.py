@@ -21,15 +21,30 @@ def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] =
     return {"format": FORMAT, "network": network, **told, "groups": policy.settings}
 
 
-def read_policy(path: Path) -> Policy:
-    """The policy in a policy.json, or a SpaceError for its form; whether it fits a network shows when it is applied."""
+def read_policy(path: Path, ranking: str | Mapping[str, Any] | None = None) -> Policy:
+    """The policy in a policy.json; whether it fits a network shows when it is applied.
+
+    A SpaceError refuses another form, and filters that were ranked otherwise than by `ranking`, where that is given.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    except (OSError, ValueError, RecursionError) as error:
         raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
         raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    if ranking is not None and (ranked := data.get("ranking", ranking)) != ranking:
+        raise SpaceError(
+            f"{path}: its filters were ranked by '{ranked}', here they are by '{ranking}'; set `rank` to it"
+        )
     return checked_policy(data["groups"], f"{path}: groups")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in names if names.count(name) > 1)}' stands there twice")
+    return found
 
 
 def checked_policy(groups: Mapping[str, Any], where: str = "policy") -> Policy:

@@ -17,7 +17,7 @@ from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.result import Result
 
-STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}  # by the tone of an outcome
+STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain": "bold"}  # by the tone of an outcome
 
 
 def console_summary(result: Result, report: Path | None = None) -> RenderableType:

@@ -19,11 +19,19 @@ class Status(StrEnum):
 
     CERTIFIED = "certified"
     NOT_CERTIFIED = "not certified"
+    WITHIN = "within every bound"  # where no accuracy floor was asked, there is nothing to certify
+    BEYOND = "not within every bound"
+    DELIVERED = "delivered"
     INFEASIBLE = "infeasible, best effort"
     NOTHING = "no network"
 
 
-TONES = {Status.CERTIFIED: "good", Status.NOT_CERTIFIED: "warn", Status.INFEASIBLE: "bad", Status.NOTHING: "bad"}
+TONES = {
+    **dict.fromkeys((Status.CERTIFIED, Status.WITHIN), "good"),
+    **dict.fromkeys((Status.NOT_CERTIFIED, Status.BEYOND), "warn"),
+    **dict.fromkeys((Status.INFEASIBLE, Status.NOTHING), "bad"),
+    Status.DELIVERED: "plain",
+}
 """How good an ending is: the page and the console colour it by this."""
 
 
@@ -50,11 +58,20 @@ def verdict(result: Result, network: str | None = None) -> Verdict:
     summary = _summary(result, network or result.network or "The chosen network")
     if not is_feasible(result):
         return Verdict(Status.INFEASIBLE, f"No feasible network in {result.trials} trials; best effort: {summary}.")
-    evidence = [] if result.certificate is None else claims(result.certificate)
-    if not evidence:
+    if result.certificate is None:
         return Verdict(Status.NOT_CERTIFIED, f"{summary}; not certified on unseen images.")
-    status = Status.CERTIFIED if all(claim.holds for claim in evidence) else Status.NOT_CERTIFIED
-    return Verdict(status, f"{'; '.join([summary, *(claim.text for claim in evidence)])}.")
+    evidence = claims(result.certificate)
+    return Verdict(_status(result.certificate, evidence), f"{'; '.join([summary, *(c.text for c in evidence)])}.")
+
+
+def _status(certificate: CertificateRecord, evidence: Sequence[Claim]) -> Status:
+    """Certified is what keeps an accuracy floor; a search without one keeps its bounds, or has promised nothing."""
+    hold = all(claim.holds for claim in evidence)
+    if certificate.floor is not None:
+        return Status.CERTIFIED if hold and evidence else Status.NOT_CERTIFIED
+    if not any(bound.holds is not None for bound in certificate.bounds):
+        return Status.DELIVERED
+    return Status.WITHIN if hold else Status.BEYOND
 
 
 def is_feasible(result: Result) -> bool:
@@ -87,14 +104,14 @@ def _summary(result: Result, network: str) -> str:
 
 
 def claims(certificate: CertificateRecord) -> list[Claim]:
-    """What the certificate says of the floor and of the bounds; empty where it says nothing of either."""
+    """What the certificate says of the floor, of the bounds, and of the accuracy where no floor was asked."""
     bounds = [bound for bound in certificate.bounds if bound.holds is not None]
     found = [*_of_floor(certificate), *_of_bounds(bounds, holds=True), *_of_bounds(bounds, holds=False)]
     lower = certificate.lower_bound
-    if certificate.floor is None and found and isinstance(lower, (int, float)):
+    if certificate.floor is None and isinstance(lower, (int, float)):
         side = f"at most {points(lower).lstrip('-')} below" if lower < 0 else f"at least {points(lower)} above"
         found.append(Claim(True, f"top-1 {side} the reference{_evidence(certificate)}"))
-    return found
+    return found or [Claim(False, "not certified on unseen images")]
 
 
 def _of_floor(certificate: CertificateRecord) -> list[Claim]:

@@ -21,7 +21,7 @@ from moco.certification.certificate import Floor, check_possible
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import grouped
-from moco.compression.space.network_space import network_space
+from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
 from moco.evaluation.builder import Builder, Stopwatch
@@ -129,6 +129,7 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     left_out = {**compressor.graph.left_out, **stays.layers}
     left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
     left_alone += [text for method in methods for text in method.left_alone(found, layers)]
+    left_alone += idle_groups(found, () if isinstance(plan.groups, str) else plan.groups, space)
     pruning = [method for method in methods if method.removes_channels]
     groups = frozenset(channels.name for group in found if pruning for channels in group.channel_groups)
     refitted = groups if any(method.refits_readers for method in pruning) else frozenset[str]()

@@ -329,9 +329,13 @@ def test_an_evaluation_store_or_a_ledger_that_is_something_else(experiment: Any,
     assert (run / "study.db").read_bytes() == b"this is no database" * 100
 
 
-def test_a_metric_that_cannot_be_measured_is_dropped_where_the_user_says_so(experiment: Any, tmp_path: Path) -> None:
-    weights = {"energy_j": 1, "size_mb": 1}
-    path = experiment(objective={"weights": weights, "drop_unmeasurable": True}, budget={"trials": 1})
+@pytest.mark.parametrize(
+    "said",
+    [{"weights": None}, {"weights": {"energy_j": 1, "size_mb": 1}, "drop_unmeasurable": True}],
+    ids=["default", "said"],
+)
+def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path: Path, said: dict[str, Any]) -> None:
+    path = experiment(objective={"floor": "-90 pp", **said}, budget={"trials": 1})
     done = moco("search", path, "--out", tmp_path / "run")
     assert done.exit_code == 0
     assert "warning: objective.weights.energy_j: this machine cannot measure energy_j" in done.stdout
@@ -347,6 +351,9 @@ def test_a_metric_that_cannot_be_measured_is_dropped_where_the_user_says_so(expe
         ('{"format": 1, "groups": {"conv1": {"precision": "int3"}}}', "groups.conv1.precision: expected one of"),
         ('{"format": 1, "groups": {"conv1": {"filter_pruning": {"keep": 0, "of": 32}}}}', "1 <= k <= n"),
         ('{"format": 1, "groups": {"conv1": {"filter_pruning": {"keep": 8, "of": 64}}}}', "another network"),
+        ('{"format": 1, "groups": {"conv1": {}, "conv1": {}}}', "'conv1' stands there twice"),
+        ('{"format": 1, "groups": ' + "[" * 100_000, "expected a policy in JSON"),
+        ('{"format": 1, "ranking": "fisher", "groups": {}}', "ranked by 'fisher', here they are by 'l1'"),
     ],
 )
 def test_a_policy_that_does_not_fit(experiment: Any, tmp_path: Path, text: str | None, message: str) -> None:

@@ -111,13 +111,19 @@ def test_energy_is_refused_where_it_cannot_be_measured() -> None:
         match=r"^objective\.weights\.energy_j: this machine cannot measure energy_j \(no power counter\); "
         r"remove it or set objective\.drop_unmeasurable: true$",
     ):
-        measurable(AccuracyGuaranteedObjective(), HERE)
+        measurable(AccuracyGuaranteedObjective(AccuracyGuaranteedOptions(weights={"energy_j": 1, "size_mb": 1})), HERE)
 
 
-def test_energy_is_dropped_where_the_user_says_so_and_a_warning_tells() -> None:
-    objective, warnings = measurable(
-        AccuracyGuaranteedObjective(AccuracyGuaranteedOptions(drop_unmeasurable=True)), HERE
-    )
+FOUR = {"latency_ms": 1, "energy_j": 1, "throughput_ips": 1, "size_mb": 1}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [AccuracyGuaranteedOptions(), AccuracyGuaranteedOptions(weights=FOUR, drop_unmeasurable=True)],
+    ids=["no weights given", "the user says so"],
+)
+def test_energy_is_dropped_and_a_warning_tells(options: AccuracyGuaranteedOptions) -> None:
+    objective, warnings = measurable(AccuracyGuaranteedObjective(options), HERE)
     assert isinstance(objective, AccuracyGuaranteedObjective)
     assert objective.weights == pytest.approx({"latency_ms": 1 / 3, "throughput_ips": 1 / 3, "size_mb": 1 / 3})
     assert "energy_j" not in objective.metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moco.report.verdict import Status, chosen_metrics, verdict
+from moco.report.verdict import TONES, Status, chosen_metrics, verdict
 from moco.run_folder.result import Result
 
 CERTIFICATE = {"floor": -0.02, "images": 4000, "confidence": 0.95, "lower_bound": -0.017, "holds": True, "bounds": []}
@@ -56,7 +56,10 @@ def test_a_floor_that_is_missed_gives_its_lower_bound() -> None:
     assert found.text.endswith("(lower bound -2.62 pp).")
 
 
-@pytest.mark.parametrize("certificate", [None, CERTIFICATE | {"floor": None, "holds": None}])
+NO_BOUND = CERTIFICATE | {"lower_bound": None, "holds": None}
+
+
+@pytest.mark.parametrize("certificate", [None, NO_BOUND])
 def test_without_a_certificate_nothing_is_called_certified(certificate: Any) -> None:
     found = verdict(a_result(certificate=certificate))
     assert found.status is Status.NOT_CERTIFIED
@@ -70,7 +73,19 @@ def test_bounds_are_named_where_there_is_no_floor() -> None:
         "; the bounds on latency and size hold on the delivered file; top-1 at most 1.7 pp below the reference on 4,000"
         in found.text
     )
-    assert found.status is Status.CERTIFIED
+    assert found.status is Status.WITHIN
+
+
+@pytest.mark.parametrize("lost", [0.017, 0.48])
+def test_without_a_floor_nothing_is_called_certified_whatever_was_lost(lost: float) -> None:
+    certificate = CERTIFICATE | {"floor": None, "holds": None, "lower_bound": -lost}
+    found = verdict(a_result(certificate=certificate))
+    assert (found.status, TONES[found.status]) == (Status.DELIVERED, "plain")
+    assert f"top-1 at most {100 * lost:g} pp below the reference on 4,000" in found.text
+    kept = verdict(a_result(certificate=certificate | {"bounds": [{"metric": "latency_ms", "holds": True}]}))
+    assert kept.status.value == "within every bound"
+    missed = verdict(a_result(certificate=certificate | {"bounds": [{"metric": "latency_ms", "holds": False}]}))
+    assert missed.status.value == "not within every bound"
 
 
 def test_a_bound_that_fails_spoils_the_certificate_but_not_the_floor() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -88,6 +88,25 @@ def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Cho
     parts = tuple((m, part) for m in options.methods if (part := m.part(group, context)) is not None)
     names = tuple(method.name for method, _ in parts if method.is_chosen)
     return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
+
+
+def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: SearchSpace) -> Iterator[str]:
+    """A warning for each layer group that was declared by its name, but of which the space has nothing to choose."""
+    codec = space.codec
+    assert isinstance(codec, NetworkCodec)
+    chosen, multiple = {choice.group.name for choice in codec.choices}, min(codec.context.multiples.values())
+    for group in groups:
+        if group.name in declared and group.name not in chosen:
+            widths = sorted({channels.channels for channels in group.channel_groups})
+            cause = (
+                "no legal width below its own, no rank that pays, no second precision (see space.filter_pruning.keep)"
+            )
+            if not widths:
+                cause = "the channels of its layers are coupled with those of other groups, or kept by the network"
+            elif 1 < multiple >= widths[-1]:
+                cause = f"widths are multiples of {multiple} and it has {' or '.join(map(str, widths))} channels; "
+                cause += "set space.channel_multiple to a smaller number, such as 1"
+            yield f"space.groups.{group.name} is left as it is: {cause}"
 
 
 def space_summary(space: SearchSpace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -16,7 +17,7 @@ from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
 from moco.compression.policy_settings import NEUTRAL, widths_of
 from moco.compression.space.layer_groups import grouped
-from moco.compression.space.network_space import SpaceOptions, network_space, space_summary
+from moco.compression.space.network_space import SpaceOptions, idle_groups, network_space, space_summary
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
 from moco.space import SearchSpace
@@ -36,7 +37,7 @@ def space_of(
     compressor: Compressor = TINY,
     options: SpaceOptions = BOTH,
     capabilities: Capabilities = CAPABLE,
-    groups: str = "per-block",
+    groups: str | Mapping[str, Sequence[str]] = "per-block",
 ) -> SearchSpace:
     found = grouped(compressor.network, compressor.counts, compressor.graph, groups)
     costs = analytic_cost(compressor.network, compressor.graph, compressor.counts)
@@ -44,6 +45,21 @@ def space_of(
 
 
 SPACE = space_of(capabilities=STAIRS)
+
+
+def test_a_declared_group_with_nothing_to_choose_is_told_with_its_cause() -> None:
+    patterns = {"first": ["layer1.*.conv1"], "second": ["layer2.*.conv1"], "head": ["linear"]}
+    found = grouped(TINY.network, TINY.counts, TINY.graph, patterns)
+    eights = replace(CAPABLE, channel_multiples={"float32": 8})
+    space = space_of(capabilities=eights, options=options_of(), groups=patterns)
+    assert [group.name for group in space.groups] == ["second"]
+    first, head = idle_groups(found, patterns, space)
+    assert first.startswith("space.groups.first is left as it is: widths are multiples of 8 and it has 8 channels")
+    assert "space.channel_multiple" in first
+    assert head.startswith("space.groups.head is left as it is: the channels of its layers are coupled")
+    assert list(idle_groups(found, {}, space)) == []  # groups that moco made itself
+    ones = space_of(options=options_of(), groups=patterns)
+    assert [text.split()[0] for text in idle_groups(found, patterns, ones)] == ["space.groups.head"]
 
 
 def test_each_group_has_a_keep_ratio_and_a_precision_where_there_is_a_choice() -> None:
