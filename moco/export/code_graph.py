@@ -115,18 +115,9 @@ class CodeGraph:
         return self._bits_taken(node.output[0]) if self._is_moved(node) else 8
 
     def _is_moved(self, node: onnx.NodeProto) -> bool:
-        """Whether the node leaves codes as they are, as a Pad does whose constant has a code in every scale."""
-        padded = node.op_type != "Pad" or self._pads_below(node) or self._padded(node) == 0
-        return node.op_type in self.placement.moved and padded
-
-    def _padded(self, node: onnx.NodeProto) -> float:
-        """What a Pad pads with; NaN where that is not known."""
-        return float(self.constants.get(node.input[2], np.nan)) if len(node.input) > 2 and node.input[2] else 0.0
-
-    def _pads_below(self, node: onnx.NodeProto) -> bool:
-        """Whether it pads with minus infinity what only a maximum reads: the lowest code does as well there."""
-        reading = {reader.op_type for reader in self.consumers.get(node.output[0], [])}
-        return self._padded(node) == -np.inf and reading == {"MaxPool"} and node.output[0] not in self.outputs
+        """Whether the node leaves codes as they are; a Pad does with zeros, which have a code in every scale."""
+        padded = node.input[2] if node.op_type == "Pad" and len(node.input) > 2 else ""
+        return node.op_type in self.placement.moved and not np.any(self.constants.get(padded, bool(padded)))
 
     # ---- the four ways that a node is written
 
@@ -160,9 +151,8 @@ class CodeGraph:
         moved = deepcopy(node)
         moved.input[0], moved.output[0] = _codes(source), _codes(node.output[0])
         if node.op_type == "Pad":  # real zeros are the zero point in codes
-            code = 0 if self._pads_below(node) else scale.zero_point
             del moved.input[2:]
-            moved.input.append(self._initializer(f"zero_code_{code}", np.uint8(code)))
+            moved.input.append(self._initializer(f"zero_code_{scale.zero_point}", np.uint8(scale.zero_point)))
             if len(node.input) > 3:
                 moved.input.append(node.input[3])
         self.nodes.append(moved)

@@ -36,6 +36,7 @@ def foldable_pairs(network: nn.Module, example: torch.Tensor) -> tuple[FoldableP
     with ExitStack() as hooks, torch.no_grad():
         for name, module in network.named_modules():
             if _is_own(module):
+                seen.weights[name] = id(module.weight)
                 hooks.enter_context(module.register_forward_hook(partial(seen.note, name)))
         with seen:
             network(example)
@@ -47,6 +48,7 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.weights: dict[str, int] = {}
         self._found: list[tuple[FoldablePair, int]] = []
         self._producers: dict[int, str] = {}
         self._alive: list[torch.Tensor] = []  # an id is unique only while its object lives
@@ -62,6 +64,7 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
             pair
             for pair, tensor in self._found
             if self._uses[pair.layer] == self._uses[pair.batch_norm] == self._reads[tensor] == 1
+            and self._reads[self.weights[pair.layer]] == 1  # nothing else computes with the weight
         )
 
     def note(self, name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -76,9 +79,10 @@ class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         del types
+        watched = {*self._producers, *self.weights.values()}
         for argument in args:
             read = argument if isinstance(argument, list | tuple) else (argument,)
-            self._reads.update(id(tensor) for tensor in read if id(tensor) in self._producers)
+            self._reads.update(id(tensor) for tensor in read if id(tensor) in watched)
         return func(*args, **(kwargs or {}))
 
 

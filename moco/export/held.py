@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import onnx
 from torch import nn
 
+from moco.compression.channels.groups import ChannelGroup
 from moco.compression.space.layer_groups import Grouped
 from moco.export.quantize import quantizable_layers
 
@@ -27,16 +28,18 @@ class NotHeld:
 
     def without(self, groups: Sequence[Grouped]) -> tuple[Grouped, ...]:
         """The groups without these layers, and without channels that a computed weight gives or reads."""
-        left = []
-        for group in groups:
-            members = tuple(name for name in group.layers if name not in self.layers)
-            channels = tuple(
-                c
-                for c in group.channel_groups
-                if c.name not in self.unnamed and self.computed.isdisjoint((*c.producers, *c.consumers))
+        return tuple(
+            Grouped(
+                group.name,
+                tuple(name for name in group.layers if name not in self.layers),
+                tuple(channels for channels in group.channel_groups if not self._keep(channels)),
             )
-            left += [Grouped(group.name, members, channels)] if members or channels else []
-        return tuple(left)
+            for group in groups
+        )
+
+    def _keep(self, channels: ChannelGroup) -> bool:
+        around = (*channels.producers, *channels.consumers)
+        return channels.name in self.unnamed or not self.computed.isdisjoint(around)
 
 
 def not_held(proto: onnx.ModelProto, network: nn.Module, layers: Sequence[str]) -> NotHeld:

@@ -67,7 +67,7 @@ def test_a_weight_that_is_computed_stays_and_so_do_the_channels_around() -> None
     stays, groups = found(made(Chain, Standardised(8, 8, 3)))
 
     assert stays.layers == {"middle": COMPUTED}
-    assert [group.name for group in groups] == ["stem", "last", "head"]
+    assert [layer for group in groups for layer in group.layers] == ["stem", "last", "head"]
     assert [c.name for group in groups for c in group.channel_groups] == ["last"]
 
 

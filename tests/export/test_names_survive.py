@@ -135,3 +135,21 @@ def test_one_odd_batch_norm_does_not_keep_the_others_from_folding() -> None:
     network = network_of("one odd among others")
 
     assert [pair.layer for pair in foldable_pairs(network, EXAMPLE)] == ["first"]
+
+
+class Twofold(nn.Module):
+    """Computes with a layer's weight beside the layer, which folding would change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)) * self.conv.weight.mean())
+
+
+def test_a_layer_whose_weight_is_read_elsewhere_is_not_folded() -> None:
+    network = made(Twofold)
+
+    assert foldable_pairs(network, EXAMPLE) == ()
+    assert np.abs(run(build_template(network, EXAMPLE).render(network), BATCH) - expected(network, BATCH)).max() < 1e-6
