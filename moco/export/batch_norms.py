@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
@@ -57,12 +58,11 @@ def take_out_batch_norms(graph: onnx.GraphProto, known: Tensors) -> tuple[Foldin
             (norm,) = used[node.output[0]]
             node.input[:], node.output[:] = [*node.input[:2], folding.bias], norm.output
             graph.node.remove(norm)
-    initializers = list(graph.initializer)
     del graph.initializer[:]
-    for initializer in initializers:
+    for name, initializer in constants.items():
         graph.initializer.append(initializer)
-        if initializer.name in found and found[initializer.name].bias not in constants:
-            graph.initializer.add(name=found[initializer.name].bias)
+        if name in found and found[name].bias not in constants:
+            graph.initializer.add(name=found[name].bias)
     drop_unread(graph)
     return tuple(found.values())
 
@@ -99,24 +99,19 @@ def _folding(
     following = used.get(node.output[0], [])
     if [each.op_type for each in following] != ["BatchNormalization"]:
         return None
-    of_layer, of_norm = (
-        {a.name: helper.get_attribute_value(a) for a in each.attribute} for each in (node, following[0])
-    )
+    both = node, following[0]
+    of_layer, of_norm = ({a.name: helper.get_attribute_value(a) for a in each.attribute} for each in both)
     is_plain = node.op_type != "Gemm" or {**PLAIN_GEMM, "transB": 0, **of_layer} == PLAIN_GEMM
     in_groups = node.op_type == "ConvTranspose" and of_layer.get("group", 1) > 1
     layer, _, leaf = node.input[1].rpartition(".")
     scale, offset, *statistics = following[0].input[1:]
     own = constants.keys() - known.keys()  # the exporter's, for a batch-norm without scale or offset
     affine = tuple(
-        None if name in own and _is_all(constants[name], value) else name
-        for name, value in ((scale, 1.0), (offset, 0.0))
+        None if name in own and np.all(numpy_helper.to_array(constants[name]) == neutral) else name
+        for name, neutral in ((scale, 1), (offset, 0))
     )
     named = {*node.input[1:], *statistics, *filter(None, affine)} <= known.keys() and leaf == "weight" and layer
     if not is_plain or in_groups or not named or of_norm.get("training_mode"):
         return None
     bias = node.input[2] if len(node.input) > 2 else f"{layer}.bias"
     return Folding(node.op_type, layer, bias, affine, tuple(statistics), of_norm.get("epsilon", 1e-5))
-
-
-def _is_all(constant: onnx.TensorProto, value: float) -> bool:
-    return bool((numpy_helper.to_array(constant) == value).all())

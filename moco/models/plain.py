@@ -59,15 +59,13 @@ def _make_constant(module: nn.Module) -> None:
     if parametrize.is_parametrized(module):  # torch's own function would change the class, which the original has too
         lists: Any = module.parametrizations
         computed = {
-            name: (getattr(module, name).detach(), next(given.parameters(), None)) for name, given in lists.items()
+            name: nn.Parameter(getattr(module, name).detach(), any(p.requires_grad for p in given.parameters()))
+            for name, given in lists.items()
         }
         module.__class__ = parametrize.type_before_parametrizations(module)
         del module.parametrizations
-        for name, (tensor, learned) in computed.items():
-            if learned is None:
-                module.register_buffer(name, tensor)
-            else:
-                setattr(module, name, nn.Parameter(tensor, learned.requires_grad))
+        for name, parameter in computed.items():
+            setattr(module, name, parameter)
     for hook in list(module._forward_pre_hooks.values()):
         for kind, remove, where in HOOKS:
             if isinstance(hook, kind):

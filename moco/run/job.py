@@ -121,12 +121,12 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
-    all_groups = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
+    found = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
     layers = {layer.name: layer for layer in compressor.counts.layers}
-    stays = not_held(template.proto, job.network, tuple(layers))
-    found = stays.without(all_groups)
+    stays, whole = not_held(template.proto, job.network, compressor.graph, tuple(layers))
+    found = tuple(group.without(stays, whole) for group in found)
     space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
-    left_out = {**compressor.graph.left_out, **stays.layers}
+    left_out = {**compressor.graph.left_out, **stays}
     left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
     left_alone += [text for method in methods for text in method.left_alone(found, layers)]
     left_alone += idle_groups(found, () if isinstance(plan.groups, str) else plan.groups, space)
