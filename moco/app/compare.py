@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.session import FILES, Session, session
+from moco.run.session import Session, session
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.writing import EXPERIMENT, MANIFEST, write_json, write_yaml
 from moco.secret import Secret
@@ -134,9 +133,7 @@ class Comparing(Watcher):
             raise
         finally:
             gc.unfreeze()
-        found = self._written(tracker)
-        shutil.rmtree(self.out / FILES, ignore_errors=True)
-        return found
+        return self._written(tracker)
 
     def begin(self, study: Study, strategy: Strategy, seed: int) -> None:
         """A run is about to begin, or to go on."""

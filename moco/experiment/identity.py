@@ -11,8 +11,10 @@ from typing import Any
 
 from moco.experiment.schema import Experiment
 from moco.optional import require
+from moco.redaction import starred
 from moco.registry import written_options
 from moco.secret import Secret
+from moco.tracking.database import database_address, file_address
 
 CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
@@ -42,15 +44,16 @@ def _plain(values: Mapping[str, Any]) -> Any:
 
 def settings_hashes(
     written: Mapping[str, Any], config: Mapping[str, Any], storage: Secret | None
-) -> tuple[str, dict[str, str]]:
-    """Hash of the settings that the trials of one search share, and what an earlier version took in its place.
+) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Hash of the settings that the trials of one search share, and what earlier versions took in its place.
 
     Of the resolved experiment: `written` has its secrets starred, `config` has them. The ledger's address counts
-    without its password, however it is given; earlier it was part of it.
+    without its password, however it is given; earlier it was part of it, later some passwords were not seen.
     """
     if storage is None:
         return _hash(written, None), {}
-    return _hash(written, storage.without_password), {"settings": _hash(config, storage.value)}
+    older = _hash(config, storage.plain), _hash(written, starred(storage.plain))
+    return _hash(written, storage.without_password), {"settings": older}
 
 
 def _hash(config: Mapping[str, Any], storage: str | None) -> str:
@@ -60,9 +63,9 @@ def _hash(config: Mapping[str, Any], storage: str | None) -> str:
 
 
 def storage_address(experiment: Experiment) -> Secret | None:
-    """The ledger's database; None where it is RUN/study.db. A ConfigError names a variable that is not set."""
+    """The ledger's database; None where it is RUN/study.db. A ConfigError where SQLAlchemy cannot use the address."""
     storage = experiment.tracking.storage
-    return None if storage is None else Secret.of(storage, "tracking.storage")
+    return None if storage is None else database_address(storage, "tracking.storage")
 
 
 def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | None:
@@ -76,11 +79,5 @@ def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | No
     require("mlflow", "tracking.mlflow")
     uri = None if isinstance(mlflow, bool) else mlflow.uri
     name = None if isinstance(mlflow, bool) else mlflow.experiment
-    address = Secret.of(uri, "tracking.mlflow.uri") if uri else beside(out, "mlflow.db")
+    address = Secret.of(uri, "tracking.mlflow.uri") if uri else file_address(out.resolve().parent / "mlflow.db")
     return address, name or "moco"
-
-
-def beside(out: Path, name: str) -> Secret:
-    """The address of a SQLite file beside the run folder; the path is taken as it is."""
-    address = f"sqlite:///{out.resolve().parent / name}"
-    return Secret(address, address)

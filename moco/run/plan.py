@@ -100,7 +100,7 @@ class Recording:
 
     config: Mapping[str, Any]  # the resolved experiment, the secrets of its addresses starred
     settings: str  # hash of what of it all trials of one search must share
-    older_settings: Mapping[str, str] = field(default_factory=dict)  # of earlier versions, with a password in them
+    older_settings: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of earlier versions, with a password
     command: str = ""  # how to run it again from its own run folder
     ledger: bool = True  # whether trials are kept
     storage: Secret | None = None  # the ledger's database; None is RUN/study.db

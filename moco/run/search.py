@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
@@ -17,7 +16,7 @@ from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
-from moco.run.session import FILES, Session
+from moco.run.session import Session
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
 from moco.run_folder.writing import (
@@ -73,7 +72,6 @@ class Search:
         finally:
             if ledger is not None:
                 ledger.close()
-        shutil.rmtree(self.out / FILES, ignore_errors=True)
         return result
 
     def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import nn
 
@@ -60,7 +62,9 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
             lock.release()
 
 
-def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | None = None) -> Manifest | None:
+def claim(
+    out: Path, fingerprint: Mapping[str, str], older: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Manifest | None:
     """The manifest of the search that is continued in `out`; None where none has begun.
 
     `older` are parts of the fingerprint as earlier versions of moco made them; they are as good. A RunFolderError where
@@ -78,7 +82,7 @@ def claim(out: Path, fingerprint: Mapping[str, str], older: Mapping[str, str] | 
     found = manifest.fingerprint
     if found is None:
         raise RunFolderError(f"{path}: not what a search writes; choose another --out")
-    differing = [part for part, value in fingerprint.items() if found.get(part) not in {value, (older or {}).get(part)}]
+    differing = [part for part, value in fingerprint.items() if found.get(part) not in (value, *older.get(part, ()))]
     if differing:
         raise RunFolderError(
             f"{out}: belongs to another experiment ('{manifest.name}'): other {' and '.join(differing)}; only "
@@ -105,7 +109,7 @@ def session(
     """
     record = plan.recording
     lock_held = owned(out, study if record.ledger else None, record.storage, resume=resume)
-    with lock_held as lock, one_thread(for_children=True):
+    with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
         job = job_of(plan, *given)
         begun = claim(out, job.fingerprint, record.older_settings)
         if begun and not (record.ledger and (record.storage or (out / LEDGER).exists())):
@@ -116,9 +120,12 @@ def session(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        with closing(_prepared(job, out / FILES, begun)) as prepared:
-            earlier = begun.sessions if begun else ()
-            yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+        # Done or refused; what was interrupted keeps its folder, so that it can be resumed.
+        ended = None, RunFolderError
+        stack.push(lambda kind, *_: shutil.rmtree(out / FILES, ignore_errors=True) if kind in ended else None)
+        prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
+        earlier = begun.sessions if begun else ()
+        yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
 
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:

@@ -6,6 +6,7 @@ The lock is in the database, or beside its file, for the life of the search.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,25 +16,44 @@ from pathlib import Path
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from moco.errors import RunFolderError
+from moco.errors import ConfigError, RunFolderError
 from moco.file_lock import FileLock, Holder, Lock, closed_in_children, open_in_children
 from moco.run_folder.writing import LEDGER
-from moco.secret import Secret
+from moco.secret import EXAMPLES, Secret
 
 _ADVICE = "wait until it ends, or give this one another name"
 _KEEPALIVE = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "6"}
 """A machine that loses its power lets go of its lock after two minutes, and not after the server's two hours."""
+_PAUSES_S = (0.5, 1, 2, 4, 8, 15)  # between the tries to take a lock again: a server may need half a minute to start
+
+
+def database_address(written: str, where: str) -> Secret:
+    """The database at that address; a ConfigError at the key path `where` if SQLAlchemy cannot use it."""
+    address = Secret.of(written, where)
+    try:
+        with warnings.catch_warnings(), suppress(ImportError):  # whoever opens it says which driver is missing
+            warnings.simplefilter("error", SAWarning)  # of options that would be ignored
+            create_engine(address.value, poolclass=NullPool)
+    except (SQLAlchemyError, SAWarning, TypeError, ValueError) as error:
+        cause = address.hide(_cause(error))
+        raise ConfigError(f"{where}: '{address.shown}' cannot be used: {cause}; expected {EXAMPLES}") from None
+    return address
+
+
+def file_address(path: Path) -> Secret:
+    """The address of a SQLite file, whatever characters its path has."""
+    address = f"sqlite:///{path}"
+    if make_url(address).database != str(path):
+        address = URL.create("sqlite", database=str(path)).render_as_string()
+    return Secret(address, address)
 
 
 def ledger_address(out: Path, storage: Secret | None) -> Secret:
     """The database of the ledger: the one that was asked for, or RUN/study.db."""
-    if storage is not None:
-        return storage
-    address = f"sqlite:///{(out / LEDGER).resolve()}"
-    return Secret(address, address)
+    return storage if storage is not None else file_address((out / LEDGER).resolve())
 
 
 @contextmanager
@@ -55,7 +75,7 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None and not hasattr(error, "orig"):
         error = error.__cause__
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).splitlines()[0]
 
 
 def ledger_lock(address: Secret, study: str) -> Lock:
@@ -116,7 +136,7 @@ class PostgresLock(Lock):
         except SQLAlchemyError:
             self.release()
             with database_errors(self._address, "open"):
-                self._connection = self._taken()
+                self._connection = self._taken_again()
             return False
         return True
 
@@ -127,6 +147,13 @@ class PostgresLock(Lock):
             self._descriptor = None
         with suppress(SQLAlchemyError):
             self._connection.close()
+
+    def _taken_again(self) -> Connection:
+        for pause_s in _PAUSES_S:
+            with suppress(SQLAlchemyError):
+                return self._taken()
+            time.sleep(pause_s)
+        return self._taken()
 
     def _taken(self) -> Connection:
         connection = self._engine.connect()

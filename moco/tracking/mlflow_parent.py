@@ -18,6 +18,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
+from sqlalchemy.engine import make_url
+
 from moco.redaction import starred
 from moco.secret import Secret
 from moco.tracking.messages import quiet
@@ -48,7 +50,8 @@ class ParentRun:
         `tracking_uri` is `sqlite:///FILE` or the address of a tracking server, which may take `probe_timeout_s` to
         answer at all; the experiment is created where there is none; `run_name` is that of the parent run.
         """
-        self._uri, self._probe_timeout_s = Secret.of(tracking_uri).value, probe_timeout_s
+        self._secret, self._probe_timeout_s = Secret.of(tracking_uri), probe_timeout_s
+        self._uri = self._secret.value
         self._experiment_name, self._run_name = experiment_name, run_name
         self._settings = ExitStack()
         self.client: MlflowClient
@@ -140,7 +143,7 @@ class ParentRun:
 
     def _address(self) -> dict[str, str]:
         """Where the run is found again; without the secrets that the address may hold."""
-        known = {"tracking_uri": starred(_without_password(self._uri)), "experiment_id": self.experiment_id}
+        known = {"tracking_uri": _without_password(self._secret.without_password), "experiment_id": self.experiment_id}
         return {**known, "run_id": self.id}
 
     def _continue(self, note: Path) -> bool:
@@ -201,7 +204,6 @@ def _without_password(address: str) -> str:
 
 
 def _artifacts_beside(tracking_uri: str) -> str | None:
-    prefix = "sqlite:///"
-    if not tracking_uri.startswith(prefix):
+    if not tracking_uri.startswith("sqlite:///"):
         return None
-    return (Path(tracking_uri.removeprefix(prefix)).resolve().parent / "mlflow_artifacts").as_uri()
+    return (Path(make_url(tracking_uri).database or "").resolve().parent / "mlflow_artifacts").as_uri()

@@ -49,7 +49,9 @@ class OptunaLedger:
         """
         address = Secret.of(storage_url)
         with database_errors(address, "open"), quiet("optuna"):
-            storage = RDBStorage(address.value)
+            # Optuna fills in what stands in braces; a server that was restarted has dropped the connections.
+            url = address.value.replace("{", "{{").replace("}", "}}")
+            storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
             _batch_inserts(storage)
             study = _load_or_create(storage, study_name, len(problem.objectives))
             _claim(study, problem, fingerprint, address.shown)

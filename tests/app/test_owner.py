@@ -73,6 +73,15 @@ def test_a_second_search_on_the_study_is_refused_from_another_folder(
     assert not (tmp_path / "b").exists()
 
 
+def test_a_search_that_its_ledger_refuses_leaves_no_folder(experiment: Any, tmp_path: Path) -> None:
+    yaml = experiment(tracking={"storage": f"sqlite:///{tmp_path / 'shared.db'}"}, budget={"trials": 3})
+    assert moco("search", yaml, "--out", tmp_path / "a").exit_code == 0
+    assert "holds a search 'tiny'" in one_line(moco("search", yaml, "--out", tmp_path / "b"), 2)
+    other = moco("search", yaml, "--out", tmp_path / "c", "--set", "seed=1")
+    assert "belongs to another search" in one_line(other, 2)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a"]
+
+
 def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     experiment: Any, tmp_path: Path, meanwhile: Any
 ) -> None:

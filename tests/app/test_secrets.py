@@ -79,13 +79,18 @@ def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: An
     assert "other settings" in one_line(moco(*resumed, "--set", f"tracking.storage={elsewhere}"), 2)
 
 
-def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(experiment: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["with the password", "with what was not seen of it"])
+def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(
+    experiment: Any, tmp_path: Path, version: str
+) -> None:
     run, quick = tmp_path / "run", {"budget": {"trials": 1}, **EASY}
-    file = experiment(tracking={"storage": storage(tmp_path)}, **quick)
+    file = experiment(tracking={"storage": storage(tmp_path, f"{PASSWORD};more")}, **quick)
     assert moco("search", file, "--out", run).exit_code == 0
     job = build_job(load_experiment(file), run)
-    old, new = job.plan.recording.older_settings["settings"], job.fingerprint["settings"]
-    assert old != new
+    whole, part = job.plan.recording.older_settings["settings"]
+    old, new = whole if version == "with the password" else part, job.fingerprint["settings"]
+    assert len({whole, part, new}) == 3
+    assert job.plan.recording.config["tracking"]["storage"] == storage(tmp_path, "***")
     manifest = read(run / "manifest.json")
     manifest["fingerprint"]["settings"] = old
     (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -93,6 +98,18 @@ def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(experime
     database.write_bytes(database.read_bytes().replace(new.encode(), old.encode()))  # the ledger's copy of it
     assert moco("search", file, "--out", run, "--resume", "--set", "budget.trials=2").exit_code == 0
     assert read(run / "manifest.json")["fingerprint"]["settings"] == old
+
+
+@pytest.mark.parametrize(
+    "address", ["", "$MOCO_DB", "sqlite:///x.db?timeout=abc", "postgresql://me:pw@127.0.0.1:abc/d"]
+)
+def test_a_bad_address_is_one_line_with_its_key_and_makes_no_folder(
+    experiment: Any, tmp_path: Path, address: str
+) -> None:
+    line = one_line(moco("search", experiment(tracking={"storage": address}), "--out", tmp_path / "run"), 2)
+    assert line.startswith("tracking.storage: ")
+    assert "${PASSWORD}" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_secret_in_a_value_that_is_refused_is_starred(experiment: Any, tmp_path: Path) -> None:

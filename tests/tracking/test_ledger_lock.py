@@ -18,7 +18,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from moco.errors import RunFolderError
@@ -125,12 +126,10 @@ def trial(number: int) -> Trial:
     return made_trials.trial(number, made_trials.problem())
 
 
-def cut_off() -> None:
-    """End the connections that hold locks, as a server does that is restarted."""
+def cut_off(which: str = "application_name LIKE 'moco:%'") -> None:
+    """End the connections that hold locks, or others, as a server does that is restarted."""
     with create_engine(postgres().value, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'moco:%'")
-        )
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {which}"))
 
 
 def test_a_search_whose_lock_was_cut_off_takes_it_again_and_goes_on(
@@ -142,6 +141,40 @@ def test_a_search_whose_lock_was_cut_off_takes_it_again_and_goes_on(
     assert ledger[0].trials() == [trial(0), trial(1)]
     with pytest.raises(RunFolderError, match="is being searched already"):
         ledger_lock(postgres(), study)
+
+
+def test_a_search_outlives_a_restart_of_its_server(
+    ledger: tuple[OptunaLedger, PostgresLock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger[0].record(trial(0))
+    cut_off("datname = current_database() AND pid <> pg_backend_pid()")
+    connect, refused = Engine.connect, iter([True, True])
+
+    def starting(engine: Engine) -> Connection:
+        if next(refused, False):
+            raise OperationalError("", {}, Exception("the database system is starting up"))
+        return connect(engine)
+
+    monkeypatch.setattr(Engine, "connect", starting)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    ledger[0].record(trial(1))
+    assert ledger[0].trials() == [trial(0), trial(1)]
+
+
+def test_a_server_that_stays_away_is_one_line(
+    ledger: tuple[OptunaLedger, PostgresLock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off()
+    pauses = list[float]()
+
+    def away(engine: Engine) -> Connection:
+        raise OperationalError("", {}, Exception("no route"))
+
+    monkeypatch.setattr(Engine, "connect", away)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with pytest.raises(RunFolderError, match=r"cannot open it: no route; .* continue with --resume"):
+        ledger[0].record(trial(0))
+    assert 30 <= sum(pauses) < 60
 
 
 def test_a_search_whose_lock_was_taken_by_another_writes_no_more(

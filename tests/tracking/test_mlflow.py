@@ -23,7 +23,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from moco.tracking.background import BackgroundReporter
+from moco.tracking.database import file_address
 from moco.tracking.mlflow import MLflowReporter
+from moco.tracking.mlflow_parent import ParentRun
 from tests.tracking import made_trials
 
 MANIFEST = {
@@ -282,6 +284,26 @@ def test_a_server_that_never_answers_is_given_up_after_the_probe(tmp_path: Path,
 
     with pytest.raises(ConnectionError, match="timed out"):
         reporter.start(MANIFEST, tmp_path)
+
+
+def test_the_note_of_a_run_holds_no_password_whatever_characters_it_has() -> None:
+    parent = ParentRun("postgresql://me:12/hunter2?b@h/d?password=a;b", "experiments", "made")
+    assert parent._address()["tracking_uri"] == "postgresql://h/d?password=***"
+
+
+def test_a_store_is_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    base = tmp_path / "a?b %20{c}"
+    address, folder = file_address(base / "mlflow.db"), run_folder(base / "run")
+    reporter = MLflowReporter(address, "experiments", "made")
+    reporter.start(MANIFEST, folder)
+    reporter.abandon()
+    experiment = MlflowClient(address.value).get_experiment_by_name("experiments")
+
+    assert (base / "mlflow.db").is_file()
+    assert experiment is not None
+    assert experiment.artifact_location == (base / "mlflow_artifacts").as_uri()
 
 
 def test_a_store_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> None:

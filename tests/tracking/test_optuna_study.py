@@ -17,9 +17,10 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from moco.errors import RunFolderError
+from moco.errors import ConfigError, RunFolderError
 from moco.problem import Problem
 from moco.randomness import generator
+from moco.tracking.database import database_address, ledger_address
 from moco.tracking.optuna_study import OptunaLedger
 from moco.tracking.optuna_trial import to_entry, to_trial
 from moco.trial import Suggestion, Trial, TrialState
@@ -353,6 +354,43 @@ def test_a_database_that_cannot_be_opened_is_one_line_without_the_password(url: 
 
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "{a}", "a#b é", "a@b:c", "plain"])
+def test_a_ledger_is_in_its_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    address = ledger_address(folder, None)
+    OptunaLedger.open(address, "made", made_trials.problem(), "f1").record(made_trials.trial(0, made_trials.problem()))
+
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.db")] == [f"{name}/study.db"]
+    assert len(OptunaLedger.open(address, "made", made_trials.problem(), "f1").trials()) == 1
+    if "?" not in name and "%" not in name:
+        assert address.shown == f"sqlite:///{folder / 'study.db'}"  # as it has always been
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("", "Could not parse"),
+        ("not a url", "Could not parse"),
+        ("nosuch://me:secret@host/db", "nosuch"),
+        ("sqlite:///x.db?timeout=abc&token=secret", "could not convert string to float: 'abc'"),
+        ("sqlite:///x.db?tiemout=3", "'tiemout' are not accepted"),
+        ("sqlite://me:secret@host/x.db", "Invalid SQLite URL"),
+    ],
+)
+def test_an_address_that_sqlalchemy_cannot_use_is_refused_by_its_key(written: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^tracking\.storage: '.*' cannot be used: .*{said}") as refused:
+        database_address(written, "tracking.storage")
+
+    assert "secret" not in str(refused.value)
+    assert "${PASSWORD}" in str(refused.value)
+
+
+@pytest.mark.parametrize("written", ["mysql://me:secret@host/db", "sqlite:///x.db?timeout=3"])
+def test_an_address_that_may_be_used_is_taken_unopened(written: str) -> None:
+    assert database_address(written, "tracking.storage").value == written
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
