@@ -17,7 +17,7 @@ from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import MAX_SELF_RATIO
 from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
-from moco.registry import BUILT_IN, names, plugin
+from moco.registry import BUILT_IN, blaming, clash, names, plugin
 
 LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -34,6 +34,8 @@ def probe(folder: Path | None = None) -> tuple[Finding, ...]:
     after: tuple[Callable[[], Finding], ...] = (_timing, _energy, partial(_disk, folder or Path.cwd()), _browser)
     found = [check() for check in before]
     found += [finding for name in _targets() for finding in _of_target(name)]
+    clashes = [clash(kind, name) for kind in BUILT_IN for name in names(kind)]
+    found += [Finding("plug-ins", False, text, "rename or uninstall one") for text in clashes if text]
     return (*found, *(check() for check in after), *_libraries())
 
 
@@ -81,10 +83,11 @@ def _targets() -> list[str]:
 def _of_target(name: str) -> tuple[Finding, ...]:
     """What the target says of itself, with its defaults."""
     try:
-        target: Target = plugin("target", name)()
-        return target.findings()
-    except Exception as error:  # a package of somebody else's may fail in any way
-        return (Finding(name, False, f"cannot be used: {error}", f"install {name}"),)
+        with blaming("cannot be used"):  # a package of somebody else's may fail in any way
+            target: Target = plugin("target", name)()
+            return target.findings()
+    except MocoError as error:
+        return (Finding(name, False, str(error), f"install {name}"),)
 
 
 def _timing() -> Finding:
@@ -122,9 +125,10 @@ def _energy() -> Finding:
 def _lack(counter: str) -> str:
     """Why the counter cannot be read here; empty where it can."""
     try:
-        return str(plugin("counter", counter)().available())
-    except Exception as error:  # a package of somebody else's may fail in any way
-        return f"{counter} cannot be used ({error})"
+        with blaming(f"{counter} cannot be used"):
+            return str(plugin("counter", counter)().available())
+    except MocoError as error:
+        return str(error)
 
 
 def _disk(folder: Path) -> Finding:

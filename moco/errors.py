@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 from moco.redaction import starred
 
@@ -40,7 +41,13 @@ class MeasurementError(MocoError):
     """A metric cannot be measured here, or a measurement is not valid."""
 
 
-class DeviceLostError(MocoError):
+class LostError(MocoError):
+    """Base of what ends a search and is no fault of any candidate's."""
+
+    trials: tuple[Any, ...] = ()  # those that the search had finished; they are in its ledger too
+
+
+class DeviceLostError(LostError):
     """The device that files run on has gone away, for now: no fault of any file's, and no trial is made of it."""
 
 
@@ -50,8 +57,12 @@ class RunFolderError(MocoError):
     exit_code = 2
 
 
-class WorkersLostError(MocoError):
+class WorkersLostError(LostError):
     """Worker processes died again and again: no fault of a policy's; finished trials are kept."""
+
+
+class DeadlyPolicyError(WorkersLostError):
+    """They died at one policy: a failed trial, unless others end so too."""
 
 
 class PolicyRejectedError(Exception):

@@ -40,6 +40,17 @@ class Holder:
         return f"process {self.pid} on {self.host} since {self.since}"
 
 
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock on that file, which is only looked at; None where nobody does, or it cannot be told."""
+    with suppress(OSError), path.open("rb") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(file.fileno())
+    return None
+
+
 class Lock:
     """That one search alone does something, until it is released. By itself it locks nothing, as `warnings` may say."""
 

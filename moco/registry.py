@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, TypeVar
 
-from moco.errors import ConfigError, nearest
+from moco.errors import ConfigError, MocoError, nearest
 from moco.optional import needed_by
 
 T = TypeVar("T")
@@ -86,6 +91,7 @@ MEMBERS: dict[str, tuple[str, ...]] = {
 """What a class of each kind must have besides `Options`; a `name` among it is the one that it is registered by."""
 
 MADE: dict[str, tuple[str, ...]] = {
+    "searcher": ("capabilities",),
     "objective": ("metrics",),
     "target": ("name", "distributions", "capabilities"),
     "counter": ("name", "tick_s"),
@@ -100,10 +106,15 @@ def names(kind: str) -> list[str]:
 
 def plugin(kind: str, name: str, where: str | None = None) -> Any:
     """The class registered under that name; a ConfigError names the nearest one, or the extra that is not installed."""
+    double = clash(kind, name)
     if name in BUILT_IN[kind]:
+        if double is not None:  # no package may change what moco's own names mean
+            warnings.warn(f"{where or kind}: {double}; moco's is used", stacklevel=2)
         module, _, attribute = BUILT_IN[kind][name].partition(":")
         with needed_by(f"{where or kind}: '{name}'"):
             return getattr(import_module(module), attribute)
+    if double is not None:
+        raise ConfigError(f"{where or kind}: {double}; uninstall one")
     for point in entry_points(group=f"moco.{kind}", name=name):
         return _loaded(point, kind, where)
     raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")
@@ -111,25 +122,57 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
 
 def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     """The class of an installed package, which may not be importable, or not what its group promises."""
-    who = _named(point, kind, where)
-    try:
+    who = named(kind, point.name, where)
+    with blaming(f"{who} cannot be imported"):
         found: Any = point.load()
-    except Exception as error:  # a module of others may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{who} cannot be imported: {reason}") from error
     if (lack := lacking(found, kind, point.name)) is not None:
         raise ConfigError(f"{who} does not meet this version's contract: {lack}")
     return found
 
 
-def _named(point: EntryPoint, kind: str, where: str | None) -> str:
-    package = point.dist.name if point.dist is not None else point.module.partition(".")[0]
-    return f"{where or kind}: {kind} '{point.name}' of the package '{package}'"
+def clash(kind: str, name: str) -> str | None:
+    """Who has a plug-in of that name, where more than one has, moco among them; else None."""
+    owners = [*(["moco"] if name in BUILT_IN[kind] else []), *_packages(kind, name)]
+    return f"{' and '.join(map(repr, owners))} each have the {kind} '{name}'" if len(owners) > 1 else None
+
+
+def _packages(kind: str, name: str) -> list[str]:
+    """The installed packages that have a plug-in of that name."""
+    return sorted({_package(point) for point in entry_points(group=f"moco.{kind}", name=name)})
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else re.split(r"[.:]", point.value)[0]
+
+
+def named(kind: str, name: str, where: str | None) -> str:
+    """What a plug-in is called in an error: its key path, kind and name, and the package that it is of."""
+    of = "".join(f" of the package '{package}'" for package in _packages(kind, name)[:1])
+    return f"{where or kind}: {kind} '{name}'{of}"
+
+
+@contextmanager
+def blaming(what: str, told: Callable[[str], MocoError] = ConfigError) -> Iterator[None]:
+    """Within runs what others have written: all that it raises, but moco's errors and Ctrl-C, is told as that error."""
+    try:
+        yield
+    except (MocoError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too, which would end the command without a word
+        raise told(f"{what}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+
+
+def package_to_blame(error: BaseException) -> str | None:
+    """The installed package whose plug-in's code was running when the error was raised; None where none was."""
+    points = [point for kind in BUILT_IN for point in entry_points(group=f"moco.{kind}")]
+    packages = {top: _package(point) for point in points if (top := re.split(r"[.:]", point.value)[0]) != "moco"}
+    ran = [frame.f_globals.get("__name__", "").split(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((packages[top] for top in reversed(ran) if top in packages), None)
 
 
 def lacking(found: Any, kind: str, name: str) -> str | None:
     """What a class lacks to be a plug-in of its kind that is registered by this name; None where it lacks nothing."""
-    missing = [member for member in MEMBERS[kind] if not hasattr(found, member)]
+    missing = [member for member in MEMBERS[kind] if getattr(found, member, None) is None]
     if missing:
         return f"it has no {', '.join(missing)}"
     if not callable(found) or not is_dataclass(getattr(found, "Options", None)):
@@ -140,12 +183,19 @@ def lacking(found: Any, kind: str, name: str) -> str | None:
 
 def complete(made: T, kind: str, name: str, where: str | None = None) -> T:
     """The object that a plug-in's class has made; a ConfigError says what of the contract its constructor left out."""
-    missing = [member for member in MADE.get(kind, ()) if not hasattr(made, member)]
+    missing = [member for member in MADE.get(kind, ()) if getattr(made, member, None) is None]
     if missing:
-        others = [_named(point, kind, where) for point in entry_points(group=f"moco.{kind}", name=name)]
-        who = others[0] if others else f"{where or kind}: {kind} '{name}'"
+        who = named(kind, name, where)
         raise ConfigError(f"{who} does not meet this version's contract: its objects have no {', '.join(missing)}")
     return made
+
+
+def made_by(cls: Any, kind: str, name: str, where: str | None, *given: Any) -> Any:
+    """What the class of that plug-in makes of what it is given; a ConfigError as by `complete`, or that it failed."""
+    if name in BUILT_IN[kind]:
+        return cls(*given)
+    with blaming(f"{named(kind, name, where)} cannot be made"):
+        return complete(cls(*given), kind, name, where)
 
 
 @dataclass(frozen=True)
@@ -199,5 +249,5 @@ class Chosen:
     where: str | None = None  # key path that names it, for errors
 
     def made(self) -> Any:
-        """The plug-in, made of its options; a ConfigError as by `complete`."""
-        return complete(self.cls(self.options), self.kind, self.name, self.where)
+        """The plug-in, made of its options; a ConfigError as by `made_by`."""
+        return made_by(self.cls, self.kind, self.name, self.where, self.options)

@@ -7,7 +7,7 @@ from typing import Any
 
 from moco.errors import ConfigError, SpaceError, nearest
 from moco.policy import in_words
-from moco.registry import BUILT_IN, names, plugin
+from moco.registry import BUILT_IN, made_by, names, plugin
 
 
 def method_names() -> list[str]:
@@ -35,7 +35,7 @@ def method_of(key: str, where: str = "policy") -> Any:
     broken = []
     for name in method_names()[len(BUILT_IN["method"]) :]:
         try:
-            found = plugin("method", name)()
+            found = made_by(plugin("method", name), "method", name, None)
         except ConfigError as error:  # one that is broken hurts only who asks for what may be its own
             broken.append(str(error))
             continue

@@ -10,7 +10,7 @@ from typing import Any
 from moco.errors import ConfigError
 from moco.interfaces import Searcher, SearcherCapabilities, misfit, refuse_misfit
 from moco.problem import Problem
-from moco.registry import plugin
+from moco.registry import made_by, plugin
 from moco.space import SearchSpace
 
 
@@ -29,8 +29,8 @@ class Strategy:
         return self.cls or plugin("searcher", self.searcher)
 
     def build(self, problem: Problem, seed: int) -> Searcher:
-        """The searcher as it begins."""
-        built: Searcher = self.kind(problem, self.options, seed)
+        """The searcher as it begins; a ConfigError names one of another package that cannot be made."""
+        built: Searcher = made_by(self.kind, "searcher", self.searcher, None, problem, self.options, seed)
         return built
 
     def check(self, problem: Problem) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from moco.errors import DeviceLostError, MocoError, PolicyRejectedError, RunFolderError, WorkersLostError
+from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.redaction import starred
+from moco.registry import blaming
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
 
 FAILURES_AT_FIRST = 5
@@ -27,6 +31,7 @@ FAILURES_AFTER_A_SUCCESS = 20
 Where half of a space fails, four of five random searches of 100 trials have five failures in a row, one of 23 has ten,
 one of 25,000 has twenty. What fails for ever must end the search all the same.
 """
+LOST = LostError, BrokenExecutor  # what ends a search, and makes no trial
 
 
 class SearchAbortedError(MocoError):
@@ -60,19 +65,6 @@ class Start:
         return {"start": self.name, "given": True} if self.given else {"start": self.name}
 
 
-class InlineExecutor(Executor):
-    """Runs what is submitted at once, in this thread."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run `fn` now; its result or its exception is in the future that is given."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # carried to the one that asks for the result
-            future.set_exception(error)
-        return future
-
-
 @dataclass(frozen=True)
 class _Pending:
     suggestion: Suggestion
@@ -88,6 +80,7 @@ class _Crew:
         self._executor, self._evaluate = executor, evaluate
         self._pending: dict[Future[Evaluation], _Pending] = {}
         self._waiting: list[_Pending] = []
+        self.doubted: set[Future[Evaluation]] = set()  # at these workers have died; they are pending still
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._waiting)
@@ -105,8 +98,16 @@ class _Crew:
             self._pending[self._executor.submit(self._evaluate, asked.policy)] = asked
 
     def finished(self) -> list[tuple[_Pending, Future[Evaluation]]]:
-        """Those that are done, at least one, in the order in which they were asked."""
-        done, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+        """Those that are done, in the order in which they were asked; maybe none.
+
+        What workers have died at comes with the next that ends otherwise, and alone where there is none or after many.
+        """
+        done = wait(self._pending.keys() - self.doubted, return_when=FIRST_COMPLETED).done
+        self.doubted |= done
+        deadly = all(isinstance(future.exception(), DeadlyPolicyError) for future in done)
+        if done and deadly and len(self.doubted) < FAILURES_AT_FIRST:
+            return []
+        done, self.doubted = self.doubted, set()
         taken = [(self._pending.pop(future), future) for future in done]
         return sorted(taken, key=lambda pair: pair[0].started)
 
@@ -150,7 +151,8 @@ class Study:
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
-            self.searcher.tell(trial)
+            with self._searching("tell"):
+                self.searcher.tell(trial)
         taken = {trial.suggestion.id for trial in self.trials}
         suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
@@ -189,13 +191,14 @@ class Study:
         `on_trial` is called after each recorded trial. A SearchAbortedError where too many trials failed in a row:
         five, or two a worker, where none has succeeded in this session, otherwise 20. A RunFolderError where the ledger
         or a candidate's file cannot be written; a DeviceLostError or WorkersLostError where the device went away, or
-        workers die: no trial is made of it.
+        workers die: no trial is made of it, and the error has the finished ones. A policy at which workers die is a
+        failed trial, unless five such come in a row.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
-        lost: DeviceLostError | WorkersLostError | None = None
+        lost: Any = None
         try:
             while True:
-                while lost is None and len(crew) < workers and self._may_ask(budget, crew):
+                while lost is None and len(crew) < workers + len(crew.doubted) and self._may_ask(budget, crew):
                     asked = self._ask()
                     if asked.policy in self._known:
                         self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
@@ -203,10 +206,14 @@ class Study:
                         crew.take(asked)
                 if not len(crew):
                     if lost is not None:
+                        lost.trials = tuple(self.trials)
                         raise lost
                     return self.trials
-                for asked, future in crew.finished():
-                    if isinstance(gone := future.exception(), (DeviceLostError, WorkersLostError)):
+                done = crew.finished()
+                many = len(done) >= FAILURES_AT_FIRST and all(isinstance(f.exception(), LOST) for _, f in done)
+                for asked, future in done:
+                    gone = future.exception()
+                    if isinstance(gone, LOST) and (lost or many or not isinstance(gone, DeadlyPolicyError)):
                         lost = gone  # no trial; what other workers have under way is recorded before the search ends
                     else:
                         self._finish(asked, self._outcome(future), on_trial)
@@ -235,11 +242,19 @@ class Study:
 
     def _ask(self) -> _Pending:
         started = time.perf_counter()
-        suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
-        policy = self.problem.space.canonical(suggestion.point)
+        with self._searching("ask"):
+            suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
+            if not isinstance(suggestion, Suggestion):
+                raise TypeError(f"expected a Suggestion, got {suggestion!r}")
+            policy = self.problem.space.canonical(suggestion.point)
         if self._counting_since is None and not suggestion.given:
             self._counting_since = started
         return _Pending(suggestion, policy, started, time.perf_counter() - started)
+
+    def _searching(self, what: str) -> AbstractContextManager[None]:
+        """Within, the searcher is asked or told: what it raises ends the search, with the finished trials kept."""
+        cls, aborted = type(self.searcher), partial(SearchAbortedError, trials=self.trials)
+        return blaming(f"the searcher {cls.__module__}.{cls.__qualname__} failed to {what}", aborted)
 
     def _outcome(self, future: Future[Evaluation]) -> Trial:
         """The trial that the evaluation gives, its number and suggestion still to be filled in."""
@@ -281,7 +296,8 @@ class Study:
         self.trials.append(trial)
         self._remember(trial)
         started = time.perf_counter()
-        self.searcher.tell(trial)
+        with self._searching("tell"):
+            self.searcher.tell(trial)
         self._last_tell_s = time.perf_counter() - started
         if on_trial is not None:
             on_trial(trial)

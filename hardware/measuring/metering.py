@@ -18,7 +18,7 @@ from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring import timing
 from moco.interfaces import Counter, Session
 from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
-from moco.registry import complete, plugin
+from moco.registry import made_by, plugin
 
 MIN_TICKS, TICKS = 10, 15
 """Changes of a counter within a slot: fewer tell nothing, so slots are made long enough for some more."""
@@ -32,7 +32,7 @@ def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
         name, options = (choice, {}) if isinstance(choice, str) else (choice["name"], dict(choice))
         options.pop("name", None)
         cls = plugin("counter", name, "target.counters")
-        found.append(complete(cls(cls.Options(**options)), "counter", name, "target.counters"))
+        found.append(made_by(cls, "counter", name, "target.counters", cls.Options(**options)))
     return tuple(found)
 
 

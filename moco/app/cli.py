@@ -21,6 +21,7 @@ from typer import Argument, Option
 from moco import __version__
 from moco.errors import MocoError
 from moco.redaction import starred
+from moco.registry import package_to_blame
 
 DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
 DEMO = "digits.yaml"
@@ -65,10 +66,13 @@ def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             typer.echo("moco: interrupted; finished trials are in the ledger, continue with --resume", err=True)
             raise typer.Exit(FAILED) from None
-        except (OSError, MemoryError) as error:
-            if os.environ.get("MOCO_DEBUG"):
+        except BaseException as error:
+            package = package_to_blame(error)
+            if os.environ.get("MOCO_DEBUG") or not (package or isinstance(error, (OSError, MemoryError))):
                 raise
-            typer.echo(f"moco: {type(error).__name__}: {starred(' '.join(str(error).split()))}", err=True)
+            text = f"{type(error).__name__}: {starred(' '.join(str(error).split()))}"
+            told = text if package is None else f"the package '{package}' failed: {text}; MOCO_DEBUG=1 tells where"
+            typer.echo(f"moco: {told}", err=True)
             raise typer.Exit(FAILED) from None
 
     return guarded
@@ -253,12 +257,15 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.analysis.sensitivity.layer_sensitivity import Levels
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
+    from moco.run_folder.writing import refuse_owned
 
     loaded = _loaded(experiment, overrides, allow_import)
+    folder = out or Path("runs") / f"{loaded.name}_sensitivity"
+    refuse_owned(folder)
     screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
     with StudyProgress(screen) as progress:
         study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
-    page = write_study(study, out or Path("runs") / f"{loaded.name}_sensitivity")
+    page = write_study(study, folder)
     screen.print(sensitivity_table(study))
     screen.print(study.yaml)
     screen.print(page)

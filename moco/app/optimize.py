@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from moco.app.arguments import whole
 from moco.compression.compressor import compress
 from moco.data.sources import as_data_sets
 from moco.experiment.build import NOTHING, Overrides, plan_of
@@ -71,6 +72,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     Raises:
         MocoError: in one line, what is wrong.
     """
+    workers = whole("workers", workers, 1)
     kind = plugin("objective", str(objective), "objective.protocol")
     protocol: dict[str, Any] = {"protocol": objective, **deepcopy(getattr(kind, "on_any_machine", {}))}
     if floor is not None:

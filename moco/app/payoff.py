@@ -20,7 +20,7 @@ from moco.compression.counting import count
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
-from moco.run_folder.writing import writes
+from moco.run_folder.writing import refuse_owned, writes
 
 
 def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, modules: Path | None = None) -> PayOffReport:
@@ -30,6 +30,7 @@ def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, module
     cannot be traced, the target cannot run it, or `out` cannot be written.
     """
     start = time.perf_counter()
+    refuse_owned(out)
     with writes(f"{out}: the pay-off"):  # before anything is measured, lest a minute be spent for nothing
         out.mkdir(parents=True, exist_ok=True)
     unrecorded = untracked(experiment).model_copy(update={"store": experiment.store})

@@ -19,7 +19,7 @@ from moco.interfaces import Artifact
 from moco.metrics import METRICS, cost_ratio, shown
 from moco.policy import Policy
 from moco.run.job import prepare
-from moco.run_folder.writing import write_network
+from moco.run_folder.writing import refuse_owned, write_network
 from moco.trial import MetricValue
 
 
@@ -69,6 +69,7 @@ def profile_table(profile: Profile) -> Table:
 def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
     """The policy's network in `out`: model.onnx, network.safetensors and policy.json; a MocoError where it fails."""
     chosen = _policy_for(experiment, policy)
+    refuse_owned(out)
     with tempfile.TemporaryDirectory() as folder:
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:

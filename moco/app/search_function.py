@@ -12,7 +12,7 @@ from moco import pareto
 from moco.app.arguments import budget_of, check_function, check_problem, check_start, losses_at, options_given, whole
 from moco.errors import ConfigError
 from moco.execution.workers import Execution, in_workers, too_many_workers
-from moco.experiment.options import options_of
+from moco.experiment.options import name_and_options, options_of
 from moco.interfaces import refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
@@ -97,13 +97,14 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
             option; a searcher that cannot take the problem; or a start outside the space.
         SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the error has the finished
             `trials`.
+        WorkersLostError: worker processes die, whatever they evaluate; it has the finished `trials` too.
     """
     check_problem(problem)
     check_function("evaluate", evaluate, "a point {parameter: value}")
     if on_trial is not None:
         check_function("on_trial", on_trial, "a trial")
     budget, seed, workers = budget_of(trials, seconds), whole("seed", seed, 0), whole("workers", workers, 1)
-    name, given = named(searcher)
+    name, given = name_and_options("searcher", searcher, "searcher")
     kind = plugin("searcher", name)
     refuse_misfit(kind, name, problem)
     check_start(start)
@@ -118,7 +119,8 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         return evaluation_of(evaluate(policy.settings))
 
     here = nullcontext(Execution(evaluated))
-    with here if workers == 1 else in_workers(workers, lambda: evaluated, "fork") as where:
+    processes = min(workers, budget.trials + len(chosen))
+    with here if workers == 1 else in_workers(processes, lambda: evaluated, "fork") as where:
         study = Study(problem, built, where.evaluate, starts=chosen)
         study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
     result = SearchResult(problem, tuple(study.trials))
@@ -126,16 +128,6 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"
         warnings.warn(told, stacklevel=2)
     return result
-
-
-def named(searcher: str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """A searcher's name and the options beside it; a ConfigError where there is no name."""
-    if isinstance(searcher, str):
-        return searcher, {}
-    name = searcher.get("name") if isinstance(searcher, Mapping) else None
-    if not isinstance(name, str):
-        raise ConfigError(f"searcher: expected a name, or {{'name': …}} with options, got {searcher!r}")
-    return name, {key: value for key, value in searcher.items() if key != "name"}
 
 
 def evaluation_of(given: object) -> Evaluation:

@@ -1,31 +1,31 @@
 """Worker processes on this machine: each builds its own evaluator once, and evaluates what it is given.
 
 A worker is stateless: what it needs comes from a recipe, by which any process can build the same evaluator. So a
-worker that dies (killed, out of memory) is replaced, and what it was evaluating is evaluated again: a retry, never a
-failed trial.
+worker that dies (killed, out of memory) is replaced, and what it was evaluating is evaluated again: a retry, and no
+failed trial unless it kills one worker after another.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing import connection, resource_tracker
 from types import TracebackType
 from typing import Any, Literal
 
-from moco.errors import ConfigError, WorkersLostError
+from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, WorkersLostError
 
 MOST_LOSSES = 3
-"""After so many losses of workers in a row, with no evaluation finished in between, the search ends."""
+"""After so many lost workers an evaluation is given up."""
+MOST_A_CORE = 8  # workers for each processor; more would only take each other's memory
+REMEDY = "is memory short? See the system's log, or give fewer workers"
 
 Evaluate = Callable[[Any], Any]
 Recipe = Callable[[], Evaluate]
@@ -58,8 +58,10 @@ def in_workers(
 
 
 def too_many_workers(workers: int) -> list[str]:
-    """A warning where there are more workers than processors to run them."""
+    """A warning where there are more workers than processors to run them; a ConfigError where there are far more."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > MOST_A_CORE * cores:
+        raise ConfigError(f"workers: expected at most {MOST_A_CORE * cores} on {cores} processors, got {workers}")
     if workers <= cores:
         return []
     return [f"workers: {workers} are more than the {cores} processors of this machine; they slow each other"]
@@ -79,38 +81,41 @@ class WorkerPool:
             raise ConfigError(f"workers: this system has no '{start}', by which workers take over objects; give 1")
         self._recipe, self._workers, self._start = recipe, workers, start
         self._lock = threading.Lock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._running: set[Future[Any]] = set()
-        self._losses = 0
+        self._free: list[_Worker] = []
+        self._busy: set[_Worker] = set()
         self._closed = False
 
     def __call__(self, task: Any) -> Any:
         """What the evaluator of a worker gives for the task, or raises.
 
-        A WorkersLostError where workers died three times in a row and nothing was finished in between.
+        A WorkersLostError where three workers, one after another, could not be built; a DeadlyPolicyError where they
+        died at this task.
         """
-        while True:
-            pool = self._current()
-            running = pool.submit(_evaluate, task)
-            self._running.add(running)
+        for left in reversed(range(MOST_LOSSES)):
+            worker = self._taken()
             try:
-                result = running.result()
-            except BrokenProcessPool as error:
-                self._lost(pool, error)
-                continue
-            except Exception:
-                self._losses = 0
-                raise
+                result, error = worker.reply(task)
+                break
+            except WorkersLostError:
+                if not left:
+                    raise
             finally:
-                self._running.discard(running)
-            self._losses = 0
-            return result
+                with self._lock:
+                    self._busy.discard(worker)
+                    if not self._closed:
+                        self._free.append(worker)
+        if error is not None:
+            raise error
+        return result
 
     def __enter__(self) -> WorkerPool:
         """Start the workers from this thread: they build their evaluators while the first policies are asked."""
-        pool = self._current()
-        for _ in range(self._workers):
-            pool.submit(_ready)
+        try:
+            for _ in range(self._workers):
+                self._hire()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -119,65 +124,96 @@ class WorkerPool:
     def close(self) -> None:
         """End the workers; what they were evaluating is dropped."""
         with self._lock:
-            self._closed, pool, self._pool = True, self._pool, None
-        if pool is None:
-            return
-        if any(not future.done() for future in self._running):  # nobody waits for it any more
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
+            self._closed, idle = True, [worker for worker in self._free if worker.process.pid]
+            for worker in self._busy:  # nobody waits for it any more
+                worker.process.terminate()
+        for worker in idle:
+            worker.dismiss()
+        for worker in idle:
+            worker.process.join()
 
-    def _current(self) -> ProcessPoolExecutor:
+    def _taken(self) -> _Worker:
+        """A worker for the next task; those that died with nothing to do are replaced, and it costs no try."""
         with self._lock:
             if self._closed:
                 raise CancelledError("the search has ended")
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self._workers, multiprocessing.get_context(self._start), _begin, (self._recipe,)
-                )
-            return self._pool
+            self._free = [worker for worker in self._free if worker.process.is_alive()]
+            if not self._free:
+                self._hire()
+            worker = self._free.pop(0)
+            self._busy.add(worker)
+            return worker
 
-    def _lost(self, pool: ProcessPoolExecutor, error: BrokenProcessPool) -> None:
-        """Drop the pool that lost a worker, once however many tasks it had."""
-        with self._lock:
-            if self._pool is not pool:
-                return
-            self._pool, self._losses = None, self._losses + 1
-            if self._losses >= MOST_LOSSES:
-                raise WorkersLostError(
-                    f"worker processes died {self._losses} times in a row and no evaluation was finished in between: "
-                    "is memory short? See the system's log; give fewer workers, and --resume"
-                ) from error
+    def _hire(self) -> None:
+        """Start one more worker. It never hears of Ctrl-C, which goes to the whole group: the driver ends in order."""
+        if self._start == "spawn":
+            resource_tracker.ensure_running()  # its own start, otherwise within that of the worker, lets Ctrl-C through
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the worker inherits it
+        try:
+            self._free.append(_Worker(self._recipe, self._start))  # at hand for `close` before it starts
+            self._free[-1].start()
+        except OSError as error:
+            raise WorkersLostError(f"a worker process cannot be started: {error}; {REMEDY}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_evaluator: Evaluate | None = None
+class _Worker:
+    """A process that builds an evaluator of its own, and the line to it."""
+
+    def __init__(self, recipe: Recipe, start: StartMethod) -> None:
+        context: Any = multiprocessing.get_context(start)
+        self._line, self._theirs = context.Pipe()
+        self._built = False  # whether it has said so
+        self.process = context.Process(target=_work, args=(self._theirs, recipe))
+
+    def start(self) -> None:
+        """Start the process."""
+        self.process.start()
+        self._theirs.close()  # so that the line ends with the process
+
+    def reply(self, task: Any) -> tuple[Any, Exception | None]:
+        """The evaluation's result, or what it raised; a LostError where there is neither: the process has ended."""
+        broken: Exception | None = None
+        with suppress(EOFError, OSError):  # it has died
+            if self._built or (broken := self._line.recv()) is None:
+                self._built = True
+                self._line.send((task,))
+                answer: tuple[Any, Exception | None] = self._line.recv()
+                return answer
+        self.process.kill()
+        self.process.join()
+        if isinstance(broken, DeviceLostError):
+            raise broken
+        cause = f"{type(broken).__name__}: {broken}" if broken else f"exit code {self.process.exitcode}"
+        lost = f"{MOST_LOSSES} worker processes, one after another,"
+        if not self._built:
+            raise WorkersLostError(f"{lost} could not build their evaluator ({cause}): {REMEDY}")
+        raise DeadlyPolicyError(f"{lost} died at one policy ({cause}): {REMEDY}; it is {str(task)[:200]}")
+
+    def dismiss(self) -> None:
+        """Let it end in order where it waits for a task, at once where it still builds."""
+        if not self._built:
+            self.process.terminate()
+        with suppress(OSError):  # it is gone
+            self._line.send(None)
 
 
-def _begin(recipe: Recipe) -> None:
-    """Build the worker's evaluator; what goes wrong is raised for each task, where somebody hears it."""
-    global _evaluator  # noqa: PLW0603, a worker process has one evaluator
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the driver ends the search in order
+def _work(line: connection.Connection, recipe: Recipe) -> None:
+    """Say whether the evaluator could be built (None, or the error), then answer each task until None comes."""
     threading.Thread(target=_end_with_driver, daemon=True).start()
     try:
-        _evaluator = recipe()
+        evaluate = recipe()
     except Exception as error:
-        _evaluator = partial(_fail, error)
-
-
-def _fail(error: Exception, _task: Any) -> Any:
-    raise error
-
-
-def _ready() -> None:
-    """Nothing: a worker that takes it has been built."""
-
-
-def _evaluate(task: Any) -> Any:
-    assert _evaluator is not None
-    try:
-        return _evaluator(task)
-    except Exception as error:
-        raise _portable(error) from None
+        line.send(_portable(error))
+        return
+    with suppress(EOFError, ConnectionError):  # the driver has died
+        line.send(None)
+        while (task := line.recv()) is not None:
+            try:
+                line.send((evaluate(*task), None))
+            except Exception as error:
+                line.send((None, _portable(error)))
 
 
 def _portable(error: Exception) -> Exception:
@@ -193,5 +229,5 @@ def _end_with_driver() -> None:
     """End this worker when its driver has died: it would wait for tasks for ever, and hold what it inherited."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
+    connection.wait([parent.sentinel])
     os._exit(1)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -102,6 +102,8 @@ class _Problem:
         """All that is to say; None where it is `expected X, got Y`."""
         if self.kind == "missing":
             return "is missing"
+        if self.kind == "extra_forbidden":
+            return "unknown key"
         if self.kind == "value_error":
             return self.message.removeprefix("Value error, ")
         if self.kind in _NUMBERS and isinstance(self.value, str) and (number := as_yaml_number(self.value)):
@@ -172,5 +174,5 @@ def _has(value: object, part: str | int) -> bool:
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for inner in get_args(annotation):
+    for inner in get_args(annotation) if get_origin(annotation) is not tuple else ():
         yield from _models_in(inner)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from moco.errors import ConfigError
-from moco.experiment.options import made_of, options_of
-from moco.experiment.schema import Experiment, Plugins
+from moco.experiment.options import made_of, name_and_options, options_of
+from moco.experiment.schema import Experiment, Plugins, SearcherConfig
 from moco.experiment.schema_base import PluginSection
 from moco.experiment.schema_space import RecoverySection
 from moco.registry import Chosen, plugin
@@ -20,9 +20,9 @@ def plugins_of(experiment: Experiment) -> Plugins:
     objective, searcher, target = experiment.objective, experiment.searcher, experiment.target
     classes = iter([plugin(kind, name, where) for kind, name, where in _names(experiment)])
     return Plugins(
-        methods=tuple(made_of(next(classes), given, f"space.{name}") for name, given in methods.items()),
+        methods=tuple(made_of("method", next(classes), given, f"space.{name}") for name, given in methods.items()),
         objective=_chosen("objective", "protocol", next(classes), objective),
-        searcher=_strategy(searcher.name, next(classes), searcher.further),
+        searcher=_strategy(next(classes), searcher),
         target=_with_counters(_chosen("target", "runtime", next(classes), target)),
         recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
     )
@@ -51,20 +51,18 @@ def _names(experiment: Experiment) -> Iterable[tuple[str, str, str]]:
 
 def _chosen(kind: str, key: str, cls: Any, section: PluginSection) -> Chosen:
     """The plug-in that the section of its kind names by that key."""
-    options = options_of(cls.Options, section.further, kind)
+    options = options_of(cls.Options, section.further, kind, type(section).model_fields)
     return Chosen(kind, getattr(section, key), cls, options, f"{kind}.{key}")
 
 
-def _strategy(name: str, cls: Any, given: Mapping[str, Any]) -> Strategy:
-    return Strategy("searcher", name, options_of(cls.Options, given, "searcher"), cls)
+def _strategy(cls: Any, section: SearcherConfig) -> Strategy:
+    chosen = _chosen("searcher", "name", cls, section)
+    return Strategy("searcher", chosen.name, chosen.options, cls)
 
 
 def _with_counters(target: Chosen) -> Chosen:
     """The target, its counters checked: each a name, or a mapping of its name and its options."""
     for choice in getattr(target.options, "counters", None) or ():
-        given = {"name": choice} if isinstance(choice, str) else dict(choice)
-        name = given.pop("name", None)
-        if not isinstance(name, str):
-            raise ConfigError(f"target.counters: expected a counter's name or {{name: …, option: …}}, got {choice!r}")
-        options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}")
+        name, given = name_and_options("counter", choice, "target.counters")
+        options_of(plugin("counter", name, "target.counters").Options, given, f"target.counters.{name}", ["name"])
     return target

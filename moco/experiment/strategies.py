@@ -7,7 +7,7 @@ from typing import Any
 
 from moco.errors import ConfigError, nearest
 from moco.experiment.explain import joined
-from moco.experiment.options import options_of
+from moco.experiment.options import name_and_options, options_of
 from moco.experiment.schema import NAME
 from moco.registry import names, plugin
 from moco.strategy import Strategy
@@ -57,15 +57,11 @@ def chosen(
 
 
 def _strategy(given: object, where: str) -> Strategy:
-    entry = {SEARCHER: given} if isinstance(given, str) else given
-    if not isinstance(entry, Mapping) or not isinstance(entry.get(SEARCHER), str):
-        raise ConfigError(f"{where}: expected a searcher's name, or {{name: …, option: value}}, got {given!r}")
-    searcher = entry[SEARCHER]
-    label = entry.get(LABEL) or searcher
+    searcher, options = name_and_options("searcher", given, where)
+    label = options.pop(LABEL, None) or searcher
     if not isinstance(label, str) or not NAME.match(label):
         raise ConfigError(
             f"{joined(where, LABEL)}: expected letters, digits and . _ + - (it names files), got {label!r}"
         )
-    options = {key: value for key, value in entry.items() if key not in (LABEL, SEARCHER)}
     kind = plugin("searcher", searcher, joined(where, SEARCHER))
-    return Strategy(label, searcher, options_of(kind.Options, options, where), kind)
+    return Strategy(label, searcher, options_of(kind.Options, options, where, (LABEL, SEARCHER)), kind)

@@ -25,10 +25,12 @@ def execution_of(
     prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path
 ) -> AbstractContextManager[Execution]:
     """Where the search in `out` evaluates: in this process, or in as many workers as its job asks for."""
-    if prepared.job.plan.search.workers == 1:
+    search = prepared.job.plan.search
+    if search.workers == 1:
         return nullcontext(Execution(prepared.evaluator))
     recipe = WorkerRecipe.of(prepared, experiment, overrides, out)
-    return in_workers(prepared.job.plan.search.workers, recipe, recipe.start, prepared.evaluator.through_store)
+    processes = min(search.workers, search.budget.trials + len(prepared.starts))
+    return in_workers(processes, recipe, recipe.start, prepared.evaluator.through_store)
 
 
 @dataclass(frozen=True)

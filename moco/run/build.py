@@ -17,6 +17,7 @@ from moco.interfaces import Reporter, Target
 from moco.models.plain import plain, unwrapped
 from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
+from moco.registry import blaming, named
 from moco.run.job import Job
 from moco.run.plan import JobPlan
 from moco.tracking.background import BackgroundReporter
@@ -31,7 +32,9 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     target: Target = plan.target.made()
     reporters = _reporters(plan, target.distributions)
     target = RetryingTarget(target)
-    target.connect()
+    with blaming(f"{named('target', plan.target.name, 'target.runtime')} cannot be used"):
+        target.connect()
+        machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
     lock, crowded = DeviceLock(target.describe()), too_many_workers(plan.search.workers)
     objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
     name = plan.model.shown if network is None else type(unwrapped(network)).__name__
@@ -43,7 +46,6 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     else:
         check_fit(network := plain(network), task)
     images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
-    machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
     return Job(
         plan=plan,
         network=network,

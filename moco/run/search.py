@@ -100,6 +100,8 @@ class Search:
         finally:
             gc.unfreeze()
             write_trials(self.out, study.trials, self.prepared.problem.objectives)
+        if study.stop_requested and not study.trials:
+            raise KeyboardInterrupt
 
     def _delivered(self, study: Study) -> Result:
         """Certify, and write the networks and result.json."""

@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
-from moco.errors import DeviceLostError, RunFolderError
+from moco.errors import DeviceLostError, LostError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
@@ -56,8 +56,10 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
         advice = "start again" if study is None else "finished trials are kept, continue with --resume"
         try:
             yield lock
-        except DeviceLostError as error:
-            raise DeviceLostError(f"{error}; {advice} when the device is back") from error
+        except LostError as error:
+            back = " when the device is back" if isinstance(error, DeviceLostError) else ""
+            error.args = (f"{error}; {advice}{back}",)
+            raise
         finally:
             lock.release()
 

@@ -20,7 +20,7 @@ from torch import nn
 from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import RunFolderError
-from moco.file_lock import FileLock
+from moco.file_lock import FileLock, holder_of
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
 from moco.policy import Policy
@@ -31,6 +31,7 @@ from moco.trial import Trial
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
 LOCK = ".lock"  # in the run folder while a search runs there
+ELSEWHERE = "wait until it ends, or choose another --out"
 
 
 def open_run_folder(out: Path, resume: bool) -> None:
@@ -64,6 +65,7 @@ def opened(out: Path, resume: bool) -> Iterator[FileLock]:
 
     What is refused before anything was written leaves no empty run folder.
     """
+    refuse_owned(out)
     was_there = out.exists()
     with ExitStack() as stack:
         if not was_there:
@@ -73,10 +75,17 @@ def opened(out: Path, resume: bool) -> Iterator[FileLock]:
         yield lock or stack.enter_context(_owned(out))
 
 
+def refuse_owned(out: Path) -> None:
+    """Pass a folder where no search runs, nor in one above it; a RunFolderError names the process of one that does."""
+    for folder in (out, *out.resolve().parents):
+        if (holder := holder_of(folder / LOCK)) is not None:
+            raise RunFolderError(f"{folder}: a search is running there, by {holder}; {ELSEWHERE}")
+
+
 def _owned(out: Path) -> FileLock:
     """The lock on a run folder that is there, taken."""
     with writes(f"{out}: the run folder"):
-        return FileLock(out / LOCK, f"{out}: a search is running there", "wait until it ends, or choose another --out")
+        return FileLock(out / LOCK, f"{out}: a search is running there", ELSEWHERE)
 
 
 def _remove_empty(out: Path) -> None:

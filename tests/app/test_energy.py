@@ -70,7 +70,7 @@ def test_without_a_counter_energy_is_refused_before_the_search(tmp_path: Path) -
     ("counters", "expected"),
     [
         ("[rappl]", "target.counters: unknown counter 'rappl'; did you mean 'rapl'?"),
-        ("[{root: x}]", "target.counters: expected a counter's name or {name: …, option: …}, got {'root': 'x'}"),
+        ("[{root: x}]", "target.counters: expected a counter's name, or {name: …, option: value}, got {'root': 'x'}"),
         ("[{name: rapl, rot: x}]", "target.counters.rapl.rot: unknown key; did you mean 'root'?"),
         ("[{name: rapl, root: 3}]", "target.counters.rapl.root: expected text"),
         ("[{name: rapl, root: /nowhere}]", "target.counters: 'rapl' cannot be read here: no RAPL counter"),

@@ -102,6 +102,7 @@ def test_bounds_in_place_of_a_floor(network: nn.Module, sets: dict[str, TensorDa
         ({"floor": "2 pp"}, ConfigError, r"objective\.floor"),
         ({"target": "onnx"}, ConfigError, "onnxruntime"),
         ({"trials": 0}, ConfigError, r"budget\.trials"),
+        ({"workers": True}, ConfigError, "workers: expected at least 1, a whole number, got True"),
         ({"settings": {"spac": {}}}, ConfigError, "spac: unknown key.*space"),
         ({"settings": {"space": {"group": "per-stage"}}}, ConfigError, r"space\.group: unknown key"),
         ({"test": TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0))}, DataError, "test set"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from click.testing import Result
 
 import moco as published
 from moco.evaluation.evaluator import Evaluator
+from moco.run_folder.writing import refuse_owned
 from tests.app.test_compare_function import problem
 from tests.app.tiny import moco, one_line, read
 
@@ -95,6 +97,39 @@ def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     refused(second[0], f"{tmp_path / 'a'}: a search is running there")
     refused(second[1], "the study 'tiny (comparison)' is being searched already")
     assert read(tmp_path / "a" / "compare.json")["complete"] is True
+
+
+def test_nothing_is_written_into_a_folder_that_a_running_comparison_owns_nor_below(
+    experiment: Any, tmp_path: Path, meanwhile: Any
+) -> None:
+    out, policy = tmp_path / "c", tmp_path / "policy.json"
+    yaml = experiment(budget={"trials": 2}, searcher={"start": "none"}, objective={"floor": "-90 pp"})
+    policy.write_text('{"format": 1, "groups": {}}', encoding="utf-8")
+    below, commands = out / "runs" / "random" / "seed0", []
+    for command in (["search"], ["payoff"], ["sensitivity"], ["apply", "--policy", policy]):
+        commands += [[command[0], yaml, *command[1:], "--out", folder] for folder in (out, below, below / "more")]
+    found = meanwhile(lambda: [moco(*command) for command in commands])
+    done = moco("compare", yaml, "--out", out, "--searchers", "random,sobol", "--seeds", "1")
+    assert done.exit_code == 0, done.output
+    assert len(found) == len(commands) == 12
+    for result in found:
+        refused(result, f"{out}: a search is running there")
+    assert sorted(path.name for path in below.iterdir()) == ["trials.csv", "trials.json"]
+    assert not list(out.glob("*.lock"))
+
+
+def test_a_lock_of_something_else_in_a_folder_above_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / ".lock"
+    theirs.write_text("theirs", encoding="utf-8")
+    with theirs.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refuse_owned(tmp_path / "run")
+    stale = tmp_path / "run" / ".lock"
+    stale.parent.mkdir()
+    stale.write_text('{"pid": 1, "host": "gone", "since": "2026-01-01"}', encoding="utf-8")
+    refuse_owned(stale.parent / "inner")
+    assert theirs.read_text(encoding="utf-8") == "theirs"
+    assert stale.exists()
 
 
 @pytest.mark.slow

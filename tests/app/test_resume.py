@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from moco.evaluation.evaluator import Evaluator
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
+from moco.run.progress import Progress
 from tests.app.tiny import moco, one_line, read
 
 COMMAND = Path(sys.executable).with_name("moco")
@@ -135,6 +136,26 @@ def test_ctrl_c_ends_after_the_running_trial_with_a_complete_folder(
     assert read(run / "result.json")["trials"] == len(recorded(run)) == 3
     for name in ("best/model.onnx", "best/certificate.json", "report.html", "trials.csv"):
         assert (run / name).is_file()
+
+
+def test_ctrl_c_before_the_first_trial_delivers_nothing(
+    experiment: Any, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Progress.begin
+
+    def pressed(progress: Progress, *given: Any) -> None:
+        begin(progress, *given)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "begin", pressed)
+        done = moco("search", experiment(), "--out", run)
+    assert done.exit_code == 1
+    assert done.stderr == "moco: interrupted; finished trials are in the ledger, continue with --resume\n"
+    assert not (run / "result.json").exists()
+    assert moco("search", experiment(), "--out", run, "--resume").exit_code == 0
+    assert told(run) == told(finished)
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_nothing_finished_is_lost(

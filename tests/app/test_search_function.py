@@ -372,7 +372,7 @@ def test_a_searcher_may_come_with_its_options_and_a_budget_is_a_number() -> None
     named = moco.search(problem(), evaluate, searcher={"name": "nsga2", "population": 4}, trials=9)
     beside = moco.search(problem(), evaluate, searcher="nsga2", options={"population": 4}, trials=9)
     assert [trial.point for trial in named.trials] == [trial.point for trial in beside.trials]
-    with pytest.raises(ConfigError, match=r"^searcher: expected a name, or \{'name': …\} with options, got \{\}"):
+    with pytest.raises(ConfigError, match=r"^searcher: expected a searcher's name, or .*, got \{\}"):
         moco.search(problem(), evaluate, searcher={})
     with pytest.raises(ConfigError, match=r"^trials: expected at least 1, a whole number, got 'ten'"):
         moco.search(problem(), evaluate, trials="ten")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import warnings
@@ -20,8 +21,9 @@ import moco
 from moco.data import load_data
 from moco.data.sources import SourceOptions
 from moco.errors import ConfigError, PolicyRejectedError, WorkersLostError
+from moco.evaluation.evaluator import Evaluator
 from moco.models import build_model
-from moco.trial import TrialState
+from moco.trial import Trial, TrialState
 from tests.app import tiny
 
 SCORED = {"protocol": "accuracy-guaranteed", "floor": "-10 pp", "weights": {"size_mb": 1}}
@@ -75,6 +77,47 @@ def test_a_resumed_search_may_have_other_workers(experiment: Callable[..., Path]
     assert done.exit_code == 0, done.output
 
 
+def test_workers_that_are_lost_end_the_search_in_one_line_with_what_to_do(
+    experiment: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def evaluate(evaluator: Evaluator, policy: Any) -> Any:
+        calls.append(policy)
+        if len(calls) > 2:
+            raise WorkersLostError("they died: give fewer workers")
+        return as_it_is(evaluator, policy)
+
+    as_it_is, out = Evaluator.evaluate, tmp_path / "run"
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    line = tiny.one_line(tiny.moco("search", experiment(objective=SCORED), "--out", out), 1)
+    assert line == "they died: give fewer workers; finished trials are kept, continue with --resume"
+    assert len(evaluated(out)) == 2
+
+
+@pytest.mark.parametrize(("trials", "processes"), [(2, 2), (9, 4)])
+def test_no_more_workers_are_started_than_a_search_has_candidates(
+    experiment: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: int, processes: int
+) -> None:
+    asked = []
+
+    def in_workers(workers: int, *_: Any) -> Any:
+        asked.append(workers)
+        raise WorkersLostError("none of them is needed here")
+
+    monkeypatch.setattr("moco.experiment.worker.in_workers", in_workers)
+    yaml = experiment(objective=SCORED, budget={"trials": trials}, searcher={"start": "none"})
+    tiny.one_line(tiny.moco("search", yaml, "--out", tmp_path / "run", "--workers", "4"), 1)
+    assert asked == [processes]
+
+
+def test_far_more_workers_than_processors_are_refused(experiment: Callable[..., Path], tmp_path: Path) -> None:
+    line = tiny.one_line(tiny.moco("search", experiment(), "--out", tmp_path / "run", "--workers", "99999"), 2)
+    assert line.startswith("workers: expected at most ")
+    assert line.endswith(f" on {len(os.sched_getaffinity(0))} processors, got 99999")
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "two"])
 def test_workers_that_are_no_number_of_processes_are_refused(
     experiment: Callable[..., Path], tmp_path: Path, workers: str
@@ -124,17 +167,66 @@ def test_a_killed_worker_costs_no_trial(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) >= 2
 
 
-def test_workers_that_always_die_end_the_search_with_what_is_finished() -> None:
+def test_workers_that_always_die_end_the_search_with_what_is_finished(tmp_path: Path) -> None:
+    """From some time on the machine kills whatever is evaluated."""
     heard = []
 
     def evaluate(point: Mapping[str, float]) -> dict[str, float]:
-        if point["x"] > 0.5:
+        if (tmp_path / "short of memory").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         return {"loss": point["x"]}
 
-    with pytest.raises(WorkersLostError, match=r"worker processes died \d times in a row"):
-        moco.search(PROBLEM, evaluate, searcher="random", trials=200, workers=2, on_trial=heard.append)
+    def on_trial(trial: Trial) -> None:
+        heard.append(trial)
+        if len(heard) == 20:
+            (tmp_path / "short of memory").touch()
+
+    with pytest.raises(WorkersLostError, match=r"^3 worker processes, .* give fewer workers; it is ") as caught:
+        moco.search(PROBLEM, evaluate, searcher="random", trials=200, workers=2, on_trial=on_trial)
+    assert "--resume" not in str(caught.value), "a callable has none"
+    assert caught.value.trials == tuple(heard)
+    assert len(heard) >= 20
     assert all(trial.state is TrialState.COMPLETE for trial in heard)
+
+
+def test_a_search_goes_on_after_points_at_which_workers_die() -> None:
+    def evaluate(point: Mapping[str, float]) -> dict[str, float]:
+        if 0.9 < point["x"] < 0.93:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"loss": point["x"]}
+
+    with pytest.warns(UserWarning, match="trials failed, the first with: DeadlyPolicyError: 3 worker processes"):
+        result = moco.search(PROBLEM, evaluate, searcher="random", trials=60, workers=2, seed=1)
+    assert len(result.trials) == 60
+    assert result.failed
+    assert all(0.9 < trial.point["x"] < 0.93 for trial in result.failed)
+
+
+def test_workers_killed_between_trials_cost_no_trial() -> None:
+    def on_trial(trial: Trial) -> None:
+        if trial.number in {4, 14}:
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+
+    result = moco.search(
+        PROBLEM, lambda point: {"loss": point["x"]}, searcher="random", trials=30, workers=2, on_trial=on_trial
+    )
+    assert [trial.state for trial in result.trials] == [TrialState.COMPLETE] * 30
+
+
+@pytest.mark.filterwarnings("ignore:workers")
+def test_no_more_processes_are_started_than_there_is_to_evaluate() -> None:
+    started = []
+    moco.search(
+        PROBLEM,
+        lambda point: {"loss": point["x"]},
+        searcher="random",
+        trials=2,
+        workers=4,
+        on_trial=lambda _: started.append(len(multiprocessing.active_children())),
+    )
+    assert max(started) == 2
 
 
 def test_rejected_and_failed_points_are_told_as_with_one_process() -> None:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from moco import registry
 from moco.errors import ConfigError, SpaceError
+from moco.experiment.options import made_of
 from moco.searchers.random import RandomSearcher
 from moco.setting_owners import method_of, words_of
+from moco.strategy import Strategy
 
 
 @pytest.fixture
@@ -38,7 +43,9 @@ def test_plug_ins_of_installed_packages_are_found(installed: metadata.EntryPoint
 def test_an_entry_point_does_not_replace_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
     point = metadata.EntryPoint("random", "moco.searchers.uniform:UniformSearcher", "moco.searcher")
     monkeypatch.setattr(registry, "entry_points", lambda **_: [point])
-    assert registry.plugin("searcher", "random") is RandomSearcher
+    told = r"^searcher\.name: 'moco' and 'moco' each have the searcher 'random'; moco's is used$"
+    with pytest.warns(UserWarning, match=told):
+        assert registry.plugin("searcher", "random", "searcher.name") is RandomSearcher
     assert registry.names("searcher").count("random") == 1
 
 
@@ -52,7 +59,7 @@ def test_a_far_off_name_lists_all() -> None:
         registry.plugin("searcher", "zzz")
 
 
-BAD = ("Bare", "Loud", "Misnamed", "Optionless")
+BAD = ("Bare", "Empty", "Loud", "Misnamed", "Optionless", "Quits")
 BROKEN = """
 import dataclasses
 
@@ -63,6 +70,10 @@ class Options:
 class Bare:
     Options = Options
 
+class Empty:
+    Options = Options
+    locals().update(dict.fromkeys(MEMBERS))
+
 class Misnamed:
     Options, name = Options, "other"
 
@@ -70,7 +81,7 @@ class Optionless:
     name = "optionless"
 
 def __getattr__(name):
-    raise RuntimeError("two\\nlines") if name == "Loud" else AttributeError(name)
+    raise {"Loud": RuntimeError("two\\nlines"), "Quits": SystemExit(0)}.get(name) or AttributeError(name)
 
 for cls in (Misnamed, Optionless):
     for member in MEMBERS:
@@ -111,6 +122,8 @@ CANNOT, LACKS = "cannot be imported: ", "does not meet this version's contract: 
     [
         *((kind, "absent", f"{CANNOT}ModuleNotFoundError: No module named 'their_absent'") for kind in KINDS),
         *((kind, "loud", f"{CANNOT}RuntimeError: two lines") for kind in KINDS),
+        *((kind, "quits", f"{CANNOT}SystemExit: 0") for kind in KINDS),
+        *((kind, "empty", f"{LACKS}it has no {', '.join(registry.MEMBERS[kind])}") for kind in KINDS),
         *((kind, "bare", f"{LACKS}it has no {', '.join(registry.MEMBERS[kind])}") for kind in KINDS),
         *((kind, "optionless", f"{LACKS}it has no dataclass Options") for kind in KINDS),
         *((kind, "misnamed", f"{LACKS}it calls itself 'other'") for kind in NAMED),
@@ -140,7 +153,76 @@ def test_objects_that_lack_what_their_class_left_to_the_constructor_are_refused(
     with pytest.raises(ConfigError, match=f"^here: {kind} 'bare' of the package 'their-broken' {lack}"):
         registry.complete(object(), kind, "bare", "here")
     with pytest.raises(ConfigError, match=f"^here: {kind} 'mine' {lack}"):
-        registry.complete(object(), kind, "mine", "here")
+        registry.complete(SimpleNamespace(**dict.fromkeys(registry.MADE[kind])), kind, "mine", "here")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_two_packages_have_is_refused_with_both(kind: str, broken: Path) -> None:
+    again = broken / "their_twin-1.0.dist-info"
+    shutil.copytree(broken / "their_broken-1.0.dist-info", again)
+    metadata_of = again / "METADATA"
+    metadata_of.write_text(
+        metadata_of.read_text(encoding="utf-8").replace("their-broken", "their-twin"), encoding="utf-8"
+    )
+    with pytest.raises(ConfigError) as told:
+        registry.plugin(kind, "bare", "here")
+    assert str(told.value) == f"here: 'their-broken' and 'their-twin' each have the {kind} 'bare'; uninstall one"
+    assert registry.clash(kind, next(iter(registry.BUILT_IN[kind]))) is None
+
+
+class Quitter:
+    """A plug-in whose constructor ends the program."""
+
+    def __init__(self, *_: object) -> None:
+        sys.exit(0)
+
+
+def of_wrong_signature() -> object:
+    return object()
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (Quitter, "SystemExit: 0"),
+        (of_wrong_signature, r"TypeError: of_wrong_signature\(\) takes 0 positional arguments.*"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plug_in_that_cannot_be_made_is_named_with_its_package(
+    kind: str, cls: Any, why: str, broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = f"{kind} 'bare' of the package 'their-broken' cannot be made: {why}$"
+    with pytest.raises(ConfigError, match=f"^here: {named}"):
+        registry.Chosen(kind, "bare", cls, None, "here").made()
+    with pytest.raises(ConfigError, match=f"^searcher: {named.replace(kind, 'searcher')}"):
+        Strategy("mine", "bare", None, cls).build(None, 0)  # type: ignore[arg-type]
+    monkeypatch.setattr(cls, "name", "bare", raising=False)
+    monkeypatch.setattr(cls, "Options", registry.NoOptions, raising=False)
+    with pytest.raises(ConfigError, match=f"^here: {named}"):
+        made_of(kind, cls, {}, "here")
+
+
+def test_what_moco_itself_has_is_made_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        registry.Chosen("target", "onnxruntime", lambda _: 1 / 0, None).made()
+
+
+def test_ctrl_c_is_nobodys_fault() -> None:
+    with pytest.raises(KeyboardInterrupt), registry.blaming("it"):
+        raise KeyboardInterrupt
+
+
+def test_an_error_is_traced_to_the_package_whose_code_was_running(broken: Path) -> None:
+    their: Any = type(sys)("their_broken.inner")
+    exec("def call(function): return function()", vars(their))
+    for raised in (lambda: 1 / 0, sys.exit):
+        with pytest.raises(BaseException) as caught:
+            their.call(raised)
+        assert registry.package_to_blame(caught.value) == "their-broken"
+    with pytest.raises(ZeroDivisionError) as own:
+        1 / 0  # noqa: B018
+    assert registry.package_to_blame(own.value) is None
 
 
 def test_who_asks_for_what_a_broken_package_may_own_is_told_so(broken: Path) -> None:

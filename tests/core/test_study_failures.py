@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import pytest
 
-from moco.errors import PolicyRejectedError
+from moco.errors import DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.study import FAILURES_AFTER_A_SUCCESS, FAILURES_AT_FIRST, Budget, SearchAbortedError, Study
-from moco.trial import TrialState
+from moco.trial import Suggestion, Trial, TrialState
 from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
 
 
@@ -19,6 +19,46 @@ def test_failures_from_the_first_on_end_the_search_with_all_trials_recorded() ->
         study.run(Budget(100))
 
     assert len(ledger.recorded) == FAILURES_AT_FIRST == 5
+
+
+class Breaks(Learner):
+    """Learns until the fourth time that it is asked, or told."""
+
+    def __init__(self, what: str, error: BaseException) -> None:
+        super().__init__()
+        self.what, self.error = what, error
+
+    def ask(self) -> Suggestion:
+        if self.what == "ask" and self.asks == 3:
+            raise self.error
+        return super().ask()
+
+    def tell(self, trial: Trial) -> None:
+        if self.what == "tell" and len(self.told) == 3:
+            raise self.error
+        super().tell(trial)
+
+
+@pytest.mark.parametrize(("what", "finished"), [("ask", 3), ("tell", 4)])
+@pytest.mark.parametrize("error", [ValueError("no such point"), SystemExit(0)])
+def test_a_searcher_that_breaks_ends_the_search_with_the_finished_trials_kept(
+    what: str, finished: int, error: BaseException
+) -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Breaks(what, error), Evaluate(), ledger=ledger)
+    why = rf"^the searcher {__name__}\.Breaks failed to {what}: {type(error).__name__}: {error}$"
+    with pytest.raises(SearchAbortedError, match=why) as ended:
+        study.run(Budget(100))
+    assert ended.value.trials == tuple(ledger.recorded)
+    assert len(ledger.recorded) == finished
+    if what == "tell":
+        with pytest.raises(SearchAbortedError, match="failed to tell"):
+            Study(WIDE, Breaks(what, error), Evaluate(), ledger=ledger)
+
+
+def test_ctrl_c_in_a_searcher_is_no_failure_of_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Study(WIDE, Breaks("ask", KeyboardInterrupt()), Evaluate()).run(Budget(100))
 
 
 def test_the_end_says_what_to_raise_for_a_policy_that_cannot_be_evaluated() -> None:
@@ -112,3 +152,60 @@ def test_a_result_that_is_only_told_again_does_not_end_a_row_of_failures() -> No
     evaluate = Evaluate(dict.fromkeys(range(1, 100), ValueError("gone")))
     with pytest.raises(SearchAbortedError, match=f"the last {FAILURES_AFTER_A_SUCCESS} trials failed"):
         Study(WIDE, Learner(script=script), evaluate).run(Budget(100))
+
+
+DEADLY = DeadlyPolicyError("3 worker processes died")
+
+
+def searched(evaluate: Evaluate, script: list[int], workers: int = 2) -> Study:
+    """A search that may be over, evaluated by so many threads."""
+    study = Study(WIDE, Learner(script=script), evaluate, ledger=ListLedger())
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(len(script)), executor=threads, workers=workers)
+    return study
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("places", [[0], [3], [9], [0, 1, 2, 3], [6, 7, 8, 9]])
+def test_policies_that_kill_their_workers_are_failed_trials_where_others_are_evaluated(
+    places: list[int], workers: int
+) -> None:
+    """At first, in between and as the last of the budget."""
+    trials = searched(Evaluate(dict.fromkeys(places, DEADLY)), list(range(10)), workers).trials
+
+    assert sorted(trial.point["n"] for trial in trials) == list(range(10))
+    failed = [(trial.point["n"], trial.reason) for trial in trials if trial.state is TrialState.FAILED]
+    assert failed == [(place, "DeadlyPolicyError: 3 worker processes died") for place in places]
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_where_each_policy_kills_its_workers_the_machine_is_to_blame(workers: int) -> None:
+    ledger = ListLedger()
+    study = Study(WIDE, Learner(), Evaluate(), ledger=ledger)
+    with ThreadPoolExecutor(workers) as threads:
+        study.run(Budget(10), executor=threads, workers=workers)
+        study.evaluate = kills = Evaluate(dict.fromkeys(range(10**6), DEADLY))
+        with pytest.raises(DeadlyPolicyError, match=r"^3 worker processes died$") as caught:
+            study.run(Budget(100), executor=threads, workers=workers)
+
+    assert [trial.state for trial in ledger.recorded] == [TrialState.COMPLETE] * 10
+    assert caught.value.trials == tuple(ledger.recorded)
+    assert FAILURES_AT_FIRST <= len(kills.calls) < FAILURES_AT_FIRST + workers
+
+
+@pytest.mark.parametrize("cause", [WorkersLostError("gone"), DeviceLostError("gone"), BrokenExecutor("gone")])
+def test_what_is_no_fault_of_a_policy_ends_the_search_without_a_trial(cause: Exception) -> None:
+    study = Study(WIDE, Learner(script=list(range(9))), Evaluate({3: cause}))
+    with pytest.raises(type(cause), match=r"^gone$") as caught:
+        study.run(Budget(9))
+
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    assert caught.value.trials == tuple(study.trials)  # type: ignore[attr-defined]
+
+
+def test_a_twin_of_a_policy_that_kills_its_workers_waits_for_the_next_one() -> None:
+    evaluate = Evaluate({4: DEADLY})
+    states = [trial.state.value for trial in searched(evaluate, [4, 4, 5, 6]).trials]
+
+    assert sorted(states) == ["complete", "complete", "failed", "failed"]
+    assert evaluate.calls.count(4) == 2

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import moco as published
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.policy_file import checked_policy
@@ -28,6 +29,7 @@ from moco.hardware.measuring.probe_model import conv_stack
 from moco.hardware.measuring.probe_model import write as write_model
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import ENERGY, POWER, TimingPlan
+from moco.models import build_model
 from moco.policy import Policy
 from moco.recovery.recovery import RecoveryPlan
 from moco.run.job import prepare
@@ -86,7 +88,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exa
         ),
         (
             {"space": {"filter_pruning": {"rank": {"power": 1.0}}}},
-            r"space\.filter_pruning\.rank: expected the name of a ranking, or {name: …} with its options.*",
+            r"space\.filter_pruning\.rank: expected a ranking's name, or {name: …, option: value}, got .*",
         ),
         (
             {"recovery": [{"output_bias": {"shares": 1.0}}]},
@@ -104,7 +106,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Exa
             {"recovery": ["output_bia"]},
             r"recovery\[0\]: expected 'refit', .* or 'output_bias', got 'output_bia'; did you mean 'output_bias'.*",
         ),
-        ({"target": {"runtime": "numpy"}}, r"target\.threads: unknown key; valid: counters, verbose"),
+        ({"target": {"runtime": "numpy"}}, r"target\.threads: unknown key; valid: counters, runtime, timing, verbose"),
         (
             {"searcher": {"name": "hill_climb", "uniform": 2}},
             r"searcher\.uniform: expected a share in \[0, 1\], got .*",
@@ -161,6 +163,18 @@ class TestMethod:
         assert (whole["packed_size_mb"] - shared["packed_size_mb"]) * 1e6 == pytest.approx(weights * 30 / 8 - 4 * 4)
         assert shared["macs"] == whole["macs"]
         assert len(TINY.compress(policy).get_submodule("layer1.0.conv1").weight.unique()) == 4
+
+    @pytest.mark.parametrize("form", [dict, checked_policy, lambda groups: {"format": 1, "groups": groups}])
+    def test_compress_applies_a_policy_of_it_in_a_process_that_has_not_met_it(
+        self, examples: dict[str, Example], monkeypatch: pytest.MonkeyPatch, form: Any
+    ) -> None:
+        monkeypatch.setattr("moco.setting_owners._of_plugins", {})
+        network = build_model("digits_resnet", 10)
+        before = network.layer1[0].conv1.weight.detach().clone()
+        small = published.compress(network, form(SHARED), images(2, 1, 8))
+        assert len(small.get_submodule("layer1.0.conv1").weight.unique()) == 4
+        assert torch.equal(network.layer1[0].conv1.weight, before)
+        assert len(before.unique()) > 4
 
     def test_a_file_that_was_not_made_so_is_refused(
         self, shared_weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from moco.errors import PolicyRejectedError, WorkersLostError
+from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.execution.device_lock import DeviceLock
-from moco.execution.workers import WorkerPool
+from moco.execution.workers import MOST_A_CORE, MOST_LOSSES, WorkerPool, too_many_workers
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,49 @@ def raises_what_cannot_travel() -> Callable[[int], int]:
     return evaluate
 
 
-def cannot_be_built() -> Callable[[int], int]:
-    raise ValueError("no such model")
+def squares() -> Callable[[int], int]:
+    return lambda number: number**2
+
+
+@dataclass(frozen=True)
+class FailsToBuild:
+    """Its first `times` workers cannot be built: they raise the error, or are killed where there is none."""
+
+    folder: Path
+    times: int
+    error: Exception | None
+
+    def __call__(self) -> Callable[[int], int]:
+        if len(list(self.folder.iterdir())) < self.times:
+            (self.folder / f"failed-{os.getpid()}").touch()
+            if self.error is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                raise self.error
+        return lambda number: number**2
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Hears Ctrl-C while it builds and while it evaluates; its first process dies, so another one must do it too."""
+
+    folder: Path
+
+    def __call__(self) -> Callable[[int], int]:
+        os.kill(os.getpid(), signal.SIGINT)
+
+        def evaluate(number: int) -> int:
+            os.kill(os.getpid(), signal.SIGINT)
+            if not list(self.folder.iterdir()):
+                (self.folder / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return number**2
+
+        return evaluate
+
+
+def children() -> list[int | None]:
+    return [child.pid for child in multiprocessing.active_children()]
 
 
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
@@ -88,9 +131,131 @@ def test_a_killed_worker_costs_a_retry(tmp_path: Path) -> None:
     assert (tmp_path / "died").exists()
 
 
-def test_workers_that_die_again_and_again_end_the_search() -> None:
-    with WorkerPool(dies_always, 2, "fork") as pool, pytest.raises(WorkersLostError, match="died 3 times in a row"):
+def test_workers_that_die_again_and_again_at_one_task_say_which() -> None:
+    says = r"^3 worker processes, one after another, died at one policy \(exit code -9\): is memory .*; it is 17$"
+    with WorkerPool(dies_always, 2, "fork") as pool, pytest.raises(DeadlyPolicyError, match=says):
+        pool(17)
+
+
+def test_a_worker_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
+    under_way = threading.Event()
+
+    def recipe() -> Callable[[int], int]:
+        def evaluate(number: int) -> int:
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            (tmp_path / f"{os.getpid()}").touch()
+            time.sleep(0.5)
+            return number
+
+        return evaluate
+
+    with WorkerPool(recipe, 2, "fork") as pool, ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(pool, 0)
+        while not list(tmp_path.iterdir()):
+            under_way.wait(0.01)
+        with pytest.raises(DeadlyPolicyError):
+            pool(1)
+        assert slow.result() == 0
+    assert len(list(tmp_path.iterdir())) == 1, "it was evaluated once"
+
+
+def test_workers_that_are_killed_while_they_have_nothing_to_do_cost_nothing() -> None:
+    with WorkerPool(squares, 2, "fork") as pool:
+        for number in range(2 * MOST_LOSSES):
+            assert pool(number) == number**2
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+        assert pool(7) == 49
+
+
+@pytest.mark.parametrize("error", [None, MemoryError("cannot allocate 512 MB")])
+def test_a_worker_that_cannot_be_built_is_replaced(tmp_path: Path, error: Exception | None) -> None:
+    with WorkerPool(FailsToBuild(tmp_path, MOST_LOSSES - 1, error), 1, "fork") as pool:
+        assert [pool(number) for number in range(3)] == [0, 1, 4]
+    assert len(list(tmp_path.iterdir())) == MOST_LOSSES - 1
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(None, "exit code -9"), (MemoryError("cannot allocate 512 MB"), "MemoryError: cannot allocate 512 MB")],
+)
+def test_workers_that_can_never_be_built_are_no_fault_of_the_task(
+    tmp_path: Path, error: Exception | None, cause: str
+) -> None:
+    says = rf"^3 worker processes, one after another, could not build their evaluator \({cause}\): is memory short\?"
+    with (
+        WorkerPool(FailsToBuild(tmp_path, 99, error), 1, "fork") as pool,
+        pytest.raises(WorkersLostError, match=says) as caught,
+    ):
         pool(1)
+    assert type(caught.value) is WorkersLostError
+
+
+def test_a_device_that_is_lost_while_a_worker_builds_is_told_as_such(tmp_path: Path) -> None:
+    recipe = FailsToBuild(tmp_path, 1, DeviceLostError("the board is gone"))
+    with WorkerPool(recipe, 1, "fork") as pool:
+        with pytest.raises(DeviceLostError, match=r"^the board is gone$"):
+            pool(1)
+        assert pool(2) == 4
+
+
+def test_a_process_that_cannot_be_started_is_no_fault_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    with pytest.raises(WorkersLostError, match=r"^a worker process cannot be started: .*temporarily unavailable; is"):
+        WorkerPool(squares, 1, "fork")(1)
+
+
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_never_hear_of_an_interrupt(tmp_path: Path, start: str) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with WorkerPool(Interrupted(tmp_path), 1, start) as pool:
+        assert pool(3) == 9
+    assert (tmp_path / "died").exists()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """The second is being started; the signal may reach other threads of this process, which let it through."""
+    start, begun, over = multiprocessing.Process.start, [], threading.Event()
+    others = [threading.Thread(target=over.wait) for _ in range(threads)]
+
+    def interrupted(process: multiprocessing.Process) -> None:
+        start(process)
+        begun.append(process)
+        if len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", interrupted)
+    for other in others:
+        other.start()
+    with pytest.raises(KeyboardInterrupt), WorkerPool(squares, 3, "fork"):
+        pass
+    over.set()
+    assert children() == []
+    assert len(begun) == 2
+
+
+def test_the_block_ends_workers_that_still_build() -> None:
+    def recipe() -> Callable[[int], int]:
+        time.sleep(5)
+        return squares()
+
+    with WorkerPool(recipe, 2, "fork"):
+        workers = multiprocessing.active_children()
+    assert [worker.exitcode for worker in workers] == [-signal.SIGTERM] * 2
+
+
+def test_far_more_workers_than_processors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
+    assert len(too_many_workers(2 * MOST_A_CORE)) == 1
+    with pytest.raises(ConfigError, match=r"^workers: expected at most 16 on 2 processors, got 17$"):
+        too_many_workers(17)
 
 
 def test_errors_of_the_evaluation_travel() -> None:
@@ -106,9 +271,11 @@ def test_an_error_that_cannot_travel_keeps_its_text() -> None:
         pool(7)
 
 
-def test_what_fails_in_the_building_is_told_for_the_first_task() -> None:
-    with WorkerPool(cannot_be_built, 1, "fork") as pool, pytest.raises(ValueError, match="no such model"):
-        pool(1)
+def test_a_result_that_cannot_travel_is_an_error_of_the_task() -> None:
+    with WorkerPool(lambda: lambda number: lambda: number, 1, "fork") as pool:
+        for _ in range(2):
+            with pytest.raises((AttributeError, RuntimeError), match="pickle"):
+                pool(1)
 
 
 DRIVER = """

@@ -167,6 +167,29 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("tracking.mlflow={url: x}", r"^tracking\.mlflow\.url: unknown key; did you mean 'uri'\?$"),
         ("objective.wieghts={size_mb: 1}", r"^objective\.wieghts: unknown key; did you mean 'weights'\?$"),
         ("searcher={name: nsga2, popluation: 5}", r"^searcher\.popluation: unknown key; did you mean 'population'\?$"),
+        ("searcher.strat=ladder", r"^searcher\.strat: unknown key; did you mean 'start'\?$"),
+        ("searcher.nme=tpe", r"^searcher\.nme: unknown key; did you mean 'name'\?$"),
+        ("target.runtme=x", r"^target\.runtme: unknown key; did you mean 'runtime'\?$"),
+        ("target.timng={}", r"^target\.timng: unknown key; did you mean 'timing'\?$"),
+        ("objective.protcl=front", r"^objective\.protcl: unknown key; did you mean 'protocol'\?$"),
+        ("recovery=[{name: refit, optons: {}}]", r"^recovery\[0\]\.optons: unknown key$"),
+        ("recovery={refit: {}}", r"^recovery: expected a list, got \{'refit': \{\}\}$"),
+        (
+            "target.counters=[{nam: rapl}]",
+            r"^target\.counters: expected a counter's name, or \{name: …, option: value\}, got .* mean 'name'\?$",
+        ),
+        (
+            "target.counters=[{name: rapl, nam: x}]",
+            r"^target\.counters\.rapl\.nam: unknown key; did you mean 'name'\?$",
+        ),
+        (
+            "space.filter_pruning.rank={nme: l1}",
+            r"^space\.filter_pruning\.rank: expected a r.* 'name'\?$",
+        ),
+        (
+            "space.filter_pruning.rank={name: l1, nme: l2}",
+            r"^space\.filter_pruning\.rank\.nme: unknown key; did you mean 'name'\?$",
+        ),
         ("target.thread=5", r"^target\.thread: unknown key; did you mean 'threads'\?$"),
         # Unknown names.
         ("searcher.name=tpee", r"^searcher\.name: unknown searcher 'tpee'; did you mean 'tpe'\?$"),
@@ -362,6 +385,29 @@ def test_lists_become_the_tuples_that_options_ask_for() -> None:
 def test_options_of_any_plug_in_are_checked_alike(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         options_of(StrategyOptions, values, "searcher")
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    rate: Absent = 1  # type: ignore[name-defined]  # noqa: F821
+
+
+@dataclass(frozen=True)
+class NotPlain:
+    rate: complex = 1j
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (Unresolved, "NameError: name 'Absent' is not defined"),
+        (NotPlain, "TypeError: Object of type complex is not JSON serializable"),
+    ],
+)
+def test_options_that_do_not_work_are_named(options: type, why: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        options_of(options, {}, "searcher")
+    assert str(told.value) == f"searcher: the options {__name__}.{options.__name__} do not work: {why}"
 
 
 @pytest.mark.parametrize("overrides", [("budget.trials=5", "budget.trials=6"), ("budget={trials: 6}",)])

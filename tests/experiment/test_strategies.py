@@ -27,6 +27,7 @@ def test_names_and_mappings_with_options_and_labels() -> None:
         ([], "expected at least two"),
         (["random", "random"], "'random' stands there twice; give each a label of its own"),
         (["random", {"name": "tpe", "label": "random"}], "'random' stands there twice"),
+        (["random", {"name": "tpe", "lable": "x"}], r"searchers\[1\]\.lable: unknown key; did you mean 'label'\?$"),
         (["random", {"label": "mine"}], r"searchers\[1\]: expected a searcher's name, or"),
         (["random", {"name": "tpe", "label": "../up"}], r"searchers\[1\]\.label: expected letters"),
         (["random", 3], r"searchers\[1\]: expected a searcher's name"),

@@ -1,0 +1,141 @@
+"""A plug-in of another package that breaks once it is used: one line says whose fault it is, whatever it raises."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moco.hardware import doctor
+from moco.setting_owners import method_of, words_of
+from tests.app.tiny import moco, one_line, read
+
+CODE = """
+import sys
+from moco.compression.methods.sparsity import Sparsity
+from moco.hardware.counters.rapl import RaplCounter
+from moco.hardware.onnxruntime import ONNXRuntimeTarget
+from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective
+from moco.searchers.random import RandomSearcher
+
+def broken(*_): raise RuntimeError("no licence")
+
+class Asks(RandomSearcher):
+    ask = broken
+class AsksNothing(RandomSearcher):
+    def ask(self): return None
+class Tells(RandomSearcher):
+    tell = broken
+class Quits(RandomSearcher):
+    def ask(self): sys.exit(0)
+class Connects(ONNXRuntimeTarget):
+    connect = broken
+class Describes(ONNXRuntimeTarget):
+    def describe(self): return {"x": object()}
+class Loads(ONNXRuntimeTarget):
+    load = broken
+class Finds(ONNXRuntimeTarget):
+    def findings(self): sys.exit(0)
+class Poses(AccuracyGuaranteedObjective):
+    problem = broken
+class Reads(RaplCounter):
+    def __init__(self, *_): sys.exit(0)
+class Decides(Sparsity):
+    name = "decides"
+    def __init__(self, *_): sys.exit(0)
+"""
+KINDS = {
+    "searcher": ("Asks", "AsksNothing", "Tells", "Quits"),
+    "target": ("Connects", "Describes", "Loads", "Finds"),
+    "objective": ("Poses",),
+    "counter": ("Reads",),
+    "method": ("Decides",),
+}
+MADE = "of the package 'their-deep' cannot be made: SystemExit: 0"
+USED = "of the package 'their-deep' cannot be used:"
+KEPT = "; the finished trials are in the ledger, fix the cause and use --resume"
+
+
+@pytest.fixture(autouse=True)
+def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package, as pip would have installed it."""
+    info = tmp_path / "their_deep-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "their_deep.py").write_text(CODE, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-deep\nVersion: 1.0\n", encoding="utf-8")
+    points = [
+        (kind, "".join(f"{name.lower()} = their_deep:{name}\n" for name in found)) for kind, found in KINDS.items()
+    ]
+    (info / "entry_points.txt").write_text("".join(f"[moco.{kind}]\n{lines}" for kind, lines in points))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("moco.setting_owners._of_plugins", {})
+    monkeypatch.delitem(sys.modules, "their_deep", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("sets", "exit_code", "line"),
+    [
+        ("target.runtime=connects", 2, f"target.runtime: target 'connects' {USED} RuntimeError: no licence"),
+        (
+            "target.runtime=describes",
+            2,
+            f"target.runtime: target 'describes' {USED} TypeError: Object of type object is not JSON serializable",
+        ),
+        (
+            "target.runtime=loads",
+            1,
+            "the package 'their-deep' failed: RuntimeError: no licence; MOCO_DEBUG=1 tells where",
+        ),
+        (
+            "objective.protocol=poses",
+            1,
+            "the package 'their-deep' failed: RuntimeError: no licence; MOCO_DEBUG=1 tells where",
+        ),
+        ("target.counters=[reads]", 2, f"target.counters: counter 'reads' {MADE}"),
+        ("space.decides={}", 2, f"space.decides: method 'decides' {MADE}"),
+        ("searcher.name=asks", 1, f"the searcher their_deep.Asks failed to ask: RuntimeError: no licence{KEPT}"),
+        ("searcher.name=quits", 1, f"the searcher their_deep.Quits failed to ask: SystemExit: 0{KEPT}"),
+        (
+            "searcher.name=asksnothing",
+            1,
+            f"the searcher their_deep.AsksNothing failed to ask: TypeError: expected a Suggestion, got None{KEPT}",
+        ),
+    ],
+)
+def test_the_line_names_the_plug_in_or_its_package(
+    experiment: Any, tmp_path: Path, sets: str, exit_code: int, line: str
+) -> None:
+    searched = moco("search", experiment(), "--out", tmp_path / "run", "--set", sets)
+    assert one_line(searched, exit_code) == line
+
+
+def test_what_was_finished_before_is_kept(experiment: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    line = one_line(moco("search", experiment(), "--out", run, "--set", "searcher.name=tells"), 1)
+    assert line == f"the searcher their_deep.Tells failed to tell: RuntimeError: no licence{KEPT}"
+    assert [trial["state"] for trial in read(run / "trials.json")] == ["complete"]
+
+
+def test_the_traceback_is_there_for_who_asks(experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCO_DEBUG", "1")
+    with pytest.raises(RuntimeError, match=r"^no licence$"):
+        moco("search", experiment(), "--out", tmp_path / "run", "--set", "target.runtime=loads")
+
+
+def test_the_doctor_tells_of_them_and_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    points = tmp_path / "their_deep-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text(encoding="utf-8") + "[moco.ranking]\nl1 = their_deep:Asks\n", encoding="utf-8")
+    monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
+    found = {finding.name: finding for finding in doctor.probe()}
+    assert found["finds"].detail == "cannot be used: SystemExit: 0"
+    assert "reads cannot be used: SystemExit: 0" in found["energy"].detail
+    assert found["plug-ins"].detail == "'moco' and 'their-deep' each have the ranking 'l1'"
+    assert found["plug-ins"].advice
+
+
+def test_a_method_that_cannot_be_made_hurts_only_who_asks_for_it(tmp_path: Path) -> None:
+    assert words_of("their_setting", {"keep": 3, "of": 4}) == "their setting 3/4"
+    with pytest.raises(Exception, match=rf"unknown setting 'theirs'; method: method 'decides' {MADE}"):
+        method_of("theirs")
