@@ -72,6 +72,11 @@ class Secret:
         """The address that is used, without a password: by this a database is known again, however it was written."""
         return starred_address(self.value)
 
+    @property
+    def earlier(self) -> tuple[str, str]:
+        """What earlier versions knew a database by: the whole address, then one with the passwords that they saw."""
+        return self.plain, starred(self.plain)
+
     def hide(self, text: str) -> str:
         """The text without this address's secrets, nor those of any other address in it."""
         text = text.replace(self.value, self.shown) if self.value else text

@@ -18,6 +18,7 @@ from moco.experiment.build import NOTHING, Overrides, plan_of
 from moco.experiment.loading import experiment_of
 from moco.experiment.schema import Experiment
 from moco.experiment.worker import execution_of
+from moco.models.plain import unwrapped
 from moco.registry import DEFAULT_OBJECTIVE, DEFAULT_SEARCHER, DEFAULT_TARGET, plugin
 from moco.run.progress import Progress
 from moco.run.search import Search
@@ -85,7 +86,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     sections: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9._+-]+", "-", Path(out).resolve().name).strip("-.") or "optimize",
         "seed": seed,
-        "model": {"name": type(network).__name__},
+        "model": {"name": type(unwrapped(network)).__name__},
         "data": {"source": "python"},
         "space": dict(DEFAULT_SPACE),
         "target": {"runtime": target},
@@ -95,11 +96,8 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         "workers": None if workers == 1 else workers,
     }
     sections = _merged(sections, settings or {})
-    own, training = Overrides(network, as_data_sets(train, test)), network.training
-    try:
-        return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
-    finally:
-        network.train(training)
+    own = Overrides(network, as_data_sets(train, test))
+    return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
 
 
 def search_experiment(

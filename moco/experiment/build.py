@@ -112,7 +112,7 @@ def untracked(experiment: Experiment) -> Experiment:
 
 
 def _recording(experiment: Experiment, out: Path) -> Recording:
-    storage, mlflow, config = storage_address(experiment), mlflow_address(experiment, out), resolved(experiment)
+    config, mlflow, storage = resolved(experiment), mlflow_address(experiment, out), storage_address(experiment)
     written = without_secrets(config)
     settings, older = settings_hashes(written, config, storage)
     return Recording(

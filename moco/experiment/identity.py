@@ -11,7 +11,6 @@ from typing import Any
 
 from moco.experiment.schema import Experiment
 from moco.optional import require
-from moco.redaction import starred
 from moco.registry import written_options
 from moco.secret import Secret
 from moco.tracking.database import database_address, file_address
@@ -52,7 +51,8 @@ def settings_hashes(
     """
     if storage is None:
         return _hash(written, None), {}
-    older = _hash(config, storage.plain), _hash(written, starred(storage.plain))
+    whole, in_part = storage.earlier
+    older = _hash(config, whole), _hash(written, in_part)
     return _hash(written, storage.without_password), {"settings": older}
 
 

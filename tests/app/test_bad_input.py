@@ -174,7 +174,7 @@ def test_a_binary_file_or_a_folder_in_place_of_the_experiment(tmp_path: Path) ->
         ("data.source=python", r"^data\.source: .*moco\.optimize"),
         ("data.normalize={mean: [0.5, 0.5], std: [1, 1]}", r"^data\.normalize: 2 means .*1 channels"),
         ("certificate.confidence=95", r"^certificate\.confidence: "),
-        ("tracking.storage=sqlite", r"^tracking\.storage: 'sqlite' cannot be used"),
+        ("tracking.storage=sqlite", r"^tracking\.storage: .sqlite. cannot be used"),
         ("model.import=os:system", r"^model: expected either 'name' or 'import'"),
         ("data.import=os:getcwd", r"^data: source 'import' and the key 'import' belong together"),
         ("budget", r"^--set budget: expected key=value"),
