@@ -107,7 +107,7 @@ def _timing() -> Finding:
     ratio = measurement.ratio()
     detail = f"a file against itself: {ratio.value:.3f} (interval {ratio.low:.3f} to {ratio.high:.3f})"
     detail = "; ".join((detail, *measurement.warnings))
-    if ratio.holds(1.0) and abs(ratio.value - 1) <= MAX_SELF_RATIO:
+    if ratio.holds(1.0) and abs(ratio.value - 1) <= MAX_SELF_RATIO and not measurement.warnings:
         return Finding("timing", True, detail)
     return Finding("timing", False, detail, "wait until the machine is idle, then ask again")
 

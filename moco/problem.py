@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from optuna.distributions import BaseDistribution
 
 from moco import constraints as grammar
 from moco.constraints import Bound
@@ -47,6 +50,21 @@ class Problem:
     scorer: Callable[[Evaluation], float] | None = None
     unbounded_scorer: Callable[[Evaluation], float] | None = None
     reference_point: Mapping[str, float] | None = None
+
+    if TYPE_CHECKING:  # the fields, but for a space that may be given as a dict
+
+        def __init__(  # noqa: PLR0913, PLR0917, each is a field
+            self,
+            space: SearchSpace | Mapping[str, BaseDistribution],
+            objectives: Mapping[str, str],
+            constraints: Mapping[str, str] = ...,
+            bounds: tuple[Bound, ...] = (),
+            derived: Mapping[str, Derived] = ...,
+            reference: Mapping[str, MetricValue] = ...,
+            scorer: Callable[[Evaluation], float] | None = None,
+            unbounded_scorer: Callable[[Evaluation], float] | None = None,
+            reference_point: Mapping[str, float] | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         given: object = self.space

@@ -19,6 +19,8 @@ reveal_type(moco.search)
 reveal_type(moco.optimize)
 reveal_type(moco.SearchResult.best)
 moco.serch
+reveal_type(moco.Problem({"x": object()}, {"loss": "minimize"}, constraints={"loss": "<= 1"}).space)
+moco.Problem("x", {"loss": "minimize"})
 """
 
 SETTINGS = """
@@ -58,3 +60,5 @@ def test_a_type_checker_sees_the_published_names_and_no_others(tmp_path: Path) -
     assert told[1].startswith('5: note: Revealed type is "def (network: ')
     assert told[2].endswith('Trial | None"')
     assert told[3] == '7: error: Module has no attribute "serch"; maybe "search"?  [attr-defined]'
+    assert told[4] == '8: note: Revealed type is "moco.space.SearchSpace"'
+    assert told[5].startswith('9: error: Argument 1 to "Problem" has incompatible type "str"; expected "SearchSpace | ')

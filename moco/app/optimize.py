@@ -18,6 +18,7 @@ from moco.experiment.build import NOTHING, Overrides, plan_of
 from moco.experiment.loading import experiment_of
 from moco.experiment.schema import Experiment
 from moco.experiment.worker import execution_of
+from moco.models.plain import unwrapped
 from moco.registry import DEFAULT_OBJECTIVE, DEFAULT_SEARCHER, DEFAULT_TARGET, plugin
 from moco.run.progress import Progress
 from moco.run.search import Search
@@ -58,12 +59,16 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         objective: `accuracy-guaranteed` or `resource-constrained`.
         floor: of the accuracy-guaranteed protocol, such as "-2 pp" or {"value": "-2 pp", "confidence": 0.9}.
         constraints: bounds by metric, such as {"latency_ms": "<= 0.8x"}.
+        target: a registered runtime; its options are `settings={"target": {…}}`.
+        searcher: a registered strategy; its options are `settings={"searcher": {…}}`.
         trials: the budget.
         seconds: the budget in wall-clock time; None sets no limit.
         out: the run folder.
+        resume: whether to go on with the search that `out` holds.
         workers: processes that evaluate candidates at the same time; each is forked and builds its own evaluator.
         settings: further keys of an experiment, as in its YAML, such as {"space": {"groups": "per-stage"}}; in a
             section they replace those that are given above.
+        progress: a `moco.run.progress.Progress` that shows the search while it works; None shows nothing.
 
     Returns:
         The content of result.json; the networks are in the run folder.
@@ -81,7 +86,7 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     sections: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9._+-]+", "-", Path(out).resolve().name).strip("-.") or "optimize",
         "seed": seed,
-        "model": {"name": type(network).__name__},
+        "model": {"name": type(unwrapped(network)).__name__},
         "data": {"source": "python"},
         "space": dict(DEFAULT_SPACE),
         "target": {"runtime": target},
@@ -91,11 +96,8 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
         "workers": None if workers == 1 else workers,
     }
     sections = _merged(sections, settings or {})
-    own, training = Overrides(network, as_data_sets(train, test)), network.training
-    try:
-        return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
-    finally:
-        network.train(training)
+    own = Overrides(network, as_data_sets(train, test))
+    return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
 
 
 def search_experiment(

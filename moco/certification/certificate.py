@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
@@ -30,7 +30,7 @@ from moco.constraints import Constraint
 from moco.errors import ConfigError
 
 DISCORDANCE = 0.05
-"""Share of images that is expected to be right for one network and wrong for the other."""
+"""Share of images that is taken to be right for one network and wrong for the other, before anything is measured."""
 
 Candidate = TypeVar("Candidate", int, str)
 """A trial's number or another name: what the certificate calls it."""
@@ -139,7 +139,7 @@ def certify(
 
 
 def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1) -> str:
-    """What the certificate will be able to show, in one sentence, said before the search (W02).
+    """What the certificate will be able to show and on which assumption, in one sentence, said before the search (W02).
 
     `images` are those of the certification split, `confidence` that of the whole procedure, corrected over
     `max_attempts`. A ConfigError where even a network that loses no image (or makes no error, for an absolute floor)
@@ -157,10 +157,14 @@ def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_atte
             f"confidence in {max_attempts} attempts; {needed}"
         )
     spread = DISCORDANCE if floor.relative else max(floor.value * (1 - floor.value), 0.5 / images)
-    margin = 100 * expected_margin(images, spread, corrected)
+    margin = expected_margin(images, spread, corrected)
+    assumed = f"For an accuracy near the floor, on {images:,} certification images"
+    if floor.relative:
+        assumed = f"If {spread:.0%} of the {images:,} certification images are right for one of the two networks alone"
     return (
-        f"On {images:,} unseen images the certificate's bound lies about {margin:.2f} points below the measured value, "
-        f"so a floor of {floor} holds for networks that measure about {100 * floor.value + margin:+.2f} or better."
+        f"{assumed}, the certificate's bound lies about {100 * margin:.2f} points below the measured value, so a "
+        f"floor of {floor} holds for networks that measure about {replace(floor, value=floor.value + margin)} or better"
+        f"{'; the fewer such images, the smaller the margin' if floor.relative else ''}."
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, channel_graph
-from moco.compression.collecting import CalibrationData, evaluating
+from moco.compression.collecting import CalibrationData
 from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
 from moco.compression.methods.filter_pruning import kept_channels, rankings
@@ -21,6 +21,7 @@ from moco.compression.policy_file import checked_policy
 from moco.compression.policy_settings import by_method, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
+from moco.models.plain import plain
 from moco.policy import Policy
 
 
@@ -112,8 +113,7 @@ class Compressor:
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
     """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
-    with evaluating(network):
-        return Compressor.of(network, example).structure(policy)
+    return Compressor.of(plain(network), example).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
@@ -131,5 +131,4 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
             )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
-    with evaluating(network):
-        return Compressor.of(network, example).compress(policy)
+    return Compressor.of(plain(network), example).compress(policy)

@@ -50,13 +50,14 @@ class AnalyticCost:
     """Counts of a network whose channel groups have any widths."""
 
     layers: tuple[LayerCount, ...]
-    biased: frozenset[str]  # layers that have a bias
+    biased: frozenset[str]  # layers that have a bias of their own
     # by (module, "out" or "in"): channels without an owner, and by group the channels that one of its own stands for
     # here
     channels: Mapping[tuple[str, str], tuple[int, Mapping[str, float]]]
     full_widths: Mapping[str, int]
     norms: tuple[str, ...]
     other_parameters: int  # parameters that no policy changes
+    tied: frozenset[str] = frozenset()  # layers whose weight is stored for an earlier layer
 
     def of(
         self,
@@ -81,7 +82,8 @@ class AnalyticCost:
             bops += cost.macs * cost.weight_bits * cost.activation_bits
             if layer.name not in counted:  # a layer that is used twice is stored once
                 counted.add(layer.name)
-                weights, bias = cost.weights, cost.outputs * (layer.name in self.biased)
+                weights = 0 if layer.name in self.tied else cost.weights
+                bias = cost.outputs * (layer.name in self.biased)
                 parameters += weights + bias
                 bits_stored += weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
                 bits_stored += bias * 32
@@ -117,7 +119,9 @@ class AnalyticCost:
 def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> AnalyticCost:
     """The cost function of a network with these channel groups."""
     layers = {layer.name: network.get_submodule(layer.name) for layer in counts.layers}
-    biased = frozenset(name for name, layer in layers.items() if getattr(layer, "bias", None) is not None)
+    first = {id(parameter): name for name in reversed(layers) for parameter in layers[name].parameters()}
+    biased = frozenset(name for name, layer in layers.items() if first.get(id(layer.bias)) == name)
+    tied = frozenset(name for name, layer in layers.items() if first.get(id(layer.weight), name) != name)
     norms = tuple(
         name
         for name, module in network.named_modules()
@@ -128,7 +132,7 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
         sides |= {(layer.name, "out"): layer.out_channels, (layer.name, "in"): layer.in_channels}
     channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
-    costs = AnalyticCost(counts.layers, biased, channels, full, norms, 0)
+    costs = AnalyticCost(counts.layers, biased, channels, full, norms, 0, tied)
     return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]))
 
 

@@ -27,7 +27,7 @@ class LayerCount:
     """One use of a convolution or a linear layer, for one image."""
 
     name: str
-    parameters: int  # weights and bias; 0 for a further use of the same layer
+    parameters: int  # weights and bias; those of an earlier layer, or use of this one, are not counted again
     kind: LayerKind
     in_channels: int
     out_channels: int
@@ -92,11 +92,13 @@ class _Recorder:
             module: name for name, module in network.named_modules() if isinstance(module, COUNTED)
         }
         self.layers: list[LayerCount] = []
+        self.counted: set[nn.Parameter] = set()
 
     def __call__(self, module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         name, image = self.names[module], inputs[0]
-        known = any(layer.name == name for layer in self.layers)
-        parameters = 0 if known else sum(parameter.numel() for parameter in module.parameters())
+        new = set(module.parameters()) - self.counted
+        self.counted |= new
+        parameters = sum(parameter.numel() for parameter in new)
         geometry: tuple[Any, ...]
         if isinstance(module, nn.Linear):  # it may work on several positions (tokens) of an image
             hw = (1, image[0].numel() // module.in_features if image.dim() > 1 else 1)

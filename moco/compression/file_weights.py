@@ -18,6 +18,8 @@ class FileWeights:
         self, proto: onnx.ModelProto, parts: Callable[[str], tuple[str, ...]], filters: Mapping[str, int] | None = None
     ) -> None:
         self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
+        # a transposed convolution of one group holds (inputs, outputs, height, width)
+        self._transposed = {node.input[1] for node in proto.graph.node if node.op_type == "ConvTranspose"}
         # coded: layers whose weight is in integer codes; parts: names of the layers that stand for a layer;
         # filters: by channel group, how many filters of its first layer one channel stands for, one where not named
         self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
@@ -25,11 +27,13 @@ class FileWeights:
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """Shape of a layer's weight, (outputs, ...); a CompressionError where the file has no such layer."""
-        return tuple(self._of(layer).dims)
+        return self.values(layer).shape
 
     def values(self, layer: str) -> np.ndarray:
-        """A layer's weight, in floats or in codes; a CompressionError where the file has no such layer."""
-        return np.asarray(numpy_helper.to_array(self._of(layer)))
+        """A layer's weight (outputs, ...), in floats or in codes; a CompressionError where the file has none."""
+        weight = self._of(layer)
+        values = np.asarray(numpy_helper.to_array(weight))
+        return values.swapaxes(0, 1) if weight.name in self._transposed else values
 
     def codes(self, layer: str) -> np.ndarray | None:
         """The integer codes of a layer's weight; None where it has none, or holds something else in their place."""

@@ -63,8 +63,9 @@ class Builder:
         *,
         seed: int = 0,
         training: TrainingImages | None = None,
+        template: Template | None = None,
     ) -> None:
-        """Export the template and prepare the recovery, which `seed` and `training` are of, once.
+        """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
         `calibration` are unlabelled images (n, channels, height, width), for the `ranges` of integers. These are
         estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
@@ -80,7 +81,7 @@ class Builder:
         self.compressor, self.calibration, self.folder = compressor, calibration, folder
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
-        self.template: Template = build_template(compressor.network, self.images[:2])
+        self.template: Template = template or build_template(compressor.network, self.images[:2])
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -167,5 +168,5 @@ class Builder:
         with torch.no_grad():
             expected = thin(self.images[:PARITY_IMAGES]).numpy()
         difference = float(np.abs(logits[:PARITY_IMAGES] - expected).max())
-        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        if not difference <= PARITY_TOLERANCE * float(np.abs(expected).max()):
             raise CompressionError(f"export: the file's logits differ from the network's by {difference:.2g}")

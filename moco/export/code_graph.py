@@ -71,7 +71,7 @@ class CodeGraph:
                 continue
             if self._quantized(node):
                 self._weighted(node)
-            elif node.op_type in self.placement.moved and node.input[0] in self.scales:
+            elif self._is_moved(node) and node.input[0] in self.scales:
                 self._moved(node)
             elif node.op_type in self.placement.computed and all(n in self.scales for n in node.input):
                 self._emit_with_codes(node, list(node.input))
@@ -112,7 +112,12 @@ class CodeGraph:
             return 8
         if self._quantized(node):
             return self.layers[node.input[1].rpartition(".")[0]].activations
-        return self._bits_taken(node.output[0]) if node.op_type in self.placement.moved else 8
+        return self._bits_taken(node.output[0]) if self._is_moved(node) else 8
+
+    def _is_moved(self, node: onnx.NodeProto) -> bool:
+        """Whether the node leaves codes as they are; a Pad does with zeros, which have a code in every scale."""
+        padded = node.input[2] if node.op_type == "Pad" and len(node.input) > 2 else ""
+        return node.op_type in self.placement.moved and not np.any(self.constants.get(padded, bool(padded)))
 
     # ---- the four ways that a node is written
 

@@ -6,27 +6,13 @@ under that name that the layer is factorised (moco/compression/methods/low_rank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
 from torch import nn
-
-from moco.export.folding import FoldablePair
-
-
-def last_factors(network: nn.Module, pairs: Sequence[FoldablePair]) -> tuple[FoldablePair, ...]:
-    """The pairs of a template for a candidate: the batch-norm after a factorised layer follows its last factor."""
-    modules = dict(network.named_modules())
-    return tuple(
-        replace(pair, layer=f"{pair.layer}.{len(layer) - 1}")
-        if isinstance(layer := modules[pair.layer], nn.Sequential)
-        else pair
-        for pair in pairs
-    )
 
 
 def split_nodes(graph: onnx.GraphProto, network: nn.Module, state: Mapping[str, torch.Tensor]) -> frozenset[str]:

@@ -24,8 +24,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
-from moco.export.factorised import last_factors, split_nodes
-from moco.export.folding import FoldablePair, fold, foldable_pairs, folded_state
+from moco.export.batch_norms import LAYERS, Folding, folded_tensors, take_out_batch_norms
+from moco.export.factorised import split_nodes
 from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
 from moco.models.cifar_resnet import PadShortcut
 
@@ -36,10 +36,10 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\w+)\n(.+)')  # a line of 
 
 @dataclass(frozen=True)
 class Template:
-    """The graph of a network whose batch-norms are folded; its initializers bear the parameters' names."""
+    """The graph of a network, batch-norms taken out; its initializers bear the names, not the values, of parameters."""
 
     proto: onnx.ModelProto
-    pairs: tuple[FoldablePair, ...]
+    foldings: tuple[Folding, ...]
 
     @cached_property
     def skeleton(self) -> onnx.ModelProto:
@@ -50,7 +50,7 @@ class Template:
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
-        state = folded_state(network, last_factors(network, self.pairs))
+        state = folded_tensors(network, self.foldings, _tensors(network))
         modules = dict(network.named_modules())
         proto = deepcopy(self.skeleton)
         for initializer in self.proto.graph.initializer:
@@ -73,14 +73,16 @@ class Template:
 
 def build_template(network: nn.Module, example: torch.Tensor) -> Template:
     """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`."""
-    pairs = foldable_pairs(network, example)
-    folded = fold(network, pairs)
-    proto = export_graph(folded, example)
-    parameters = {name: parameter.detach().numpy() for name, parameter in folded.named_parameters()}
-    _rename_what_was_changed(proto.graph, parameters)
-    gemm_instead_of_matmul(proto.graph, {name: array for name, array in parameters.items() if array.ndim == 2})
+    proto, tensors = export_graph(network, example), _tensors(network)
+    matrices = {n: parameter.detach().numpy() for n, parameter in network.named_parameters() if parameter.ndim == 2}
+    gemm_instead_of_matmul(proto.graph, matrices)
     _name_sources(proto.graph, network)
-    return Template(proto, pairs)
+    return Template(proto, take_out_batch_norms(proto.graph, tensors))
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, shared ones by each of their names."""
+    return {**dict(network.named_buffers()), **network.state_dict()}
 
 
 def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
@@ -98,7 +100,10 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
                 output_names=[OUTPUT],
                 external_data=False,
                 verbose=False,
+                optimize=False,
             )
+            if program is not None:
+                _optimise(program)
     except Exception as error:  # the exporter raises many kinds; each means the same to the user
         raise CompressionError(f"the network cannot be traced for ONNX: {_first_line(error)}") from error
     if program is None:
@@ -128,19 +133,20 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _rename_what_was_changed(graph: onnx.GraphProto, parameters: Mapping[str, np.ndarray]) -> None:
-    """Take the names from initializers that are no longer those parameters: the exporter fuses on its own, too."""
-    changed = {
-        initializer.name: f"{initializer.name}_fused"
-        for initializer in graph.initializer
-        if initializer.name in parameters
-        and not np.array_equal(numpy_helper.to_array(initializer), parameters[initializer.name])
+def _optimise(program: torch.onnx.ONNXProgram) -> None:
+    """The exporter's own optimizer; what layers and batch-norms read it cannot merge, as it does not see the values.
+
+    It would fold batch-norms into layers and make one constant of equal ones, and their names would stand for nothing.
+    """
+    nodes = [node for node in program.model.graph if node.op_type in (*LAYERS, "BatchNormalization")]
+    hidden = {
+        value: value.const_value for node in nodes for value in node.inputs[1:] if value and value.is_initializer()
     }
-    for initializer in graph.initializer:
-        initializer.name = changed.get(initializer.name, initializer.name)
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = changed.get(name, name)
+    for value in hidden:
+        value.const_value = None
+    program.optimize()
+    for value, constant in hidden.items():
+        value.const_value = constant
 
 
 def _name_sources(graph: onnx.GraphProto, network: nn.Module) -> None:
@@ -186,7 +192,7 @@ def _set_groups(node: onnx.NodeProto, modules: Mapping[str, nn.Module]) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's progress, deprecation texts and printed graphs off the console."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx")]
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

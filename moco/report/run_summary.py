@@ -69,7 +69,7 @@ def _budget(result: Result, manifest: Manifest) -> str:
 
 
 def _trials(result: Result) -> str:
-    parts = [f"{result.trials} told"]
+    parts = [f"{result.trials} finished"]
     parts += [f"{result.given} of them given beside the budget"] if result.given else []
     known = {"distinct": result.distinct, "feasible": result.feasible}
     return ", ".join([*parts, *(f"{count} {name}" for name, count in known.items() if count is not None)])

@@ -92,7 +92,7 @@ def _summary(result: Result, network: str) -> str:
     names = [name for name in IN_VERDICT if name in metrics] or [name for name in COUNTED_IN_VERDICT if name in metrics]
     facts = [f"{label(name)} {shown_ratio(ratio(metrics[name], reference.get(name)))}" for name in names]
     if TOP1_ERROR in metrics:
-        accuracy = f"top-1 {plotted(TOP1_ERROR, metrics[TOP1_ERROR]):.1f} %"
+        accuracy = f"top-1 {plotted(TOP1_ERROR, metrics[TOP1_ERROR]):.1f} % on the search images"
         if TOP1_ERROR in reference:
             accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
@@ -123,11 +123,13 @@ def _of_floor(certificate: CertificateRecord) -> list[Claim]:
         return []
     words = "holds" if holds else "does not hold"
     text = f"the floor of {accuracy_text(floor, certificate)} {words}{_evidence(certificate)}"
+    numbers = {"measured": certificate.estimate, "lower bound": lower}
+    told = [f"{name} {accuracy_text(value, certificate)}" for name, value in numbers.items() if value is not None]
+    text += f" ({', '.join(told)})" if told else ""
     before = len(certificate.attempts) - 1
     if holds and before > 0:
-        text += f", as candidate {before + 1} of a fixed order ({before} better on the search split did not reach it)"
-    if not holds and lower is not None:
-        text += f" (lower bound {accuracy_text(lower, certificate)})"
+        better = "the network" if before == 1 else f"the {before} networks"
+        text += f"; {better} that did better in the search did not reach the floor"
     return [Claim(bool(holds), text)]
 
 

@@ -14,6 +14,7 @@ from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.execution.workers import too_many_workers
 from moco.interfaces import Reporter, Target
+from moco.models.plain import plain, unwrapped
 from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
 from moco.registry import blaming, named
@@ -36,14 +37,14 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
         machine = hashlib.sha256(json.dumps(dict(target.describe()), sort_keys=True).encode()).hexdigest()
     lock, crowded = DeviceLock(target.describe()), too_many_workers(plan.search.workers)
     objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
-    name = plan.model.shown if network is None else type(network).__name__
+    name = plan.model.shown if network is None else type(unwrapped(network)).__name__
     data = split_data(plan.data, sets)
     task = Task(data.train.shape, data.train.classes, data.train.name)
     if network is None:
         warnings = (*warnings, *plan.model.warnings)
-        network = trained_network(plan.model, task, partial(data.images, "train"))
+        network = plain(trained_network(plan.model, task, partial(data.images, "train")))
     else:
-        check_fit(network.eval(), task)
+        check_fit(network := plain(network), task)
     images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
     return Job(
         plan=plan,

@@ -24,10 +24,13 @@ from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
+from moco.evaluation.accuracy import chance_warnings
 from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
+from moco.export.held import not_held
+from moco.export.template import Template, build_template
 from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.problem import Problem
@@ -94,9 +97,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Traced:
-    """The network's coupled channels and its search space: all that needs the shape of the images alone."""
+    """The network's coupled channels, its exported graph and its space: all that needs only the images' shape."""
 
     compressor: Compressor
+    template: Template
     space: SearchSpace
     payoff: PayOffReport | None  # of its layers on the target; None where the job asks for none
     pruned: PrunedGroups  # what a policy may remove channels of
@@ -114,20 +118,24 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     options, methods = plan.options, plan.options.methods
     if plan.sensitivity is not None:
         options = replace(options, layer_features=features(read_sensitivity(plan.sensitivity)))
-    compressor = Compressor.of(job.network, torch.zeros(2, *job.data.train.shape))
+    example = torch.zeros(2, *job.data.train.shape)
+    compressor, template = Compressor.of(job.network, example), build_template(job.network, example)
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
     found = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
-    space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
     layers = {layer.name: layer for layer in compressor.counts.layers}
-    left_alone = [f"'{name}' is left out: {reason}" for name, reason in compressor.graph.left_out.items()]
+    stays, whole = not_held(template.proto, job.network, compressor.graph, tuple(layers))
+    found = tuple(group.without(stays, whole) for group in found)
+    space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
+    left_out = {**compressor.graph.left_out, **stays}
+    left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
     left_alone += [text for method in methods for text in method.left_alone(found, layers)]
     left_alone += idle_groups(found, () if isinstance(plan.groups, str) else plan.groups, space)
     pruning = [method for method in methods if method.removes_channels]
     groups = frozenset(channels.name for group in found if pruning for channels in group.channel_groups)
     refitted = groups if any(method.refits_readers for method in pruning) else frozenset[str]()
-    return Traced(compressor, space, payoff, PrunedGroups(groups, refitted), tuple(left_alone))
+    return Traced(compressor, template, space, payoff, PrunedGroups(groups, refitted), tuple(left_alone))
 
 
 def prepare(
@@ -153,7 +161,7 @@ def prepare(
         if job.floor is not None:
             images = job.data.splits.sizes["certification"]
             forecast = check_possible(job.floor, images, delivery.confidence, delivery.attempts)
-    evaluator = evaluator_of(job, traced.compressor, folder, constants or {})
+    evaluator = evaluator_of(job, traced, folder, constants or {})
     with ExitStack() as on_failure:
         on_failure.callback(evaluator.close)
         if evaluator.unmeasured and not job.profile_only:
@@ -161,6 +169,7 @@ def prepare(
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
+        warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
         if not job.profile_only and starts is None:
@@ -171,7 +180,7 @@ def prepare(
     return Prepared(job, evaluator, space, problem, tuple(known), tuple(warnings), forecast, traced.payoff)
 
 
-def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapping[str, float]) -> Evaluator:
+def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str, float]) -> Evaluator:
     """The evaluator of the job's candidates, their files in `folder`; the reference is built, scored and timed.
 
     A MocoError where the network cannot be ranked, exported or run.
@@ -186,7 +195,7 @@ def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapp
         if store is not None:
             on_failure.callback(store.close)
         builder = Builder(
-            compressor.prepared_for(methods, seen, generator(seed, "ranking")),
+            traced.compressor.prepared_for(methods, seen, generator(seed, "ranking")),
             images.numpy(),
             plan.recovery,
             folder,
@@ -194,6 +203,7 @@ def evaluator_of(job: Job, compressor: Compressor, folder: Path, constants: Mapp
             job.target.capabilities.placement,
             seed=derived_seed(seed, "recovery"),
             training=partial(_training_images, job.data),
+            template=traced.template,
         )
         search = Images(*job.data.images("search"))
         evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)

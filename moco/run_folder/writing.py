@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from moco.compression.policy_file import policy_file
@@ -40,7 +39,7 @@ def open_run_folder(out: Path, resume: bool) -> None:
     A search that died before its first trial has left a folder without a ledger, which --resume takes too.
     """
     if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
-        raise RunFolderError(f"{out}: holds a search already; continue it with --resume or choose another --out")
+        raise RunFolderError(f"{out}: holds results already; continue them with --resume or choose another --out")
     if resume and not out.is_dir():
         raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
     with writes(f"{out}: the run folder"):
@@ -55,8 +54,8 @@ def writes(what: str) -> Iterator[None]:
     """Within, `what` is written; a RunFolderError says in one line that it cannot be, and why."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        raise RunFolderError(f"{what} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise RunFolderError(f"{what} cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -113,12 +112,17 @@ def forget(out: Path, name: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of a text."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write the file whole, so that readers see the old content or the new one; a RunFolderError where that fails."""
     partial = path.with_name(path.name + ".partial")
     with writes(f"{path}:"):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(content)
             partial.replace(path)
         except OSError:
             with suppress(OSError):
@@ -170,8 +174,7 @@ def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | Non
     """The network's tensors as safetensors; a RunFolderError where they cannot be written."""
     # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-    with writes(f"{path.parent}:"):
-        save_file(tensors, path, metadata=metadata)
+    write_bytes(path, save(tensors, metadata))  # safetensors' own writer leaves a file that nobody else may read
 
 
 def clear(folder: Path) -> None:

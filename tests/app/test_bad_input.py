@@ -211,6 +211,18 @@ def test_an_option_that_has_no_effect_is_told(experiment: Any, tmp_path: Path) -
     assert f"warning: {warning}" in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_reference_at_chance_level_is_told_before_the_search(experiment: Any, tmp_path: Path, trained: bool) -> None:
+    model = {} if trained else {"model": {"name": "digits_resnet"}}
+    path = experiment(**model, searcher={"name": "random", "start": "reference"}, budget={"trials": 1})
+    done = moco("search", path, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    told = [text for text in read(tmp_path / "run" / "result.json")["warnings"] if "the reference gets only" in text]
+    assert len(told) == (not trained)
+    before_the_search, _, _ = " ".join(done.stdout.split()).partition("trial 1/1")
+    assert [before_the_search.count(f"warning: {text}") for text in told] == [1] * len(told)
+
+
 def test_a_searcher_that_does_not_fit_is_refused_before_the_reference_is_built(
     refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

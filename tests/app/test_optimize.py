@@ -75,7 +75,7 @@ def test_ones_own_network_is_searched_and_left_as_it_was(
 
     again = moco.optimize(network, **sets, floor="-10 pp", trials=11, out=out, settings=QUICK, resume=True)
     assert again["trials"] == 11
-    with pytest.raises(RunFolderError, match="holds a search already"):
+    with pytest.raises(RunFolderError, match="holds results already"):
         moco.optimize(network, **sets, floor="-10 pp", trials=11, out=out, settings=QUICK)
     with torch.no_grad():
         next(network.parameters()).mul_(2)

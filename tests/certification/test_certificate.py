@@ -308,8 +308,16 @@ def test_an_absolute_floor_that_no_network_reaches_is_refused() -> None:
 
 def test_a_possible_certificate_says_what_it_will_need() -> None:
     assert check_possible(Floor(-0.02), 4000, 0.95, 5) == (
-        "On 4,000 unseen images the certificate's bound lies about 0.82 points below the measured value, "
-        "so a floor of -2.00 points holds for networks that measure about -1.18 or better."
+        "If 5% of the 4,000 certification images are right for one of the two networks alone, the certificate's bound "
+        "lies about 0.82 points below the measured value, so a floor of -2.00 points holds for networks that "
+        "measure about -1.18 points or better; the fewer such images, the smaller the margin."
+    )
+
+
+def test_for_an_accuracy_it_assumes_one_near_the_floor() -> None:
+    assert check_possible(Floor(0.9, relative=False), 2435) == (
+        "For an accuracy near the floor, on 2,435 certification images, the certificate's bound lies about 1.00 points "
+        "below the measured value, so a floor of 90.00 % holds for networks that measure about 91.00 % or better."
     )
 
 

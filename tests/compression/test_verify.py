@@ -167,3 +167,15 @@ def test_a_transposed_or_grouped_layer_of_another_width_is_found(layer: str) -> 
     verify_network(graph.thin(network, kept), graph, kept)
     with pytest.raises(CompressionError, match=f"'{layer}' was to have"):
         verify_network(network, graph, kept)
+
+
+@pytest.mark.parametrize("width", [10, 4])
+def test_a_transposed_convolution_is_checked_by_its_outputs(width: int) -> None:
+    network = made(Chain, nn.ConvTranspose2d(8, 12, 2, bias=False), 8, 12)
+    compressor, example = Compressor.of(network, images(2, side=8)), images(2, side=8)
+    policy = policy_of({"stem": (5, 8), "middle": (width, 12)}, {})
+    proto = build_template(network, example).render(compressor.compress(policy))
+    verify_file(proto, policy)
+
+    with pytest.raises(CompressionError, match=rf"'middle' was to keep 5 filters, the file holds {width}"):
+        verify_file(proto, policy_of({"middle": (5, 12)}, {}))

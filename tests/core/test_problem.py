@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import math
+from dataclasses import MISSING, fields
+from inspect import getsource
 from typing import Any
 
 import pytest
@@ -147,3 +150,17 @@ def test_a_reference_point_is_turned_into_losses() -> None:
 def test_a_reference_point_is_whole() -> None:
     with pytest.raises(ConfigError, match="reference point: a value for 'size_mb' is missing"):
         Problem(SPACE, {"size_mb": "minimize"}).loss_point({})
+
+
+def test_what_a_type_checker_sees_are_the_fields() -> None:
+    """Of its own __init__ alone: the space may be a dict of distributions too."""
+    [declared] = [node for node in ast.walk(ast.parse(getsource(Problem))) if getattr(node, "name", "") == "__init__"]
+    assert isinstance(declared, ast.FunctionDef)
+    needed = [field.name for field in fields(Problem) if field.default is field.default_factory is MISSING]
+    assert [argument.arg for argument in declared.args.args] == ["self", *(field.name for field in fields(Problem))]
+    assert len(declared.args.args) - len(declared.args.defaults) == 1 + len(needed)
+    written = {argument.arg: ast.unparse(argument.annotation) for argument in declared.args.args if argument.annotation}
+    assert written == {
+        **{field.name: field.type for field in fields(Problem)},
+        "space": "SearchSpace | Mapping[str, BaseDistribution]",
+    }

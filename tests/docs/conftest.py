@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.app.conftest import _exported_once, weights  # noqa: F401
+from tests.app.conftest import _exported_once, finished, finished_yaml, weights  # noqa: F401
 from tests.app.tiny import moco, settings
 from tests.docs.pages import Example, installed
 

@@ -321,6 +321,25 @@ def test_a_template_that_is_right_is_not_exported_again(builder: Builder, monkey
         builder.build(policy)
 
 
+class Faint(nn.Module):
+    """Gives logits far below one, and pools by a sum, which the exporter takes for a mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 16, 3), nn.Linear(16, 5)
+        self.pool = nn.AvgPool2d(2, 2, divisor_override=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.pool(torch.relu(self.conv(x))).mean((2, 3))) * 1e-3
+
+
+def test_logits_are_compared_on_their_own_scale(tmp_path: Path) -> None:
+    builder = builder_of(Compressor.of(made(Faint), images(2, side=8)), images(4, side=8).numpy(), False, tmp_path)
+
+    with pytest.raises(CompressionError, match="export: the file's logits differ from the network's by"):
+        builder.build(NEUTRAL)
+
+
 # ---- the store
 
 

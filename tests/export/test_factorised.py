@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.compression.methods.low_rank import FactorCache, SvdRank, TuckerRanks, factorise_, svd_rank, tucker_ranks
-from moco.export.factorised import last_factors, split_nodes
-from moco.export.folding import folded_state
+from moco.export.batch_norms import last_factor
+from moco.export.factorised import split_nodes
 from moco.export.quantize import quantizable_layers
 from moco.export.rewrites import compact
 from moco.export.template import Template, build_template
@@ -92,9 +92,11 @@ def test_batch_norms_are_folded_into_the_last_factors_and_the_dense_weights_are_
     network, template = residual
     candidate = factorised(network, SETTINGS)
     stored = initializers(template.render(candidate))
-    folded = {p.batch_norm: p.layer for p in last_factors(candidate, template.pairs)}
+    folded = {f.statistics[0]: last_factor(candidate, f.layer) for f in template.foldings}
 
-    assert folded == {"norm": "conv.2", "short_norm": "short.1", "head.1": "head.0.1"}
+    assert folded == {
+        "norm.running_mean": "conv.2", "short_norm.running_mean": "short.1", "head.1.running_mean": "head.0.1",
+    }  # fmt: skip
     assert {name for name in stored if name.endswith((".weight", ".bias"))} == {
         "stem.weight", "stem.bias", "conv.0.weight", "conv.1.weight", "conv.2.weight", "conv.2.bias",
         "short.0.weight", "short.1.weight", "short.1.bias", "plain.0.weight", "plain.1.weight", "plain.2.weight",
@@ -134,9 +136,9 @@ def test_a_network_without_factorised_layers_is_left_as_it_is(residual: tuple[nn
     graph.CopyFrom(template.proto.graph)
     before = graph.SerializeToString(deterministic=True)
 
-    assert split_nodes(graph, network, folded_state(network, template.pairs)) == frozenset()
+    assert split_nodes(graph, network, network.state_dict()) == frozenset()
     assert graph.SerializeToString(deterministic=True) == before
-    assert last_factors(network, template.pairs) == template.pairs
+    assert [last_factor(network, f.layer) for f in template.foldings] == [f.layer for f in template.foldings]
 
 
 @pytest.mark.parametrize("name", ["tiny B", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
@@ -275,3 +276,37 @@ def test_a_graph_that_the_runtime_refuses_is_named() -> None:
     proto.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(CompressionError, match="the exported graph is not valid"):
         run(proto, images_of("tiny A", 1))
+
+
+class Padded(nn.Module):
+    """A pad between two convolutions, read by a maximum or a mean."""
+
+    def __init__(self, value: float, pool: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 1), nn.Linear(6, 5)
+        self.value, self.pool = value, pool
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.pad(self.first(x), (1, 2, 1, 2), value=self.value)
+        return self.head(torch.relu(self.second(self.pool(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("value", "pool", "in_codes"),
+    [
+        (0.0, nn.AvgPool2d(3, 2), True),
+        (-3.0, nn.AvgPool2d(3, 2), False),
+        (2.5, nn.MaxPool2d(3, 2), False),
+        (-np.inf, nn.MaxPool2d(3, 2), False),
+    ],
+)
+def test_a_pad_keeps_its_constant(value: float, pool: nn.Module, in_codes: bool) -> None:
+    network, example = made(Padded, value, pool), images(2, side=8)
+    network.first.bias.data -= 1  # type: ignore[union-attr, operator]
+    proto, batch = build_template(network, example).render(network), images(32, side=8).numpy()
+    int8, wanted = quantized(proto, quantizable_layers(proto), batch), expected(network, batch)
+    written = {node.output[0] for node in int8.graph.node if node.op_type == "QuantizeLinear"}
+    (pad,) = (node for node in int8.graph.node if node.op_type == "Pad")
+
+    assert (pad.input[0] in written) == in_codes
+    assert np.abs(run(int8, batch) - wanted).max() < 0.05 * np.ptp(wanted)

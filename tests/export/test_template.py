@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from moco.errors import CompressionError
-from moco.export.folding import fold, foldable_pairs, folded_state
+from moco.export.folding import fold, foldable_pairs
 from moco.export.rewrites import compact, pad_instead_of_gather
 from moco.export.template import build_template, export_graph
 from tests.compression.toys import Concat, images, made, tiny
@@ -63,7 +63,7 @@ def test_a_compacted_graph_is_valid_smaller_and_gives_the_very_same(name: str) -
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_file_holds_the_parameters_after_folding_and_no_others(name: str) -> None:
     template, thin = template_of(name), pruned(name, 1)
-    folded = fold(thin, template.pairs)
+    folded = fold(thin, foldable_pairs(thin, torch.from_numpy(images_of(name, 2))))
     floats = [i for i in template.render(thin).graph.initializer if i.data_type == onnx.TensorProto.FLOAT]
     stored = sum(numpy_helper.to_array(i).size for i in floats if i.dims)
     # A batch-norm that cannot be folded (of a concatenation) also holds its statistics.
@@ -171,14 +171,13 @@ def test_a_gather_of_another_tensor_is_left_alone() -> None:
 def test_folding_is_exact(name: str) -> None:
     network = compressor_of(name).network
     batch = images_of(name, 4)
-    pairs = template_of(name).pairs
-    folded = fold(network, pairs)
+    folded = fold(network, foldable_pairs(network, torch.from_numpy(batch)))
 
     assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
     assert close(expected(folded, batch), expected(network, batch), 1e-5)
-    state = folded_state(network, pairs)
+    stored = {i.name: numpy_helper.to_array(i) for i in template_of(name).render(network).graph.initializer}
     for key, parameter in folded.named_parameters():
-        assert torch.equal(state[key], parameter), key
+        assert np.array_equal(stored[key], parameter.detach()), key
 
 
 def test_the_network_that_is_folded_is_left_as_it_was() -> None:
@@ -220,7 +219,7 @@ def test_a_batch_norm_whose_layer_has_other_readers_is_not_folded() -> None:
     template = build_template(network, images(2, side=8))
     batch = images(3, side=8).numpy()
 
-    assert template.pairs == ()
+    assert template.foldings == ()
     assert close(run(template.render(network), batch), expected(network, batch))
 
 
@@ -241,12 +240,12 @@ def test_only_the_batch_norm_that_cannot_be_folded_stays() -> None:
     template = build_template(network, images(2, side=8))
     batch = images(3, side=8).numpy()
 
-    assert [pair.layer for pair in template.pairs] == ["first"]
+    assert [folding.layer for folding in template.foldings] == ["first"]
     assert close(run(template.render(network), batch), expected(network, batch))
 
 
 class Again(nn.Module):
-    """A convolution with its batch-norm, used twice, which the exporter fuses on its own."""
+    """A convolution with its batch-norm, used twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -257,11 +256,12 @@ class Again(nn.Module):
         return self.head(self.twice(self.twice(x)).mean((2, 3)))
 
 
-def test_what_the_exporter_fused_itself_is_not_taken_for_the_layers_weight() -> None:
+def test_a_batch_norm_that_is_used_twice_with_its_layer_is_folded_once() -> None:
     network, batch = made(Again), images(3, side=8).numpy()
     template = build_template(network, images(2, side=8))
 
-    assert template.pairs == ()
+    assert [folding.layer for folding in template.foldings] == ["twice.0"]
+    assert foldable_pairs(network, images(2, side=8)) == ()
     assert close(run(template.render(network), batch), expected(network, batch))
 
 
@@ -279,7 +279,7 @@ def test_a_linear_layers_batch_norm_is_folded() -> None:
     example = images(2, side=2)
     template = build_template(network, example)
 
-    assert [(p.layer, p.batch_norm) for p in template.pairs] == [("1", "2")]
+    assert [(f.layer, f.statistics[0]) for f in template.foldings] == [("1", "2.running_mean")]
     batch = images(5, side=2).numpy()
     assert close(run(template.render(network), batch), expected(network, batch))
 

@@ -8,7 +8,9 @@ import pytest
 from moco.hardware import doctor
 from moco.hardware.counters import rapl
 from moco.hardware.doctor import probe
+from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.interfaces import Finding
+from moco.measurement import Measurement
 from tests.hardware.powercap import zone
 
 
@@ -34,6 +36,16 @@ def test_the_runtime_tells_its_precisions_and_metrics(findings: dict[str, Findin
 
 def test_timing_is_a_file_against_itself(findings: dict[str, Finding]) -> None:
     assert findings["timing"].detail.startswith("a file against itself: ")
+
+
+@pytest.mark.parametrize("warnings", [(), ("the process had a core 43% of the time only: others compete",)])
+def test_a_timing_that_is_doubted_is_not_ok(monkeypatch: pytest.MonkeyPatch, warnings: tuple[str, ...]) -> None:
+    slots = tuple(1 + 0.001 * (n % 3) for n in range(20))
+    measured = Measurement(doctor.AA_PLAN, (slots, slots), warnings=warnings)
+    monkeypatch.setattr(ONNXRuntimeTarget, "measure", lambda *_: measured)
+    finding = doctor._timing()
+    assert finding.ok is not bool(warnings)
+    assert (finding.detail.partition("; ")[2], bool(finding.advice)) == ("; ".join(warnings), bool(warnings))
 
 
 def test_energy_is_absent_and_its_advice_names_the_metrics(findings: dict[str, Finding]) -> None:

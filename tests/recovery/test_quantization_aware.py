@@ -17,6 +17,7 @@ from moco.data import DataSets, load_data
 from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code, weight_codes, weight_scales
 from moco.export.calibration import calibrate, open_session, outputs
+from moco.export.folding import foldable_pairs
 from moco.export.quantize import observed_tensors, quantizable_layers, quantize
 from moco.export.template import build_template
 from moco.models import build_model, train
@@ -111,7 +112,7 @@ def test_the_shown_weights_are_those_of_the_exported_file() -> None:
     names = quantizable_layers(proto)
     ranges = calibrate(proto, observed_tensors(proto, names), IMAGES.numpy()).ranges
     stored = {i.name: numpy_helper.to_array(i) for i in quantize(proto, names, ranges).graph.initializer}
-    norms = {pair.layer: network.get_submodule(pair.batch_norm) for pair in template.pairs}
+    norms = {pair.layer: network.get_submodule(pair.batch_norm) for pair in foldable_pairs(network, IMAGES[:2])}
     with quantization_aware(network, all_in(Bits(8, 8), network), IMAGES) as quantization:
         for name, layer in layers(network).items():
             shown, gain = layer.weight.detach(), torch.ones(len(layer.weight))

@@ -41,6 +41,11 @@ def test_a_network_without_a_certificate_is_called_uncertified(example: Result) 
     assert "Not certified on unseen images." in card(replace(example, certificate=None), about())
 
 
+def test_the_trials_are_those_that_were_finished(example: Result) -> None:
+    text = card(replace(example, trials=10, distinct=8, feasible=5), about())
+    assert "- Trials: 10 finished, 8 distinct, 5 feasible" in text
+
+
 def test_text_cannot_break_a_table_or_start_markup(example: Result) -> None:
     text = card(replace(example, experiment="a|b\n# c <b>"), about())
     assert text.startswith("# a\\|b # c \\<b>\n")

@@ -9,7 +9,10 @@ import pytest
 from moco.report.verdict import TONES, Status, chosen_metrics, verdict
 from moco.run_folder.result import Result
 
-CERTIFICATE = {"floor": -0.02, "images": 4000, "confidence": 0.95, "lower_bound": -0.017, "holds": True, "bounds": []}
+CERTIFICATE = {
+    "floor": -0.02, "images": 4000, "confidence": 0.95, "holds": True, "bounds": [],
+    "estimate": -0.009, "lower_bound": -0.017,
+}  # fmt: skip
 METRICS = {"top1_error": 0.088, "latency_ms": 0.47, "size_mb": 0.26, "cost": 0.38}
 BEST = {"trial": 7, "metrics": METRICS}
 
@@ -31,8 +34,8 @@ def a_result(**changes: Any) -> Result:
 
 def test_a_certified_network_is_stated_with_its_evidence() -> None:
     assert verdict(a_result(), "ResNet-20").text == (
-        "ResNet-20 at 0.38x the cost: latency 0.47x, size 0.26x, top-1 91.2 % (reference 91.9 %); "
-        "the floor of -2 pp holds on 4,000 unseen images at 95 % confidence."
+        "ResNet-20 at 0.38x the cost: latency 0.47x, size 0.26x, top-1 91.2 % on the search images (reference 91.9 %); "
+        "the floor of -2 pp holds on 4,000 unseen images at 95 % confidence (measured -0.9 pp, lower bound -1.7 pp)."
     )
     assert verdict(a_result()).status is Status.CERTIFIED
 
@@ -44,16 +47,19 @@ def test_a_start_that_is_delivered_is_named() -> None:
     assert searched == verdict(a_result(), "ResNet-20")
 
 
-def test_a_later_candidate_says_that_better_ones_did_not_reach_the_floor() -> None:
-    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}, {}, {}]}))
-    assert found.text.endswith("as candidate 3 of a fixed order (2 better on the search split did not reach it).")
+@pytest.mark.parametrize(("attempts", "better"), [(2, "the network"), (3, "the 2 networks")])
+def test_a_later_candidate_says_that_better_ones_did_not_reach_the_floor(attempts: int, better: str) -> None:
+    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}] * attempts}))
+    assert found.text.endswith(f" pp); {better} that did better in the search did not reach the floor.")
 
 
-def test_a_floor_that_is_missed_gives_its_lower_bound() -> None:
-    found = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "lower_bound": -0.0262}))
+def test_a_floor_that_is_missed_gives_its_evidence() -> None:
+    found = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "lower_bound": -0.0262, "attempts": [{}, {}]}))
     assert found.status is Status.NOT_CERTIFIED
     assert "the floor of -2 pp does not hold" in found.text
-    assert found.text.endswith("(lower bound -2.62 pp).")
+    assert found.text.endswith("(measured -0.9 pp, lower bound -2.62 pp).")
+    unmeasured = verdict(a_result(certificate=CERTIFICATE | {"holds": False, "estimate": None}))
+    assert unmeasured.text.endswith("confidence (lower bound -1.7 pp).")
 
 
 NO_BOUND = CERTIFICATE | {"lower_bound": None, "holds": None}
@@ -97,9 +103,11 @@ def test_a_bound_that_fails_spoils_the_certificate_but_not_the_floor() -> None:
 
 
 def test_an_absolute_floor_is_an_accuracy() -> None:
-    found = verdict(a_result(certificate=CERTIFICATE | {"floor": 0.91, "lower_bound": 0.9052, "holds": False}))
+    found = verdict(
+        a_result(certificate=CERTIFICATE | {"floor": 0.91, "estimate": 0.92, "lower_bound": 0.9052, "holds": False})
+    )
     assert "the floor of 91.00 % does not hold on 4,000 unseen images" in found.text
-    assert "(lower bound 90.52 %)" in found.text
+    assert "(measured 92.00 %, lower bound 90.52 %)" in found.text
 
 
 @pytest.mark.parametrize("change", [{"exit": "infeasible"}, {"feasible": 0}])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from torch import nn
 from moco.errors import ConfigError, RunFolderError
 from moco.interfaces import Artifact
 from moco.run.session import claim
-from moco.run_folder import writing as run_folder
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.writing import (
     clear,
@@ -35,7 +36,7 @@ FINGERPRINT = {"settings": "a", "network": "b", "data": "c"}
 @pytest.mark.parametrize("name", ["study.db", "manifest.json", "result.json"])
 def test_a_folder_with_a_search_is_for_resuming_only(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}", encoding="utf-8")
-    with pytest.raises(RunFolderError, match="holds a search already; continue it with --resume"):
+    with pytest.raises(RunFolderError, match="holds results already; continue them with --resume"):
         open_run_folder(tmp_path, resume=False)
     open_run_folder(tmp_path, resume=True)
 
@@ -96,7 +97,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         self.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunFolderError, match=r"result\.json: cannot be written: No space left on device"):
         write_text(path, "half")
     assert [left.name for left in path.parent.iterdir()] == ["result.json"]
@@ -158,23 +159,28 @@ def test_a_network_is_written_beside_its_file(tmp_path: Path) -> None:
         assert set(file.keys()) == {"first.weight", "first.bias", "second.weight", "second.bias"}
         assert torch.equal(file.get_tensor("first.weight"), file.get_tensor("second.weight"))
         assert file.metadata()["network"] == "tied"
+    assert len({path.stat().st_mode for path in (tmp_path / "best").iterdir()}) == 1, "whoever reads one reads all"
     clear(tmp_path / "best")
     clear(tmp_path / "best")
     assert not (tmp_path / "best").exists()
 
 
 def test_a_network_that_cannot_be_written_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safetensors import SafetensorError
-
     (tmp_path / "built.onnx").write_bytes(b"graph")
     artifact = Artifact(tmp_path / "built.onnx", "digest", 5)
     policy = policy_of({}, {})
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_network(tmp_path / "built.onnx" / "best", artifact, policy, "tied")
 
-    def full(*_: Any, **__: Any) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+    whole = Path.write_bytes
 
-    monkeypatch.setattr(run_folder, "save_file", full)
-    with pytest.raises(RunFolderError, match="No space left on device"):
+    def full(path: Path, content: bytes) -> int:
+        if "network.safetensors" not in path.name:
+            return whole(path, content)
+        whole(path, content[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunFolderError, match=r"network\.safetensors: cannot be written: No space left on device"):
         write_network(tmp_path / "best", artifact, policy, "tied", Tied())
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.onnx", "policy.json"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -22,6 +22,11 @@ class Grouped:
     name: str
     layers: tuple[str, ...]  # names of its layers, in the order of the forward pass
     channel_groups: tuple[ChannelGroup, ...]  # the coupled channels that its keep ratio sets
+
+    def without(self, layers: Collection[str], channels: Collection[str]) -> Grouped:
+        """The group without these layers and these coupled channels."""
+        members = tuple(name for name in self.layers if name not in layers)
+        return Grouped(self.name, members, tuple(c for c in self.channel_groups if c.name not in channels))
 
 
 def grouped(

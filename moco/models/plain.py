@@ -1,0 +1,72 @@
+"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm of a kind that is known."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+WRAPPERS = {"DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule"}  # importing some is slow
+HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
+    (WeightNorm, remove_weight_norm, "name"),
+    (SpectralNorm, remove_spectral_norm, "name"),
+    (prune.BasePruningMethod, prune.remove, "_tensor_name"),
+)
+"""Hooks that compute a tensor before each forward pass, what makes it a parameter, and where its name is."""
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """A batch-norm of maps or of vectors, as SyncBatchNorm is."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # noqa: A002, the name is torch's
+        """Take any."""
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """A plain copy in evaluation mode that gives what `network` gives, which is left as it is."""
+    network = unwrapped(network)
+    copied = copy.deepcopy(network, _computed(network)).eval()
+    for module in list(copied.modules()):
+        _make_constant(module)
+        if isinstance(module, nn.SyncBatchNorm):
+            module.__class__ = BatchNorm  # type: ignore[assignment]
+        for name, child in module.named_children():
+            setattr(module, name, unwrapped(child))
+    return copied
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network inside its wrappers."""
+    while type(network).__name__ in WRAPPERS:
+        network = next(network.children())
+    return network
+
+
+def _computed(network: nn.Module) -> dict[int, Any]:
+    """Copies of the tensors that hooks have computed, which `copy.deepcopy` refuses to make."""
+    tensors = [value for module in network.modules() for value in vars(module).values()]
+    return {id(t): t.detach().clone() for t in tensors if isinstance(t, torch.Tensor) and not t.is_leaf}
+
+
+def _make_constant(module: nn.Module) -> None:
+    """Make the tensors that are computed from others parameters of their own."""
+    if parametrize.is_parametrized(module):  # torch's own function would change the class, which the original has too
+        lists: Any = module.parametrizations
+        computed = {
+            name: nn.Parameter(getattr(module, name).detach(), any(p.requires_grad for p in given.parameters()))
+            for name, given in lists.items()
+        }
+        module.__class__ = parametrize.type_before_parametrizations(module)
+        del module.parametrizations
+        for name, parameter in computed.items():
+            setattr(module, name, parameter)
+    for hook in list(module._forward_pre_hooks.values()):
+        for kind, remove, where in HOOKS:
+            if isinstance(hook, kind):
+                remove(module, getattr(hook, where))
