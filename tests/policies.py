@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from torch import nn
 
 from moco.compression.methods.channel_pruning import ChannelPruning
-from moco.compression.methods.factorisation import Ranks, read_ranks, setting_of
+from moco.compression.methods.factorisation import read_ranks, setting_of
 from moco.compression.methods.filter_pruning import FilterPruning
-from moco.compression.methods.low_rank import STEM_CHANNELS, FactorKind, no_factors
+from moco.compression.methods.low_rank import STEM_CHANNELS, FactorKind, Ranks, no_factors
 from moco.compression.methods.quantization import setting_of as quantized
 from moco.compression.methods.sparsity import Sparsity
 from moco.compression.policy_settings import bits_of

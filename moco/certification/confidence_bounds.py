@@ -158,3 +158,15 @@ def _lowest(lost: int, gained: int, images: int, confidence: float) -> float:
         else:
             outside = middle
     return outside
+
+
+def chance_warnings(right: np.ndarray, labels: np.ndarray) -> list[str]:
+    """A warning where a network is not better, with 95 % confidence, than the most frequent label for every image."""
+    chance = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    if absolute_lower_bound(right, 0.95) > chance:
+        return []
+    text = (
+        f"the reference gets only {right.mean():.1%} of the search images right, where naming their most frequent "
+        f"class each time gets {chance:.1%}: are its weights loaded, and the images normalised as in its training?"
+    )
+    return [text]

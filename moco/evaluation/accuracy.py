@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.certification.confidence_bounds import absolute_lower_bound, paired_sem
+from moco.certification.confidence_bounds import paired_sem
 from moco.errors import MeasurementError
 from moco.interfaces import Session
 from moco.metrics import TOP1_ERROR, TOP5_ERROR
@@ -41,18 +41,6 @@ def correct(logits: np.ndarray, labels: np.ndarray) -> Correct:
     ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     hits = ranked == labels[:, None]
     return Correct(hits[:, 0], hits.any(axis=1))
-
-
-def chance_warnings(right: np.ndarray, labels: np.ndarray) -> list[str]:
-    """A warning where a network is not better, with 95 % confidence, than the most frequent label for every image."""
-    chance = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
-    if absolute_lower_bound(right, 0.95) > chance:
-        return []
-    text = (
-        f"the reference gets only {right.mean():.1%} of the search images right, where naming their most frequent "
-        f"class each time gets {chance:.1%}: are its weights loaded, and the images normalised as in its training?"
-    )
-    return [text]
 
 
 def error_metrics(candidate: Correct, reference: Correct) -> dict[str, MetricValue]:

@@ -18,13 +18,13 @@ from moco.analysis.payoff.paying_space import probed
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.analysis.sensitivity.layer_sensitivity import features, read_sensitivity
 from moco.certification.certificate import Floor, check_possible
+from moco.certification.confidence_bounds import chance_warnings
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
-from moco.evaluation.accuracy import chance_warnings
 from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
@@ -169,9 +169,9 @@ def prepare(
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
         problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
-        warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
+        warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)
             warnings += more
