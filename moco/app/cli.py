@@ -160,7 +160,8 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     screen, replaced = console(), Overrides(folder=experiment.parent)
     with Progress(screen) as progress:
         found = compare_experiment(loaded, request, folder, overrides=replaced, resume=resume, progress=progress)
-    screen.print(compare_summary(found, folder / PAGE))
+    screen.print(compare_summary(found))
+    screen.print(f"report: {folder / PAGE}")
     if not any(run.state == "finished" for run in found.runs):
         raise typer.Exit(FAILED)
     if not any(run.feasible for run in found.runs):
@@ -178,11 +179,12 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) 
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
 
     if (run / COMPARISON).exists():
-        page = write_compare_page(run)
-        console().print(compare_summary(read_comparison(run), page))
-        return
-    page = write_report(run, snippet)
-    console().print(console_summary(read_run(run).result, page))
+        page, summary = write_compare_page(run), compare_summary(read_comparison(run))
+    else:
+        page, summary = write_report(run, snippet), console_summary(read_run(run).result)
+    screen = console()
+    screen.print(summary)
+    screen.print(f"report: {page}")
 
 
 @app.command()
@@ -301,7 +303,8 @@ def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: 
             experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
         )
     result = Result.from_json(found)
-    screen.print(console_summary(result, folder / "report.html"))
+    screen.print(console_summary(result))
+    screen.print(f"report: {folder / 'report.html'}")
     if result.exit == "infeasible":
         raise typer.Exit(INFEASIBLE)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,26 +19,23 @@ from moco.run_folder.result import Result
 STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain": "bold"}  # by the tone of an outcome
 
 
-def console_summary(result: Result, report: Path | None = None) -> RenderableType:
-    """The chosen network against the reference and the baselines, the verdict, and the path of a written report."""
+def console_summary(result: Result) -> RenderableType:
+    """The chosen network against the reference and the baselines, the verdict, and the warnings."""
     found = verdict(result)
     outcome = Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
-    return _ending([_networks(compare(result)), outcome], result.warnings, report)
+    return _ending([_networks(compare(result)), outcome], result.warnings)
 
 
-def compare_summary(content: ComparisonRecord, page: Path | None = None) -> RenderableType:
-    """The strategies with their medians, the verdicts in sentences, and the path of a written page."""
+def compare_summary(content: ComparisonRecord) -> RenderableType:
+    """The strategies with their medians, the verdicts in sentences, and the warnings."""
     found = summary(content)
     outcome = [Text(found.headline, STYLES[found.tone]), *map(Text, found.more)]
-    return _ending([_strategies(content), *outcome], content.warnings, page)
+    return _ending([_strategies(content), *outcome], content.warnings)
 
 
-def _ending(parts: list[RenderableType], warnings: Iterable[str], report: Path | None) -> RenderableType:
-    """What came of a run, then its warnings and the path of its page."""
-    parts += [Text(f"warning: {text}", "yellow") for text in warnings]
-    if report is not None:
-        parts.append(Text(f"report: {report}"))
-    return Group(*parts)
+def _ending(parts: list[RenderableType], warnings: Iterable[str]) -> RenderableType:
+    """What came of a run, then its warnings."""
+    return Group(*parts, *(Text(f"warning: {text}", "yellow") for text in warnings))
 
 
 def _table(first: str, *others: str) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,19 +13,18 @@ from moco.run_folder.result import Result
 from tests.report.example_run import result, trials
 
 
-def printed(data: dict[str, Any], report: Path | None = None) -> str:
+def printed(data: dict[str, Any]) -> str:
     console = Console(width=400, record=True, file=StringIO())
-    console.print(console_summary(Result.from_json(data), report))
+    console.print(console_summary(Result.from_json(data)))
     return console.export_text()
 
 
-def test_the_summary_has_the_table_the_verdict_and_the_report() -> None:
+def test_the_summary_has_the_table_and_the_verdict() -> None:
     data = result(trials())
-    text = printed(data, Path("runs/a/report.html"))
+    text = printed(data)
     for name in ("chosen", "reference", "int8", "ladder 0.9 int8"):
         assert f"\n{name}" in text
     assert verdict(Result.from_json(data)).text in text
-    assert "report: runs/a/report.html" in text
 
 
 def test_warnings_are_repeated() -> None:
