@@ -27,11 +27,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cmaes import CMAwM
 
+from moco.cost_bounds import FILL, NONE, SHRINK, Repair, idle_bounds
 from moco.encoding import decode, encode, project
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
-from moco.searchers.shared.cost_bounds import FILL, NONE, SHRINK, Repair, idle_bounds
 from moco.searchers.shared.option_checks import at_least, one_of, positive
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from moco.encoding import project
 from moco.interfaces import SearcherCapabilities
 from moco.policy import Policy
+from moco.policy_costs import PolicyCosts
 from moco.problem import Problem
 from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
-from moco.searchers.steps.policy_costs import PolicyCosts
 from moco.searchers.steps.single_steps import Key, Line, lines, point_at
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial
@@ -117,7 +117,7 @@ class Descent:
 
 
 class GreedySearcher:
-    """Greedy descent of the loss (`moco.searchers.steps.policy_costs`)."""
+    """Greedy descent of the loss (`moco.policy_costs`)."""
 
     Options = GreedyOptions
     capabilities = SearcherCapabilities()

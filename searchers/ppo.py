@@ -32,12 +32,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from moco.cost_bounds import FILL
 from moco.problem import Problem
 from moco.randomness import derived_seed
 from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, mlp
 from moco.searchers.agents.layer_rewards import rewards
 from moco.searchers.agents.layer_walk import LayerOptions
-from moco.searchers.shared.cost_bounds import FILL
 from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
 from moco.trial import Point, Trial
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from moco.cost_bounds import FILL, NONE, SHRINK, CostBounds, Costs, heaviest, idle_bounds
 from moco.encoding import project
 from moco.errors import ConfigError
 from moco.problem import Problem
 from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
 from moco.searchers.agents.layer_rewards import FLAT, GRADED, RANKS
 from moco.searchers.agents.layer_states import REMAINING, S1, S3, SENSITIVITY, centred, static_features
-from moco.searchers.shared.cost_bounds import FILL, NONE, SHRINK, CostBounds, Costs, heaviest, idle_bounds
 from moco.searchers.shared.option_checks import one_of
 from moco.space import LayerGroup
 from moco.trial import Point

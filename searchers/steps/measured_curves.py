@@ -18,9 +18,9 @@ from optuna.distributions import CategoricalDistribution
 from scipy.interpolate import PchipInterpolator
 
 from moco.policy import Policy
+from moco.policy_costs import PolicyCosts
 from moco.problem import Problem
 from moco.searchers.shared.trial_history import TrialHistory
-from moco.searchers.steps.policy_costs import PolicyCosts
 from moco.searchers.steps.single_steps import Key, Line, StepScale, lines, point_at, single_steps
 from moco.space import LayerGroup, SearchSpace
 from moco.trial import Point, Trial

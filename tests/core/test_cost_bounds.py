@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
+from moco.cost_bounds import Repair
 from moco.problem import Problem
-from moco.searchers.shared.cost_bounds import Repair
 from moco.space import SearchSpace
 from moco.trial import Point
 from tests.searchers.baselines import MACS, Eighths, pruning
