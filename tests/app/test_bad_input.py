@@ -212,6 +212,7 @@ def test_an_option_that_has_no_effect_is_told(experiment: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.slow
 def test_a_reference_at_chance_level_is_told_before_the_search(experiment: Any, tmp_path: Path, trained: bool) -> None:
     model = {} if trained else {"model": {"name": "digits_resnet"}}
     path = experiment(**model, searcher={"name": "random", "start": "reference"}, budget={"trials": 1})

@@ -109,6 +109,7 @@ def test_the_console_says_what_the_seeds_can_show_and_how_it_ended(compared: Pat
     assert f"report: {compared / 'compare.html'}" in text.replace("\n", "")
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_is_not_run_again(
     compared: Path, compared_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +253,7 @@ class Slow(RandomSearcher):
     capabilities = SearcherCapabilities(max_trials=1)
 
 
+@pytest.mark.slow
 def test_each_strategy_is_told_of_before_it_runs(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +281,7 @@ def test_a_strategy_that_does_not_fit_is_refused_before_the_reference_is_built(
     assert "'cmaes' does not fit this problem: it takes no categorical parameters" in line
 
 
+@pytest.mark.slow
 def test_a_comparison_section_is_nothing_to_a_search(compared_yaml: Path, compared: Path, tmp_path: Path) -> None:
     """It may be changed before a search is resumed, and an experiment that has one is searched as one without."""
     run = tmp_path / "run"

@@ -57,6 +57,7 @@ def test_a_device_that_dies_after_five_loads_ends_the_search_which_goes_on_when_
 
 
 @pytest.mark.parametrize("left", [{"load": 0}, {"run": 1}, {"measure": 0}])
+@pytest.mark.slow
 def test_a_device_that_is_gone_before_the_first_trial(
     experiment: Any, device: Device, tmp_path: Path, left: dict[str, int]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_device_that_is_gone_before_the_first_trial(
     assert device.opened == device.closed
 
 
+@pytest.mark.slow
 def test_a_device_that_is_gone_while_the_winner_is_certified(
     experiment: Any, device: Device, finished: Path, tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_sessions_are_closed_where_policies_are_rejected_or_fail(
     assert device.opened == device.closed > 8
 
 
+@pytest.mark.slow
 def test_looking_at_a_network_closes_what_it_opens(experiment: Any, device: Device, tmp_path: Path) -> None:
     yaml = experiment(target={"runtime": "unsteady"})
     (tmp_path / "p.json").write_text(json.dumps({"format": 1, "network": "digits_resnet", "groups": {}}))

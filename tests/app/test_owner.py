@@ -84,6 +84,7 @@ def test_a_search_that_its_ledger_refuses_leaves_no_folder(experiment: Any, tmp_
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a"]
 
 
+@pytest.mark.slow
 def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     experiment: Any, tmp_path: Path, meanwhile: Any
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_policy_of_another_space_is_taken_to_the_nearest(search: Any, tmp_path
     assert any("'fine' is no policy of this space" in warning for warning in result["warnings"])
 
 
+@pytest.mark.slow
 def test_earlier_evaluations_of_another_protocol_and_searcher(
     search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_store_that_holds_nothing_is_told(search: Any) -> None:
     assert any("the store holds no further evaluation" in warning for warning in result["warnings"])
 
 
+@pytest.mark.slow
 def test_a_resumed_search_has_the_starts_that_it_began_with(search: Any, experiment: Any, tmp_path: Path) -> None:
     search("first", store=True, budget={"trials": 6})
     searcher = {"start": [{"store": 3, "counted": False}, {"policies": "best.json"}]}

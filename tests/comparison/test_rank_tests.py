@@ -158,6 +158,7 @@ def test_three_seeds_can_never_tell() -> None:
 
 
 @pytest.mark.parametrize(("strategies", "seeds"), [(2, 10), (4, 10), (6, 12)])
+@pytest.mark.slow
 def test_where_all_are_equal_a_wrong_verdict_is_rare(strategies: int, seeds: int) -> None:
     """A fair coin: over 1,000 comparisons of equals, those with any verdict are at most 5 %.
 

@@ -112,6 +112,7 @@ def test_settings_of_what_is_removed_are_void(space: SearchSpace) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_costs_and_parameters_are_those_of_the_built_network(space: SearchSpace, tmp_path: Path) -> None:
     builder = builder_of(TINY, images(16, 1, 8).numpy(), RecoveryPlan(), tmp_path)
     policies = [policy for policy in drawn(space) if dropped(policy) and pruned(policy) and bits_of(policy)]

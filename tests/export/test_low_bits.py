@@ -127,6 +127,7 @@ def test_weight_shares_scale_the_codes_of_their_channels() -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny A", "mobilenet_v2"])
+@pytest.mark.slow
 def test_the_runtime_computes_few_bits_by_the_same_integer_kernels(name: str, tmp_path: Path) -> None:
     # A Clip of the floats, or Relu6 left before it, would leave most of MobileNetV2 in float (12 times slower).
     proto = in_bits(name, dict.fromkeys(LAYERS[name], Bits(4, 4)))

@@ -27,6 +27,7 @@ def test_all_four_figures_are_drawn(page: Path, tmp_path: Path) -> None:
     assert all(count >= 1 for count in drawn.plots.values())
 
 
+@pytest.mark.slow
 def test_eleven_strategies_fit_a_phone_and_nothing_is_fetched(page: Path, tmp_path: Path) -> None:
     found = on_a_phone(page, tmp_path)
     assert found["fetched"] == []
