@@ -111,6 +111,7 @@ def test_the_line_names_the_plug_in_or_its_package(
     assert one_line(searched, exit_code) == line
 
 
+@pytest.mark.slow
 def test_what_was_finished_before_is_kept(experiment: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     line = one_line(moco("search", experiment(), "--out", run, "--set", "searcher.name=tells"), 1)

@@ -101,6 +101,7 @@ def test_a_comparison_stops_and_goes_on(experiment: Any, device: Device, tmp_pat
         assert states == {"complete"}
 
 
+@pytest.mark.slow
 def test_sessions_are_closed_where_policies_are_rejected_or_fail(
     experiment: Any, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_the_runtime_computes_few_bits_by_the_same_integer_kernels(name: str, tm
     assert seen.count("Clip") == len([clip for clip in inputs_of(proto, "Clip") if clip[2].startswith("top_code")]) > 5
 
 
+@pytest.mark.slow
 def test_relu6_bounds_its_codes_also_where_it_is_written_as_relu() -> None:
     name = "mobilenet_v2"
     proto = in_bits(name, dict.fromkeys(LAYERS[name], Bits(8, 5)))

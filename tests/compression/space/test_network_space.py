@@ -219,6 +219,7 @@ def test_the_number_of_policies_is_that_of_all_points() -> None:
 
 @pytest.mark.parametrize("groups", ["per-layer", "per-block", {"all": ["*"]}])
 @pytest.mark.parametrize("precisions", [("float32", "int8"), ("int8",)])
+@pytest.mark.slow
 def test_policies_are_counted_exactly_where_widths_depend_on_precisions(
     groups: str, precisions: tuple[str, ...]
 ) -> None:
