@@ -64,7 +64,9 @@ def test_the_callable_gets_a_dict_of_the_spaces_values() -> None:
     assert all(isinstance(point["layer1.bits"], int) and 0.1 <= point["layer1.keep"] <= 1 for point in points)
 
 
-SEARCHERS = [pytest.param(name, marks=pytest.mark.slow) if name == "ax" else name for name in names("searcher")]
+SEARCHERS = [
+    pytest.param(name, marks=pytest.mark.slow) if name in {"ax", "botorch"} else name for name in names("searcher")
+]
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)

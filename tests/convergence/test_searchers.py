@@ -45,9 +45,9 @@ def reached_by_random(problem: str, seed: int) -> float:
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
-        ("tpe", {}, "zdt1"),
+        pytest.param("tpe", {}, "zdt1", marks=pytest.mark.slow),
         ("nsga2", {}, "zdt1"),
-        ("tpe", {}, "constrained zdt1"),
+        pytest.param("tpe", {}, "constrained zdt1", marks=pytest.mark.slow),
         ("nsga2", {}, "constrained zdt1"),
         ("nsga3", {}, "zdt1"),
         ("nsga3", {}, "constrained zdt1"),
