@@ -194,7 +194,8 @@ def _statement(reported: Attempt, floor: Floor | None, confidence: float, images
     if floor is None:
         return f"{text}."
     if reported.holds:
-        return f"{text}: the floor of {floor} holds{f' (candidate {tried} of a fixed order)' if tried > 1 else ''}."
+        others = f" ({tried - 1} that did better in the search did not reach it)" if tried > 1 else ""
+        return f"{text}: the floor of {floor} holds{others}."
     return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
 
 
