@@ -78,7 +78,7 @@ def claim(
     except FileNotFoundError:
         return None
     except (KeyError, TypeError):
-        manifest = Manifest()
+        manifest = Manifest()  # no fingerprint: told below
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read: {error}") from None
     found = manifest.fingerprint
