@@ -59,7 +59,7 @@ METRICS: dict[str, Metric] = {
         ),
         _timed("throughput_ips", "images/s", "images a second, batch 32", "throughput", direction=Direction.MAXIMIZE),
         _metric("size_mb", "MB", "the ONNX file, bytes / 1e6", label="size"),
-        _metric("packed_size_mb", "MB", "what the codes need at their bits, bytes / 1e6", label="packed size"),
+        _metric("packed_size_mb", "MB", "what the codes need at their bits, with their scales, bytes / 1e6", label="packed size"),
         _metric("parameters", "", "weights and biases, batch-norm's affine parameters included"),
         _metric("macs", "", "multiply-accumulates of one image", label="MACs"),
         _metric("flops", "", "2 x MACs of one image", label="FLOPs"),
