@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,12 @@ class Builder:
             verify_file(proto, policy, self.compressor.graph.filters())
             compact(proto)
             return written(proto, self.folder), thin
+
+    def without_recovery(self) -> Builder:
+        """A builder of the same files but for what a recovery would have changed in their weights."""
+        bare = copy(self)
+        bare.recovery = Recovery(self.compressor.network, self.compressor.graph, self.images, RecoveryPlan())
+        return bare
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers; errors as in `build`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -155,6 +156,15 @@ class Evaluator:
             measured = self._measured(session, watch)
         metrics = {**scored, **built.counted, **measured.metrics}
         return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
+
+    def spent(self, policy: Policy) -> Evaluation | None:
+        """What the policy's network spends, built without recovery, which changes no cost; None where it cannot be."""
+        bare = copy(self)
+        bare.builder = self.builder.without_recovery()
+        try:
+            return bare.evaluate(policy)
+        except PolicyRejectedError:
+            return None
 
     def stored(self) -> list[tuple[Policy, Evaluation]]:
         """Earlier evaluations in the store, also of other protocols and searchers, on this search's scale."""

@@ -37,6 +37,7 @@ from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.step import PrunedGroups
 from moco.run.plan import JobPlan
+from moco.run.reachability import check_reachable
 from moco.space import SearchSpace
 from moco.strategy import idle_options, slow_strategies
 from moco.study import Start
@@ -171,6 +172,8 @@ def prepare(
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
+        if not job.profile_only and starts is None:
+            check_reachable(problem, evaluator.spent)
         warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -122,12 +123,16 @@ def session(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        # Done or refused; what was interrupted keeps its folder, so that it can be resumed.
-        ended = None, RunFolderError
-        stack.push(lambda kind, *_: shutil.rmtree(out / FILES, ignore_errors=True) if kind in ended else None)
+        stack.push(partial(_forget_files, out))
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
         yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+
+
+def _forget_files(out: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Remove the candidates' files of a search that is done, refused, or has not begun; others can be resumed."""
+    if kind in (None, RunFolderError) or not (out / MANIFEST).exists():
+        shutil.rmtree(out / FILES, ignore_errors=True)
 
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
