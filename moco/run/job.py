@@ -21,6 +21,7 @@ from moco.certification.certificate import Floor, check_possible
 from moco.certification.confidence_bounds import chance_warnings
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
+from moco.compression.policy_file import Origin
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.split_data import SplitData
@@ -151,13 +152,13 @@ def prepare(
     The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
     layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
-    search, delivery = job.plan.search, job.plan.delivery
+    plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
     traced = trace(job, payoff)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
         warnings += slow_strategies(search.strategies, space, search.budget.trials)  # before minutes are spent
         if starts is None:
-            known, more = search.starts.known(traced.compressor, space)
+            known, more = search.starts.known(traced.compressor, space, Origin(job.network_name, plan.ranking))
             warnings += more
         if job.floor is not None:
             images = job.data.splits.sizes["certification"]
