@@ -26,7 +26,14 @@ from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import plain, requested
-from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table
+from moco.report.tables import (
+    attempts_table,
+    bounds_table,
+    classes_table,
+    comparison_table,
+    definitions,
+    trials_table,
+)
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import RunFolder, read_run, well_formed
@@ -37,6 +44,10 @@ _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
     "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
+)
+_CLASSES_NOTE = (
+    "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
+    "together; with few images of a class, chance moves its accuracy by several points."
 )
 DELIVERED = tuple(
     f"best/{name}" for name in ("model.onnx", "network.safetensors", "policy.json", "certificate.json", "card.md")
@@ -160,7 +171,8 @@ def _certificate_section(result: Result) -> Html:
     if certificate.attempts:
         parts += [element("h3", "Attempts"), attempts_table(certificate)]
     text = "Points (pp) are differences of top-1 accuracy to the reference, paired image by image."
-    return section("certificate", "Certificate", *parts, note(text))
+    by_class = details("Accuracy by class", classes_table(result), note(_CLASSES_NOTE)) if result.per_class else Html("")
+    return section("certificate", "Certificate", *parts, note(text), by_class)
 
 
 def _deploy_section(result: Result, snippet: str | None, delivered: Sequence[str]) -> Html:

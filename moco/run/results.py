@@ -94,6 +94,7 @@ def result_of(
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in _baselines(trials)),
         certificate=None if delivery is None else _certificate(delivery, finisher),
+        per_class=() if delivery is None else delivery.per_class,
         seconds=_seconds(trials),
         cache=results.CacheRecord(
             hits=(store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
