@@ -100,8 +100,8 @@ def _misfit(network: nn.Module, task: Task, error: Exception) -> str:
         )
     name, takes = first[0], first[1].in_channels
     return (
-        f"the network takes images of {takes} channels (its first convolution, '{name}'), those of {task.images} have "
-        f"{task.shape[0]}: set data.channels: {takes}, or give a network of {task.shape[0]} channels"
+        f"the network takes images of {takes} channels (its first convolution, '{name}'), those of {task.images} "
+        f"have the shape {task.shape}: set data.channels: {takes}, or give a network that takes {task.shape[0]}"
     )
 
 
