@@ -17,7 +17,7 @@ from PIL import Image
 
 from moco.data.content_hashes import ContentHashes, hashes_of
 from moco.data.image_set import ImageArray, ImageSet, LabelArray, Normalization
-from moco.data.pixels import MODES, Resizing, Size, channels_of, check_range, pixels_of
+from moco.data.pixels import MODES, Resizing, Size, UnfitImageError, channels_of, check_range, pixels_of
 from moco.errors import ConfigError, DataError
 
 OPENED_IMAGES = 50_000
@@ -119,6 +119,8 @@ class EncodedImages:
             encoded = self.load(row)
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
                 yield image
+        except UnfitImageError as error:
+            raise DataError(f"{self.name}, row {row}: {error}") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
 

@@ -25,12 +25,14 @@ def duplicate_warnings(train: ImageSet, test: ImageSet, splits: Splits, allowed:
     """
     if train.hashes is None or test.hashes is None or train.hashes.kind != test.hashes.kind:
         return []
-    scored = np.union1d(splits.search, splits.certification)
-    search, certification = (np.intersect1d(rows, test.hashes.rows) for rows in (splits.search, splits.certification))
-    scored = np.intersect1d(scored, test.hashes.rows)
-    leaked = shared(test.hashes, scored, train.hashes, train.hashes.rows)
-    seen = shared(test.hashes, certification, test.hashes, search)
-    again = repeated(test.hashes, certification)
+    of_test = test.hashes
+    search, certification = (np.intersect1d(rows, of_test.rows) for rows in (splits.search, splits.certification))
+    scored = np.union1d(search, certification)
+    if of_test.sizes is None:  # all are hashed, and each once
+        of_test = ContentHashes.known(of_test.kind, scored, of_test.of(scored))
+    leaked = shared(of_test, scored, train.hashes, train.hashes.rows)
+    seen = shared(of_test, certification, of_test, search)
+    again = repeated(of_test, certification)
     found = [
         _line(
             leaked, scored, f"images of {test.name} that are scored are also in the training set {train.name}", LEAKED

@@ -70,6 +70,12 @@ def as_labelled(images: ImageSet) -> ImageSet:
     return replace(images, labels=values[images.labels], classes=int(values.max()) + 1, label_values=None)
 
 
+def first_classes(images: ImageSet, classes: int) -> ImageSet:
+    """The set with so many of its classes; all its labels must be of these."""
+    names = None if images.class_names is None else images.class_names[:classes]
+    return replace(images, classes=classes, class_names=names)
+
+
 def numbering(images: ImageSet) -> tuple[str, ...]:
     """A line that says which label is which class, where they were numbered here."""
     values: Sequence[Any] | None = images.label_values

@@ -17,6 +17,10 @@ MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Pillow's mode by channels; no image file has more that Pillow reads."""
 
 
+class UnfitImageError(ValueError):
+    """An image that is whole, and cannot be taken as it is; the text says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Resizing:
     """What is done to an image before it becomes a tensor; sizes in pixels."""
@@ -36,13 +40,13 @@ class Resizing:
         return image
 
     def size(self, size: Size) -> Size:
-        """What an image of that size becomes; a ValueError where it is smaller than what is cut from it."""
+        """What an image of that size becomes; an UnfitImageError where it is smaller than what is cut."""
         height, width = self._scaled(size)
         if self.crop is None:
             return height, width
         down, across = _pair(self.crop)
         if down > height or across > width:
-            raise ValueError(
+            raise UnfitImageError(
                 f"the image is {height}x{width} pixels (height x width), data.crop asks for {down}x{across}; "
                 "set data.resize, or a smaller crop"
             )
@@ -61,10 +65,10 @@ def channels_of(mode: str) -> int:
 
 
 def check_range(image: Image.Image) -> None:
-    """Pass an image whose range of values is known, by its header; else a ValueError says what to do."""
+    """Pass an image whose range of values is known, by its header; else an UnfitImageError says what to do."""
     if image.mode == "F" or (image.mode == "I" and image.format not in SCALED_TO_16_BITS):
         kind = "floats" if image.mode == "F" else "32-bit integers"
-        raise ValueError(
+        raise UnfitImageError(
             f"the image holds {kind} (mode {image.mode}), whose range is not known; "
             "store it with 8 or 16 bits, or give tensors from Python (data.import)"
         )
@@ -73,8 +77,8 @@ def check_range(image: Image.Image) -> None:
 def pixels_of(image: Image.Image, channels: int, resizing: Resizing | None = None) -> NDArray[np.float32]:
     """The image (height, width, channels) in [0, 1], float32: 8 bits divided by 255, 16 bits by 65,535.
 
-    Transparency is dropped where it is not asked for, and full where it is asked for and not there. A ValueError
-    refuses an image whose range is not known.
+    Transparency is dropped where it is not asked for, and full where it is asked for and not there. An
+    UnfitImageError refuses an image whose range is not known.
     """
     check_range(image)
     resizing = resizing or Resizing()
@@ -91,7 +95,7 @@ def pixels_of(image: Image.Image, channels: int, resizing: Resizing | None = Non
 def _deep(image: Image.Image, channels: int, resizing: Resizing) -> NDArray[np.float32]:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"the image holds values from {values.min()} to {values.max()}, expected 16 bits")
+        raise UnfitImageError(f"the image holds values from {values.min()} to {values.max()}, expected 16 bits")
     grey = Image.fromarray(values.astype(np.float32) / np.float32(65535))
     pixels = np.asarray(resizing(grey), dtype=np.float32)[:, :, None]
     colours, opaque = pixels.repeat(1 if channels < 3 else 3, axis=2), np.ones_like(pixels)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from moco.data.duplicates import duplicate_warnings
 from moco.data.image_set import DataSets, ImageSet, Normalization
-from moco.data.labels import as_labelled, numbering
+from moco.data.labels import as_labelled, first_classes, numbering
 from moco.data.sources import SourceOptions, load_data
 from moco.data.splits import FROM_TRAIN, Splits, make_splits
 from moco.errors import DataError
@@ -47,12 +47,21 @@ class SplitData:
     def for_outputs(self, outputs: int) -> SplitData:
         """The images for a network of so many outputs: one that has an output for each label as it stands takes them.
 
-        Otherwise labels stay numbered anew, where they begin at 1 or have gaps.
+        Otherwise labels stay numbered anew, where they begin at 1 or have gaps. Classes beyond the outputs are left out
+        where no image is of them.
         """
         values = self.train.label_values
-        if values is None or outputs <= max(values) or min(values) < 0:
-            return self
-        return replace(self, train=as_labelled(self.train), test=as_labelled(self.test))
+        if values is not None and outputs > max(values):
+            return replace(self, train=as_labelled(self.train), test=as_labelled(self.test))
+        if self.least_outputs <= outputs < self.train.classes:
+            train, test = (first_classes(images, outputs) for images in (self.train, self.test))
+            return replace(self, train=train, test=test)
+        return self
+
+    @property
+    def least_outputs(self) -> int:
+        """Outputs that the labels need: a set may name more classes than it has images of."""
+        return max(int(self.train.labels.max()), int(self.test.labels.max())) + 1
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from moco.data.content_hashes import ContentHashes, hashes_of
 from moco.data.decoding import content_hash
 from moco.data.image_set import ImageArray, ImageSet, Normalization
 from moco.data.labels import numbered
-from moco.data.pixels import channels_of, pixels_of
+from moco.data.pixels import UnfitImageError, channels_of, pixels_of
 from moco.errors import DataError
 
 CHECKED_IMAGES = 10_000
@@ -55,7 +55,7 @@ class DatasetReader:
             raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")
         try:
             array = _to_array(image)
-        except ValueError as error:
+        except UnfitImageError as error:
             raise DataError(f"{self.name}, row {row}: {error}") from error
         if array is None:
             kind = getattr(image, "dtype", "")
@@ -160,7 +160,7 @@ def _check_repeatable(reader: DatasetReader, images: int) -> None:
 def _to_array(image: Any) -> ImageArray | None:
     """Image (channels, height, width): floats as they are, 8 and 16 bits in [0, 1]; None for anything else.
 
-    A ValueError refuses a Pillow image whose range of values is not known.
+    An UnfitImageError refuses a Pillow image whose range of values is not known.
     """
     if isinstance(image, Image.Image):
         channels = min(channels_of(image.mode), 3)

@@ -56,6 +56,7 @@ class Task:
     shape: tuple[int, ...]
     classes: int
     images: str
+    least: int | None = None  # outputs that its labels need; None takes the classes
 
 
 def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> nn.Module:
@@ -84,7 +85,7 @@ def check_fit(network: nn.Module, task: Task) -> int:
             logits = network(torch.zeros(1, *task.shape))
         except Exception as error:  # a user's network may raise anything
             raise DataError(_misfit(network, task, error)) from error
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < task.classes:
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < (task.least or task.classes):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise DataError(f"the network gives {got}, {task.images} has {task.classes} classes; expected (1, classes)")
     return int(logits.shape[1])

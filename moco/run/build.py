@@ -39,7 +39,7 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
     name = plan.model.shown if network is None else type(unwrapped(network)).__name__
     data = split_data(plan.data, sets)
-    task = Task(data.train.shape, data.train.classes, data.train.name)
+    task = Task(data.train.shape, data.train.classes, data.train.name, data.least_outputs)
     if network is None:
         warnings = (*warnings, *plan.model.warnings)
         network = trained_network(plan.model, task, lambda outputs: data.for_outputs(outputs).images("train"))

@@ -176,3 +176,13 @@ def test_names_of_a_torchvision_set_are_kept_and_those_of_a_part_of_it() -> None
 
     assert sets.train.class_names == ("ant", "bee", "cat")
     assert (sets.train.classes, sets.test.labels.tolist()) == (3, [2, 0])
+
+
+def test_classes_that_no_image_is_of_need_no_outputs() -> None:
+    """A set that was filtered to two of CIFAR-10's classes still names ten."""
+    whole = TensorDataset(torch.rand(4, 1, 4, 4, generator=torch.manual_seed(0)), torch.tensor([0, 1, 0, 1]))
+    whole.classes = [f"class {number}" for number in range(10)]
+    data = split(as_data_sets(Subset(whole, [0, 1]), Subset(whole, [2, 3])))
+
+    assert (data.train.classes, data.least_outputs) == (10, 2)
+    assert data.for_outputs(2).test.class_names == ("class 0", "class 1")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from moco.data.pixels import Resizing, channels_of, pixels_of
+from moco.data.pixels import Resizing, UnfitImageError, channels_of, pixels_of
 from tests.data.image_files import picture
 
 
@@ -62,7 +64,9 @@ def test_a_palette_with_transparency_keeps_its_colours() -> None:
 
 @pytest.mark.parametrize(("mode", "kind"), [("I", "32-bit integers"), ("F", "floats")])
 def test_an_unknown_range_is_refused(mode: str, kind: str) -> None:
-    with pytest.raises(ValueError, match=rf"holds {kind} \(mode {mode}\), whose range is not known; store it with 8"):
+    with pytest.raises(
+        UnfitImageError, match=rf"holds {kind} \(mode {mode}\), whose range is not known; store it with 8"
+    ):
         pixels_of(picture(0, mode), 1)
 
 
@@ -86,5 +90,14 @@ def test_sizes_are_a_number_or_height_and_width(resize: object, crop: object, si
 
 def test_a_crop_larger_than_the_image_is_refused() -> None:
     """Pillow would frame it in black."""
-    with pytest.raises(ValueError, match=r"the image is 6x8 pixels \(height x width\), data\.crop asks for 7x7"):
+    with pytest.raises(UnfitImageError, match=r"the image is 6x8 pixels \(height x width\), data\.crop asks for 7x7"):
         Resizing(crop=7).size((6, 8))
+
+
+def test_a_pgm_of_16_bits_has_the_range_of_16_bits(tmp_path: Path) -> None:
+    """Pillow opens it in mode I, whose range is not known in other formats."""
+    values = np.array([[0, 1000], [40000, 65535]], dtype=">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 65535\n" + values.tobytes())
+
+    with Image.open(tmp_path / "a.pgm") as image:
+        assert np.allclose(pixels_of(image, 1)[:, :, 0], values / 65535)
