@@ -100,8 +100,9 @@ def _misfit(network: nn.Module, task: Task, error: Exception) -> str:
             f"{type(error).__name__}: {error}"
         )
     name, takes = first[0], first[1].in_channels
+    channels = "1 channel" if takes == 1 else f"{takes} channels"
     return (
-        f"the network takes images of {takes} channels (its first convolution, '{name}'), those of {task.images} "
+        f"the network takes images of {channels} (its first convolution, '{name}'), those of {task.images} "
         f"have the shape {task.shape}: set data.channels: {takes}, or give a network that takes {task.shape[0]}"
     )
 

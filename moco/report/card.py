@@ -62,7 +62,8 @@ def _described(known: Mapping[str, Any]) -> list[str]:
         steps.append(f"pixels in [0, 1], minus {list(known['mean'])}, divided by {list(known['std'])}, by channel")
     facts = {}
     if sides:
-        facts["Images"] = f"{known['channels']} channels, {sides['size']} pixels (height x width)"
+        channels = "1 channel" if known["channels"] == 1 else f"{known['channels']} channels"
+        facts["Images"] = f"{channels}, {sides['size']} pixels (height x width)"
     if steps:
         facts["Prepared by"] = "; ".join(steps)
     if known.get("classes"):

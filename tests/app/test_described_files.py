@@ -51,7 +51,7 @@ def test_classes_and_images_are_described_in_all_that_is_delivered(described: Pa
         known = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
         assert {name: json.loads(known[f"moco.{name}"]) for name in DESCRIPTION} == DESCRIPTION
     card = (run / "best" / "card.md").read_text(encoding="utf-8")
-    assert "- Images: 1 channels, 8x8 pixels (height x width)" in card
+    assert "- Images: 1 channel, 8x8 pixels (height x width)" in card
     assert "- Classes, by output: 0 zero, 1 one, 2 two" in card
     loaded = library.load_network(build_model("digits_resnet", 10), run / "best", torch.zeros(1, 1, 8, 8))
     assert loaded.input_description == InputDescription(NAMES, 1, (8, 8), (0.0,), (1.0,))
@@ -113,7 +113,7 @@ def test_channels_that_the_network_does_not_take_are_one_line(
     name = "digits_resnet" if channels == 3 else "cifar_resnet20"
     path = experiment(model={"name": name, "weights": None}, data={"source": "parquet", "channels": channels, **files})
     line = one_line(moco("search", path, "--out", tmp_path / "run"), 1)
-    assert f"the network takes images of {4 - has} channels" in line
+    assert f"the network takes images of {4 - has} channel" in line
     assert f"have the shape ({has}, 8, 8): set data.channels: {4 - has}" in line
 
 
