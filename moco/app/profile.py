@@ -74,7 +74,8 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.evaluator.builder.build(chosen)
-        write_network(out, artifact, chosen, job.network_name, network, job.plan.space.ranking)
+        said, ranking = job.description.metadata, job.plan.space.ranking
+        write_network(out, artifact, chosen, job.network_name, network, ranking=ranking, metadata=said)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 
 

@@ -171,8 +171,10 @@ def _certificate_section(result: Result) -> Html:
     if certificate.attempts:
         parts += [element("h3", "Attempts"), attempts_table(certificate)]
     text = "Points (pp) are differences of top-1 accuracy to the reference, paired image by image."
-    by_class = details("Accuracy by class", classes_table(result), note(_CLASSES_NOTE)) if result.per_class else Html("")
-    return section("certificate", "Certificate", *parts, note(text), by_class)
+    parts.append(note(text))
+    if result.per_class:
+        parts.append(details("Accuracy by class", classes_table(result), note(_CLASSES_NOTE)))
+    return section("certificate", "Certificate", *parts)
 
 
 def _deploy_section(result: Result, snippet: str | None, delivered: Sequence[str]) -> Html:

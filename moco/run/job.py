@@ -24,6 +24,7 @@ from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
+from moco.data.description import UNKNOWN, InputDescription
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
 from moco.evaluation.builder import Builder, Stopwatch
@@ -65,6 +66,7 @@ class Job:
     fingerprint: Mapping[str, str]  # hashes by part (settings, network, …) of all that the trials of one search share
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
+    description: InputDescription = UNKNOWN  # of its images and classes: what delivered files say of them
     profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
 
     @cached_property
@@ -208,6 +210,7 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             seed=derived_seed(seed, "recovery"),
             training=partial(_training_images, job.data),
             template=traced.template,
+            metadata=job.description.metadata,
         )
         search = Images(*job.data.images("search"))
         evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)
@@ -234,7 +237,9 @@ def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopw
 def store_key(job: Job) -> dict[str, Any]:
     """The evaluation store's key: all but the policy that an evaluation depends on."""
     plan, data, hashes = job.plan.candidates, job.data, job.data.splits.hashes
+    described = {"file": job.description.metadata} if job.description.metadata else {}
     return {
+        **described,
         "network": job.network_hash,
         "data": list(data.content_hashes),
         "normalize": str((data.train.normalize, data.test.normalize)),

@@ -72,6 +72,7 @@ def result_of(
     return Result(
         experiment=plan.name,
         network=prepared.job.network_name,
+        description=prepared.job.description.to_json() or None,
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
         exit="done" if feasible else "infeasible",
@@ -110,6 +111,7 @@ def _data(prepared: Prepared) -> manifests.DataRecord:
     return manifests.DataRecord(
         hash={"train": data.train.content_hash, "test": data.test.content_hash},
         splits={name: manifests.SplitRecord(images=sizes[name], hash=hashes[name]) for name in hashes},
+        description=prepared.job.description.to_json() or None,
     )
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
+from moco.data.description import InputDescription
 from moco.errors import DeviceLostError, LostError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
@@ -137,6 +138,8 @@ def _forget_files(out: Path, kind: type[BaseException] | None, *_: object) -> No
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
     """The prepared job; `begun` is what an earlier session has written, None where there was none."""
+    if begun is not None:  # its files say what those of its first session said: an older moco's say nothing
+        job = replace(job, description=InputDescription.from_json(begun.data.description or {}))
     begun = begun or Manifest()
     job = replace(job, fingerprint=begun.fingerprint or job.fingerprint)
     payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None

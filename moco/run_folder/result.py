@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moco.run_folder.manifest import GroupRecord, SpaceRecord
-from moco.run_folder.record import Record, as_json
+from moco.run_folder.record import Record, as_json, left_out
 from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
 
 
@@ -149,6 +149,7 @@ class Result(Record):
 
     experiment: str
     network: str | None = None
+    description: Mapping[str, Any] | None = left_out()  # of its images and classes: names, size, normalisation
     searcher: str
     seed: int
     exit: str | None = None  # `done` or `infeasible`
