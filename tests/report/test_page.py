@@ -106,6 +106,15 @@ def test_no_value_is_shown_as_python_writes_it(run: Path) -> None:
     assert not re.search(r"\{'|': |True|None", text)
 
 
+def test_classes_are_shown_by_name_the_one_that_lost_most_first(run: Path) -> None:
+    classes = [{"label": 0, "images": 40, "reference": 0.9, "network": 0.9}]
+    classes += [{"label": 2, "images": 1200, "reference": 0.875, "network": 0.75}]
+    change(run, "result.json", lambda result: result.update(per_class=classes, description={"classes": ["cat", "dog"]}))
+    text = " ".join(page_of(run).text.split())
+    assert "Accuracy by class" in text
+    assert text.index("21,20087.5 %75.0 %-12.5 pp") < text.index("cat4090.0 %90.0 %+0.0 pp")
+
+
 def test_on_paper_the_experiment_is_left_out(run: Path) -> None:
     text = write_report(run).read_text(encoding="utf-8")
     assert '<details class="on-screen"><summary>Resolved experiment</summary>' in text
