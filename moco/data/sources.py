@@ -36,11 +36,13 @@ class SourceOptions:
     crop: int | None = None  # side of the square that is cut from the middle, in pixels
     import_path: str | None = None  # the user's own function that gives the two sets
     folder: Path | None = None  # searched for its module
+    allow_import: bool = False  # whether that may be imported
 
     @property
     def given(self) -> list[str]:
         """Names of the options that are set."""
-        return [name for name, value in vars(self).items() if name != "folder" and value is not None]
+        of_imports = {"folder", "allow_import"}
+        return [name for name, value in vars(self).items() if name not in of_imports and value is not None]
 
 
 Load = Callable[[SourceOptions, Normalization | None], DataSets]
@@ -107,7 +109,7 @@ def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None 
 
 def _imported(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     """What the user's own function gives."""
-    sets = called(str(options.import_path), "data.import", options.folder)
+    sets = called(str(options.import_path), "data.import", options.folder, allowed=options.allow_import)
     if not isinstance(sets, tuple | list) or len(sets) != 2:
         raise ConfigError(
             f"data.import: '{options.import_path}' gave a {type(sets).__name__}, expected (training set, test set)"
