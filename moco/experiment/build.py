@@ -167,9 +167,7 @@ def _space(experiment: Experiment) -> SpacePlan:
     return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis)
 
 
-def recovery_plan(
-    steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False
-) -> RecoveryPlan:
+def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:
     """The plan of the chosen steps; `folder` is searched for modules of the user's own.
 
     A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot, or must not,

@@ -192,7 +192,7 @@ class Experiment(Section):
 
     @property
     def allow_import(self) -> bool:
-        """Whether code of the user's that it names may be imported: what whoever read it has allowed, never the file."""
+        """Whether code of the user's that it names may be imported: whoever read it has said so, never the file."""
         return self._allow_import
 
     def with_plugins(self, plugins: Plugins, *, allow_import: bool = False) -> Experiment:
@@ -205,7 +205,8 @@ class Experiment(Section):
     def imports(self) -> dict[str, str]:
         """Import paths of code of the user's by key path, however they were written."""
         found = {"model.import": self.model.import_path, "data.import": self.data.import_path}
-        functions = {f"recovery.{step.name}.import": step.options for step in self.plugins.recovery if step.cls.takes_function}
+        steps = [step for step in self.plugins.recovery if step.cls.takes_function]
+        functions = {f"recovery.{step.name}.import": step.options for step in steps}
         return {where: path for where, path in {**found, **functions}.items() if path is not None}
 
     @field_validator("name")

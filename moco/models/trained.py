@@ -105,9 +105,7 @@ def network_hash(network: nn.Module) -> str:
 def _built(model: ModelSpec, classes: int) -> nn.Module:
     """The network before it is trained."""
     if model.import_path is not None:
-        network = called(
-            model.import_path, "model.import", model.folder, allowed=model.allow_import, **model.options
-        )
+        network = called(model.import_path, "model.import", model.folder, allowed=model.allow_import, **model.options)
         if not isinstance(network, nn.Module):
             raise ConfigError(
                 f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module"

@@ -87,12 +87,12 @@ def test_leave_is_no_key_of_an_experiment() -> None:
 
 def test_leave_travels_to_workers(module: Path, weights: Path) -> None:
     allowed = load_experiment(written(module, weights, SPELLINGS[7]), allow_import=True)
-    there = pickle.loads(pickle.dumps(allowed))  # noqa: S301, bytes of this very line
+    there = pickle.loads(pickle.dumps(allowed))
     assert there.allow_import
     assert there.model_copy(update={"seed": 1}).allow_import
     plan = plan_of(there, module / "run", module)
     assert (module / "ran").exists()
     assert plan.recording.command.endswith(" --allow-import")
     assert replace(plan.model).allow_import
-    refused = pickle.loads(pickle.dumps(allowed.with_plugins(allowed.plugins)))  # noqa: S301, likewise
+    refused = pickle.loads(pickle.dumps(allowed.with_plugins(allowed.plugins)))
     assert not refused.allow_import

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from moco.models import import_object
 
 
 def test_an_attribute_of_an_installed_module_is_found() -> None:
-    assert import_object("collections:OrderedDict.fromkeys", allowed=True) == __import__("collections").OrderedDict.fromkeys
+    found = import_object("collections:OrderedDict.fromkeys", allowed=True)
+    assert found == OrderedDict.fromkeys
 
 
 def test_a_module_beside_the_experiment_is_found(tmp_path: Path) -> None:
