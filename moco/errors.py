@@ -57,6 +57,12 @@ class RunFolderError(MocoError):
     exit_code = 2
 
 
+class RunFailedError(RunFolderError):
+    """The disk, or the database of the ledger, failed while a search was using it: no fault of what was asked."""
+
+    exit_code = 1
+
+
 class WorkersLostError(LostError):
     """Worker processes died again and again: no fault of a policy's; finished trials are kept."""
 

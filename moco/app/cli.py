@@ -189,6 +189,15 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) 
 
 @app.command()
 @fails_in_one_line
+def repair(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Set a broken ledger aside and write one of the trials that can be read, so that --resume goes on."""
+    from moco.tracking.repair import repair as repaired
+
+    console().print(str(repaired(run)))
+
+
+@app.command()
+@fails_in_one_line
 def profile(
     experiment: ExperimentPath,
     policy: Annotated[Path | None, Option("--policy", metavar="P.json", help="Default: the reference.")] = None,

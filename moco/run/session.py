@@ -114,6 +114,11 @@ def session(
     with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
         job = job_of(plan, *given)
         begun = claim(out, job.fingerprint, record.older_settings)
+        if begun and record.ledger and not record.storage and _is_gone(out / LEDGER):
+            raise RunFolderError(
+                f"{out / LEDGER}: the ledger is {'empty' if (out / LEDGER).exists() else 'gone'}, and with it the "
+                f"record of this search; `moco repair {out}` begins a new one, or choose another --out"
+            )
         if begun and not (record.ledger and (record.storage or (out / LEDGER).exists())):
             raise RunFolderError(
                 f"{out}: nothing to resume, a search without a ledger (tracking.dashboard: false) keeps no trials; "
@@ -128,6 +133,10 @@ def session(
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
         yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+
+
+def _is_gone(ledger: Path) -> bool:
+    return not ledger.exists() or not ledger.stat().st_size
 
 
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:

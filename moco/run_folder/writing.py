@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from torch import nn
 
 from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import RunFolderError
+from moco.errors import RunFailedError, RunFolderError
 from moco.file_lock import FileLock, holder_of
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
@@ -30,6 +31,7 @@ from moco.trial import Trial
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
 LOCK = ".lock"  # in the run folder while a search runs there
+FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # of the disk, whoever writes
 ELSEWHERE = "wait until it ends, or choose another --out"
 
 
@@ -51,11 +53,12 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
 @contextmanager
 def writes(what: str) -> Iterator[None]:
-    """Within, `what` is written; a RunFolderError says in one line that it cannot be, and why."""
+    """Within, `what` is written; a RunFolderError, or a RunFailedError of a full disk, says that it cannot be."""
     try:
         yield
     except OSError as error:
-        raise RunFolderError(f"{what} cannot be written: {error.strerror or error}") from None
+        kind = RunFailedError if error.errno in FAILURES else RunFolderError
+        raise kind(f"{what} cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager
