@@ -10,6 +10,9 @@ from torch import nn
 from moco.compression.compressor import rebuilt
 from moco.compression.policy_file import read_policy
 from moco.models import load_weights
+from moco.run_folder.seal import check_seal
+
+POLICY, WEIGHTS = "policy.json", "network.safetensors"
 
 
 def load_network(network: nn.Module, folder: str | Path, example: torch.Tensor) -> nn.Module:
@@ -23,8 +26,10 @@ def load_network(network: nn.Module, folder: str | Path, example: torch.Tensor) 
     Raises:
         SpaceError, CompressionError: the policy is of another network.
         DataError: the weights are missing or do not fit.
+        RunFolderError: a file is not the one that was delivered (SHA256SUMS).
     """
     folder = Path(folder)
-    loaded = rebuilt(network, read_policy(folder / "policy.json"), example)
-    load_weights(loaded, folder / "network.safetensors")
+    check_seal(folder, (POLICY, WEIGHTS))
+    loaded = rebuilt(network, read_policy(folder / POLICY), example)
+    load_weights(loaded, folder / WEIGHTS)
     return loaded.eval()

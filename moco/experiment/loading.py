@@ -35,7 +35,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     for override in overrides:
         data = _overridden(data, override)
     experiment = experiment_of({"name": path.stem, **_absolute(data, Path.cwd())}, allow_import)
-    if experiment.imports and experiment.folder is None:
+    if experiment.imports and "folder" not in experiment.model_fields_set:
         return experiment.model_copy(update={"folder": _against(path.parent, "")})
     return experiment
 

@@ -19,6 +19,7 @@ from moco.run.results import manifest_of, result_of, timing_warnings
 from moco.run.session import Session
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
+from moco.run_folder.seal import seal
 from moco.run_folder.writing import (
     EXPERIMENT,
     MANIFEST,
@@ -118,6 +119,8 @@ class Search:
         if delivery is not None:
             text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
             write_text(self.out / "best" / "card.md", text)
+        seal(self.out / "best")
+        seal(self.out / "front")
         return result
 
     def _report(self, result: Result) -> Result:

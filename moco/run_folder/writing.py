@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import errno
+import hashlib
 import io
 import json
 import os
@@ -19,7 +19,7 @@ from torch import nn
 
 from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import RunFailedError, RunFolderError
+from moco.errors import RunFailedError, RunFolderError, cannot_write
 from moco.file_lock import FileLock, holder_of
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
@@ -31,7 +31,6 @@ from moco.trial import Trial
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
 LOCK = ".lock"  # in the run folder while a search runs there
-FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # of the disk, whoever writes
 ELSEWHERE = "wait until it ends, or choose another --out"
 
 
@@ -57,8 +56,7 @@ def writes(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = RunFailedError if error.errno in FAILURES else RunFolderError
-        raise kind(f"{what} cannot be written: {error.strerror or error}") from None
+        raise cannot_write(what, error) from None
 
 
 @contextmanager
@@ -167,8 +165,13 @@ def write_network(
 ) -> None:
     """policy.json, model.onnx, network.safetensors of a given network; a RunFolderError where one cannot be written."""
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
-    with writes(f"{folder}:"):
-        shutil.copyfile(artifact.path, folder / "model.onnx")
+    try:
+        content = artifact.path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"{artifact.path}: cannot be read: {error.strerror or error}") from None
+    if hashlib.sha256(content).hexdigest() != artifact.sha256:
+        raise RunFailedError(f"{artifact.path}: is not the file that was scored and timed any more; search again")
+    write_bytes(folder / "model.onnx", content)
     if network is not None:
         write_weights(folder / "network.safetensors", network, {"policy": policy.text, "network": network_name})
 
