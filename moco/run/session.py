@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
-from moco.errors import DeviceLostError, LostError, RunFolderError
+from moco.errors import DeviceLostError, LostError, RunFailedError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
@@ -59,6 +59,10 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
         except LostError as error:
             back = " when the device is back" if isinstance(error, DeviceLostError) else ""
             error.args = (f"{error}; {advice}{back}",)
+            raise
+        except RunFailedError as error:
+            if "--resume" not in str(error):
+                error.args = (f"{error}; make room; {advice}",)
             raise
         finally:
             lock.release()

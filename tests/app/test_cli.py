@@ -72,7 +72,7 @@ def test_a_run_folder_is_complete(finished: Path, result: dict[str, Any]) -> Non
     best = {path.name for path in (finished / "best").iterdir()}
     assert best == {"SHA256SUMS", "policy.json", "model.onnx", "network.safetensors", "certificate.json", "card.md"}
     front = {str(entry["trial"]) for entry in result["front"]}
-    assert {path.name for path in (finished / "front").iterdir()} == front
+    assert {path.name for path in (finished / "front").iterdir()} == {*front, "SHA256SUMS"}
     for trial in front:
         assert {path.name for path in (finished / "front" / trial).iterdir()} == {"policy.json", "model.onnx"}
     assert not (finished / ".files").exists()
