@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -55,6 +56,18 @@ class RunFolderError(MocoError):
     """The run folder cannot be written, belongs to another experiment, or cannot be resumed."""
 
     exit_code = 2
+
+
+class RunFailedError(RunFolderError):
+    """The disk, or the database of the ledger, failed while a search was using it: no fault of what was asked."""
+
+    exit_code = 1
+
+
+def cannot_write(what: str, error: OSError) -> RunFolderError:
+    """The error that `what` cannot be written: of a disk that is full or broken it is a failure, else one of use."""
+    kind = RunFailedError if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO} else RunFolderError
+    return kind(f"{what} cannot be written: {error.strerror or error}")
 
 
 class WorkersLostError(LostError):

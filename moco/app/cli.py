@@ -177,7 +177,9 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) 
     from moco.report.console import compare_summary, console_summary
     from moco.report.page import write_report
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
+    from moco.run_folder.seal import check_seals
 
+    check_seals(run)
     if (run / COMPARISON).exists():
         page, summary = write_compare_page(run), compare_summary(read_comparison(run))
     else:
@@ -185,6 +187,15 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) 
     screen = console()
     screen.print(summary)
     screen.print(f"report: {page}")
+
+
+@app.command()
+@fails_in_one_line
+def repair(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
+    """Set a broken ledger aside and write one of the trials that can be read, so that --resume goes on."""
+    from moco.tracking.repair import repair as repaired
+
+    console().print(str(repaired(run)))
 
 
 @app.command()

@@ -24,7 +24,7 @@ from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
-from moco.run_folder.writing import writes
+from moco.run_folder.writing import write_text
 
 IMAGES = 256
 PLAIN_EVERY_S = 10.0
@@ -86,11 +86,9 @@ def write_study(study: LayerStudy, out: Path) -> Path:
     """Path of sensitivity.html, beside sensitivity.json and groups.yaml; a RunFolderError if they cannot be written."""
     data = to_json(study.sensitivity)
     page = sensitivity_page(study.name, data, study.layers, study.ignored, study.yaml)
-    with writes(f"{out}: the study"):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "sensitivity.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        (out / "groups.yaml").write_text(study.yaml, encoding="utf-8")
-        (out / "sensitivity.html").write_text(page, encoding="utf-8")
+    write_text(out / "sensitivity.json", json.dumps(data, indent=1) + "\n")
+    write_text(out / "groups.yaml", study.yaml)
+    write_text(out / "sensitivity.html", page)
     return out / "sensitivity.html"
 
 

@@ -57,11 +57,12 @@ def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING)
 
 
 def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> JobPlan:
-    """What the search is to do; `folder` is searched for modules of the user's own.
+    """What the search is to do; `folder` is searched for modules of the user's own where the experiment names none.
 
     A ConfigError names an environment variable that is not set, or something that is not there.
     """
     recording = _recording(experiment, out)
+    folder = folder if experiment.folder is None else Path(experiment.folder)
     return JobPlan(
         name=experiment.name,
         seed=experiment.seed,
@@ -71,7 +72,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
         objective=experiment.plugins.objective,
         space=_space(experiment),
         candidates=CandidatePlan(
-            recovery=recovery_plan(experiment.plugins.recovery, folder),
+            recovery=recovery_plan(experiment.plugins.recovery, folder, allow_import=experiment.allow_import),
             ranges=_ranges(experiment),
             timing=_timing(experiment),
             store=_store(experiment, out),
@@ -128,24 +129,28 @@ def _recording(experiment: Experiment, out: Path) -> Recording:
 
 def _command(experiment: Experiment) -> str:
     """How to run the search again from its own run folder."""
-    model, data = experiment.model, experiment.data
-    if data.source == "python":
+    if experiment.data.source == "python":
         return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
-    imports = " --allow-import" if model.import_path or data.import_path else ""
+    imports = " --allow-import" if experiment.imports else ""
     return f"moco search experiment.yaml --out again{imports}"
 
 
 def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
     model = experiment.model
     train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
-    return ModelSpec(**model.model_dump(exclude={"train"}), train=train, seed=experiment.seed, folder=folder)
+    return ModelSpec(
+        **model.model_dump(exclude={"train"}),
+        train=train,
+        seed=experiment.seed,
+        folder=folder,
+        allow_import=experiment.allow_import,
+    )
 
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
-    options = SourceOptions(
-        **data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"}), folder=folder
-    )
+    given = data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"})
+    options = SourceOptions(**given, folder=folder, allow_import=experiment.allow_import)
     normalize = None if data.normalize is None else Normalization(**data.normalize.model_dump())
     allowed, splits = bool(data.allow_duplicates), data.splits.model_dump()
     return DataSpec(data.source, options, normalize, **splits, seed=experiment.seed, allow_duplicates=allowed)
@@ -163,18 +168,19 @@ def _space(experiment: Experiment) -> SpacePlan:
     return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis)
 
 
-def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None) -> RecoveryPlan:
+def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:
     """The plan of the chosen steps; `folder` is searched for modules of the user's own.
 
-    A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot be imported.
+    A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot, or must not,
+    be imported.
     """
-    return RecoveryPlan(tuple(_step(step, folder) for step in steps))
+    return RecoveryPlan(tuple(_step(step, folder, allow_import) for step in steps))
 
 
-def _step(step: Chosen, folder: Path | None) -> RecoveryStep:
+def _step(step: Chosen, folder: Path | None, allow_import: bool) -> RecoveryStep:
     if not step.cls.takes_function:
         return step.made()  # type: ignore[no-any-return]
-    function = import_object(step.options, folder)
+    function = import_object(step.options, folder, allowed=allow_import)
     if not callable(function):
         raise ConfigError(f"recovery.{step.name}.import: '{step.options}' is no function")
     return step.cls(step.cls.Options(function))  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ from moco.errors import ConfigError
 from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
+from moco.models.import_path import not_allowed
 from moco.models.zoo import is_published
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
@@ -33,10 +34,10 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     data = _absolute(_read(path), path.parent)
     for override in overrides:
         data = _overridden(data, override)
-    defaults = {"name": path.stem}
-    if _imports(data):
-        defaults["folder"] = _against(path.parent, "")
-    return experiment_of({**defaults, **_absolute(data, Path.cwd())}, allow_import)
+    experiment = experiment_of({"name": path.stem, **_absolute(data, Path.cwd())}, allow_import)
+    if experiment.imports and "folder" not in experiment.model_fields_set:
+        return experiment.model_copy(update={"folder": _against(path.parent, "")})
+    return experiment
 
 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
@@ -47,10 +48,9 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
         experiment = Experiment.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise explain(error, data) from None
-    for key_path, named in _imports(data).items():
-        if not allow_import:
-            raise ConfigError(f"{key_path}: '{named}' runs code that the experiment names; allow it by --allow-import")
-    experiment = experiment.with_plugins(plugins_of(experiment))
+    experiment = experiment.with_plugins(plugins_of(experiment), allow_import=allow_import)
+    for key_path, named in experiment.imports.items() if not allow_import else ():
+        raise ConfigError(not_allowed(key_path, named))  # now and not after minutes; none is imported without leave
     _check_starts(experiment)
     return experiment
 
@@ -156,18 +156,3 @@ def _absolute_starts(start: Any, folder: Path) -> Any:
 
 def _against(folder: Path, path: str) -> str:
     return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
-
-
-def _imports(data: Mapping[str, Any]) -> dict[str, object]:
-    """Import paths by key path."""
-    found = {}
-    for section in ("model", "data"):
-        holder = data.get(section)
-        if isinstance(holder, Mapping) and holder.get("import") is not None:
-            found[f"{section}.import"] = holder["import"]
-    steps = data.get("recovery")
-    for step in steps if isinstance(steps, Sequence) and not isinstance(steps, str) else ():
-        for name, options in step.items() if isinstance(step, Mapping) else ():
-            if isinstance(options, Mapping) and options.get("import") is not None:
-                found[f"recovery.{step.get('name', name)}.import"] = options["import"]
-    return found

@@ -182,6 +182,7 @@ class Experiment(Section):
     store: bool | str | None = True  # a file for later searches to use, true or null for the usual one, false for none
     folder: str | None = None  # where import paths are looked up first; by default the file's own
     _plugins: Plugins | None = PrivateAttr(default=None)
+    _allow_import: bool = PrivateAttr(default=False)
 
     @property
     def plugins(self) -> Plugins:
@@ -189,11 +190,24 @@ class Experiment(Section):
         assert self._plugins is not None, "an experiment comes from load_experiment or experiment_of"
         return self._plugins
 
-    def with_plugins(self, plugins: Plugins) -> Experiment:
-        """The experiment that carries them from now on; copies of it do so too."""
+    @property
+    def allow_import(self) -> bool:
+        """Whether code of the user's that it names may be imported: whoever read it has said so, never the file."""
+        return self._allow_import
+
+    def with_plugins(self, plugins: Plugins, *, allow_import: bool = False) -> Experiment:
+        """The experiment that carries them, and the leave to import, from now on; copies of it do so too."""
         found = self.model_copy()
-        found._plugins = plugins
+        found._plugins, found._allow_import = plugins, allow_import
         return found
+
+    @property
+    def imports(self) -> dict[str, str]:
+        """Import paths of code of the user's by key path, however they were written."""
+        found = {"model.import": self.model.import_path, "data.import": self.data.import_path}
+        steps = [step for step in self.plugins.recovery if step.cls.takes_function]
+        functions = {f"recovery.{step.name}.import": step.options for step in steps}
+        return {where: path for where, path in {**found, **functions}.items() if path is not None}
 
     @field_validator("name")
     @classmethod

@@ -35,6 +35,7 @@ class ModelSpec:
     train: TrainingPlan | None = None  # how it is trained on the spot; None where it is not
     seed: int = 0  # of the run
     folder: Path | None = None  # searched for modules of the user's own
+    allow_import: bool = False  # whether these may be imported
 
     @property
     def shown(self) -> str:
@@ -119,7 +120,7 @@ def network_hash(network: nn.Module) -> str:
 def _built(model: ModelSpec, classes: int) -> nn.Module:
     """The network before it is trained."""
     if model.import_path is not None:
-        network = called(model.import_path, "model.import", model.folder, **model.options)
+        network = called(model.import_path, "model.import", model.folder, allowed=model.allow_import, **model.options)
         if not isinstance(network, nn.Module):
             raise ConfigError(
                 f"model.import: '{model.import_path}' gave a {type(network).__name__}, expected a torch.nn.Module"

@@ -108,7 +108,7 @@ class Traced:
     space: SearchSpace
     payoff: PayOffReport | None  # of its layers on the target; None where the job asks for none
     pruned: PrunedGroups  # what a policy may remove channels of
-    left_alone: tuple[str, ...]  # layers that do not take what is asked of them, each with the reason
+    left_alone: tuple[str, ...]  # layers that do not take what is asked of them, each with the reason, and warnings
 
 
 def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
@@ -135,6 +135,7 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     left_out = {**compressor.graph.left_out, **stays}
     left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
     left_alone += [text for method in methods for text in method.left_alone(found, layers)]
+    left_alone += () if payoff is None else payoff.warnings
     left_alone += idle_groups(found, () if isinstance(plan.groups, str) else plan.groups, space)
     pruning = [method for method in methods if method.removes_channels]
     groups = frozenset(channels.name for group in found if pruning for channels in group.channel_groups)
@@ -181,7 +182,7 @@ def prepare(
         if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)
             warnings += more
-        warnings += [*traced.left_alone, *of_recovery]
+        warnings += [*traced.left_alone, *of_recovery, *evaluator.warnings]
         on_failure.pop_all()
     return Prepared(job, evaluator, space, problem, tuple(known), tuple(warnings), forecast, traced.payoff)
 
