@@ -1,4 +1,4 @@
-"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm of a kind that is known."""
+"""A plain copy of a user's network: no wrappers, no layouts of memory, every weight a parameter, known batch-norms."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def plain(network: nn.Module) -> nn.Module:
     """A plain copy in evaluation mode that gives what `network` gives, which is left as it is."""
     network = unwrapped(network)
     copied = copy.deepcopy(network, _computed(network)).eval()
+    for tensor in (*copied.parameters(), *copied.buffers()):
+        tensor.data = tensor.data.contiguous()  # in memory of another layout operators are others: `as_strided`
     for module in list(copied.modules()):
         _make_constant(module)
         if isinstance(module, nn.SyncBatchNorm):
