@@ -21,6 +21,7 @@ from moco.compression.policy_file import checked_policy
 from moco.compression.policy_settings import by_method, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
+from moco.models.finite import check_tensors
 from moco.models.plain import plain
 from moco.policy import Policy
 
@@ -120,7 +121,7 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
     """A physically smaller copy of `network`, in evaluation mode; `example` is a batch (n, channels, height, width).
 
     A policy is also taken as the content of a policy.json, or its `groups` alone. One that does not fit the network is
-    a SpaceError, a network that cannot be traced a CompressionError.
+    a SpaceError, a network that cannot be traced a CompressionError, one that holds NaN a ConfigError.
     """
     if not isinstance(policy, Policy):
         ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING
@@ -131,4 +132,5 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
             )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
-    return Compressor.of(plain(network), example).compress(policy)
+    check_tensors(network := plain(network))
+    return Compressor.of(network, example).compress(policy)

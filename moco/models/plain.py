@@ -29,10 +29,10 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """A plain copy in evaluation mode that gives what `network` gives, which is left as it is."""
+    """A plain copy in evaluation mode that gives what `network` gives, in float32; that is left as it is."""
     network = unwrapped(network)
     copied = copy.deepcopy(network, _computed(network)).eval()
-    for tensor in (*copied.parameters(), *copied.buffers()):
+    for tensor in (*copied.float().parameters(), *copied.buffers()):
         tensor.data = tensor.data.contiguous()  # in memory of another layout operators are others: `as_strided`
     for module in list(copied.modules()):
         _make_constant(module)
