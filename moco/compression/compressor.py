@@ -114,7 +114,7 @@ class Compressor:
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
     """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
-    return Compressor.of(plain(network), example).structure(policy)
+    return Compressor.of(plain(network, example.shape[1:]), example).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
@@ -132,5 +132,5 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
             )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
-    check_tensors(network := plain(network))
+    check_tensors(network := plain(network, example.shape[1:]))
     return Compressor.of(network, example).compress(policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+
+from moco.models.computed_weights import compute_once
 
 WRAPPERS = {"DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule"}  # importing some is slow
 HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
@@ -28,8 +30,12 @@ class BatchNorm(nn.BatchNorm2d):
         """Take any."""
 
 
-def plain(network: nn.Module) -> nn.Module:
-    """A plain copy in evaluation mode that gives what `network` gives, in float32; that is left as it is."""
+def plain(network: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
+    """A plain copy in evaluation mode that gives what `network` gives, in float32; that is left as it is.
+
+    Convolutions whose forward pass computes their weight become plain where the images' shape (channels, height, width)
+    is given.
+    """
     network = unwrapped(network)
     copied = copy.deepcopy(network, _computed(network)).eval()
     for tensor in (*copied.float().parameters(), *copied.buffers()):
@@ -40,6 +46,8 @@ def plain(network: nn.Module) -> nn.Module:
             module.__class__ = BatchNorm  # type: ignore[assignment]
         for name, child in module.named_children():
             setattr(module, name, unwrapped(child))
+    if shape is not None:
+        compute_once(copied, shape)
     return copied
 
 

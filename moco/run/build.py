@@ -42,9 +42,9 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     task = Task(data.train.shape, data.train.classes, data.train.name)
     if network is None:
         warnings = (*warnings, *plan.model.warnings)
-        network = plain(trained_network(plan.model, task, partial(data.images, "train")))
+        network = plain(trained_network(plan.model, task, partial(data.images, "train")), task.shape)
     else:
-        check_fit(network := plain(network), task)
+        check_fit(network := plain(network, task.shape), task)
     images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
     return Job(
         plan=plan,

@@ -35,6 +35,13 @@ def sets() -> dict[str, TensorDataset]:
     }
 
 
+class Gated(nn.Conv2d):
+    """A convolution whose weight depends on the image."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002, torch's name
+        return nn.functional.conv2d(input, self.weight * torch.sigmoid(input.mean()), self.bias)
+
+
 def network_of(middle: nn.Module, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -44,7 +51,7 @@ def network_of(middle: nn.Module, norm: Callable[[int], nn.Module] = nn.BatchNor
 
 
 def test_a_layer_without_a_weight_in_the_file_is_named_with_its_reason_and_not_offered(tmp_path: Path) -> None:
-    own = build.Overrides(network_of(Standardised(8, 8, 1)), load_data("digits"))
+    own = build.Overrides(network_of(Gated(8, 8, 1)), load_data("digits"))
     given = settings(space={"groups": "per-layer"})
     traced = trace(build.build_job(experiment_of(given), tmp_path / "run", own))
 
