@@ -111,7 +111,13 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
         raise CompressionError(f"the network cannot be traced for ONNX: {_first_line(error)}") from error
     if program is None:
         raise CompressionError("the network cannot be traced for ONNX: the exporter gave no graph")
-    return _lean(program.model_proto)
+    proto = program.model_proto
+    if not proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise CompressionError(
+            f"the exported graph takes batches of {len(images)} images only: the network's forward pass holds their "
+            "number as a constant, as len(x) does; write x.shape[0]"
+        )
+    return _lean(proto)
 
 
 def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
