@@ -56,6 +56,8 @@ CALIBRATION = 24
 
 MOST_FORWARD, MOST_EXPORT, LEAST_EFFECT = 1e-5, 1e-3, 0.01
 """Most that logits may differ, of the largest, and least that the removed channels must change them."""
+LEAST_CORRELATION = 0.7
+"""Of int8 logits with the float network's: random weights magnify the noise of 8 bits, and a wrong file gives none."""
 
 
 @dataclass
@@ -139,13 +141,16 @@ class Candidate:
             expected = built(self.example).numpy()
         if not np.all(np.isfinite(logits)):
             raise CompressionError("the int8 logits are not finite")
+        correlation = float(np.corrcoef(logits.ravel(), expected.ravel())[0, 1])
         weights = {layer.name: layer.parameters for layer in self.compressor.counts.layers}
         self.figures |= {
             "int8_share": sum(weights[name] for name in chosen) / self.compressor.counts.parameters,
             "int8_error": float(np.abs(logits - expected).max() / np.abs(expected).max()),
-            "int8_correlation": float(np.corrcoef(logits.ravel(), expected.ravel())[0, 1]),
+            "int8_correlation": correlation,
             "size_ratio": artifact.size_bytes / len(self.proto.SerializeToString()),
         }  # fmt: skip
+        if not correlation >= LEAST_CORRELATION:
+            raise CompressionError(f"the int8 logits have a correlation of {correlation:.2f} with the float network's")
 
 
 def checked(name: str, steps: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -289,7 +294,8 @@ def main() -> int:
             fault = next((f"{s}: {f}" for s, f in results[name]["faults"].items() if f), "passes")
             print(f"{name}: {fault} ({figures.get('total_s')} s)", flush=True)
     shares = {library: passing(names, results) / len(names) for library, names in known.items()}
-    options.page.write_text(page(known, results, Limits(MOST_FORWARD, MOST_EXPORT, LEAST_CORRELATION)), encoding="utf-8")
+    limits = Limits(MOST_FORWARD, MOST_EXPORT, LEAST_CORRELATION)
+    options.page.write_text(page(known, results, limits), encoding="utf-8")
     for library, share in shares.items():
         print(f"{library}: {share:.1%} of {len(known[library])} pass every step; asked: at least {ASKED:.0%}")
     return 0 if min(shares.values()) >= ASKED else 1

@@ -114,4 +114,6 @@ def _hint(plain: str, names: list[str]) -> str:
     if dot and architecture in names:
         return f"; name the weights apart: {{name: {PREFIX}{architecture}, weights: {tag}}}"
     close = nearest(plain, names)
-    return close.replace("'", f"'{PREFIX}", 1) if "did you mean" in close else f"; {len(names)} are in timm.list_models()"
+    if "did you mean" in close:
+        return close.replace("'", f"'{PREFIX}", 1)
+    return f"; {len(names)} are in timm.list_models()"

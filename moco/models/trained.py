@@ -26,7 +26,7 @@ TrainingImages = Callable[[], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The network that is compressed: of the zoo, of torchvision or of timm by name, or the user's own by import path."""
+    """The network that is compressed: by a name that `build_model` knows, or the user's own by import path."""
 
     name: str | None = None
     import_path: str | None = None
@@ -69,7 +69,8 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
         try:
             load_weights(network, model.weights, model.name)
         except DataError as error:
-            kind = DataError if is_published(model.weights, model.name) else ConfigError  # a download may well fail by itself
+            published = is_published(model.weights, model.name)  # a download may well fail by itself
+            kind = DataError if published else ConfigError
             raise kind(f"model.weights: {error}") from error
     check_fit(network.eval(), task)
     if model.train is not None:
