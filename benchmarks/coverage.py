@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from benchmarks.coverage_networks import BIG, input_of, networks
-from benchmarks.coverage_page import STEPS, Limits, page, passing
+from benchmarks.coverage_page import STEPS, Limits, page, passing, plain_reason
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
@@ -80,7 +80,8 @@ class Candidate:
         self.compressor = compressor.prepared_for((drawn,), rng=np.random.default_rng(0))
         self.figures |= described(compressor)
         if not compressor.graph.groups:
-            raise CompressionError(f"no prunable group: {next(iter(compressor.graph.left_out.values()), 'none found')}")
+            reasons = dict.fromkeys(map(plain_reason, compressor.graph.left_out.values()))
+            raise CompressionError(f"no prunable group: {'; '.join(reasons) or 'none found'}")
 
     def surgery(self) -> None:
         """Half of the channels of every group, removed."""
@@ -179,7 +180,7 @@ def randomized(name: str, side: int, options: Mapping[str, Any]) -> nn.Module:
     Batch-norms that do nothing, heads of zeros and scales of 1e-6 would make a wrong network look right.
     """
     with seeded_torch(0):
-        network = build_model(name, None, **options)
+        network = build_model(name, **options)
     rng = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         values = parameter.data

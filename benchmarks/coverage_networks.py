@@ -129,7 +129,7 @@ TIMM: dict[str, tuple[int, dict[str, Any]]] = {
     "convit_tiny": (64, {**AT_64, "depth": 6, "local_up_to_layer": 4}),
     "tnt_s_patch16_224": (64, {**AT_64, "depth": 4}),
     "mvitv2_tiny": (64, AT_64),
-    "nest_tiny": (64, {**AT_64, "depths": (2, 2, 2)}),
+    "nest_tiny": (64, AT_64),
     "hiera_tiny_224": (64, AT_64),
     "volo_d1_224": (64, AT_64),
     "pit_ti_224": (64, AT_64),

@@ -144,6 +144,11 @@ def _failures(builders: Sequence[str], results: Mapping[str, Any]) -> Iterator[s
         yield from (f"- {name}, {step}: {fault}" for name, step, fault in failed)
 
 
+def plain_reason(reason: str) -> str:
+    """The reason with the layers' names as ellipses, so that equal ones are the same text."""
+    return re.sub(r"\(\d+ groups\)", "(… groups)", re.sub(r"'[^']*'", "'…'", reason))
+
+
 def _left_out(builders: Sequence[str], results: Mapping[str, Any]) -> Iterator[str]:
     """The reasons of what is left out, with the layers' names as ellipses."""
     yield "\n## What is left out, and why\n"
@@ -153,8 +158,7 @@ def _left_out(builders: Sequence[str], results: Mapping[str, Any]) -> Iterator[s
     seen: dict[str, dict[str, int]] = {}
     for name in builders:
         for reason, groups in results.get(name, {}).get("figures", {}).get("reasons", {}).items():
-            plain = re.sub(r"\(\d+ groups\)", "(… groups)", re.sub(r"'[^']*'", "'…'", reason))
-            counted = seen.setdefault(plain, {})
+            counted = seen.setdefault(plain_reason(reason), {})
             counted[name] = counted.get(name, 0) + groups
     for reason, counted in sorted(seen.items(), key=lambda pair: -sum(pair[1].values())):
         yield f"| {reason} | {sum(counted.values())} | {', '.join(counted)} |"
