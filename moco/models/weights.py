@@ -48,7 +48,7 @@ def is_published(weights: str, model_name: str | None = None) -> bool:
     return (OF_TIMM if of_timm else OF_TORCHVISION).fullmatch(weights) is not None
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> Mapping[str, Tensor]:
     if path.suffix in PICKLES:
         raise DataError(
             f"{path}: pickled weights are never read, since they can run code; convert them once where you trust "
