@@ -31,7 +31,6 @@ AT_64 = {"img_size": 64}
 TIMM: dict[str, tuple[int, dict[str, Any]]] = {
     # Of depthwise convolutions
     "lcnet_050": (64, {}),
-    "lcnetv2_small": (64, {}),
     "mobilenetv1_100": (64, {}),
     "mobilenetv2_050": (64, {}),
     "mobilenetv3_small_050": (64, {}),
