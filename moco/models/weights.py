@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -40,6 +40,12 @@ def load_weights(network: nn.Module, weights: str | Path, model_name: str | None
         state, where = torchvision_weights(str(weights), model_name), f"torchvision's {model_name} {weights}"
     _check_fit(network.state_dict(), state, where)
     network.load_state_dict(state, strict=False)
+
+
+def weights_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, text by key."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def is_published(weights: str, model_name: str | None = None) -> bool:
