@@ -35,7 +35,8 @@ Versions: {versions}.
   left out with a reason.
 - **surgery**: half of the channels of every group, drawn at random, removed; the shapes are those that were asked for.
 - **forward**: logits equal to those of the masked network to {forward:g} of the largest (W26). Parameters that a fault
-  could hide behind (heads of zeros, scales of 1e-6, batch-norms that do nothing) were drawn at random.
+  could hide behind (heads of zeros, scales of 1e-6, batch-norms that do nothing) were drawn at random, and what is
+  removed changes the logits by 100 times that difference or more.
 - **counts**: parameters and multiply-accumulates equal to those that the policy states (W27).
 - **export**: the ONNX file's logits equal to torch's to {export:g} of the largest, for 4 images.
 - **int8**: the same policy with every layer in int8 that the target allows, built and verified as a search does it,
