@@ -19,7 +19,7 @@ from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
 from moco.registry import BUILT_IN, blaming, clash, names, plugin
 
-LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
+LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard", "timm")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NVIDIA = Path("/dev/nvidiactl")
 

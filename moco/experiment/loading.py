@@ -16,7 +16,7 @@ from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
 from moco.models.import_path import not_allowed
-from moco.models.zoo import is_published
+from moco.models.weights import is_published
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
@@ -134,7 +134,7 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
-            published = section == "model" and is_published(path)
+            published = section == "model" and is_published(path, str(holder.get("name")))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:

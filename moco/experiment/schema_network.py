@@ -31,7 +31,7 @@ class TrainConfig(Section):
 
 
 class ModelConfig(Section):
-    """The network: of the zoo or of torchvision by name, or the user's own by import path."""
+    """The network: of the zoo, of torchvision or of timm by name, or the user's own by import path."""
 
     name: str | None = None
     import_path: ImportPath = Field(default=None, alias="import")

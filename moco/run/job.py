@@ -36,6 +36,7 @@ from moco.export.template import Template, build_template
 from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
+from moco.models.timm_zoo import PREFIX
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.step import PrunedGroups
@@ -69,6 +70,11 @@ class Job:
     warnings: tuple[str, ...] = ()
     description: InputDescription = UNKNOWN  # of its images and classes: what delivered files say of them
     profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions that its target, and a network of timm's, bring: their versions are recorded."""
+        return (*self.target.distributions, *(("timm",) if self.network_name.startswith(PREFIX) else ()))
 
     @cached_property
     def timing(self) -> Mapping[str, TimingPlan]:
@@ -253,14 +259,14 @@ def store_key(job: Job) -> dict[str, Any]:
         "ranges": str(plan.ranges),
         "timing": {name: str(timing) for name, timing in sorted(job.timing.items())},
         "target": dict(job.target.describe()),
-        "versions": versions(job.target.distributions),
+        "versions": versions(job.distributions),
     }
 
 
-def versions(of_target: Sequence[str]) -> dict[str, str]:
-    """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the target's."""
+def versions(of_job: Sequence[str]) -> dict[str, str]:
+    """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the job's."""
     found = {"python": platform.python_version()}
-    for name in dict.fromkeys((*DISTRIBUTIONS, *of_target)):
+    for name in dict.fromkeys((*DISTRIBUTIONS, *of_job)):
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

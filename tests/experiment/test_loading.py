@@ -119,6 +119,11 @@ def test_the_name_of_published_weights_is_no_path(write: Any, weights: str) -> N
     assert experiment_of(resolved(experiment)).model.weights == weights
 
 
+@pytest.mark.parametrize("weights", ["ra2_in1k", "DEFAULT"])
+def test_a_tag_of_timm_is_no_path(write: Any, weights: str) -> None:
+    assert load(write, f"model={{name: timm/lcnet_050, weights: {weights}}}").model.weights == weights
+
+
 @pytest.mark.parametrize("weights", ["./DEFAULT", "default", "DEFAULT.safetensors"])
 def test_other_weights_are_a_path(write: Any, weights: str) -> None:
     found = load(write, f"model={{name: resnet18, weights: {weights}}}").model.weights
