@@ -123,6 +123,7 @@ class BudgetConfig(Section):
 
     trials: Count = 100
     seconds: Seconds | None = None
+    answer_seconds: Seconds | None = None  # for one answer of the searcher's; by default an hour
 
 
 class CertificateConfig(Section):
