@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from moco.experiment.schema_base import Count, Positive, Section
+from moco.experiment.schema_base import Count, Pixels, Positive, Rate, Section
 
-IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
 def _import_path(value: str | None) -> str | None:
@@ -25,9 +25,9 @@ class TrainConfig(Section):
     """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
 
     epochs: Count | None = None
-    learning_rate: Positive | None = None
+    learning_rate: Rate | None = None
     batch_size: Count | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class ModelConfig(Section):
@@ -77,8 +77,8 @@ class DataConfig(Section):
     import_path: ImportPath = Field(default=None, alias="import")
     image_column: str | None = None
     label_column: str | None = None
-    resize: Count | None = None
-    crop: Count | None = None
+    resize: Pixels | None = None
+    crop: Pixels | None = None
     normalize: NormalizeConfig | None = None
     splits: SplitsConfig = SplitsConfig()
 
