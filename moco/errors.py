@@ -78,6 +78,17 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+LONGEST_LINE = 1000
+"""Characters of an error on a terminal: what it quotes may be a whole file."""
+
+
+def printed(text: str) -> str:
+    """A text as one line for a terminal: control characters as escapes, a long one without its middle."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(text.split()))
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Text that ends an error message: the nearest of the valid names, or all of them."""
     names = sorted(valid)
