@@ -131,7 +131,11 @@ class Policies(Kind):
             faults += answers[-1].faults()
         if Random(case).random() < 0.04:
             out = self.bench.folder / "applied" / case.replace("/", "-")
-            answers.append(of_command("apply", self.bench.folder / "prepared.yaml", "--policy", path, "--out", out))
+            answers.append(
+                of_command(
+                    "apply", self.bench.folder / "prepared.yaml", "--policy", path, "--out", out, limit_s=SEARCH_LIMIT_S
+                )
+            )
             faults += answers[-1].faults(SEARCH_LIMIT_S)
         ended = f"{len(answers)} answers, exit {answers[-1].exit_code}"
         return Checked(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import SpaceError
+from moco.errors import SpaceError, nearest
 from moco.policy import Policy
 from moco.setting_owners import method_of
 from moco.text_file import read_text
 
 FORMAT = 1
+KEYS = ("format", "network", "ranking", "groups")
 MOST_BYTES = 16 * 1024 * 1024
 """Of a file: a thousand layers with all settings take 200 KiB."""
 
@@ -41,6 +42,11 @@ def read_policy(path: Path, ranking: str | Mapping[str, Any] | None = None) -> P
     sound = isinstance(data, dict) and type(data.get("format")) is int and data["format"] == FORMAT
     if not sound or not isinstance(data.get("groups"), dict):
         raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    for key in data:
+        if key not in KEYS:
+            raise SpaceError(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
+    if not isinstance(network := data.get("network", ""), str) or not network.isprintable():
+        raise SpaceError(f"{path}: network: expected a name, got {network!r}")
     if ranking is not None and (ranked := data.get("ranking", ranking)) != ranking:
         raise SpaceError(
             f"{path}: its filters were ranked by '{ranked}', here they are by '{ranking}'; set `rank` to it"
