@@ -18,7 +18,7 @@ from benchmarks.fuzzing.answers import SEARCH_LIMIT_S, Answer, of_command, of_fu
 from benchmarks.fuzzing.mutations import mutate_database, mutated_bytes, mutated_text, mutated_values, several
 from benchmarks.fuzzing.workbench import SHORT, Workbench
 from moco.app.load_network import load_network
-from moco.compression.policy_file import read_policy
+from moco.compression.policy_file import Origin, read_policy
 from moco.experiment.build import plan_of
 from moco.experiment.identity import resolved
 from moco.experiment.loading import load_experiment
@@ -123,7 +123,8 @@ class Policies(Kind):
         else:
             text = str(several(mutated_text, json.dumps(content, indent=1), list(seeds)))
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        read = of_function(lambda: read_policy(path, self.bench.prepared.job.plan.space.ranking))
+        job = self.bench.prepared.job
+        read = of_function(lambda: read_policy(path, Origin(job.network_name, job.plan.space.ranking)))
         answers, faults = [read], read.faults()
         if read.exit_code == 0:
             faults += [f"taken: {what}" for what in soundness.of_policy(text)]
