@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, TypeVar
 
-from moco.errors import ConfigError, MocoError, nearest
+from moco.errors import ConfigError, MocoError, in_one_line, nearest
 from moco.optional import needed_by
 
 T = TypeVar("T")
@@ -159,7 +159,7 @@ def blaming(what: str, told: Callable[[str], MocoError] = ConfigError) -> Iterat
     except (MocoError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too, which would end the command without a word
-        raise told(f"{what}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+        raise told(f"{what}: {in_one_line(error)}") from error
 
 
 def package_to_blame(error: BaseException) -> str | None:

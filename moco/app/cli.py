@@ -19,7 +19,7 @@ from rich.console import Console
 from typer import Argument, Option
 
 from moco import __version__
-from moco.errors import MocoError
+from moco.errors import MocoError, in_one_line, printed
 from moco.redaction import starred
 from moco.registry import package_to_blame
 
@@ -61,7 +61,7 @@ def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except MocoError as error:
-            typer.echo(f"moco: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"moco: {printed(str(error))}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("moco: interrupted; finished trials are in the ledger, continue with --resume", err=True)
@@ -70,7 +70,7 @@ def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
             package = package_to_blame(error)
             if os.environ.get("MOCO_DEBUG") or not (package or isinstance(error, (OSError, MemoryError))):
                 raise
-            text = f"{type(error).__name__}: {starred(' '.join(str(error).split()))}"
+            text = printed(starred(in_one_line(error)))
             told = text if package is None else f"the package '{package}' failed: {text}; MOCO_DEBUG=1 tells where"
             typer.echo(f"moco: {told}", err=True)
             raise typer.Exit(FAILED) from None

@@ -181,7 +181,7 @@ def prepare(
         if evaluator.unmeasured and not job.profile_only:
             name, why = next(iter(evaluator.unmeasured.items()))
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
-        problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+        problem = job.objective.problem(space, dict(evaluator.reference.evaluation.metrics))
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
