@@ -39,6 +39,7 @@ from moco.models.finite import MOST_IMAGES, check_finite
 from moco.models.timm_zoo import PREFIX
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
+from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
 from moco.run.plan import JobPlan
 from moco.run.reachability import check_reachable
@@ -257,7 +258,11 @@ def store_key(job: Job) -> dict[str, Any]:
         "ranking": job.plan.space.ranking,
         "recovery": str(plan.recovery),
         "ranges": str(plan.ranges),
-        "timing": {name: str(timing) for name, timing in sorted(job.timing.items())},
+        "timing": {
+            name: str(timing)
+            for name, timing in sorted(job.timing.items())
+            if name in job.objective.metrics or not READINGS[name].on_request
+        },
         "target": dict(job.target.describe()),
         "versions": versions(job.distributions),
     }
