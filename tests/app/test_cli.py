@@ -168,7 +168,8 @@ def test_progress_is_plain_where_there_is_no_terminal(finished: Path) -> None:
     text = (finished.parent / "stdout.txt").read_text(encoding="utf-8")
     assert "\x1b" not in text
     assert "Search space" in text
-    assert "trial 8/8" in text
+    assert "trial 7 (" in text
+    assert "8/8 done" in text
     assert "report.html" in text
 
 
