@@ -80,7 +80,7 @@ def test_folders_are_found_and_what_is_guessed_is_said(tmp_path: Path) -> None:
     assert data["name"] == "pets"
     sets = {"source": "imagefolder", "train": "pets/images/training", "test": "pets/images/val"}
     assert sets.items() <= data["data"].items()
-    assert data["model"] == {"name": "cifar_resnet20", "train": {"epochs": 15}}
+    assert data["model"] == {"name": "cifar_resnet20", "train": {"epochs": 15, "batch_size": 1}}
     for line in ("6 training images in 2 classes in pets/images/training, 8x8 pixels", "stands for yours (--model)"):
         assert line in text
         assert line in done.stdout
@@ -103,7 +103,7 @@ def test_parquet_files_are_found_with_their_columns(tmp_path: Path) -> None:
         "source": "parquet", "train": "train-00000-of-00001.parquet", "test": "test.parquet",
         "image_column": "picture", "label_column": "animal",
     }  # fmt: skip
-    assert data["model"] == {"name": "resnet18", "train": {"epochs": 15}}
+    assert data["model"] == {"name": "resnet18", "train": {"epochs": 15, "batch_size": 1}}
 
 
 def test_weights_tell_their_network_and_its_classes(tmp_path: Path) -> None:

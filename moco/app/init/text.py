@@ -15,6 +15,7 @@ from moco.data.sources import SOURCES
 
 LARGE = 256  # pixels: images with a longer side are scaled, as ImageNet's are
 SCALED, CUT = 256, 224
+BATCH, CALIBRATION = 64, 512  # what a training and the splits take where nothing else is said
 KEYS = 25  # where comments begin
 IMAGENET = "{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
 
@@ -30,7 +31,7 @@ def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machi
         *(["# Guessed, so look at it:", *guessed] if guessed else []),
         f"name: {json.dumps(name)}",
         "seed: 0",
-        *_model(network, folder),
+        *_model(network, images, folder),
         *_data(images, network, folder),
         *_space(),
         *_target(machine),
@@ -39,7 +40,7 @@ def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machi
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _model(network: FoundNetwork, folder: Path) -> list[str]:
+def _model(network: FoundNetwork, images: FoundImages, folder: Path) -> list[str]:
     lines = ["model:"]
     if network.import_path is not None:
         lines.append(
@@ -54,12 +55,25 @@ def _model(network: FoundNetwork, folder: Path) -> list[str]:
     elif network.published:
         lines.append(_line("  weights: DEFAULT", "torchvision's, downloaded; or a .safetensors file"))
     elif network.train:
-        lines.append(_line("  train: {epochs: 15}", "on the spot, in place of your `weights: network.safetensors`"))
+        lines.append(
+            _line(
+                f"  train: {{epochs: 15{_batch_size(images)}}}",
+                "on the spot, in place of your `weights: network.safetensors`",
+            )
+        )
     else:
         lines.append("  # weights: network.safetensors   # if the function does not load them itself")
     if network.num_classes is not None:
         lines.append(_line(f"  num_classes: {network.num_classes}", "those of the weights, which are not the data's"))
     return lines
+
+
+def _batch_size(images: FoundImages) -> str:
+    """A smaller one for few images: a step needs a whole batch of what calibration leaves."""
+    count = None if images.train is None else images.train.images
+    if count is None or (left := count - CALIBRATION if count > 2 * CALIBRATION else count // 2) >= BATCH:
+        return ""
+    return f", batch_size: {max(left // 4, 1)}"
 
 
 def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]:
