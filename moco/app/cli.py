@@ -199,14 +199,16 @@ def payoff(
 ) -> Answer:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
+    from moco.app.outside import store_line
     from moco.app.payoff import payoff_table, probed_experiment
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = _loaded(experiment, overrides, allow_import)
     folder = out or Path("runs") / f"{loaded.name}_payoff"
+    kept = store_line(loaded, folder)
     found = probed_experiment(loaded, plan, folder, experiment.parent)
     page = Text(str(folder / "payoff.html"))
-    return Answer(found.to_json(), (payoff_table(found), page), page)
+    return Answer(found.to_json(), (payoff_table(found), *kept, page), page)
 
 
 @command(app, "moco sensitivity mine.yaml --images 128 --parameters keep,int8")

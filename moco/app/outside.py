@@ -11,6 +11,12 @@ from moco.experiment.schema import Experiment
 
 def outside(experiment: Experiment, out: Path) -> list[str]:
     """Lines that name the evaluation store and MLflow's address, where the experiment has them."""
-    store, mlflow = store_of(experiment, out), mlflow_address(experiment, out)
-    lines = [] if store is None else [f"evaluations, for later searches: {store}"]
+    mlflow = mlflow_address(experiment, out)
+    lines = store_line(experiment, out)
     return lines if mlflow is None else [*lines, f"MLflow: mlflow ui --backend-store-uri {mlflow[0].shown}"]
+
+
+def store_line(experiment: Experiment, out: Path) -> list[str]:
+    """A line that names the evaluation store, if the experiment has one."""
+    store = store_of(experiment, out)
+    return [] if store is None else [f"evaluations, for later searches: {store}"]
