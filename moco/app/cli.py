@@ -148,6 +148,7 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="The folder of a se
 
 @command(app, "moco profile mine.yaml --policy runs/mine/best/policy.json --out profile.json")
 def profile(
+    output: Output,
     experiment: ExperimentPath,
     policy: Annotated[
         Path | None, Option("--policy", metavar="P.json", help="Of RUN/best, for example; default: the reference")
@@ -162,9 +163,12 @@ def profile(
     """Measure the reference, or a policy, with every metric that this machine can measure."""
     from moco.app.profile import profile_table, profiled
     from moco.app.profile_files import profile_line, profile_paths, write_profile
+    from moco.run.progress import stages_text
 
     paths = () if out is None else profile_paths(out)  # before anything is measured
     found = profiled(_loaded(experiment, overrides, allow_import), policy, experiment.parent)
+    if output.verbose:
+        output.progress.print(f"{found.name}: {stages_text(found.evaluation)}")
     if paths:
         write_profile(found, *paths)
     told = [Text(f"measurements: {' and '.join(map(str, paths))}")] if paths else []

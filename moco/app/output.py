@@ -12,7 +12,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -69,8 +69,24 @@ class Output:
     @contextmanager
     def only_ours(self) -> Iterator[None]:
         """Within, warnings are lines on the error stream, and no one else writes to the stream of a JSON document."""
-        with warnings.catch_warnings(), redirect_stdout(self.err if self.as_json else self.out):
+        with warnings.catch_warnings(), self._document_alone():
             warnings.showwarning = lambda message, *_args, **_more: self.warning(str(message))
+            yield
+
+    @contextmanager
+    def _document_alone(self) -> Iterator[None]:
+        """Within, what goes to the stream of a JSON document goes to the error stream: of worker processes too."""
+        if not self.as_json:
+            yield
+            return
+        with redirect_stdout(self.err), ExitStack() as stack:
+            with suppress(OSError):  # a stream within Python alone has no number
+                number, other = self.out.fileno(), self.err.fileno()
+                self.out.flush()
+                kept = os.dup(number)
+                stack.callback(os.close, kept)
+                stack.callback(os.dup2, kept, number)
+                os.dup2(other, number)
             yield
 
     def answer(self, answer: Answer) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from moco.errors import ConfigError, DataError
-from moco.models.zoo import OPTIONAL_BUFFERS, build_model
+from moco.models.zoo import build_model
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -24,15 +24,12 @@ def weight_shapes(file: Path) -> Shapes:
 
 
 def fits(name: str, classes: int | None, shapes: Shapes) -> bool:
-    """Whether the network of that name, with so many classes, has tensors of these names and shapes."""
+    """Whether they are of the network of that name with so many classes: all parameters, and some of its buffers."""
     try:
         with torch.device("meta"):
-            state = build_model(name, classes).state_dict()
+            network = build_model(name, classes)
     except (ConfigError, NotImplementedError, RuntimeError):
         return False
-    expected = {key: tuple(tensor.shape) for key, tensor in state.items() if not _optional(key)}
-    return expected == {key: shape for key, shape in shapes.items() if not _optional(key)}
-
-
-def _optional(key: str) -> bool:
-    return key.rpartition(".")[2] in OPTIONAL_BUFFERS
+    state = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    alike = all(state.get(key) == shape for key, shape in shapes.items())
+    return alike and all(key in shapes for key, _ in network.named_parameters(remove_duplicate=False))

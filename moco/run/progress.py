@@ -15,7 +15,7 @@ from rich.text import Text
 from moco.metrics import TOP1_ERROR, shown
 from moco.run_folder.manifest import SpaceRecord
 from moco.study import Budget, Study, best
-from moco.trial import Trial
+from moco.trial import Evaluation, Trial
 
 MOST_GROUPS = 40
 PLAIN_EVERY_S = 10.0
@@ -153,8 +153,13 @@ def trial_text(trial: Trial) -> str:
     text += f", {'feasible' if trial.feasible else 'infeasible'}"
     text += "" if trial.score is None else f", score {trial.score:.4g}"
     metrics = (f"{name} {shown(name, metric.value)}" for name, metric in trial.evaluation.metrics.items())
-    stages = (f"{stage} {seconds:.2f} s" for stage, seconds in trial.evaluation.seconds.items())
-    return "; ".join((text, ", ".join(metrics), ", ".join(stages) or "known already", f"{trial.seconds:.2f} s in all"))
+    return "; ".join((text, ", ".join(metrics), stages_text(trial.evaluation), f"{trial.seconds:.2f} s in all"))
+
+
+def stages_text(evaluation: Evaluation) -> str:
+    """The seconds of each stage of an evaluation; a stored one took none."""
+    stages = (f"{stage} {seconds:.2f} s" for stage, seconds in evaluation.seconds.items())
+    return ", ".join(stages) or "known already"
 
 
 def policies_text(count: int | None, exact: bool = True) -> str:

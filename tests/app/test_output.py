@@ -96,6 +96,19 @@ def test_what_others_print_and_warn_does_not_stand_in_the_document() -> None:
     assert spoken(noisy, quiet=True)[2] == ""
 
 
+def test_nor_does_what_other_processes_write(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        output = Output(as_json=True, out=out, err=err)
+
+        def noisy() -> Answer:
+            subprocess.run([sys.executable, "-c", "print('noise')"], stdout=out.fileno(), check=True)
+            return ANSWER
+
+        assert exit_code_of(output, noisy, resumes=False) == 0
+    assert read(tmp_path / "out")["path"] == "a"
+    assert (tmp_path / "err").read_text(encoding="utf-8") == "noise\n"
+
+
 def test_a_wrong_command_or_option_is_one_line_with_the_nearest_one() -> None:
     assert "Did you mean 'search'? See " in one_line(moco("serach"), 2)
     assert "no such option: --resum (Possible options: --resume" in one_line(moco("search", "x", "--resum"), 2)

@@ -28,6 +28,7 @@ class ImageSet:
     images: int
     classes: int | None
     sizes: frozenset[tuple[int, int]]  # (width, height) of the images looked at
+    modes: frozenset[str]  # and how they are stored, such as RGB, or L for grey
     columns: tuple[str, str] | None = None  # of a parquet file: of the image and of the label
 
 
@@ -45,6 +46,11 @@ class FoundImages:
     def sizes(self) -> frozenset[tuple[int, int]]:
         """Sizes of the images looked at, (width, height)."""
         return frozenset(size for part in (self.train, self.test) if part is not None for size in part.sizes)
+
+    @property
+    def all_rgb(self) -> bool:
+        """Whether the images looked at are stored as RGB, all of them."""
+        return all(part.modes <= {"RGB"} for part in (self.train, self.test) if part is not None)
 
     @property
     def classes(self) -> int | None:
@@ -128,24 +134,25 @@ def _folder(path: Path) -> ImageSet:
     files = [file for part in by_class for file in part]
     if not files:
         raise ConfigError(f"{path}: expected a folder of images for each class, found none")
-    return ImageSet(path, len(files), len(by_class), _sizes(files[:: max(len(files) // LOOKED_AT, 1)]))
+    return ImageSet(path, len(files), len(by_class), *_kinds(files[:: max(len(files) // LOOKED_AT, 1)]))
 
 
 def _parquet(path: Path) -> ImageSet:
     found = preview(path, LOOKED_AT)
-    return ImageSet(path, found.rows, found.classes, _sizes(map(io.BytesIO, found.first)), found.columns)
+    return ImageSet(path, found.rows, found.classes, *_kinds(map(io.BytesIO, found.first)), found.columns)
 
 
-def _sizes(files: Iterable[Path | io.BytesIO]) -> frozenset[tuple[int, int]]:
-    """Sizes of those that can be opened; a search tells of the others."""
-    found = set()
+def _kinds(files: Iterable[Path | io.BytesIO]) -> tuple[frozenset[tuple[int, int]], frozenset[str]]:
+    """Sizes and modes of those that can be opened; a search tells of the others."""
+    sizes, modes = set(), set()
     for file in files:
         try:
             with Image.open(file) as image:
-                found.add(image.size)
+                sizes.add(image.size)
+                modes.add(image.mode)
         except (OSError, UnidentifiedImageError):
             continue
-    return frozenset(found)
+    return frozenset(sizes), frozenset(modes)
 
 
 def _told(what: str, part: ImageSet) -> str:

@@ -62,7 +62,8 @@ def network_of(model: str | None, weights: Path | None, images: FoundImages, pla
 
 def _without_weights(model: str | None, images: FoundImages) -> FoundNetwork:
     """A network that is trained on the spot, or torchvision's published one where that is meant."""
-    if model is not None and model not in ZOO and images.classes in {None, IMAGENET_CLASSES}:
+    of_torchvision = model is not None and model not in ZOO and "/" not in model
+    if of_torchvision and images.classes in {None, IMAGENET_CLASSES}:
         return FoundNetwork(model, weights="DEFAULT", guessed=("no weights given: those that torchvision publishes",))
     if model is not None:
         return FoundNetwork(model, train=True, guessed=(f"no weights given: {model} is trained on the spot",))

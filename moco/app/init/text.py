@@ -83,6 +83,8 @@ def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]
             lines.append(f"  {key}: {_path(part.path, folder)}")
     if images.train is not None and images.train.columns is not None:
         lines += _columns(images.train)
+    if not images.all_rgb and network.name is not None and "channels" in SOURCES[images.source][1]:
+        lines.append(_line("  channels: 3", f"what {network.name} takes; the files are not all RGB"))
     lines += _resizing(images)
     if network.published:
         lines.append(_line(f"  normalize: {IMAGENET}", "as these weights expect it"))
