@@ -253,7 +253,7 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
 def init(
     data: Annotated[
         list[Path] | None,
-        Argument(metavar="[FOLDER|FILE]...", help="Where images and weights are; default: this folder"),
+        Argument(metavar="FOLDER|FILE", help="Where images and weights are; default: this folder"),
     ] = None,
     model: Annotated[
         str | None, Option(metavar="NAME|MODULE:NAME", help="resnet18, cifar_resnet20, or your own: my.module:network.")
