@@ -271,10 +271,13 @@ def test_the_version_is_told(option: str) -> None:
     assert f"moco {library.__version__}" in done.stdout
 
 
-def test_doctor_says_what_this_machine_can_do() -> None:
+@pytest.mark.slow
+def test_doctor_says_what_this_machine_can_do_and_which_packages_work() -> None:
     done = moco("doctor")
     assert done.exit_code == 0
-    assert "onnxruntime" in done.stdout.lower()
+    for name in ("onnxruntime", "torchvision", "scikit-learn", "mlflow"):
+        assert name in done.stdout.lower()
+    assert "cannot be imported" not in done.stdout
 
 
 def test_an_unknown_command_or_option_is_bad_usage(finished_yaml: Path) -> None:
