@@ -32,12 +32,13 @@ def probe(folder: Path | None = None, packages: Sequence[Package] | None = None)
     Takes about two seconds, and for all packages some ten more: each is imported in a process of its own.
     """
     first = [check() for check in (_processor, _int8, _load, _clock)]
-    modules = [f"import {module_of('target', name)}" for name in _targets()]
-    faults = dict(zip(_targets(), import_faults(modules), strict=True))
-    targets = [finding for name, fault in faults.items() for finding in _of_target(name, fault)]
+    modules = {name: module_of("target", name) for name in _targets()}
+    once = list(dict.fromkeys(modules.values()))
+    faults = dict(zip(once, import_faults([f"import {module}" for module in once]), strict=True))
+    targets = [finding for name, module in modules.items() for finding in _of_target(name, faults[module])]
     clashes = [clash(kind, name) for kind in BUILT_IN for name in names(kind)]
     doubled = [Finding("plug-ins", False, text, "rename or uninstall one") for text in clashes if text]
-    last = [_timing(faults[_targets()[0]]), _energy(), _disk(folder or Path.cwd()), _browser()]
+    last = [_timing(faults[once[0]]), _energy(), _disk(folder or Path.cwd()), _browser()]
     return (
         *first,
         *targets,

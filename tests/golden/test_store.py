@@ -67,6 +67,7 @@ def watched(recorded: Mapping[str, Any] | None = None, *, stop: bool = False) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EvaluationStore, "__init__", watching)
+        patch.setenv("MOCO_DEBUG", "1")  # the command line lets what stops it through
         yield opened
 
 
@@ -94,7 +95,9 @@ def made(folder: Path) -> dict[str, Any]:
 
 def filled(folder: Path) -> str:
     """A store that one search has filled."""
-    searched(experiment(folder), folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOCO_HOME", str(folder))
+        searched(experiment(folder), folder / "run")
     return dumped(folder / "evaluations.db")
 
 
