@@ -133,12 +133,12 @@ def test_an_old_store_answers(tmp_path: Path) -> None:
         assert now["evaluation"]["artifact_sha256"] == before["evaluation"]["artifact_sha256"]
 
 
-def test_a_store_is_written_as_it_was(tmp_path: Path) -> None:
+def test_a_store_is_written_as_it_was(tmp_path: Path, moco_home: Path) -> None:
     """The same rows under the same keys; what took time differs."""
     with watched(read("store")["here"]):
         searched(experiment(tmp_path), tmp_path / "run")
     old = restored((DATA / "evaluations.sql").read_text(encoding="utf-8"), tmp_path / "old.db")
-    recorded, found = rows(old), rows(tmp_path / "evaluations.db")
+    recorded, found = rows(old), rows(moco_home / "evaluations.db")
     assert recorded.keys() == found.keys()
     assert recorded
     if not elsewhere():
