@@ -112,7 +112,6 @@ KINDS = (
             "objectives/front.py",
         ),
         {
-            ("hardware/onnxruntime.py", "load_ms"): "how long a session took to open, which the series is read from",
             ("moco/evaluation/evaluator.py", "size_mb"): "where the size of a file is taken",
             ("moco/evaluation/builder.py", "parameters"): "the count that a network's tensors are checked against",
             ("moco/compression/space/network_space.py", "macs"): LAYER_COUNT,

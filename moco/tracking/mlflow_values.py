@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import re
@@ -54,8 +55,10 @@ def search_params(manifest: Manifest) -> dict[str, str]:
 
 
 def search_tags(manifest: Manifest) -> dict[str, str]:
-    """Tags of a search: versions and hardware."""
-    return as_tags({"moco.versions": manifest.versions or None, "moco.hardware": manifest.hardware or None})
+    """Tags of a search: versions, hardware, and the classes and images that the network is for, as JSON."""
+    described = {f"moco.{name}": json.dumps(value) for name, value in (manifest.data.description or {}).items()}
+    known = {"moco.versions": manifest.versions or None, "moco.hardware": manifest.hardware or None}
+    return as_tags({**known, **described})
 
 
 def trial_params(trial: Trial) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from moco.run_folder.manifest import DataRecord, Manifest
 from moco.run_folder.result import Result
 from moco.tracking import mlflow_values as values
 from moco.trial import MetricValue, Suggestion, Trial, TrialState
@@ -120,3 +121,10 @@ def test_a_search_without_a_feasible_network_has_a_result_too() -> None:
 def test_a_sem_that_is_not_known_is_left_out() -> None:
     assert MetricValue(1.0).sem is None
     assert values.as_metrics({"sem/x": MetricValue(1.0).sem}) == {}
+
+
+def test_a_search_is_tagged_with_its_classes() -> None:
+    described = {"classes": ["ant", "bee"], "size": [8, 8]}
+    tags = values.search_tags(Manifest(data=DataRecord(description=described)))
+
+    assert (tags["moco.classes"], tags["moco.size"]) == ('["ant", "bee"]', "[8, 8]")
