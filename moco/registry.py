@@ -120,6 +120,13 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
     raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")
 
 
+def module_of(kind: str, name: str) -> str:
+    """The module that a registered plug-in is imported from."""
+    if name in BUILT_IN[kind]:
+        return BUILT_IN[kind][name].partition(":")[0]
+    return next(point.value.partition(":")[0] for point in entry_points(group=f"moco.{kind}", name=name))
+
+
 def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     """The class of an installed package, which may not be importable, or not what its group promises."""
     who = named(kind, point.name, where)

@@ -15,7 +15,10 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from moco.app.cli import app, fails_in_one_line
+from moco.app.cli import app
+from moco.app.command import exit_code_of
+from moco.app.output import Answer as Told
+from moco.app.output import Output
 
 LIMIT_S = 10.0
 """No answer takes longer, but that of a search that was accepted."""
@@ -57,7 +60,8 @@ class Answer:
             found.append(f"took {self.seconds:.1f} s")
         if "Traceback (most recent call last)" in self.error:
             found.append(f"printed a traceback:\n{self.error[-1500:]}")
-        told = [line for line in self.error.splitlines() if line.startswith("moco: ")]
+        lines = [line for line in self.error.splitlines() if line.startswith("moco: ")]
+        told = [line for line in lines if not line.startswith("moco: warning: ")]
         if self.raised is None and self.exit_code in {1, 2} and len(told) != 1:
             found.append(
                 f"exit code {self.exit_code} with {len(told)} lines that begin with 'moco: ': {self.error[-500:]!r}"
@@ -76,11 +80,16 @@ def of_function(function: Callable[[], Any], limit_s: float = LIMIT_S) -> Answer
     """The answer of a function whose errors are told as a command's are."""
     given: list[Any] = []
 
-    def command() -> None:
+    def work() -> Told:
         given.append(function())
+        return Told(None, (), "")
 
     one = typer.Typer(pretty_exceptions_enable=False)
-    one.command()(fails_in_one_line(command))
+
+    @one.command()
+    def command() -> None:
+        raise typer.Exit(exit_code_of(Output(), work, resumes=False))
+
     answer = _invoked(one, [], limit_s)
     return Answer(answer.exit_code, answer.error, answer.seconds, answer.raised, given[0] if given else None)
 

@@ -135,7 +135,7 @@ class CertificateConfig(Section):
 
 
 class MLflowConfig(Section):
-    """Where MLflow keeps the runs; without a `uri` in a SQLite store beside the run folder."""
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store in moco's home (moco/home.py)."""
 
     uri: str | None = None
     experiment: str | None = None

@@ -220,7 +220,7 @@ def test_a_reference_at_chance_level_is_told_before_the_search(experiment: Any, 
     assert done.exit_code == 0, done.output
     told = [text for text in read(tmp_path / "run" / "result.json")["warnings"] if "the reference gets only" in text]
     assert len(told) == (not trained)
-    before_the_search, _, _ = " ".join(done.stdout.split()).partition("trial 1/1")
+    before_the_search, _, _ = " ".join(done.stdout.split()).partition("1/1 done")
     assert [before_the_search.count(f"warning: {text}") for text in told] == [1] * len(told)
 
 
