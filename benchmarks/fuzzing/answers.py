@@ -66,6 +66,7 @@ class Answer:
             found.append(
                 f"exit code {self.exit_code} with {len(told)} lines that begin with 'moco: ': {self.error[-500:]!r}"
             )
+        found += [line for line in told if line.startswith("moco: an error that moco did not expect")]
         found += [f"an error of {len(line)} characters" for line in told if len(line) > LONGEST]
         found += [f"an error with control characters: {line[:300]!r}" for line in told if not line.isprintable()]
         return found
