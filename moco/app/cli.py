@@ -279,10 +279,10 @@ def init(
     ),
 ) -> Answer:
     """Write a commented experiment for your data: what was found, what was guessed, and what could be changed."""
-    from moco.app.init import Given, started
+    from moco.app.init import InitRequest, write_experiment
 
-    begun = started(Given(tuple(data or ()), model, train, test, weights), out)
-    return Answer(begun.to_json(), [Text(line) for line in begun.lines], Text(begun.lines[-1]))
+    written = write_experiment(InitRequest(tuple(data or ()), model, train, test, weights), out)
+    return Answer(written.to_json(), [Text(line) for line in written.lines], Text(written.lines[-1]))
 
 
 @command(app, "moco doctor --json")

@@ -28,7 +28,7 @@ from moco.report.comparison.page import write_compare_page
 from moco.report.comparison.text import short_seconds
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.session import Session, session
+from moco.run.session import RunSession, session
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.writing import EXPERIMENT, MANIFEST, write_json, write_yaml
 from moco.secret import Secret
@@ -91,7 +91,7 @@ def compare_experiment(
 class Comparing(Watcher):
     """One prepared comparison in its folder. It is its own watcher: it shows each run as it goes."""
 
-    def __init__(self, session: Session, match: Match, progress: Progress | None) -> None:
+    def __init__(self, session: RunSession, match: Match, progress: Progress | None) -> None:
         """Take a comparison that has not begun, or that goes on."""
         self.session, self.prepared, self.out = session, session.prepared, session.out
         self.match, self.progress = match, progress

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from moco.app.init.images import FoundImages, ImageSet
+from moco.app.init.images import FoundImages, FoundSet
 from moco.app.init.network import FoundNetwork
 from moco.app.init.this_machine import ThisMachine
 from moco.data.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
@@ -96,7 +96,7 @@ def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]
     return [*lines, "                          # set is for the certificate"]
 
 
-def _columns(part: ImageSet) -> list[str]:
+def _columns(part: FoundSet) -> list[str]:
     assert part.columns is not None
     keys = zip(("image_column", "label_column"), part.columns, (IMAGE_COLUMNS, LABEL_COLUMNS), strict=True)
     return [f"  {key}: {json.dumps(column)}" for key, column, usual in keys if column not in usual]
