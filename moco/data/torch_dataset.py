@@ -15,7 +15,7 @@ from moco.data.decoding import content_hash
 from moco.data.image_set import ImageArray, ImageSet, Normalization
 from moco.data.labels import numbered
 from moco.data.pixels import UnfitImageError, channels_of, pixels_of
-from moco.errors import DataError
+from moco.errors import DataError, in_one_line
 
 CHECKED_IMAGES = 10_000
 """Images that are read when a set is wrapped: all of a smaller set, evenly spaced ones of a larger set."""
@@ -47,9 +47,7 @@ class DatasetReader:
             found = self.dataset[row]
             image, label = ("", "") if isinstance(found, Mapping) else found
         except Exception as error:  # a user's data set may raise anything
-            raise DataError(
-                f"{self.name}, row {row}: expected (image, label), got {type(error).__name__}: {error}"
-            ) from error
+            raise DataError(f"{self.name}, row {row}: expected (image, label), got {in_one_line(error)}") from error
         if isinstance(found, Mapping):  # unpacked it would give its keys
             got = f"a {type(found).__name__} with the keys {', '.join(map(str, found))}"
             raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")

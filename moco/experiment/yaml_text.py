@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from moco.errors import ConfigError, in_one_line
+from moco.errors import ConfigError, escaped, in_one_line
 
 MOST_BYTES = 256 * 1024
 """Of a text: the longest of moco's own has 4 KiB, and PyYAML reads some 100 KiB a second."""
@@ -26,6 +26,7 @@ _DECIMAL_FLOAT = re.compile(
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value"))
 _MOST_DIGITS = 19
+_QUOTED = 160  # characters that a message quotes
 
 
 def plain_values(text: str, where: str) -> Any:
@@ -132,6 +133,6 @@ def _short(tag: str) -> str:
 
 
 def _printable(text: object) -> str:
-    """At most 80 characters of a text, those that a terminal would not show written as escapes."""
-    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(text)[:200])
-    return shown if len(shown) <= 160 else f"{shown[:160]}…"
+    """The beginning of a text, as a message quotes it."""
+    shown = escaped(str(text)[:200])
+    return shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}…"
