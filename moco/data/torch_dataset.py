@@ -69,7 +69,9 @@ class DatasetReader:
     def _label(self, label: Any, row: int) -> int | str | bool:
         value = np.asarray(label)
         if value.size != 1 or value.dtype.kind not in "iubU":
-            raise DataError(f"{self.name}, row {row}: expected an integer label, a word or a truth; got {label!r}")
+            raise DataError(
+                f"{self.name}, row {row}: expected an integer, a word, or true or false as the label; got {label!r}"
+            )
         found: int | str | bool = value.reshape(()).item()
         return found
 
@@ -81,7 +83,7 @@ def from_torch(
 
     Up to 10,000 images are read here to check and hash them. A larger set must have `targets`, the list of all labels,
     as torchvision's sets do. `classes` of None takes the largest label plus one, or as many as the set's own `classes`,
-    the names of the classes; labels may be words or truths, which are numbered in their order. `normalize` is applied
+    the names of the classes; labels may be words or booleans, which are numbered in their order. `normalize` is applied
     to every image, None leaves images that are normalised already as they are. A DataError names the row where the set
     is empty, random or malformed.
     """

@@ -96,17 +96,14 @@ class _Checked:
         as_read = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         if as_read != node.tag and not (kind == "float" and _DECIMAL.match(text)):
             raise self._refusal(node, f"'{_printable(text)}' is no {kind}")
-        if kind == "int" and not _DECIMAL.match(text):
+        is_decimal = _DECIMAL.match(text) or (kind == "float" and _DECIMAL_FLOAT.match(text))
+        if kind in {"int", "float"} and not is_decimal:
             raise self._refusal(
                 node, f"'{_printable(text)}' is a number to some readers only; write it in decimal, or quote it"
             )
         if kind == "int" and len(text) > _MOST_DIGITS:
             raise self._refusal(
                 node, f"expected a whole number of at most {_MOST_DIGITS} digits, got one of {len(text)}"
-            )
-        if kind == "float" and not (_DECIMAL_FLOAT.match(text) or _DECIMAL.match(text)):
-            raise self._refusal(
-                node, f"'{_printable(text)}' is a number to some readers only; write it in decimal, or quote it"
             )
 
     def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
