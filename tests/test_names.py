@@ -83,9 +83,12 @@ KINDS = (
         (),
         {
             ("moco/report/front.py", "front"): FRONT,
+            ("moco/report/front_table.py", "front"): FRONT,
             ("moco/report/page.py", "front"): FRONT,
+            ("moco/run/presentation.py", "front"): FRONT,
             ("moco/run/search.py", "front"): FRONT,
             ("moco/run/starts.py", "front"): FRONT,
+            ("moco/tracking/mlflow.py", "front"): FRONT,
         },
     ),
     Kind("target", (), {("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target"}),
@@ -111,7 +114,6 @@ KINDS = (
             "objectives/front.py",
         ),
         {
-            ("hardware/onnxruntime.py", "load_ms"): "how long a session took to open, which the series is read from",
             ("moco/evaluation/evaluator.py", "size_mb"): "where the size of a file is taken",
             ("moco/evaluation/builder.py", "parameters"): "the count that a network's tensors are checked against",
             ("moco/compression/space/network_space.py", "macs"): LAYER_COUNT,

@@ -57,7 +57,7 @@ def measured(
     inputs = {shape: timing.images(plan, shape) for shape in {session.input_shape for session in sessions}}
     calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
     surroundings = timing.Surroundings(threads, clock)
-    if plan.series and counters:
+    if counters and not {ENERGY, POWER}.isdisjoint(plan.series):
         samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
     else:
         samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()

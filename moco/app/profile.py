@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from moco.compression.policy_file import read_policy
+from moco.compression.policy_file import Origin, read_policy
 from moco.errors import CompressionError, PolicyRejectedError
 from moco.experiment.build import Overrides, build_job, plan_of, untracked
 from moco.experiment.schema import Experiment
@@ -74,13 +74,15 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
         with closing(prepare(job, Path(folder))) as prepared:
             artifact, network = prepared.evaluator.builder.build(chosen)
-        write_network(out, artifact, chosen, job.network_name, network, job.plan.space.ranking)
+        said, ranking = job.description.metadata, job.plan.space.ranking
+        write_network(out, artifact, chosen, job.network_name, network, ranking=ranking, metadata=said)
     return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
 
 
 def _policy_for(experiment: Experiment, path: Path) -> Policy:
-    """The policy, read before anything is loaded or trained; its filters must be ranked as the experiment ranks."""
-    return read_policy(path, plan_of(untracked(experiment), path.parent).space.ranking)
+    """The policy, read before anything is loaded or trained; it must be of the experiment's network and ranking."""
+    plan = plan_of(untracked(experiment), path.parent)
+    return read_policy(path, Origin(plan.model.shown, plan.space.ranking))
 
 
 def doctor_table() -> Table:

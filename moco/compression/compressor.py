@@ -119,8 +119,9 @@ def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Mod
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
     """A physically smaller copy of `network`, in evaluation mode; `example` is a batch (n, channels, height, width).
 
-    A policy is also taken as the content of a policy.json, or its `groups` alone. One that does not fit the network is
-    a SpaceError, a network that cannot be traced a CompressionError.
+    A policy is also taken as the content of a policy.json, or its `groups` alone; that it is of this network is seen by
+    its layers and widths, not by the name there. One that does not fit the network is a SpaceError, a network that
+    cannot be traced a CompressionError.
     """
     if not isinstance(policy, Policy):
         ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING

@@ -29,7 +29,7 @@ class LayerCost(NamedTuple):
     products: tuple[tuple[int, int, int], ...]
     weight_bits: int = 32
     activation_bits: int = 32
-    packed_bits: int | None = None  # what the weights take; None for `weight_bits` each
+    packed_bits: int | None = None  # what the weights take without scales; None for `weight_bits` each
 
     @property
     def weights(self) -> int:
@@ -40,6 +40,11 @@ class LayerCost(NamedTuple):
     def macs(self) -> int:
         """Multiply-accumulates for one image."""
         return sum(positions * outputs * per_output for positions, outputs, per_output in self.products)
+
+    @property
+    def scale_bits(self) -> int:
+        """What the scales of integer codes take: one of 32 bits for each output, as the file has them."""
+        return 32 * sum(outputs for _, outputs, _ in self.products) if self.weight_bits < 32 else 0
 
 
 Change = Callable[[LayerCost], LayerCost]
@@ -82,17 +87,19 @@ class AnalyticCost:
             bops += cost.macs * cost.weight_bits * cost.activation_bits
             if layer.name not in counted:  # a layer that is used twice is stored once
                 counted.add(layer.name)
-                weights = 0 if layer.name in self.tied else cost.weights
                 bias = cost.outputs * (layer.name in self.biased)
-                parameters += weights + bias
-                bits_stored += weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
+                parameters += bias
                 bits_stored += bias * 32
+                if layer.name not in self.tied:
+                    parameters += cost.weights
+                    packed = cost.weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
+                    bits_stored += packed + cost.scale_bits
         norms = [name for name in self.norms if not within(name, gone)] if gone else self.norms
         affine = sum(2 * self.width(name, "out", widths) for name in norms) + self.other_parameters
-        packed = bits_stored / 8 + affine * 4
+        packed_bytes = bits_stored / 8 + affine * 4
         return {
             "macs": macs, "flops": 2 * macs, "bops": bops, "parameters": parameters + affine,
-            "packed_size_mb": packed / 1e6,
+            "packed_size_mb": packed_bytes / 1e6,
         }  # fmt: skip
 
     def weights(self, layer: str, widths: Mapping[str, int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,36 @@ from moco.setting_owners import method_of
 FORMAT = 1
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a policy is of: a network by its name, and the ranking that says which filters its widths keep."""
+
+    network: str
+    ranking: str | Mapping[str, Any] = USUAL_RANKING
+
+    def check(self, data: Mapping[str, Any], where: str) -> None:
+        """Refuse, by a SpaceError, the content of a policy.json that says it is of something else."""
+        if (network := data.get("network", self.network)) != self.network:
+            raise SpaceError(
+                f"{where}: is a policy of the network '{network}', this one is '{self.network}'; if they are the same "
+                "under two names, change `network` in the file"
+            )
+        if (ranked := data.get("ranking", self.ranking)) != self.ranking:
+            raise SpaceError(
+                f"{where}: its filters were ranked by '{ranked}', here they are by '{self.ranking}'; set `rank` to it"
+            )
+
+
 def policy_file(policy: Policy, network: str, ranking: str | Mapping[str, Any] = USUAL_RANKING) -> dict[str, Any]:
     """The policy as it is written to policy.json, with the ranking of filters where it is not the usual one."""
     told = {} if ranking == USUAL_RANKING else {"ranking": ranking}
     return {"format": FORMAT, "network": network, **told, "groups": policy.settings}
 
 
-def read_policy(path: Path, ranking: str | Mapping[str, Any] | None = None) -> Policy:
+def read_policy(path: Path, origin: Origin | None = None) -> Policy:
     """The policy in a policy.json; whether it fits a network shows when it is applied.
 
-    A SpaceError refuses another form, and filters that were ranked otherwise than by `ranking`, where that is given.
+    A SpaceError refuses another form, and a policy that is not of the `origin`, where that is given.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
@@ -32,10 +53,8 @@ def read_policy(path: Path, ranking: str | Mapping[str, Any] | None = None) -> P
         raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
         raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
-    if ranking is not None and (ranked := data.get("ranking", ranking)) != ranking:
-        raise SpaceError(
-            f"{path}: its filters were ranked by '{ranked}', here they are by '{ranking}'; set `rank` to it"
-        )
+    if origin is not None:
+        origin.check(data, str(path))
     return checked_policy(data["groups"], f"{path}: groups")
 
 

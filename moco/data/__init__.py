@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from moco.data.description import InputDescription
 from moco.data.image_set import DataSets, ImageSet, Normalization
-from moco.data.sources import SourceOptions, load_data, same_classes
+from moco.data.labels import same_classes
+from moco.data.sources import SourceOptions, load_data
 from moco.data.torch_dataset import from_torch
 
-__all__ = ["DataSets", "ImageSet", "Normalization", "SourceOptions", "from_torch", "load_data", "same_classes"]
+__all__ = [
+    "DataSets",
+    "ImageSet",
+    "InputDescription",
+    "Normalization",
+    "SourceOptions",
+    "from_torch",
+    "load_data",
+    "same_classes",
+]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from moco.data.content_hashes import ContentHashes
+from moco.data.pixels import Resizing
 from moco.errors import ConfigError, DataError
 
 LabelArray = NDArray[np.int64]
@@ -43,6 +45,12 @@ class ImageSet:
     content_hash: str  # sha256 over the labels and the images as they are stored
     read: Read
     normalize: Normalization | None = None  # of every image that is handed out; None where they are normalised already
+    class_names: tuple[str, ...] | None = None  # in the order of the classes; None where they have numbers only
+    labels_were_names: bool = False  # whether the labels are words that were numbered here, in their order
+    label_values: tuple[int, ...] | None = None  # the label that each class had, where they were numbered anew
+    resizing: Resizing | None = None  # what is done to each image when it is read; None where nothing is known of it
+    hashes: ContentHashes | None = None  # of each image's content; None where it cannot be hashed
+    notes: tuple[str, ...] = ()  # what was decided in reading it that a user has to know, a line each
 
     def __post_init__(self) -> None:
         if not len(self.labels):
@@ -56,8 +64,10 @@ class ImageSet:
         if self.normalize is not None and len(self.normalize.mean) != self.shape[0]:
             raise ConfigError(
                 f"data.normalize: {len(self.normalize.mean)} means and standard deviations, "
-                f"but the images of {self.name} have {self.shape[0]} channels"
+                f"but the images of {self.name} have {self.shape[0]} channels; see data.channels"
             )
+        if self.class_names is not None and len(self.class_names) != self.classes:
+            raise DataError(f"{self.name}: {len(self.class_names)} names of classes, but {self.classes} classes")
         labels = self.labels.view()
         labels.setflags(write=False)
         object.__setattr__(self, "labels", labels)
@@ -89,12 +99,13 @@ class DataSets:
 
     train: ImageSet
     test: ImageSet
+    notes: tuple[str, ...] = ()  # what was decided in putting them together, a line each
 
     def __post_init__(self) -> None:
         if self.train.shape != self.test.shape:
             raise DataError(
                 f"images of {self.train.name} have the shape {self.train.shape}, those of {self.test.name} "
-                f"{self.test.shape}; expected the same (channels, height, width)"
+                f"{self.test.shape}; expected the same (channels, height, width): see data.resize and data.crop"
             )
         if self.train.classes != self.test.classes:
             raise DataError(f"{self.train.name} has {self.train.classes} classes, {self.test.name} {self.test.classes}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moco.data.decoding import EncodedImages, Resizing, content_hash, existing
-from moco.data.image_set import ImageSet, LabelArray, Normalization
+from moco.data.content_hashes import ContentHashes, hashes_of
+from moco.data.decoding import EncodedImages, Reading, content_hash, existing
+from moco.data.image_set import ImageSet, Normalization
+from moco.data.labels import Labels, numbered
+from moco.data.pixels import Resizing
 from moco.errors import DataError, nearest
 
 IMAGE_COLUMNS = ("img", "image", "bytes")
@@ -24,21 +30,26 @@ def load(
     image_column: str | None = None,
     label_column: str | None = None,
     resizing: Resizing | None = None,
+    channels: int | None = None,
 ) -> ImageSet:
     """The images of one file; a DataError where the file or a column is missing, or a row is malformed.
 
     `normalize` is applied to pixels in [0, 1]. `image_column` holds encoded bytes, or a struct that holds them as
-    `bytes`, `label_column` integers from 0; None takes the first of the usual names.
+    `bytes`, `label_column` integers from 0, words or truths; None takes the first of the usual names. `channels` of
+    None are those of the images.
     """
+    reading = Reading(resizing or Resizing(), channels, normalize)
     table = _read(existing(path, "train or data.test"))
     labels = _labels(table, _column(table, label_column, LABEL_COLUMNS, path), path)
-    if not len(labels):
-        raise DataError(f"{path}: expected at least one image, the file has no rows")
     encoded = _encoded(table, _column(table, image_column, IMAGE_COLUMNS, path), path)
-    reader = EncodedImages(str(path), lambda row: _bytes(encoded, row), resizing or Resizing())
-    reader.check_sizes(len(labels))
-    digest = content_hash(labels, (_bytes(encoded, row) for row in range(len(labels))))
-    return reader.labelled(labels, int(labels.max()) + 1, digest, normalize)
+    rows = np.arange(len(labels.numbers))
+    reader = EncodedImages(str(path), lambda row: _bytes(encoded, row), reading.resizing)
+    digest = content_hash(labels.numbers, _hashed(encoded, labels))
+    hashes = ContentHashes("file", rows, lambda asked: hashes_of(_bytes(encoded, int(row)) for row in asked))
+    known = ImageSet(
+        str(path), labels.numbers, (3, 1, 1), labels.classes, digest, reader, None, labels.names, labels.were_names
+    )
+    return reading.of(reader, known, hashes)
 
 
 def _read(path: Path) -> Any:
@@ -57,14 +68,36 @@ def _column(table: Any, wanted: str | None, usual: tuple[str, ...], path: str | 
     raise DataError(f"{path}: no column '{asked}'{nearest(wanted or usual[0], table.column_names)}")
 
 
-def _labels(table: Any, column: str, path: str | Path) -> LabelArray:
+def _labels(table: Any, column: str, path: str | Path) -> Labels:
     values = table.column(column)
-    if not pa.types.is_integer(values.type):
-        raise DataError(f"{path}: column '{column}' holds {values.type}, expected integers from 0")
+    if not len(values):
+        raise DataError(f"{path}: expected at least one image, the file has no rows")
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    words = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or words):
+        raise DataError(f"{path}: column '{column}' holds {kind}, expected integers from 0, words or true and false")
     if values.null_count:
         row = values.is_null().to_pylist().index(True)
         raise DataError(f"{path}, row {row}: the label in column '{column}' is missing")
-    return np.array(values.to_numpy(), dtype=np.int64)
+    return numbered(values.to_pylist(), str(path), _class_names(table.schema, column))
+
+
+def _class_names(schema: Any, column: str) -> tuple[str, ...] | None:
+    """Names of the classes that integers stand for, as Hugging Face's `datasets` writes them into the file."""
+    with suppress(KeyError, TypeError, ValueError):
+        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return None
+
+
+def _hashed(encoded: Any, labels: Labels) -> Iterator[bytes]:
+    """What the content's hash is over beside the labels: the images, and words that labels were."""
+    yield from (_bytes(encoded, row) for row in range(len(labels.numbers)))
+    if labels.were_names:
+        yield from (name.encode() for name in labels.names or ())
 
 
 def _encoded(table: Any, column: str, path: str | Path) -> Any:

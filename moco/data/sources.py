@@ -11,8 +11,10 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from moco.data import parquet
-from moco.data.decoding import Resizing, of_pixels
+from moco.data.decoding import Reading, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
+from moco.data.labels import same_classes
+from moco.data.pixels import Resizing
 from moco.data.splits import stratified
 from moco.data.torch_dataset import from_torch
 from moco.data.torchvision_sets import load_cifar10, load_folder
@@ -32,8 +34,9 @@ class SourceOptions:
     root: str | Path | None = None  # folder that a downloaded data set is kept in
     image_column: str | None = None  # of a parquet file, as the next; None takes the first of the usual names
     label_column: str | None = None
-    resize: int | None = None  # shorter side that images are scaled to, in pixels
-    crop: int | None = None  # side of the square that is cut from the middle, in pixels
+    channels: int | None = None  # of images in files; None takes theirs
+    resize: int | tuple[int, int] | None = None  # shorter side that images are scaled to, or (height, width), in pixels
+    crop: int | tuple[int, int] | None = None  # side of the square cut from the middle, or (height, width), in pixels
     import_path: str | None = None  # the user's own function that gives the two sets
     folder: Path | None = None  # searched for its module
 
@@ -65,12 +68,6 @@ def load_data(source: str, options: SourceOptions | None = None, normalize: Norm
     return load(options, normalize)
 
 
-def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
-    """The two sets with the larger number of classes, for files that name their classes by numbers only."""
-    classes = max(train.classes, test.classes)
-    return DataSets(replace(train, classes=classes), replace(test, classes=classes))
-
-
 def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSets:
     """scikit-learn's digits (UCI, Alpaydin and Kaynak 1998): 1,000 training and 797 test images, always the same."""
     digits = load_digits()
@@ -85,21 +82,39 @@ def _digits(_options: SourceOptions, normalize: Normalization | None) -> DataSet
 
 
 def _parquet(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    columns = {"image_column": options.image_column, "label_column": options.label_column}
-    resizing = Resizing(options.resize, options.crop)
-    paths = options.train or "", options.test or ""
-    return same_classes(*(parquet.load(path, normalize=normalize, **columns, resizing=resizing) for path in paths))
+    def load(path: str | Path, reading: Reading) -> ImageSet:
+        return parquet.load(
+            path,
+            normalize=reading.normalize,
+            image_column=options.image_column,
+            label_column=options.label_column,
+            resizing=reading.resizing,
+            channels=reading.channels,
+        )
+
+    return _of_files(load, options, normalize)
 
 
-def _folders(options: SourceOptions, normalize: Normalization | None) -> DataSets:
-    resizing = Resizing(options.resize, options.crop)
-    return DataSets(*(load_folder(path or "", resizing, normalize) for path in (options.train, options.test)))
+def _of_files(
+    load: Callable[[str | Path, Reading], ImageSet], options: SourceOptions, normalize: Normalization | None
+) -> DataSets:
+    """Both sets, read with the same channels: where nothing is asked and their files differ, as RGB."""
+    reading = Reading(Resizing(options.resize, options.crop), options.channels, normalize)
+    train, test = (load(path or "", reading) for path in (options.train, options.test))
+    if train.shape[0] == test.shape[0]:
+        return same_classes(train, test)
+    note = f"images of {train.name} have {train.shape[0]} channels, of {test.name} {test.shape[0]}: all are read as RGB"
+    sets = same_classes(*(load(path or "", replace(reading, channels=3)) for path in (options.train, options.test)))
+    return replace(sets, notes=(*sets.notes, note))
 
 
-def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None = None) -> DataSets:
-    """Two map-style data sets, or image sets, as moco takes them."""
+def as_data_sets(
+    train_set: Any, test_set: Any, normalize: Normalization | None = None, origin: str | None = None
+) -> DataSets:
+    """Two map-style data sets, or image sets, as moco takes them; `origin` is the function that gave them."""
+    of = "" if origin is None else f" of {origin}"
     sets = [
-        given if isinstance(given, ImageSet) else from_torch(given, name=name, normalize=normalize)
+        given if isinstance(given, ImageSet) else from_torch(given, name=f"{name}{of}", normalize=normalize)
         for name, given in (("training set", train_set), ("test set", test_set))
     ]
     return same_classes(*sets)
@@ -108,22 +123,27 @@ def as_data_sets(train_set: Any, test_set: Any, normalize: Normalization | None 
 def _imported(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     """What the user's own function gives."""
     sets = called(str(options.import_path), "data.import", options.folder)
+    if isinstance(sets, DataSets):
+        return same_classes(sets.train, sets.test)
     if not isinstance(sets, tuple | list) or len(sets) != 2:
+        length = f" of {len(sets)}" if isinstance(sets, tuple | list) else ""
         raise ConfigError(
-            f"data.import: '{options.import_path}' gave a {type(sets).__name__}, expected (training set, test set)"
+            f"data.import: '{options.import_path}' gave a {type(sets).__name__}{length}, "
+            "expected (training set, test set)"
         )
-    return as_data_sets(sets[0], sets[1], normalize)
+    return as_data_sets(sets[0], sets[1], normalize, f"data.import '{options.import_path}'")
 
 
 def _from_python(_options: SourceOptions, _normalize: Normalization | None) -> DataSets:
     raise ConfigError("data.source: 'python' stands for data sets given to moco.optimize; name a source of files")
 
 
+OF_FILES = ("channels", "resize", "crop")
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
     "digits": ((), (), _digits),
-    "parquet": (("train", "test"), ("image_column", "label_column", "resize", "crop"), _parquet),
+    "parquet": (("train", "test"), ("image_column", "label_column", *OF_FILES), _parquet),
     "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
-    "imagefolder": (("train", "test", "resize", "crop"), (), _folders),
+    "imagefolder": (("train", "test"), OF_FILES, lambda options, norm: _of_files(load_folder, options, norm)),
     "import": (("import_path",), (), _imported),
     "python": ((), (), _from_python),
 }

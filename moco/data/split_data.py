@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moco.data.duplicates import duplicate_warnings
 from moco.data.image_set import DataSets, ImageSet, Normalization
+from moco.data.labels import as_labelled, first_classes, numbering
 from moco.data.sources import SourceOptions, load_data
 from moco.data.splits import FROM_TRAIN, Splits, make_splits
 from moco.errors import DataError
@@ -24,6 +26,7 @@ class DataSpec:
     search: int | None = None
     certification: int | None = None
     seed: int = 0  # of the run
+    allow_duplicates: bool = False  # whether any share of images may stand in two splits
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,37 @@ class SplitData:
     train: ImageSet
     test: ImageSet
     splits: Splits
+    notes: tuple[str, ...] = ()  # what a user has to know of how they were read and put together, a line each
 
     def images(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Images (n, channels, height, width), normalised, and labels (n,) of the split of that name."""
         rows = getattr(self.splits, split)
         chosen = self.train if split in FROM_TRAIN else self.test
         return chosen.images(rows), np.asarray(chosen.labels)[rows]
+
+    def for_outputs(self, outputs: int) -> SplitData:
+        """The images for a network of so many outputs: one that has an output for each label as it stands takes them.
+
+        Otherwise labels stay numbered anew, where they begin at 1 or have gaps. Classes beyond the outputs are left out
+        where no image is of them.
+        """
+        values = self.train.label_values
+        if values is not None and outputs > max(values):
+            return replace(self, train=as_labelled(self.train), test=as_labelled(self.test))
+        if self.least_outputs <= outputs < self.train.classes:
+            train, test = (first_classes(images, outputs) for images in (self.train, self.test))
+            return replace(self, train=train, test=test)
+        return self
+
+    @property
+    def least_outputs(self) -> int:
+        """Outputs that the labels need: a set may name more classes than it has images of."""
+        return max(int(self.train.labels.max()), int(self.test.labels.max())) + 1
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes, and how labels are numbered where that is not as they stand."""
+        return (*numbering(self.train), *self.notes)
 
     @property
     def content_hashes(self) -> tuple[str, str]:
@@ -58,7 +86,9 @@ def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
             "accuracy on images that a network was trained on says nothing; give a test set of its own"
         )
     splits = make_splits(sets.train.labels, sets.test.labels, _sizes(data, sets), data.seed)
-    return SplitData(sets.train, sets.test, splits)
+    found = duplicate_warnings(sets.train, sets.test, splits, data.allow_duplicates)
+    notes = (*sets.train.notes, *sets.test.notes, *sets.notes, *found)
+    return SplitData(sets.train, sets.test, splits, notes)
 
 
 def _sizes(data: DataSpec, sets: DataSets) -> dict[str, int]:

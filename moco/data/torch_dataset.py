@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from moco.data.content_hashes import ContentHashes, hashes_of
 from moco.data.decoding import content_hash
-from moco.data.image_set import ImageArray, ImageSet, LabelArray, Normalization
+from moco.data.image_set import ImageArray, ImageSet, Normalization
+from moco.data.labels import numbered
+from moco.data.pixels import UnfitImageError, channels_of, pixels_of
 from moco.errors import DataError
 
 CHECKED_IMAGES = 10_000
 """Images that are read when a set is wrapped: all of a smaller set, evenly spaced ones of a larger set."""
+
+RANGES = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""The largest value of integers that become values in [0, 1]."""
 
 
 class DatasetReader:
@@ -24,7 +31,7 @@ class DatasetReader:
         self.dataset, self.name = dataset, name
 
     def __call__(self, indices: NDArray[np.int64]) -> ImageArray:
-        """Images (n, channels, height, width): floats as they are, bytes in [0, 1]."""
+        """Images (n, channels, height, width): floats as they are, 8 and 16 bits in [0, 1]."""
         arrays = [self.item(int(row))[0] for row in indices]
         for row, array in zip(indices, arrays, strict=True):
             if array.shape != arrays[0].shape:
@@ -34,30 +41,39 @@ class DatasetReader:
                 )
         return np.stack(arrays)
 
-    def item(self, row: int) -> tuple[ImageArray, int]:
+    def item(self, row: int) -> tuple[ImageArray, int | str | bool]:
         """Image (channels, height, width) and label of a row."""
         try:
-            image, label = self.dataset[row]
+            found = self.dataset[row]
+            image, label = ("", "") if isinstance(found, Mapping) else found
         except Exception as error:  # a user's data set may raise anything
             raise DataError(
                 f"{self.name}, row {row}: expected (image, label), got {type(error).__name__}: {error}"
             ) from error
-        array = _to_array(image)
+        if isinstance(found, Mapping):  # unpacked it would give its keys
+            got = f"a {type(found).__name__} with the keys {', '.join(map(str, found))}"
+            raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")
+        try:
+            array = _to_array(image)
+        except UnfitImageError as error:
+            raise DataError(f"{self.name}, row {row}: {error}") from error
         if array is None:
-            shape = getattr(image, "shape", "")
+            kind = getattr(image, "dtype", "")
+            shape = f"{tuple(getattr(image, 'shape', ()))} {kind}" if kind else ""
             raise DataError(
                 f"{self.name}, row {row}: expected a tensor (channels, height, width), an image or an array, "
-                f"got {type(image).__name__} {tuple(shape) if shape else ''}".rstrip()
+                f"got {type(image).__name__} {shape}".rstrip()
             )
         if not np.isfinite(array).all():
             raise DataError(f"{self.name}, row {row}: the image holds values that are not finite")
         return array, self._label(label, row)
 
-    def _label(self, label: Any, row: int) -> int:
+    def _label(self, label: Any, row: int) -> int | str | bool:
         value = np.asarray(label)
-        if value.size != 1 or not np.issubdtype(value.dtype, np.integer):
-            raise DataError(f"{self.name}, row {row}: expected an integer label, got {label!r}")
-        return int(value.reshape(()))
+        if value.size != 1 or value.dtype.kind not in "iubU":
+            raise DataError(f"{self.name}, row {row}: expected an integer label, a word or a truth; got {label!r}")
+        found: int | str | bool = value.reshape(()).item()
+        return found
 
 
 def from_torch(
@@ -66,9 +82,10 @@ def from_torch(
     """An image set over a map-style data set, which has a length and yields (image, label) without random augmentation.
 
     Up to 10,000 images are read here to check and hash them. A larger set must have `targets`, the list of all labels,
-    as torchvision's sets do. `classes` of None takes the largest label plus one; `normalize` is applied to every image,
-    None leaves images that are normalised already as they are. A DataError names the row where the set is empty, random
-    or malformed.
+    as torchvision's sets do. `classes` of None takes the largest label plus one, or as many as the set's own `classes`,
+    the names of the classes; labels may be words or truths, which are numbered in their order. `normalize` is applied
+    to every image, None leaves images that are normalised already as they are. A DataError names the row where the set
+    is empty, random or malformed.
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise DataError(f"{name}: expected a map-style data set with a length, got {type(dataset).__name__}")
@@ -77,23 +94,42 @@ def from_torch(
     reader = DatasetReader(dataset, name)
     shape = reader.item(0)[0].shape
     _check_repeatable(reader, min(len(dataset), 8))
-    labels, digest = _scan(reader, len(dataset), shape)
-    n_classes = int(labels.max()) + 1 if classes is None else classes
-    return ImageSet(name, labels, (shape[0], shape[1], shape[2]), n_classes, digest, reader, normalize)
+    values, images = _scan(reader, len(dataset), shape)
+    labels = numbered(values, name)
+    names, n_classes = labels.names, labels.classes if classes is None else classes
+    if names is None:
+        own = _own_names(dataset)
+        n_classes = len(own) if classes is None and len(own) >= n_classes else n_classes
+        names = own if len(own) == n_classes else None
+    digest = content_hash(labels.numbers, (image.tobytes() for image in images.values()))
+    hashed = hashes_of(image.tobytes() for image in images.values())
+    hashes = ContentHashes.known("values", np.array(list(images), dtype=np.int64), hashed)
+    return ImageSet(
+        name,
+        labels.numbers,
+        (shape[0], shape[1], shape[2]),
+        n_classes,
+        digest,
+        reader,
+        normalize,
+        names if names is None or len(names) == n_classes else None,
+        labels.were_names,
+        hashes=hashes,
+    )
 
 
-def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[LabelArray, str]:
-    """Labels of all images, and the hash over them and the images that are read here."""
+def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[list[Any], dict[int, ImageArray]]:
+    """Labels of all images, and the images that are read here, by row."""
     step = -(-images // CHECKED_IMAGES)
-    labels = np.zeros(images, dtype=np.int64)
+    labels: list[Any] = [None] * images
     if step > 1:
         targets = getattr(reader.dataset, "targets", None)
         if targets is None or len(targets) != images:
             raise DataError(
                 f"{reader.name}: a set of more than {CHECKED_IMAGES} images must have `targets`, the list of all labels"
             )
-        labels = np.array(targets, dtype=np.int64)
-    encoded = []
+        labels = np.asarray(targets).tolist()
+    found = {}
     for row in range(0, images, step):
         image, labels[row] = reader.item(row)
         if image.shape != shape:
@@ -101,8 +137,17 @@ def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[L
                 f"{reader.name}, row {row}: the image has the shape {image.shape}, the first one {shape}; "
                 "all must have one shape"
             )
-        encoded.append(image)
-    return labels, content_hash(labels, (image.tobytes() for image in encoded))
+        found[row] = image
+    return labels, found
+
+
+def _own_names(dataset: Any) -> tuple[str, ...]:
+    """The names of classes that the data set has, as torchvision's sets do, or the set that it is a part of."""
+    names = getattr(dataset, "classes", None)
+    if names is None and (whole := getattr(dataset, "dataset", None)) is not None:
+        return _own_names(whole)
+    named = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(n, str) for n in names)
+    return tuple(names) if named and len(set(names)) == len(names) else ()  # type: ignore[arg-type]
 
 
 def _check_repeatable(reader: DatasetReader, images: int) -> None:
@@ -113,18 +158,22 @@ def _check_repeatable(reader: DatasetReader, images: int) -> None:
 
 
 def _to_array(image: Any) -> ImageArray | None:
-    """Image (channels, height, width): floats as they are, bytes divided by 255; None for anything else."""
+    """Image (channels, height, width): floats as they are, 8 and 16 bits in [0, 1]; None for anything else.
+
+    An UnfitImageError refuses a Pillow image whose range of values is not known.
+    """
     if isinstance(image, Image.Image):
-        image = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+        channels = min(channels_of(image.mode), 3)
+        return np.ascontiguousarray(pixels_of(image, channels).transpose(2, 0, 1))
     if isinstance(image, torch.Tensor):
         array = image.detach().cpu().numpy()
     elif isinstance(image, np.ndarray):
-        # Arrays of bytes come as (height, width) or (height, width, channels), arrays of floats as tensors do.
-        array = np.atleast_3d(image).transpose(2, 0, 1) if image.dtype == np.uint8 else image
+        # Arrays of integers come as (height, width) or (height, width, channels), arrays of floats as tensors do.
+        array = np.atleast_3d(image).transpose(2, 0, 1) if image.dtype in RANGES else image
     else:
         return None
-    if array.ndim != 3 or array.dtype.kind not in "fu":
+    if array.ndim != 3 or not (array.dtype.kind == "f" or array.dtype in RANGES):
         return None
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array, dtype=np.float32) / np.float32(255)
-    return np.ascontiguousarray(array, dtype=np.float32)
+    top = RANGES.get(array.dtype)
+    values = np.ascontiguousarray(array, dtype=np.float32)
+    return values if top is None else values / np.float32(top)

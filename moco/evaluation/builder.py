@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
 import torch
+from onnx import helper
 from torch import nn
 
 from moco.compression.compressor import Compressor
@@ -64,14 +67,15 @@ class Builder:
         seed: int = 0,
         training: TrainingImages | None = None,
         template: Template | None = None,
+        metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
         `calibration` are unlabelled images (n, channels, height, width), for the `ranges` of integers. These are
         estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
-        are kept. `placement` is where the target wants quantize nodes. A CompressionError where the network cannot be
-        exported, or the images are not finite.
+        are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
+        itself. A CompressionError where the network cannot be exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
             raise CompressionError(
@@ -82,6 +86,7 @@ class Builder:
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = template or build_template(compressor.network, self.images[:2])
+        self.metadata = dict(metadata)
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -100,7 +105,14 @@ class Builder:
         with watch.stage("export"):
             verify_file(proto, policy, self.compressor.graph.filters())
             compact(proto)
+            helper.set_model_props(proto, self.metadata)
             return written(proto, self.folder), thin
+
+    def without_recovery(self) -> Builder:
+        """A builder of the same files but for what a recovery would have changed in their weights."""
+        bare = copy(self)
+        bare.recovery = Recovery(self.compressor.network, self.compressor.graph, self.images, RecoveryPlan())
+        return bare
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers; errors as in `build`."""

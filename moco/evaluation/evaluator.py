@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -112,7 +113,7 @@ class Evaluator:
             with in_turn:  # a thread a worker asks
                 stored = store.get(policy, self.reference.evaluation.metrics)
             if stored is not None:
-                return self._rescaled(stored)
+                return self._rescaled(policy, stored)
             evaluation = evaluate(policy)
             with in_turn:
                 store.put(policy, evaluation)
@@ -156,20 +157,29 @@ class Evaluator:
         metrics = {**scored, **built.counted, **measured.metrics}
         return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
 
+    def spent(self, policy: Policy) -> Evaluation | None:
+        """What the policy's network spends, built without recovery, which changes no cost; None where it cannot be."""
+        bare = copy(self)
+        bare.builder = self.builder.without_recovery()
+        try:
+            return bare.evaluate(policy)
+        except PolicyRejectedError:
+            return None
+
     def stored(self) -> list[tuple[Policy, Evaluation]]:
         """Earlier evaluations in the store, also of other protocols and searchers, on this search's scale."""
         if self.store is None:
             return []
         found = self.store.all(self.reference.evaluation.metrics)
-        return [(policy, self._rescaled(evaluation)) for policy, evaluation in found]
+        return [(policy, self._rescaled(policy, evaluation)) for policy, evaluation in found]
 
-    def _rescaled(self, stored: Evaluation) -> Evaluation:
+    def _rescaled(self, policy: Policy, stored: Evaluation) -> Evaluation:
         """A stored evaluation on this search's scale; no time was spent on it here, its details tell what it took.
 
         What was stored is the paired ratio times the constant of the search that measured it. What this search does
-        not measure is left out, as its scale is not known here.
+        not measure is left out, as its scale is not known here. Exact costs are counted anew, as today's moco counts.
         """
-        metrics = {name: stored.metrics[name] for name in self.reference.evaluation.metrics}
+        metrics = {name: stored.metrics[name] for name in self.reference.evaluation.metrics} | self._costs(policy)
         for name in self.plan.timing:
             ratio = stored.details[f"{name}.ratio"][0]
             constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]
@@ -226,5 +236,8 @@ class Evaluator:
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
     def _counted(self, artifact: Artifact, policy: Policy) -> dict[str, MetricValue]:
+        return {"size_mb": MetricValue(artifact.size_bytes / 1e6), **self._costs(policy)}
+
+    def _costs(self, policy: Policy) -> dict[str, MetricValue]:
         costs = cost_of(self.builder.compressor.costs, policy)
-        return {name: MetricValue(float(v)) for name, v in {"size_mb": artifact.size_bytes / 1e6, **costs}.items()}
+        return {name: MetricValue(float(cost)) for name, cost in costs.items()}

@@ -144,9 +144,12 @@ def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
-    options = SourceOptions(**data.model_dump(exclude={"source", "normalize", "splits"}), folder=folder)
+    options = SourceOptions(
+        **data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"}), folder=folder
+    )
     normalize = None if data.normalize is None else Normalization(**data.normalize.model_dump())
-    return DataSpec(data.source, options, normalize, **data.splits.model_dump(), seed=experiment.seed)
+    allowed, splits = bool(data.allow_duplicates), data.splits.model_dump()
+    return DataSpec(data.source, options, normalize, **splits, seed=experiment.seed, allow_duplicates=allowed)
 
 
 def _space(experiment: Experiment) -> SpacePlan:

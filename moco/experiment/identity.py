@@ -58,6 +58,8 @@ def settings_hashes(
 
 def _hash(config: Mapping[str, Any], storage: str | None) -> str:
     shared = {key: value for key, value in config.items() if key not in CHANGEABLE}
+    if isinstance(data := shared.get("data"), Mapping):  # what is allowed changes no trial
+        shared["data"] = {key: value for key, value in data.items() if key != "allow_duplicates"}
     shared["storage"] = storage
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

@@ -67,6 +67,10 @@ class SplitsConfig(Section):
     certification: Count | None = None
 
 
+Sides = Count | tuple[Count, Count]
+"""One number, or height and width, in pixels."""
+
+
 class DataConfig(Section):
     """The images."""
 
@@ -77,10 +81,12 @@ class DataConfig(Section):
     import_path: ImportPath = Field(default=None, alias="import")
     image_column: str | None = None
     label_column: str | None = None
-    resize: Count | None = None
-    crop: Count | None = None
+    channels: Count | None = None
+    resize: Sides | None = None
+    crop: Sides | None = None
     normalize: NormalizeConfig | None = None
     splits: SplitsConfig = SplitsConfig()
+    allow_duplicates: bool | None = None  # None, which is no, so that older experiments stay the same ones
 
     @model_validator(mode="after")
     def _import_goes_with_its_source(self) -> DataConfig:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moco.analysis.payoff.verdicts import PayOffReport
+from moco.data.description import InputDescription
 from moco.execution.workers import Execution, StartMethod, in_workers
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
@@ -43,6 +44,7 @@ class WorkerRecipe:
     weights: Path  # the search's own network as safetensors: what is trained on the spot is trained once
     constants: Mapping[str, float]  # what the search has measured: the scale of all its trials
     payoff: PayOffReport | None  # likewise, their space
+    description: InputDescription  # what the files of all candidates say
 
     @staticmethod
     def of(prepared: Prepared, experiment: Experiment, overrides: Overrides, out: Path) -> WorkerRecipe:
@@ -51,7 +53,8 @@ class WorkerRecipe:
         constants = {name: reference[name].value for name in prepared.evaluator.plan.timing}
         weights = files / "network.safetensors"
         write_weights(weights, prepared.job.network)
-        return WorkerRecipe(experiment, overrides, files, weights, constants, prepared.payoff)
+        described = prepared.job.description
+        return WorkerRecipe(experiment, overrides, files, weights, constants, prepared.payoff, described)
 
     @property
     def start(self) -> StartMethod:
@@ -66,6 +69,7 @@ class WorkerRecipe:
             job = build_job(experiment, self.files, self.overrides)
             if self.overrides.network is None:
                 load_weights(job.network, self.weights)
+            job = replace(job, description=self.description)
             folder = self.files / f"worker-{os.getpid()}"
             evaluator = prepare(job, folder, self.constants, self.payoff, starts=()).evaluator
 

@@ -19,8 +19,8 @@ from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.models.zoo import build_model, is_published, load_weights
 from moco.randomness import derived_seed
 
-TrainingImages = Callable[[], tuple[NDArray[np.float32], NDArray[np.int64]]]
-"""Gives the training images (n, channels, height, width), normalised, and their labels (n,)."""
+TrainingImages = Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]]
+"""Training images (n, channels, height, width), normalised, and their labels (n,), for a network of so many outputs."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Task:
     shape: tuple[int, ...]
     classes: int
     images: str
+    least: int | None = None  # outputs that its labels need; None takes the classes
 
 
 def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> nn.Module:
@@ -70,26 +71,40 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
         except DataError as error:
             kind = DataError if is_published(model.weights) else ConfigError  # a download may well fail by itself
             raise kind(f"model.weights: {error}") from error
-    check_fit(network.eval(), task)
+    outputs = check_fit(network.eval(), task)
     if model.train is not None:
-        images, labels = training()
+        images, labels = training(outputs)
         train(network, images, labels, plan=model.train, seed=derived_seed(model.seed, "training"))
     return network.eval()
 
 
-def check_fit(network: nn.Module, task: Task) -> None:
-    """Pass a network that takes the images and gives a logit for each class; a DataError where it does not."""
+def check_fit(network: nn.Module, task: Task) -> int:
+    """The outputs of a network that takes the images and gives a logit for each class; a DataError for another."""
     with torch.no_grad():
         try:
             logits = network(torch.zeros(1, *task.shape))
         except Exception as error:  # a user's network may raise anything
-            raise DataError(
-                f"the network does not take images of shape {task.shape} from {task.images}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < task.classes:
+            raise DataError(_misfit(network, task, error)) from error
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < (task.least or task.classes):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise DataError(f"the network gives {got}, {task.images} has {task.classes} classes; expected (1, classes)")
+    return int(logits.shape[1])
+
+
+def _misfit(network: nn.Module, task: Task, error: Exception) -> str:
+    """Why the network does not take the images: by its first convolution's channels, where these are others."""
+    first = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None or first[1].in_channels == task.shape[0]:
+        return (
+            f"the network does not take images of shape {task.shape} from {task.images}: "
+            f"{type(error).__name__}: {error}"
+        )
+    name, takes = first[0], first[1].in_channels
+    channels = "1 channel" if takes == 1 else f"{takes} channels"
+    return (
+        f"the network takes images of {channels} (its first convolution, '{name}'), those of {task.images} "
+        f"have the shape {task.shape}: set data.channels: {takes}, or give a network that takes {task.shape[0]}"
+    )
 
 
 def network_hash(network: nn.Module) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -75,6 +75,12 @@ def load_weights(network: nn.Module, weights: str | Path, model_name: str | None
         state, where = _read(path), str(path)
     _check_fit(network.state_dict(), state, where)
     network.load_state_dict(state, strict=False)
+
+
+def weights_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, text by key."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def is_published(weights: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
@@ -15,6 +16,8 @@ _LIMITS = (
     "Accuracy is stated for images drawn like those of the data above; on other images it is not known. "
     "Timings hold for the target and the machine above."
 )
+
+_SHOWN_CLASSES = 20
 
 
 def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
@@ -33,6 +36,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         _certificate(result.certificate),
         "## Use",
         "`model.onnx` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
+        *_described(result.description or {}),
         *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## What was done",
         _policy(result),
@@ -42,6 +46,37 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         _LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _described(known: Mapping[str, Any]) -> list[str]:
+    """The classes and images that the network is for, as model.onnx says too in its metadata; nothing where unknown."""
+    sides = {name: _sides(known[name]) for name in ("size", "resize", "crop") if name in known}
+    steps = []
+    if "resize" in sides:
+        shorter = "the shorter side scaled to" if isinstance(known["resize"], int) else "scaled to"
+        steps.append(f"{shorter} {sides['resize']} pixels")
+    if "crop" in sides:
+        square = f"{sides['crop']}x{sides['crop']}" if isinstance(known["crop"], int) else sides["crop"]
+        steps.append(f"{square} pixels cut from the middle")
+    if "mean" in known:
+        steps.append(f"pixels in [0, 1], minus {list(known['mean'])}, divided by {list(known['std'])}, by channel")
+    facts = {}
+    if sides:
+        channels = "1 channel" if known["channels"] == 1 else f"{known['channels']} channels"
+        facts["Images"] = f"{channels}, {sides['size']} pixels (height x width)"
+    if steps:
+        facts["Prepared by"] = "; ".join(steps)
+    if known.get("classes"):
+        names = list(known["classes"])
+        rest = f" and {len(names) - _SHOWN_CLASSES} more" if len(names) > _SHOWN_CLASSES else ""
+        shown_names = ", ".join(f"{number} {name}" for number, name in enumerate(names[:_SHOWN_CLASSES]))
+        facts["Classes, by output"] = f"{shown_names}{rest}"
+    where = ["`model.onnx` holds them as metadata, all of them, under keys that begin with `moco.`."] if facts else []
+    return [_list(facts), *where] if facts else []
+
+
+def _sides(value: Any) -> str:
+    return str(value) if isinstance(value, int) else "x".join(map(str, value))
 
 
 def _metrics(result: Result) -> str:

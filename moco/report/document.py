@@ -54,9 +54,9 @@ def code(text: str) -> Html:
     return element("pre", element("code", text))
 
 
-def details(summary: str, *parts: Html) -> Html:
-    """What is folded away under a line."""
-    return element("details", element("summary", summary), *parts)
+def details(summary: str, *parts: Html, class_: str | None = None) -> Html:
+    """What is folded away under a line; on paper it is unfolded, but for the class `on-screen`, which is left out."""
+    return element("details", element("summary", summary), *parts, class_=class_)
 
 
 def listed(items: Iterable[str]) -> Html:

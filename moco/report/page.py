@@ -26,7 +26,14 @@ from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.policy_text import describe_groups
 from moco.report.run_summary import plain, requested
-from moco.report.tables import attempts_table, bounds_table, comparison_table, definitions, trials_table
+from moco.report.tables import (
+    attempts_table,
+    bounds_table,
+    classes_table,
+    comparison_table,
+    definitions,
+    trials_table,
+)
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import RunFolder, read_run, well_formed
@@ -37,6 +44,13 @@ _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
     "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
+)
+_CLASSES_NOTE = (
+    "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
+    "together; with few images of a class, chance moves its accuracy by several points."
+)
+DELIVERED = tuple(
+    f"best/{name}" for name in ("model.onnx", "network.safetensors", "policy.json", "certificate.json", "card.md")
 )
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
@@ -49,12 +63,13 @@ def write_report(run: Path, snippet: Callable[[Manifest, str], str | None] = lam
     """
     folder = read_run(run)
     with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
-        page = render(folder, snippet(folder.manifest, "best/model.onnx"))
+        delivered = [name for name in DELIVERED if (run / name).is_file()]
+        page = render(folder, snippet(folder.manifest, DELIVERED[0]), delivered)
     return written(run / "report.html", page)
 
 
-def render(folder: RunFolder, snippet: str | None = None) -> str:
-    """The whole page; `snippet` runs the delivered file from the run folder."""
+def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[str] = ()) -> str:
+    """The whole page; `snippet` runs the delivered file from the run folder, `delivered` are files there to link to."""
     result, manifest, trials = folder.result, folder.manifest, folder.trials
     sections = [
         _verdict_section(result, manifest),
@@ -64,7 +79,7 @@ def render(folder: RunFolder, snippet: str | None = None) -> str:
         _policy_section(result, manifest),
         _seconds_section(result),
         _certificate_section(result),
-        _deploy_section(result, snippet),
+        _deploy_section(result, snippet, delivered),
         _reproduce_section(manifest, folder.experiment_yaml),
         warnings_section(result.warnings),
         _trials_section(result, trials),
@@ -156,10 +171,13 @@ def _certificate_section(result: Result) -> Html:
     if certificate.attempts:
         parts += [element("h3", "Attempts"), attempts_table(certificate)]
     text = "Points (pp) are differences of top-1 accuracy to the reference, paired image by image."
-    return section("certificate", "Certificate", *parts, note(text))
+    parts.append(note(text))
+    if result.per_class:
+        parts.append(details("Accuracy by class", classes_table(result), note(_CLASSES_NOTE)))
+    return section("certificate", "Certificate", *parts)
 
 
-def _deploy_section(result: Result, snippet: str | None) -> Html:
+def _deploy_section(result: Result, snippet: str | None, delivered: Sequence[str]) -> Html:
     """How to run the delivered file, in the words of the target that it was made for."""
     if result.best is None:
         return Html("")
@@ -167,7 +185,11 @@ def _deploy_section(result: Result, snippet: str | None) -> Html:
     how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
     takes, end = " takes normalised float32 images in NCHW order as ", f"; a batch may have any size. {how}"
     use = element("p", file, takes, images, " and returns ", scores, end)
-    return section("deploy", "Deploy it", use, Html("") if snippet is None else code(snippet))
+    links = [element("a", name, href=name) for name in delivered]
+    files = (
+        element("p", "Files: ", join([part for link in links for part in (", ", link)][1:]), ".") if links else Html("")
+    )
+    return section("deploy", "Deploy it", use, files, Html("") if snippet is None else code(snippet))
 
 
 def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
@@ -178,12 +200,13 @@ def _reproduce_section(manifest: Manifest, experiment_yaml: str) -> Html:
         "Hardware": manifest.hardware,
         "Versions": manifest.versions,
         "Seeds": manifest.seeds,
-        "Data hashes": {"all": str(manifest.data.hash or NOT_AVAILABLE), **hashes},
+        "Data hashes": {"all": manifest.data.hash or NOT_AVAILABLE, **hashes},
     }
     for title, content in facts.items():
         texts = {name: plain(value) for name, value in content.items()}
         parts.append(details(title, definitions(texts or {title: NOT_AVAILABLE})))
-    return section("reproduce", "Reproduce it", *parts, details("Resolved experiment", code(experiment_yaml)))
+    resolved = details("Resolved experiment", code(experiment_yaml), class_="on-screen")
+    return section("reproduce", "Reproduce it", *parts, resolved)
 
 
 def _trials_section(result: Result, trials: Sequence[TrialRecord]) -> Html:

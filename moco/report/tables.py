@@ -10,7 +10,7 @@ from moco.report.formatting import NOT_AVAILABLE, label, ordered, seconds, shown
 from moco.report.policy_text import describe_groups
 from moco.report.verdict import Row, accuracy_text, compared_metrics
 from moco.run_folder.manifest import GroupRecord
-from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord
+from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord, Result
 from moco.run_folder.trial_record import TrialRecord
 
 
@@ -63,6 +63,21 @@ def bounds_table(bounds: Sequence[BoundRecord]) -> Html:
         cells = [_bound(one.metric, value) for value in (one.bound, one.estimate, one.upper)]
         rows.append(row(label(one.metric), *cells, yes_no(one.holds)))
     return table(["metric", "bound", "estimate", "pessimistic end", "holds"], rows, "Bounds on the delivered file")
+
+
+def classes_table(result: Result) -> Html:
+    """Accuracy of each class before and after, the one that lost most first."""
+    names = (result.description or {}).get("classes") or ()
+    rows = [
+        row(
+            str(names[one.label]) if one.label < len(names) else str(one.label),
+            f"{one.images:,}",
+            *(f"{100 * share:.1f} %" for share in (one.reference, one.network)),
+            f"{100 * (one.network - one.reference):+.1f} pp",
+        )
+        for one in sorted(result.per_class, key=lambda one: one.network - one.reference)
+    ]
+    return table(["class", "images", "reference", "network", "difference"], rows, "Accuracy by class", "small")
 
 
 def yes_no(value: bool | None) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import partial
 
 from torch import nn
 
 from moco.data import DataSets
+from moco.data.description import InputDescription
 from moco.data.split_data import SplitData, split_data
 from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
@@ -41,12 +41,11 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
     name = plan.model.shown if network is None else type(unwrapped(network)).__name__
     data = split_data(plan.data, sets)
-    task = Task(data.train.shape, data.train.classes, data.train.name)
+    task = Task(data.train.shape, data.train.classes, data.train.name, data.least_outputs)
     if network is None:
         warnings = (*warnings, *plan.model.warnings)
-        network = plain(trained_network(plan.model, task, partial(data.images, "train")))
-    else:
-        check_fit(network := plain(network), task)
+        network = trained_network(plan.model, task, lambda outputs: data.for_outputs(outputs).images("train"))
+    data = data.for_outputs(check_fit(network := plain(network), task))
     images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
     return Job(
         plan=plan,
@@ -64,7 +63,8 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
             "machine or runtime": machine[:16],
         },
         reporters=_reporters(plan, distributions, data),
-        warnings=(*warnings, *crowded),
+        warnings=(*warnings, *crowded, *data.warnings),
+        description=InputDescription.of(data.train),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from moco import pareto
@@ -22,7 +23,7 @@ from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared
-from moco.run_folder.result import BoundRecord, Interval
+from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
 
@@ -38,6 +39,7 @@ class Delivery:
     certificate: Certificate
     retimed: Mapping[str, Interval]  # the timed metrics measured again
     bounds: Sequence[BoundRecord]  # all but the floor, each against the longer timing
+    per_class: tuple[ClassRecord, ...] = ()  # on the certification images; empty where these were not scored now
 
     @property
     def holds(self) -> bool:
@@ -164,7 +166,25 @@ class Finisher:
         retimed = self._timed_again(trial)
         measured = {name: interval.value for name, interval in retimed.items()}
         metrics = self._metrics(trial, measured)
-        return Delivery(trial, artifact, network, metrics, certificate, retimed, self._bounds(trial))
+        bounds, per_class = self._bounds(trial), self._per_class(trial)
+        return Delivery(trial, artifact, network, metrics, certificate, retimed, bounds, per_class)
+
+    def _per_class(self, trial: Trial) -> tuple[ClassRecord, ...]:
+        """By class, what the trial's file and the reference get right of the certification images."""
+        if trial.number not in self._scored:
+            return ()
+        _, labels = self.prepared.job.data.images("certification")
+        reference, network = self._right(None).top1, self._right(trial).top1
+        of_class = {int(label): labels == label for label in np.unique(labels)}
+        return tuple(
+            ClassRecord(
+                label=label,
+                images=int(chosen.sum()),
+                reference=float(reference[chosen].mean()),
+                network=float(network[chosen].mean()),
+            )
+            for label, chosen in of_class.items()
+        )
 
     def _bounds(self, trial: Trial) -> list[BoundRecord]:
         """Every bound but the floor, against the pessimistic end of the longer measurement."""

@@ -21,8 +21,10 @@ from moco.certification.certificate import Floor, check_possible
 from moco.certification.confidence_bounds import chance_warnings
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
+from moco.compression.policy_file import Origin
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
+from moco.data.description import UNKNOWN, InputDescription
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
 from moco.evaluation.builder import Builder, Stopwatch
@@ -37,6 +39,7 @@ from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.recovery.step import PrunedGroups
 from moco.run.plan import JobPlan
+from moco.run.reachability import check_reachable
 from moco.space import SearchSpace
 from moco.strategy import idle_options, slow_strategies
 from moco.study import Start
@@ -63,6 +66,7 @@ class Job:
     fingerprint: Mapping[str, str]  # hashes by part (settings, network, …) of all that the trials of one search share
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
+    description: InputDescription = UNKNOWN  # of its images and classes: what delivered files say of them
     profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
 
     @cached_property
@@ -150,13 +154,13 @@ def prepare(
     The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
     layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
-    search, delivery = job.plan.search, job.plan.delivery
+    plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
     traced = trace(job, payoff)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
         warnings += slow_strategies(search.strategies, space, search.budget.trials)  # before minutes are spent
         if starts is None:
-            known, more = search.starts.known(traced.compressor, space)
+            known, more = search.starts.known(traced.compressor, space, Origin(job.network_name, plan.ranking))
             warnings += more
         if job.floor is not None:
             images = job.data.splits.sizes["certification"]
@@ -171,6 +175,8 @@ def prepare(
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
+        if not job.profile_only and starts is None:
+            check_reachable(problem, evaluator.spent)
         warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)
@@ -204,6 +210,7 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             seed=derived_seed(seed, "recovery"),
             training=partial(_training_images, job.data),
             template=traced.template,
+            metadata=job.description.metadata,
         )
         search = Images(*job.data.images("search"))
         evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)
@@ -230,7 +237,9 @@ def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopw
 def store_key(job: Job) -> dict[str, Any]:
     """The evaluation store's key: all but the policy that an evaluation depends on."""
     plan, data, hashes = job.plan.candidates, job.data, job.data.splits.hashes
+    described = {"file": job.description.metadata} if job.description.metadata else {}
     return {
+        **described,
         "network": job.network_hash,
         "data": list(data.content_hashes),
         "normalize": str((data.train.normalize, data.test.normalize)),

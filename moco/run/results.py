@@ -72,6 +72,7 @@ def result_of(
     return Result(
         experiment=plan.name,
         network=prepared.job.network_name,
+        description=prepared.job.description.to_json() or None,
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
         exit="done" if feasible else "infeasible",
@@ -94,6 +95,7 @@ def result_of(
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in _baselines(trials)),
         certificate=None if delivery is None else _certificate(delivery, finisher),
+        per_class=() if delivery is None else delivery.per_class,
         seconds=_seconds(trials),
         cache=results.CacheRecord(
             hits=(store.hits if store is not None else 0) + sum(not trial.distinct for trial in trials),
@@ -109,6 +111,7 @@ def _data(prepared: Prepared) -> manifests.DataRecord:
     return manifests.DataRecord(
         hash={"train": data.train.content_hash, "test": data.test.content_hash},
         splits={name: manifests.SplitRecord(images=sizes[name], hash=hashes[name]) for name in hashes},
+        description=prepared.job.description.to_json() or None,
     )
 
 

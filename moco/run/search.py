@@ -149,12 +149,14 @@ class Search:
         """best/ with its certificate, and front/ with a file for each of its trials."""
         clear(self.out / "best")
         clear(self.out / "front")
-        name, ranking = self.job.network_name, self.plan.space.ranking
+        name, ranking, said = self.job.network_name, self.plan.space.ranking, self.job.description.metadata
         if delivery is not None:
             assert delivery.trial.policy is not None
             assert result.certificate is not None
             best = self.out / "best"
-            write_network(best, delivery.artifact, delivery.trial.policy, name, delivery.network, ranking)
+            write_network(
+                best, delivery.artifact, delivery.trial.policy, name, delivery.network, ranking=ranking, metadata=said
+            )
             write_json(best / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
+from moco.data.description import InputDescription
 from moco.errors import DeviceLostError, LostError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
@@ -122,16 +124,22 @@ def session(
         if progress is not None:
             progress.step(f"preparing: tracing, exporting, scoring and timing the reference of {job.network_name}")
         job = replace(job, warnings=(*job.warnings, *lock.warnings))
-        # Done or refused; what was interrupted keeps its folder, so that it can be resumed.
-        ended = None, RunFolderError
-        stack.push(lambda kind, *_: shutil.rmtree(out / FILES, ignore_errors=True) if kind in ended else None)
+        stack.push(partial(_forget_files, out))
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
         yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
 
 
+def _forget_files(out: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Remove the candidates' files of a search that is done, refused, or has not begun; others can be resumed."""
+    if kind in (None, RunFolderError) or not (out / MANIFEST).exists():
+        shutil.rmtree(out / FILES, ignore_errors=True)
+
+
 def _prepared(job: Job, files: Path, begun: Manifest | None) -> Prepared:
     """The prepared job; `begun` is what an earlier session has written, None where there was none."""
+    if begun is not None:  # its files say what those of its first session said: an older moco's say nothing
+        job = replace(job, description=InputDescription.from_json(begun.data.description or {}))
     begun = begun or Manifest()
     job = replace(job, fingerprint=begun.fingerprint or job.fingerprint)
     payoff = PayOffReport.from_json(begun.payoff) if begun.payoff else None

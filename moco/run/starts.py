@@ -16,7 +16,7 @@ from moco import pareto
 from moco.analysis.sensitivity.curve_decisions import tolerable
 from moco.analysis.sensitivity.layer_sensitivity import Sensitivity, read_sensitivity
 from moco.compression.compressor import Compressor
-from moco.compression.policy_file import read_policy
+from moco.compression.policy_file import Origin, read_policy
 from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
 from moco.policy import Policy
@@ -53,11 +53,11 @@ class StartPlan:
     sources: tuple[StartSource | str, ...]  # each on its own, or a word that stands for one with its defaults
     sensitivity: Path | None = None  # the file of space.sensitivity
 
-    def known(self, compressor: Compressor, space: SearchSpace) -> tuple[list[Start], list[str]]:
+    def known(self, compressor: Compressor, space: SearchSpace, origin: Origin) -> tuple[list[Start], list[str]]:
         """The starts that need no reference, and a warning for each that is not what it was asked to be.
 
         A ConfigError, SpaceError or DataError where a policy or an analysis is missing, malformed or of another
-        network.
+        network or ranking than the `origin`.
         """
         found: list[Start] = []
         warnings: list[str] = []
@@ -66,7 +66,7 @@ class StartPlan:
                 found += uniform_starts(space, source)
             elif source.policies is not None:
                 paths = (source.policies,) if isinstance(source.policies, str) else source.policies
-                for name, policy in (pair for path in paths for pair in _policies(Path(path), compressor)):
+                for name, policy in (pair for path in paths for pair in _policies(Path(path), compressor, origin)):
                     start, warning = _start_of(name, policy, space, not source.counted)
                     found.append(start)
                     warnings += warning
@@ -155,11 +155,11 @@ def from_records(records: Sequence[GivenStart]) -> list[Start]:
     return [Start(record.name, record.point, record.given) for record in records]
 
 
-def _policies(path: Path, compressor: Compressor) -> Iterator[tuple[str, Policy]]:
+def _policies(path: Path, compressor: Compressor, origin: Origin) -> Iterator[tuple[str, Policy]]:
     """The policies of a file or a folder, checked against the network, each with a name for people."""
     for file, name in _files(path):
         try:
-            policy = read_policy(file)
+            policy = read_policy(file, origin)
         except SpaceError as error:
             raise SpaceError(f"searcher.start.policies: {error}") from None
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from moco.run_folder.record import Record
+from moco.run_folder.record import Record, left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class DataRecord(Record):
 
     hash: Mapping[str, str] | str | None = None
     splits: Mapping[str, SplitRecord] = field(default_factory=dict)
+    description: Mapping[str, Any] | None = left_out()  # of images and classes, as the network's files say it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,5 +117,6 @@ class Manifest(Record):
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation of the images by channel; None where they go in as they are."""
-        mean, std = (self.setting("data", "normalize", name) for name in ("mean", "std"))
+        told = self.data.description or {}
+        mean, std = (told.get(name) or self.setting("data", "normalize", name) for name in ("mean", "std"))
         return (tuple(map(float, mean)), tuple(map(float, std))) if mean and std else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moco.run_folder.manifest import GroupRecord, SpaceRecord
-from moco.run_folder.record import Record, as_json
+from moco.run_folder.record import Record, as_json, left_out
 from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
 
 
@@ -126,6 +126,16 @@ class CertificateRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassRecord(Record):
+    """Top-1 accuracy on the certification images of one class, those of the reference and of the delivered network."""
+
+    label: int
+    images: int
+    reference: float  # a share of them
+    network: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CacheRecord(Record):
     """Evaluations that were known already, and those that were computed."""
 
@@ -139,6 +149,7 @@ class Result(Record):
 
     experiment: str
     network: str | None = None
+    description: Mapping[str, Any] | None = left_out()  # of its images and classes: names, size, normalisation
     searcher: str
     seed: int
     exit: str | None = None  # `done` or `infeasible`
@@ -158,6 +169,7 @@ class Result(Record):
     starts: tuple[StartRecord, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     certificate: CertificateRecord | None = None
+    per_class: tuple[ClassRecord, ...] = ()  # by label; classes without an image are left out
     seconds: Mapping[str, float | None] = field(default_factory=dict)  # by stage, with `other` and `total`
     cache: CacheRecord = CacheRecord()
     space: SpaceRecord = field(default_factory=SpaceRecord)

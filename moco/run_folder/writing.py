@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -154,20 +155,27 @@ def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) 
     write_text(out / "trials.csv", text.getvalue())
 
 
-def write_network(
+def write_network(  # noqa: PLR0913, all that a network is delivered with
     folder: Path,
     artifact: Artifact,
     policy: Policy,
     network_name: str,
     network: nn.Module | None = None,
+    *,
     ranking: str | Mapping[str, Any] = USUAL_RANKING,
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """policy.json, model.onnx, network.safetensors of a given network; a RunFolderError where one cannot be written."""
+    """policy.json, model.onnx, network.safetensors of a given network; a RunFolderError where one cannot be written.
+
+    `metadata` is what the weights say of images and classes, as model.onnx does.
+    """
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
     with writes(f"{folder}:"):
         shutil.copyfile(artifact.path, folder / "model.onnx")
     if network is not None:
-        write_weights(folder / "network.safetensors", network, {"policy": policy.text, "network": network_name})
+        write_weights(
+            folder / "network.safetensors", network, {"policy": policy.text, "network": network_name, **metadata}
+        )
 
 
 def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:

@@ -86,7 +86,7 @@ class MLflowReporter:
             for name in _FILES:
                 self._parent.log_file(folder / name)
             self._mark(run.result)
-            self._write_networks(result, run.result, folder)
+            self._write_networks(run.result, folder)
 
     def abandon(self) -> None:
         """End the parent run as killed; a search that is resumed opens it again."""
@@ -123,14 +123,14 @@ class MLflowReporter:
                 self._parent.tag(self._runs[number], {tag: values.truth((number, tag) in marks)})
         self._marked = marks
 
-    def _write_networks(self, written: Mapping[str, Any], result: Result, folder: Path) -> None:
+    def _write_networks(self, result: Result, folder: Path) -> None:
         """The chosen network as a model, then the files of best/ and front/."""
         for name in _BEST_FILES:
             self._parent.log_file(folder / "best" / name, "best")
         network, best = folder / "best" / "model.onnx", result.best
         if network.is_file() and best is not None:
             known = {"experiment": result.experiment, "trial": best.trial, "sha256": best.sha256}
-            about = {**(written.get("description") or {}), **known}  # classes, size and normalisation
+            about = {**(result.description or {}), **known}  # classes, size and normalisation
             log_model(self._parent, network, str(best.sha256), self._terms, about)
         kept = {str(entry.trial) for entry in result.front}
         self._parent.remove_files("front", kept)

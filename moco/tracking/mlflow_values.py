@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import re
@@ -52,7 +53,7 @@ def search_params(manifest: Manifest) -> dict[str, str]:
 
 
 def search_tags(manifest: Manifest) -> dict[str, str]:
-    """Tags of a search: what to filter searches by, versions and hardware."""
+    """Tags of a search: what to filter searches by, versions, hardware, and what images it is for, as JSON."""
     known = {
         "experiment": manifest.name,
         "network": manifest.network.name,
@@ -65,7 +66,8 @@ def search_tags(manifest: Manifest) -> dict[str, str]:
         "versions": manifest.versions or None,
         "hardware": manifest.hardware or None,
     }
-    return as_tags({f"moco.{name}": value for name, value in known.items()})
+    described = {name: json.dumps(value) for name, value in (manifest.data.description or {}).items()}
+    return as_tags({f"moco.{name}": value for name, value in (known | described).items()})
 
 
 def trial_params(trial: Trial) -> dict[str, str]:

@@ -270,7 +270,7 @@ def test_a_model_of_the_users_own_that_is_none(
         ("other_sizes", 1, r"\(1, 8, 8\).*\(1, 9, 9\)"),
         ("other_classes", 1, "12 classes"),
         ("one_set", 2, r"^data\.import: .*expected \(training set, test set\)"),
-        ("nan", 1, "training set, row 0: the image holds values that are not finite"),
+        ("nan", 1, r"training set of data\.import 'own_.*:nan', row 0: the image holds values that are not finite"),
         ("broken", 2, r"^data\.import: .*KeyError: 'channels'"),
     ],
 )
@@ -368,6 +368,10 @@ def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path:
         ('{"format": 1, "groups": {"conv1": {}, "conv1": {}}}', "'conv1' stands there twice"),
         ('{"format": 1, "groups": ' + "[" * 100_000, "expected a policy in JSON"),
         ('{"format": 1, "ranking": "fisher", "groups": {}}', "ranked by 'fisher', here they are by 'l1'"),
+        (
+            '{"format": 1, "network": "resnet18", "groups": {}}',
+            "of the network 'resnet18', this one is 'digits_resnet'",
+        ),
     ],
 )
 def test_a_policy_that_does_not_fit(experiment: Any, tmp_path: Path, text: str | None, message: str) -> None:

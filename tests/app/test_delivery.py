@@ -78,6 +78,15 @@ def test_the_best_is_delivered_where_its_floor_holds(prepared: Prepared, trial: 
     assert delivery.certificate.images == 300
 
 
+def test_accuracies_by_class_make_up_the_certified_difference(prepared: Prepared, trial: Any) -> None:
+    found = delivered(prepared, [trial(0, THIN, -0.2)])
+    images = sum(one.images for one in found.per_class)
+    assert [one.label for one in found.per_class] == list(range(10))
+    assert images == found.certificate.images
+    difference = sum(one.images * (one.network - one.reference) for one in found.per_class) / images
+    assert difference == pytest.approx(found.certificate.estimate)
+
+
 def test_the_next_of_the_front_by_score_is_tried_where_the_floor_does_not_hold(prepared: Prepared, trial: Any) -> None:
     trials = [trial(0, NEUTRAL, -1.0), trial(1, NARROW, -0.9), trial(2, INT8, -0.7), trial(3, THIN, -0.2)]
     delivery = delivered(prepared, trials, attempts=3)

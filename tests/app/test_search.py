@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +65,38 @@ def test_without_a_floor_the_certificate_states_the_accuracy_and_promises_none(s
 
 
 def test_without_a_feasible_network_the_best_effort_is_delivered_and_named_so(search: Any, tmp_path: Path) -> None:
-    result = search(exit_code=3, objective={**BOUNDED, "constraints": {"size_mb": "<= 0.001x"}}, budget={"trials": 4})
+    bounds = {"bops": "<= 0.05x", "macs": ">= 0.99x"}  # each can be met, and both cannot
+    result = search(exit_code=3, objective={**BOUNDED, "constraints": bounds}, budget={"trials": 4})
     assert result["exit"] == "infeasible"
     assert result["feasible"] == 0
     assert result["best"]["feasible"] is False
     assert result["front"] == []
-    sizes = [trial["evaluation"]["metrics"]["size_mb"][0] for trial in read(tmp_path / "run" / "trials.json")]
-    assert result["best"]["metrics"]["size_mb"] == min(sizes)
+    missed = {
+        trial["evaluation"]["metrics"]["bops"][0]: sum(max(by, 0.0) for by in trial["violations"])
+        for trial in read(tmp_path / "run" / "trials.json")
+    }
+    assert missed[result["best"]["metrics"]["bops"]] == min(missed.values()) > 0
     assert (tmp_path / "run" / "best" / "model.onnx").is_file()
     assert (tmp_path / "run" / "report.html").is_file()
     assert "best effort" in result["output"]
     assert "best effort" in (tmp_path / "run" / "best" / "card.md").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "least"), [("size_mb", "<= 0.2x", 0.25), ("packed_size_mb", "<= 0.2x", 0.25)]
+)
+def test_a_bound_that_no_policy_meets_is_refused_before_the_search(
+    metric: str, bound: str, least: float, experiment: Any, tmp_path: Path
+) -> None:
+    """Int8 alone cannot make a fifth of a network's size: W14's example."""
+    yaml = experiment(objective={**BOUNDED, "constraints": {metric: bound}}, space={"filter_pruning": None})
+    done = moco("search", yaml, "--out", tmp_path / "run")
+    told = one_line(done, 2)
+
+    reached = re.search(rf"no policy of this space meets {metric} <= .* \((\S+)x of the reference's\)", told)
+    assert reached
+    assert float(reached[1]) == pytest.approx(least, abs=0.03)
+    assert not (tmp_path / "run").exists()
 
 
 def test_where_no_policy_can_be_built_nothing_is_delivered_but_the_record(

@@ -161,22 +161,24 @@ def test_what_is_refused(experiment: Any, tmp_path: Path, change: str, message: 
 
 
 @pytest.mark.parametrize(
-    ("groups", "message"),
+    ("file", "message"),
     [
-        ({"layer9": {"precision": "int8"}}, "the network has no layer 'layer9'"),
-        ({"conv1": {"filter_pruning": {"keep": 3, "of": 99}}}, "was it made for another network"),
-        ({"conv1": {"precison": "int8"}}, "unknown setting 'precison'; did you mean 'precision'"),
+        ({"groups": {"layer9": {"precision": "int8"}}}, "the network has no layer 'layer9'"),
+        ({"groups": {"conv1": {"filter_pruning": {"keep": 3, "of": 99}}}}, "was it made for another network"),
+        ({"groups": {"conv1": {"precison": "int8"}}}, "unknown setting 'precison'; did you mean 'precision'"),
+        ({"network": "x", "groups": {}}, "of the network 'x', this one is 'digits_resnet'"),
+        ({"ranking": "taylor", "groups": {}}, "ranked by 'taylor', here they are by 'l1'"),
     ],
 )
 def test_a_policy_of_another_network_is_refused_before_the_reference_is_built(
-    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: Any, message: str
+    experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Any, message: str
 ) -> None:
     def never(*_: Any) -> None:
         raise AssertionError("the reference was built")
 
     monkeypatch.setattr(Evaluator, "__init__", never)
     path = tmp_path / "other.json"
-    path.write_text(json.dumps({"format": 1, "network": "x", "groups": groups}), encoding="utf-8")
+    path.write_text(json.dumps({"format": 1, **file}), encoding="utf-8")
     yaml = experiment(searcher={"start": {"policies": "other.json"}})
     line = one_line(moco("search", yaml, "--out", tmp_path / "run"), 1)
     assert str(path) in line

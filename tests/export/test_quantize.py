@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
+from moco.compression.precision import Bits
+from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError
 from moco.export.bits import Scale
 from moco.export.calibration import calibrate
@@ -35,6 +37,7 @@ from tests.export.graphs import (
     template_of,
 )
 from tests.export.int8_graphs import LAYERS, float_of, initializers, inputs_of, worst
+from tests.policies import policy_of
 
 INT8_ONLY = ["tiny A", "tiny B", "shared", "mobilenet_v2"]
 
@@ -310,3 +313,15 @@ def test_a_pad_keeps_its_constant(value: float, pool: nn.Module, in_codes: bool)
 
     assert (pad.input[0] in written) == in_codes
     assert np.abs(run(int8, batch) - wanted).max() < 0.05 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("name", ["tiny B", "mobilenet_v2"])
+def test_the_packed_size_is_that_of_the_codes_and_scales_in_the_file(name: str) -> None:
+    """Besides them, only what the policy leaves in floats: biases, and batch-norms, which the file has folded."""
+    layers, costs = LAYERS[name], compressor_of(name).costs
+    found = initializers(quantized(float_of(name), layers, images_of(name, 8)))
+    stored = sum(found[f"{layer}.weight_q"].nbytes + found[f"{layer}.weight_s"].nbytes for layer in layers)
+    whole, coded = costs.of({}), cost_of(costs, policy_of({}, dict.fromkeys(layers, Bits(8, 8))))
+    floats = 4 * sum(costs.weights(layer, {}) for layer in layers)
+
+    assert coded["packed_size_mb"] * 1e6 == pytest.approx(whole["packed_size_mb"] * 1e6 - floats + stored)

@@ -11,6 +11,7 @@ from moco.hardware.measuring.probe_model import conv_stack, write
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import TimingPlan
+from moco.readings import READINGS
 from moco.registry import plugin
 
 IMAGE = (3, 8, 8)
@@ -91,5 +92,12 @@ def test_energy_is_not_claimed() -> None:
     assert not {"energy_j", "power_w"} & ONNXRuntimeTarget().capabilities.metrics
 
 
-def test_loading_is_timed(tmp_path: Path) -> None:
-    assert ONNXRuntimeTarget().load(write(small(), tmp_path / "net.onnx")).load_ms > 0
+def test_loading_is_timed_beside_the_reference(tmp_path: Path) -> None:
+    target, reading = ONNXRuntimeTarget(), READINGS["load_ms"]
+    files = write(small(), tmp_path / "net.onnx"), write(conv_stack(30, 8, IMAGE), tmp_path / "deep.onnx")
+    found = target.measure([target.load(file) for file in files], TimingPlan(seconds=0.0, series=reading.wanted))
+
+    assert "load_ms" in target.capabilities.metrics
+    assert [len(samples) for samples in found.series(reading.series)] == [15, 15]
+    assert found.ratio(series=reading.series).value > 1.0
+    assert found.ratio(series=reading.series).value != found.ratio().value

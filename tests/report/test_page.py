@@ -21,6 +21,9 @@ ORDER = [
 ]
 
 
+ORDERED = ("model.onnx", "network.safetensors", "policy.json", "certificate.json", "card.md")
+
+
 class Page(HTMLParser):
     """What the page is made of: sections, plots, references to elsewhere, and its text without scripts and styles."""
 
@@ -77,9 +80,45 @@ def test_every_figure_of_a_full_run_is_there(run: Path) -> None:
 
 def test_nothing_refers_to_elsewhere(run: Path) -> None:
     page = page_of(run)
-    assert page.references == ["#warnings"]
+    assert [name for name in page.references if not name.startswith(("#", "best/"))] == []
     assert "url(" not in page.styles
     assert "@import" not in page.styles
+
+
+def test_the_files_that_are_there_are_linked_to(run: Path) -> None:
+    linked = [name for name in page_of(run).references if name.startswith("best/")]
+    assert linked == [f"best/{name}" for name in ORDERED if (run / "best" / name).is_file()]
+
+    (run / "best").mkdir(exist_ok=True)
+    for name in ORDERED:
+        (run / "best" / name).write_bytes(b"")
+    assert [name for name in page_of(run).references if name.startswith("best/")] == [
+        f"best/{name}" for name in ORDERED
+    ]
+
+
+def test_no_value_is_shown_as_python_writes_it(run: Path) -> None:
+    hashes = {"train": "6c65", "test": "ab12"}
+    change(run, "manifest.json", lambda manifest: manifest["data"].update(hash=hashes))
+    change(run, "manifest.json", lambda manifest: manifest.update(versions={"torch": "2.6", "all": {"a": [1, True]}}))
+    text = page_of(run).text
+    assert "train: 6c65, test: ab12" in text
+    assert not re.search(r"\{'|': |True|None", text)
+
+
+def test_classes_are_shown_by_name_the_one_that_lost_most_first(run: Path) -> None:
+    classes = [{"label": 0, "images": 40, "reference": 0.9, "network": 0.9}]
+    classes += [{"label": 2, "images": 1200, "reference": 0.875, "network": 0.75}]
+    change(run, "result.json", lambda result: result.update(per_class=classes, description={"classes": ["cat", "dog"]}))
+    text = " ".join(page_of(run).text.split())
+    assert "Accuracy by class" in text
+    assert text.index("21,20087.5 %75.0 %-12.5 pp") < text.index("cat4090.0 %90.0 %+0.0 pp")
+
+
+def test_on_paper_the_experiment_is_left_out(run: Path) -> None:
+    text = write_report(run).read_text(encoding="utf-8")
+    assert '<details class="on-screen"><summary>Resolved experiment</summary>' in text
+    assert ".on-screen { display: none; }" in text.partition("@media print")[2]
 
 
 def test_the_plotting_library_is_inside_once(run: Path) -> None:
@@ -97,7 +136,7 @@ def test_text_of_a_run_never_becomes_markup(run: Path) -> None:
     text = write_report(run).read_text(encoding="utf-8")
     assert "alert(1)</script>" not in text
     assert "<img src=//x>" not in text
-    assert page_of(run).references == ["#warnings"]
+    assert [name for name in page_of(run).references if not name.startswith(("#", "best/"))] == []
 
 
 def test_absent_values_are_shown_as_not_available(run: Path) -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from moco.run_folder.manifest import DataRecord, Manifest
 from moco.tracking import mlflow_values as values
 from moco.trial import MetricValue, Suggestion, Trial, TrialState
 from tests.tracking import made_trials
@@ -86,3 +87,10 @@ def test_a_rejected_trial_has_its_reason_and_no_claim_about_feasibility() -> Non
 def test_a_sem_that_is_not_known_is_left_out() -> None:
     assert MetricValue(1.0).sem is None
     assert values.as_metrics({"sem/x": MetricValue(1.0).sem}) == {}
+
+
+def test_a_search_is_tagged_with_its_classes() -> None:
+    described = {"classes": ["ant", "bee"], "size": [8, 8]}
+    tags = values.search_tags(Manifest(data=DataRecord(description=described)))
+
+    assert (tags["moco.classes"], tags["moco.size"]) == ('["ant", "bee"]', "[8, 8]")

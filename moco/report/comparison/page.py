@@ -13,6 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from moco.report.comparison.ranking import ranking_figure
 from moco.report.comparison.tables import friedman_table, pairs_table, runs_table, summary_table, verdict_matrix
 from moco.report.comparison.text import AXES, TITLES, budget_text, by_importance, summary
 from moco.report.document import Html, details, document, element, note, plot, plots, section, warnings_section, written
@@ -102,7 +103,10 @@ def _verdict_section(content: ComparisonRecord) -> Html:
     measures = by_importance(content)
     first, *others = ((element("h3", _title(tests)), verdict_matrix(content, tests)) for tests in measures)
     folded = details("By the other measures", *chain(*others)) if others else Html("")
-    return section("verdicts", "Who is better?", *first, note(_MATRIX_NOTE.format(alpha=content.alpha)), folded)
+    matrix = *first, note(_MATRIX_NOTE.format(alpha=content.alpha)), folded
+    figure = ranking_figure(measures[0])
+    picture = Html("") if figure is None else plot("ranking", f"Ranking by {_title(measures[0]).lower()}", figure)
+    return section("verdicts", "Who is better?", picture, *matrix)
 
 
 def _curves_section(content: ComparisonRecord) -> Html:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from moco.comparison.rank_tests import OPPOSITE, Verdict
 from moco.report.comparison.text import TITLES, number, short_seconds
 from moco.report.document import Html, element, join, note, row
 from moco.report.formatting import NOT_AVAILABLE
 from moco.report.tables import definitions, table
-from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, MomentsRecord, StrategySummary
+from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, MomentsRecord, RunRecord, StrategySummary
 
 _CLASSES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
@@ -80,7 +82,9 @@ def runs_table(content: ComparisonRecord) -> Html:
     ]  # fmt: skip
     rows = [
         row(
-            f"{run.searcher}, seed {run.seed}",
+            element(
+                "a", f"{run.searcher}, seed {run.seed}", href=quote(f"runs/{run.searcher}/seed{run.seed}/trials.csv")
+            ),
             run.state,
             *(number(run.values.get(quantity)) for quantity in quantities),
             *map(str, (run.trials, run.distinct, run.stored, run.feasible, run.rejected, run.failed)),
@@ -89,6 +93,12 @@ def runs_table(content: ComparisonRecord) -> Html:
         for run in content.runs
     ]
     return table(head, rows, "All runs", "wide small")
+
+
+def _link(run: RunRecord) -> Html:
+    """The run's name, leading to its trials."""
+    trials = quote(f"runs/{run.searcher}/seed{run.seed}/trials.csv")
+    return element("a", f"{run.searcher}, seed {run.seed}", href=trials)
 
 
 def _verdict_cell(found: tuple[Verdict, float] | None) -> Html:

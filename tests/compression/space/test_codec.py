@@ -166,14 +166,14 @@ def test_costs_are_those_of_the_built_network() -> None:
         assert stated["parameters"] == counted.parameters
 
 
-def test_packed_size_counts_codes_and_a_bit_for_each_zero() -> None:
-    weights = TINY.costs.weights("layer2.1.conv2", {})
+def test_packed_size_counts_codes_their_scales_and_a_bit_for_each_zero() -> None:
+    weights, outputs = TINY.costs.weights("layer2.1.conv2", {}), TINY.costs.width("layer2.1.conv2", "out", {})
     whole = TINY.costs.of({})["packed_size_mb"]
     four = cost_of(TINY.costs, policy_of({}, {"layer2.1.conv2": Bits(4, 8)}))["packed_size_mb"]
     half = cost_of(TINY.costs, policy_of({}, {}, weights_kept={"layer2.1.conv2": (weights // 2, weights)}))[
         "packed_size_mb"
     ]
-    assert whole - four == pytest.approx(weights * 28 / 8 / 1e6)
+    assert whole - four == pytest.approx((weights * 28 / 8 - outputs * 4) / 1e6)
     assert whole - half == pytest.approx((weights // 2 * 32 - weights) / 8 / 1e6)
 
 

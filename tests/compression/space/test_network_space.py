@@ -140,13 +140,13 @@ def test_the_cost_is_that_of_the_network_that_is_built(point: dict[str, object])
     assert (cost["macs"], cost["bops"], cost["parameters"]) == (counted.macs, bops, counted.parameters)
 
 
-def test_the_packed_size_counts_codes_at_their_bits() -> None:
+def test_the_packed_size_counts_codes_at_their_bits_and_a_scale_for_each_output() -> None:
     space = space_of(options=options_of(keep=None, precisions=("float32", "int8")))
     whole = space.cost(space.canonical(dict.fromkeys(space.distributions, "int8")))
     layers = [m for m in TINY.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    codes = sum(m.weight.numel() for m in layers)
+    codes, scales = sum(m.weight.numel() for m in layers), sum(len(m.weight) for m in layers)
 
-    assert whole["packed_size_mb"] * 1e6 == codes + 4 * (TINY.counts.parameters - codes)
+    assert whole["packed_size_mb"] * 1e6 == codes + 4 * scales + 4 * (TINY.counts.parameters - codes)
 
 
 def test_residual_streams_may_be_left_out() -> None:

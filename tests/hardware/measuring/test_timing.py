@@ -98,7 +98,14 @@ def test_a_clock_that_stands_still_is_an_error() -> None:
 def test_a_clock_that_goes_back_is_an_error() -> None:
     clock = ScriptedClock()
     with pytest.raises(MeasurementError, match="positive time"):
-        interleave([clock.call(1.0, 1.0, -1.0)], PLAN, clock)
+        interleave([clock.call(-1.0)], PLAN, clock)
+
+
+@pytest.mark.parametrize("reading", [0.0, -1.0])
+def test_a_reading_that_is_not_positive_is_taken_again(reading: float) -> None:
+    clock = ScriptedClock()
+    samples = interleave([clock.call(1.0, 1.0, reading)], PLAN, clock)
+    assert set(samples[0]) == {1.0}
 
 
 def test_garbage_is_not_collected_within_slots_and_again_afterwards() -> None:

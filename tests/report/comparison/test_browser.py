@@ -21,9 +21,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_all_four_figures_are_drawn(page: Path, tmp_path: Path) -> None:
+def test_all_five_figures_are_drawn(page: Path, tmp_path: Path) -> None:
     drawn = Drawn(dom(page, tmp_path / "profile"))
-    assert len(drawn.plots) == 4
+    assert len(drawn.plots) == 5
     assert all(count >= 1 for count in drawn.plots.values())
 
 

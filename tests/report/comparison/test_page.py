@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from moco.errors import RunFolderError
 from moco.report.comparison.page import compare_page, curve_figure, line, write_compare_page
+from moco.report.comparison.ranking import alike, ranking_figure
 from moco.report.comparison.tables import verdict_matrix
 from moco.run_folder.comparison_record import ComparisonRecord
 from tests.report.comparison.example_comparison import example
@@ -21,8 +23,9 @@ MANY = example(failed="plain")
 def test_every_section_and_figure_is_there_and_nothing_is_fetched() -> None:
     page = Page(compare_page(MANY))
     assert page.sections == ORDER
-    assert page.plots == ["score-trials", "score-seconds", "hypervolume-trials", "hypervolume-seconds"]
-    assert [reference for reference in page.references if not reference.startswith("#")] == []
+    assert page.plots == ["ranking", "score-trials", "score-seconds", "hypervolume-trials", "hypervolume-seconds"]
+    elsewhere = [reference for reference in page.references if not reference.startswith("#")]
+    assert elsewhere == [f"runs/{run.searcher}/seed{run.seed}/trials.csv" for run in MANY.runs]
 
 
 def test_what_comes_from_a_run_is_text() -> None:
@@ -38,6 +41,38 @@ def test_the_matrix_reads_from_the_row_to_the_column() -> None:
     guided, plain, _ = rows
     assert (guided.count(">better<"), guided.count(">worse<")) == (2, 0)
     assert (plain.count(">worse<"), plain.count(">cannot tell<")) == (1, 1)
+
+
+def test_the_ranking_joins_what_cannot_be_told_apart() -> None:
+    tests = MANY.tests["score_at_equal_trials"]
+    figure = ranking_figure(tests)
+    assert figure is not None
+    dots, bar = figure.data
+    assert dots.y[0] == "guided"
+    assert list(dots.x) == sorted(dots.x)
+    assert tests.friedman is not None
+    assert [tests.friedman.mean_ranks[name] for name in dots.y] == list(dots.x)
+    assert sorted(bar.x) == sorted(tests.friedman.mean_ranks[name] for name in ("plain", "alike"))
+
+
+def test_stretches_of_a_ranking_are_the_longest_without_a_decided_pair() -> None:
+    tests = MANY.tests["score_at_equal_trials"]
+    ranks = {name: place for place, name in enumerate("abcd", start=1)}
+
+    def stretches(*decided: str) -> list[str]:
+        one = tests.pairs[0]
+        pairs = tuple(replace(one, first=first, second=second, verdict="better") for first, second in decided)
+        return ["".join(ends) for ends in alike(ranks, replace(tests, pairs=pairs))]
+
+    assert stretches() == ["ad"]
+    assert stretches("ad") == ["ac", "bd"]
+    assert stretches("ac", "ad", "bd") == ["ab", "bc", "cd"]
+    assert stretches("ab", "ac", "ad") == ["bd"]
+    assert stretches("ab", "bc", "cd", "ac", "ad", "bd") == []
+
+
+def test_two_strategies_have_no_ranking_picture() -> None:
+    assert "ranking" not in Page(compare_page(example({"guided": 0.3, "plain": 0.0}))).plots
 
 
 def test_a_curve_begins_where_half_of_the_seeds_have_something() -> None:
