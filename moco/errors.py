@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -57,6 +58,18 @@ class RunFolderError(MocoError):
     exit_code = 2
 
 
+class RunFailedError(RunFolderError):
+    """The disk, or the database of the ledger, failed while a search was using it: no fault of what was asked."""
+
+    exit_code = 1
+
+
+def cannot_write(what: str, error: OSError) -> RunFolderError:
+    """The error that `what` cannot be written: of a disk that is full or broken it is a failure, else one of use."""
+    kind = RunFailedError if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO} else RunFolderError
+    return kind(f"{what} cannot be written: {error.strerror or error}")
+
+
 class WorkersLostError(LostError):
     """Worker processes died again and again: no fault of a policy's; finished trials are kept."""
 
@@ -67,6 +80,26 @@ class DeadlyPolicyError(WorkersLostError):
 
 class PolicyRejectedError(Exception):
     """A policy cannot be built on this target: the trial ends as `rejected(reason)` and the search goes on."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Class and text of any exception as one line, also where there is no text, or it has several lines, or raises."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException as broken:  # others wrote it: its text may fail in any way
+        text = f"(its text cannot be read: {type(broken).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+LONGEST_LINE = 1000
+"""Characters of an error on a terminal: what it quotes may be a whole file."""
+
+
+def printed(text: str) -> str:
+    """A text as one line for a terminal: control characters as escapes, a long one without its middle."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(text.split()))
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -11,7 +11,10 @@ from moco.compression.compressor import rebuilt
 from moco.compression.policy_file import read_policy
 from moco.data.description import InputDescription
 from moco.models import load_weights
-from moco.models.zoo import weights_metadata
+from moco.models.weights import weights_metadata
+from moco.run_folder.seal import check_seal
+
+POLICY, WEIGHTS = "policy.json", "network.safetensors"
 
 
 def load_network(network: nn.Module, folder: str | Path, example: torch.Tensor) -> nn.Module:
@@ -28,9 +31,11 @@ def load_network(network: nn.Module, folder: str | Path, example: torch.Tensor) 
     Raises:
         SpaceError, CompressionError: the policy is of another network.
         DataError: the weights are missing or do not fit.
+        RunFolderError: a file is not the one that was delivered (SHA256SUMS).
     """
     folder = Path(folder)
-    loaded = rebuilt(network, read_policy(folder / "policy.json"), example)
-    load_weights(loaded, folder / "network.safetensors")
-    loaded.input_description = InputDescription.read(weights_metadata(folder / "network.safetensors"))  # type: ignore[assignment]
+    check_seal(folder, (POLICY, WEIGHTS))
+    loaded = rebuilt(network, read_policy(folder / POLICY), example)
+    load_weights(loaded, folder / WEIGHTS)
+    loaded.input_description = InputDescription.read(weights_metadata(folder / WEIGHTS))  # type: ignore[assignment]
     return loaded.eval()

@@ -20,7 +20,7 @@ from moco.compression.counting import count
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
-from moco.run_folder.writing import refuse_owned, writes
+from moco.run_folder.writing import refuse_owned, write_text, writes
 
 
 def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, modules: Path | None = None) -> PayOffReport:
@@ -47,10 +47,8 @@ def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, module
 def write_payoff(report: PayOffReport, name: str, out: Path) -> None:
     """Write payoff.json and payoff.html; a RunFolderError where the folder cannot be written."""
     data = report.to_json()
-    with writes(f"{out}: the pay-off"):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "payoff.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (out / "payoff.html").write_text(payoff_page(data, name), encoding="utf-8")
+    write_text(out / "payoff.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_text(out / "payoff.html", payoff_page(data, name))
 
 
 def payoff_table(report: PayOffReport) -> RenderableType:

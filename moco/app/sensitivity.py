@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -24,7 +25,7 @@ from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.sensitivity_page import sensitivity_page, shown_divergence
 from moco.run.job import Job
-from moco.run_folder.writing import writes
+from moco.run_folder.writing import write_text
 
 IMAGES = 256
 PLAIN_EVERY_S = 10.0
@@ -40,6 +41,11 @@ class LayerStudy:
     layers: Mapping[str, tuple[str, ...]]  # by group, all its layers: coupled ones are named together
     ignored: tuple[str, ...]  # layers to leave alone
     yaml: str  # both as lines of an experiment
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of sensitivity.json, with the groups."""
+        groups = {name: list(layers) for name, layers in self.layers.items()}
+        return {**to_json(self.sensitivity), "name": self.name, "groups": groups, "ignored": list(self.ignored)}
 
 
 def studied(
@@ -86,11 +92,9 @@ def write_study(study: LayerStudy, out: Path) -> Path:
     """Path of sensitivity.html, beside sensitivity.json and groups.yaml; a RunFolderError if they cannot be written."""
     data = to_json(study.sensitivity)
     page = sensitivity_page(study.name, data, study.layers, study.ignored, study.yaml)
-    with writes(f"{out}: the study"):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "sensitivity.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        (out / "groups.yaml").write_text(study.yaml, encoding="utf-8")
-        (out / "sensitivity.html").write_text(page, encoding="utf-8")
+    write_text(out / "sensitivity.json", json.dumps(data, indent=1) + "\n")
+    write_text(out / "groups.yaml", study.yaml)
+    write_text(out / "sensitivity.html", page)
     return out / "sensitivity.html"
 
 

@@ -39,11 +39,13 @@ class SourceOptions:
     crop: int | tuple[int, int] | None = None  # side of the square cut from the middle, or (height, width), in pixels
     import_path: str | None = None  # the user's own function that gives the two sets
     folder: Path | None = None  # searched for its module
+    allow_import: bool = False  # whether that may be imported
 
     @property
     def given(self) -> list[str]:
         """Names of the options that are set."""
-        return [name for name, value in vars(self).items() if name != "folder" and value is not None]
+        of_imports = {"folder", "allow_import"}
+        return [name for name, value in vars(self).items() if name not in of_imports and value is not None]
 
 
 Load = Callable[[SourceOptions, Normalization | None], DataSets]
@@ -122,7 +124,7 @@ def as_data_sets(
 
 def _imported(options: SourceOptions, normalize: Normalization | None) -> DataSets:
     """What the user's own function gives."""
-    sets = called(str(options.import_path), "data.import", options.folder)
+    sets = called(str(options.import_path), "data.import", options.folder, allowed=options.allow_import)
     if isinstance(sets, DataSets):
         return same_classes(sets.train, sets.test)
     if not isinstance(sets, tuple | list) or len(sets) != 2:

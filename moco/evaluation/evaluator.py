@@ -5,6 +5,7 @@ What is scored is what is timed is what is shipped: one file, by hash (W08).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from copy import copy
@@ -24,6 +25,7 @@ from moco.interfaces import Artifact, Session, Target
 from moco.measurement import TimingPlan
 from moco.policy import Policy
 from moco.readings import READINGS
+from moco.store_table import MALFORMED
 from moco.trial import FIRST_MADE, Evaluation, MetricValue
 
 
@@ -112,8 +114,11 @@ class Evaluator:
         def remembered(policy: Policy) -> Evaluation:
             with in_turn:  # a thread a worker asks
                 stored = store.get(policy, self.reference.evaluation.metrics)
+            if stored is not None and (known := self._rescaled(policy, stored)) is not None:
+                return known
             if stored is not None:
-                return self._rescaled(policy, stored)
+                with in_turn:
+                    store.disown(policy)
             evaluation = evaluate(policy)
             with in_turn:
                 store.put(policy, evaluation)
@@ -171,19 +176,40 @@ class Evaluator:
         if self.store is None:
             return []
         found = self.store.all(self.reference.evaluation.metrics)
-        return [(policy, self._rescaled(policy, evaluation)) for policy, evaluation in found]
+        rescaled = [(policy, self._rescaled(policy, evaluation)) for policy, evaluation in found]
+        return [(policy, evaluation) for policy, evaluation in rescaled if evaluation is not None]
 
-    def _rescaled(self, policy: Policy, stored: Evaluation) -> Evaluation:
-        """A stored evaluation on this search's scale; no time was spent on it here, its details tell what it took.
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the store."""
+        return () if self.store is None else self.store.warnings
+
+    def exact(self, policy: Policy, artifact: Artifact, session: Session) -> dict[str, MetricValue]:
+        """What can be counted and scored of a policy's file again, whatever is stored of it."""
+        return {**self._scored(session, Stopwatch()), **self._counted(artifact, policy)}
+
+    def _rescaled(self, policy: Policy, stored: Evaluation) -> Evaluation | None:
+        """A stored evaluation on this search's scale; None where it cannot be put on it.
 
         What was stored is the paired ratio times the constant of the search that measured it. What this search does
         not measure is left out, as its scale is not known here. Exact costs are counted anew, as today's moco counts.
+        No time was spent on it here, its details tell what it took.
         """
+        try:
+            return self._on_scale(policy, stored)
+        except MALFORMED as error:
+            assert self.store is not None
+            self.store.tell("row", f"a row has no usable ratio ({type(error).__name__}); it is measured anew")
+            return None
+
+    def _on_scale(self, policy: Policy, stored: Evaluation) -> Evaluation:
         metrics = {name: stored.metrics[name] for name in self.reference.evaluation.metrics} | self._costs(policy)
         for name in self.plan.timing:
             ratio = stored.details[f"{name}.ratio"][0]
             constant, old = self.reference.evaluation.metrics[name].value, stored.metrics[name]
             value = READINGS[name].value(constant, ratio)
+            if not (ratio > 0 and math.isfinite(value)):
+                raise ValueError(f"{name}: a ratio of {ratio}")
             metrics[name] = MetricValue(value, None if old.sem is None else old.sem * value / old.value)
         details = {**stored.details, FIRST_MADE: dict(stored.seconds)}
         return replace(stored, metrics=metrics, seconds={}, details=details)

@@ -1,4 +1,4 @@
-"""The evaluation store: SQLite beside the runs, so that nothing is evaluated twice (W21).
+"""The evaluation store: SQLite in `MOCO_HOME`, so that nothing is evaluated twice (W21).
 
 The key is a hash of everything that the result depends on; a new objective over old evaluations is answered from it.
 """
@@ -6,7 +6,9 @@ The key is a hash of everything that the result depends on; a new objective over
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,7 @@ class EvaluationStore(StoreTable):
 
     def get(self, policy: Policy, metrics: Collection[str] = ()) -> Evaluation | None:
         """The stored evaluation of the policy in this context, if it has these metrics; counted as a hit or a miss."""
-        with self.doing("read"):
-            found = self._stored(policy)
+        found = self._stored(policy)
         if found is not None and not set(metrics) <= set(found.metrics):
             found = None
         self.hits, self.misses = (self.hits + 1, self.misses) if found else (self.hits, self.misses + 1)
@@ -42,26 +43,38 @@ class EvaluationStore(StoreTable):
 
     def all(self, metrics: Collection[str] = ()) -> list[tuple[Policy, Evaluation]]:
         """Every stored evaluation of this context that has these metrics, in the order of the policies' texts."""
-        with self.doing("read"):
-            rows = self.database.execute(
-                "SELECT policy, evaluation FROM evaluations WHERE context = ? ORDER BY policy", (self.context,)
-            ).fetchall()
-        found = ((Policy(text), Evaluation.from_json(json.loads(evaluation))) for text, evaluation in rows)
-        return [(policy, evaluation) for policy, evaluation in found if set(metrics) <= set(evaluation.metrics)]
+        rows = self.rows("SELECT policy, evaluation FROM evaluations WHERE context = ? ORDER BY policy", self.context)
+        found = ((self.parsed(text, Policy.of), self.parsed(evaluation, _evaluation)) for text, evaluation in rows)
+        pairs = [(policy, evaluation) for policy, evaluation in found if policy is not None and evaluation is not None]
+        return [(policy, evaluation) for policy, evaluation in pairs if set(metrics) <= set(evaluation.metrics)]
 
     def put(self, policy: Policy, evaluation: Evaluation) -> None:
         """Store an evaluation; an earlier one of the same policy is kept unless it lacks a metric of this one."""
-        with self.doing("written"):
-            earlier = self._stored(policy)
-            if earlier is not None and set(evaluation.metrics) <= set(earlier.metrics):
-                return
-            self.database.execute(
-                "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?)",
-                (self.context, policy.text, json.dumps(evaluation.to_json())),
-            )
+        earlier = self._stored(policy)
+        if earlier is None or not set(evaluation.metrics) <= set(earlier.metrics):
+            row = self.context, policy.text, json.dumps(evaluation.to_json())
+            self.write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?)", [row])
+
+    def disown(self, policy: Policy) -> None:
+        """Forget a policy whose evaluation was a hit, and turned out to be none."""
+        self.hits, self.misses = self.hits - 1, self.misses + 1
+        self.forget(policy)
+
+    def forget(self, policy: Policy) -> None:
+        """Take out what is stored of the policy, which has turned out to be wrong."""
+        self.write("DELETE FROM evaluations WHERE context = ? AND policy = ?", [(self.context, policy.text)])
 
     def _stored(self, policy: Policy) -> Evaluation | None:
-        row = self.database.execute(
-            "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?", (self.context, policy.text)
-        ).fetchone()
-        return Evaluation.from_json(json.loads(row[0])) if row else None
+        query = "SELECT evaluation FROM evaluations WHERE context = ? AND policy = ?"
+        rows = self.rows(query, self.context, policy.text)
+        return self.parsed(rows[0][0], _evaluation) if rows else None
+
+
+def _evaluation(data: Any) -> Evaluation:
+    """The evaluation of a row; a ValueError or the like where one of its numbers is none."""
+    found = Evaluation.from_json(data)
+    for name, metric in found.metrics.items():
+        for number in (metric.value, 0.0 if metric.sem is None else metric.sem):
+            if isinstance(number, bool) or not math.isfinite(number):
+                raise ValueError(f"{name} is {number!r}")
+    return replace(found, seconds={stage: float(spent) for stage, spent in found.seconds.items()})

@@ -18,6 +18,7 @@ from moco.errors import ConfigError
 from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.export.ranges import RangeOptions
+from moco.home import shared_file
 from moco.models import import_object
 from moco.models.trained import ModelSpec
 from moco.models.training import TrainingPlan
@@ -33,7 +34,7 @@ from moco.strategy import Strategy
 from moco.study import Budget
 
 STORE = "evaluations.db"
-"""Beside the run folder; in that of a comparison whose experiment wants none beside it: its runs share theirs."""
+"""In moco's home (moco/home.py); in the folder of a comparison whose experiment wants none: its runs share theirs."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,18 @@ NOTHING = Overrides()
 def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING) -> Job:
     """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    The evaluation store and MLflow's default store lie beside the run folder `out`.
+    The evaluation store and MLflow's default store lie in moco's home, or beside the run folder `out` if they have.
     """
     return job_of(plan_of(experiment, out, overrides.folder), overrides.network, overrides.data)
 
 
 def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> JobPlan:
-    """What the search is to do; `folder` is searched for modules of the user's own.
+    """What the search is to do; `folder` is searched for modules of the user's own where the experiment names none.
 
     A ConfigError names an environment variable that is not set, or something that is not there.
     """
     recording = _recording(experiment, out)
+    folder = folder if experiment.folder is None else Path(experiment.folder)
     return JobPlan(
         name=experiment.name,
         seed=experiment.seed,
@@ -71,10 +73,10 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
         objective=experiment.plugins.objective,
         space=_space(experiment),
         candidates=CandidatePlan(
-            recovery=recovery_plan(experiment.plugins.recovery, folder),
+            recovery=recovery_plan(experiment.plugins.recovery, folder, allow_import=experiment.allow_import),
             ranges=_ranges(experiment),
             timing=_timing(experiment),
-            store=_store(experiment, out),
+            store=store_of(experiment, out),
         ),
         search=SearchPlan(
             strategies=(experiment.plugins.searcher,),
@@ -129,24 +131,28 @@ def _recording(experiment: Experiment, out: Path) -> Recording:
 
 def _command(experiment: Experiment) -> str:
     """How to run the search again from its own run folder."""
-    model, data = experiment.model, experiment.data
-    if data.source == "python":
+    if experiment.data.source == "python":
         return "moco.optimize(…) in Python, with the same network, data sets and settings (experiment.yaml)"
-    imports = " --allow-import" if model.import_path or data.import_path else ""
+    imports = " --allow-import" if experiment.imports else ""
     return f"moco search experiment.yaml --out again{imports}"
 
 
 def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
     model = experiment.model
     train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
-    return ModelSpec(**model.model_dump(exclude={"train"}), train=train, seed=experiment.seed, folder=folder)
+    return ModelSpec(
+        **model.model_dump(exclude={"train"}),
+        train=train,
+        seed=experiment.seed,
+        folder=folder,
+        allow_import=experiment.allow_import,
+    )
 
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
-    options = SourceOptions(
-        **data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"}), folder=folder
-    )
+    given = data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"})
+    options = SourceOptions(**given, folder=folder, allow_import=experiment.allow_import)
     normalize = None if data.normalize is None else Normalization(**data.normalize.model_dump())
     allowed, splits = bool(data.allow_duplicates), data.splits.model_dump()
     return DataSpec(data.source, options, normalize, **splits, seed=experiment.seed, allow_duplicates=allowed)
@@ -164,18 +170,19 @@ def _space(experiment: Experiment) -> SpacePlan:
     return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis)
 
 
-def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None) -> RecoveryPlan:
+def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:
     """The plan of the chosen steps; `folder` is searched for modules of the user's own.
 
-    A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot be imported.
+    A ConfigError refuses a step that stands twice, two ways of training, and a function that cannot, or must not,
+    be imported.
     """
-    return RecoveryPlan(tuple(_step(step, folder) for step in steps))
+    return RecoveryPlan(tuple(_step(step, folder, allow_import) for step in steps))
 
 
-def _step(step: Chosen, folder: Path | None) -> RecoveryStep:
+def _step(step: Chosen, folder: Path | None, allow_import: bool) -> RecoveryStep:
     if not step.cls.takes_function:
         return step.made()  # type: ignore[no-any-return]
-    function = import_object(step.options, folder)
+    function = import_object(step.options, folder, allowed=allow_import)
     if not callable(function):
         raise ConfigError(f"recovery.{step.name}.import: '{step.options}' is no function")
     return step.cls(step.cls.Options(function))  # type: ignore[no-any-return]
@@ -199,7 +206,8 @@ def _starts(experiment: Experiment) -> StartPlan:
     return StartPlan(sources, None if analysis is None else Path(analysis))
 
 
-def _store(experiment: Experiment, out: Path) -> Path | None:
+def store_of(experiment: Experiment, out: Path) -> Path | None:
+    """The file of earlier evaluations; None where the experiment wants none."""
     if experiment.store is False:
         return None
-    return Path(experiment.store) if isinstance(experiment.store, str) else out.resolve().parent / STORE
+    return Path(experiment.store) if isinstance(experiment.store, str) else shared_file(STORE, out)

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from moco.errors import ConfigError
 from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
-from moco.models.zoo import is_published
+from moco.experiment.yaml_text import MOST_BYTES, plain_values
+from moco.models.import_path import not_allowed
+from moco.models.weights import is_published
+from moco.text_file import read_text
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
@@ -33,10 +35,10 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     data = _absolute(_read(path), path.parent)
     for override in overrides:
         data = _overridden(data, override)
-    defaults = {"name": path.stem}
-    if _imports(data):
-        defaults["folder"] = _against(path.parent, "")
-    return experiment_of({**defaults, **_absolute(data, Path.cwd())}, allow_import)
+    experiment = experiment_of({"name": path.stem, **_absolute(data, Path.cwd())}, allow_import)
+    if experiment.imports and "folder" not in experiment.model_fields_set:
+        return experiment.model_copy(update={"folder": _against(path.parent, "")})
+    return experiment
 
 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
@@ -47,10 +49,9 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
         experiment = Experiment.model_validate_json(json.dumps(data))
     except ValidationError as error:
         raise explain(error, data) from None
-    for key_path, named in _imports(data).items():
-        if not allow_import:
-            raise ConfigError(f"{key_path}: '{named}' runs code that the experiment names; allow it by --allow-import")
-    experiment = experiment.with_plugins(plugins_of(experiment))
+    experiment = experiment.with_plugins(plugins_of(experiment), allow_import=allow_import)
+    for key_path, named in experiment.imports.items() if not allow_import else ():
+        raise ConfigError(not_allowed(key_path, named))  # now and not after minutes; none is imported without leave
     _check_starts(experiment)
     return experiment
 
@@ -66,47 +67,17 @@ def _check_starts(experiment: Experiment) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    data = _yaml(text, str(path))
+    data = plain_values(text, str(path))
     if not isinstance(data, dict):
         came = "an empty file" if data is None else f"a {type(data).__name__}"
         raise ConfigError(f"{path}: expected a mapping with 'model', 'data', 'space' and 'objective', got {came}")
     return data
-
-
-def _yaml(text: str, where: str) -> Any:
-    try:
-        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), where)
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise ConfigError(f"{where}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _refuse_repeated_keys(node: yaml.Node | None, where: str) -> None:
-    """A key that stands twice would silently win over the first."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item, where)
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ConfigError(
-                    f"{where}, line {line}: the key '{key.value}' stands in line {seen[key.value]} already"
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen[key.value] = line
-            _refuse_repeated_keys(value, where)
 
 
 def _overridden(data: dict[str, Any], override: str) -> dict[str, Any]:
@@ -115,7 +86,7 @@ def _overridden(data: dict[str, Any], override: str) -> dict[str, Any]:
     keys = key_path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected key=value with dots between keys, such as budget.trials=20")
-    return _changed(data, keys, _yaml(text, f"--set {override}"), override)
+    return _changed(data, keys, plain_values(text, f"--set {override}"), override)
 
 
 def _changed(data: object, keys: Sequence[str], value: object, override: str) -> dict[str, Any]:
@@ -134,7 +105,7 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
-            published = section == "model" and is_published(path)
+            published = section == "model" and is_published(path, str(holder.get("name")))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
@@ -155,19 +126,7 @@ def _absolute_starts(start: Any, folder: Path) -> Any:
 
 
 def _against(folder: Path, path: str) -> str:
-    return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
-
-
-def _imports(data: Mapping[str, Any]) -> dict[str, object]:
-    """Import paths by key path."""
-    found = {}
-    for section in ("model", "data"):
-        holder = data.get(section)
-        if isinstance(holder, Mapping) and holder.get("import") is not None:
-            found[f"{section}.import"] = holder["import"]
-    steps = data.get("recovery")
-    for step in steps if isinstance(steps, Sequence) and not isinstance(steps, str) else ():
-        for name, options in step.items() if isinstance(step, Mapping) else ():
-            if isinstance(options, Mapping) and options.get("import") is not None:
-                found[f"recovery.{step.get('name', name)}.import"] = options["import"]
-    return found
+    try:
+        return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
+    except RuntimeError:  # `~name/…`
+        raise ConfigError(f"path '{path}': there is no home folder of '{path.partition('/')[0]}' here") from None

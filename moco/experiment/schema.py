@@ -13,13 +13,13 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from moco.compression.methods.method import Method
 from moco.errors import nearest
-from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
+from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section, Seed
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
 from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET, Chosen
 from moco.strategy import Strategy
 
-NAME = re.compile(r"^\w[\w.+-]*$")
+NAME = re.compile(r"^\w[\w.+-]{0,99}\Z")
 
 
 class TimingConfig(Section):
@@ -27,8 +27,8 @@ class TimingConfig(Section):
 
     seconds_batch1: Seconds = 0.2
     seconds_batch32: Seconds = 0.6
-    slot_ms: Positive = 10.0
-    warmup_calls: Annotated[int, Field(ge=0)] = 3
+    slot_ms: Annotated[float, Field(gt=0, le=60_000)] = 10.0
+    warmup_calls: Annotated[int, Field(ge=0, le=10_000)] = 3
 
 
 class TargetConfig(PluginSection):
@@ -123,6 +123,7 @@ class BudgetConfig(Section):
 
     trials: Count = 100
     seconds: Seconds | None = None
+    answer_seconds: Seconds | None = None  # for one answer of the searcher's; by default an hour
 
 
 class CertificateConfig(Section):
@@ -134,7 +135,7 @@ class CertificateConfig(Section):
 
 
 class MLflowConfig(Section):
-    """Where MLflow keeps the runs; without a `uri` in a SQLite store beside the run folder.
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store in moco's home (moco/home.py).
 
     Each delivery becomes a version of the `registered_model`, where one is named.
     """
@@ -170,7 +171,7 @@ class Experiment(Section):
     """A whole experiment."""
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     model: ModelConfig
     data: DataConfig
     space: SpaceConfig
@@ -186,6 +187,7 @@ class Experiment(Section):
     store: bool | str | None = True  # a file for later searches to use, true or null for the usual one, false for none
     folder: str | None = None  # where import paths are looked up first; by default the file's own
     _plugins: Plugins | None = PrivateAttr(default=None)
+    _allow_import: bool = PrivateAttr(default=False)
 
     @property
     def plugins(self) -> Plugins:
@@ -193,17 +195,32 @@ class Experiment(Section):
         assert self._plugins is not None, "an experiment comes from load_experiment or experiment_of"
         return self._plugins
 
-    def with_plugins(self, plugins: Plugins) -> Experiment:
-        """The experiment that carries them from now on; copies of it do so too."""
+    @property
+    def allow_import(self) -> bool:
+        """Whether code of the user's that it names may be imported: whoever read it has said so, never the file."""
+        return self._allow_import
+
+    def with_plugins(self, plugins: Plugins, *, allow_import: bool = False) -> Experiment:
+        """The experiment that carries them, and the leave to import, from now on; copies of it do so too."""
         found = self.model_copy()
-        found._plugins = plugins
+        found._plugins, found._allow_import = plugins, allow_import
         return found
+
+    @property
+    def imports(self) -> dict[str, str]:
+        """Import paths of code of the user's by key path, however they were written."""
+        found = {"model.import": self.model.import_path, "data.import": self.data.import_path}
+        steps = [step for step in self.plugins.recovery if step.cls.takes_function]
+        functions = {f"recovery.{step.name}.import": step.options for step in steps}
+        return {where: path for where, path in {**found, **functions}.items() if path is not None}
 
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not NAME.match(name):
-            raise ValueError(f"expected letters, digits and . _ + - (it names the run folder), got {name!r}")
+            raise ValueError(
+                f"expected at most 100 letters, digits and . _ + - (it names the run folder), got {name!r}"
+            )
         return name
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from moco.errors import RunFolderError
+from moco.errors import cannot_write
 from moco.interfaces import Artifact
 
 Shape = Sequence[int | str]  # sizes of the axes; a name where the size is not fixed
@@ -242,7 +242,7 @@ def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
             partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise cannot_write(f"{path}:", error) from error
     return Artifact(path, sha256, len(data))
 
 

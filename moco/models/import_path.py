@@ -1,4 +1,4 @@
-"""A user's own model or data set by import path; the configuration asks for `--allow-import` before this is called."""
+"""A user's own code by import path: the one place that imports it, and only where that was allowed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from moco.errors import ConfigError, nearest
+from moco.registry import blaming
 
 
-def import_object(path: str, search_path: Path | None = None) -> Any:
+def import_object(path: str, search_path: Path | None = None, *, allowed: bool) -> Any:
     """What `package.module:attribute` names; the attribute may have dots.
 
     `search_path` is looked in first, for example the folder of the experiment, the current one next. A ConfigError
-    where the path is malformed, the module cannot be imported, or has no such attribute.
+    where nobody has `allowed` it, the path is malformed, the module cannot be imported, or has no such attribute.
     """
+    if not allowed:
+        raise ConfigError(not_allowed("import path", path))
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"import path '{path}': expected 'package.module:attribute'")
-    with _searched([folder for folder in (search_path, Path.cwd()) if folder is not None]):
-        try:
-            found: Any = importlib.import_module(module_name)
-        except Exception as error:  # a user's module may raise anything
-            raise ConfigError(
-                f"import path '{path}': module '{module_name}' cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+    folders = [folder for folder in (search_path, Path.cwd()) if folder is not None]
+    with _searched(folders), blaming(f"import path '{path}': module '{module_name}' cannot be imported"):
+        found: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ConfigError(f"import path '{path}': '{module_name}' has no '{attribute}'{_near(part, found)}")
@@ -35,16 +34,19 @@ def import_object(path: str, search_path: Path | None = None) -> Any:
     return found
 
 
-def called(path: str, where: str, folder: Path | None, **options: Any) -> Any:
+def not_allowed(where: str, path: object) -> str:
+    """What is said of an import path, read at the key path `where`, that nobody has allowed."""
+    return f"{where}: '{path}' runs code that the experiment names; allow it by --allow-import"
+
+
+def called(path: str, where: str, folder: Path | None, *, allowed: bool, **options: Any) -> Any:
     """What the user's own function gives; `folder` is searched for its module first.
 
-    A ConfigError at the key path `where` if it cannot be imported, or fails.
+    A ConfigError at the key path `where` if it is not `allowed`, cannot be imported, or fails.
     """
-    function = import_object(path, folder)
-    try:
+    function = import_object(path, folder, allowed=allowed)
+    with blaming(f"{where}: '{path}' failed"):
         return function(**options)
-    except Exception as error:  # a user's function may raise anything
-        raise ConfigError(f"{where}: '{path}' failed: {type(error).__name__}: {error}") from error
 
 
 def _near(name: str, owner: object) -> str:

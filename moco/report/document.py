@@ -14,7 +14,7 @@ from string import Template
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from moco.errors import RunFolderError
+from moco.run_folder.writing import write_text
 
 COMPLETE = "This page is complete in itself and fetches nothing."
 
@@ -78,11 +78,8 @@ def document(title: str, header: Html, main: Html, made_by: str | None = "Made b
 
 
 def written(path: Path, page: str) -> Path:
-    """The path of a page, written; a RunFolderError where it cannot be."""
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be written: {error}") from error
+    """The path of a page, written whole; a RunFolderError where it cannot be."""
+    write_text(path, page)
     return path
 
 

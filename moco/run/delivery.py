@@ -23,6 +23,7 @@ from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared
+from moco.run.recount import Recount, claimed
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
@@ -52,7 +53,8 @@ class Finisher:
 
     def __init__(self, prepared: Prepared, folder: Path, trials: Sequence[Trial]) -> None:
         """Take a search that is over, with its trials; `folder` holds the log of what was certified before."""
-        self.prepared, self.trials = prepared, trials
+        self.prepared, self.trials = prepared, list(trials)
+        self.corrected = False
         self.log = CertificationLog(folder)
         self.warnings: list[str] = []
         self.floor = prepared.job.floor
@@ -66,9 +68,13 @@ class Finisher:
     def deliver(self) -> Delivery | None:
         """The first candidate, in a fixed order, whose bounds and floor hold; the best one where none does.
 
+        What the evaluation store said of the best and of the front is counted and scored again before: `trials` are
+        then what was found.
+
         The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
         of the feasible front by score. None where no trial is complete.
         """
+        self._recount()
         candidates = self._candidates()
         if not candidates:
             return None
@@ -83,6 +89,27 @@ class Finisher:
         if certified is not None and earlier is not None and not certificate.holds:
             return self._delivery(certified, earlier)
         return self._delivery(_of(within, certificate.reported.candidate), certificate)
+
+    def _recount(self) -> None:
+        """Replace the store's word on candidates and front by their files' own, until none of it is left there."""
+        recount, asked = Recount(self.prepared), set[Policy]()
+        while True:
+            promised = dict.fromkeys(t.policy for t in (*self._candidates(), *pareto.front(self.trials)) if claimed(t))
+            policies = [policy for policy in promised if policy is not None and policy not in asked]
+            if not policies:
+                return
+            for policy in policies:
+                asked.add(policy)
+                found = recount(policy)
+                if found.built is not None:
+                    self._built[policy] = found.built
+                    self._hashes[policy] = found.built[0].sha256
+                before, self.trials = self.trials, found.applied(self.trials, self.prepared.problem)
+                if before != self.trials:
+                    self.corrected = True
+                    if self.prepared.evaluator.store is not None:
+                        self.prepared.evaluator.store.forget(policy)
+                    self.warnings.append(found.told(before))
 
     def _earlier(self, trial: Trial) -> Certificate | None:
         """What an earlier delivery has certified of the trial's network; it is not tested again."""

@@ -39,7 +39,7 @@ def manifest_of(prepared: Prepared, sessions: Sequence[str]) -> Manifest:
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
         seeds={"run": plan.seed},
-        versions=versions(job.target.distributions),
+        versions=versions(job.distributions),
         hardware=job.target.describe(),
         data=_data(prepared),
         network=_network(prepared),
@@ -63,7 +63,7 @@ def result_of(
     warnings: Sequence[str],
 ) -> Result:
     """What the search found."""
-    plan, problem, trials = prepared.job.plan, prepared.problem, study.trials
+    plan, problem, trials = prepared.job.plan, prepared.problem, finisher.trials
     reference_point = problem.loss_point(problem.reference_point) if problem.reference_point else None
     front = pareto.front(trials)
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]

@@ -19,6 +19,7 @@ from moco.run.results import manifest_of, result_of, timing_warnings
 from moco.run.session import Session
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
+from moco.run_folder.seal import seal
 from moco.run_folder.writing import (
     EXPERIMENT,
     MANIFEST,
@@ -107,14 +108,19 @@ class Search:
         """Certify, and write the networks and result.json."""
         with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
             delivery = finisher.deliver()
+            if finisher.corrected:
+                write_trials(self.out, finisher.trials, self.prepared.problem.objectives)
             of_timings = [*timing_warnings(study.trials), *finisher.warnings]
-            warnings = [*self.prepared.warnings, *of_timings, *_reporter_warnings(self.job.reporters)]
+            of_store = [text for text in self.prepared.evaluator.warnings if text not in self.prepared.warnings]
+            warnings = [*self.prepared.warnings, *of_store, *of_timings, *_reporter_warnings(self.job.reporters)]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
-            self._write_networks(result, delivery, finisher, study)
+            self._write_networks(result, delivery, finisher)
         write_json(self.out / RESULT, result.to_json())
         if delivery is not None:
             text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
             write_text(self.out / "best" / "card.md", text)
+        seal(self.out / "best")
+        seal(self.out / "front")
         return result
 
     def _report(self, result: Result) -> Result:
@@ -145,7 +151,7 @@ class Search:
             )
         return ledger
 
-    def _write_networks(self, result: Result, delivery: Delivery | None, finisher: Finisher, study: Study) -> None:
+    def _write_networks(self, result: Result, delivery: Delivery | None, finisher: Finisher) -> None:
         """best/ with its certificate, and front/ with a file for each of its trials."""
         clear(self.out / "best")
         clear(self.out / "front")
@@ -160,7 +166,7 @@ class Search:
             write_json(best / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None
-            policy = study.trials[entry.trial].policy
+            policy = finisher.trials[entry.trial].policy
             assert policy is not None
             folder = self.out / "front" / str(entry.trial)
             write_network(folder, finisher.built(policy)[0], policy, name, ranking=ranking)

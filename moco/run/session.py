@@ -17,7 +17,7 @@ from torch import nn
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
 from moco.data.description import InputDescription
-from moco.errors import DeviceLostError, LostError, RunFolderError
+from moco.errors import DeviceLostError, LostError, RunFailedError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
@@ -61,6 +61,10 @@ def owned(out: Path, study: str | None, storage: Secret | None, *, resume: bool)
         except LostError as error:
             back = " when the device is back" if isinstance(error, DeviceLostError) else ""
             error.args = (f"{error}; {advice}{back}",)
+            raise
+        except RunFailedError as error:
+            if "--resume" not in str(error):
+                error.args = (f"{error}; make room; {advice}",)
             raise
         finally:
             lock.release()
@@ -116,6 +120,11 @@ def session(
     with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
         job = job_of(plan, *given)
         begun = claim(out, job.fingerprint, record.older_settings)
+        if begun and record.ledger and not record.storage and _is_gone(out / LEDGER):
+            raise RunFolderError(
+                f"{out / LEDGER}: the ledger is {'empty' if (out / LEDGER).exists() else 'gone'}, and with it the "
+                f"record of this search; `moco repair {out}` begins a new one, or choose another --out"
+            )
         if begun and not (record.ledger and (record.storage or (out / LEDGER).exists())):
             raise RunFolderError(
                 f"{out}: nothing to resume, a search without a ledger (tracking.dashboard: false) keeps no trials; "
@@ -128,6 +137,10 @@ def session(
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
         yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+
+
+def _is_gone(ledger: Path) -> bool:
+    return not ledger.exists() or not ledger.stat().st_size
 
 
 def _forget_files(out: Path, kind: type[BaseException] | None, *_: object) -> None:

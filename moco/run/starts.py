@@ -24,6 +24,7 @@ from moco.problem import Problem
 from moco.run.uniform_starts import distinct, uniform_starts
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
+from moco.store_table import MALFORMED
 from moco.study import Start, rank
 from moco.trial import Evaluation, Suggestion, Trial, TrialState
 
@@ -128,8 +129,11 @@ def _judged(
     codec = problem.space.codec
     assert codec is not None
     for number, (policy, evaluation) in enumerate(evaluations):
-        point = codec.point(policy)
-        if policy in taken or codec.policy(point) != policy:
+        try:
+            point = codec.point(policy)
+            if policy in taken or codec.policy(point) != policy:
+                continue
+        except (*MALFORMED, SpaceError):  # whoever wrote it into the store, it is no policy of this space
             continue
         try:
             outcome, score = problem.judge(evaluation), problem.score(evaluation)

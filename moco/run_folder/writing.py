@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from torch import nn
 
 from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import RunFolderError
+from moco.errors import RunFailedError, RunFolderError, cannot_write
 from moco.file_lock import FileLock, holder_of
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
@@ -52,11 +53,11 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
 @contextmanager
 def writes(what: str) -> Iterator[None]:
-    """Within, `what` is written; a RunFolderError says in one line that it cannot be, and why."""
+    """Within, `what` is written; a RunFolderError, or a RunFailedError of a full disk, says that it cannot be."""
     try:
         yield
     except OSError as error:
-        raise RunFolderError(f"{what} cannot be written: {error.strerror or error}") from None
+        raise cannot_write(what, error) from None
 
 
 @contextmanager
@@ -170,8 +171,13 @@ def write_network(  # noqa: PLR0913, all that a network is delivered with
     `metadata` is what the weights say of images and classes, as model.onnx does.
     """
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
-    with writes(f"{folder}:"):
-        shutil.copyfile(artifact.path, folder / "model.onnx")
+    try:
+        content = artifact.path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"{artifact.path}: cannot be read: {error.strerror or error}") from None
+    if hashlib.sha256(content).hexdigest() != artifact.sha256:
+        raise RunFailedError(f"{artifact.path}: is not the file that was scored and timed any more; search again")
+    write_bytes(folder / "model.onnx", content)
     if network is not None:
         write_weights(
             folder / "network.safetensors", network, {"policy": policy.text, "network": network_name, **metadata}

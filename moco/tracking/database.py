@@ -5,6 +5,7 @@ The lock is in the database, or beside its file, for the life of the search.
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import Connection, create_engine, text
@@ -19,15 +21,37 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from moco.errors import ConfigError, RunFolderError
+from moco.errors import ConfigError, RunFailedError, RunFolderError
 from moco.file_lock import FileLock, Holder, Lock, closed_in_children, open_in_children
 from moco.run_folder.writing import LEDGER
 from moco.secret import EXAMPLES, Secret
+from moco.tracking.patience import CONNECT_S, PAUSES_S, watched
 
 _ADVICE = "wait until it ends, or give this one another name"
 _KEEPALIVE = {"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "6"}
 """A machine that loses its power lets go of its lock after two minutes, and not after the server's two hours."""
-_PAUSES_S = (0.5, 1, 2, 4, 8, 15)  # between the tries to take a lock again: a server may need half a minute to start
+_PLAIN = re.compile(r"^postgres(ql)?://")
+"""An address that leaves the driver open: psycopg, which `moco[postgres]` brings."""
+
+
+class _HeldError(RunFolderError):
+    """Another connection has the lock; `ours` says that it was one of this process, which the server still holds."""
+
+    def __init__(self, text: str, *, ours: bool) -> None:
+        super().__init__(text)
+        self.ours = ours
+
+
+def connectable(address: Secret) -> str:
+    """The address as SQLAlchemy takes it."""
+    return _PLAIN.sub("postgresql+psycopg://", address.value)
+
+
+def connection_options(address: str) -> dict[str, Any]:
+    """What the driver is told besides: a server that cannot be reached is not waited for by the minute."""
+    url = make_url(address)
+    known = url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query
+    return {"connect_args": {"connect_timeout": CONNECT_S}} if known else {}
 
 
 def database_address(written: str, where: str) -> Secret:
@@ -36,7 +60,7 @@ def database_address(written: str, where: str) -> Secret:
     try:
         with warnings.catch_warnings(), suppress(ImportError):  # whoever opens it says which driver is missing
             warnings.simplefilter("error", SAWarning)  # of options that would be ignored
-            create_engine(address.value, poolclass=NullPool)
+            create_engine(connectable(address), poolclass=NullPool)
     except (SQLAlchemyError, SAWarning, TypeError, ValueError) as error:
         cause = address.hide(_cause(error))
         raise ConfigError(f"{where}: '{address.shown}' cannot be used: {cause}; expected {EXAMPLES}") from None
@@ -58,18 +82,38 @@ def ledger_address(out: Path, storage: Secret | None) -> Secret:
 
 @contextmanager
 def database_errors(address: Secret, doing: str) -> Iterator[None]:
-    """Turn an error of the database's into a RunFolderError; `doing` is what could not be done with it."""
+    """Turn an error of the database's into a RunFolderError; `doing` is what could not be done with it.
+
+    What can be opened and fails later is a RunFailedError.
+    """
     try:
         yield
     except ImportError as error:
+        extra = "pip install 'moco[postgres]'" if _is_postgres(address) else "install it"
         raise RunFolderError(
-            f"ledger {address.shown}: its database driver is not installed ({error}); install it or use sqlite:///FILE"
+            f"ledger {address.shown}: its database driver is not installed ({error}); {extra}, or use sqlite:///FILE"
         ) from error
     except (StorageInternalError, SQLAlchemyError, RuntimeError) as error:
-        raise RunFolderError(
-            f"ledger {address.shown}: cannot {doing} it: {address.hide(_cause(error))}; check the free space, the "
-            "permissions and that nothing else holds it; recorded trials are kept, continue with --resume"
-        ) from None
+        kind, cause = RunFolderError if doing == "open" else RunFailedError, _cause(error)
+        advice = (
+            "check the free space, the permissions and that nothing else holds it; recorded trials are kept, continue "
+            "with --resume"
+        )
+        if any(word in cause for word in ("malformed", "not a database", "no such table", "has no column")):
+            advice = way_on(address)
+        raise kind(f"ledger {address.shown}: cannot {doing} it: {address.hide(cause)}; {advice}") from None
+
+
+def way_on(address: Secret) -> str:
+    """What to do where the ledger cannot be read, as it is in a run folder or in another database."""
+    path = Path(make_url(address.value).database or "")
+    if make_url(address.value).get_backend_name() == "sqlite" and path.name == LEDGER:
+        return f"`moco repair {path.parent}` sets it aside and keeps the trials that can be read; then use --resume"
+    return "start again in a new run folder"
+
+
+def _is_postgres(address: Secret) -> bool:
+    return make_url(connectable(address)).get_backend_name() == "postgresql"
 
 
 def _cause(error: BaseException) -> str:
@@ -81,7 +125,10 @@ def _cause(error: BaseException) -> str:
 def ledger_lock(address: Secret, study: str) -> Lock:
     """The lock on the study of that name, taken; a RunFolderError says who holds it, or why no database answers."""
     with database_errors(address, "open"):
-        url = make_url(address.value)
+        url = make_url(connectable(address))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)
+            create_engine(url, poolclass=NullPool)  # before anything is measured: is its driver installed?
         if url.get_backend_name() == "postgresql":
             return PostgresLock(address, study)
         if url.get_backend_name() == "sqlite":
@@ -122,8 +169,10 @@ class PostgresLock(Lock):
         super().__init__()
         self._address, self._study = address, study
         self._key = int.from_bytes(sha256(f"moco {study}".encode()).digest()[:8], signed=True)
-        self._engine = create_engine(make_url(address.value), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        options = {"poolclass": NullPool, "isolation_level": "AUTOCOMMIT", **connection_options(connectable(address))}
+        self._engine = watched(create_engine(connectable(address), **options))
         self._descriptor: int | None = None
+        self._name = _as_name(Holder.here())
         self._connection = self._taken()
 
     def confirm(self) -> bool:
@@ -135,7 +184,7 @@ class PostgresLock(Lock):
             self._connection.execute(text("SELECT 1"))
         except SQLAlchemyError:
             self.release()
-            with database_errors(self._address, "open"):
+            with database_errors(self._address, "reach"):
                 self._connection = self._taken_again()
             return False
         return True
@@ -149,9 +198,14 @@ class PostgresLock(Lock):
             self._connection.close()
 
     def _taken_again(self) -> Connection:
-        for pause_s in _PAUSES_S:
-            with suppress(SQLAlchemyError):
+        for pause_s in PAUSES_S:
+            try:
                 return self._taken()
+            except SQLAlchemyError:
+                pass
+            except _HeldError as error:
+                if not error.ours:
+                    raise
             time.sleep(pause_s)
         return self._taken()
 
@@ -165,25 +219,28 @@ class PostgresLock(Lock):
         return connection
 
     def _take(self, connection: Connection) -> None:
-        settings = {**_KEEPALIVE, "application_name": _as_name(Holder.here())}
+        settings = {**_KEEPALIVE, "application_name": self._name}
         for name, value in settings.items():
             connection.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}).scalar():
-            raise RunFolderError(f"{_held(self._address, self._study)}, by {self._holder(connection)}; {_ADVICE}")
+            application = self._holder(connection)
+            held = f"{_held(self._address, self._study)}, by {_named(application) or 'another process'}; {_ADVICE}"
+            raise _HeldError(held, ours=application == self._name)
         # A forked child must not keep the connection open when this process has died.
         descriptor = getattr(connection.connection.driver_connection, "fileno", lambda: None)()
         if descriptor is not None:
             closed_in_children(descriptor)
         self._descriptor = descriptor
 
-    def _holder(self, connection: Connection) -> str:
+    def _holder(self, connection: Connection) -> str | None:
         query = (
             "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
             "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid::bigint = :high AND "
             "l.objid::bigint = :low AND a.datname = current_database()"
         )
         high, low = divmod(self._key % 2**64, 2**32)
-        return _named(connection.execute(text(query), {"high": high, "low": low}).scalar()) or "another process"
+        found: str | None = connection.execute(text(query), {"high": high, "low": low}).scalar()
+        return found
 
 
 def _as_name(holder: Holder) -> str:

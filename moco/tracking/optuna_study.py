@@ -7,11 +7,15 @@ needs stands beside it as one JSON value, so that trials come back exactly, also
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
 
 from moco.constraints import Bound
 from moco.errors import RunFolderError
@@ -19,10 +23,14 @@ from moco.file_lock import Lock
 from moco.metrics import Direction
 from moco.problem import Problem
 from moco.secret import Secret
-from moco.tracking.database import database_errors
+from moco.store_table import MALFORMED
+from moco.tracking.database import connectable, connection_options, database_errors, way_on
 from moco.tracking.messages import quiet
 from moco.tracking.optuna_trial import to_entry, to_trial
+from moco.tracking.patience import patiently, watched
 from moco.trial import Trial
+
+T = TypeVar("T")
 
 
 class OptunaLedger:
@@ -50,8 +58,12 @@ class OptunaLedger:
         address = Secret.of(storage_url)
         with database_errors(address, "open"), quiet("optuna"):
             # Optuna fills in what stands in braces; a server that was restarted has dropped the connections.
-            url = address.value.replace("{", "{{").replace("}", "}}")
-            storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+            address_used = connectable(address)
+            url = address_used.replace("{", "{{").replace("}", "}}")
+            options = {"pool_pre_ping": True, **connection_options(address_used)}
+            storage = RDBStorage(url, engine_kwargs=options)
+            if make_url(address_used).get_backend_name() != "sqlite":
+                watched(storage.engine)
             _batch_inserts(storage)
             study = _load_or_create(storage, study_name, len(problem.objectives))
             _claim(study, problem, fingerprint, address.shown)
@@ -63,6 +75,17 @@ class OptunaLedger:
         A RunFolderError where the database cannot be written, or another search has taken it over while the lock was
         lost; the trials recorded before are unharmed.
         """
+        entry = to_entry(trial, self._problem.space.distributions, self._constraint_names)
+        with database_errors(self._address, "write"), quiet("optuna"):
+            self._asked(partial(self._write, entry))
+        if self._known is not None:
+            self._known += 1
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What the database gives; one that is a server is waited for."""
+        return ask() if self._storage.engine.dialect.name == "sqlite" else patiently(ask)
+
+    def _write(self, entry: FrozenTrial) -> None:
         if self._lock is not None and not self._lock.confirm():
             known = self._known
             if known is not None and len(self.trials()) != known:
@@ -70,20 +93,24 @@ class OptunaLedger:
                     f"ledger {self._address.shown}: another search has written to it while the connection was lost; "
                     "its trials are kept, continue from them with --resume"
                 )
-        entry = to_entry(trial, self._problem.space.distributions, self._constraint_names)
-        with database_errors(self._address, "write"), quiet("optuna"):
-            self._study.add_trial(entry)
-        if self._known is not None:
-            self._known += 1
+        self._study.add_trial(entry)
 
     def trials(self) -> list[Trial]:
         """All recorded trials by number; entries that moco did not write, or not to the end, are left out.
 
         A RunFolderError where the database cannot be read, or two searches have written to it at the same time.
         """
+        number = 0
         with database_errors(self._address, "read"):
-            entries = self._study.get_trials(deepcopy=False)
-        trials = _distinct((trial for entry in entries if (trial := to_trial(entry)) is not None), self._address.shown)
+            try:
+                entries = self._asked(partial(self._study.get_trials, deepcopy=False))
+                found = [trial for number, entry in enumerate(entries) if (trial := to_trial(entry)) is not None]
+            except MALFORMED as error:
+                raise RunFolderError(
+                    f"ledger {self._address.shown}: row {number} cannot be read ({type(error).__name__}: "
+                    f"{str(error)[:100]}); {way_on(self._address)}"
+                ) from None
+        trials = _distinct(found, self._address)
         self._known = len(trials)
         return trials
 
@@ -93,15 +120,16 @@ class OptunaLedger:
         self._storage.engine.dispose()
 
 
-def _distinct(trials: Iterable[Trial], ledger: str) -> list[Trial]:
+def _distinct(trials: Iterable[Trial], address: Secret) -> list[Trial]:
     """The trials by number: each number from 0 on, and each suggestion, once."""
+    ledger, advice = address.shown, way_on(address)
     found: dict[int, Trial] = {}
     for trial in trials:
         # A server that drops the line after its commit makes Optuna write the same trial again.
         if found.setdefault(trial.number, trial) != trial:
             raise RunFolderError(
                 f"ledger {ledger}: trial {trial.number} is there twice and differs: two searches have written to it at "
-                "the same time; start again in a new run folder"
+                f"the same time; {advice}"
             )
     suggested: dict[int, int] = {}
     for number, trial in sorted(found.items()):
@@ -109,13 +137,13 @@ def _distinct(trials: Iterable[Trial], ledger: str) -> list[Trial]:
         if first != number:
             raise RunFolderError(
                 f"ledger {ledger}: trials {first} and {number} are of the same suggestion ({trial.suggestion.id}): two "
-                "searches have written to it at the same time; start again in a new run folder"
+                f"searches have written to it at the same time; {advice}"
             )
     missing = next((number for number in range(len(found)) if number not in found), None)
     if missing is not None:
         raise RunFolderError(
             f"ledger {ledger}: trial {missing} of {max(found) + 1} is missing: it was removed, or written by another "
-            "search; start again in a new run folder"
+            f"search; {advice}"
         )
     return [found[number] for number in sorted(found)]
 

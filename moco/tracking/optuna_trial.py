@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
@@ -18,7 +19,7 @@ from moco.errors import RunFolderError
 from moco.policy import Policy
 from moco.trial import Evaluation, Outcome, Suggestion, Trial, TrialState
 
-_RECORD = "moco:trial"
+RECORD = "moco:trial"
 _FORMAT = 2
 _READ = {1, _FORMAT}  # format 1 knew no standard errors of violations
 _PLAIN = ("number", "score", "reason", "distinct", "seconds")  # stand in the record as they are
@@ -37,7 +38,7 @@ def to_entry(
     params = _accepted(trial.point, distributions)
     outcome = trial.outcome
     violations = None if outcome is None else [float(violation) for violation in outcome.violations]
-    record: dict[str, Any] = {_RECORD: json.loads(json.dumps(_to_json(trial), default=_plain))}
+    record: dict[str, Any] = {RECORD: json.loads(json.dumps(_to_json(trial), default=_plain))}
     if violations is not None:
         # optuna-dashboard reads this older form only, Optuna's samplers and `best_trials` the named one.
         record["constraints"] = violations
@@ -57,15 +58,20 @@ def to_entry(
 
 def to_trial(entry: FrozenTrial) -> Trial | None:
     """The trial that the entry records; None where it is unfinished or not ours."""
-    data = entry.system_attrs.get(_RECORD)
+    data = entry.system_attrs.get(RECORD)
     if data is None or not entry.state.is_finished():
         return None
+    return trial_of(data)
+
+
+def trial_of(data: Mapping[str, Any]) -> Trial:
+    """The trial of a record; a KeyError, TypeError or ValueError where it is malformed, whatever is wrong in it."""
     if data["format"] not in _READ:
         raise RunFolderError(
-            f"ledger: trial {entry.number} is in format {data['format']}, this version of moco reads format {_FORMAT}; "
-            "use the version that is named in the run's manifest.json"
+            f"ledger: trial {data.get('number')} is in format {data['format']}, this version of moco reads format "
+            f"{_FORMAT}; use the version that is named in the run's manifest.json"
         )
-    return Trial(
+    trial = Trial(
         **{name: data[name] for name in _PLAIN},
         suggestion=Suggestion(**data["suggestion"]),
         state=TrialState(data["state"]),
@@ -75,6 +81,24 @@ def to_trial(entry: FrozenTrial) -> Trial | None:
         outcome=None if data["outcome"] is None else Outcome(*(tuple(values) for values in data["outcome"])),
         elapsed_s=data.get("elapsed_s"),
     )
+    _check(trial)
+    return trial
+
+
+def _check(trial: Trial) -> None:
+    """Pass a trial that a search may have recorded; a ValueError names what no search records."""
+    outcome, complete = trial.outcome, trial.state is TrialState.COMPLETE
+    numbers = [*(outcome.losses if outcome else ()), *(outcome.violations if outcome else ()), trial.seconds]
+    wrong = {
+        "number": not isinstance(trial.number, int) or isinstance(trial.number, bool) or trial.number < 0,
+        "suggestion": not isinstance(trial.suggestion.id, int) or not isinstance(trial.suggestion.point, dict),
+        "state": complete and (outcome is None or trial.evaluation is None),
+        "losses": not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers),
+        "policy": trial.policy is not None and not isinstance(json.loads(trial.policy.text), dict),
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(f"its {name} cannot be")
 
 
 def _accepted(point: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:

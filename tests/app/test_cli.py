@@ -6,8 +6,10 @@ import csv
 import hashlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +70,9 @@ def test_a_run_folder_is_complete(finished: Path, result: dict[str, Any]) -> Non
     for name in ("experiment.yaml", "manifest.json", "study.db", "trials.csv", "result.json", "report.html"):
         assert (finished / name).stat().st_size > 0, name
     best = {path.name for path in (finished / "best").iterdir()}
-    assert best == {"policy.json", "model.onnx", "network.safetensors", "certificate.json", "card.md"}
+    assert best == {"SHA256SUMS", "policy.json", "model.onnx", "network.safetensors", "certificate.json", "card.md"}
     front = {str(entry["trial"]) for entry in result["front"]}
-    assert {path.name for path in (finished / "front").iterdir()} == front
+    assert {path.name for path in (finished / "front").iterdir()} == {*front, "SHA256SUMS"}
     for trial in front:
         assert {path.name for path in (finished / "front" / trial).iterdir()} == {"policy.json", "model.onnx"}
     assert not (finished / ".files").exists()
@@ -168,7 +170,8 @@ def test_progress_is_plain_where_there_is_no_terminal(finished: Path) -> None:
     text = (finished.parent / "stdout.txt").read_text(encoding="utf-8")
     assert "\x1b" not in text
     assert "Search space" in text
-    assert "trial 8/8" in text
+    assert "trial 7 (" in text
+    assert "8/8 done" in text
     assert "report.html" in text
 
 
@@ -214,6 +217,26 @@ def test_profile_of_the_reference_and_of_a_policy(finished: Path, finished_yaml:
     assert re.search(r"size_mb.*0\.\d\d\d ", done.stdout)
 
 
+@pytest.mark.parametrize("out", ["measured", "deep/measured.json"])
+def test_the_measurements_of_a_profile_are_kept_with_their_raw_samples(
+    finished: Path, finished_yaml: Path, tmp_path: Path, out: str
+) -> None:
+    policy = finished / "best" / "policy.json"
+    done = moco("profile", finished_yaml, "--policy", policy, "--out", tmp_path / out, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 1
+    file = tmp_path / out if out.endswith(".json") else tmp_path / out / "profile.json"
+    found = read(file)
+    latency, raw = found["metrics"]["latency_ms"], found["evaluations"]
+    assert latency["unit"] == "ms"
+    assert latency["ratio"] == pytest.approx(latency["value"] / found["reference"]["latency_ms"]["value"], abs=0.05)
+    assert {"network", "reference"} == set(raw)
+    assert all(len(values) > 1 for part in raw.values() for values in part["samples"].values())
+    table = file.with_suffix(".txt").read_text(encoding="utf-8")
+    assert "latency_ms" in table
+    assert "\x1b" not in table
+
+
 def test_apply_writes_a_network_that_is_the_file(finished_yaml: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     policy.write_text(
@@ -250,10 +273,13 @@ def test_the_version_is_told(option: str) -> None:
     assert f"moco {library.__version__}" in done.stdout
 
 
-def test_doctor_says_what_this_machine_can_do() -> None:
+@pytest.mark.slow
+def test_doctor_says_what_this_machine_can_do_and_which_packages_work() -> None:
     done = moco("doctor")
     assert done.exit_code == 0
-    assert "onnxruntime" in done.stdout.lower()
+    for name in ("onnxruntime", "torchvision", "scikit-learn", "mlflow"):
+        assert name in done.stdout.lower()
+    assert "cannot be imported" not in done.stdout
 
 
 def test_an_unknown_command_or_option_is_bad_usage(finished_yaml: Path) -> None:
@@ -283,3 +309,35 @@ def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode in {0, 3}, done.stderr
     assert (tmp_path / "runs" / "demo" / "report.html").is_file()
+
+
+def test_a_delivered_file_that_was_changed_is_named(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    assert moco("report", run).exit_code == 0
+    with (run / "best" / "model.onnx").open("ab") as file:
+        file.write(b" ")
+    line = one_line(moco("report", run), 2)
+    assert line.startswith(f"{run / 'best' / 'model.onnx'}: is not the file that was delivered")
+
+
+def test_the_ledger_of_a_run_is_repaired_and_its_search_goes_on(
+    finished: Path, finished_yaml: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    with closing(sqlite3.connect(run / "study.db", isolation_level=None)) as database:
+        database.execute("UPDATE trial_system_attributes SET value_json = '{' WHERE trial_id = 7")
+    line = one_line(moco("search", finished_yaml, "--out", run, "--resume"), 2)
+    assert f"`moco repair {run}`" in line
+    told = moco("repair", run)
+    assert told.exit_code == 0, told.output
+    assert "a new ledger with the 7 trials that can be read, 1 cannot; the old one is" in told.output
+    assert moco("search", finished_yaml, "--out", run, "--resume").exit_code == 0
+    assert len(read(run / "trials.json")) == len(read(finished / "trials.json"))
+    (run / "study.db").write_bytes(b"")
+    line = one_line(moco("search", finished_yaml, "--out", run, "--resume"), 2)
+    assert line == (
+        f"{run / 'study.db'}: the ledger is empty, and with it the record of this search; `moco repair {run}` begins a "
+        "new one, or choose another --out"
+    )

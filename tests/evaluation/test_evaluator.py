@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -400,6 +401,35 @@ def test_a_stored_evaluation_serves_a_search_that_measures_less_but_not_one_that
     assert (full.store.hits, full.store.misses) == (2, 2)  # type: ignore[union-attr]
     assert "throughput_ips" not in again.metrics
     assert set(again.metrics) == set(less.reference.evaluation.metrics)
+
+
+RATIO = '"latency_ms.ratio": ['
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (RATIO, f"{RATIO}-"),
+        (RATIO, f"{RATIO}0.0, "),
+        (RATIO, f'{RATIO}"fast", '),
+        (RATIO, '"latency_ms.ratio": [[], '),
+        (RATIO, '"latency": ['),
+        ('"latency_ms": [', '"latency_ms": [0.0, 0.1], "other": ['),
+    ],
+)
+def test_a_row_that_cannot_be_put_on_this_searchs_scale_is_measured_again(
+    stored: Callable[[], Evaluator], tmp_path: Path, old: str, new: str
+) -> None:
+    first = stored()(PRUNED)
+    with sqlite3.connect(tmp_path / "store.db") as database:
+        ((row,),) = database.execute("SELECT evaluation FROM evaluations").fetchall()
+        database.execute("UPDATE evaluations SET evaluation = ?", (row.replace(old, new),))
+    again = stored()
+    assert again.stored() == []
+    assert _values(again(PRUNED)) == pytest.approx(_values(first))
+    assert (again.store.hits, again.store.misses) == (0, 1)  # type: ignore[union-attr]
+    assert len(again.warnings) == 1
+    assert stored()(PRUNED).details[FIRST_MADE] != {}
 
 
 def test_a_rejected_policy_is_not_stored(stored: Callable[[], Evaluator]) -> None:

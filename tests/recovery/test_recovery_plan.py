@@ -41,7 +41,8 @@ def test_stores_of_before_stay_valid(tmp_path: Path) -> None:
     (tmp_path / "recorded_recovery.py").write_text(FUNCTION, encoding="utf-8")
     for steps, text in RECORDED:
         sections = [RecoverySection.model_validate(step) for step in steps]
-        plan = recovery_plan([chosen_step(step, plugin("recovery_step", step.name)) for step in sections], tmp_path)
+        steps_chosen = [chosen_step(step, plugin("recovery_step", step.name)) for step in sections]
+        plan = recovery_plan(steps_chosen, tmp_path, allow_import=True)
         assert str(plan) == text, steps
     assert len(RECORDED) == 103
 

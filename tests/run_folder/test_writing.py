@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Tied(nn.Module):
 
 def test_a_network_is_written_beside_its_file(tmp_path: Path) -> None:
     (tmp_path / "built.onnx").write_bytes(b"graph")
-    artifact = Artifact(tmp_path / "built.onnx", "digest", 5)
+    artifact = Artifact(tmp_path / "built.onnx", sha256(b"graph").hexdigest(), 5)
     policy = policy_of({"conv": (3, 8)}, {})
     write_network(tmp_path / "best", artifact, policy, "tied", Tied())
     assert (tmp_path / "best" / "model.onnx").read_bytes() == b"graph"
@@ -167,7 +168,7 @@ def test_a_network_is_written_beside_its_file(tmp_path: Path) -> None:
 
 def test_a_network_that_cannot_be_written_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "built.onnx").write_bytes(b"graph")
-    artifact = Artifact(tmp_path / "built.onnx", "digest", 5)
+    artifact = Artifact(tmp_path / "built.onnx", sha256(b"graph").hexdigest(), 5)
     policy = policy_of({}, {})
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_network(tmp_path / "built.onnx" / "best", artifact, policy, "tied")

@@ -6,15 +6,18 @@ The tests with PostgreSQL want an empty database of their own, `MOCO_POSTGRES=po
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from uuid import uuid4
 
 import pytest
@@ -22,7 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from moco.errors import RunFolderError
+from moco.errors import RunFailedError, RunFolderError
 from moco.secret import Secret
 from moco.tracking.database import PostgresLock, ledger_lock
 from moco.tracking.optuna_study import OptunaLedger
@@ -172,9 +175,9 @@ def test_a_server_that_stays_away_is_one_line(
 
     monkeypatch.setattr(Engine, "connect", away)
     monkeypatch.setattr(time, "sleep", pauses.append)
-    with pytest.raises(RunFolderError, match=r"cannot open it: no route; .* continue with --resume"):
+    with pytest.raises(RunFailedError, match=r"cannot reach it: no route; .* continue with --resume"):
         ledger[0].record(trial(0))
-    assert 30 <= sum(pauses) < 60
+    assert 60 <= sum(pauses) < 90
 
 
 def test_a_search_whose_lock_was_taken_by_another_writes_no_more(
@@ -194,6 +197,59 @@ def test_a_search_whose_lock_was_taken_by_another_writes_no_more(
     second.close()
 
 
-def test_a_database_without_a_lock_is_warned_of() -> None:
+def test_a_database_without_a_lock_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = ModuleType("MySQLdb")
+    driver.__dict__.update(__version__="2.0.0", paramstyle="format")
+    monkeypatch.setitem(sys.modules, "MySQLdb", driver)
     [warning] = ledger_lock(Secret.of("mysql://me:hunter2@127.0.0.1/x"), "study").warnings
     assert "moco knows no lock for mysql" in warning
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"),
+    [
+        ("mysql://me@127.0.0.1/x", "install it"),
+        ("postgresql://me@127.0.0.1/x", r"pip install 'moco\[postgres\]'"),
+        ("postgres://me@127.0.0.1/x", r"pip install 'moco\[postgres\]'"),
+    ],
+)
+def test_a_missing_driver_is_told_before_anything_is_measured(
+    written: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("psycopg", "MySQLdb"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        RunFolderError, match=f"its database driver is not installed .*; {remedy}, or use sqlite"
+    ) as told:
+        ledger_lock(Secret.of(written), "study")
+    assert told.value.exit_code == 2
+
+
+def test_an_address_without_a_driver_is_psycopgs(study: str) -> None:
+    plain = Secret.of(re.sub(r"^postgresql\+psycopg:", "postgresql:", postgres().value))
+    lock = ledger_lock(plain, study)
+    ledger = OptunaLedger.open(plain, study, made_trials.problem(), "f1", lock)
+    ledger.record(trial(0))
+    assert ledger.trials() == [trial(0)]
+    ledger.close()
+    lock.release()
+
+
+def test_a_server_that_does_not_answer_is_cut_off_and_asked_again(
+    ledger: tuple[OptunaLedger, PostgresLock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock on the table holds the statement up as a frozen server does: nothing comes back."""
+    ledger[0].record(trial(0))
+    monkeypatch.setattr("moco.tracking.patience.ANSWER_S", 0.5)
+    engine = create_engine(postgres().value, poolclass=NullPool)
+    with engine.connect() as other:
+        other.execute(text("LOCK TABLE trials IN ACCESS EXCLUSIVE MODE"))
+        thaw = threading.Timer(1.2, other.rollback)
+        thaw.start()
+        ledger[0].record(trial(1))
+        thaw.join()
+    assert ledger[0].trials() == [trial(0), trial(1)]
+
+
+def test_what_fails_while_a_search_runs_is_a_failure_and_no_error_of_use() -> None:
+    assert (RunFailedError.exit_code, RunFolderError.exit_code) == (1, 2)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,10 @@ class PayOffStore(StoreTable):
 
     def get(self, geometry: str, precisions: Sequence[str], min_gain: float) -> tuple[PayOff, ...] | None:
         """The stored pay-offs of a geometry, in these precisions; None where one is missing."""
-        with self.doing("read"):
-            rows = self.database.execute(
-                "SELECT precision, payoff FROM payoffs WHERE context = ? AND geometry = ?", (self.context, geometry)
-            ).fetchall()
-        found = {precision: PayOff.from_json(json.loads(payoff), min_gain) for precision, payoff in rows}
+        query = "SELECT precision, payoff FROM payoffs WHERE context = ? AND geometry = ?"
+        rows = self.rows(query, self.context, geometry)
+        parsed = {precision: self.parsed(row, partial(_payoff, min_gain)) for precision, row in rows}
+        found = {precision: payoff for precision, payoff in parsed.items() if payoff is not None}
         if not set(precisions) <= set(found):
             return None
         return tuple(found[precision] for precision in precisions)
@@ -43,8 +43,14 @@ class PayOffStore(StoreTable):
     def put(self, payoffs: Sequence[PayOff]) -> None:
         """Store pay-offs, in place of earlier ones of the same geometry and precision."""
         rows = [(self.context, p.geometry, p.precision, json.dumps(p.to_json())) for p in payoffs]
-        with self.doing("written"):
-            self.database.executemany("INSERT OR REPLACE INTO payoffs VALUES (?, ?, ?, ?)", rows)
+        self.write("INSERT OR REPLACE INTO payoffs VALUES (?, ?, ?, ?)", rows)
+
+
+def _payoff(min_gain: float, data: Any) -> PayOff:
+    """The pay-off of a row; a ValueError or the like where a number of it is none."""
+    found = PayOff.from_json(data, min_gain)
+    json.dumps(found.to_json(), allow_nan=False)  # its verdicts can be made
+    return found
 
 
 FORMAT = 1
@@ -143,6 +149,7 @@ def probe(
         left_out={**found.left_out, **late},
         seconds=clock() - start,
         stored=n_stored,
+        warnings=() if store is None else store.warnings,
     )
 
 

@@ -130,6 +130,7 @@ class PayOffReport:
     left_out: Mapping[str, str]  # groups that were not probed: name and reason
     seconds: float
     stored: int = 0  # how many of the geometries the store answered
+    warnings: tuple[str, ...] = ()  # of this probing, unwritten
 
     def of(self, group: str, precision: str) -> PayOff:
         """The pay-off of a group; a SpaceError where it was not probed, or not in that precision."""

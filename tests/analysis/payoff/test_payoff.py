@@ -17,7 +17,7 @@ import pytest
 
 from moco.analysis.payoff.probe import PayOffStore, ProbePlan, candidate_widths, context, probe
 from moco.analysis.payoff.verdicts import LosingMove, PayOff, PayOffReport, Timed, losing_moves, steps
-from moco.errors import ConfigError, MeasurementError, RunFolderError, SpaceError
+from moco.errors import ConfigError, MeasurementError, SpaceError
 from moco.export.probe_geometry import Geometries, PairGeometry
 from moco.hardware.measuring.timing import interleave
 from moco.interfaces import Artifact, Capabilities
@@ -299,6 +299,8 @@ def test_impossible_plans_are_refused(wrong: dict[str, Any]) -> None:
 
 # ---- the store
 
+NOT_A_NUMBER = "a ratio that is none"
+
 
 def test_a_second_run_is_answered_from_the_store(run: Any) -> None:
     first = run(StaircaseTarget(), store="s.db")
@@ -355,18 +357,24 @@ def test_a_precision_that_is_not_stored_is_measured(run: Any) -> None:
     assert target.measured
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    path.write_text("this is a text, and long enough to be read as the header of a file" * 20)
-    with pytest.raises(RunFolderError, match=r"s\.db: the pay-off store cannot be opened.*store: false"):
-        PayOffStore(path, {})
+def test_a_file_that_cannot_be_used_is_told_and_done_without(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_text("this is a text, and long enough to be read as the header of a file" * 20)
+    found = run(StaircaseTarget(), store="s.db")
+    assert (found.stored, len(found.payoffs)) == (0, 4)
+    (warning,) = found.warnings
+    assert warning.startswith(f"{tmp_path / 's.db'}: the pay-off store: it cannot be opened")
 
 
-def test_a_store_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
-    store = PayOffStore(tmp_path / "s.db", {})
+@pytest.mark.parametrize("row", ["", "{}", "null", NOT_A_NUMBER, "[" * 100_000])
+def test_a_row_that_cannot_be_read_is_measured_again(run: Any, tmp_path: Path, row: str) -> None:
+    first = run(StaircaseTarget(), store="s.db")
     with sqlite3.connect(tmp_path / "s.db") as database:
-        database.execute("DROP TABLE payoffs")
-    with pytest.raises(RunFolderError, match="cannot be written"):
-        store.put([payoff()])
-    with pytest.raises(RunFolderError, match="cannot be read"):
-        store.get("g", ["float32"], 0.01)
+        if row is NOT_A_NUMBER:
+            database.execute("UPDATE payoffs SET payoff = replace(payoff, '\"ratio\": ', '\"ratio\": -')")
+            database.execute("UPDATE payoffs SET payoff = replace(payoff, '\"ratio\": -1.0', '\"ratio\": NaN')")
+        else:
+            database.execute("UPDATE payoffs SET payoff = ?", (row,))
+    again = run(StaircaseTarget(), store="s.db")
+    assert (again.stored, again.payoffs) == (0, first.payoffs)
+    assert len(again.warnings) == 1
+    assert run(StaircaseTarget(), store="s.db").stored == first.stored + 2

@@ -1,0 +1,161 @@
+"""A broken ledger: one line says so and what to do, `moco repair` keeps what can be read, and the search goes on."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from moco.errors import RunFolderError
+from moco.tracking.database import file_address
+from moco.tracking.optuna_study import OptunaLedger
+from moco.tracking.repair import repair
+from moco.trial import Trial
+from tests.tracking import made_trials
+
+PROBLEM = made_trials.problem()
+TRIALS = 12
+
+
+def opened(run: Path) -> OptunaLedger:
+    return OptunaLedger.open(file_address(run / "study.db"), "made", PROBLEM, "f1-f2")
+
+
+def trial(number: int, seed: int = 0) -> Trial:
+    return made_trials.trial(number, PROBLEM, seed)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with a ledger and a manifest."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    ledger = opened(folder)
+    for number in range(TRIALS):
+        ledger.record(trial(number))
+    ledger.close()
+    manifest = {"name": "made", "fingerprint": {"a": "f1", "b": "f2"}, "config": {"tracking": {}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def edited(*statements: str) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            for statement in statements:
+                database.execute(statement)
+
+    return edit
+
+
+RECORDS = "UPDATE trial_system_attributes SET value_json = {} WHERE key = 'moco:trial' AND trial_id = {}"
+BROKEN = {
+    "not JSON": (edited(RECORDS.format("substr(value_json, 1, 40)", 5)), TRIALS - 1),
+    "null": (edited(RECORDS.format("'null'", 5)), TRIALS - 1),
+    "another format": (edited(RECORDS.format("replace(value_json, '\"format\": 2', '\"format\": 9')", 5)), TRIALS - 1),
+    "no number": (edited(RECORDS.format('replace(value_json, \'"number": 4\', \'"number": "x"\')', 5)), TRIALS - 1),
+    "deep": (edited(RECORDS.format(f"'{'[' * 50_000}'", 5)), TRIALS - 1),
+    "a gap": (edited("DELETE FROM trial_system_attributes WHERE trial_id = 5"), TRIALS - 1),
+    "no trial": (edited("DELETE FROM trials WHERE trial_id IN (3, 5)"), TRIALS),  # its record stands elsewhere
+    "no study": (edited("DELETE FROM studies"), TRIALS),
+    "no fingerprint": (edited("DELETE FROM study_user_attributes"), TRIALS),
+    "no table": (edited("DROP TABLE trial_params"), TRIALS),
+    "bytes": (edited(RECORDS.format("x'fffe00'", 5)), TRIALS - 1),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_what_can_be_read_is_kept_and_the_search_goes_on(run: Path, how: str) -> None:
+    breaks, kept = BROKEN[how]
+    breaks(run / "study.db")
+    broken = (run / "study.db").read_bytes()
+
+    found = repair(run)
+
+    assert (found.kept, found.kept + found.lost >= TRIALS) == (kept, True)
+    assert found.aside == run / "study.db.broken"
+    assert found.aside.read_bytes() == broken
+    ledger = opened(run)
+    trials = ledger.trials()
+    assert [t.number for t in trials] == list(range(kept))
+    whole = [replace(t, number=0) for t in map(trial, range(TRIALS))]
+    assert all(replace(t, number=0) in whole for t in trials)
+    ledger.record(
+        trial(kept, seed=9)
+        if kept == TRIALS
+        else replace(trial(kept, seed=9), suggestion=replace(trial(0).suggestion, id=99))
+    )
+    assert len(ledger.trials()) == kept + 1
+    ledger.close()
+    assert repair(run).aside is None
+
+
+@pytest.mark.parametrize("how", ["not JSON", "null", "another format", "no number", "deep", "a gap", "bytes"])
+def test_a_row_that_cannot_be_read_is_one_line_with_a_way_on(run: Path, how: str) -> None:
+    BROKEN[how][0](run / "study.db")
+    with pytest.raises(RunFolderError, match=r"^ledger") as told:
+        opened(run).trials()
+    said = str(told.value)
+    assert "\n" not in said
+    assert len(said) < 600
+    if how != "another format":
+        assert f"`moco repair {run}`" in said
+
+
+def test_a_sound_ledger_is_left_alone(run: Path) -> None:
+    before = (run / "study.db").read_bytes()
+    found = repair(run)
+    assert (found.kept, found.lost, found.aside) == (TRIALS, 0, None)
+    assert (run / "study.db").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "study.db"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_a_file_that_was_cut_off_keeps_what_is_left(run: Path, share: float, zeroed: bool) -> None:
+    path = run / "study.db"
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(int(size * share))
+        if zeroed:
+            file.truncate(size)
+    found = repair(run)
+    assert 0 <= found.kept <= TRIALS
+    ledger = opened(run)
+    assert len(ledger.trials()) == found.kept
+    ledger.record(replace(trial(found.kept), suggestion=replace(trial(0).suggestion, id=99)))
+    ledger.close()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no database" * 100, bytes(8192)])
+def test_a_ledger_that_is_gone_is_begun_anew(run: Path, content: bytes | None) -> None:
+    if content is None:
+        (run / "study.db").unlink()
+    else:
+        (run / "study.db").write_bytes(content)
+    found = repair(run)
+    assert (found.kept, found.aside is None) == (0, content is None)
+    if found.aside is not None:
+        assert found.aside.read_bytes() == content
+    assert (run / "study.db").stat().st_size
+    assert opened(run).trials() == []
+
+
+def test_old_ledgers_that_were_set_aside_stay(run: Path) -> None:
+    for place in range(3):
+        (run / "study.db").write_bytes(f"broken {place}".encode() * 100)
+        repair(run)
+    kept = [path.read_bytes()[:8] for path in sorted(run.glob("study.db.broken*"))]
+    assert kept == [b"broken 0", b"broken 1", b"broken 2"]
+
+
+def test_a_folder_that_is_none_of_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="no run folder"):
+        repair(tmp_path)
+    with pytest.raises(RunFolderError, match="no run folder"):
+        repair(tmp_path / "nowhere")
