@@ -40,7 +40,12 @@ def front_page(run: RunFolder) -> str | None:
     if not names:
         return None
     figures = [
-        plot(f"front-{name}", f"Accuracy against {label(name)}", front_figure(cloud, name, 430, first), first)
+        plot(
+            f"front-{name}",
+            f"Accuracy against {label(name)}",
+            front_figure(cloud, name, 430 if first else 290, first),
+            first,
+        )
         for name, first in ((name, name == names[0]) for name in names)
     ]
     title = f"The front of {run.result.experiment}"
@@ -61,18 +66,17 @@ class _Networks:
         number = self._number(row)
         trial = None if number is None else self.trials.get(number)
         origin = None if trial is None else trial.origin
-        on_front = number in self.front
-        role = row.name if row.name in {"chosen", "best effort", REFERENCE} else "front" if on_front else "start"
+        other = "front" if number in self.front else "start"
+        role = row.name if row.name in {"chosen", "best effort", REFERENCE} else other
         return {
             "role": role,
             "trial": number,
             "origin": self.result.searcher if origin == "search" else origin,
             "policy": _policy(row, trial, self.result, self.layers),
-            "on front": on_front,
         }
 
     def evidence(self, row: Row) -> dict[str, Any]:
-        """Whether it is feasible and certified, and its file in the run folder; None where it was not tested."""
+        """Whether it is feasible, on the front and certified, and its file in the run folder; None where not tested."""
         number, best = self._number(row), self.result.best
         chosen = best is not None and row.name in {"chosen", "best effort"}
         trial = None if number is None else self.trials.get(number)
@@ -81,7 +85,8 @@ class _Networks:
         if chosen and best is not None:
             sha256 = best.sha256
         feasible = trial.feasible if row.feasible is None and trial is not None else row.feasible
-        return {"feasible": feasible, "certified": self._certified(number, chosen), "file": file, "sha256": sha256}
+        tested = {"feasible": feasible, "on front": number in self.front, "certified": self._certified(number, chosen)}
+        return {**tested, "file": file, "sha256": sha256}
 
     def _certified(self, number: int | None, chosen: bool) -> bool | None:
         """Whether its top-1 was tested against the floor on unseen images, and held; None where it was not."""
@@ -139,4 +144,5 @@ def _numbers(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
 
 def _rounded(value: float) -> float:
     """A number for a cell: counts whole, others to a few significant digits."""
-    return int(value) if float(value).is_integer() else float(f"{value:.{_DIGITS}g}")
+    number = value if float(value).is_integer() else float(f"{value:.{_DIGITS}g}")
+    return int(number) if float(number).is_integer() else number
