@@ -109,7 +109,10 @@ def module(tmp_path: Path) -> str:
         ("name: [1, 2\nseed: 0\n", r"tiny\.yaml, line 2, column \d+: not valid YAML"),
         ("name: \x07bell\n", r"tiny\.yaml: not valid YAML"),
         ("seed: 0\nseed: 1\n", r"tiny\.yaml, line 2: the key 'seed' stands in line 1 already"),
-        ("model: !!python/object/apply:os.system [true]\n", r"tiny\.yaml, line 1.*not valid YAML"),
+        (
+            "model: !!python/object/apply:os.system [true]\n",
+            r"tiny\.yaml, line 1.*the tag '!!python/object/apply:os\.system' is not taken",
+        ),
     ],
 )
 def test_a_missing_or_malformed_file(tmp_path: Path, text: str | None, message: str) -> None:
