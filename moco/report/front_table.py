@@ -39,15 +39,11 @@ def front_page(run: RunFolder) -> str | None:
     names = panels(cloud, run.result.objectives)
     if not names:
         return None
-    figures = [
-        plot(
-            f"front-{name}",
-            f"Accuracy against {label(name)}",
-            front_figure(cloud, name, 430 if first else 290, first),
-            first,
-        )
-        for name, first in ((name, name == names[0]) for name in names)
-    ]
+    figures = []
+    for name in names:
+        first = name == names[0]
+        figure = front_figure(cloud, name, 430 if first else 290, first)
+        figures.append(plot(f"front-{name}", f"Accuracy against {label(name)}", figure, first))
     title = f"The front of {run.result.experiment}"
     return document(title, element("header", element("h1", title)), element("main", plots(figures)))
 

@@ -75,11 +75,11 @@ class MLflowReporter:
 
     def finish(self, result: Mapping[str, Any], folder: Path) -> None:
         """Write the result, the front, the files of the run folder and the chosen network, and end the parent run."""
-        run = replace(read_run(folder), result=Result.from_json(result))
-        shown = self._presenter.search(run)
         with self._parent.last():
+            self._parent.client.set_terminated(self._parent.id)  # first: whatever fails, no run stays "running"
+            run = replace(read_run(folder), result=Result.from_json(result))
+            shown = self._presenter.search(run)
             self._write(run.result, shown)
-            self._parent.client.set_terminated(self._parent.id)  # before the files: no run stays "running" for one
             self._parent.log_table("front.json", shown.front)
             if shown.figure is not None:
                 self._parent.client.log_text(self._parent.id, shown.figure, "front.html")
