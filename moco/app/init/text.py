@@ -35,7 +35,7 @@ def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machi
         *_data(images, network, folder),
         *_space(),
         *_target(machine),
-        *_ending(machine),
+        *_objective_to_budget(machine),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -132,7 +132,7 @@ def _target(machine: ThisMachine) -> list[str]:
     return [_line(f"target: {{runtime: onnxruntime, threads: 1{counters}}}", f"of {machine.cores} cores")]
 
 
-def _ending(machine: ThisMachine) -> list[str]:
+def _objective_to_budget(machine: ThisMachine) -> list[str]:
     energy = ", energy_j: 1" if machine.counters else ""
     mlflow = "also show it there" if machine.mlflow else "needs pip install 'moco[mlflow]'"
     return [
