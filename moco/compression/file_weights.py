@@ -10,18 +10,21 @@ from onnx import numpy_helper
 
 from moco.errors import CompressionError
 
+Filters = Mapping[str, tuple[str, int] | None]
+"""By channel group, a layer with filters for each of its channels, and how many for one; None where there is none."""
+
 
 class FileWeights:
     """The weights of a file by layer."""
 
     def __init__(
-        self, proto: onnx.ModelProto, parts: Callable[[str], tuple[str, ...]], filters: Mapping[str, int] | None = None
+        self, proto: onnx.ModelProto, parts: Callable[[str], tuple[str, ...]], filters: Filters | None = None
     ) -> None:
         self._initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
         # a transposed convolution of one group holds (inputs, outputs, height, width)
         self._transposed = {node.input[1] for node in proto.graph.node if node.op_type == "ConvTranspose"}
         # coded: layers whose weight is in integer codes; parts: names of the layers that stand for a layer;
-        # filters: by channel group, how many filters of its first layer one channel stands for, one where not named
+        # filters: by channel group, the layer to look at; of a group that is not named it is called as the group
         self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
         self.parts, self.filters = parts, filters or {}
 

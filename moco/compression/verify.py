@@ -15,7 +15,7 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.channels.surgery import PER_CHANNEL, channel_axis, module_or_tensor, out_axis, width
-from moco.compression.file_weights import FileWeights
+from moco.compression.file_weights import FileWeights, Filters
 from moco.compression.policy_settings import by_method, methods_of, parts_of
 from moco.errors import CompressionError
 from moco.models.cifar_resnet import PadShortcut
@@ -45,10 +45,10 @@ def verify_parameters(network: nn.Module, stated: float) -> None:
         )
 
 
-def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, int] | None = None) -> None:
+def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Filters | None = None) -> None:
     """Check that the file's weights have the widths, ranks, zeros and bits of the policy; else a CompressionError.
 
-    `filters` tells, by channel group, how many filters of its first layer one channel stands for; one where not named.
+    `filters` tells, by channel group, in which layer its channels are counted; one that is not named is called as it.
     """
     weights = FileWeights(proto, partial(parts_of, policy), filters)
     settings = {method.name: found for method, found in by_method(policy)}

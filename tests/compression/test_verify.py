@@ -157,6 +157,31 @@ def test_a_channel_that_stands_for_several_filters_is_checked_by_filters() -> No
         verify_file(proto, policy_of({"stem": (2, 4)}, {}), compressor.graph.filters())
 
 
+class JoinedToWhole(nn.Module):
+    """Two convolutions, concatenated, and a third one that has filters for all of their channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 3, padding=1)
+        self.whole, self.head = nn.Conv2d(3, 16, 1), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        joined = torch.cat([self.left(x), self.right(x)], dim=1)
+        return self.head(torch.relu(joined + self.whole(x)).mean((2, 3)))
+
+
+def test_channels_are_counted_in_a_layer_that_has_all_of_them() -> None:
+    """The first layer of the group has filters for the first half of its channels (timm's pnasnet5large)."""
+    network, example = made(JoinedToWhole), images(2, side=8)
+    compressor, policy = Compressor.of(network, example), policy_of({"left": (10, 16)}, {})
+    proto = build_template(network, example).render(compressor.compress(policy))
+
+    assert compressor.graph.filters() == {"left": ("whole", 1)}
+    verify_file(proto, policy, compressor.graph.filters())
+    with pytest.raises(CompressionError, match="'whole' was to keep 9 filters, the file holds 10"):
+        verify_file(proto, policy_of({"left": (9, 16)}, {}), compressor.graph.filters())
+
+
 @pytest.mark.parametrize("layer", ["middle", "stem"])
 def test_a_transposed_or_grouped_layer_of_another_width_is_found(layer: str) -> None:
     middle = nn.ConvTranspose2d(8, 12, 4, 2, 1) if layer == "middle" else nn.Conv2d(8, 12, 3, padding=1, groups=4)

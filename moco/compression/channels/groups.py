@@ -63,10 +63,20 @@ class ChannelGraph:
                 )
         return thinned(network, self.axes, kept)
 
-    def filters(self) -> dict[str, int]:
-        """By group, how many filters of its first layer one of its channels stands for."""
-        owned = {name: self.axes[name, "out"] for name in self.groups}
-        return {name: int(np.sum(axis.owner >= 0)) // self.groups[name].channels for name, axis in owned.items()}
+    def filters(self) -> dict[str, tuple[str, int] | None]:
+        """By group, its first layer that has filters for each channel, and how many for one; None without such a layer.
+
+        Layers that are concatenated before they meet the others of their group have filters for a part of the channels.
+        """
+        return {name: self._whole_layer(group) for name, group in self.groups.items()}
+
+    def _whole_layer(self, group: ChannelGroup) -> tuple[str, int] | None:
+        for layer in group.producers:
+            axis = self.axes[layer, "out"]
+            filters, rest = divmod(int(np.sum(axis.owner == axis.groups.index(group.name))), group.channels)
+            if filters and not rest:
+                return layer, filters
+        return None
 
 
 def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> ChannelGraph:

@@ -174,12 +174,14 @@ class FilterPruning(KeepingMethod):
         return kept_channels(prepared, {name: setting[self.name]["keep"] for name, setting in settings.items()})
 
     def verify_file(self, weights: FileWeights, settings: Mapping[str, Setting]) -> None:
-        """The filters of the first layer that gives the channels."""
+        """The filters of the first layer that gives all of the channels; where none does, the modules were checked."""
         for name, setting in settings.items():
-            width = setting[self.name]["keep"] * weights.filters.get(name, 1)
-            got = weights.shape(weights.parts(name)[-1])[0]
+            if (known := weights.filters.get(name, (name, 1))) is None:
+                continue
+            layer, each = known
+            width, got = setting[self.name]["keep"] * each, weights.shape(weights.parts(layer)[-1])[0]
             if got != width:
-                raise CompressionError(f"verification: '{name}' was to keep {width} filters, the file holds {got}")
+                raise CompressionError(f"verification: '{layer}' was to keep {width} filters, the file holds {got}")
 
 
 def rankings(

@@ -232,7 +232,7 @@ def test_a_grouped_convolution_loses_whole_groups() -> None:
     thin = compressor.compress(policy_of({"stem": (3, 4)}, {}))
 
     assert compressor.graph.groups["stem"].producers == ("stem", "middle")
-    assert compressor.graph.filters() == {"stem": 2, "last": 1}
+    assert compressor.graph.filters() == {"stem": ("stem", 2), "last": ("last", 1)}
     assert (thin.stem.out_channels, thin.middle.groups, tuple(thin.middle.weight.shape)) == (6, 3, (9, 2, 3, 3))
     assert (thin.middle.in_channels, thin.middle.out_channels, thin.last.in_channels) == (6, 9, 9)
 
@@ -241,7 +241,7 @@ def test_a_group_norm_loses_whole_groups() -> None:
     compressor = Compressor.of(made(Chain, nn.GroupNorm(4, 8)), images(2, side=8))
     thin = compressor.graph.thin(compressor.network, {"stem": np.array([0, 3])})
 
-    assert compressor.graph.filters() == {"stem": 2, "last": 1}
+    assert compressor.graph.filters() == {"stem": ("stem", 2), "last": ("last", 1)}
     assert (thin.middle.num_groups, thin.middle.num_channels, thin.last.in_channels) == (2, 4, 4)
     assert torch.equal(thin.middle.weight, compressor.network.middle.weight[[0, 1, 6, 7]])
 
