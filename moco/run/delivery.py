@@ -40,7 +40,7 @@ class Delivery:
     certificate: Certificate
     retimed: Mapping[str, Interval]  # the timed metrics measured again
     bounds: Sequence[BoundRecord]  # all but the floor, each against the longer timing
-    per_class: tuple[ClassRecord, ...] = ()  # on the certification images; empty where these were not scored now
+    per_class: tuple[ClassRecord, ...] = ()  # on the certification images
 
     @property
     def holds(self) -> bool:
@@ -118,6 +118,11 @@ class Finisher:
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
         options = self.prepared.job.plan.delivery
+        policies = [trial.policy for trial in candidates if trial.policy is not None]
+        failed = None if self.floor is None else self.log.failed(policies, options.confidence, options.attempts)
+        if failed is not None:
+            again = zip(failed.attempts, candidates, strict=False)
+            return replace(failed, attempts=tuple(replace(attempt, candidate=t.number) for attempt, t in again))
         confidence = self.log.confidence_left(options.confidence)
         certificate = certify(
             [trial.number for trial in candidates],
@@ -130,7 +135,7 @@ class Finisher:
         if self.floor is not None:
             delivered = _of(candidates, certificate.reported.candidate)
             assert delivered.policy is not None
-            self.log.add(certificate, delivered.policy, confidence, min(options.attempts, len(candidates)))
+            self.log.add(certificate, policies, delivered.policy, options.confidence, options.attempts)
         return certificate
 
     def _right(self, trial: Trial | None) -> Correct:
@@ -197,9 +202,10 @@ class Finisher:
         return Delivery(trial, artifact, network, metrics, certificate, retimed, bounds, per_class)
 
     def _per_class(self, trial: Trial) -> tuple[ClassRecord, ...]:
-        """By class, what the trial's file and the reference get right of the certification images."""
-        if trial.number not in self._scored:
-            return ()
+        """By class, what the trial's file and the reference get right of the certification images.
+
+        Of a network that an earlier delivery has certified it says no more than was read off them then.
+        """
         _, labels = self.prepared.job.data.images("certification")
         reference, network = self._right(None).top1, self._right(trial).top1
         of_class = {int(label): labels == label for label in np.unique(labels)}
