@@ -60,6 +60,7 @@ def run(arguments: Sequence[str], folder: Path, moment: Moment = NEVER, *, fresh
     What it says goes to `folder`/said.txt, each trial that the ledger has taken to told.jsonl, and how many files and
     statements it wrote to writes.json. `fresh` starts an interpreter instead of forking this one.
     """
+    (folder / "said.txt").touch()  # it may be killed before it says anything
     context: Any = multiprocessing.get_context("spawn" if fresh else "fork")
     process = context.Process(target=_search, args=(list(arguments), str(folder), moment))
     began = time.perf_counter()
