@@ -34,7 +34,7 @@ from moco.compression.methods.low_rank import (
     tucker_ranks,
 )
 from moco.models import build_model
-from moco.models.zoo import load_weights
+from moco.models.weights import load_weights
 from tests.policies import why_not
 
 PARTS = ("layer", "trained", "policy", "pruning")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,8 @@ def moco(command: str, experiment: Path, out: Path, *more: object) -> None:
     words = [sys.executable, "-m", "moco.app.cli", command, str(experiment), "--out", str(out), *map(str, more)]
     told = out.with_suffix(".log")
     with told.open("w", encoding="utf-8") as log:
-        done = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False)
+        alone = {**os.environ, "MOCO_HOME": str(out.parent)}  # the variants of a seed share their evaluations
+        done = subprocess.run(words, env=alone, stdout=log, stderr=subprocess.STDOUT, check=False)
     if done.returncode not in {0, INFEASIBLE}:
         raise SystemExit(f"moco {command} {experiment} failed; see {told}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -45,8 +46,9 @@ def run(experiment: Path, folder: Path, changes: list[str]) -> None:
     settings = [word for change in changes for word in ("--set", change)]
     folder.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "moco.app.cli", "search", str(experiment), "--out", str(folder), *settings]
+    alone = {**os.environ, "MOCO_HOME": str(folder.parent)}  # an evaluation store of its own
     with (folder.parent / "log.txt").open("w", encoding="utf-8") as log:
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+        subprocess.run(command, env=alone, stdout=log, stderr=subprocess.STDOUT, check=False)
 
 
 def row(seed: int, result: dict[str, Any]) -> str:

@@ -6,20 +6,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from moco.errors import MocoError
+from moco.errors import MeasurementError, MocoError
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import MAX_SELF_RATIO
+from moco.hardware.packages import PACKAGES, Package, import_faults, package_findings
 from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
-from moco.registry import BUILT_IN, blaming, clash, names, plugin
+from moco.registry import BUILT_IN, blaming, clash, module_of, names, plugin
 
-LIBRARIES = ("torch", "torchvision", "onnx", "onnxscript", "optuna", "mlflow", "optuna-dashboard")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NVIDIA = Path("/dev/nvidiactl")
 
@@ -28,15 +26,26 @@ MAX_TICK_NS = 10_000  # a clock that ticks no finer than this cannot time a call
 AA_PLAN = TimingPlan(seconds=0.5)  # a second in all: half a second for each of the two sessions
 
 
-def probe(folder: Path | None = None) -> tuple[Finding, ...]:
-    """All findings, in the order to show them; runs will be written to `folder` or here. Takes about two seconds."""
-    before: tuple[Callable[[], Finding], ...] = (_processor, _int8, _load, _clock)
-    after: tuple[Callable[[], Finding], ...] = (_timing, _energy, partial(_disk, folder or Path.cwd()), _browser)
-    found = [check() for check in before]
-    found += [finding for name in _targets() for finding in _of_target(name)]
+def probe(folder: Path | None = None, packages: Sequence[Package] | None = None) -> tuple[Finding, ...]:
+    """All findings, in the order to show them; runs will be written to `folder` or here.
+
+    Takes about two seconds, and for all packages some ten more: each is imported in a process of its own.
+    """
+    first = [check() for check in (_processor, _int8, _load, _clock)]
+    modules = {name: module_of("target", name) for name in _targets()}
+    once = list(dict.fromkeys(modules.values()))
+    faults = dict(zip(once, import_faults([f"import {module}" for module in once]), strict=True))
+    targets = [finding for name, module in modules.items() for finding in _of_target(name, faults[module])]
     clashes = [clash(kind, name) for kind in BUILT_IN for name in names(kind)]
-    found += [Finding("plug-ins", False, text, "rename or uninstall one") for text in clashes if text]
-    return (*found, *(check() for check in after), *_libraries())
+    doubled = [Finding("plug-ins", False, text, "rename or uninstall one") for text in clashes if text]
+    last = [_timing(faults[once[0]]), _energy(), _disk(folder or Path.cwd()), _browser()]
+    return (
+        *first,
+        *targets,
+        *doubled,
+        *last,
+        *package_findings(PACKAGES if packages is None else packages),
+    )  # these last: they keep the machine busy
 
 
 def _processor() -> Finding:
@@ -80,8 +89,10 @@ def _targets() -> list[str]:
     return sorted(names("target"), key=lambda name: name not in BUILT_IN["target"])
 
 
-def _of_target(name: str) -> tuple[Finding, ...]:
-    """What the target says of itself, with its defaults."""
+def _of_target(name: str, fault: str | None) -> tuple[Finding, ...]:
+    """What the target says of itself, with its defaults; its `fault` where it cannot be imported."""
+    if fault is not None:  # importing it here too might end this process
+        return (Finding(name, False, fault, f"install {name}"),)
     try:
         with blaming("cannot be used"):  # a package of somebody else's may fail in any way
             target: Target = plugin("target", name)()
@@ -90,10 +101,12 @@ def _of_target(name: str) -> tuple[Finding, ...]:
         return (Finding(name, False, str(error), f"install {name}"),)
 
 
-def _timing() -> Finding:
+def _timing(fault: str | None = None) -> Finding:
     """A network against itself, on the first target: whatever differs from 1 is the machine's doing."""
     name = _targets()[0]
     try:
+        if fault is not None:
+            raise MeasurementError(fault)
         from moco.hardware.measuring.probe_model import conv_stack, write
 
         target: Target = plugin("target", name)()
@@ -113,13 +126,22 @@ def _timing() -> Finding:
 
 
 def _energy() -> Finding:
-    lacks = {name: _lack(name) for name in names("counter")}
-    readable = [name for name, reason in lacks.items() if not reason]
-    if readable:
+    lacks = _counters()
+    if readable := readable_counters(lacks):
         return Finding("energy", True, f"measured where a search names a counter: `target.counters: {readable}`")
     seen = [*lacks.values(), "an NVIDIA device" if NVIDIA.exists() else "no NVIDIA device"]
     advice = "leave energy_j and power_w out of the objective, or let them be dropped"
     return Finding("energy", False, f"{' and '.join(seen)}: energy is not measured", advice)
+
+
+def readable_counters(lacks: Mapping[str, str] | None = None) -> list[str]:
+    """Names of the energy counters that can be read here."""
+    return [name for name, reason in (_counters() if lacks is None else lacks).items() if not reason]
+
+
+def _counters() -> dict[str, str]:
+    """By counter why it cannot be read here; empty where it can."""
+    return {name: _lack(name) for name in names("counter")}
 
 
 def _lack(counter: str) -> str:
@@ -142,11 +164,3 @@ def _browser() -> Finding:
     if found:
         return Finding("browser", True, Path(found).name)
     return Finding("browser", False, "no Chromium", "only the test of the HTML report needs one: install chromium")
-
-
-def _libraries() -> Iterator[Finding]:
-    for name in LIBRARIES:
-        try:
-            yield Finding(name, True, version(name))
-        except PackageNotFoundError:
-            yield Finding(name, False, "not installed", f"install {name}")

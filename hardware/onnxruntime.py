@@ -33,6 +33,7 @@ ERRORS_ONLY = 3
 INT8_MULTIPLE = 4
 """Int8 kernels take 4 channels at a time (one dot-product instruction): odd widths are slower than the next multiple
 of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (64->K->64 pairs: K 33 0.98, 32 0.58)."""
+MOST_A_CORE = 8  # threads for each processor; more would only wait for each other
 KINDS = frozenset({"conv", "depthwise", "linear"})
 MIXED_KINDS = frozenset({"conv", "linear"})
 """Fewer bits are for size alone: the codes of weights fill whole bytes in the file, and run as int8 at best."""
@@ -52,6 +53,8 @@ class ONNXRuntimeOptions:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
+        if self.threads > (most := MOST_A_CORE * (os.cpu_count() or 1)):
+            raise ConfigError(f"target.threads: expected at most {most} on this machine, got {self.threads}")
         available = ort.get_available_providers()
         for provider in self.providers:
             if provider not in available:

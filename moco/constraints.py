@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -42,18 +44,18 @@ class Bound:
         """How far the bound is missed, relative to the bound; <= 0 is feasible.
 
         With a confidence c the pessimistic one-sided bound, estimate +- z_c * sem, takes the estimate's place.
-        A bound that is met exactly but for rounding gives 0.
+        A bound that is met exactly but for rounding gives 0, one that is missed beyond all floats the largest.
         """
         pessimistic = measured.value
         sign = 1.0 if self.op == "<=" else -1.0
         if self.confidence is not None and measured.sem is not None:
             pessimistic += sign * NormalDist().inv_cdf(self.confidence) * measured.sem
         missed = sign * (pessimistic - self.value) / (abs(self.value) or 1.0)
-        return 0.0 if abs(missed) < ROUNDING else missed
+        return 0.0 if abs(missed) < ROUNDING else min(max(missed, -sys.float_info.max), sys.float_info.max)
 
     def violation_sem(self, measured: MetricValue) -> float | None:
         """The standard error of `violation`; None where the metric's is unknown."""
-        return None if measured.sem is None else measured.sem / (abs(self.value) or 1.0)
+        return None if measured.sem is None else min(measured.sem / (abs(self.value) or 1.0), sys.float_info.max)
 
 
 def parse(name: str, text: object, where: str = "constraints", confidence: float | None = None) -> Constraint:
@@ -71,6 +73,8 @@ def parse(name: str, text: object, where: str = "constraints", confidence: float
         raise ConfigError(f"{where}.{name}: a confidence lies between 0 and 1, such as 0.9, got {confidence!r}")
     op, sign, digits, unit = match.groups()
     number = float(sign + digits)
+    if not math.isfinite(number):
+        raise ConfigError(f"{where}.{name}: expected a finite number, got {text!r}")
     if name in _ACCURACIES:
         return _of_accuracy(name, op, number, unit, f"{where}.{name}", confidence)
     if unit == "x":

@@ -82,6 +82,26 @@ class PolicyRejectedError(Exception):
     """A policy cannot be built on this target: the trial ends as `rejected(reason)` and the search goes on."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """Class and text of any exception as one line, also where there is no text, or it has several lines, or raises."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException as broken:  # others wrote it: its text may fail in any way
+        text = f"(its text cannot be read: {type(broken).__name__})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+LONGEST_LINE = 1000
+"""Characters of an error on a terminal: what it quotes may be a whole file."""
+
+
+def printed(text: str) -> str:
+    """A text as one line for a terminal: control characters as escapes, a long one without its middle."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(text.split()))
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Text that ends an error message: the nearest of the valid names, or all of them."""
     names = sorted(valid)

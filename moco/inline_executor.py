@@ -15,6 +15,8 @@ class InlineExecutor(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # carried to the one that asks for the result
+        except KeyboardInterrupt:  # the user's, who ends the search
+            raise
+        except BaseException as error:  # carried to the one that asks for the result; SystemExit ends no search
             future.set_exception(error)
         return future

@@ -8,7 +8,14 @@ from importlib.util import find_spec
 
 from moco.errors import ConfigError
 
-EXTRAS = {"ax": "ax", "botorch": "botorch", "gpytorch": "botorch", "linear_operator": "botorch", "mlflow": "mlflow"}
+EXTRAS = {
+    "ax": "ax",
+    "botorch": "botorch",
+    "gpytorch": "botorch",
+    "linear_operator": "botorch",
+    "mlflow": "mlflow",
+    "timm": "timm",
+}
 """The extra that brings a package, by the name under which the package is imported."""
 
 

@@ -25,9 +25,9 @@ class Policy:
         """The policy with these settings (JSON values by name)."""
         return Policy(json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
-    @cached_property
+    @property
     def settings(self) -> dict[str, Any]:
-        """The settings by name; do not change them."""
+        """The settings by name, a new dict each time: who is given it may change it, and changes no policy."""
         return dict(json.loads(self.text))
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -104,17 +105,20 @@ class Problem:
         """The evaluation's metrics and the derived ones."""
         metrics = dict(evaluation.metrics)
         for name, derive in self.derived.items():
-            metrics[name] = derive(metrics)
+            metrics[name] = derive(dict(metrics))
         return metrics
 
     def score(self, evaluation: Evaluation) -> float:
         """The scalar that orders trials; larger is better."""
         if self.scorer is not None:
-            return self.scorer(evaluation)
+            return self.scorer(evaluation.copied())
         losses = self.judge(evaluation).losses
         bounded = {bound.metric for bound in self.bounds}
         free = [loss for name, loss in zip(self.objectives, losses, strict=True) if name not in bounded]
-        return -math.fsum(free or losses) / len(free or losses)
+        taken = free or losses
+        if max(map(abs, taken)) > sys.float_info.max / len(taken):  # their sum may be beyond all floats
+            return -math.fsum(loss / len(taken) for loss in taken)
+        return -math.fsum(taken) / len(taken)
 
     def unbounded_score(self, evaluation: Evaluation) -> float:
         """The score without its fall where a bound is missed: what models of the score learn beside the violations.

@@ -27,6 +27,8 @@ class Reading:
         rate: images a second rather than the series' own unit: the larger the series, the smaller the value.
         peak: whether the reference's constant is the series' highest number rather than its median.
         needs: what a machine must have to give the series, where not every one does.
+        on_request: whether it is of interest only where an objective asks for it: elsewhere it is no part of a store's
+            key, so that a target that learns to measure it does not make stored evaluations useless.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Reading:
     rate: bool = False
     peak: bool = False
     needs: str = ""
+    on_request: bool = False
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -76,8 +79,8 @@ READINGS: dict[str, Reading] = {
         Reading("throughput_ips", TIME, batch=32, rate=True),
         Reading("energy_j", ENERGY, batch=32, needs="power counter"),
         Reading("power_w", POWER, batch=32, peak=True, needs="power counter"),
-        Reading("load_ms", LOAD),
-        Reading("init_s", INIT),
+        Reading("load_ms", LOAD, on_request=True),
+        Reading("init_s", INIT, on_request=True),
     )
 }
 

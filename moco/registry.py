@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, TypeVar
 
-from moco.errors import ConfigError, MocoError, nearest
+from moco.errors import ConfigError, MocoError, in_one_line, nearest
 from moco.optional import needed_by
 
 T = TypeVar("T")
@@ -120,6 +120,13 @@ def plugin(kind: str, name: str, where: str | None = None) -> Any:
     raise ConfigError(f"{where or kind}: unknown {kind} '{name}'{nearest(name, names(kind))}")
 
 
+def module_of(kind: str, name: str) -> str:
+    """The module that a registered plug-in is imported from."""
+    if name in BUILT_IN[kind]:
+        return BUILT_IN[kind][name].partition(":")[0]
+    return next(point.value.partition(":")[0] for point in entry_points(group=f"moco.{kind}", name=name))
+
+
 def _loaded(point: EntryPoint, kind: str, where: str | None) -> Any:
     """The class of an installed package, which may not be importable, or not what its group promises."""
     who = named(kind, point.name, where)
@@ -159,7 +166,7 @@ def blaming(what: str, told: Callable[[str], MocoError] = ConfigError) -> Iterat
     except (MocoError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too, which would end the command without a word
-        raise told(f"{what}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+        raise told(f"{what}: {in_one_line(error)}") from error
 
 
 def package_to_blame(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""A table of the evaluation store's file, SQLite beside the runs, whose rows hold for one context.
+"""A table of the evaluation store's file, SQLite, whose rows hold for one context.
 
 It is a cache: what cannot be read of it is measured again, what cannot be written is not kept, and neither ends a
 search. `warnings` tells it, once.

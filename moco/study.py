@@ -9,18 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError
+from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError, in_one_line
+from moco.guarded_searcher import ANSWER_SECONDS, GuardedSearcher
 from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.redaction import starred
-from moco.registry import blaming
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
 
 FAILURES_AT_FIRST = 5
@@ -49,6 +47,8 @@ class Budget:
     trials: int  # how many finished trials, starts included but for those that are given; duplicates count
     seconds: float | None = None
     """Wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit."""
+    answer_seconds: float | None = None
+    """For which the searcher may be asked, or told, once; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ class Study:
         """
         refuse_misfit(searcher, type(searcher).__name__, problem)
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
+        self._guarded = GuardedSearcher(searcher, problem.space, self._aborted)
         self.ledger, self.reporters = ledger, reporters
         self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []
         self.stop_requested = False
@@ -151,8 +152,7 @@ class Study:
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
-            with self._searching("tell"):
-                self.searcher.tell(trial)
+            self._guarded.tell(trial)
         taken = {trial.suggestion.id for trial in self.trials}
         suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
@@ -189,12 +189,13 @@ class Study:
 
         The `executor` runs the evaluations, of which so many `workers` may be pending; without one they run inline.
         `on_trial` is called after each recorded trial. A SearchAbortedError where too many trials failed in a row:
-        five, or two a worker, where none has succeeded in this session, otherwise 20. A RunFolderError where the ledger
-        or a candidate's file cannot be written; a DeviceLostError or WorkersLostError where the device went away, or
-        workers die: no trial is made of it, and the error has the finished ones. A policy at which workers die is a
-        failed trial, unless five such come in a row.
+        five, or two a worker, where none has succeeded in this session, otherwise 20; or where the searcher fails, or
+        gives no answer in time. A RunFolderError where the ledger or a candidate's file cannot be written; a
+        DeviceLostError or WorkersLostError where the device went away, or workers die: no trial is made of it, and the
+        error has the finished ones. A policy at which workers die is a failed trial, unless five such come in a row.
         """
         crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
+        self._guarded.limit_s = budget.answer_seconds or ANSWER_SECONDS
         lost: Any = None
         try:
             while True:
@@ -242,19 +243,17 @@ class Study:
 
     def _ask(self) -> _Pending:
         started = time.perf_counter()
-        with self._searching("ask"):
-            suggestion = self._starts_left.pop(0) if self._starts_left else self.searcher.ask()
-            if not isinstance(suggestion, Suggestion):
-                raise TypeError(f"expected a Suggestion, got {suggestion!r}")
+        if self._starts_left:
+            suggestion = self._starts_left.pop(0)
             policy = self.problem.space.canonical(suggestion.point)
+        else:
+            suggestion, policy = self._guarded.ask()
         if self._counting_since is None and not suggestion.given:
             self._counting_since = started
         return _Pending(suggestion, policy, started, time.perf_counter() - started)
 
-    def _searching(self, what: str) -> AbstractContextManager[None]:
-        """Within, the searcher is asked or told: what it raises ends the search, with the finished trials kept."""
-        cls, aborted = type(self.searcher), partial(SearchAbortedError, trials=self.trials)
-        return blaming(f"the searcher {cls.__module__}.{cls.__qualname__} failed to {what}", aborted)
+    def _aborted(self, text: str) -> SearchAbortedError:
+        return SearchAbortedError(text, self.trials)
 
     def _outcome(self, future: Future[Evaluation]) -> Trial:
         """The trial that the evaluation gives, its number and suggestion still to be filled in."""
@@ -267,8 +266,10 @@ class Study:
             return replace(blank, state=TrialState.REJECTED, reason=starred(str(error)))
         except RunFolderError:  # a full disk is no fault of the candidate's, which would count in the budget
             raise
-        except Exception as error:  # a candidate may fail in any way; the search goes on
-            return replace(blank, reason=starred(f"{type(error).__name__}: {error}"))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a candidate may fail in any way, by `sys.exit` too; the search goes on
+            return replace(blank, reason=starred(in_one_line(error)))
         return replace(blank, state=TrialState.COMPLETE, evaluation=evaluation, outcome=outcome, score=score)
 
     def _finish(self, asked: _Pending, ended: Trial, on_trial: Callable[[Trial], None] | None) -> None:
@@ -296,8 +297,7 @@ class Study:
         self.trials.append(trial)
         self._remember(trial)
         started = time.perf_counter()
-        with self._searching("tell"):
-            self.searcher.tell(trial)
+        self._guarded.tell(trial)
         self._last_tell_s = time.perf_counter() - started
         if on_trial is not None:
             on_trial(trial)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -73,6 +74,16 @@ class Evaluation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     artifact_sha256: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def copied(self) -> Evaluation:
+        """An evaluation of which nothing can be changed that this one holds, for code of others."""
+        return replace(
+            self,
+            metrics=dict(self.metrics),
+            samples=dict(self.samples),
+            seconds=dict(self.seconds),
+            details=deepcopy(dict(self.details)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """This evaluation as JSON values."""
@@ -150,6 +161,14 @@ class Trial:
     distinct: bool = True
     seconds: float = 0.0
     elapsed_s: float | None = None
+
+    def copied(self) -> Trial:
+        """A trial of which nothing can be changed that this one holds, for code of others."""
+        suggestion = replace(
+            self.suggestion, point=dict(self.suggestion.point), notes=deepcopy(dict(self.suggestion.notes))
+        )
+        evaluation = None if self.evaluation is None else self.evaluation.copied()
+        return replace(self, point=dict(self.point), suggestion=suggestion, evaluation=evaluation)
 
     @property
     def feasible(self) -> bool:

@@ -28,7 +28,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from moco.encoding import ONLY_VALUE, decode, from_unit, project
 from moco.interfaces import SearcherCapabilities
 from moco.problem import Problem
-from moco.searchers.models.botorch_models import NUMERICAL_ERRORS
 from moco.searchers.models.torch_draws import own_torch, silently_imported, without_compiler
 from moco.searchers.shared import criteria
 from moco.searchers.shared.proposals import ProposalCounter
@@ -41,7 +40,7 @@ with silently_imported():
     from ax.api.utils.generation_strategy_dispatch import choose_generation_strategy
     from ax.api.utils.instantiation.from_struct import experiment_from_struct
     from ax.api.utils.structs import ExperimentStruct, GenerationStrategyDispatchStruct
-    from ax.exceptions.core import AxError
+    from ax.exceptions.core import OptimizationComplete
     from ax.utils.common.logger import ROOT_STREAM_HANDLER
 
 without_compiler()
@@ -81,12 +80,17 @@ class AxSearcher:
         outcome = criteria.outcome(self._problem, trial, self._options.optimise)
         if outcome is not None and self._names.configs:
             self._told.append((trial.point, outcome))
-            before = set(self._without_error)
-            self._without_error |= {name for name, (_, sem) in named(outcome).items() if sem is None}
-            if self._without_error == before or len(self._told) == 1:
-                self._attach(trial.point, outcome)
-            else:
-                self._begin()
+            with self._asks.surviving("learn"):
+                self._take(trial.point, outcome)
+
+    def _take(self, point: Point, outcome: Outcome) -> None:
+        """Add one that was told; where it is the first without a standard error, all anew."""
+        before = set(self._without_error)
+        self._without_error |= {name for name, (_, sem) in named(outcome).items() if sem is None}
+        if self._without_error == before or len(self._told) == 1:
+            self._attach(point, outcome)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         """A new experiment with all that was told.
@@ -118,7 +122,7 @@ class AxSearcher:
                 with own_torch(seed), _silent():
                     [[run]] = choose_generation_strategy(choice).gen(self._experiment, n=1)
                 return self._names.point(run.arms[0].parameters)
-            except (AxError, *NUMERICAL_ERRORS):
+            except OptimizationComplete:
                 pass
         return decode(self._space, rng.random(len(self._space.distributions)))
 

@@ -32,7 +32,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
 from moco.searchers.models.axes import axes_of, coordinates, neighbours, point_at
-from moco.searchers.models.botorch_models import NUMERICAL_ERRORS, Outcomes, best_candidate, expected_improvement, fit
+from moco.searchers.models.botorch_models import Outcomes, best_candidate, expected_improvement, fit
 from moco.searchers.models.torch_draws import own_torch
 from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least
@@ -77,7 +77,7 @@ class BoTorchSearcher:
 
     def ask(self) -> Suggestion:
         """A point of Sobol's sequence at first, then a new policy of the largest expected improvement."""
-        return self._asks.next(self._draw)
+        return self._asks.next(self._draw, instead=lambda _: self._of_the_sequence())
 
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial; a policy's second evaluation counts only where it was measured again."""
@@ -94,13 +94,9 @@ class BoTorchSearcher:
             return self._of_the_sequence()
         seed = int(rng.integers(2**31))
         with own_torch(seed):
-            try:
-                improvement = self._improvement(seed)
-                options = self._options
-                x = best_candidate(improvement, self._axes, options.raw, options.restarts, options.gradient_steps)
-                return self._new_policy(x.numpy(), improvement)
-            except NUMERICAL_ERRORS:
-                return self._of_the_sequence()
+            improvement, options = self._improvement(seed), self._options
+            x = best_candidate(improvement, self._axes, options.raw, options.restarts, options.gradient_steps)
+            return self._new_policy(x.numpy(), improvement)
 
     def _of_the_sequence(self) -> Point:
         """The point of Sobol's sequence that belongs to this ask."""

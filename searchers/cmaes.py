@@ -150,7 +150,8 @@ class CMAESSearcher:
             self._best_before = trial
             self._begin(self._axes.of(encode(self._space, project(self._space, trial.point))))
         if self._begun:
-            self._advance()
+            with self._asks.surviving("learn"):
+                self._advance()
 
     def _begin(self, mean: np.ndarray) -> None:
         """A fresh distribution around the mean (d,), twice as many members at each restart."""

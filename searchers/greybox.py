@@ -81,7 +81,9 @@ class GreyboxSearcher:
 
     def ask(self) -> Suggestion:
         """The next rung of the ladder, then the next step, then the candidate of largest expected improvement."""
-        designed = self._told.next_of(self._design(), self._asks.count)
+        designed: Point | None = None
+        with self._asks.surviving("propose"):
+            designed = self._told.next_of(self._design(), self._asks.count)
         return self._asks.next(self._draw) if designed is None else self._asks.number(designed)
 
     def tell(self, trial: Trial) -> None:

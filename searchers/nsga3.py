@@ -30,7 +30,7 @@ class NSGA3Options(GeneticOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.divisions is not None:
-            at_least("divisions", self.divisions, 1)
+            at_least("divisions", self.divisions, 1, 100)
 
 
 def divisions_for(population: int, n_losses: int) -> int:

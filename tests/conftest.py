@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 
+# No test writes into the user's own home: fixtures of a module into this folder, a test into one of its own.
+os.environ["MOCO_HOME"] = tempfile.mkdtemp(prefix="moco-home-")
+atexit.register(shutil.rmtree, os.environ["MOCO_HOME"], ignore_errors=True)
+
 settings.register_profile("moco", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("moco")
+
+
+@pytest.fixture(autouse=True)
+def moco_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Moco's home of this test alone."""
+    home = tmp_path / "moco-home"
+    monkeypatch.setenv("MOCO_HOME", str(home))
+    return home
 
 
 @pytest.fixture

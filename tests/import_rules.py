@@ -65,6 +65,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "safetensors": ("moco.models", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.methods.low_rank",),
+    "timm": ("moco.models.timm_zoo",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),

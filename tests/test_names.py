@@ -75,6 +75,7 @@ KINDS = (
             ("moco/compression/rankings/weights.py", "random"): "the ranking of that name",
             ("moco/optional.py", "ax"): "the package",
             ("moco/optional.py", "botorch"): "the package",
+            **{("hardware/packages.py", name): "the package, or the extra" for name in ("ax", "botorch", "cmaes")},
             ("searchers/greybox.py", "sobol"): "a stream of random numbers: another name, other suggestions",
         },
     ),

@@ -44,14 +44,18 @@ def check_start(start: object) -> None:
             raise ConfigError(f"start[{place}]: expected a word, a point or a Start of a point, got {shortened(one)}")
 
 
-def budget_of(trials: object, seconds: object) -> Budget:
-    """The budget: at least one trial, and seconds above 0 or no limit."""
+def budget_of(trials: object, seconds: object, answer_seconds: object = None) -> Budget:
+    """The budget: at least one trial, and seconds above 0 or no limit; likewise for an answer of the searcher's."""
     counted = whole("trials", trials, 1)
+    return Budget(counted, _limit("seconds", seconds), _limit("answer_seconds", answer_seconds))
+
+
+def _limit(name: str, seconds: object) -> float | None:
     if seconds is None:
-        return Budget(counted)
+        return None
     if not _is_number(seconds) or seconds <= 0:
-        raise ConfigError(f"seconds: expected a number above 0, or None for no limit, got {seconds!r}")
-    return Budget(counted, float(seconds))
+        raise ConfigError(f"{name}: expected a number above 0, or None for no limit, got {seconds!r}")
+    return float(seconds)
 
 
 def whole(name: str, given: object, least: int) -> int:

@@ -1,6 +1,7 @@
 """The command line: a thin layer over the functions of moco.app. Errors are one line, exit codes those of the design.
 
-0 done, 1 failed, 2 bad usage or configuration, 3 finished without a feasible network.
+0 done, 1 failed, 2 bad usage or configuration, 3 finished without a feasible network. Each command gives an `Answer`,
+and all have `--json`, `--quiet` and `--verbose` (moco/app/command.py).
 """
 
 from __future__ import annotations
@@ -8,74 +9,29 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
+from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
 from typer import Argument, Option
 
 from moco import __version__
-from moco.errors import MocoError
-from moco.redaction import starred
-from moco.registry import package_to_blame
+from moco.app.command import Commands, command
+from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Workers, searcher_names
+from moco.app.output import DONE, FAILED, INFEASIBLE, Answer, Output
 
-DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
 DEMO = "digits.yaml"
-PLAIN_WIDTH = 120
 
 app = typer.Typer(
+    cls=Commands,
     help="Compress trained vision networks by search, measured and certified on the device that will run them.",
-    epilog=f"moco {__version__}",
+    epilog=f"moco {__version__}. Begin with: moco demo, or moco init for your own data",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ExperimentPath = Annotated[Path, Argument(metavar="EXPERIMENT.yaml", help="What to search, in YAML.")]
-SetKeys = Annotated[
-    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change one key, such as budget.trials=20.")
-]
-AllowImport = Annotated[bool, Option("--allow-import", help="Let the experiment import models and data sets of yours.")]
-Workers = Annotated[
-    int | None, Option("--workers", metavar="N", help="Processes that evaluate at the same time; default 1.")
-]
-PolicyPath = Annotated[Path, Option("--policy", metavar="P.json", help="A policy.json, of a run folder for example.")]
-
-
-def console() -> Console:
-    """The console that results go to; wider than a terminal where it is none."""
-    if sys.stdout.isatty():
-        return Console(highlight=False, markup=False)
-    return Console(highlight=False, markup=False, soft_wrap=True, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
-
-
-def fails_in_one_line(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn an error of moco's into one line on the error stream and its exit code."""
-
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except MocoError as error:
-            typer.echo(f"moco: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            typer.echo("moco: interrupted; finished trials are in the ledger, continue with --resume", err=True)
-            raise typer.Exit(FAILED) from None
-        except BaseException as error:
-            package = package_to_blame(error)
-            if os.environ.get("MOCO_DEBUG") or not (package or isinstance(error, (OSError, MemoryError))):
-                raise
-            text = f"{type(error).__name__}: {starred(' '.join(str(error).split()))}"
-            told = text if package is None else f"the package '{package}' failed: {text}; MOCO_DEBUG=1 tells where"
-            typer.echo(f"moco: {told}", err=True)
-            raise typer.Exit(FAILED) from None
-
-    return guarded
 
 
 def _show_version(asked: bool) -> None:
@@ -93,28 +49,28 @@ def common(
     """What all commands share."""
 
 
-@app.command()
-@fails_in_one_line
-def search(
+@command(app, "moco search mine.yaml --out runs/mine --set budget.trials=20")
+def search(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    output: Output,
     experiment: ExperimentPath,
-    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME.")] = None,
+    out: Annotated[Path | None, Option(metavar="RUN", help="Run folder; default: runs/NAME")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
+    resume: Resume = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
-) -> None:
+) -> Answer:
     """Search for the best compressed networks and deliver the certified one."""
     loaded = _loaded(experiment, overrides, allow_import, workers)
-    _search(loaded, out, experiment.parent, resume=resume)
+    return _search(output, loaded, out, experiment.parent, resume=resume)
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco demo --out runs/demo")
 def demo(
-    out: Annotated[Path, Option(help="Run folder.")] = Path("runs/demo"),
+    output: Output,
+    out: Annotated[Path, Option(metavar="RUN", help="Run folder.")] = Path("runs/demo"),
     overrides: SetKeys = None,
-    resume: Annotated[bool, Option("--resume", help="Continue the search in the run folder.")] = False,
-) -> None:
+    resume: Resume = False,
+) -> Answer:
     """Train a small network on real digits on the spot, and search it: the main job in two minutes.
 
     The run folder of an earlier demo is replaced. MLflow shows it too, where it is installed.
@@ -127,146 +83,170 @@ def demo(
     with as_file(files("moco.app") / DEMO) as path:
         experiment = load_experiment(path, [*untracked, *(overrides or ())])
     if untracked:
-        console().print("MLflow is not installed, so the demo is not shown there: pip install 'moco[mlflow]'")
+        output.progress.print("MLflow is not installed, so the demo is not shown there: pip install 'moco[mlflow]'")
     if not resume:
         forget(out, experiment.name)
-    _search(experiment, out, None, resume=resume)
+    return _search(output, experiment, out, None, resume=resume)
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco compare mine.yaml --searchers random,greybox --seeds 8")
 def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    output: Output,
     experiment: ExperimentPath,
     searchers: Annotated[
-        str | None, Option(metavar="NAME,NAME", help="What to compare; default: the `compare` section.")
+        str | None,
+        Option(
+            metavar="NAME,NAME",
+            autocompletion=searcher_names,
+            help="What to compare: random,tpe,greybox; default: the section `compare`",
+        ),
     ] = None,
-    seeds: Annotated[int | None, Option(min=1, help="Seeds of each; default: the section's, or 5.")] = None,
-    out: Annotated[Path | None, Option(help="Run folder; default runs/NAME_compare.")] = None,
+    seeds: Annotated[
+        int | None, Option(min=1, metavar="N", help="Seeds of each, such as 8; default: the section's, or 5")
+    ] = None,
+    out: Annotated[Path | None, Option(metavar="RUN", help="Run folder; default: runs/NAME_compare")] = None,
     overrides: SetKeys = None,
-    resume: Annotated[bool, Option("--resume", help="Continue; strategies and seeds may be added.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on; strategies and seeds may be added.")] = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
-) -> None:
+) -> Answer:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
+    from moco.app.outside import outside
     from moco.experiment.build import Overrides
     from moco.report.comparison.page import PAGE
-    from moco.report.console import compare_summary
+    from moco.report.console import compare_summary, comparison_line
     from moco.run.progress import Progress
 
     loaded = _loaded(experiment, overrides, allow_import, workers)
     folder = out or Path("runs") / f"{loaded.name}_compare"
     request = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
-    screen, replaced = console(), Overrides(folder=experiment.parent)
-    with Progress(screen) as progress:
+    kept, replaced = outside(loaded, folder), Overrides(folder=experiment.parent)
+    with Progress(output.progress, detailed=output.verbose) as progress:
         found = compare_experiment(loaded, request, folder, overrides=replaced, resume=resume, progress=progress)
-    screen.print(compare_summary(found))
-    screen.print(f"report: {folder / PAGE}")
-    if not any(run.state == "finished" for run in found.runs):
-        raise typer.Exit(FAILED)
-    if not any(run.feasible for run in found.runs):
-        raise typer.Exit(INFEASIBLE)
+    finished = any(run.state == "finished" for run in found.runs)
+    code = FAILED if not finished else DONE if any(run.feasible for run in found.runs) else INFEASIBLE
+    shown = (compare_summary(found), *kept, f"report: {folder / PAGE}")
+    return Answer(found.to_json(), shown, comparison_line(found), code)
 
 
-@app.command()
-@fails_in_one_line
-def report(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
+@command(app, "moco report runs/mine")
+def report(run: Annotated[Path, Argument(metavar="RUN", help="The folder of a search or of a comparison.")]) -> Answer:
     """Write RUN/report.html anew and print the verdict."""
     from moco.app.deployment import snippet
     from moco.report.comparison.page import write_compare_page
-    from moco.report.console import compare_summary, console_summary
+    from moco.report.console import compare_summary, comparison_line, console_summary, outcome_line
     from moco.report.page import write_report
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
     from moco.run_folder.seal import check_seals
 
     check_seals(run)
     if (run / COMPARISON).exists():
-        page, summary = write_compare_page(run), compare_summary(read_comparison(run))
-    else:
-        page, summary = write_report(run, snippet), console_summary(read_run(run).result)
-    screen = console()
-    screen.print(summary)
-    screen.print(f"report: {page}")
+        page, compared = write_compare_page(run), read_comparison(run)
+        shown = (compare_summary(compared), f"report: {page}")
+        return Answer(compared.to_json(), shown, comparison_line(compared))
+    page, result = write_report(run, snippet), read_run(run).result
+    return Answer(result.to_json(), (console_summary(result), f"report: {page}"), outcome_line(result))
 
 
-@app.command()
-@fails_in_one_line
-def repair(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> None:
+@command(app, "moco repair runs/mine")
+def repair(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) -> Answer:
     """Set a broken ledger aside and write one of the trials that can be read, so that --resume goes on."""
     from moco.tracking.repair import repair as repaired
 
-    console().print(str(repaired(run)))
+    done = repaired(run)
+    line = Text(str(done))
+    return Answer(asdict(done), (line,), line)
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco profile mine.yaml --policy runs/mine/best/policy.json --out profile.json")
 def profile(
+    output: Output,
     experiment: ExperimentPath,
-    policy: Annotated[Path | None, Option("--policy", metavar="P.json", help="Default: the reference.")] = None,
+    policy: Annotated[
+        Path | None, Option("--policy", metavar="P.json", help="Of RUN/best, for example; default: the reference")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(metavar="FOLDER|FILE.json", help="Where the measurements go, raw samples and all; default: nowhere"),
+    ] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
-) -> None:
+) -> Answer:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
     from moco.app.profile import profile_table, profiled
+    from moco.app.profile_files import profile_line, profile_paths, write_profile
+    from moco.run.progress import stages_text
 
-    loaded = _loaded(experiment, overrides, allow_import)
-    console().print(profile_table(profiled(loaded, policy, experiment.parent)))
+    paths = () if out is None else profile_paths(out)  # before anything is measured
+    found = profiled(_loaded(experiment, overrides, allow_import), policy, experiment.parent)
+    if output.verbose:
+        output.progress.print(f"{found.name}: {stages_text(found.evaluation)}")
+    if paths:
+        write_profile(found, *paths)
+    told = [Text(f"measurements: {' and '.join(map(str, paths))}")] if paths else []
+    return Answer(found.to_json(), (profile_table(found), *told), Text(profile_line(found)))
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco apply mine.yaml --policy runs/mine/best/policy.json --out small")
 def apply(
     experiment: ExperimentPath,
-    policy: PolicyPath,
-    out: Annotated[Path, Option("--out", metavar="DIR", help="Where the network goes.")],
+    policy: Annotated[Path, Option("--policy", metavar="P.json", help="A policy, of RUN/best for example.")],
+    out: Annotated[Path, Option("--out", metavar="FOLDER", help="Where the network goes.")],
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
-) -> None:
+) -> Answer:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
     from moco.app.profile import applied
 
     artifact = applied(_loaded(experiment, overrides, allow_import), policy, out, experiment.parent)
-    console().print(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
+    line = Text(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
+    data = {"file": artifact.path, "size_bytes": artifact.size_bytes, "sha256": artifact.sha256}
+    return Answer(data, (line,), line)
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco payoff mine.yaml --seconds 30")
 def payoff(
     experiment: ExperimentPath,
-    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_payoff.")] = None,
-    seconds: Annotated[float, Option(help="Time for the whole network.")] = 60.0,
-    batch: Annotated[int, Option(help="Images in a call.")] = 1,
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Where the page goes; default: runs/NAME_payoff")] = None,
+    seconds: Annotated[float, Option(metavar="S", help="Time for the whole network, in seconds.")] = 60.0,
+    batch: Annotated[int, Option(metavar="N", help="Images in a call.")] = 1,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
-) -> None:
+) -> Answer:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
+    from moco.app.outside import store_line
     from moco.app.payoff import payoff_table, probed_experiment
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = _loaded(experiment, overrides, allow_import)
     folder = out or Path("runs") / f"{loaded.name}_payoff"
-    report = probed_experiment(loaded, plan, folder, experiment.parent)
-    screen = console()
-    screen.print(payoff_table(report))
-    screen.print(f"{folder / 'payoff.html'}")
+    kept = store_line(loaded, folder)
+    found = probed_experiment(loaded, plan, folder, experiment.parent)
+    page = Text(str(folder / "payoff.html"))
+    return Answer(found.to_json(), (payoff_table(found), *kept, page), page)
 
 
-@app.command()
-@fails_in_one_line
+@command(app, "moco sensitivity mine.yaml --images 128 --parameters keep,int8")
 def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    output: Output,
     experiment: ExperimentPath,
-    out: Annotated[Path | None, Option(metavar="DIR", help="Default runs/NAME_sensitivity.")] = None,
-    images: Annotated[
-        int | None, Option(help="Images of the calibration split; default 256, or all where they are fewer.")
+    out: Annotated[
+        Path | None, Option(metavar="FOLDER", help="Where the page goes; default: runs/NAME_sensitivity")
     ] = None,
-    groups: Annotated[int | None, Option(help="Layer groups to find; default: as many as are unlike.")] = None,
+    images: Annotated[
+        int | None, Option(metavar="N", help="Images of the calibration split; default: 256, or all of fewer")
+    ] = None,
+    groups: Annotated[
+        int | None, Option(metavar="N", help="Layer groups to find; default: as many as are unlike")
+    ] = None,
     parameters: Annotated[
-        str | None, Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all.")
+        str | None, Option(metavar="NAME,NAME", help="Of keep, weight_bits, activation_bits, int8; default: all")
     ] = None,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
-) -> None:
+) -> Answer:
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.analysis.sensitivity.layer_sensitivity import Levels
     from moco.app.sensitivity import StudyProgress, sensitivity_table, studied, write_study
@@ -275,22 +255,46 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     loaded = _loaded(experiment, overrides, allow_import)
     folder = out or Path("runs") / f"{loaded.name}_sensitivity"
     refuse_owned(folder)
-    screen, levels = console(), None if parameters is None else Levels.of(parameters.split(","))
-    with StudyProgress(screen) as progress:
+    levels = None if parameters is None else Levels.of(parameters.split(","))
+    with StudyProgress(output.progress) as progress:
         study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
-    page = write_study(study, folder)
-    screen.print(sensitivity_table(study))
-    screen.print(study.yaml)
-    screen.print(page)
+    page = Text(str(write_study(study, folder)))
+    return Answer(study.to_json(), (sensitivity_table(study), Text(study.yaml), page), page)
 
 
-@app.command()
-@fails_in_one_line
-def doctor() -> None:
-    """Tell what this machine can measure and run."""
-    from moco.app.profile import doctor_table
+@command(app, "moco init photos --model resnet18 --weights resnet18.safetensors")
+def init(
+    data: Annotated[
+        list[Path] | None,
+        Argument(metavar="FOLDER|FILE", help="Where images and weights are; default: this folder"),
+    ] = None,
+    model: Annotated[
+        str | None, Option(metavar="NAME|MODULE:NAME", help="resnet18, cifar_resnet20, or your own: my.module:network.")
+    ] = None,
+    train: Annotated[Path | None, Option(metavar="FOLDER|FILE", help="Training images: a folder or parquet.")] = None,
+    test: Annotated[Path | None, Option(metavar="FOLDER|FILE", help="Test images: a folder or parquet.")] = None,
+    weights: Annotated[Path | None, Option(metavar="W.safetensors", help="Weights of the trained network.")] = None,
+    out: Annotated[Path, Option(metavar="FILE.yaml", help="The file to write; it must not exist.")] = Path(
+        "experiment.yaml"
+    ),
+) -> Answer:
+    """Write a commented experiment for your data: what was found, what was guessed, and what could be changed."""
+    from moco.app.init import Given, started
 
-    console().print(doctor_table())
+    begun = started(Given(tuple(data or ()), model, train, test, weights), out)
+    return Answer(begun.to_json(), [Text(line) for line in begun.lines], Text(begun.lines[-1]))
+
+
+@command(app, "moco doctor --json")
+def doctor(output: Output) -> Answer:
+    """Tell what this machine can measure and run, and which packages are there and work."""
+    from moco.app.doctor import doctor_line, doctor_table
+    from moco.hardware.doctor import probe
+
+    output.progress.print("looking at this machine, and at each package in a process of its own: some ten seconds")
+    findings = probe(Path.cwd())
+    data = {"findings": [vars(finding) for finding in findings]}
+    return Answer(data, (doctor_table(findings),), Text(doctor_line(findings)))
 
 
 def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, workers: int | None = None) -> Any:
@@ -300,29 +304,31 @@ def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, w
     return load_experiment(experiment, changed, allow_import=allow_import)
 
 
-def _search(experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> None:
+def _search(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
     from moco.app.optimize import search_experiment
+    from moco.app.outside import outside
     from moco.experiment.build import Overrides
-    from moco.report.console import console_summary
+    from moco.report.console import console_summary, outcome_line
     from moco.run.progress import Progress
     from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
-    screen = console()
-    with Progress(screen) as progress:
+    kept = outside(experiment, folder)
+    with Progress(output.progress, detailed=output.verbose) as progress:
         found = search_experiment(
             experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
         )
     result = Result.from_json(found)
-    screen.print(console_summary(result))
-    screen.print(f"report: {folder / 'report.html'}")
-    if result.exit == "infeasible":
-        raise typer.Exit(INFEASIBLE)
+    code = INFEASIBLE if result.exit == "infeasible" else DONE
+    shown = (console_summary(result), *kept, f"report: {folder / 'report.html'}")
+    return Answer(found, shown, outcome_line(result), code)
 
 
 def main() -> None:
     """Entry point of the `moco` command."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker: two beside a busy neighbour ruin every timing
+    if not sys.stdout.isatty():
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")  # typer colours help on GitHub, terminal or not
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode must not end a search

@@ -11,7 +11,7 @@ from moco.compression.compressor import rebuilt
 from moco.compression.policy_file import read_policy
 from moco.data.description import InputDescription
 from moco.models import load_weights
-from moco.models.zoo import weights_metadata
+from moco.models.weights import weights_metadata
 from moco.run_folder.seal import check_seal
 
 POLICY, WEIGHTS = "policy.json", "network.safetensors"

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from moco import pareto
@@ -16,10 +17,10 @@ from moco.experiment.options import name_and_options, options_of
 from moco.interfaces import refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.registry import DEFAULT_SEARCHER, plugin
+from moco.registry import DEFAULT_SEARCHER, blaming, plugin
 from moco.run.uniform_starts import starts_of
 from moco.strategy import Strategy, strategy_warnings
-from moco.study import Start, Study, best
+from moco.study import SearchAbortedError, Start, Study, best
 from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
 
 Value = float | tuple[float, float | None]
@@ -76,6 +77,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     options: Mapping[str, Any] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
     workers: int = 1,
+    answer_seconds: float | None = None,
 ) -> SearchResult:
     """Search `problem` with `evaluate`.
 
@@ -91,19 +93,21 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         options: of the searcher.
         workers: processes that evaluate at the same time, forked from this one: `evaluate` works on a copy of what it
             refers to, and `on_trial` is called in this process.
+        answer_seconds: for which the searcher is waited for at each suggestion; None waits for an hour.
 
     Raises:
         ConfigError: an argument is not what it should be, such as a budget that is no number; an unknown searcher or
             option; a searcher that cannot take the problem; or a start outside the space.
-        SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the error has the finished
-            `trials`.
+        SearchAbortedError: five trials failed in a row and none has succeeded, or 20 did; the searcher fails, or gives
+            no answer; or `on_trial` fails. The error has the finished `trials`.
         WorkersLostError: worker processes die, whatever they evaluate; it has the finished `trials` too.
     """
     check_problem(problem)
     check_function("evaluate", evaluate, "a point {parameter: value}")
     if on_trial is not None:
         check_function("on_trial", on_trial, "a trial")
-    budget, seed, workers = budget_of(trials, seconds), whole("seed", seed, 0), whole("workers", workers, 1)
+    budget = budget_of(trials, seconds, answer_seconds)
+    seed, workers = whole("seed", seed, 0), whole("workers", workers, 1)
     name, given = name_and_options("searcher", searcher, "searcher")
     kind = plugin("searcher", name)
     refuse_misfit(kind, name, problem)
@@ -122,7 +126,13 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     processes = min(workers, budget.trials + len(chosen))
     with here if workers == 1 else in_workers(processes, lambda: evaluated, "fork") as where:
         study = Study(problem, built, where.evaluate, starts=chosen)
-        study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
+
+        def heard(trial: Trial) -> None:
+            with blaming("on_trial failed", partial(SearchAbortedError, trials=study.trials)):
+                on_trial(trial.copied())  # type: ignore[misc]
+
+        on_each = None if on_trial is None else heard
+        study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_each)
     result = SearchResult(problem, tuple(study.trials))
     if result.failed:
         told = f"{len(result.failed)} of {len(result.trials)} trials failed, the first with: {result.failed[0].reason}"
@@ -140,9 +150,17 @@ def evaluation_of(given: object) -> Evaluation:
 def as_metric(name: str, value: object) -> MetricValue:
     """A number, or (number, standard error), as the metric of that name; a ValueError where it is neither."""
     pair = value if isinstance(value, tuple) else (value, None)
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, OverflowError):
         number, sem = pair
-        found = MetricValue(float(number), None if sem is None else float(sem))
+        found = MetricValue(_number(number), None if sem is None else _number(sem))
         if not (found.sem or 0.0) < 0:
             return found
     raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}")
+
+
+def _number(given: Any) -> float:
+    """A real number of Python's, numpy's or torch's; a TypeError refuses text and truth values, which `float` takes."""
+    dtype = str(getattr(given, "dtype", "float"))
+    if isinstance(given, str | bytes | bytearray | bool) or not ("float" in dtype or "int" in dtype):
+        raise TypeError
+    return float(given)

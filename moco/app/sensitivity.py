@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -40,6 +41,11 @@ class LayerStudy:
     layers: Mapping[str, tuple[str, ...]]  # by group, all its layers: coupled ones are named together
     ignored: tuple[str, ...]  # layers to leave alone
     yaml: str  # both as lines of an experiment
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of sensitivity.json, with the groups."""
+        groups = {name: list(layers) for name, layers in self.layers.items()}
+        return {**to_json(self.sensitivity), "name": self.name, "groups": groups, "ignored": list(self.ignored)}
 
 
 def studied(

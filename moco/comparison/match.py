@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from moco.comparison.curves import charged_s, counted
@@ -144,7 +144,7 @@ def _search(match: Match, study: Study, watcher: Watcher) -> None:
         if match.out_of_time(study.trials):
             study.stop_requested = True
 
-    study.run(Budget(match.budget.trials), executor=match.executor, workers=match.workers, on_trial=heard)
+    study.run(replace(match.budget, seconds=None), executor=match.executor, workers=match.workers, on_trial=heard)
 
 
 def check_seeds(seeds: int | Sequence[int], first: int = 0) -> tuple[int, ...]:

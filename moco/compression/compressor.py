@@ -21,6 +21,7 @@ from moco.compression.policy_file import checked_policy
 from moco.compression.policy_settings import by_method, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
+from moco.models.finite import check_tensors
 from moco.models.plain import plain
 from moco.policy import Policy
 
@@ -113,7 +114,7 @@ class Compressor:
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
     """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
-    return Compressor.of(plain(network), example).structure(policy)
+    return Compressor.of(plain(network, example.shape[1:]), example).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
@@ -121,7 +122,7 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
 
     A policy is also taken as the content of a policy.json, or its `groups` alone; that it is of this network is seen by
     its layers and widths, not by the name there. One that does not fit the network is a SpaceError, a network that
-    cannot be traced a CompressionError.
+    cannot be traced a CompressionError, one that holds NaN a ConfigError.
     """
     if not isinstance(policy, Policy):
         ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING
@@ -132,4 +133,5 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
             )
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
-    return Compressor.of(plain(network), example).compress(policy)
+    check_tensors(network := plain(network, example.shape[1:]))
+    return Compressor.of(network, example).compress(policy)

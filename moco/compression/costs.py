@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
+from moco.compression.channels.surgery import module_or_tensor
 from moco.compression.counting import Counts, LayerCount
 
 
@@ -60,7 +61,7 @@ class AnalyticCost:
     # here
     channels: Mapping[tuple[str, str], tuple[int, Mapping[str, float]]]
     full_widths: Mapping[str, int]
-    norms: tuple[str, ...]
+    vectors: Mapping[str, int]  # by module or parameter, how many parameters each of its channels has
     other_parameters: int  # parameters that no policy changes
     tied: frozenset[str] = frozenset()  # layers whose weight is stored for an earlier layer
 
@@ -94,8 +95,8 @@ class AnalyticCost:
                     parameters += cost.weights
                     packed = cost.weights * cost.weight_bits if cost.packed_bits is None else cost.packed_bits
                     bits_stored += packed + cost.scale_bits
-        norms = [name for name in self.norms if not within(name, gone)] if gone else self.norms
-        affine = sum(2 * self.width(name, "out", widths) for name in norms) + self.other_parameters
+        vectors = {n: each for n, each in self.vectors.items() if not within(n, gone)} if gone else self.vectors
+        affine = sum(each * self.width(name, "out", widths) for name, each in vectors.items()) + self.other_parameters
         packed_bytes = bits_stored / 8 + affine * 4
         return {
             "macs": macs, "flops": 2 * macs, "bops": bops, "parameters": parameters + affine,
@@ -129,18 +130,32 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
     first = {id(parameter): name for name in reversed(layers) for parameter in layers[name].parameters()}
     biased = frozenset(name for name, layer in layers.items() if first.get(id(layer.bias)) == name)
     tied = frozenset(name for name, layer in layers.items() if first.get(id(layer.weight), name) != name)
-    norms = tuple(
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.affine and (name, "out") in graph.axes
-    )
-    sides = {(name, "out"): len(graph.axes[name, "out"].owner) for name in norms}
+    vectors = _vectors(network, graph, layers)
+    sides = {(name, "out"): len(graph.axes[name, "out"].owner) for name in vectors}
     for layer in counts.layers:
         sides |= {(layer.name, "out"): layer.out_channels, (layer.name, "in"): layer.in_channels}
     channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
-    costs = AnalyticCost(counts.layers, biased, channels, full, norms, 0, tied)
+    costs = AnalyticCost(counts.layers, biased, channels, full, vectors, 0, tied)
     return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]))
+
+
+def _vectors(network: nn.Module, graph: ChannelGraph, layers: Collection[str]) -> dict[str, int]:
+    """By module that is no layer, or by parameter, whose channels a group owns: its parameters for each of them.
+
+    A parameter that has several names counts once.
+    """
+    counted: set[int] = set()
+    found: dict[str, int] = {}
+    for name in (name for name, side in graph.axes if side == "out" and name not in layers):
+        module = module_or_tensor(network, name)
+        own = [module] if isinstance(module, nn.Parameter) else []
+        own = list(module.parameters(recurse=False)) if isinstance(module, nn.Module) else own
+        new = [parameter for parameter in own if id(parameter) not in counted]
+        counted.update(map(id, new))
+        if new:
+            found[name] = len(new)
+    return found
 
 
 def _shares(graph: ChannelGraph, side: tuple[str, str], width: int) -> tuple[int, Mapping[str, float]]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import SpaceError
+from moco.errors import SpaceError, nearest
 from moco.policy import Policy
 from moco.setting_owners import method_of
+from moco.text_file import read_text
 
 FORMAT = 1
+KEYS = ("format", "network", "ranking", "groups")
+MOST_BYTES = 16 * 1024 * 1024
+"""Of a file: a thousand layers with all settings take 200 KiB."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +53,35 @@ def read_policy(path: Path, origin: Origin | None = None) -> Policy:
     A SpaceError refuses another form, and a policy that is not of the `origin`, where that is given.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
-    except (OSError, ValueError, RecursionError) as error:
-        raise SpaceError(f"{path}: expected a policy in JSON: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("groups"), dict):
+        text = read_text(path, MOST_BYTES)
+        data = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refused, parse_float=_finite)
+    except RecursionError:
+        raise SpaceError(f"{path}: expected a policy in JSON: it is nested too deep") from None
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise SpaceError(f"{path}: expected a policy in JSON: {told}") from None
+    sound = isinstance(data, dict) and type(data.get("format")) is int and data["format"] == FORMAT
+    if not sound or not isinstance(data.get("groups"), dict):
         raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    for key in data:
+        if key not in KEYS:
+            raise SpaceError(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
+    if not isinstance(network := data.get("network", ""), str) or not network.isprintable():
+        raise SpaceError(f"{path}: network: expected a name, got {network!r}")
     if origin is not None:
         origin.check(data, str(path))
     return checked_policy(data["groups"], f"{path}: groups")
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"expected finite numbers, got {constant}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"expected finite numbers, got {text}")
+    return number
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

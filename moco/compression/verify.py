@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 import onnx
+import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.channels.surgery import out_axis
+from moco.compression.channels.surgery import PER_CHANNEL, channel_axis, module_or_tensor, out_axis, width
 from moco.compression.file_weights import FileWeights
 from moco.compression.policy_settings import by_method, methods_of, parts_of
 from moco.errors import CompressionError
@@ -23,11 +24,10 @@ from moco.policy import Policy
 
 def verify_network(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarray]) -> None:
     """Check that every tensor has just the channels that were to stay, by group; a CompressionError names the layer."""
-    modules = dict(network.named_modules())
     for (name, side), axis in graph.axes.items():
         places = axis.kept(kept)
         wanted = len(axis.owner) if places is None else len(places)
-        got = _width(modules[name], side)
+        got = _width(module_or_tensor(network, name), side)
         if got != wanted:
             raise CompressionError(
                 f"verification: '{name}' was to have {wanted} {side}put channels, its tensors have {got}; "
@@ -56,11 +56,14 @@ def verify_file(proto: onnx.ModelProto, policy: Policy, filters: Mapping[str, in
         method.verify_file(weights, settings.get(method.name, {}))
 
 
-def _width(module: nn.Module, side: str) -> int:
+def _width(module: nn.Module | torch.Tensor, side: str) -> int:
+    if isinstance(module, torch.Tensor):
+        return int(module.shape[channel_axis(module)])
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         axis = out_axis(module, module.weight) if side == "out" else 1 - out_axis(module, module.weight)
         return int(module.weight.shape[axis]) * (module.groups if isinstance(module, nn.Conv2d) and axis else 1)
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        return int(module.running_mean.shape[0]) if module.running_mean is not None else module.num_features
+    if isinstance(module, PER_CHANNEL):
+        tensors = (*module.buffers(recurse=False), *module.parameters(recurse=False))
+        return next((len(tensor) for tensor in tensors if tensor.ndim == 1), width(module))
     assert isinstance(module, PadShortcut)
     return int(module.source.shape[0]) if side == "out" else module.in_channels

@@ -53,6 +53,8 @@ def load(
 
 
 def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: expected a parquet file; it is a folder, or no regular file")
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,4 @@
-"""The evaluation store: SQLite beside the runs, so that nothing is evaluated twice (W21).
+"""The evaluation store: SQLite in `MOCO_HOME`, so that nothing is evaluated twice (W21).
 
 The key is a hash of everything that the result depends on; a new objective over old evaluations is answered from it.
 """

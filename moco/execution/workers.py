@@ -20,7 +20,7 @@ from multiprocessing import connection, resource_tracker
 from types import TracebackType
 from typing import Any, Literal
 
-from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, WorkersLostError
+from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, WorkersLostError, in_one_line
 
 MOST_LOSSES = 3
 """After so many lost workers an evaluation is given up."""
@@ -204,7 +204,7 @@ def _work(line: connection.Connection, recipe: Recipe) -> None:
     threading.Thread(target=_end_with_driver, daemon=True).start()
     try:
         evaluate = recipe()
-    except Exception as error:
+    except BaseException as error:  # by `sys.exit` too
         line.send(_portable(error))
         return
     with suppress(EOFError, ConnectionError):  # the driver has died
@@ -212,17 +212,18 @@ def _work(line: connection.Connection, recipe: Recipe) -> None:
         while (task := line.recv()) is not None:
             try:
                 line.send((evaluate(*task), None))
-            except Exception as error:
+            except BaseException as error:  # by `sys.exit` too
                 line.send((None, _portable(error)))
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(error: BaseException) -> Exception:
     """The error, or one with its text where it cannot travel to another process."""
     try:
         same = pickle.loads(pickle.dumps(error))  # noqa: S301, bytes that this very line has written
     except Exception:
         same = None
-    return error if type(same) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
+    sound = isinstance(error, Exception) and type(same) is type(error)
+    return error if sound else RuntimeError(in_one_line(error))  # type: ignore[return-value]
 
 
 def _end_with_driver() -> None:

@@ -18,6 +18,7 @@ from moco.errors import ConfigError
 from moco.experiment.identity import mlflow_address, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.export.ranges import RangeOptions
+from moco.home import shared_file
 from moco.models import import_object
 from moco.models.trained import ModelSpec
 from moco.models.training import TrainingPlan
@@ -33,7 +34,7 @@ from moco.strategy import Strategy
 from moco.study import Budget
 
 STORE = "evaluations.db"
-"""Beside the run folder; in that of a comparison whose experiment wants none beside it: its runs share theirs."""
+"""In moco's home (moco/home.py); in the folder of a comparison whose experiment wants none: its runs share theirs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ NOTHING = Overrides()
 def build_job(experiment: Experiment, out: Path, overrides: Overrides = NOTHING) -> Job:
     """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    The evaluation store and MLflow's default store lie beside the run folder `out`.
+    The evaluation store and MLflow's default store lie in moco's home, or beside the run folder `out` if they have.
     """
     return job_of(plan_of(experiment, out, overrides.folder), overrides.network, overrides.data)
 
@@ -75,7 +76,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             recovery=recovery_plan(experiment.plugins.recovery, folder, allow_import=experiment.allow_import),
             ranges=_ranges(experiment),
             timing=_timing(experiment),
-            store=_store(experiment, out),
+            store=store_of(experiment, out),
         ),
         search=SearchPlan(
             strategies=(experiment.plugins.searcher,),
@@ -204,7 +205,8 @@ def _starts(experiment: Experiment) -> StartPlan:
     return StartPlan(sources, None if analysis is None else Path(analysis))
 
 
-def _store(experiment: Experiment, out: Path) -> Path | None:
+def store_of(experiment: Experiment, out: Path) -> Path | None:
+    """The file of earlier evaluations; None where the experiment wants none."""
     if experiment.store is False:
         return None
-    return Path(experiment.store) if isinstance(experiment.store, str) else out.resolve().parent / STORE
+    return Path(experiment.store) if isinstance(experiment.store, str) else shared_file(STORE, out)

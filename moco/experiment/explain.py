@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args, get_origin
@@ -26,6 +27,8 @@ _WORDS = {
     "a valid number": "a number",
 }.items()
 """Pydantic's words and YAML's."""
+MOST = 10**18
+"""Whole numbers lie below it: what takes them, numpy and databases among them, has 64 bits."""
 
 
 def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -> None:
@@ -57,16 +60,35 @@ def refuse_what_is_not_plain(data: object, where: str = "") -> None:
         for key, value in data.items():
             if not isinstance(key, str):
                 raise ConfigError(f"{where or 'experiment'}: the key {key!r} is not text; put it in quotes")
+            if _control(key):
+                raise ConfigError(f"{where or 'experiment'}: the key {key!r} has a control character in it")
             refuse_what_is_not_plain(value, joined(where, key))
     elif isinstance(data, list | tuple):
         for index, value in enumerate(data):
             refuse_what_is_not_plain(value, f"{where}[{index}]")
-    elif isinstance(data, float) and not math.isfinite(data):
-        raise ConfigError(f"{where}: expected a finite number, got {data}")
-    elif not isinstance(data, str | int | float | None):
-        raise ConfigError(
-            f"{where}: expected text, a number, a list or a mapping, got a {type(data).__name__}; quote it"
-        )
+    elif (why := _not_plain(data)) is not None:
+        raise ConfigError(f"{where}: {why}")
+
+
+def _not_plain(value: object) -> str | None:
+    """What is wrong with what is no list and no mapping; None where it is plain."""
+    if isinstance(value, str):
+        odd = None if value.isprintable() else _control(value)
+        return None if odd is None else f"expected text without control characters, got {odd!r} in it"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected a finite number, got {value}"
+    if isinstance(value, float) and abs(value) >= MOST:
+        return f"expected a number below 1e18, got {value}"
+    if isinstance(value, int) and abs(value) >= MOST:
+        return f"expected a whole number below 10^18, got one of {value.bit_length()} bits"
+    if isinstance(value, int | float | None):
+        return None
+    return f"expected text, a number, a list or a mapping, got a {type(value).__name__}; quote it"
+
+
+def _control(text: str) -> str | None:
+    """The first character that is a control, a line break or half of a surrogate pair; None where none is."""
+    return next((one for one in text if unicodedata.category(one) in {"Cc", "Cs", "Zl", "Zp"}), None)
 
 
 def explain(error: ValidationError, data: object, where: str = "") -> ConfigError:

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from moco.experiment.schema import Experiment
+from moco.home import shared_file
 from moco.optional import require
 from moco.registry import written_options
 from moco.secret import Secret
 from moco.tracking.database import database_address, file_address
+
+MLFLOW = "mlflow.db"
+"""MLflow's runs where no address is given, in moco's home (moco/home.py); its artefacts lie beside it."""
 
 CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
@@ -81,5 +85,5 @@ def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | No
     require("mlflow", "tracking.mlflow")
     uri = None if isinstance(mlflow, bool) else mlflow.uri
     name = None if isinstance(mlflow, bool) else mlflow.experiment
-    address = Secret.of(uri, "tracking.mlflow.uri") if uri else file_address(out.resolve().parent / "mlflow.db")
+    address = Secret.of(uri, "tracking.mlflow.uri") if uri else file_address(shared_file(MLFLOW, out))
     return address, name or "moco"

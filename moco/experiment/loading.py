@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from moco.errors import ConfigError
 from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is_not_plain
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
+from moco.experiment.yaml_text import MOST_BYTES, plain_values
 from moco.models.import_path import not_allowed
-from moco.models.zoo import is_published
+from moco.models.weights import is_published
+from moco.text_file import read_text
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
@@ -66,47 +67,17 @@ def _check_starts(experiment: Experiment) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    data = _yaml(text, str(path))
+    data = plain_values(text, str(path))
     if not isinstance(data, dict):
         came = "an empty file" if data is None else f"a {type(data).__name__}"
         raise ConfigError(f"{path}: expected a mapping with 'model', 'data', 'space' and 'objective', got {came}")
     return data
-
-
-def _yaml(text: str, where: str) -> Any:
-    try:
-        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), where)
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise ConfigError(f"{where}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _refuse_repeated_keys(node: yaml.Node | None, where: str) -> None:
-    """A key that stands twice would silently win over the first."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_keys(item, where)
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ConfigError(
-                    f"{where}, line {line}: the key '{key.value}' stands in line {seen[key.value]} already"
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen[key.value] = line
-            _refuse_repeated_keys(value, where)
 
 
 def _overridden(data: dict[str, Any], override: str) -> dict[str, Any]:
@@ -115,7 +86,7 @@ def _overridden(data: dict[str, Any], override: str) -> dict[str, Any]:
     keys = key_path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {override}: expected key=value with dots between keys, such as budget.trials=20")
-    return _changed(data, keys, _yaml(text, f"--set {override}"), override)
+    return _changed(data, keys, plain_values(text, f"--set {override}"), override)
 
 
 def _changed(data: object, keys: Sequence[str], value: object, override: str) -> dict[str, Any]:
@@ -134,7 +105,7 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
-            published = section == "model" and is_published(path)
+            published = section == "model" and is_published(path, str(holder.get("name")))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
@@ -155,4 +126,7 @@ def _absolute_starts(start: Any, folder: Path) -> Any:
 
 
 def _against(folder: Path, path: str) -> str:
-    return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
+    try:
+        return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
+    except RuntimeError:  # `~name/…`
+        raise ConfigError(f"path '{path}': there is no home folder of '{path.partition('/')[0]}' here") from None

@@ -13,13 +13,13 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from moco.compression.methods.method import Method
 from moco.errors import nearest
-from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section
+from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section, Seed
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
 from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET, Chosen
 from moco.strategy import Strategy
 
-NAME = re.compile(r"^\w[\w.+-]*$")
+NAME = re.compile(r"^\w[\w.+-]{0,99}\Z")
 
 
 class TimingConfig(Section):
@@ -27,8 +27,8 @@ class TimingConfig(Section):
 
     seconds_batch1: Seconds = 0.2
     seconds_batch32: Seconds = 0.6
-    slot_ms: Positive = 10.0
-    warmup_calls: Annotated[int, Field(ge=0)] = 3
+    slot_ms: Annotated[float, Field(gt=0, le=60_000)] = 10.0
+    warmup_calls: Annotated[int, Field(ge=0, le=10_000)] = 3
 
 
 class TargetConfig(PluginSection):
@@ -123,6 +123,7 @@ class BudgetConfig(Section):
 
     trials: Count = 100
     seconds: Seconds | None = None
+    answer_seconds: Seconds | None = None  # for one answer of the searcher's; by default an hour
 
 
 class CertificateConfig(Section):
@@ -134,7 +135,7 @@ class CertificateConfig(Section):
 
 
 class MLflowConfig(Section):
-    """Where MLflow keeps the runs; without a `uri` in a SQLite store beside the run folder."""
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store in moco's home (moco/home.py)."""
 
     uri: str | None = None
     experiment: str | None = None
@@ -166,7 +167,7 @@ class Experiment(Section):
     """A whole experiment."""
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     model: ModelConfig
     data: DataConfig
     space: SpaceConfig
@@ -213,7 +214,9 @@ class Experiment(Section):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not NAME.match(name):
-            raise ValueError(f"expected letters, digits and . _ + - (it names the run folder), got {name!r}")
+            raise ValueError(
+                f"expected at most 100 letters, digits and . _ + - (it names the run folder), got {name!r}"
+            )
         return name
 
 

@@ -6,9 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Seconds = Positive
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Of trials, images, classes, epochs and attempts: beyond a million it is a slip of the pen."""
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+Seconds = Annotated[float, Field(gt=0, le=1e8)]
+"""At most three years."""
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
+Rate = Annotated[float, Field(gt=0, le=100)]
+"""A learning rate."""
+Seed = Annotated[int, Field(ge=0, le=2**53)]
+"""JSON and databases keep such a number exactly."""
 
 
 class Section(BaseModel):

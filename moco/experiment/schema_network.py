@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from moco.experiment.schema_base import Count, Positive, Section
+from moco.experiment.schema_base import Count, Pixels, Positive, Rate, Section
 
-IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
 def _import_path(value: str | None) -> str | None:
@@ -25,13 +25,13 @@ class TrainConfig(Section):
     """Training on the spot, for small networks; what is not given is the default of moco.models.training."""
 
     epochs: Count | None = None
-    learning_rate: Positive | None = None
+    learning_rate: Rate | None = None
     batch_size: Count | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class ModelConfig(Section):
-    """The network: of the zoo or of torchvision by name, or the user's own by import path."""
+    """The network: of the zoo, of torchvision or of timm by name, or the user's own by import path."""
 
     name: str | None = None
     import_path: ImportPath = Field(default=None, alias="import")
@@ -67,7 +67,7 @@ class SplitsConfig(Section):
     certification: Count | None = None
 
 
-Sides = Count | tuple[Count, Count]
+Sides = Pixels | tuple[Pixels, Pixels]
 """One number, or height and width, in pixels."""
 
 
@@ -81,7 +81,7 @@ class DataConfig(Section):
     import_path: ImportPath = Field(default=None, alias="import")
     image_column: str | None = None
     label_column: str | None = None
-    channels: Count | None = None
+    channels: Annotated[int, Field(ge=1, le=1024)] | None = None
     resize: Sides | None = None
     crop: Sides | None = None
     normalize: NormalizeConfig | None = None

@@ -13,7 +13,7 @@ from moco.data.description import InputDescription
 from moco.execution.workers import Execution, StartMethod, in_workers
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
-from moco.models.zoo import load_weights
+from moco.models.weights import load_weights
 from moco.policy import Policy
 from moco.run.job import Prepared, prepare
 from moco.run.session import FILES

@@ -23,9 +23,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from moco.compression.channels.surgery import is_vector
 from moco.errors import CompressionError
 from moco.export.batch_norms import LAYERS, Folding, folded_tensors, take_out_batch_norms
 from moco.export.factorised import split_nodes
+from moco.export.group_norms import group_tensors, name_groups
 from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
 from moco.models.cifar_resnet import PadShortcut
 
@@ -50,7 +52,7 @@ class Template:
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
-        state = folded_tensors(network, self.foldings, _tensors(network))
+        state = folded_tensors(network, self.foldings, _tensors(network)) | group_tensors(network)
         modules = dict(network.named_modules())
         proto = deepcopy(self.skeleton)
         for initializer in self.proto.graph.initializer:
@@ -77,6 +79,7 @@ def build_template(network: nn.Module, example: torch.Tensor) -> Template:
     matrices = {n: parameter.detach().numpy() for n, parameter in network.named_parameters() if parameter.ndim == 2}
     gemm_instead_of_matmul(proto.graph, matrices)
     _name_sources(proto.graph, network)
+    name_groups(proto.graph)
     return Template(proto, take_out_batch_norms(proto.graph, tensors))
 
 
@@ -103,12 +106,18 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
                 optimize=False,
             )
             if program is not None:
-                _optimise(program)
+                _optimise(program, _tensors(network))
     except Exception as error:  # the exporter raises many kinds; each means the same to the user
         raise CompressionError(f"the network cannot be traced for ONNX: {_first_line(error)}") from error
     if program is None:
         raise CompressionError("the network cannot be traced for ONNX: the exporter gave no graph")
-    return _lean(program.model_proto)
+    proto = program.model_proto
+    if not proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise CompressionError(
+            f"the exported graph takes batches of {len(images)} images only: the network's forward pass holds their "
+            "number as a constant, as len(x) does; write x.shape[0]"
+        )
+    return _lean(proto)
 
 
 def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
@@ -133,15 +142,20 @@ def _lean(exported: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _optimise(program: torch.onnx.ONNXProgram) -> None:
-    """The exporter's own optimizer; what layers and batch-norms read it cannot merge, as it does not see the values.
+def _optimise(program: torch.onnx.ONNXProgram, tensors: Mapping[str, torch.Tensor]) -> None:
+    """The exporter's own optimizer; what layers read, and vectors, it cannot merge, as it does not see the values.
 
-    It would fold batch-norms into layers and make one constant of equal ones, and their names would stand for nothing.
+    It would fold batch-norms into layers, reshape slopes and scales of channels, and make one constant of equal ones,
+    and their names would stand for nothing.
     """
     nodes = [node for node in program.model.graph if node.op_type in (*LAYERS, "BatchNormalization")]
-    hidden = {
-        value: value.const_value for node in nodes for value in node.inputs[1:] if value and value.is_initializer()
-    }
+    read = [value for node in nodes for value in node.inputs[1:] if value and value.is_initializer()]
+    vectors = [
+        value
+        for name, value in program.model.graph.initializers.items()
+        if (tensor := tensors.get(name)) is not None and tensor.is_floating_point() and is_vector(tensor)
+    ]
+    hidden = {value: value.const_value for value in (*read, *vectors)}
     for value in hidden:
         value.const_value = None
     program.optimize()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moco.models.import_path import import_object
 from moco.models.training import train
-from moco.models.zoo import build_model, load_weights, model_names
+from moco.models.weights import load_weights
+from moco.models.zoo import build_model, model_names
 
 __all__ = ["build_model", "import_object", "load_weights", "model_names", "train"]

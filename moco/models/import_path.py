@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.errors import ConfigError, nearest
+from moco.registry import blaming
 
 
 def import_object(path: str, search_path: Path | None = None, *, allowed: bool) -> Any:
@@ -23,13 +24,9 @@ def import_object(path: str, search_path: Path | None = None, *, allowed: bool) 
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"import path '{path}': expected 'package.module:attribute'")
-    with _searched([folder for folder in (search_path, Path.cwd()) if folder is not None]):
-        try:
-            found: Any = importlib.import_module(module_name)
-        except Exception as error:  # a user's module may raise anything
-            raise ConfigError(
-                f"import path '{path}': module '{module_name}' cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+    folders = [folder for folder in (search_path, Path.cwd()) if folder is not None]
+    with _searched(folders), blaming(f"import path '{path}': module '{module_name}' cannot be imported"):
+        found: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ConfigError(f"import path '{path}': '{module_name}' has no '{attribute}'{_near(part, found)}")
@@ -48,10 +45,8 @@ def called(path: str, where: str, folder: Path | None, *, allowed: bool, **optio
     A ConfigError at the key path `where` if it is not `allowed`, cannot be imported, or fails.
     """
     function = import_object(path, folder, allowed=allowed)
-    try:
+    with blaming(f"{where}: '{path}' failed"):
         return function(**options)
-    except Exception as error:  # a user's function may raise anything
-        raise ConfigError(f"{where}: '{path}' failed: {type(error).__name__}: {error}") from error
 
 
 def _near(name: str, owner: object) -> str:

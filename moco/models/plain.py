@@ -1,9 +1,9 @@
-"""A plain copy of a user's network: no wrappers, every weight a parameter, every batch-norm of a kind that is known."""
+"""A plain copy of a user's network: no wrappers, no layouts of memory, every weight a parameter, known batch-norms."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+
+from moco.models.computed_weights import compute_once
 
 WRAPPERS = {"DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule"}  # importing some is slow
 HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
@@ -28,16 +30,24 @@ class BatchNorm(nn.BatchNorm2d):
         """Take any."""
 
 
-def plain(network: nn.Module) -> nn.Module:
-    """A plain copy in evaluation mode that gives what `network` gives, which is left as it is."""
+def plain(network: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
+    """A plain copy in evaluation mode that gives what `network` gives, in float32; that is left as it is.
+
+    Convolutions whose forward pass computes their weight become plain where the images' shape (channels, height, width)
+    is given.
+    """
     network = unwrapped(network)
     copied = copy.deepcopy(network, _computed(network)).eval()
+    for tensor in (*copied.float().parameters(), *copied.buffers()):
+        tensor.data = tensor.data.contiguous()  # in memory of another layout operators are others: `as_strided`
     for module in list(copied.modules()):
         _make_constant(module)
         if isinstance(module, nn.SyncBatchNorm):
             module.__class__ = BatchNorm  # type: ignore[assignment]
         for name, child in module.named_children():
             setattr(module, name, unwrapped(child))
+    if shape is not None:
+        compute_once(copied, shape)
     return copied
 
 

@@ -16,7 +16,8 @@ from torch import nn
 from moco.errors import ConfigError, DataError
 from moco.models.import_path import called
 from moco.models.training import TrainingPlan, seeded_torch, train
-from moco.models.zoo import build_model, is_published, load_weights
+from moco.models.weights import is_published, load_weights
+from moco.models.zoo import build_model
 from moco.randomness import derived_seed
 
 TrainingImages = Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -25,7 +26,7 @@ TrainingImages = Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The network that is compressed: of the zoo or of torchvision by name, or the user's own by import path."""
+    """The network that is compressed: by a name that `build_model` knows, or the user's own by import path."""
 
     name: str | None = None
     import_path: str | None = None
@@ -70,7 +71,8 @@ def trained_network(model: ModelSpec, task: Task, training: TrainingImages) -> n
         try:
             load_weights(network, model.weights, model.name)
         except DataError as error:
-            kind = DataError if is_published(model.weights) else ConfigError  # a download may well fail by itself
+            published = is_published(model.weights, model.name)  # a download may well fail by itself
+            kind = DataError if published else ConfigError
             raise kind(f"model.weights: {error}") from error
     outputs = check_fit(network.eval(), task)
     if model.train is not None:

@@ -10,6 +10,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
+from operator import ge
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -25,6 +27,10 @@ from moco.torch_threads import one_thread
 
 Schedule = Literal["constant", "cosine", "exponential", "step"]
 Optimizer = Literal["sgd", "adamw"]
+MOST: dict[str, float] = {
+    "learning_rate": 100, "weight_decay": 100, "batch_size": 1e6, "epochs": 1e5, "seconds": 1e8, "shift": 1000,
+}  # fmt: skip
+"""Of options without a bound of their own: beyond it is a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ class FineTuningOptions:
         self._check("batch_size", lambda value: value >= 2, "of at least 2")
         self._check("momentum", lambda value: value < 1, "below 1")
         self._check("gamma", lambda value: value <= 1, "of at most 1")
+        for name, most in MOST.items():
+            if getattr(self, name) is not None:
+                self._check(name, partial(ge, most), f"of at most {most:g}")
         for name in ("epochs", "seconds"):
             if getattr(self, name) is not None:
                 self._check(name, lambda value: value > 0, "above 0")

@@ -43,6 +43,7 @@ from moco.recovery.step import Candidate, Moment, PrunedGroups, RecoveryContext,
 
 Inputs = Literal["original", "compressed"]
 BATCH = 64
+MOST_POSITIONS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class RefitOptions:
     def __post_init__(self) -> None:
         if self.inputs not in {"original", "compressed"}:
             raise ConfigError(f"recovery.refit.inputs: expected 'original' or 'compressed', got {self.inputs!r}")
-        if self.positions < 1:
-            raise ConfigError(f"recovery.refit.positions: expected at least 1, got {self.positions}")
+        if not 1 <= self.positions <= MOST_POSITIONS:
+            least = "at least 1" if self.positions < 1 else f"at most {MOST_POSITIONS}"
+            raise ConfigError(f"recovery.refit.positions: expected {least}, got {self.positions}")
         if not 0 <= self.ridge < float("inf"):
             raise ConfigError(f"recovery.refit.ridge: expected a finite number of at least 0, got {self.ridge}")
         if self.downstream and self.inputs == "original":

@@ -21,16 +21,25 @@ STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain
 
 def console_summary(result: Result) -> RenderableType:
     """The chosen network against the reference and the baselines, the verdict, and the warnings."""
+    return _ending([_networks(compare(result)), outcome_line(result)], result.warnings)
+
+
+def outcome_line(result: Result) -> Text:
+    """The verdict of a search."""
     found = verdict(result)
-    outcome = Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
-    return _ending([_networks(compare(result)), outcome], result.warnings)
+    return Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
 
 
 def compare_summary(content: ComparisonRecord) -> RenderableType:
     """The strategies with their medians, the verdicts in sentences, and the warnings."""
+    more = map(Text, summary(content).more)
+    return _ending([_strategies(content), comparison_line(content), *more], content.warnings)
+
+
+def comparison_line(content: ComparisonRecord) -> Text:
+    """The main verdict of a comparison."""
     found = summary(content)
-    outcome = [Text(found.headline, STYLES[found.tone]), *map(Text, found.more)]
-    return _ending([_strategies(content), *outcome], content.warnings)
+    return Text(found.headline, STYLES[found.tone])
 
 
 def _ending(parts: list[RenderableType], warnings: Iterable[str]) -> RenderableType:

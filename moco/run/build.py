@@ -43,7 +43,7 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     if network is None:
         warnings = (*warnings, *plan.model.warnings)
         network = trained_network(plan.model, task, lambda outputs: data.for_outputs(outputs).images("train"))
-    data = data.for_outputs(check_fit(network := plain(network), task))
+    data = data.for_outputs(check_fit(network := plain(network, task.shape), task))
     images = hashlib.sha256(" ".join(data.content_hashes).encode()).hexdigest()
     return Job(
         plan=plan,

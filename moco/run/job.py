@@ -35,8 +35,11 @@ from moco.export.held import not_held
 from moco.export.template import Template, build_template
 from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
+from moco.models.finite import MOST_IMAGES, check_finite
+from moco.models.timm_zoo import PREFIX
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
+from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
 from moco.run.plan import JobPlan
 from moco.run.reachability import check_reachable
@@ -68,6 +71,11 @@ class Job:
     warnings: tuple[str, ...] = ()
     description: InputDescription = UNKNOWN  # of its images and classes: what delivered files say of them
     profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions that its target, and a network of timm's, bring: their versions are recorded."""
+        return (*self.target.distributions, *(("timm",) if self.network_name.startswith(PREFIX) else ()))
 
     @cached_property
     def timing(self) -> Mapping[str, TimingPlan]:
@@ -156,6 +164,8 @@ def prepare(
     layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
     plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
+    first = job.data.train.images(job.data.splits.calibration[:MOST_IMAGES])  # the others are decoded once, later on
+    check_finite(job.network.eval(), torch.from_numpy(first))
     traced = trace(job, payoff)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
@@ -172,7 +182,7 @@ def prepare(
         if evaluator.unmeasured and not job.profile_only:
             name, why = next(iter(evaluator.unmeasured.items()))
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
-        problem = job.objective.problem(space, evaluator.reference.evaluation.metrics)
+        problem = job.objective.problem(space, dict(evaluator.reference.evaluation.metrics))
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)
@@ -248,16 +258,20 @@ def store_key(job: Job) -> dict[str, Any]:
         "ranking": job.plan.space.ranking,
         "recovery": str(plan.recovery),
         "ranges": str(plan.ranges),
-        "timing": {name: str(timing) for name, timing in sorted(job.timing.items())},
+        "timing": {
+            name: str(timing)
+            for name, timing in sorted(job.timing.items())
+            if name in job.objective.metrics or not READINGS[name].on_request
+        },
         "target": dict(job.target.describe()),
-        "versions": versions(job.target.distributions),
+        "versions": versions(job.distributions),
     }
 
 
-def versions(of_target: Sequence[str]) -> dict[str, str]:
-    """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the target's."""
+def versions(of_job: Sequence[str]) -> dict[str, str]:
+    """Versions of what a result depends on: of moco's own parts (ONNX Runtime calibrates), and of the job's."""
     found = {"python": platform.python_version()}
-    for name in dict.fromkeys((*DISTRIBUTIONS, *of_target)):
+    for name in dict.fromkeys((*DISTRIBUTIONS, *of_job)):
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

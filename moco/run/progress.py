@@ -15,7 +15,7 @@ from rich.text import Text
 from moco.metrics import TOP1_ERROR, shown
 from moco.run_folder.manifest import SpaceRecord
 from moco.study import Budget, Study, best
-from moco.trial import Trial
+from moco.trial import Evaluation, Trial
 
 MOST_GROUPS = 40
 PLAIN_EVERY_S = 10.0
@@ -24,9 +24,9 @@ PLAIN_EVERY_S = 10.0
 class Progress:
     """Shows a search on a console. As a context it turns the first Ctrl-C into a request to end after this trial."""
 
-    def __init__(self, console: Console) -> None:
-        """Show nothing yet."""
-        self.console = console
+    def __init__(self, console: Console, *, detailed: bool = False) -> None:
+        """Show nothing yet; `detailed` tells of every trial what it gave and where its seconds went."""
+        self.console, self.detailed = console, detailed
         self.title = ""
         self.study: Study | None = None
         self._budget = Budget(0)
@@ -107,7 +107,9 @@ class Progress:
         elif time.monotonic() - self._last_line > PLAIN_EVERY_S or self.study.n_counted in {1, self._budget.trials}:
             self._last_line = time.monotonic()
             self._say(line)
-        if trial.reason is not None:
+        if self.detailed:
+            self._say(trial_text(trial))
+        elif trial.reason is not None:
             self._say(f"trial {trial.number} {trial.state.value}: {trial.reason}")
 
     def _line(self, study: Study, trial: Trial) -> str:
@@ -117,7 +119,7 @@ class Progress:
         left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - study.n_counted, 0)
         if self._budget.seconds is not None:
             left_s = min(left_s, max(self._budget.seconds - study.elapsed_s, 0.0))
-        text = f"{self.title}trial {len(study.trials)}/{self._budget.trials} ({trial.origin})"
+        text = f"{self.title}trial {trial.number} ({trial.origin}), {len(study.trials)}/{self._budget.trials} done"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"score {top.score:.3f}" if top.feasible else "none feasible yet"
@@ -139,6 +141,25 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def trial_text(trial: Trial) -> str:
+    """All that a line can hold of a trial: what came of it, its metrics, and its seconds by stage."""
+    text = f"trial {trial.number} ({trial.origin}) {trial.state.value}"
+    if trial.reason is not None:
+        text += f": {trial.reason}"
+    if trial.evaluation is None:
+        return f"{text}; {trial.seconds:.2f} s"
+    text += f", {'feasible' if trial.feasible else 'infeasible'}"
+    text += "" if trial.score is None else f", score {trial.score:.4g}"
+    metrics = (f"{name} {shown(name, metric.value)}" for name, metric in trial.evaluation.metrics.items())
+    return "; ".join((text, ", ".join(metrics), stages_text(trial.evaluation), f"{trial.seconds:.2f} s in all"))
+
+
+def stages_text(evaluation: Evaluation) -> str:
+    """The seconds of each stage of an evaluation; a stored one took none."""
+    stages = (f"{stage} {seconds:.2f} s" for stage, seconds in evaluation.seconds.items())
+    return ", ".join(stages) or "known already"
 
 
 def policies_text(count: int | None, exact: bool = True) -> str:

@@ -39,7 +39,7 @@ def manifest_of(prepared: Prepared, sessions: Sequence[str]) -> Manifest:
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
         seeds={"run": plan.seed},
-        versions=versions(job.target.distributions),
+        versions=versions(job.distributions),
         hardware=job.target.describe(),
         data=_data(prepared),
         network=_network(prepared),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import logging
 import os
 import random
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -29,12 +31,21 @@ from moco.space import SearchSpace
 from moco.testing.loop import Evaluate, finished, points, run, told, without_result
 from moco.testing.problems import SPACES, distances, two_losses
 from moco.testing.suite import Suite, cases
-from moco.trial import Suggestion, Trial, TrialState
+from moco.trial import Point, Suggestion, Trial, TrialState
 
 BAD = {n: TrialState.REJECTED if n in {2, 11, 19} else TrialState.FAILED for n in (2, 5, 11, 12, 19)}
 EVERY_KIND = ("mixed", "numeric", "layers")
 """Spaces with every kind of parameter, those that fewer searchers can take first."""
 FINITE = ("finite", "finite numeric", "finite layers")  # spaces of six points
+EXTREMES: dict[str, tuple[float | None, ...]] = {
+    "huge": (None, None, 1e300),
+    "hugely negative": (None, None, -1e300),
+    "largest": (None, sys.float_info.max),
+    "tiny": (None, 1e-300, 5e-324),
+    "alternating": (1e300, -1e300),
+    "all the largest": (sys.float_info.max,),
+}
+"""What results are, one after the other and again; None is the function's own."""
 RESTARTS = (1, 9, 10, 13, 17, 20, 23)
 
 
@@ -178,6 +189,20 @@ class SearcherSuite(Suite):
 
     def check_a_constant_objective_is_survived(self) -> None:
         self.ran(self.mixed()[0], lambda _: {"near": 1.0, "far": 1.0})
+
+    @cases(lambda _: list(EXTREMES))
+    def check_extreme_results_are_survived(self, results: str) -> None:
+        """Overflow and singular matrices are the searcher's own affair; it may warn that its model is of no use."""
+        (problem, evaluate), count, values = self.mixed({"sum": "<= 5"}), itertools.count(), EXTREMES[results]
+
+        def failing(point: Point) -> dict[str, float]:
+            number, usual = next(count), evaluate(point)
+            value = values[number % len(values)]
+            return {name: usual[name] if value is None else value for name in usual}
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.ran(problem, failing)
 
     def check_an_exhausted_finite_space_is_survived(self) -> None:
         space = self.fitting(FINITE)

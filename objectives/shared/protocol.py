@@ -30,7 +30,7 @@ class Scorer:
 
     def __call__(self, evaluation: Evaluation) -> float:
         """The published scalar; larger is better."""
-        return self.objective.score(evaluation, self.reference)
+        return self.objective.score(evaluation, dict(self.reference))
 
 
 def parsed(constraints: Mapping[str, str], where: str) -> tuple[Constraint, ...]:

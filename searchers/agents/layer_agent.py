@@ -53,8 +53,13 @@ class LayerAgent(ABC):
             drawn.append(self._draw(rng, len(drawn)))
             return drawn[-1][0]
 
+        def uniform(rng: np.random.Generator) -> Point:
+            walk = self._walk.rollout(lambda *_: np.asarray(rng.random(self._walk.n_actions)))
+            drawn.append((self._walk.repaired(walk), {}))
+            return drawn[-1][0]
+
         with one_thread(), torch.no_grad():
-            suggestion = self._asks.next(again)
+            suggestion = self._asks.next(again, instead=uniform)
         point, notes = drawn[-1]
         return replace(suggestion, point=point, notes=notes)
 
@@ -63,8 +68,8 @@ class LayerAgent(ABC):
         self._asks.tell(trial)
         if teaches(trial):
             self._told.append(trial)
-            self._scale = self._scale or scale_of(self._told, self._startup)
-            with one_thread():
+            with one_thread(), self._asks.surviving("learn"):
+                self._scale = self._scale or scale_of(self._told, self._startup)
                 self._learn(trial)
 
     @abstractmethod

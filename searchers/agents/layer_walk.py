@@ -25,6 +25,7 @@ from moco.space import LayerGroup
 from moco.trial import Point
 
 WALL = "wall"
+MOST_HIDDEN, MOST_UNITS = 8, 4096
 Choose = Callable[[int, np.ndarray], np.ndarray]  # actions (A,) of an agent for a layer and its state (features,)
 
 
@@ -53,9 +54,10 @@ class LayerOptions:
         one_of("state", self.state, (S1, S3))
         one_of("reward", self.reward, (RANKS, GRADED, FLAT))
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
-        whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in self.hidden)
-        if not self.hidden or not whole:
-            expected = "sizes of hidden layers such as [64, 64]"
+        whole = all(isinstance(size, int) and not isinstance(size, bool) for size in self.hidden)
+        whole = whole and all(1 <= size <= MOST_UNITS for size in self.hidden)
+        if not 1 <= len(self.hidden) <= MOST_HIDDEN or not whole:
+            expected = f"1 to {MOST_HIDDEN} sizes of hidden layers in 1..{MOST_UNITS}, such as [64, 64]"
             raise ConfigError(f"searcher.hidden: expected {expected}, got {list(self.hidden)}")
 
 

@@ -28,7 +28,6 @@ with silently_imported():
     from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
     from botorch.acquisition.multi_objective.utils import get_default_partitioning_alpha
     from botorch.acquisition.objective import LinearMCObjective
-    from botorch.exceptions.errors import BotorchError, ModelFittingError
     from botorch.fit import fit_gpytorch_mll
     from botorch.models import MixedSingleTaskGP, ModelListGP, SingleTaskGP
     from botorch.models.transforms import Standardize
@@ -38,12 +37,9 @@ with silently_imported():
     from botorch.utils.multi_objective.hypervolume import infer_reference_point
     from botorch.utils.multi_objective.pareto import is_non_dominated
     from gpytorch.mlls import ExactMarginalLogLikelihood
-    from linear_operator.utils.errors import NanError, NotPSDError
 
 without_compiler()
 
-NUMERICAL_ERRORS = (BotorchError, ModelFittingError, NanError, NotPSDError)
-"""What a model that cannot be fitted, or factorised, raises."""
 FIT_STEPS = 75  # steps of L-BFGS-B on the hyperparameters: 200 took three times as long and predicted no better
 LEAST_NOISE = 1e-6
 """Share of an outcome's variance that its noise has at least: an exact one's covariance must still be factorised."""

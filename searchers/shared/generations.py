@@ -24,7 +24,7 @@ from moco.randomness import derived_seed
 from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least, probability
 from moco.searchers.shared.optuna_sampler import SamplerSearcher
-from moco.trial import Trial, TrialState
+from moco.trial import Outcome, Point, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ class GenerationSearcher(SamplerSearcher):
         self._asks.tell(trial)
         if trial.state is not TrialState.COMPLETE or trial.outcome is None:
             return
-        self._trials.add(trial.point, trial.outcome, {self._key: self._n_complete // self._population})
+        with self._asks.surviving("learn"):
+            self._take(trial.point, trial.outcome)
+
+    def _take(self, point: Point, outcome: Outcome) -> None:
+        self._trials.add(point, outcome, {self._key: self._n_complete // self._population})
         self._n_complete += 1
         generation, place = divmod(self._n_complete, self._population)
         if place == 0:

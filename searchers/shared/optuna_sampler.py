@@ -68,9 +68,10 @@ class SamplerSearcher(ABC):
     def tell(self, trial: Trial) -> None:
         """Learn from a complete trial."""
         self._asks.tell(trial)
-        outcome = criteria.outcome(self._problem, trial, self._options.optimise)
-        if outcome is not None:
-            self._trials.add(trial.point, outcome, {})
+        with self._asks.surviving("learn"):
+            outcome = criteria.outcome(self._problem, trial, self._options.optimise)
+            if outcome is not None:
+                self._trials.add(trial.point, outcome, {})
 
     @abstractmethod
     def _sampler(self, seed: int) -> BaseSampler:

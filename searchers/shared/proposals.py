@@ -1,17 +1,25 @@
-"""What every searcher here keeps: how often it was asked, and which policies it has been told."""
+"""What every searcher here keeps: how often it was asked, which policies it has been told, and what its model broke at.
+
+What a model computes of extreme results may overflow, and what libraries make of it may raise anything. No such failure
+ends a search: the ask falls back to a uniform draw, and the user is warned of the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from moco.encoding import from_unit
+from moco.encoding import decode, from_unit
+from moco.errors import in_one_line
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
 from moco.trial import Point, Suggestion, Trial
 
+Draw = Callable[[np.random.Generator], Point]
 REDRAWS = 10
 """A policy that was told before is redrawn up to this often. Rounding makes repeats frequent (W21), and each costs a
 trial of the budget and teaches nothing: a model that has found a good region proposed 70 repeats in 100 trials."""
@@ -31,11 +39,45 @@ class ProposalCounter:
         self._redraws = redraws
         self._seed = seed
         self._told: set[Policy] = set()
+        self._has_failed = False
         self.count = 0
 
-    def next(self, draw: Callable[[np.random.Generator], Point]) -> Suggestion:
-        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not yet told."""
+    def next(
+        self,
+        draw: Callable[[np.random.Generator], Point],
+        instead: Callable[[np.random.Generator], Point] | None = None,
+    ) -> Suggestion:
+        """The next suggestion: the first draw, or else a neighbour of the last one, whose policy was not yet told.
+
+        Where a draw fails, or leads out of the space, what `instead` gives is proposed; by default a uniform draw.
+        """
         rng = generator(self._seed, "searcher", self.count)
+        with self.surviving("propose"):
+            return self._new(draw, rng)
+        return self.number((instead or self._uniform)(rng))
+
+    def _uniform(self, rng: np.random.Generator) -> Point:
+        return decode(self._problem.space, rng.random(len(self._problem.space.distributions)))
+
+    @contextmanager
+    def surviving(self, what: str) -> Iterator[None]:
+        """Within, the searcher learns or proposes: what its model raises is told once, and goes no further.
+
+        Numpy's warnings of overflow are nobody's concern: what comes of it is either usable or raises.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                yield
+        except Exception as error:  # a model's numerics may fail in any way
+            if not self._has_failed:
+                self._has_failed = True
+                warnings.warn(
+                    f"the searcher could not {what} by its model, and goes on without where it cannot: "
+                    f"{in_one_line(error)}",
+                    stacklevel=2,
+                )
+
+    def _new(self, draw: Draw, rng: np.random.Generator) -> Suggestion:
         point = draw(rng)
         for _ in range(self._redraws):
             if self._is_new(point):

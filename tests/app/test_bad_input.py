@@ -109,7 +109,10 @@ def module(tmp_path: Path) -> str:
         ("name: [1, 2\nseed: 0\n", r"tiny\.yaml, line 2, column \d+: not valid YAML"),
         ("name: \x07bell\n", r"tiny\.yaml: not valid YAML"),
         ("seed: 0\nseed: 1\n", r"tiny\.yaml, line 2: the key 'seed' stands in line 1 already"),
-        ("model: !!python/object/apply:os.system [true]\n", r"tiny\.yaml, line 1.*not valid YAML"),
+        (
+            "model: !!python/object/apply:os.system [true]\n",
+            r"tiny\.yaml, line 1.*the tag '!!python/object/apply:os\.system' is not taken",
+        ),
     ],
 )
 def test_a_missing_or_malformed_file(tmp_path: Path, text: str | None, message: str) -> None:
@@ -220,7 +223,7 @@ def test_a_reference_at_chance_level_is_told_before_the_search(experiment: Any, 
     assert done.exit_code == 0, done.output
     told = [text for text in read(tmp_path / "run" / "result.json")["warnings"] if "the reference gets only" in text]
     assert len(told) == (not trained)
-    before_the_search, _, _ = " ".join(done.stdout.split()).partition("trial 1/1")
+    before_the_search, _, _ = " ".join(done.stdout.split()).partition("1/1 done")
     assert [before_the_search.count(f"warning: {text}") for text in told] == [1] * len(told)
 
 

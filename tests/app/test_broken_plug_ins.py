@@ -86,12 +86,12 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "target.runtime=loads",
             1,
-            "the package 'their-deep' failed: RuntimeError: no licence; MOCO_DEBUG=1 tells where",
+            "the package 'their-deep' failed: RuntimeError: no licence; --verbose tells where",
         ),
         (
             "objective.protocol=poses",
             1,
-            "the package 'their-deep' failed: RuntimeError: no licence; MOCO_DEBUG=1 tells where",
+            "the package 'their-deep' failed: RuntimeError: no licence; --verbose tells where",
         ),
         ("target.counters=[reads]", 2, f"target.counters: counter 'reads' {MADE}"),
         ("space.decides={}", 2, f"space.decides: method 'decides' {MADE}"),
@@ -129,7 +129,7 @@ def test_the_doctor_tells_of_them_and_goes_on(monkeypatch: pytest.MonkeyPatch, t
     points = tmp_path / "their_deep-1.0.dist-info" / "entry_points.txt"
     points.write_text(points.read_text(encoding="utf-8") + "[moco.ranking]\nl1 = their_deep:Asks\n", encoding="utf-8")
     monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
-    found = {finding.name: finding for finding in doctor.probe()}
+    found = {finding.name: finding for finding in doctor.probe(packages=())}
     assert found["finds"].detail == "cannot be used: SystemExit: 0"
     assert "reads cannot be used: SystemExit: 0" in found["energy"].detail
     assert found["plug-ins"].detail == "'moco' and 'their-deep' each have the ranking 'l1'"

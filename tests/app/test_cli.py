@@ -170,7 +170,8 @@ def test_progress_is_plain_where_there_is_no_terminal(finished: Path) -> None:
     text = (finished.parent / "stdout.txt").read_text(encoding="utf-8")
     assert "\x1b" not in text
     assert "Search space" in text
-    assert "trial 8/8" in text
+    assert "trial 7 (" in text
+    assert "8/8 done" in text
     assert "report.html" in text
 
 
@@ -216,6 +217,26 @@ def test_profile_of_the_reference_and_of_a_policy(finished: Path, finished_yaml:
     assert re.search(r"size_mb.*0\.\d\d\d ", done.stdout)
 
 
+@pytest.mark.parametrize("out", ["measured", "deep/measured.json"])
+def test_the_measurements_of_a_profile_are_kept_with_their_raw_samples(
+    finished: Path, finished_yaml: Path, tmp_path: Path, out: str
+) -> None:
+    policy = finished / "best" / "policy.json"
+    done = moco("profile", finished_yaml, "--policy", policy, "--out", tmp_path / out, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 1
+    file = tmp_path / out if out.endswith(".json") else tmp_path / out / "profile.json"
+    found = read(file)
+    latency, raw = found["metrics"]["latency_ms"], found["evaluations"]
+    assert latency["unit"] == "ms"
+    assert latency["ratio"] == pytest.approx(latency["value"] / found["reference"]["latency_ms"]["value"], abs=0.05)
+    assert {"network", "reference"} == set(raw)
+    assert all(len(values) > 1 for part in raw.values() for values in part["samples"].values())
+    table = file.with_suffix(".txt").read_text(encoding="utf-8")
+    assert "latency_ms" in table
+    assert "\x1b" not in table
+
+
 def test_apply_writes_a_network_that_is_the_file(finished_yaml: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     policy.write_text(
@@ -252,10 +273,13 @@ def test_the_version_is_told(option: str) -> None:
     assert f"moco {library.__version__}" in done.stdout
 
 
-def test_doctor_says_what_this_machine_can_do() -> None:
+@pytest.mark.slow
+def test_doctor_says_what_this_machine_can_do_and_which_packages_work() -> None:
     done = moco("doctor")
     assert done.exit_code == 0
-    assert "onnxruntime" in done.stdout.lower()
+    for name in ("onnxruntime", "torchvision", "scikit-learn", "mlflow"):
+        assert name in done.stdout.lower()
+    assert "cannot be imported" not in done.stdout
 
 
 def test_an_unknown_command_or_option_is_bad_usage(finished_yaml: Path) -> None:

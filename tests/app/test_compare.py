@@ -46,7 +46,9 @@ def compared_yaml(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Pa
 def compared(compared_yaml: Path) -> Path:
     """The folder of a finished comparison; for reading only."""
     out = compared_yaml.parent / "run"
-    result = moco("compare", compared_yaml, "--out", out)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MOCO_HOME", str(out.parent))
+        result = moco("compare", compared_yaml, "--out", out)
     assert result.exit_code == 0, result.output
     (out.parent / "stdout.txt").write_text(result.stdout, encoding="utf-8")
     return out

@@ -41,14 +41,14 @@ def told(run: Path) -> list[tuple[Any, ...]]:
 
 
 def test_a_device_that_dies_after_five_loads_ends_the_search_which_goes_on_when_it_is_back(
-    experiment: Any, device: Device, finished: Path, tmp_path: Path
+    experiment: Any, device: Device, finished: Path, tmp_path: Path, moco_home: Path
 ) -> None:
     run, yaml = tmp_path / "run", experiment(target={"runtime": "unsteady"}, store=True)
     device.left = {"load": 5}  # the reference and four candidates
     lost(device, yaml, run)
     assert told(run) == told(finished)[:4]
     assert not (run / "result.json").exists()
-    with sqlite3.connect(tmp_path / "evaluations.db") as store:
+    with sqlite3.connect(moco_home / "evaluations.db") as store:
         assert store.execute("SELECT COUNT(*) FROM evaluations").fetchone() == (4,)
     assert moco("search", yaml, "--out", run, "--resume").exit_code == 0
     assert told(run) == told(finished)

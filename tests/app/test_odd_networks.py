@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 import moco
 from moco.data import load_data
-from moco.errors import MocoError
+from moco.errors import ConfigError, MocoError
 from moco.experiment import build
 from moco.experiment.loading import experiment_of
 from moco.run.job import trace
@@ -35,6 +35,13 @@ def sets() -> dict[str, TensorDataset]:
     }
 
 
+class Gated(nn.Conv2d):
+    """A convolution whose weight depends on the image."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002, torch's name
+        return nn.functional.conv2d(input, self.weight * torch.sigmoid(input.mean()), self.bias)
+
+
 def network_of(middle: nn.Module, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -44,7 +51,7 @@ def network_of(middle: nn.Module, norm: Callable[[int], nn.Module] = nn.BatchNor
 
 
 def test_a_layer_without_a_weight_in_the_file_is_named_with_its_reason_and_not_offered(tmp_path: Path) -> None:
-    own = build.Overrides(network_of(Standardised(8, 8, 1)), load_data("digits"))
+    own = build.Overrides(network_of(Gated(8, 8, 1)), load_data("digits"))
     given = settings(space={"groups": "per-layer"})
     traced = trace(build.build_job(experiment_of(given), tmp_path / "run", own))
 
@@ -77,6 +84,20 @@ def test_no_candidate_of_an_odd_network_is_rejected(
     assert result["trials"] == 8
     assert [trial["state"] for trial in trials] == ["complete"] * 8
     assert any("precision" in setting for trial in trials for setting in trial["policy"].values())
+
+
+def test_a_network_that_gives_nan_is_refused_before_anything_is_built(
+    sets: dict[str, TensorDataset], tmp_path: Path
+) -> None:
+    network = network_of(nn.Identity())
+    network[1].running_var[3] = -1.0  # type: ignore[index]
+    with pytest.raises(
+        ConfigError, match="the network: '1' has a running variance of -1, expected none below 0; load"
+    ) as error:
+        moco.optimize(network, **sets, floor="-99 pp", trials=2, out=tmp_path / "run", settings=QUICK)
+
+    assert error.value.exit_code == 2
+    assert not list(tmp_path.rglob("*.onnx"))
 
 
 def test_flags_of_modules_are_as_they_were_even_after_a_refusal(sets: dict[str, TensorDataset], tmp_path: Path) -> None:

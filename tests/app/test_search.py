@@ -141,11 +141,11 @@ def test_trials_that_fail_do_not_end_a_search_unless_all_do(
 
 
 def test_a_stored_evaluation_is_not_made_again_and_is_told_on_this_search_scale(
-    search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    search: Any, moco_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = search("first", store=True, budget={"trials": 4})
     assert first["cache"] == {"hits": 0, "misses": 4}
-    assert (tmp_path / "evaluations.db").is_file()
+    assert (moco_home / "evaluations.db").is_file()
 
     def never(*_: Any) -> None:
         raise AssertionError("evaluated again")
@@ -200,12 +200,12 @@ def test_a_space_that_is_exhausted_ends_the_search(search: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_tracked_search_is_in_mlflow_and_its_loss_does_not_hurt(search: Any, tmp_path: Path) -> None:
+def test_a_tracked_search_is_in_mlflow_and_its_loss_does_not_hurt(search: Any, tmp_path: Path, moco_home: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     result = search("tracked", tracking={"mlflow": True}, budget={"trials": 3})
     assert not any("MLflow" in warning for warning in result["warnings"])  # timings may be doubted on a busy machine
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{moco_home / 'mlflow.db'}")
     runs = client.search_runs([found.experiment_id for found in client.search_experiments()])
     assert len(runs) == 4
 

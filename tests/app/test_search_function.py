@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import moco
+from moco.app.search_function import as_metric
 from moco.errors import ConfigError, PolicyRejectedError
 from moco.interfaces import SearcherCapabilities
 from moco.registry import BUILT_IN, names, plugin
 from moco.searchers.random import RandomSearcher
 from moco.study import SearchAbortedError, Start
-from moco.trial import TrialState
+from moco.trial import MetricValue, TrialState
 from tests.contracts.test_plug_ins import NOT_RANDOM
 
 SPACE = {"layer1.keep": FloatDistribution(0.1, 1.0), "layer1.bits": IntDistribution(2, 8)}
@@ -62,6 +66,76 @@ def test_the_callable_gets_a_dict_of_the_spaces_values() -> None:
     moco.search(problem(), watched, searcher="random", trials=5)
     assert [set(point) for point in points] == [{"layer1.keep", "layer1.bits"}] * 5
     assert all(isinstance(point["layer1.bits"], int) and 0.1 <= point["layer1.keep"] <= 1 for point in points)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0.05",
+        b"1",
+        np.str_("1"),
+        True,
+        np.bool_(1),
+        np.array("1"),
+        torch.tensor(True),
+        1j,
+        np.complex64(1),
+        10**400,
+        {},
+    ],
+)
+def test_what_is_no_number_is_refused_though_python_would_convert_it(value: object) -> None:
+    for given in (value, (0.5, value)):
+        with pytest.raises(ValueError, match="'cost': expected a number"):
+            as_metric("cost", given)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.uint8(1), np.array(1.0), torch.tensor(1), Fraction(1)])
+def test_numbers_of_any_library_are_taken(value: object) -> None:
+    assert as_metric("cost", (value, value)) == MetricValue(1.0, 1.0)
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe", "greybox", "nsga2", "evolution"])
+def test_a_callable_that_changes_its_point_changes_no_record(searcher: str) -> None:
+    seen = []
+
+    def spoils(point: Any) -> dict[str, Any]:
+        seen.append(dict(point))
+        found = evaluate(point)
+        point.pop("layer1.keep")
+        point["note"] = "mine"
+        return found
+
+    def hears(trial: Any) -> None:
+        trial.point.clear()
+        trial.evaluation.metrics.clear()
+
+    result = moco.search(problem(), spoils, searcher=searcher, trials=12, on_trial=hears)
+    assert [dict(trial.point) for trial in result.trials] == seen
+    assert len(result.trials) == 12
+
+
+def test_a_callback_that_fails_is_named_and_the_trials_are_kept() -> None:
+    def fails(trial: Any) -> None:
+        if trial.number == 2:
+            raise KeyError("mine\nand yours")
+
+    with pytest.raises(SearchAbortedError, match=r"^on_trial failed: KeyError: 'mine\\nand yours'$") as ended:
+        moco.search(problem(), evaluate, searcher="random", trials=12, on_trial=fails)
+    assert len(ended.value.trials) == 3
+
+
+@pytest.mark.slow
+def test_a_huge_loss_does_not_end_a_search_of_ax() -> None:
+    """A failure that is written as a number; Ax cannot cast the objective's range then."""
+    called = itertools.count(1)
+
+    def failing(point: Any) -> dict[str, Any]:
+        return evaluate(point) if next(called) % 3 else {"top1_error": 0.0, "cost": 1e300}
+
+    with pytest.warns(UserWarning, match="could not propose by its model"):
+        result = moco.search(problem(), failing, searcher="ax", trials=8)
+    assert [trial.state for trial in result.trials] == [TrialState.COMPLETE] * 8
 
 
 SEARCHERS = [

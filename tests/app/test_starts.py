@@ -111,11 +111,11 @@ def test_a_store_that_holds_nothing_is_told(search: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_resumed_search_has_the_starts_that_it_began_with(search: Any, experiment: Any, tmp_path: Path) -> None:
+def test_a_resumed_search_has_the_starts_that_it_began_with(search: Any, tmp_path: Path, moco_home: Path) -> None:
     search("first", store=True, budget={"trials": 6})
     searcher = {"start": [{"store": 3, "counted": False}, {"policies": "best.json"}]}
     shutil.copyfile(tmp_path / "first" / "best" / "policy.json", tmp_path / "best.json")
-    with sqlite3.connect(tmp_path / "evaluations.db") as store, sqlite3.connect(tmp_path / "other.db") as other:
+    with sqlite3.connect(moco_home / "evaluations.db") as store, sqlite3.connect(tmp_path / "other.db") as other:
         store.backup(other)
     search("whole", budget={"trials": 4}, store="other.db", searcher=searcher)
     search("run", budget={"trials": 1}, store=True, searcher=searcher)

@@ -74,6 +74,35 @@ class Halves(nn.Module):
         return self.head(torch.relu(self.both(x)).mean((2, 3)))
 
 
+class Scaled(nn.Module):
+    """A number of its own for each channel, without a layer that holds it: factors, offsets, a constant."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.linspace(0.5, 2.0, channels))
+        self.beta = nn.Parameter(torch.linspace(-1.0, 1.0, channels)[None, :, None, None])
+        self.register_buffer("limit", torch.linspace(0.3, 3.0, channels)[:, None, None])
+        self.scale = nn.Parameter(torch.tensor([1.5]))  # one for all
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.minimum(self.scale * x * self.gamma[None, :, None, None], self.limit) + self.beta
+
+
+class Stacked(nn.Module):
+    """Two layers whose channels are stacked, and taken apart again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 1)
+        self.both = nn.Conv2d(8, 6, 3, padding=1)
+        self.head = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        stack = torch.stack([self.left(x), self.right(x)], dim=1)
+        left, right = stack.unbind(1)
+        return self.head(torch.relu(self.both(torch.relu(left) * right + stack.amax(1))).mean((2, 3)))
+
+
 class Shuffled(nn.Module):
     """A channel shuffle of two parts between two convolutions."""
 
@@ -124,6 +153,9 @@ def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
                 tensor.data.uniform_(low, low + 1.0, generator=generator)
             assert module.running_mean is not None
             module.running_mean.normal_(0, 0.3, generator=generator)
+        elif isinstance(module, nn.GroupNorm | nn.InstanceNorm2d | nn.PReLU):
+            for parameter in module.parameters():
+                parameter.data.uniform_(0.5, 1.5, generator=generator)
         elif isinstance(module, nn.Linear):  # torchvision begins with zeros, which the exporter leaves out
             module.bias.data.normal_(0, 0.1, generator=generator)
     return network.eval()

@@ -54,6 +54,11 @@ def test_every_extra_that_an_error_names_is_one_of_the_project() -> None:
             {"tracking": {"mlflow": True}},
             "tracking.mlflow needs 'mlflow', which is not installed here: pip install 'moco[mlflow]'",
         ),
+        (
+            "timm",
+            {"model": {"name": "timm/lcnet_050"}},
+            "model.name: 'timm/lcnet_050' needs 'timm', which is not installed here: pip install 'moco[timm]'",
+        ),
     ],
 )
 def test_a_search_is_refused_in_one_line(package: str, sections: dict[str, object], told: str, tmp_path: Path) -> None:

@@ -56,11 +56,6 @@ def test_a_searcher_that_breaks_ends_the_search_with_the_finished_trials_kept(
             Study(WIDE, Breaks(what, error), Evaluate(), ledger=ledger)
 
 
-def test_ctrl_c_in_a_searcher_is_no_failure_of_it() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Study(WIDE, Breaks("ask", KeyboardInterrupt()), Evaluate()).run(Budget(100))
-
-
 def test_the_end_says_what_to_raise_for_a_policy_that_cannot_be_evaluated() -> None:
     study = Study(WIDE, Learner(), Evaluate(loss=lambda n: float("nan")))
     with pytest.raises(

@@ -27,7 +27,18 @@ def test_the_experiment_has_the_keys_of_one() -> None:
 def test_every_command_that_is_shown_is_one() -> None:
     lines = [line.split() for text in blocks(README, "sh") for line in text.splitlines()]
     shown = {words[1] for words in lines if words[0] == "moco"}
-    assert {"search", "report", "profile", "apply", "sensitivity", "payoff", "demo", "doctor", "compare"} == shown
+    assert {
+        "search",
+        "report",
+        "profile",
+        "apply",
+        "sensitivity",
+        "payoff",
+        "demo",
+        "doctor",
+        "compare",
+        "init",
+    } == shown
     assert [name for name in shown if command(name, "--help").exit_code != 0] == []
 
 

@@ -297,3 +297,20 @@ def test_a_network_that_cannot_be_exported_is_refused_in_one_line() -> None:
     with pytest.raises(CompressionError, match="the network cannot be traced for ONNX") as caught:
         export_graph(Branch().eval(), images(2, side=8))
     assert "\n" not in str(caught.value)
+
+
+class Counting(nn.Module):
+    """Reshapes by the number of images as Python counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(x).view(len(x), 4, 36).mean(2))
+
+
+@pytest.mark.slow  # the exporter tries several ways
+def test_a_graph_for_one_number_of_images_is_refused_with_the_remedy() -> None:
+    with pytest.raises(CompressionError, match=r"takes batches of 2 images only: .*; write x\.shape"):
+        export_graph(made(Counting), images(2, side=8))

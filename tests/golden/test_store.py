@@ -67,6 +67,7 @@ def watched(recorded: Mapping[str, Any] | None = None, *, stop: bool = False) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EvaluationStore, "__init__", watching)
+        patch.setenv("MOCO_DEBUG", "1")  # the command line lets what stops it through
         yield opened
 
 
@@ -94,7 +95,9 @@ def made(folder: Path) -> dict[str, Any]:
 
 def filled(folder: Path) -> str:
     """A store that one search has filled."""
-    searched(experiment(folder), folder / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOCO_HOME", str(folder))
+        searched(experiment(folder), folder / "run")
     return dumped(folder / "evaluations.db")
 
 
@@ -130,12 +133,12 @@ def test_an_old_store_answers(tmp_path: Path) -> None:
         assert now["evaluation"]["artifact_sha256"] == before["evaluation"]["artifact_sha256"]
 
 
-def test_a_store_is_written_as_it_was(tmp_path: Path) -> None:
+def test_a_store_is_written_as_it_was(tmp_path: Path, moco_home: Path) -> None:
     """The same rows under the same keys; what took time differs, and the packed size, which counts scales since."""
     with watched(read("store")["here"]):
         searched(experiment(tmp_path), tmp_path / "run")
     old = restored((DATA / "evaluations.sql").read_text(encoding="utf-8"), tmp_path / "old.db")
-    recorded, found = rows(old), rows(tmp_path / "evaluations.db")
+    recorded, found = rows(old), rows(moco_home / "evaluations.db")
     assert recorded.keys() == found.keys()
     assert recorded
     if not elsewhere():

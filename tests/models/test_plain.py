@@ -147,3 +147,15 @@ def test_batch_norms_of_distributed_training_are_batch_norms() -> None:
     assert all(isinstance(copied[place], nn.BatchNorm2d) for place in (1, 4))  # type: ignore[index]
     with torch.no_grad():
         torch.testing.assert_close(copied(BATCH), network(BATCH))
+
+
+def test_a_copy_lies_in_memory_as_torch_makes_it() -> None:
+    network = made(Toy, lambda layer: layer).to(memory_format=torch.channels_last)
+    network.head.weight = nn.Parameter(network.head.weight.detach().t().contiguous().t())
+    network.head.bias = nn.Parameter(torch.ones(1).expand(5))
+    copied = plain(network)
+
+    assert all(tensor.is_contiguous() for tensor in copied.state_dict().values())
+    assert not network.head.weight.is_contiguous()
+    with torch.no_grad():
+        torch.testing.assert_close(copied(BATCH), network(BATCH))

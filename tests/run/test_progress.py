@@ -66,9 +66,9 @@ def test_plain_lines_without_a_terminal() -> None:
     assert "and 10 more" in text
     assert "warning: a warning" in text
     assert "what can be certified" in text
-    assert "trial 1/4 (search)" in text
-    assert "trial 4/4 (search)" in text
-    assert re.search(r"\(search\)  best score -0\.\d{3} at top-1 \d\d\.\d\d %  feasible \d/4", text)
+    assert "trial 0 (search), 1/4 done" in text
+    assert "trial 3 (search), 4/4 done" in text
+    assert re.search(r"4 done  best score -0\.\d{3} at top-1 \d\d\.\d\d %  feasible \d/4", text)
 
 
 def test_a_terminal_has_a_line_that_changes_and_no_thread_that_would_disturb_timings() -> None:
@@ -83,7 +83,7 @@ def test_a_terminal_has_a_line_that_changes_and_no_thread_that_would_disturb_tim
         before = threading.active_count()
         searched(progress, evaluate)
     assert threads == [before] * 4
-    assert "trial 3/4" in shown(console)
+    assert "trial 2 (search), 3/4 done" in shown(console)
     assert "top-1 75.00 %" in shown(console)
 
 

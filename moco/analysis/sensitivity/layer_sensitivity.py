@@ -31,10 +31,12 @@ from moco.analysis.sensitivity.variations import (
 from moco.compression.channels.groups import ChannelGroup
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
-from moco.errors import CompressionError, ConfigError, DataError, MeasurementError, nearest
+from moco.errors import CompressionError, ConfigError, DataError, MeasurementError, in_one_line, nearest
 from moco.export.folding import fold, foldable_pairs
+from moco.text_file import read_text
 
 FORMAT = 1
+MOST_BYTES = 64 * 1024 * 1024  # of a file
 DIRECTION = "KL(original || compressed)"
 KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8 = "keep", "weight_bits", "activation_bits", "int8"
 PARAMETERS = (KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8)
@@ -229,7 +231,7 @@ def to_json(sensitivity: Sensitivity) -> dict[str, Any]:
 def read_sensitivity(path: Path) -> Sensitivity:
     """The study in a sensitivity.json; a DataError where that is missing, malformed, or of another format."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path, MOST_BYTES))
         if data.pop("format") != FORMAT:
             raise DataError(f"{path}: expected a sensitivity.json of format {FORMAT}")
         curves = [
@@ -239,8 +241,8 @@ def read_sensitivity(path: Path) -> Sensitivity:
         return Sensitivity(curves=tuple(curves), layers=tuple(data.pop("layers")), **data)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; `moco sensitivity` writes such a file") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: expected what `moco sensitivity` writes: {type(error).__name__}: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: expected what `moco sensitivity` writes: {in_one_line(error)}") from None
 
 
 def _measured(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from moco.compression.channels.surgery import module_or_tensor
 from moco.errors import CompressionError
 
 BATCH = 32
@@ -38,11 +39,12 @@ class Variation:
     modules: Mapping[str, nn.Module] = field(default_factory=dict)  # by name, what runs in the place of a module
     after: Mapping[str, Edit] = field(default_factory=dict)
     """By layer, what is done to its output behind the activation that alone reads it; logits stay as they are."""
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)  # by name, what stands for a parameter or a buffer
 
     @property
     def names(self) -> set[str]:
-        """The modules that are touched."""
-        return {*self.modules, *self.after}
+        """The modules and tensors that are touched."""
+        return {*self.modules, *self.after, *self.tensors}
 
 
 REFERENCE = Variation()
@@ -121,9 +123,9 @@ class TracedEngine(fx.Interpreter):
     def __init__(self, network: nn.Module) -> None:
         super().__init__(without_overwriting(fx.symbolic_trace(copy.deepcopy(network))))
         self._nodes = tuple(self.graph.nodes)
-        self.first: dict[str, int] = {}  # place of the modules that run by themselves
+        self.first: dict[str, int] = {}  # place of the modules that run by themselves, and of the tensors that are read
         for place, node in enumerate(self._nodes):
-            for name in _modules_of(node):
+            for name in _names_of(node):
                 self.first.setdefault(name, place)
         logits = self._nodes[-1].all_input_nodes
         self._ends: dict[str, list[fx.Node]] = {}  # of every use of a module
@@ -163,6 +165,8 @@ class TracedEngine(fx.Interpreter):
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """The tensor of that name, of the module that stands in place of its owner where there is one."""
+        if target in self._variation.tensors:
+            return self._variation.tensors[target]
         owner, _, leaf = target.rpartition(".")
         module = self._variation.modules.get(owner)
         return super().get_attr(target, args, kwargs) if module is None else getattr(module, leaf)
@@ -218,8 +222,10 @@ class WholeEngine:
     def finish(self, env: Env, start: int, variation: Variation) -> Tensor:
         """The logits of the network with the variation's modules in their places."""
         del start
-        modules = {name: self._network.get_submodule(name) for name in variation.names}
+        modules = {name: self._network.get_submodule(name) for name in {*variation.modules, *variation.after}}
+        tensors = {name: module_or_tensor(self._network, name) for name in variation.tensors}
         try:
+            self._put(variation.tensors)
             for name, module in modules.items():
                 changed = variation.modules.get(name, module)
                 edit = variation.after.get(name)
@@ -228,7 +234,13 @@ class WholeEngine:
         finally:
             for name, module in modules.items():
                 self._network.set_submodule(name, module)
+            self._put(tensors)
         return logits
+
+    def _put(self, tensors: Mapping[str, Any]) -> None:
+        for name, tensor in tensors.items():
+            owner, _, leaf = name.rpartition(".")
+            setattr(self._network.get_submodule(owner), leaf, tensor)
 
 
 Engine = TracedEngine | WholeEngine
@@ -247,11 +259,12 @@ class Edited(nn.Module):
         return self.edit(x)
 
 
-def _modules_of(node: fx.Node) -> tuple[str, ...]:
-    """The module that a node calls, or that owns the tensor it reads."""
+def _names_of(node: fx.Node) -> tuple[str, ...]:
+    """The module that a node calls, or the tensor that it reads and the module that owns it."""
+    target = str(node.target)
     if node.op == "call_module":
-        return (str(node.target),)
-    return (str(node.target).rpartition(".")[0],) if node.op == "get_attr" else ()
+        return (target,)
+    return (target, target.rpartition(".")[0]) if node.op == "get_attr" else ()
 
 
 def _same(logits: Tensor, expected: Tensor) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from moco.analysis.sensitivity.prefix_reuse import Edit, Edited, Variation
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.channels.surgery import thinned
+from moco.compression.channels.surgery import module_or_tensor, thinned
 from moco.export.bits import Scale
 from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 
@@ -51,7 +51,7 @@ def watching(network: nn.Module, layers: Iterable[str]) -> tuple[Variation, dict
 
 
 def touched(graph: ChannelGraph, group: str) -> tuple[str, ...]:
-    """The modules that lose channels when the group does."""
+    """The modules, and tensors of others, that lose channels when the group does."""
     return tuple(dict.fromkeys(name for (name, _), axis in graph.axes.items() if group in axis.groups))
 
 
@@ -64,7 +64,9 @@ def pruned(network: nn.Module, graph: ChannelGraph, group: str, kept: np.ndarray
     names = touched(graph, group)
     axes = {key: axis for key, axis in graph.axes.items() if key[0] in names}
     thin = thinned(_bare(network, names), axes, {group: kept})
-    return Variation({name: thin.get_submodule(name) for name in names})
+    parts = {name: module_or_tensor(thin, name) for name in names}
+    modules = {name: module for name, module in parts.items() if isinstance(module, nn.Module)}
+    return Variation(modules, tensors={name: t for name, t in parts.items() if isinstance(t, Tensor)})
 
 
 def with_weight_bits(network: nn.Module, layer: str, bits: int) -> Variation:
@@ -96,7 +98,7 @@ def _rounded(layer: nn.Module, bits: int) -> nn.Module:
 
 
 def _bare(network: nn.Module, names: Iterable[str]) -> nn.Module:
-    """A module that holds these modules of the network under their names, and nothing else: cheap to copy."""
+    """A module that holds these modules and tensors of the network by name, and nothing else: cheap to copy."""
     bare = nn.Module()
     for name in names:
         owner = bare
@@ -105,5 +107,5 @@ def _bare(network: nn.Module, names: Iterable[str]) -> nn.Module:
             if part not in dict(owner.named_children()):
                 owner.add_module(part, nn.Module())
             owner = owner.get_submodule(part)
-        owner.add_module(leaf, network.get_submodule(name))
+        setattr(owner, leaf, module_or_tensor(network, name))
     return bare

@@ -87,6 +87,7 @@ class Call:
     output: torch.Tensor  # the tensor that the operator gave, or the first of several
     where: str  # the module in whose forward pass the call is, as a reason for what it fixes
     atoms: Atoms
+    operator: str = ""  # its name
 
     def tensors(self) -> list[torch.Tensor]:
         """All tensors that the operator reads."""

@@ -20,19 +20,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from moco.compression.channels.algebra import Atoms, Axes, Call, Labels
 from moco.compression.channels.rules import RULES, elementwise, unknown
+from moco.compression.channels.surgery import PER_CHANNEL, channel_axis, is_vector, width
 from moco.models.cifar_resnet import PadShortcut
-
-THINNABLE = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, PadShortcut)
-"""Modules whose tensors moco can thin."""
 
 SIDES: dict[type[nn.Module], Mapping[str, int]] = {
     nn.Conv2d: {"out": 0, "in": 1},
     nn.ConvTranspose2d: {"in": 0, "out": 1},
     nn.Linear: {"out": 0, "in": 1},
-    nn.BatchNorm1d: {"out": 0},
-    nn.BatchNorm2d: {"out": 0},
+    **{kind: {"out": 0} for kind in PER_CHANNEL},
 }
 """By kind of layer, the axis of its weight that is its outputs and its inputs."""
+
+THINNABLE = (*SIDES, PadShortcut)
+"""Modules whose tensors moco can thin."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Flow:
     """What one forward pass showed."""
 
     atoms: Atoms
-    sides: Mapping[tuple[str, str], np.ndarray]  # labels by (module, "out" or "in")
+    # labels by (module, "out" or "in"), or by (parameter or buffer of another module, "out")
+    sides: Mapping[tuple[str, str], np.ndarray]
     logits: Axes  # labels of the axes of what the network gave
     output: object
 
@@ -99,11 +100,15 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def introduce(self, name: str, module: nn.Module) -> None:
         """Label the tensors of a layer that can be thinned; those of a layer known by another name keep its labels."""
         sides = next((sides for kind, sides in SIDES.items() if isinstance(module, kind)), None)
-        if sides is None or (isinstance(module, nn.ConvTranspose2d) and module.groups > 1):
+        if sides is None:
+            self._introduce_vectors(name, module)
             return
-        batch_norm = isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-        weight = module.running_mean if batch_norm and module.running_mean is not None else module.weight
-        if not isinstance(weight, torch.Tensor):
+        if isinstance(module, nn.ConvTranspose2d) and module.groups > 1:
+            return
+        weight = next((t for t in (getattr(module, "running_mean", None), module.weight) if t is not None), None)
+        if weight is None and isinstance(module, PER_CHANNEL):
+            self.sides[name, "out"] = self.atoms.fresh(width(module))  # tied to what it reads, see `_enter`
+        if not isinstance(weight, torch.Tensor) or (isinstance(module, nn.PReLU) and weight.numel() == 1):
             return
         if id(weight) not in self._known:
             labels: list[Labels] = [None] * weight.ndim
@@ -119,6 +124,20 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             assert labels_there is not None
             self.sides[name, side] = labels_there
 
+    def _introduce_vectors(self, name: str, module: nn.Module) -> None:
+        """Label what a module of any other kind holds along one axis only: a number for each channel, it may be."""
+        for leaf, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if not tensor.is_floating_point() or not is_vector(tensor) or tensor.numel() < 2:
+                continue
+            axis = channel_axis(tensor)
+            if id(tensor) not in self._known:
+                labels: list[Labels] = [None] * tensor.ndim
+                labels[axis] = self.atoms.fresh(tensor.shape[axis])
+                self._known[id(tensor)] = tensor, tuple(labels)
+            known = self._known[id(tensor)][1][axis]
+            assert known is not None
+            self.sides[f"{name}.{leaf}" if name else leaf, "out"] = known
+
     @contextmanager
     def watching(self, network: nn.Module) -> Iterator[None]:
         with ExitStack() as hooks:
@@ -132,6 +151,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if (name, "out") in self.sides and inputs and id(inputs[0]) not in self._of_images:
             reason = f"'{name}' does not read the image: a file holds what it gives as a constant"
             self.atoms.fix(self.sides[name, "out"], reason)
+        if isinstance(module, PER_CHANNEL) and (name, "out") in self.sides and inputs and inputs[0].ndim > 1:
+            channels = self.axes_of(inputs[0])[1]
+            self.atoms.tie(channels, self.sides[name, "out"], f"'{name}' works on channels that must stay")
         if isinstance(module, PadShortcut):
             read = self.atoms.fresh(module.in_channels)
             self.atoms.tie(self.axes_of(inputs[0])[1], read, f"'{name}' reads channels that must stay")
@@ -167,7 +189,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if rule is None:
             rule = elementwise if torch.Tag.pointwise in func.tags else unknown
         where = str(self._places[-1]) if self._places else "the network"
-        found = rule(Call(args, self.axes_of, outputs[0], where, self.atoms))
+        found = rule(Call(args, self.axes_of, outputs[0], where, self.atoms, name))
         for output, axes in zip(outputs, found if isinstance(found, list) else [found], strict=False):
             self._known[id(output)] = output, axes
             if any(id(item) in self._of_images for item in read):

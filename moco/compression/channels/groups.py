@@ -185,6 +185,8 @@ def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: 
             runs = bool(got.shape == expected.shape)
         except Exception:  # a forward pass may refuse another width in any way, by an assertion too
             runs = False
+    if runs and not bool(torch.isfinite(expected).all()):
+        return "the network gives NaN or infinite logits on random images, so that it cannot be compared"
     if not runs:
         return "the network does not run with fewer of these channels: its forward pass holds their number"
     spread = float((expected.amax(0) - expected.amin(0)).max())  # what all images share, a bias, hides no difference
@@ -199,7 +201,8 @@ def _fault(network: nn.Module, image: torch.Tensor, graph: ChannelGraph, names: 
 
 def _check_logits(output: object, counts: Counts) -> None:
     if not isinstance(output, torch.Tensor) or output.ndim != 2 or not counts.layers:
-        got = f"shape {tuple(output[:1].shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+        shape = (1, *output.shape[1:]) if isinstance(output, torch.Tensor) and output.ndim else ()
+        got = f"shape {shape}" if isinstance(output, torch.Tensor) else type(output).__name__
         raise CompressionError(
             f"expected a network of convolutions and linear layers that gives logits (n, classes), got {got} "
             f"from {len(counts.layers)} such layers"

@@ -27,34 +27,83 @@ def concatenated(call: Call) -> Axes:
     return tuple(axes)
 
 
+def stacked(call: Call) -> Axes:
+    """Each at its place along a new axis, the same along the others."""
+    first, *others = call.args[0]
+    axes, reason = list(call.axes_of(first)), f"{call.where} stacks these channels upon others that stay"
+    for tensor in others:
+        axes = [call.atoms.tie(labels, more, reason) for labels, more in zip(axes, call.axes_of(tensor), strict=True)]
+    axes.insert(call.arg(1, 0) % call.output.ndim, None)
+    return tuple(axes)
+
+
+def unbound(call: Call) -> list[Axes]:
+    """Every place of an axis, which goes, by itself."""
+    axes, dim = list(call.axes_of(call.args[0])), call.arg(1, 0)
+    call.atoms.fix(axes.pop(dim), f"{call.where} takes these channels one by one")
+    return [tuple(axes)] * call.args[0].shape[dim]
+
+
 def split(call: Call) -> list[Axes]:
     """Parts of one size, as `chunk` gives them: all lose the same channels, so that they stay equal."""
     axes, size = list(call.axes_of(call.args[0])), call.args[1]
     dim = call.arg(2, 0) % len(axes)
     labels, parts = axes[dim], -(-call.args[0].shape[dim] // size)
     if labels is not None and len(labels) == parts * size:
-        call.atoms.tie_rows(labels.reshape(parts, size), f"{call.where} splits channels of which some must stay")
-        return [(*axes[:dim], part, *axes[dim + 1 :]) for part in labels.reshape(parts, size)]
+        return [(*axes[:dim], part, *axes[dim + 1 :]) for part in _alike(call, labels, parts)]
     call.atoms.fix(labels, f"{call.where} splits these channels into unequal parts")
     return [(*axes[:dim], None, *axes[dim + 1 :])] * parts
 
 
 def split_by_sizes(call: Call) -> list[Axes]:
-    """Parts whose sizes are numbers in the forward pass."""
+    """Parts of sizes that are equal, or that are numbers in the forward pass."""
     axes, sizes = list(call.axes_of(call.args[0])), call.args[1]
     dim = call.arg(2, 0) % len(axes)
-    call.atoms.fix(axes[dim], f"{call.where} splits these channels into parts of given sizes")
+    labels = axes[dim]
+    if labels is not None and len(set(sizes)) == 1:
+        return [(*axes[:dim], part, *axes[dim + 1 :]) for part in _alike(call, labels, len(sizes))]
+    call.atoms.fix(labels, f"{call.where} splits these channels into parts of given sizes")
     return [(*axes[:dim], None, *axes[dim + 1 :])] * len(sizes)
 
 
 def sliced(call: Call) -> Axes:
-    """A part of one axis."""
-    axes = list(call.axes_of(call.args[0]))
+    """A part of one axis; one of several equal ones, a half it may be, is as `chunk` gives it."""
+    axes, source = list(call.axes_of(call.args[0])), call.args[0]
     dim = call.arg(1, 0) % len(axes)
-    if call.output.shape != call.args[0].shape:
-        call.atoms.fix(axes[dim], f"{call.where} takes a part of these channels")
+    size, part = source.shape[dim], call.output.shape[dim]
+    first, _, step = slice(*(call.arg(place) for place in (2, 3, 4))).indices(size)
+    labels = axes[dim]
+    if size == part or labels is None:
+        return tuple(axes)
+    if part > 1 and step == 1 and size % part == first % part == 0:
+        axes[dim] = _alike(call, labels, size // part)[first // part]
+    else:
+        call.atoms.fix(labels, f"{call.where} takes a part of these channels")
         axes[dim] = None
     return tuple(axes)
+
+
+def gated(call: Call) -> Axes:
+    """The first half of an axis times a gate of the second."""
+    axes, dim = list(call.axes_of(call.args[0])), call.arg(1, -1)
+    labels = axes[dim]
+    axes[dim] = None if labels is None else _alike(call, labels, 2)[0]
+    return tuple(axes)
+
+
+def shuffled(call: Call) -> Axes:
+    """Channels of several equal parts in turn."""
+    axes, parts = list(call.axes_of(call.args[0])), call.args[1]
+    labels = axes[1]
+    axes[1] = None if labels is None else _alike(call, labels, parts).T.reshape(-1)
+    return tuple(axes)
+
+
+def _alike(call: Call, labels: np.ndarray, parts: int) -> np.ndarray:
+    """The labels of equal parts (parts, places), of which each loses the same channels."""
+    rows = labels.reshape(parts, -1)
+    call.atoms.tie_rows(rows, f"{call.where} splits channels of which some must stay")
+    return rows
 
 
 def selected(call: Call) -> Axes:
@@ -118,6 +167,27 @@ def expanded(call: Call) -> Axes:
     return tuple(found)
 
 
+def repeated(call: Call) -> Axes:
+    """Whole axes one after the other, and new ones in front."""
+    source, times = call.args[0], call.args[1]
+    axes = (*(None,) * (call.output.ndim - source.ndim), *call.axes_of(source))
+    return tuple(None if labels is None else np.tile(labels, n) for labels, n in zip(axes, times, strict=True))
+
+
+def restrided(call: Call) -> Axes:
+    """A copy in another layout of memory; whatever else strides can make of a tensor is not followed."""
+    axes, layout, stride = call.axes_of(call.args[0]), [], 1
+    for size in reversed(call.output.shape):
+        layout.append(stride)
+        stride *= size
+    places = [dim for dim, size in enumerate(call.output.shape) if size > 1]
+    whole = tuple(call.args[1]) == tuple(call.output.shape) and len(axes) == call.output.ndim
+    if whole and all(call.args[2][dim] == layout[::-1][dim] for dim in places):
+        return axes
+    call.fix_all(axes, "lays these channels out anew (as_strided)")
+    return (None,) * call.output.ndim
+
+
 def reshaped(call: Call) -> Axes:
     """Axes merged and split, found as runs of axes with equal products of their sizes."""
     source = call.args[0]
@@ -169,6 +239,11 @@ def _merged(call: Call, old: list[tuple[int, Labels]]) -> Labels:
 
 MOVES: dict[str, Rule] = {
     "cat": concatenated,
+    "stack": stacked,
+    "unbind": unbound,
+    "glu": gated,
+    "repeat": repeated,
+    "as_strided": restrided,
     "split": split,
     "split_with_sizes": split_by_sizes,
     "slice": sliced,
@@ -179,6 +254,7 @@ MOVES: dict[str, Rule] = {
     "unsqueeze": unsqueezed,
     "expand": expanded,
     **dict.fromkeys(("t", "transpose"), transposed),
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), shuffled),
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"), reshaped),
 }
 """Rule by name of the ATen operator."""

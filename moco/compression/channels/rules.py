@@ -16,7 +16,7 @@ from moco.compression.channels.moves import MOVES
 def unknown(call: Call) -> Axes:
     """An operator without a rule: what it reads must stay."""
     for tensor in call.tensors():
-        call.fix_all(call.axes_of(tensor), "does something to these channels that is not known")
+        call.fix_all(call.axes_of(tensor), f"does something to these channels that is not known ({call.operator})")
     return (None,) * call.output.ndim
 
 
@@ -81,10 +81,27 @@ def layer_norm(call: Call) -> Axes:
     return (*axes[:-over], *(None,) * over)
 
 
+def group_norm(call: Call) -> Axes:
+    """Groups of channels are normalised, each by itself: they go or stay whole."""
+    axes, groups = call.axes_of(call.args[0]), call.args[6]
+    call.fix_all(axes[2:], "normalises over these channels")
+    channels = axes[1]
+    for tensor in call.args[1:3]:
+        if tensor is not None:
+            channels = call.atoms.tie(channels, call.axes_of(tensor)[0], f"{call.where} normalises fixed channels")
+    if groups == 1:
+        call.fix_all((channels,), "normalises over these channels (a group norm of one group)")
+    elif channels is not None:
+        call.atoms.tie_rows(channels.reshape(groups, -1).T, f"{call.where} normalises in groups ({groups})")
+    return (axes[0], channels, *(None,) * (call.output.ndim - 2))
+
+
 def product(call: Call) -> Axes:
     """A matrix product: the inner axes are the same channels."""
     left, right = (call.axes_of(tensor) for tensor in call.args[-2:])
     call.atoms.tie(left[-1], right[-2], f"{call.where} reads channels that must stay")
+    if call.args[-1].ndim == 2:  # a weight, whose work is counted for a fixed number of positions
+        call.fix_all(left[:-1], "mixes the positions of each of these channels, a fixed number of times")
     return (*left[:-1], right[-1])
 
 
@@ -127,13 +144,14 @@ def softmax(call: Call) -> Axes:
 
 UNTAGGED = (
     "relu", "hardtanh", "relu6", "hardswish", "hardsigmoid", "silu", "gelu", "elu", "celu", "selu", "leaky_relu",
-    "mish", "softplus", "sigmoid", "tanh", "clamp", "clamp_min", "add", "sub", "mul", "div",
+    "mish", "softplus", "sigmoid", "tanh", "clamp", "clamp_min", "add", "sub", "mul", "div", "prelu", "_prelu_kernel",
 )  # fmt: skip
 """Operators that work element by element, some of which do not bear the tag that says so."""
 
 RULES: dict[str, Rule] = {
     "convolution": convolution,
     "native_layer_norm": layer_norm,
+    "native_group_norm": group_norm,
     "mm": product,
     "bmm": product,
     "addmm": product_and_sum,

@@ -21,6 +21,12 @@ PLAIN_LAYERS = {
 """Layers whose attributes, their tensors apart, are values that a copy may share."""
 
 
+PER_CHANNEL = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.PReLU)
+"""Layers that work on each channel, or on groups of them, with numbers of their own."""
+_WIDTHS = {nn.GroupNorm: "num_channels", nn.PReLU: "num_parameters"}
+"""What those call their number of channels, where it is not `num_features`."""
+
+
 @dataclass(frozen=True)
 class Axis:
     """Who owns each channel along one axis of a module."""
@@ -62,14 +68,14 @@ def thinned(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mapp
         inner = axes[name, "in"].kept(kept) if (name, "in") in axes else None
         if out is not None or inner is not None:
             plans.append((name, out, inner))
-            _gather(network.get_submodule(name), out, inner, memo)
+            _gather(module_or_tensor(network, name), out, inner, memo)
     # `copy.deepcopy` takes ten times as long for the empty hook tables of plain layers.
     for module in network.modules():
         if type(module) in PLAIN_LAYERS:
             memo[id(module)] = _copied(module, memo)
     thin = copy.deepcopy(network, memo)
     for name, out, inner in plans:
-        _resize(thin.get_submodule(name), out, inner)
+        _resize(module_or_tensor(thin, name), out, inner)
     return thin
 
 
@@ -84,18 +90,47 @@ def masked(network: nn.Module, axes: Mapping[tuple[str, str], Axis], kept: Mappi
             places = axis.kept(kept)
             if places is not None:
                 gone = np.setdiff1d(np.arange(len(axis.owner)), places)
-                _zero(copied.get_submodule(name), side, torch.from_numpy(gone))
+                _zero(module_or_tensor(copied, name), side, torch.from_numpy(gone))
     return copied
 
 
-def _zero(module: nn.Module, side: str, gone: torch.Tensor) -> None:
-    if isinstance(module, PadShortcut):
+def module_or_tensor(network: nn.Module, name: str) -> nn.Module | torch.Tensor:
+    """The module, parameter or buffer of that name."""
+    owner, _, leaf = name.rpartition(".")
+    found: nn.Module | torch.Tensor = getattr(network.get_submodule(owner), leaf)
+    return found
+
+
+def is_vector(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is long along one axis at most: it may hold a number for each channel."""
+    return sum(size > 1 for size in tensor.shape) <= 1
+
+
+def channel_axis(tensor: torch.Tensor) -> int:
+    """The axis of a tensor that holds one number for each channel, as it is long along no other."""
+    return max(range(tensor.ndim), key=lambda axis: tensor.shape[axis])
+
+
+def width(module: nn.Module) -> int:
+    """The number of channels of a layer that works on each."""
+    return int(getattr(module, _width_name(module)))
+
+
+def _width_name(module: nn.Module) -> str:
+    return next((name for kind, name in _WIDTHS.items() if isinstance(module, kind)), "num_features")
+
+
+def _zero(module: nn.Module | torch.Tensor, side: str, gone: torch.Tensor) -> None:
+    if isinstance(module, torch.Tensor):
+        module.movedim(channel_axis(module), 0)[gone] = 0
+    elif isinstance(module, PadShortcut):
         module.source[gone if side == "out" else torch.isin(module.source, gone)] = module.in_channels
     elif side == "out":
         for parameter in module.parameters(recurse=False):
             parameter.movedim(out_axis(module, parameter), 0)[gone] = 0
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is not None:
-            module.running_mean[gone] = 0
+        mean = getattr(module, "running_mean", None)
+        if isinstance(mean, torch.Tensor):
+            mean[gone] = 0
     elif not _per_channel(module):
         weight = module.weight
         assert isinstance(weight, torch.Tensor)
@@ -121,8 +156,15 @@ def _like(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     return nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
 
 
-def _gather(module: nn.Module, out: np.ndarray | None, inner: np.ndarray | None, memo: dict[int, object]) -> None:
-    """Put the gathered tensors of `module` into the memo of the copy to come."""
+def _gather(
+    module: nn.Module | torch.Tensor, out: np.ndarray | None, inner: np.ndarray | None, memo: dict[int, object]
+) -> None:
+    """Put the gathered tensors of `module`, or that tensor itself, into the memo of the copy to come."""
+    if isinstance(module, torch.Tensor):
+        assert out is not None
+        gathered = module.detach().index_select(channel_axis(module), torch.from_numpy(out))
+        memo[id(module)] = _like(module, gathered)
+        return
     if isinstance(module, PadShortcut):
         memo[id(module.source)] = _rewired(module, out, inner)
         return
@@ -144,7 +186,7 @@ def out_axis(module: nn.Module, tensor: torch.Tensor) -> int:
 
 def _per_channel(module: nn.Module) -> bool:
     """Whether each output reads its own inputs only, so that the output side says it all."""
-    return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) or (isinstance(module, nn.Conv2d) and module.groups > 1)
+    return isinstance(module, PER_CHANNEL) or (isinstance(module, nn.Conv2d) and module.groups > 1)
 
 
 def _rewired(module: PadShortcut, out: np.ndarray | None, inner: np.ndarray | None) -> torch.Tensor:
@@ -168,8 +210,13 @@ def _resize(module: Any, out: np.ndarray | None, inner: np.ndarray | None) -> No
         module.groups = len(out) // given
         module.in_channels, module.out_channels = module.groups * read, len(out)
         return
-    if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-        names = ("num_features", "num_features")
+    if isinstance(module, torch.Tensor):
+        return
+    if isinstance(module, PER_CHANNEL):
+        assert out is not None
+        if isinstance(module, nn.GroupNorm):  # it loses whole groups
+            module.num_groups = module.num_groups * len(out) // module.num_channels
+        names = (_width_name(module), "")
     else:
         names = ("out_features", "in_features") if isinstance(module, nn.Linear) else ("out_channels", "in_channels")
     for name, places in zip(names, (out, inner), strict=True):

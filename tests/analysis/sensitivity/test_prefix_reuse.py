@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from moco.compression.compressor import Compressor
 from moco.errors import CompressionError
 from moco.export.folding import fold, foldable_pairs
 from moco.models import build_model, load_weights
-from tests.compression.toys import Chain, Concat, Shared, images, made, randomized, tiny
+from tests.compression.toys import Chain, Concat, Scaled, Shared, images, made, randomized, tiny
 
 
 class Overwriting(nn.Module):
@@ -97,6 +98,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
     ),
     "shared": (lambda: made(Shared), lambda: images(5)),
     "overwriting": (lambda: made(Overwriting), lambda: images(5)),
+    "scaled": (lambda: made(Chain, nn.Sequential(Scaled(8), nn.PReLU(8))), lambda: images(5)),
     "cifar_resnet20": (lambda: randomized(build_model("cifar_resnet20")), lambda: images(3)),
 }
 
@@ -141,7 +143,7 @@ def test_every_layer_changed_from_its_place_on_gives_what_the_whole_changed_netw
         assert_same(journey.logits(), reference)
 
 
-@pytest.mark.parametrize("name", ["residual A", "residual B", "concat", "depthwise", "cifar_resnet20"])
+@pytest.mark.parametrize("name", ["residual A", "residual B", "concat", "depthwise", "scaled", "cifar_resnet20"])
 @pytest.mark.parametrize("folded", [False, True])
 def test_every_channel_group_pruned_from_its_place_on_gives_what_surgery_of_the_whole_gives(
     name: str, folded: bool
@@ -160,6 +162,18 @@ def test_every_channel_group_pruned_from_its_place_on_gives_what_surgery_of_the_
             expected = graph.thin(network, {group: kept})(batch)
         got = journey.logits(pruned(subject, graph, group, kept))
         assert_same(got, expected) if not folded else torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_scales_are_pruned_in_a_network_that_is_run_whole_too() -> None:
+    network, batch = NETWORKS["scaled"][0](), images(3)
+    compressor = Compressor.of(network, batch[:2])
+    journey = Journey(WholeEngine(network, "for comparison"), batch)
+    before, kept = journey.logits(), np.array([1, 2, 6])
+    with torch.no_grad():
+        expected = compressor.graph.thin(network, {"stem": kept})(batch)
+
+    assert_same(journey.logits(pruned(network, compressor.graph, "stem", kept)), expected)
+    assert_same(journey.logits(), before)
 
 
 def test_a_resnet20_as_trained_is_the_same_in_parts(cifar10: Path) -> None:

@@ -14,6 +14,7 @@ import torch_pruning
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, channel_graph
+from moco.compression.channels.surgery import module_or_tensor
 from moco.compression.compressor import Compressor
 from moco.compression.costs import analytic_cost
 from moco.compression.counting import count
@@ -23,8 +24,35 @@ from moco.compression.verify import verify_network
 from moco.errors import CompressionError
 from moco.models import build_model
 from moco.models.cifar_resnet import PadShortcut
-from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, bops_of, images, made, seeded, tiny, vgg
+from tests.compression.toys import (
+    Chain,
+    Concat,
+    Halves,
+    Scaled,
+    Shared,
+    Shuffled,
+    Stacked,
+    bops_of,
+    images,
+    made,
+    randomized,
+    seeded,
+    tiny,
+    vgg,
+)
 from tests.policies import policy_of
+
+MIDDLES = {
+    "slopes": nn.PReLU(8),
+    "one slope": nn.PReLU(),
+    "scales": Scaled(8),
+    "group norm": nn.GroupNorm(4, 8),
+    "group norm without weights": nn.GroupNorm(4, 8, affine=False),
+    "instance norm": nn.InstanceNorm2d(8, affine=True),
+    "instance norm with statistics": nn.InstanceNorm2d(8, affine=True, track_running_stats=True),
+    "instance norm without weights": nn.InstanceNorm2d(8),
+    "shuffle": nn.ChannelShuffle(2),
+}
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet20 A": (partial(seeded, "cifar_resnet20"), (3, 32, 32)),
@@ -40,12 +68,15 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "grouped": (partial(made, Chain, nn.Conv2d(8, 12, 3, padding=1, groups=4), 8, 12), (3, 16, 16)),
     "multiplied": (partial(made, Chain, nn.Conv2d(8, 16, 3, padding=1, groups=8), 8, 16), (3, 16, 16)),
     "gray": (tiny, (1, 8, 8)),
+    "stacked": (partial(made, Stacked), (3, 16, 16)),
+    **{name: (partial(made, Chain, middle), (3, 16, 16)) for name, middle in MIDDLES.items()},
 }
 HEADS = {
     "mobilenet_v2": "classifier.1",
     "resnet18": "fc",
     "vgg11_bn": "classifier.3",
     **dict.fromkeys(("concat", "split", "shuffled", "shared", "transposed", "grouped", "multiplied"), "head"),
+    **dict.fromkeys(("stacked", *MIDDLES), "head"),
 }
 
 
@@ -69,7 +100,10 @@ def masked(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, np.ndarra
         if places is None or side == "in":
             continue
         gone = np.setdiff1d(np.arange(len(axis.owner)), places)
-        module = network.get_submodule(name)
+        module = module_or_tensor(network, name)
+        if isinstance(module, torch.Tensor):
+            module.data.movedim(int(np.argmax(module.shape)), 0)[gone] = 0
+            continue
         if isinstance(module, PadShortcut):
             module.source[gone] = module.in_channels
             continue
@@ -175,9 +209,10 @@ def test_a_depthwise_convolution_follows_the_one_before_it() -> None:
     ("middle", "reason"),
     [
         (nn.ConvTranspose2d(8, 8, 3, padding=1, groups=2), "is a grouped convolution (2 groups)"),
-        (nn.GroupNorm(2, 8), "'middle' is a GroupNorm, whose channels cannot be removed here"),
+        (nn.GroupNorm(1, 8), "'middle' normalises over these channels (a group norm of one group)"),
         (nn.LayerNorm([8, 8, 8]), "LayerNorm"),
-        (nn.PReLU(8), "PReLU"),
+        (nn.Linear(8, 8), "'middle' mixes the positions of each of these channels"),  # its work depends on their number
+        (nn.Sequential(nn.PixelShuffle(2), nn.PixelUnshuffle(2)), "that is not known (pixel_shuffle)"),
     ],
 )
 def test_what_cannot_be_thinned_exactly_is_left_out_with_the_reason(middle: nn.Module, reason: str) -> None:
@@ -200,6 +235,37 @@ def test_a_grouped_convolution_loses_whole_groups() -> None:
     assert compressor.graph.filters() == {"stem": 2, "last": 1}
     assert (thin.stem.out_channels, thin.middle.groups, tuple(thin.middle.weight.shape)) == (6, 3, (9, 2, 3, 3))
     assert (thin.middle.in_channels, thin.middle.out_channels, thin.last.in_channels) == (6, 9, 9)
+
+
+def test_a_group_norm_loses_whole_groups() -> None:
+    compressor = Compressor.of(made(Chain, nn.GroupNorm(4, 8)), images(2, side=8))
+    thin = compressor.graph.thin(compressor.network, {"stem": np.array([0, 3])})
+
+    assert compressor.graph.filters() == {"stem": 2, "last": 1}
+    assert (thin.middle.num_groups, thin.middle.num_channels, thin.last.in_channels) == (2, 4, 4)
+    assert torch.equal(thin.middle.weight, compressor.network.middle.weight[[0, 1, 6, 7]])
+
+
+def test_slopes_and_scales_go_with_their_channels() -> None:
+    compressor = Compressor.of(made(Chain, nn.Sequential(nn.PReLU(8), Scaled(8))), images(2, side=8))
+    thin = compressor.graph.thin(compressor.network, {"stem": np.array([1, 6])})
+    slopes, scales = compressor.network.middle
+
+    assert torch.equal(thin.middle[0].weight, slopes.weight[[1, 6]])
+    assert thin.middle[0].num_parameters == 2
+    assert torch.equal(thin.middle[1].gamma, scales.gamma[[1, 6]])
+    assert torch.equal(thin.middle[1].beta, scales.beta[:, [1, 6]])
+    assert torch.equal(thin.middle[1].limit, scales.limit[[1, 6]])
+
+
+def test_a_parameter_that_two_modules_share_counts_once() -> None:
+    network = made(Chain, nn.Sequential(Scaled(8), nn.ReLU(), Scaled(8)))
+    network.middle[2].gamma = network.middle[0].gamma
+    compressor = Compressor.of(network, images(2, side=8))
+    policy = policy_of({"stem": (3, 8)}, {})
+
+    stated = cost_of(compressor.costs, policy)["parameters"]
+    assert stated == sum(parameter.numel() for parameter in compressor.compress(policy).parameters())
 
 
 def test_halves_of_a_split_lose_the_same_channels() -> None:
@@ -360,6 +426,11 @@ def asserted(x: torch.Tensor) -> torch.Tensor:
         (lambda x: x[:, [1, 0, 2, 3, 4, 5, 6, 7]], "does something to these channels that is not known"),
         (lambda x: x.flip(1), "does something to these channels that is not known"),
         (lambda x: torch.cat(x.split([3, 5], dim=1), dim=1), "splits these channels into parts of given sizes"),
+        (lambda x: torch.cat(x.split([4, 4], dim=1), dim=1), "does not run with fewer of these channels"),
+        (lambda x: torch.cat([x[:, 4:], x[:, :4]], dim=1), "gives other logits than with zeros in their place"),
+        (lambda x: torch.stack(x.unbind(1), dim=1), "takes these channels one by one"),
+        (lambda x: nn.functional.group_norm(x, 4), "gives other logits than with zeros in their place"),
+        (lambda x: torch.nn.functional.normalize(x, dim=1), "that is not known (linalg_vector_norm)"),
         (lambda x: torch.cat(x.split(3, dim=1), dim=1), "splits these channels into unequal parts"),
         (lambda x: x + x[:, :1], "takes a part of these channels"),
         (lambda x: x - x.mean(1, keepdim=True), "gives other logits than with zeros in their place"),
@@ -379,3 +450,37 @@ def test_a_group_whose_removal_is_not_the_same_as_zeros_is_left_out(
 
 def test_an_activation_that_is_not_zero_at_zero_leaves_its_group_in() -> None:
     assert list(Compressor.of(made(Between, torch.sigmoid), images(2, side=8)).graph.groups) == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: torch.cat([x[:, x.shape[1] // 2 :], x[:, : x.shape[1] // 2]], dim=1),
+        lambda x: torch.cat(x.tensor_split(2, dim=1)[::-1], dim=1),
+        lambda x: torch.cat(x.split([x.shape[1] // 2] * 2, dim=1)[::-1], dim=1),
+        lambda x: torch.cat([nn.functional.glu(x, dim=1)] * 2, dim=1),
+        lambda x: x.reshape(x.shape[0], 2, x.shape[1] // 2, *x.shape[2:]).transpose(1, 2).flatten(1, 2),
+    ],
+    ids=["slices", "tensor_split", "split", "glu", "shuffle"],
+)
+def test_halves_however_they_are_written_lose_the_same_channels(
+    between: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    compressor = Compressor.of(made(Between, between), images(2, side=8))
+
+    assert {name: group.channels for name, group in compressor.graph.groups.items()} == {"first": 4, "second": 6}
+
+
+def test_a_layout_of_memory_is_no_other_network() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 6, 3),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 5),
+    )
+    contiguous = Compressor.of(randomized(network), images(2, side=8)).graph
+    graph = Compressor.of(network.to(memory_format=torch.channels_last), images(2, side=8)).graph
+
+    assert list(graph.groups) == list(contiguous.groups) == ["0", "2"]
