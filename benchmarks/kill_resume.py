@@ -194,7 +194,7 @@ class Searches:
     def __init__(self, out: Path, seed: int, trials: int) -> None:
         """Make the reference, in a new interpreter, and a fork's, which must be the same."""
         self.out, self.seed = out, seed
-        model = {**SETTINGS["model"], "weights": str(_weights(out))}
+        model = {**SETTINGS["model"], "weights": str(weights(out))}
         settings = {**SETTINGS, "budget": {"trials": trials}, "model": model}
         (out / "experiment.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         self.lives = {fresh: self._uninterrupted(fresh) for fresh in (True, False)}
@@ -256,7 +256,7 @@ def _differing(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[st
     return [f"{name} differ" for name, value in expected.items() if found[name] != value]
 
 
-def _weights(out: Path) -> Path:
+def weights(out: Path) -> Path:
     """Weights of a digits network that gets most images right, trained once."""
     from safetensors.torch import save_file
 
