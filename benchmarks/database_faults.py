@@ -162,7 +162,7 @@ def _missed(searches: Searches, name: str, fault: Callable[[], None]) -> bool:
         wrong.append(f"exit code {code}, {errors[-500:]}")
     told = errors
     if name == "gone":
-        searches.server.control("start")
+        searches.server.control("restart")  # with the options that it had, where `start` has none
         kept = searches.server.trials(f"{name}-{searches.salt}")
         code, errors = searches.end(searches.start(name, "--resume"))
         wrong += [] if code == 0 and kept >= AFTER else [f"--resume after {kept} trials: {code}, {errors[-500:]}"]

@@ -24,6 +24,7 @@ from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared
 from moco.run.recount import Recount, claimed
+from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
@@ -68,8 +69,8 @@ class Finisher:
     def deliver(self) -> Delivery | None:
         """The first candidate, in a fixed order, whose bounds and floor hold; the best one where none does.
 
-        What the evaluation store said of the best and of the front is counted and scored again before: `trials` are
-        then what was found.
+        What the evaluation store said of the best, the front and the baselines is counted and scored again before:
+        `trials` are then what was found.
 
         The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
         of the feasible front by score. None where no trial is complete.
@@ -91,10 +92,11 @@ class Finisher:
         return self._delivery(_of(within, certificate.reported.candidate), certificate)
 
     def _recount(self) -> None:
-        """Replace the store's word on candidates and front by their files' own, until none of it is left there."""
+        """Replace the store's word on what result.json names by their files' own, until none of it is left there."""
         recount, asked = Recount(self.prepared), set[Policy]()
         while True:
-            promised = dict.fromkeys(t.policy for t in (*self._candidates(), *pareto.front(self.trials)) if claimed(t))
+            shown = (*self._candidates(), *pareto.front(self.trials), *baselines(self.trials))
+            promised = dict.fromkeys(trial.policy for trial in shown if claimed(trial))
             policies = [policy for policy in promised if policy is not None and policy not in asked]
             if not policies:
                 return
