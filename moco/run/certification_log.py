@@ -29,15 +29,15 @@ class CertificationLog:
     def __init__(self, folder: Path) -> None:
         """Read what earlier endings left; a RunFolderError where that cannot be read."""
         self._path = folder / CERTIFICATION
-        content: dict[str, Any] = {"spent": 0.0, "held": {}, "failed": {}}
+        kept: dict[str, Any] = {"spent": 0.0, "held": {}, "failed": {}}
         try:
-            content |= json.loads(self._path.read_text(encoding="utf-8"))
+            kept |= json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError) as error:
             raise RunFolderError(f"{self._path}: cannot be read: {error}; it must not be changed by hand") from None
-        self._spent, self._held = float(content["spent"]), dict(content["held"])
-        self._failed = dict(content["failed"])
+        self._spent, self._held = float(kept["spent"]), dict(kept["held"])
+        self._failed = dict(kept["failed"])
 
     def confidence_left(self, confidence: float) -> float:
         """The confidence that this delivery must ask for, so that all deliveries together keep `confidence`."""
