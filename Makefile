@@ -66,7 +66,7 @@ endef
 # Every benchmark keeps its finished runs in runs/, so that `make bench` goes on where it was stopped.
 bench: setup  ## timing, kill and resume, the search strategies against each other; where CIFAR-10 is, ResNet-56 too: hours
 	$(BIN)/python benchmarks/aa_timing.py --repeats 50 --ab
-	$(BIN)/python benchmarks/kill_resume.py
+	$(BIN)/python -m benchmarks.kill_resume --kills 100 --out runs/kills
 	$(call table,agents,agents)
 	$(call table,known,known_answers)
 	$(call table,known-tpe,known_answers --searchers random$(comma)tpe --problems branin-currin --trials 200)

@@ -1,142 +1,333 @@
-"""Is a finished trial ever lost? The demo's search killed (`kill -9`) at random moments, then resumed.
+"""Is a finished trial ever lost? Searches are killed (`kill -9`) at drawn moments, resumed, and killed in that.
 
-    python benchmarks/kill_resume.py --kills 5 [--trials 20] [--seed 0]
+    python -m benchmarks.kill_resume --kills 100 [--seed 0] [--out FOLDER]
 
-Asked for: no finished trial lost or doubled, and the same final budget, for each kill. A trial is finished when the
-ledger holds it; one that is there after the kill must be there in the end, the same in every number. The moment is up
-to a second after a trial that is drawn from all but the last, so within any stage of a later one. Ends with status 1
-where a figure is missed.
+Each search is killed one to five times: after a part of its life, just before one of its writes, or soon after it was
+started again; the last resume runs to the end. Asked for: each trial that the ledger had taken before a kill is there
+afterwards and in the end, the same in every number; nothing is there twice; and the run folder is what the search that
+nobody interrupted has left: the same policies, accuracies and sizes, the same networks by their hashes, the same
+certificate, the same files. Every fifth search runs in new interpreters, the others are forks of this process, which
+saves the seconds of their imports. What is done stands in FOLDER/kills.jsonl, and a rerun goes on from there; folders
+of searches that missed something stay. Ends with status 1 where a figure is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
-import sqlite3
-import subprocess
+import re
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import optuna
+import yaml
 
+from benchmarks.killed_process import Ended, Moment, run, told
+from moco.errors import MocoError
+from moco.run_folder.seal import check_seals
 from moco.tracking.optuna_trial import to_trial
 from moco.trial import Trial
 
-COMMAND = Path(sys.executable).with_name("moco")
+NAME = "killed"
+SETTINGS: dict[str, Any] = {
+    "name": NAME,
+    "seed": 0,
+    "model": {"name": "digits_resnet"},
+    "data": {"source": "digits", "splits": {"calibration": 32, "search": 200, "certification": 300}},
+    "space": {
+        "groups": "per-stage",
+        "filter_pruning": {"keep": [0.3, 1.0]},
+        "quantization": {"precision": ["float32", "int8"]},
+    },
+    "target": {
+        "runtime": "onnxruntime",
+        "threads": 1,
+        "timing": {"seconds_batch1": 0.005, "seconds_batch32": 0.005, "slot_ms": 1.0},
+    },
+    # Timed, yet so little that no timing decides anything: the result is the same each time.
+    "objective": {"protocol": "accuracy-guaranteed", "floor": "-3 pp", "weights": {"size_mb": 1, "latency_ms": 1e-9}},
+    "searcher": {"name": "evolution", "startup": 4, "start": "reference"},
+    "budget": {"trials": 10},
+    "certificate": {"attempts": 3, "seconds": 0.02},
+    "tracking": {"mlflow": False},
+}
+COUNTED = ("top1_error", "top5_error", "size_mb", "packed_size_mb", "macs", "parameters")
+"""Metrics that no clock gives."""
+FRESH_EVERY = 5
+MOST = 5  # kills of one search
 
 
 @dataclass(frozen=True)
-class Kill:
-    """One search that was killed and resumed.
+class Life:
+    """What a search that nobody interrupts takes: seconds, changes of files, and statements of its databases."""
+
+    seconds: float
+    files: int
+    statements: int
+
+    def moment(self, rng: random.Random, share: float) -> Moment:
+        """A moment in the first `share` of it: by the clock as often as by files and statements."""
+        kind = rng.choice(("seconds", "seconds", "file", "statement"))
+        if kind == "seconds":
+            return Moment(seconds=rng.uniform(0, share * self.seconds))
+        return Moment(**{kind: rng.randint(1, max(1, round(share * getattr(self, f"{kind}s"))))})
+
+
+@dataclass(frozen=True)
+class Killed:
+    """One search that was killed and resumed until it ended.
 
     Attributes:
-        moment: seconds after its start.
-        before, after: trials in the ledger after the kill, and in the end.
-        lost: of those before, how many are not in the end what they were.
-        doubled: numbers and suggestions that are there twice in the end, and trials that trials.json has besides.
-        told: trials by result.json.
+        kills: each as its moment and the trials that the ledger held then.
+        lost: trials that the ledger had taken and that were not there, or not the same, after a kill or in the end.
+        doubled: numbers and suggestions that are there twice.
+        different: what is not as in the search that nobody interrupted.
     """
 
-    moment: float
-    before: int
-    after: int
+    search: int
+    kills: tuple[str, ...]
     lost: int
     doubled: int
-    told: int
+    different: tuple[str, ...]
+    seconds: float
 
-    def fine(self, budget: int) -> bool:
-        """Whether nothing was lost or doubled and the budget is what was asked."""
-        return not self.lost and not self.doubled and self.after == self.told == budget
-
-
-def command(run: Path, trials: int, *options: str) -> list[str]:
-    """The demo without a tracker, which is beside the question."""
-    settings = ["--set", f"budget.trials={trials}", "--set", "budget.seconds=null", "--set", "tracking.mlflow=false"]
-    return [str(COMMAND), "demo", "--out", str(run), *settings, "--set", "store=false", *options]
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is missed."""
+        return not (self.lost or self.doubled or self.different)
 
 
-def ledger(run: Path) -> list[Trial]:
-    """The trials of the ledger, every number of them."""
-    if not (run / "study.db").exists():
-        return []
+def ledger(folder: Path) -> list[Trial]:
+    """The trials of the ledger, every number of them, from a copy: what a kill has left is for the resume to mend."""
+    with tempfile.TemporaryDirectory() as copies:
+        for path in (folder / "run").glob("study.db*"):
+            shutil.copy(path, copies)
+        if not (Path(copies) / "study.db").exists():
+            return []
+        storage = optuna.storages.RDBStorage(f"sqlite:///{copies}/study.db")
+        try:
+            entries = optuna.load_study(storage=storage, study_name=NAME).get_trials(deepcopy=False)
+        except KeyError:  # killed before the study was made
+            return []
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    return [trial for entry in entries if (trial := to_trial(entry)) is not None]
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """What a finished run folder says, but for times; by what it is."""
+    path = folder / "run"
+    result, trials = (json.loads((path / name).read_text(encoding="utf-8")) for name in ("result.json", "trials.json"))
     try:
-        study = optuna.load_study(storage=f"sqlite:///{run / 'study.db'}", study_name="digits")
-    except KeyError:  # killed before the study was made
-        return []
-    return [trial for entry in study.get_trials(deepcopy=False) if (trial := to_trial(entry)) is not None]
+        check_seals(path)
+        sealed = "as delivered"
+    except MocoError as error:
+        sealed = str(error)
+    files = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    return {
+        "exit": result["exit"],
+        "trials": [_counted(trial) for trial in trials],
+        "chosen": [result["best"][key] for key in ("trial", "policy", "sha256", "holds")],
+        "front": [entry["trial"] for entry in result["front"]],
+        "starts": result["starts"],
+        "certificate": result["certificate"],
+        "by class": result["per_class"],
+        "warnings": [text for text in result["warnings"] if not re.search("timed with a warning|timing", text)],
+        "files": files,
+        "hashes": {name: (path / name).read_text(encoding="utf-8") for name in files if name.endswith("SHA256SUMS")},
+        "seal": sealed,
+    }
 
 
-def repeated(values: Sequence[int]) -> int:
+def _counted(trial: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: trial[key] for key in ("number", "origin", "state", "feasible", "distinct", "reason", "policy")}
+    evaluation = trial["evaluation"] or {"metrics": {}, "artifact_sha256": None}
+    metrics = {name: value for name, value in evaluation["metrics"].items() if name in COUNTED}
+    return {**found, "metrics": metrics, "file": evaluation["artifact_sha256"]}
+
+
+class Seen:
+    """What was seen of one search so far; see `Killed`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing yet."""
+        self._folder = folder
+        self.trials: list[Trial] = []
+        self.lost = self.doubled = 0
+        self.problems: list[str] = []
+
+    def look(self, ended: Ended) -> None:
+        """Compare what is there now, after a process has ended, with what was there before."""
+        now, taken = ledger(self._folder), told(self._folder)
+        numbers = {trial.number for trial in now}
+        self.lost += sum(trial not in now for trial in self.trials) + sum(number not in numbers for number in taken)
+        self.doubled += repeated(trial.number for trial in now) + repeated(trial.suggestion.id for trial in now)
+        self.trials = now
+        for path in (self._folder / "run").rglob("*.json"):  # each is written beside and moved into place
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                self.problems.append(f"{path.name} is half")
+        if not ended.killed and ended.code != 0:
+            self.problems.append(f"ended with {ended.code}: {ended.text.strip()[-300:]}")
+
+
+def repeated(values: Iterable[int]) -> int:
     """How many stand there more than once."""
-    return len(values) - len(set(values))
+    found = list(values)
+    return len(found) - len(set(found))
 
 
-def count(run: Path) -> int:
-    """Trials in the ledger, read without a lock while the search writes."""
-    try:
-        with closing(sqlite3.connect(f"file:{run / 'study.db'}?mode=ro", uri=True)) as database:
-            return int(database.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
-    except sqlite3.OperationalError:  # no ledger yet, or just being made
-        return 0
+class Searches:
+    """The searches in one folder, and what the one is like that nobody interrupts."""
+
+    def __init__(self, out: Path, seed: int, trials: int) -> None:
+        """Make the reference, in a new interpreter, and a fork's, which must be the same."""
+        self.out, self.seed = out, seed
+        model = {**SETTINGS["model"], "weights": str(weights(out))}
+        settings = {**SETTINGS, "budget": {"trials": trials}, "model": model}
+        (out / "experiment.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        self.lives = {fresh: self._uninterrupted(fresh) for fresh in (True, False)}
+        self.expected = content(self._reference(fresh=True))
+        if differing := _differing(self.expected, content(self._reference(fresh=False))):
+            raise SystemExit(f"searches that nobody interrupted differ: {'; '.join(differing)}")
+
+    def _reference(self, *, fresh: bool) -> Path:
+        return self.out / f"reference-{'fresh' if fresh else 'forked'}"
+
+    def _command(self, folder: Path, *options: str) -> list[str]:
+        store = f"store={folder / 'evaluations.db'}"
+        return ["search", str(self.out / "experiment.yaml"), "--out", str(folder / "run"), "--set", store, *options]
+
+    def _uninterrupted(self, fresh: bool) -> Life:
+        folder = self._reference(fresh=fresh)
+        if not (folder / "life.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            ended = run(self._command(folder), folder, fresh=fresh)
+            if ended.code != 0:
+                raise SystemExit(f"the search that nobody interrupted ended with {ended.code}: {ended.text[-2000:]}")
+            life = Life(ended.seconds, **json.loads((folder / "writes.json").read_text(encoding="utf-8")))
+            (folder / "life.json").write_text(json.dumps(asdict(life)), encoding="utf-8")
+        return Life(**json.loads((folder / "life.json").read_text(encoding="utf-8")))
+
+    def killed(self, number: int, most: int) -> Killed:
+        """One search that is killed at most so often, and resumed until it ends."""
+        rng, fresh = random.Random(f"{self.seed}/{number}"), number % FRESH_EVERY == FRESH_EVERY - 1
+        folder, life, began = self.out / f"search-{number}", self.lives[fresh], time.perf_counter()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        wanted, share = min(rng.randint(1, MOST), most), 1.0
+        seen, kills = Seen(folder), list[str]()
+        while len(kills) < wanted and not seen.problems:
+            soon = bool(kills) and rng.random() < 0.25  # in quick succession
+            moment = life.moment(rng, 0.2 if soon else share)
+            ended = run(self._next(folder), folder, moment, fresh=fresh)
+            seen.look(ended)
+            if ended.killed:
+                kills.append(f"{moment} ({len(seen.trials)} trials)")
+            else:
+                share /= 2  # it had ended before: it is ended anew, and killed in that
+        ended = run(self._next(folder), folder, fresh=fresh)
+        seen.look(ended)
+        if ended.code == 0:
+            seen.problems += _differing(self.expected, content(folder))
+        seconds = time.perf_counter() - began
+        found = Killed(number, tuple(kills), seen.lost, seen.doubled, tuple(seen.problems), seconds)
+        if found.fine:
+            shutil.rmtree(folder)
+        return found
+
+    def _next(self, folder: Path) -> list[str]:
+        return self._command(folder, *(["--resume"] if (folder / "run").is_dir() else []))
 
 
-def killed(run: Path, trials: int, after: int, delay: float) -> Kill:
-    """A search that is killed `delay` seconds after a trial and resumed to its end."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command(run, trials), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while count(run) < after and process.poll() is None:
-        time.sleep(0.01)
-    time.sleep(delay)
-    process.kill()
-    process.wait()
-    moment = time.perf_counter() - began
-    before = ledger(run)
-    resumed = subprocess.run(command(run, trials, "--resume"), check=False, capture_output=True, text=True)
-    if resumed.returncode not in {0, 3}:
-        raise SystemExit(f"after a kill at {moment:.1f} s --resume ended with {resumed.returncode}: {resumed.stderr}")
-    in_the_end = ledger(run)
-    records = json.loads((run / "trials.json").read_text(encoding="utf-8"))
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    return Kill(
-        moment=moment,
-        before=len(before),
-        after=len(in_the_end),
-        lost=sum(trial not in in_the_end for trial in before),
-        doubled=repeated([trial.number for trial in in_the_end])
-        + repeated([trial.suggestion.id for trial in in_the_end])
-        + abs(len(records) - len(in_the_end)),
-        told=result["trials"],
-    )
+def _differing(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    return [f"{name} differ" for name, value in expected.items() if found[name] != value]
 
 
-def main() -> int:
-    """Print a row a kill; 1 where something was lost."""
+def weights(out: Path) -> Path:
+    """Weights of a digits network that gets most images right, trained once."""
+    from safetensors.torch import save_file
+
+    from moco.data import load_data
+    from moco.data.sources import SourceOptions
+    from moco.models import build_model
+    from moco.models.training import TrainingPlan, train
+
+    path = out / "digits.safetensors"
+    if not path.exists():
+        rows, network = load_data("digits", SourceOptions(), None).train, build_model("digits_resnet", 10)
+        train(network, rows.images(), rows.labels.copy(), plan=TrainingPlan(epochs=4), seed=0)
+        save_file(network.state_dict(), path.with_suffix(".partial"))
+        path.with_suffix(".partial").replace(path)
+    return path
+
+
+def _warm_up() -> None:
+    """One export, so that forks find all that it loads loaded."""
+    import torch
+
+    from moco.export.template import build_template
+    from moco.models import build_model
+
+    for name in ("moco.app.optimize", "moco.report.console"):
+        import_module(name)
+    torch.set_num_threads(1)
+    network = build_model("digits_resnet", 10).eval()
+    build_template(network, torch.zeros(2, 1, 8, 8))
+
+
+def _done(path: Path) -> list[Killed]:
+    """The searches of an earlier call; a last line that was cut short is dropped, also from the file."""
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines(True) if line.endswith("\n")]
+    path.write_text("".join(whole), encoding="utf-8")
+    entries = [json.loads(line) for line in whole]
+    return [Killed(**{**e, "kills": tuple(e["kills"]), "different": tuple(e["different"])}) for e in entries]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a row a search; 1 where something is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=SETTINGS["budget"]["trials"])
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    drawn = random.Random(asked.seed)
-    fine = True
-    with tempfile.TemporaryDirectory() as folder:
-        print(
-            f"searches of {asked.trials} trials\nkill  moment s  trials before  trials after  lost  doubled", flush=True
-        )
-        for number in range(1, asked.kills + 1):
-            after, delay = drawn.randrange(1, asked.trials), drawn.uniform(0, 1)
-            kill = killed(Path(folder) / str(number), asked.trials, after, delay)
-            fine = fine and kill.fine(asked.trials)
-            counts = f"{kill.before:13d}  {kill.after:12d}  {kill.lost:4d}  {kill.doubled:7d}"
-            print(f"{number:4d}  {kill.moment:8.1f}  {counts}", flush=True)
-    print("nothing lost, nothing doubled, the same budget" if fine else "MISSED")
-    return 0 if fine else 1
+    parser.add_argument("--out", type=Path, help="kept, and gone on from; default a temporary folder")
+    asked = parser.parse_args(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"  # of the semaphores that killed interpreters leave
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with tempfile.TemporaryDirectory() as temporary:
+        out = (asked.out or Path(temporary)).resolve()
+        out.mkdir(parents=True, exist_ok=True)
+        _warm_up()
+        return _all(Searches(out, asked.seed, asked.trials), asked.kills)
+
+
+def _all(searches: Searches, kills: int) -> int:
+    (searches.out / "kills.jsonl").touch()
+    done = _done(searches.out / "kills.jsonl")
+    while (left := kills - sum(len(search.kills) for search in done)) > 0:
+        found = searches.killed(len(done), left)
+        with (searches.out / "kills.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(found)) + "\n")
+        done.append(found)
+        told_ = "fine" if found.fine else f"LOST {found.lost}, DOUBLED {found.doubled}, {'; '.join(found.different)}"
+        print(f"search {found.search:3d}  {found.seconds:5.1f} s  {told_}: {', '.join(found.kills)}", flush=True)
+    lost, doubled = sum(search.lost for search in done), sum(search.doubled for search in done)
+    different = sum(bool(search.different) for search in done)
+    print(f"{kills} kills in {len(done)} searches: {lost} trials lost, {doubled} doubled, {different} results differ")
+    return 0 if all(search.fine for search in done) else 1
 
 
 if __name__ == "__main__":

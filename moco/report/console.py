@@ -10,7 +10,7 @@ from rich.text import Text
 
 from moco.metrics import COLUMNS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
-from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_ratio, unit
+from moco.report.formatting import NOT_AVAILABLE, after_trials, label, shown, shown_ratio, unit
 from moco.report.tables import yes_no
 from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.comparison_record import ComparisonRecord
@@ -74,7 +74,7 @@ def _strategies(content: ComparisonRecord) -> Table:
             Text(name),
             str(entry.seeds),
             *(number(entry.medians.get(f"{quantity}_at_equal_trials")) for quantity in quantities),
-            NOT_AVAILABLE if first is None else f"trial {first:g}",
+            NOT_AVAILABLE if first is None else after_trials(first),
             NOT_AVAILABLE if thinking is None else short_seconds(thinking.median),
             short_seconds(entry.charged_s),
         )

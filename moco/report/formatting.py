@@ -82,6 +82,11 @@ def seconds(value: float | None) -> str:
     return large if small.startswith("0 ") else f"{large} {small}"
 
 
+def after_trials(count: float) -> str:
+    """How many trials something took: a count from 1, and no trial's number, which begins at 0 everywhere."""
+    return f"after {count:g} trial{'' if count == 1 else 's'}"
+
+
 def ordered(metrics: Iterable[str]) -> list[str]:
     """Metric names without repeats, what matters most first."""
     names = dict.fromkeys(metrics)

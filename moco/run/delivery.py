@@ -24,6 +24,7 @@ from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared
 from moco.run.recount import Recount, from_store
+from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
@@ -40,7 +41,7 @@ class Delivery:
     certificate: Certificate
     retimed: Mapping[str, Interval]  # the timed metrics measured again
     bounds: Sequence[BoundRecord]  # all but the floor, each against the longer timing
-    per_class: tuple[ClassRecord, ...] = ()  # on the certification images; empty where these were not scored now
+    per_class: tuple[ClassRecord, ...] = ()  # on the certification images
 
     @property
     def holds(self) -> bool:
@@ -68,8 +69,8 @@ class Finisher:
     def deliver(self) -> Delivery | None:
         """The first candidate, in a fixed order, whose bounds and floor hold; the best one where none does.
 
-        What the evaluation store said of the best and of the front is counted and scored again before: `trials` are
-        then what was found.
+        What the evaluation store said of the best, the front and the baselines is counted and scored again before:
+        `trials` are then what was found.
 
         The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
         of the feasible front by score. None where no trial is complete.
@@ -91,12 +92,12 @@ class Finisher:
         return self._delivery(_of(within, certificate.reported.candidate), certificate)
 
     def _recount(self) -> None:
-        """Replace the store's word on candidates and front by their files' own, until none of it is left there."""
+        """Replace the store's word on what result.json names by their files' own, until none of it is left there."""
         recount, asked = Recount(self.prepared), set[Policy]()
         while True:
-            promised = [trial for trial in (*self._candidates(), *pareto.front(self.trials)) if from_store(trial)]
-            named = dict.fromkeys(trial.policy for trial in promised)
-            policies = [policy for policy in named if policy is not None and policy not in asked]
+            shown = (*self._candidates(), *pareto.front(self.trials), *baselines(self.trials))
+            promised = dict.fromkeys(trial.policy for trial in shown if from_store(trial))
+            policies = [policy for policy in promised if policy is not None and policy not in asked]
             if not policies:
                 return
             for policy in policies:
@@ -119,6 +120,11 @@ class Finisher:
     def _certified(self, candidates: Sequence[Trial]) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
         options = self.prepared.job.plan.delivery
+        policies = [trial.policy for trial in candidates if trial.policy is not None]
+        failed = None if self.floor is None else self.log.failed(policies, options.confidence, options.attempts)
+        if failed is not None:
+            again = zip(failed.attempts, candidates, strict=False)
+            return replace(failed, attempts=tuple(replace(attempt, candidate=t.number) for attempt, t in again))
         confidence = self.log.confidence_left(options.confidence)
         certificate = certify(
             [trial.number for trial in candidates],
@@ -131,7 +137,7 @@ class Finisher:
         if self.floor is not None:
             delivered = _of(candidates, certificate.reported.candidate)
             assert delivered.policy is not None
-            self.log.add(certificate, delivered.policy, confidence, min(options.attempts, len(candidates)))
+            self.log.add(certificate, policies, delivered.policy, options.confidence, options.attempts)
         return certificate
 
     def _right(self, trial: Trial | None) -> Correct:
@@ -198,9 +204,10 @@ class Finisher:
         return Delivery(trial, artifact, network, metrics, certificate, retimed, bounds, per_class)
 
     def _per_class(self, trial: Trial) -> tuple[ClassRecord, ...]:
-        """By class, what the trial's file and the reference get right of the certification images."""
-        if trial.number not in self._scored:
-            return ()
+        """By class, what the trial's file and the reference get right of the certification images.
+
+        Of a network that an earlier delivery has certified it says no more than was read off them then.
+        """
         _, labels = self.prepared.job.data.images("certification")
         reference, network = self._right(None).top1, self._right(trial).top1
         of_class = {int(label): labels == label for label in np.unique(labels)}

@@ -12,14 +12,14 @@ from moco.interfaces import ObjectiveTerms
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Prepared, versions
-from moco.run.starts import STORED, as_records
+from moco.run.starts import as_records, baselines
 from moco.run_folder import manifest as manifests
 from moco.run_folder import result as results
 from moco.run_folder.manifest import Manifest, SpaceRecord
 from moco.run_folder.record import as_json
 from moco.run_folder.result import Interval, Result, TrialsAndSeconds
 from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
-from moco.study import Start, Study, best
+from moco.study import Start, Study
 from moco.trial import Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
@@ -93,7 +93,7 @@ def result_of(
             reference_point=reference_point,
         ),
         starts=tuple(_start(start, trials) for start in prepared.starts),
-        baselines=tuple(_baseline(prepared, trial) for trial in _baselines(trials)),
+        baselines=tuple(_baseline(prepared, trial) for trial in baselines(trials)),
         certificate=None if delivery is None else _certificate(delivery, finisher),
         per_class=() if delivery is None else delivery.per_class,
         seconds=_seconds(trials),
@@ -154,14 +154,6 @@ def _best(delivery: Delivery) -> Delivered:
 def _start(start: Start, trials: Sequence[Trial]) -> results.StartRecord:
     trial = next((trial for trial in trials if trial.origin == start.name), None)
     return results.StartRecord(name=start.name, counted=not start.given, trial=None if trial is None else trial.number)
-
-
-def _baselines(trials: Sequence[Trial]) -> list[Trial]:
-    """The starts that were evaluated; of earlier evaluations the best alone, as there may be many."""
-    complete = [trial for trial in trials if trial.origin != "search" and trial.evaluation is not None]
-    earlier = [trial for trial in complete if trial.origin.startswith(STORED)]
-    best_earlier = best(earlier)
-    return [trial for trial in complete if trial not in earlier or trial is best_earlier]
 
 
 def _baseline(prepared: Prepared, trial: Trial) -> Baseline:

@@ -25,7 +25,7 @@ from moco.run.uniform_starts import distinct, uniform_starts
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
 from moco.store_table import MALFORMED
-from moco.study import Start, rank
+from moco.study import Start, best, rank
 from moco.trial import Evaluation, Suggestion, Trial, TrialState
 
 STORED = "stored"
@@ -215,3 +215,11 @@ def _told_apart(found: Sequence[Start]) -> Iterator[Start]:
         seen[start.name] = seen.get(start.name, 0) + 1
         again = seen[start.name]
         yield start if again == 1 else Start(f"{start.name} #{again}", start.point, start.given)
+
+
+def baselines(trials: Sequence[Trial]) -> list[Trial]:
+    """The starts that were evaluated; of earlier evaluations the best alone, as there may be many."""
+    complete = [trial for trial in trials if trial.origin != "search" and trial.evaluation is not None]
+    earlier = [trial for trial in complete if trial.origin.startswith(STORED)]
+    best_earlier = best(earlier)
+    return [trial for trial in complete if trial not in earlier or trial is best_earlier]

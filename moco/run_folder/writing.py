@@ -166,7 +166,18 @@ def write_weights(path: Path, network: nn.Module, metadata: dict[str, str] | Non
     """The network's tensors as safetensors; a RunFolderError where they cannot be written."""
     # Copies: safetensors refuses tensors that share their memory, as those of tied layers do.
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-    write_bytes(path, save(tensors, metadata))  # safetensors' own writer leaves a file that nobody else may read
+    write_bytes(path, _in_order(save(tensors, metadata)))  # safetensors' writer leaves what nobody else may read
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same safetensors file with its metadata by name: the library writes them in another order each time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def clear(folder: Path) -> None:

@@ -95,10 +95,10 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
         ) from error
     except (StorageInternalError, SQLAlchemyError, RuntimeError) as error:
         kind, cause = RunFolderError if doing == "open" else RunFailedError, _cause(error)
-        advice = (
-            "check the free space, the permissions and that nothing else holds it; recorded trials are kept, continue "
-            "with --resume"
-        )
+        check = "the free space, the permissions and that nothing else holds it"
+        if "://" in address.value and not address.value.startswith("sqlite"):
+            check = "that its server runs and takes this user's connections, and its free space"
+        advice = f"check {check}; recorded trials are kept, continue with --resume"
         if any(word in cause for word in ("malformed", "not a database", "no such table", "has no column")):
             advice = way_on(address)
         raise kind(f"ledger {address.shown}: cannot {doing} it: {address.hide(cause)}; {advice}") from None

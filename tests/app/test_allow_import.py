@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from moco import load_network
 from moco.errors import ConfigError
 from moco.experiment.build import Overrides, build_job, plan_of
 from moco.experiment.loading import experiment_of, load_experiment
-from tests.app.tiny import settings
+from moco.models import build_model
+from tests.app.tiny import moco, settings
 
 RAN = "import_of_somebody"
 CODE = f"{RAN}:make"
@@ -96,3 +100,40 @@ def test_leave_travels_to_workers(module: Path, weights: Path) -> None:
     assert replace(plan.model).allow_import
     refused = pickle.loads(pickle.dumps(allowed.with_plugins(allowed.plugins)))
     assert not refused.allow_import
+
+
+COMMANDS = ("search", "demo", "compare", "report", "repair", "profile", "apply", "payoff", "sensitivity", "init")
+
+
+def test_what_only_reads_a_run_imports_nothing_of_it(
+    module: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run folder of somebody else's: its experiment names a module that lies beside it."""
+    run = shutil.copytree(finished, module / "run")
+    given = yaml.safe_load((run / "experiment.yaml").read_text())
+    evil = {"model": {"import": CODE}, "data": {"source": "import", "import": CODE}}
+    evil |= {"recovery": [{"custom": {"import": CODE}}], "folder": str(module)}
+    (run / "experiment.yaml").write_text(yaml.safe_dump({**given, **evil}))
+    shutil.copy(module / f"{RAN}.py", run)
+    monkeypatch.chdir(run)
+    monkeypatch.syspath_prepend(str(module))
+    assert moco("report", run).exit_code == 0
+    moco("repair", run)
+    assert load_network(build_model("digits_resnet", 10), run / "best", torch.zeros(2, 1, 8, 8)) is not None
+    for command in COMMANDS:
+        assert moco(command, "--help").exit_code == 0
+    assert RAN not in sys.modules
+    assert not (module / "ran").exists()
+
+
+@pytest.mark.parametrize("command", ["search", "compare", "profile", "apply", "payoff", "sensitivity"])
+def test_each_command_that_builds_asks_for_leave(
+    command: str, module: Path, weights: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(module, weights, SPELLINGS[0])
+    monkeypatch.chdir(module)
+    options = ["--policy", finished / "best" / "policy.json"] if command == "apply" else []
+    refused = moco(command, path, "--out", module / "out", *options)
+    assert refused.exit_code == 2
+    assert "runs code that the experiment names; allow it by --allow-import" in refused.stderr
+    assert not (module / "ran").exists()

@@ -66,6 +66,21 @@ def right(file: Path, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.asarray(logits).argmax(axis=1) == labels)
 
 
+def test_a_trial_has_one_number_everywhere(finished: Path, result: dict[str, Any]) -> None:
+    told = read(finished / "trials.json")
+    numbers = {trial["number"]: trial["origin"] for trial in told}
+    assert list(numbers) == list(range(8))
+    ledger = optuna.load_study(storage=f"sqlite:///{finished / 'study.db'}", study_name="tiny")
+    assert {trial.number: trial.user_attrs["origin"] for trial in ledger.trials} == numbers
+    text = (finished.parent / "stdout.txt").read_text()
+    for number, origin, done in re.findall(r"trial (\d+) \(([^)]*)\), (\d+)/8 done", text):
+        assert (numbers[int(number)], int(done)) == (origin, int(number) + 1)
+    assert f"trial 7 ({numbers[7]}), 8/8 done" in text
+    assert {int(path.name) for path in (finished / "front").iterdir() if path.is_dir()} <= numbers.keys()
+    assert result["certificate"]["attempts"][-1]["trial"] == result["best"]["trial"]
+    assert f"trial {result['best']['trial']}" in (finished / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_run_folder_is_complete(finished: Path, result: dict[str, Any]) -> None:
     for name in ("experiment.yaml", "manifest.json", "study.db", "trials.csv", "result.json", "report.html"):
         assert (finished / name).stat().st_size > 0, name

@@ -21,7 +21,7 @@ from moco.policy import Policy
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Prepared, prepare
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
-from tests.app.tiny import settings
+from tests.app.tiny import read, settings
 from tests.policies import policy_of
 
 INT8 = policy_of({}, {"linear": "int8"})
@@ -125,6 +125,15 @@ def test_a_network_that_was_certified_is_not_tested_again(prepared: Prepared, tr
     first, second = (delivered(prepared, trials, tmp_path) for _ in range(2))
     assert first.certificate == second.certificate
     assert first.certificate.holds
+    assert first.per_class == second.per_class, "as where the process was killed before the first was written"
+
+
+def test_candidates_that_did_not_hold_are_not_tested_again(prepared: Prepared, trial: Any, tmp_path: Path) -> None:
+    """So a search that was killed right after its certification ends as it would have."""
+    first, second = (delivered(prepared, [trial(0, THIN, -0.2)], tmp_path) for _ in range(2))
+    assert first.certificate.holds is False
+    assert second.certificate == first.certificate
+    assert read(tmp_path / "certification.json")["spent"] == pytest.approx(0.05)
 
 
 def test_a_certified_network_stays_the_delivery_where_no_better_one_can_be_certified(

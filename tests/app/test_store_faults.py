@@ -21,7 +21,7 @@ def searched(experiment: Any, tmp_path: Path) -> Callable[[str], Path]:
     """Runs the tiny search beside one store; gives its run folder."""
 
     def run(name: str) -> Path:
-        result = moco("search", experiment(store=True), "--out", tmp_path / name)
+        result = moco("search", experiment(store=str(tmp_path / "evaluations.db")), "--out", tmp_path / name)
         assert result.exit_code == 0, result.output
         return tmp_path / name
 
@@ -66,7 +66,7 @@ def test_what_a_store_says_better_than_it_is_becomes_no_promise(
     run = searched("second")
     result, best = read(run / "result.json"), read(run / "best" / "certificate.json")
     found = exact(run)
-    promised = [result["best"], *result["front"]]
+    promised = [result["best"], *result["front"], *result["baselines"]]
     for entry in promised:
         policy = json.dumps(entry["policy"])
         assert found[policy] == true[policy]

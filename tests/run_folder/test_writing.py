@@ -27,6 +27,7 @@ from moco.run_folder.writing import (
     write_network,
     write_text,
     write_trials,
+    write_weights,
 )
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
 from tests.policies import policy_of
@@ -185,3 +186,15 @@ def test_a_network_that_cannot_be_written_is_one_error(tmp_path: Path, monkeypat
     with pytest.raises(RunFolderError, match=r"network\.safetensors: cannot be written: No space left on device"):
         write_network(tmp_path / "best", artifact, policy, "tied", Tied())
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.onnx", "policy.json"]
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path: Path) -> None:
+    """The library writes metadata in another order each time."""
+    network, metadata = nn.Linear(3, 2), {name: f"of {name}: ü" for name in ("policy", "network", "mean", "labels")}
+    files = [tmp_path / f"{number}.safetensors" for number in range(6)]
+    for file in files:
+        write_weights(file, network, metadata)
+    assert len({file.read_bytes() for file in files}) == 1
+    with safe_open(files[0], "pt") as content:
+        assert content.metadata() == metadata
+        assert torch.equal(content.get_tensor("weight"), network.weight)

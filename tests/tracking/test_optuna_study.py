@@ -17,10 +17,11 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from moco.errors import ConfigError, RunFolderError
+from moco.errors import ConfigError, RunFailedError, RunFolderError
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.tracking.database import database_address, ledger_address
+from moco.secret import Secret
+from moco.tracking.database import database_address, database_errors, ledger_address
 from moco.tracking.optuna_study import OptunaLedger
 from moco.tracking.optuna_trial import to_entry, to_trial
 from moco.trial import Suggestion, Trial, TrialState
@@ -404,3 +405,15 @@ def test_opening_and_recording_print_nothing(tmp_path: Path, capfd: pytest.Captu
     _open(tmp_path).record(made_trials.trial(0, made_trials.problem()))
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "check"),
+    [("postgresql://me@127.0.0.1/moco", "that its server runs"), ("sqlite:///study.db", "the free space")],
+)
+def test_the_advice_is_for_the_kind_of_database(address: str, check: str) -> None:
+    with (
+        pytest.raises(RunFailedError, match=f"cannot write it: gone; check {check}"),
+        database_errors(Secret.of(address), "write"),
+    ):
+        raise RuntimeError("gone")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from moco.comparison.rank_tests import OPPOSITE, Verdict
 from moco.report.comparison.text import TITLES, number, short_seconds
 from moco.report.document import Html, element, join, note, row
-from moco.report.formatting import NOT_AVAILABLE
+from moco.report.formatting import NOT_AVAILABLE, after_trials
 from moco.report.tables import definitions, table
 from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, MomentsRecord, RunRecord, StrategySummary
 
@@ -116,7 +116,7 @@ def _moment(found: MomentsRecord, seeds: int) -> Html:
     share = f"{found.seeds} of {seeds} seeds"
     if found.trials is None:
         return join([element("span", "never" if not found.seeds else "rarely"), element("small", share)])
-    when = f"trial {found.trials:g}, {short_seconds(found.seconds)}"
+    when = f"{after_trials(found.trials)}, {short_seconds(found.seconds)}"
     return join([element("span", when), element("small", share)])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from moco.comparison.rank_tests import Verdict
-from moco.report.formatting import NOT_AVAILABLE, seconds
+from moco.report.formatting import NOT_AVAILABLE, after_trials, seconds
 from moco.run_folder.comparison_record import ComparisonRecord, MeasureTests, PairRecord
 
 TITLES = {"score": "best feasible score", "hypervolume": "hypervolume of the front"}
@@ -139,7 +139,7 @@ def _beyond_start(content: ComparisonRecord) -> list[str]:
     soon = {name: found.trials for name, (found, _) in beyond.items() if found.trials is not None}
     if soon:
         first = min(soon, key=soon.__getitem__)
-        text += f". Soonest by {first}, at trial {soon[first]:g} at the median"
+        text += f". Soonest by {first}, {after_trials(soon[first])} at the median"
     return [f"{text}."]
 
 

@@ -41,7 +41,7 @@ def test_equals_with_enough_seeds_are_within_chance() -> None:
 def test_what_the_start_was_worth_and_what_thinking_costs() -> None:
     texts = " ".join(summary(MANY).more)
     assert "A better feasible score than the start's was found by guided, plain and alike in all seeds." in texts
-    assert "Soonest by guided, at trial 4 at the median." in texts
+    assert "Soonest by guided, after 4 trials at the median." in texts
     assert "A suggestion took from 2 ms (plain) to 0.25 s (guided) at the median, an evaluation 1.00 s." in texts
     assert "the start's" not in " ".join(summary(example(start="none")).more)
 
