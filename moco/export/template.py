@@ -25,6 +25,7 @@ from torch import nn
 
 from moco.compression.channels.surgery import is_vector
 from moco.errors import CompressionError
+from moco.export.attention import exportable_attention
 from moco.export.batch_norms import LAYERS, Folding, folded_tensors, take_out_batch_norms
 from moco.export.factorised import split_nodes
 from moco.export.group_norms import group_tensors, name_groups
@@ -93,7 +94,7 @@ def export_graph(network: nn.Module, example: torch.Tensor) -> onnx.ModelProto:
     # A batch of one is specialised away by the tracer, so trace with two images.
     images = example[:2] if len(example) >= 2 else torch.cat([example, example])
     try:
-        with _quiet():
+        with _quiet(), exportable_attention():
             program = torch.onnx.export(
                 network,
                 (images,),
