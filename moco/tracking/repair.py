@@ -81,7 +81,12 @@ def _repaired(path: Path) -> Repair:
         there = _copied(path, copy)
         studies, sound = _read(copy, *_owner(path.parent)) if there else ([], False)
         kept, lost = sum(len(study.kept) for study in studies), sum(study.lost for study in studies)
-        if sound and not lost and there and all(_usable(copy, study) for study in studies):
+        if (
+            sound
+            and not lost
+            and there
+            and all(_usable(copy, study) for study in studies if study.is_there or study.found)
+        ):
             return Repair(path, kept, 0, None)
         _write(studies, new)
         aside = _set_aside(path) if there else None
@@ -129,6 +134,7 @@ class _Study:
     """What can be read of a study."""
 
     name: str
+    is_there: bool = True  # in the database, and not known from the manifest alone
     user: dict[str, Any] = field(default_factory=dict)
     system: dict[str, Any] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
@@ -162,7 +168,7 @@ def _read(path: Path, name: str | None, fingerprint: str | None) -> tuple[list[_
         of_trial = dict(_rows(database, "trials", "trial_id", "study_id"))
         sound = _whole(database) and set(of_trial.values()) <= set(studies)
         if not studies and name is not None:
-            studies[1] = _Study(name)
+            studies[1] = _Study(name, is_there=False)
         _read_attributes(database, studies)
         if name is not None and fingerprint is not None and all(study.name != name for study in studies.values()):
             own = [study for study in studies.values() if study.user.get("fingerprint") == fingerprint]

@@ -157,6 +157,7 @@ def test_a_ledger_that_is_gone_is_begun_anew(run: Path, content: bytes | None) -
     if found.aside is not None:
         assert found.aside.read_bytes() == content
     assert (run / "study.db").stat().st_size
+    assert repair(run).aside is None
     assert opened(run).trials() == []
 
 
