@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -64,12 +63,6 @@ class RunFailedError(RunFolderError):
     exit_code = 1
 
 
-def cannot_write(what: str, error: OSError) -> RunFolderError:
-    """The error that `what` cannot be written: of a disk that is full or broken it is a failure, else one of use."""
-    kind = RunFailedError if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO} else RunFolderError
-    return kind(f"{what} cannot be written: {error.strerror or error}")
-
-
 class WorkersLostError(LostError):
     """Worker processes died again and again: no fault of a policy's; finished trials are kept."""
 
@@ -95,9 +88,14 @@ LONGEST_LINE = 1000
 """Characters of an error on a terminal: what it quotes may be a whole file."""
 
 
+def escaped(text: str) -> str:
+    """A text with the characters that a terminal does not show, or obeys, written as escapes."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def printed(text: str) -> str:
     """A text as one line for a terminal: control characters as escapes, a long one without its middle."""
-    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(text.split()))
+    line = escaped(" ".join(text.split()))
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
 

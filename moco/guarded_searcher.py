@@ -20,20 +20,24 @@ from moco.time_limit import CalledError, CallTimeoutError, TimeLimitedCaller
 from moco.trial import Suggestion, Trial
 
 ANSWER_SECONDS = 3600.0
-"""For so long a searcher is waited for where the budget does not say; the slowest of moco's own take minutes."""
+"""How long a searcher is waited for where the budget does not say; the slowest of moco's own take minutes."""
 
 
 class GuardedSearcher:
     """A searcher behind that border."""
 
     def __init__(self, searcher: Searcher, space: SearchSpace, failed: Callable[[str], MocoError]) -> None:
-        """`failed` makes the error that is raised of its text."""
+        """Guard a searcher of that space; `failed` makes the error that is raised from its text."""
         self._searcher, self._space, self._failed = searcher, space, failed
         self._call, self._ids = TimeLimitedCaller(), set[int]()
         self.limit_s = ANSWER_SECONDS
 
     def ask(self) -> tuple[Suggestion, Policy]:
-        """The next suggestion, its point in Python's own values, and its policy."""
+        """The next suggestion, its point in Python's own values, and its policy.
+
+        What `failed` makes is raised where the searcher raises anything, gives no answer within `limit_s` seconds, or
+        gives what is no new suggestion of the space; a MocoError of the searcher's own as it is.
+        """
         given = self._answer("ask", self._searcher.ask)
         try:
             suggestion = self._checked(given)
@@ -42,7 +46,7 @@ class GuardedSearcher:
             raise self._error("ask", in_one_line(error)) from error
 
     def tell(self, trial: Trial) -> None:
-        """Tell it a copy of the trial."""
+        """Tell it a copy of the trial; raises as `ask` does."""
         self._ids.add(trial.suggestion.id)
         self._answer("tell", self._searcher.tell, trial.copied())
 

@@ -48,7 +48,7 @@ class Budget:
     seconds: float | None = None
     """Wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit."""
     answer_seconds: float | None = None
-    """For which the searcher may be asked, or told, once; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
+    """How long one ask or tell of the searcher may take; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
 
 
 @dataclass(frozen=True)

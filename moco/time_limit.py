@@ -30,10 +30,12 @@ class TimeLimitedCaller:
         weakref.finalize(self, self._tasks.put, None)
 
     def __call__(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
-        """What the function gives, or raises, SystemExit and KeyboardInterrupt included: they are its own.
+        """What the function returns, waited for at most so many seconds.
 
-        A CallTimeoutError where that takes longer, or where an earlier call has not returned. Ctrl-C arrives in the
-        main thread, and ends the waiting.
+        Raises:
+            CalledError: the function raised something, SystemExit and KeyboardInterrupt included.
+            CallTimeoutError: it takes longer, or an earlier call has not returned.
+            KeyboardInterrupt: the user's, which arrives in the main thread and ends the waiting.
         """
         if self._is_stuck:
             raise CallTimeoutError

@@ -51,7 +51,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.evaluation.builder",
         "moco.hardware.measuring.probe_model",
         "moco.testing.target",
-        "moco.tracking.mlflow",
+        "moco.tracking.mlflow_model",
     ),
     "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration"),
     "onnxscript": ("moco.export",),

@@ -84,9 +84,11 @@ KINDS = (
         (),
         {
             ("moco/report/front.py", "front"): FRONT,
+            ("moco/report/front_table.py", "front"): FRONT,
             ("moco/report/page.py", "front"): FRONT,
             ("moco/run/search.py", "front"): FRONT,
             ("moco/run/starts.py", "front"): FRONT,
+            ("moco/tracking/mlflow.py", "front"): FRONT,
         },
     ),
     Kind("target", (), {("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target"}),

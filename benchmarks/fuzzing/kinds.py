@@ -14,9 +14,9 @@ import torch
 import yaml
 
 from benchmarks.fuzzing import soundness
-from benchmarks.fuzzing.answers import SEARCH_LIMIT_S, Answer, of_command, of_function
 from benchmarks.fuzzing.mutations import mutate_database, mutated_bytes, mutated_text, mutated_values, several
-from benchmarks.fuzzing.workbench import SHORT, Workbench
+from benchmarks.fuzzing.responses import SEARCH_LIMIT_S, Response, command_response, function_response
+from benchmarks.fuzzing.workbench import SHORT, Workbench, untrained
 from moco.app.load_network import load_network
 from moco.compression.policy_file import Origin, read_policy
 from moco.experiment.build import plan_of
@@ -31,7 +31,7 @@ SHOWN = 4000
 
 @dataclass(frozen=True)
 class Checked:
-    """A case as it went: its faults, how the command ended, the slowest answer's seconds, and what was put in."""
+    """A case as it went: its faults, how the command ended, the slowest response's seconds, and what was put in."""
 
     faults: tuple[str, ...]
     ended: str
@@ -53,7 +53,7 @@ class Kind(ABC):
 
     @abstractmethod
     def check(self, case: str, seeds: Sequence[str]) -> Checked:
-        """Make the input of the case with these of its mutations, and see what moco answers."""
+        """Make the input of the case with these of its mutations, and see how moco responds."""
 
     def minimised(self, case: str, seeds: Sequence[str]) -> list[str]:
         """As few of the mutations as still give a fault."""
@@ -75,18 +75,18 @@ class Experiments(Kind):
         text, is_small = self._text(case, seeds)
         path = self.bench.folder / "experiment.yaml"
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        answer = of_function(lambda: self._loaded(path))
-        answers, faults = [answer], answer.faults()
-        if answer.exit_code == 0:
-            nonsense = answer.value if seeds else []
+        response = function_response(lambda: self._loaded(path))
+        responses, faults = [response], response.faults()
+        if response.exit_code == 0:
+            nonsense = response.value if seeds else []
             faults += [f"taken: {what}" for what in [*nonsense, *soundness.of_experiment(text)]]
             if is_small and Random(case).random() < SEARCHED:
                 out = self.bench.folder / "searched" / case.replace("/", "-")
                 changes = [part for override in SHORT for part in ("--set", override)]
-                answers.append(of_command("search", path, "--out", out, *changes, limit_s=SEARCH_LIMIT_S))
-                faults += [f"searched: {fault}" for fault in answers[-1].faults(SEARCH_LIMIT_S)]
-        ended = "searched, " * (len(answers) > 1) + f"exit {answers[-1].exit_code}"
-        return Checked(tuple(faults), ended, answer.seconds, f"{text[:SHOWN]}\n{answers[-1].error}")
+                responses.append(command_response("search", path, "--out", out, *changes, limit_s=SEARCH_LIMIT_S))
+                faults += [f"searched: {fault}" for fault in responses[-1].faults(SEARCH_LIMIT_S)]
+        ended = "searched, " * (len(responses) > 1) + f"exit {responses[-1].exit_code}"
+        return Checked(tuple(faults), ended, response.seconds, f"{text[:SHOWN]}\n{responses[-1].error}")
 
     def _text(self, case: str, seeds: Sequence[str]) -> tuple[str, bool]:
         rng = Random(f"{case} base")
@@ -124,23 +124,23 @@ class Policies(Kind):
             text = str(several(mutated_text, json.dumps(content, indent=1), list(seeds)))
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
         job = self.bench.prepared.job
-        read = of_function(lambda: read_policy(path, Origin(job.network_name, job.plan.space.ranking)))
-        answers, faults = [read], read.faults()
+        read = function_response(lambda: read_policy(path, Origin(job.network_name, job.plan.space.ranking)))
+        responses, faults = [read], read.faults()
         if read.exit_code == 0:
             faults += [f"taken: {what}" for what in soundness.of_policy(text)]
-            answers.append(of_function(lambda: self.bench.prepared.evaluator.builder.build(read.value)))
-            faults += answers[-1].faults()
+            responses.append(function_response(lambda: self.bench.prepared.evaluator.builder.build(read.value)))
+            faults += responses[-1].faults()
         if Random(case).random() < 0.04:
             out = self.bench.folder / "applied" / case.replace("/", "-")
-            answers.append(
-                of_command(
+            responses.append(
+                command_response(
                     "apply", self.bench.folder / "prepared.yaml", "--policy", path, "--out", out, limit_s=SEARCH_LIMIT_S
                 )
             )
-            faults += answers[-1].faults(SEARCH_LIMIT_S)
-        ended = f"{len(answers)} answers, exit {answers[-1].exit_code}"
+            faults += responses[-1].faults(SEARCH_LIMIT_S)
+        ended = f"{len(responses)} responses, exit {responses[-1].exit_code}"
         return Checked(
-            tuple(faults), ended, max(a.seconds for a in answers[:2]), f"{text[:SHOWN]}\n{answers[-1].error}"
+            tuple(faults), ended, max(one.seconds for one in responses[:2]), f"{text[:SHOWN]}\n{responses[-1].error}"
         )
 
 
@@ -174,36 +174,33 @@ class Leftovers(Kind):
         if not path.exists():
             return Checked((), f"no {name}", 0.0, "")
         self._break(path, rng.random(), seeds)
-        answers = [of_command("report", folder / "run")]
+        responses = [command_response("report", folder / "run")]
         resumes = rng.random() < (0.9 if name.endswith(".db") else 0.25)
         if resumes:
-            longer = ("--resume", "--set", "budget.trials=5")
-            answers.append(
-                of_command("search", folder / "tiny.yaml", "--out", folder / "run", *longer, limit_s=SEARCH_LIMIT_S)
-            )
+            longer = ("--out", folder / "run", "--resume", "--set", "budget.trials=5")
+            responses.append(command_response("search", folder / "tiny.yaml", *longer, limit_s=SEARCH_LIMIT_S))
         if name.startswith("run/best"):
-            answers.append(
-                of_function(
-                    lambda: load_network(self.bench.network(), folder / "run" / "best", torch.zeros(2, 1, 8, 8))
-                )
+            responses.append(
+                function_response(lambda: load_network(untrained(), folder / "run" / "best", torch.zeros(2, 1, 8, 8)))
             )
-        faults = [f for answer in answers for f in answer.faults(SEARCH_LIMIT_S if answer is not answers[0] else 10.0)]
-        ended = f"{name}: exit {', '.join(str(answer.exit_code) for answer in answers)}"
+        report, *others = responses
+        faults = [*report.faults(), *(fault for one in others for fault in one.faults(SEARCH_LIMIT_S))]
+        ended = f"{name}: exit {', '.join(str(response.exit_code) for response in responses)}"
         return Checked(
-            tuple(faults), ended, answers[0].seconds, f"{name}\n{''.join(answer.error for answer in answers)}"
+            tuple(faults), ended, responses[0].seconds, f"{name}\n{''.join(response.error for response in responses)}"
         )
 
     def _weights(self, seeds: Sequence[str]) -> Checked:
         path = self.bench.folder / "broken.safetensors"
         path.write_bytes(several(mutated_bytes, self.bench.weights.read_bytes(), list(seeds)))
-        network = self.bench.network()
-        answer: Answer = of_function(lambda: load_weights(network, path))
-        faults = answer.faults()
-        if answer.exit_code == 0 and not all(
+        network = untrained()
+        response: Response = function_response(lambda: load_weights(network, path))
+        faults = response.faults()
+        if response.exit_code == 0 and not all(
             bool(torch.isfinite(t.float()).all()) for t in network.state_dict().values()
         ):
             faults.append("taken: weights that are not finite")
-        return Checked(tuple(faults), f"weights: exit {answer.exit_code}", answer.seconds, answer.error)
+        return Checked(tuple(faults), f"weights: exit {response.exit_code}", response.seconds, response.error)
 
     @staticmethod
     def _break(path: Path, drawn: float, seeds: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from benchmarks.fuzzing.answers import SEARCH_LIMIT_S, of_command
+from benchmarks.fuzzing.responses import SEARCH_LIMIT_S, command_response
 from moco.compression.policy_file import policy_file
 from moco.data import load_data
 from moco.data.sources import SourceOptions
@@ -99,7 +98,7 @@ class Workbench:
     def weights(self) -> Path:
         """Of a network for the digits that gets most of them right."""
         rows = load_data("digits", SourceOptions(), None).train
-        network = build_model("digits_resnet", 10)
+        network = untrained()
         train(network, rows.images(), rows.labels.copy(), plan=TrainingPlan(epochs=2), seed=0)
         save_file(network.state_dict(), self.folder / "digits.safetensors")
         return self.folder / "digits.safetensors"
@@ -109,9 +108,14 @@ class Workbench:
         """Texts of the experiments of the repository."""
         return [path.read_text(encoding="utf-8") for path in sorted(PUBLISHED.glob("*.yaml"))]
 
+    @property
+    def _trained(self) -> dict[str, Any]:
+        """`SMALL` with the weights."""
+        return {**SMALL, "model": {"name": "digits_resnet", "weights": str(self.weights)}}
+
     def small(self, rng: Random) -> dict[str, Any]:
         """A valid experiment that takes a second a trial."""
-        found = {**SMALL, "model": {"name": "digits_resnet", "weights": str(self.weights)}}
+        found = {**self._trained}
         options: dict[str, tuple[Any, ...]] = {"objective": OBJECTIVES, "space": SPACES, "recovery": RECOVERIES}
         for section, choices in options.items():
             if rng.random() < 0.6:
@@ -125,9 +129,7 @@ class Workbench:
         """The small experiment, ready to build the networks of policies."""
         path = self.folder / "prepared.yaml"
         space = {"groups": "per-layer", "filter_pruning": {"keep": [0.2, 1.0]}, **SPACES[2]}
-        path.write_text(
-            yaml.safe_dump({**SMALL, "model": {"name": "digits_resnet", "weights": str(self.weights)}, "space": space})
-        )
+        path.write_text(yaml.safe_dump({**self._trained, "space": space}))
         return prepare(build_job(untracked(load_experiment(path)), self.folder / "none"), self.folder / "files")
 
     def policy(self, rng: Random) -> dict[str, Any]:
@@ -141,10 +143,9 @@ class Workbench:
         """A folder with an experiment, the run folder `run` of its finished search, and the evaluation store."""
         folder = self.folder / "finished"
         folder.mkdir()
-        content = {**SMALL, "model": {"name": "digits_resnet", "weights": str(self.weights)}}
-        (folder / "tiny.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-        answer = of_command("search", folder / "tiny.yaml", "--out", folder / "run", limit_s=SEARCH_LIMIT_S)
-        assert answer.exit_code == 0, (answer.error, answer.raised)
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(self._trained), encoding="utf-8")
+        response = command_response("search", folder / "tiny.yaml", "--out", folder / "run", limit_s=SEARCH_LIMIT_S)
+        assert response.exit_code == 0, (response.error, response.raised)
         return folder
 
     def copied(self, name: str) -> Path:
@@ -154,7 +155,7 @@ class Workbench:
         shutil.copytree(self.finished, target)
         return target
 
-    @cached_property
-    def network(self) -> Callable[[], torch.nn.Module]:
-        """Makes an untrained network of the class of the finished search's."""
-        return lambda: build_model("digits_resnet", 10)
+
+def untrained() -> torch.nn.Module:
+    """A network of the class of the finished search's, its weights not trained."""
+    return build_model("digits_resnet", 10)

@@ -112,7 +112,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 ) -> Answer:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
-    from moco.app.outside import outside
+    from moco.app.shared_files import shared_file_lines
     from moco.experiment.build import Overrides
     from moco.report.comparison.page import PAGE
     from moco.report.console import compare_summary, comparison_line
@@ -121,7 +121,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     loaded = _loaded(experiment, overrides, allow_import, workers)
     folder = out or Path("runs") / f"{loaded.name}_compare"
     request = CompareRequest([name.strip() for name in (searchers or "").split(",") if name.strip()], seeds)
-    kept, replaced = outside(loaded, folder), Overrides(folder=experiment.parent)
+    kept, replaced = shared_file_lines(loaded, folder), Overrides(folder=experiment.parent)
     with Progress(output.progress, detailed=output.verbose) as progress:
         found = compare_experiment(loaded, request, folder, overrides=replaced, resume=resume, progress=progress)
     finished = any(run.state == "finished" for run in found.runs)
@@ -216,8 +216,8 @@ def payoff(
 ) -> Answer:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
-    from moco.app.outside import store_line
     from moco.app.payoff import payoff_table, probed_experiment
+    from moco.app.shared_files import store_line
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = _loaded(experiment, overrides, allow_import)
@@ -279,10 +279,10 @@ def init(
     ),
 ) -> Answer:
     """Write a commented experiment for your data: what was found, what was guessed, and what could be changed."""
-    from moco.app.init import Given, started
+    from moco.app.init import InitRequest, write_experiment
 
-    begun = started(Given(tuple(data or ()), model, train, test, weights), out)
-    return Answer(begun.to_json(), [Text(line) for line in begun.lines], Text(begun.lines[-1]))
+    written = write_experiment(InitRequest(tuple(data or ()), model, train, test, weights), out)
+    return Answer(written.to_json(), [Text(line) for line in written.lines], Text(written.lines[-1]))
 
 
 @command(app, "moco doctor --json")
@@ -306,14 +306,14 @@ def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, w
 
 def _search(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
     from moco.app.optimize import search_experiment
-    from moco.app.outside import outside
+    from moco.app.shared_files import shared_file_lines
     from moco.experiment.build import Overrides
     from moco.report.console import console_summary, outcome_line
     from moco.run.progress import Progress
     from moco.run_folder.result import Result
 
     folder = out or Path("runs") / experiment.name
-    kept = outside(experiment, folder)
+    kept = shared_file_lines(experiment, folder)
     with Progress(output.progress, detailed=output.verbose) as progress:
         found = search_experiment(
             experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress

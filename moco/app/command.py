@@ -37,7 +37,7 @@ SHARED = {
 def command(app: typer.Typer, example: str) -> Callable[[Function], Function]:
     """Register a function of its options as a command whose help ends with the example.
 
-    It is given the `output` if it has a parameter of that name: to tell how far it is.
+    A function with a parameter `output` is given it, to show its progress.
     """
 
     def registered(function: Function) -> Function:
@@ -69,7 +69,10 @@ def command(app: typer.Typer, example: str) -> Callable[[Function], Function]:
 
 
 def exit_code_of(output: Output, work: Callable[[], Answer], *, resumes: bool) -> int:
-    """Do the work and give its answer, or tell in one line why there is none."""
+    """Do the work, write its answer or in one line its error, and return the exit code of either.
+
+    MOCO_DEBUG in the environment lets an error through that moco did not expect.
+    """
     try:
         output.check()
         with output.only_ours():

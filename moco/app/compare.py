@@ -25,10 +25,10 @@ from moco.experiment.schema import CompareConfig, Experiment
 from moco.experiment.strategies import chosen, strategies_of
 from moco.experiment.worker import execution_of
 from moco.report.comparison.page import write_compare_page
-from moco.report.comparison.text import short_seconds
+from moco.report.comparison.text import short_seconds, summary
 from moco.run.progress import Progress
 from moco.run.results import manifest_of
-from moco.run.session import Session, session
+from moco.run.session import RunSession, session
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.writing import EXPERIMENT, MANIFEST, write_json, write_yaml
 from moco.secret import Secret
@@ -91,7 +91,7 @@ def compare_experiment(
 class Comparing(Watcher):
     """One prepared comparison in its folder. It is its own watcher: it shows each run as it goes."""
 
-    def __init__(self, session: Session, match: Match, progress: Progress | None) -> None:
+    def __init__(self, session: RunSession, match: Match, progress: Progress | None) -> None:
         """Take a comparison that has not begun, or that goes on."""
         self.session, self.prepared, self.out = session, session.prepared, session.out
         self.match, self.progress = match, progress
@@ -117,7 +117,7 @@ class Comparing(Watcher):
             self.progress.space(manifest.space, self.prepared.warnings, self._outlook())
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, manifest.to_json())
-        tracker = MLflowComparison(*mlflow, self.plan.name) if mlflow is not None else None
+        tracker = MLflowComparison(*mlflow, self.plan.name, _described) if mlflow is not None else None
         if tracker is not None:
             tracker.start(manifest, self.out)
         gc.collect()
@@ -207,6 +207,12 @@ def _line(run: Run) -> str:
     charged = short_seconds(float(score_curve(run.trials).seconds[-1])) if len(best) else "0 s"
     text = f"{run.label}, seed {run.seed}: {run.state.value}, {len(run.trials)} trials, {score}, {charged} charged"
     return f"{text}: {run.reason}" if run.reason else text
+
+
+def _described(content: ComparisonRecord) -> str:
+    """What came of the comparison, for its description in MLflow."""
+    found = summary(content)
+    return "\n\n".join((found.headline, *found.more))
 
 
 def _section(experiment: Experiment) -> CompareConfig:

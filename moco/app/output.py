@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Output:
-    """How a command was asked to speak; a ConfigError where it can be neither.
+    """How a command was asked to speak.
 
     With `as_json` the standard output holds one JSON document, written at the end; all else goes to the error stream.
     """
@@ -57,7 +57,7 @@ class Output:
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
     def check(self) -> None:
-        """Pass what does not contradict itself."""
+        """Refuse, by a ConfigError, what contradicts itself."""
         if self.quiet and self.verbose:
             raise ConfigError("--quiet and --verbose contradict each other; give one of them")
 
@@ -90,7 +90,7 @@ class Output:
             yield
 
     def answer(self, answer: Answer) -> None:
-        """Give the answer, whole or brief."""
+        """Write the answer: as JSON, in its parts, or in its one line."""
         if self.as_json:
             self._write_json(answer.data)
             return
@@ -99,12 +99,12 @@ class Output:
             screen.print(part)
 
     def warning(self, text: str) -> None:
-        """Tell what a library or moco warns of, in one line."""
+        """Write a warning of moco's or of a library's, in one line."""
         if not self.quiet:
             print(f"moco: warning: {printed(text)}", file=self.err)
 
     def error(self, text: str, exit_code: int, error: BaseException | None = None) -> None:
-        """Tell in one line why nothing came of it; with `verbose` also where, as a traceback before it."""
+        """Write in one line why the command failed; with `verbose` after the traceback."""
         if self.verbose and not self.quiet and error is not None:
             print(starred("".join(traceback.format_exception(error)).rstrip()), file=self.err)
         print(f"moco: {printed(text)}", file=self.err)

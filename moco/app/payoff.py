@@ -20,7 +20,8 @@ from moco.compression.counting import count
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
 from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
-from moco.run_folder.writing import refuse_owned, write_text, writes
+from moco.run_folder.writing import refuse_owned, write_text
+from moco.whole_file import writes
 
 
 def probed_experiment(experiment: Experiment, plan: ProbePlan, out: Path, modules: Path | None = None) -> PayOffReport:

@@ -8,7 +8,8 @@ from pathlib import Path
 from moco.app.output import console, plain
 from moco.app.profile import Profile, profile_table
 from moco.metrics import COLUMNS, shown
-from moco.run_folder.writing import refuse_owned, write_json, write_text, writes
+from moco.run_folder.writing import refuse_owned, write_json, write_text
+from moco.whole_file import writes
 
 
 def profile_paths(out: Path) -> tuple[Path, Path]:

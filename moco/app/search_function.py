@@ -93,7 +93,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
         options: of the searcher.
         workers: processes that evaluate at the same time, forked from this one: `evaluate` works on a copy of what it
             refers to, and `on_trial` is called in this process.
-        answer_seconds: for which the searcher is waited for at each suggestion; None waits for an hour.
+        answer_seconds: how long one ask or tell of the searcher may take; None takes an hour.
 
     Raises:
         ConfigError: an argument is not what it should be, such as a budget that is no number; an unknown searcher or

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from moco.comparison.curves import charged_s, counted
-from moco.errors import ConfigError, DeviceLostError, RunFolderError, WorkersLostError
+from moco.errors import ConfigError, DeviceLostError, RunFolderError, WorkersLostError, in_one_line
 from moco.interfaces import Ledger
 from moco.policy import Policy
 from moco.problem import Problem
@@ -131,7 +131,7 @@ def _run(match: Match, strategy: Strategy, seed: int, ledger: Ledger | None, wat
         return Run(strategy.label, seed, error.trials, RunState.FAILED, str(error))
     except Exception as error:  # a strategy may fail in any way; the others go on
         trials = tuple(study.trials) if study is not None else recorded
-        return Run(strategy.label, seed, trials, RunState.FAILED, f"{type(error).__name__}: {error}")
+        return Run(strategy.label, seed, trials, RunState.FAILED, in_one_line(error))
     state = RunState.FINISHED if match.spent(study.trials) else RunState.UNFINISHED
     return Run(strategy.label, seed, tuple(study.trials), state)
 

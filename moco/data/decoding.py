@@ -23,6 +23,8 @@ from moco.errors import ConfigError, DataError
 OPENED_IMAGES = 50_000
 """Headers that are read when a set is opened: all of a smaller set, evenly spaced ones of a larger set."""
 SHOWN_SIZES = 4
+LoadEncoded = Callable[[int], bytes | Path]
+"""Encoded bytes, or the file, of the image in a row; raises OSError or DataError."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,7 @@ class EncodedImages:
     """Images as encoded files in memory or on disk, read in [0, 1]."""
 
     name: str
-    load: Callable[
-        [int], bytes | Path
-    ]  # encoded bytes, or the file, of the image in a row; raises OSError or DataError
+    load: LoadEncoded
     resizing: Resizing
     channels: int = 3
 

@@ -18,7 +18,7 @@ SEEN = "the search has seen what its certificate is measured on"
 AGAIN = "the certificate takes each image for a new one"
 
 
-def duplicate_warnings(train: ImageSet, test: ImageSet, splits: Splits, allowed: bool) -> list[str]:
+def duplicate_warnings(train: ImageSet, test: ImageSet, splits: Splits, *, allowed: bool) -> list[str]:
     """A line for each kind of images that stand twice; a DataError where they are more than `REFUSED_SHARE`.
 
     `allowed` warns of any share. Sets are compared where their contents are hashed in the same way.

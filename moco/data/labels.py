@@ -12,7 +12,7 @@ from moco.data.image_set import DataSets, ImageSet, LabelArray
 from moco.errors import DataError, nearest
 
 SHOWN = 10
-TRUTHS = ("False", "True")
+BOOLEANS = ("False", "True")
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Labels:
 
 
 def numbered(values: Sequence[Any], name: str, names: tuple[str, ...] | None = None) -> Labels:
-    """Integers as they are, words and truths in their order; a DataError names the row of anything else.
+    """Integers as they are, words and booleans in their order; a DataError names the row of anything else.
 
     `names` are those of the classes that integers stand for.
     """
     kinds = {type(value) for value in values}
     if kinds == {bool}:
-        return Labels(np.array(values, dtype=np.int64), 2, TRUTHS, were_names=True)
+        return Labels(np.array(values, dtype=np.int64), 2, BOOLEANS, were_names=True)
     if kinds == {str}:
         words = sorted(set(values), key=_in_order(values))
         place = {word: number for number, word in enumerate(words)}

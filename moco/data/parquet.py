@@ -35,7 +35,7 @@ def load(
     """The images of one file; a DataError where the file or a column is missing, or a row is malformed.
 
     `normalize` is applied to pixels in [0, 1]. `image_column` holds encoded bytes, or a struct that holds them as
-    `bytes`, `label_column` integers from 0, words or truths; None takes the first of the usual names. `channels` of
+    `bytes`, `label_column` integers from 0, words or booleans; None takes the first of the usual names. `channels` of
     None are those of the images.
     """
     reading = Reading(resizing or Resizing(), channels, normalize)

@@ -86,7 +86,7 @@ def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
             "accuracy on images that a network was trained on says nothing; give a test set of its own"
         )
     splits = make_splits(sets.train.labels, sets.test.labels, _sizes(data, sets), data.seed)
-    found = duplicate_warnings(sets.train, sets.test, splits, data.allow_duplicates)
+    found = duplicate_warnings(sets.train, sets.test, splits, allowed=data.allow_duplicates)
     notes = (*sets.train.notes, *sets.test.notes, *sets.notes, *found)
     return SplitData(sets.train, sets.test, splits, notes)
 

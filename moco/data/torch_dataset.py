@@ -15,7 +15,7 @@ from moco.data.decoding import content_hash
 from moco.data.image_set import ImageArray, ImageSet, Normalization
 from moco.data.labels import numbered
 from moco.data.pixels import UnfitImageError, channels_of, pixels_of
-from moco.errors import DataError
+from moco.errors import DataError, in_one_line
 
 CHECKED_IMAGES = 10_000
 """Images that are read when a set is wrapped: all of a smaller set, evenly spaced ones of a larger set."""
@@ -47,9 +47,7 @@ class DatasetReader:
             found = self.dataset[row]
             image, label = ("", "") if isinstance(found, Mapping) else found
         except Exception as error:  # a user's data set may raise anything
-            raise DataError(
-                f"{self.name}, row {row}: expected (image, label), got {type(error).__name__}: {error}"
-            ) from error
+            raise DataError(f"{self.name}, row {row}: expected (image, label), got {in_one_line(error)}") from error
         if isinstance(found, Mapping):  # unpacked it would give its keys
             got = f"a {type(found).__name__} with the keys {', '.join(map(str, found))}"
             raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")
@@ -71,7 +69,9 @@ class DatasetReader:
     def _label(self, label: Any, row: int) -> int | str | bool:
         value = np.asarray(label)
         if value.size != 1 or value.dtype.kind not in "iubU":
-            raise DataError(f"{self.name}, row {row}: expected an integer label, a word or a truth; got {label!r}")
+            raise DataError(
+                f"{self.name}, row {row}: expected an integer, a word, or true or false as the label; got {label!r}"
+            )
         found: int | str | bool = value.reshape(()).item()
         return found
 
@@ -83,7 +83,7 @@ def from_torch(
 
     Up to 10,000 images are read here to check and hash them. A larger set must have `targets`, the list of all labels,
     as torchvision's sets do. `classes` of None takes the largest label plus one, or as many as the set's own `classes`,
-    the names of the classes; labels may be words or truths, which are numbered in their order. `normalize` is applied
+    the names of the classes; labels may be words or booleans, which are numbered in their order. `normalize` is applied
     to every image, None leaves images that are normalised already as they are. A DataError names the row where the set
     is empty, random or malformed.
     """

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from moco.errors import DeviceLostError, MocoError
+from moco.errors import DeviceLostError, MocoError, in_one_line
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize, Session, Target
 from moco.measurement import Measurement, TimingPlan
 
@@ -83,7 +83,7 @@ class RetryingTarget:
         try:
             return attempt()
         except (DeviceLostError, OSError) as error:
-            cause = str(error) if isinstance(error, MocoError) else f"{type(error).__name__}: {error}"
+            cause = str(error) if isinstance(error, MocoError) else in_one_line(error)
             raise DeviceLostError(
                 f"target '{self.name}': the device is gone: {' '.join(cause.split())} ({1 + len(WAITS_S)} tries "
                 f"in {sum(WAITS_S):g} s)"

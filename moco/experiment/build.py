@@ -15,7 +15,7 @@ from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
 from moco.errors import ConfigError
-from moco.experiment.identity import mlflow_address, resolved, settings_hashes, storage_address
+from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.export.ranges import RangeOptions
 from moco.home import shared_file
@@ -125,6 +125,7 @@ def _recording(experiment: Experiment, out: Path) -> Recording:
         ledger=experiment.tracking.dashboard,
         storage=storage,
         mlflow=mlflow,
+        registered_model=registered_model(experiment),
     )
 
 

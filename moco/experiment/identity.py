@@ -87,3 +87,9 @@ def mlflow_address(experiment: Experiment, out: Path) -> tuple[Secret, str] | No
     name = None if isinstance(mlflow, bool) else mlflow.experiment
     address = Secret.of(uri, "tracking.mlflow.uri") if uri else file_address(shared_file(MLFLOW, out))
     return address, name or "moco"
+
+
+def registered_model(experiment: Experiment) -> str | None:
+    """The model of MLflow's registry that deliveries are versions of; None where none was asked for."""
+    mlflow = experiment.tracking.mlflow
+    return None if isinstance(mlflow, bool) else mlflow.registered_model

@@ -15,6 +15,7 @@ from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
 from moco.experiment.yaml_text import MOST_BYTES, plain_values
+from moco.home import expanded
 from moco.models.import_path import not_allowed
 from moco.models.weights import is_published
 from moco.text_file import read_text
@@ -126,7 +127,4 @@ def _absolute_starts(start: Any, folder: Path) -> Any:
 
 
 def _against(folder: Path, path: str) -> str:
-    try:
-        return os.path.normpath(Path.cwd() / folder / Path(path).expanduser())
-    except RuntimeError:  # `~name/…`
-        raise ConfigError(f"path '{path}': there is no home folder of '{path.partition('/')[0]}' here") from None
+    return os.path.normpath(Path.cwd() / folder / expanded(path, "path"))

@@ -135,10 +135,14 @@ class CertificateConfig(Section):
 
 
 class MLflowConfig(Section):
-    """Where MLflow keeps the runs; without a `uri` in a SQLite store in moco's home (moco/home.py)."""
+    """Where MLflow keeps the runs; without a `uri` in a SQLite store in moco's home (moco/home.py).
+
+    Each delivery becomes a version of the `registered_model`, where one is named.
+    """
 
     uri: str | None = None
     experiment: str | None = None
+    registered_model: str | None = None
 
 
 class TrackingConfig(Section):

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from moco.errors import ConfigError, in_one_line
+from moco.errors import ConfigError, escaped, in_one_line
 
 MOST_BYTES = 256 * 1024
 """Of a text: the longest of moco's own has 4 KiB, and PyYAML reads some 100 KiB a second."""
@@ -26,6 +26,7 @@ _DECIMAL_FLOAT = re.compile(
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value"))
 _MOST_DIGITS = 19
+_QUOTED = 160  # characters that a message quotes
 
 
 def plain_values(text: str, where: str) -> Any:
@@ -95,17 +96,14 @@ class _Checked:
         as_read = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         if as_read != node.tag and not (kind == "float" and _DECIMAL.match(text)):
             raise self._refusal(node, f"'{_printable(text)}' is no {kind}")
-        if kind == "int" and not _DECIMAL.match(text):
+        is_decimal = _DECIMAL.match(text) or (kind == "float" and _DECIMAL_FLOAT.match(text))
+        if kind in {"int", "float"} and not is_decimal:
             raise self._refusal(
                 node, f"'{_printable(text)}' is a number to some readers only; write it in decimal, or quote it"
             )
         if kind == "int" and len(text) > _MOST_DIGITS:
             raise self._refusal(
                 node, f"expected a whole number of at most {_MOST_DIGITS} digits, got one of {len(text)}"
-            )
-        if kind == "float" and not (_DECIMAL_FLOAT.match(text) or _DECIMAL.match(text)):
-            raise self._refusal(
-                node, f"'{_printable(text)}' is a number to some readers only; write it in decimal, or quote it"
             )
 
     def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
@@ -132,6 +130,6 @@ def _short(tag: str) -> str:
 
 
 def _printable(text: object) -> str:
-    """At most 80 characters of a text, those that a terminal would not show written as escapes."""
-    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(text)[:200])
-    return shown if len(shown) <= 160 else f"{shown[:160]}…"
+    """The beginning of a text, as a message quotes it."""
+    shown = escaped(str(text)[:200])
+    return shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}…"

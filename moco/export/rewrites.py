@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from moco.errors import cannot_write
 from moco.interfaces import Artifact
+from moco.whole_file import write_bytes
 
 Shape = Sequence[int | str]  # sizes of the axes; a name where the size is not fixed
 
@@ -236,13 +236,7 @@ def written(proto: onnx.ModelProto, folder: Path) -> Artifact:
     sha256 = hashlib.sha256(data).hexdigest()
     path = folder / f"{sha256[:16]}.onnx"
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)  # whole or not at all: a killed search must not leave half a file of this name
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise cannot_write(f"{path}:", error) from error
+        write_bytes(path, data)  # whole: a killed search must not leave half a file of this name
     return Artifact(path, sha256, len(data))
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from moco.errors import ConfigError, DataError
+from moco.errors import ConfigError, DataError, in_one_line
 from moco.models.import_path import called
 from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.models.weights import is_published, load_weights
@@ -98,10 +98,7 @@ def _misfit(network: nn.Module, task: Task, error: Exception) -> str:
     """Why the network does not take the images: by its first convolution's channels, where these are others."""
     first = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), None)
     if first is None or first[1].in_channels == task.shape[0]:
-        return (
-            f"the network does not take images of shape {task.shape} from {task.images}: "
-            f"{type(error).__name__}: {error}"
-        )
+        return f"the network does not take images of shape {task.shape} from {task.images}: {in_one_line(error)}"
     name, takes = first[0], first[1].in_channels
     channels = "1 channel" if takes == 1 else f"{takes} channels"
     return (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from moco.errors import CompressionError
+from moco.errors import CompressionError, in_one_line
 from moco.models.training import seeded_torch
 from moco.randomness import derived_seed
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep, source_hash
@@ -38,7 +38,7 @@ class CustomStep(RecoveryStep):
             with seeded_torch(derived_seed(context.seed, "custom recovery")):
                 returned = function(candidate.network, *context.training_set)
         except Exception as error:  # whatever the user's code raises is about that code
-            raise CompressionError(f"recovery: the function '{name}' raised {type(error).__name__}: {error}") from error
+            raise CompressionError(f"recovery: the function '{name}' raised {in_one_line(error)}") from error
         recovered: object = candidate.network if returned is None else returned
         if not isinstance(recovered, nn.Module):
             raise CompressionError(

@@ -1,13 +1,14 @@
-"""Policies in words: channels kept and precision, layer by layer or group by group."""
+"""Policies in words: channels kept and precision, layer by layer, group by group or all in a few words."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from moco.policy import plain_words
-from moco.run_folder.manifest import GroupRecord
+from moco.run_folder.manifest import GroupRecord, LayerRecord
 from moco.setting_owners import words_of
 
 UNCHANGED = "unchanged"
@@ -24,15 +25,25 @@ def layer_settings(policy: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def kept_channels(settings: Mapping[str, Any], original: int) -> int:
     """Output channels of a layer that stay; the original ones where no method removed any."""
-    for method in settings.values():
-        if isinstance(method, Mapping) and {"keep", "of"} <= method.keys():
-            return int(method["keep"])
-    return original
+    kept = (int(method["keep"]) for method in settings.values() if _is_of_channels(method, original))
+    return next(kept, original)
 
 
 def precision(settings: Any) -> str:
     """Precision of a layer."""
     return str(settings.get("precision", FULL_PRECISION)) if isinstance(settings, Mapping) else FULL_PRECISION
+
+
+def in_short(policy: Mapping[str, Any] | None, layers: Sequence[LayerRecord]) -> str:
+    """A whole policy in a few words, for example `61 % channels, int8 on 12 of 21 layers`.
+
+    `layers` are those of the uncompressed network; the share of channels is of all their output channels.
+    """
+    settings = layer_settings(policy)
+    if not all(isinstance(setting, Mapping) for setting in settings.values()):
+        return ", ".join(describe_groups(policy, [], limit=3))
+    parts = [_channels(settings, layers), *_others(settings, layers), _precisions(settings, layers)]
+    return ", ".join(part for part in parts if part) or UNCHANGED
 
 
 def describe(settings: Any) -> str:
@@ -76,3 +87,41 @@ def _without_precision(setting: Any) -> Any:
     if not isinstance(setting, Mapping):
         return setting
     return {name: value for name, value in setting.items() if name != "precision"}
+
+
+def _is_of_channels(method: Any, original: int | None) -> bool:
+    # other methods keep a share of a layer's weights
+    return isinstance(method, Mapping) and "keep" in method and method.get("of") == original
+
+
+def _channels(settings: Mapping[str, Any], layers: Sequence[LayerRecord]) -> str:
+    widths = [(layer.group or layer.name, layer.out_channels) for layer in layers if layer.out_channels is not None]
+    kept = sum(kept_channels(settings.get(name, {}), width) for name, width in widths)
+    total = sum(width for _, width in widths)
+    return "" if kept == total else f"{100 * kept / total:.0f} % channels"
+
+
+def _others(settings: Mapping[str, Any], layers: Sequence[LayerRecord]) -> list[str]:
+    """What neither removes channels nor is a precision: the share that it keeps, or of how many layers it is."""
+    widths = {layer.group or layer.name: layer.out_channels for layer in layers}
+    found: dict[str, list[Any]] = {}
+    for name, setting in settings.items():
+        for key, value in _without_precision(setting).items():
+            if not _is_of_channels(value, widths.get(name)):
+                found.setdefault(key, []).append(value)
+    return [f"{key.replace('_', ' ')} {_amount(values)}" for key, values in found.items()]
+
+
+def _amount(values: Sequence[Any]) -> str:
+    if all(isinstance(value, Mapping) and {"keep", "of"} <= value.keys() for value in values):
+        return f"{100 * sum(value['keep'] for value in values) / sum(value['of'] for value in values):.0f} %"
+    return "on 1 layer" if len(values) == 1 else f"on {len(values)} layers"
+
+
+def _precisions(settings: Mapping[str, Any], layers: Sequence[LayerRecord]) -> str:
+    counts = Counter(str(setting["precision"]) for setting in settings.values() if "precision" in setting)
+    total = max(len(layers), counts.total())
+    if set(counts.values()) == {total}:
+        return next(iter(counts))
+    on = ", ".join(f"{kind} on {count}" for kind, count in counts.items())
+    return f"{on} of {total} layers" if on else ""

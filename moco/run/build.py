@@ -9,7 +9,7 @@ from torch import nn
 
 from moco.data import DataSets
 from moco.data.description import InputDescription
-from moco.data.split_data import split_data
+from moco.data.split_data import SplitData, split_data
 from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.execution.workers import too_many_workers
@@ -20,8 +20,10 @@ from moco.objectives.shared.measurable import measurable
 from moco.registry import blaming, named
 from moco.run.job import Job
 from moco.run.plan import JobPlan
+from moco.run.presentation import ReportWords
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.mlflow import MLflowReporter
+from moco.tracking.mlflow_model import ModelTerms
 
 
 def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None) -> Job:
@@ -30,7 +32,7 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     `network` and `sets` are what comes from Python; None builds and loads what the plan names.
     """
     target: Target = plan.target.made()
-    reporters = _reporters(plan, target.distributions)
+    distributions = tuple(target.distributions)
     target = RetryingTarget(target)
     with blaming(f"{named('target', plan.target.name, 'target.runtime')} cannot be used"):
         target.connect()
@@ -60,15 +62,20 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
             "data": images[:16],
             "machine or runtime": machine[:16],
         },
-        reporters=reporters,
+        reporters=_reporters(plan, distributions, data),
         warnings=(*warnings, *crowded, *data.warnings),
         description=InputDescription.of(data.train),
     )
 
 
-def _reporters(plan: JobPlan, distributions: tuple[str, ...]) -> tuple[Reporter, ...]:
+def _reporters(plan: JobPlan, distributions: tuple[str, ...], data: SplitData) -> tuple[Reporter, ...]:
     if plan.recording.mlflow is None:
         return ()
     address, name = plan.recording.mlflow
-    reporter = MLflowReporter(address, name, plan.name, distributions=distributions)
+    terms = ModelTerms(
+        distributions=distributions,
+        example=lambda: data.test.images(data.splits.search[:1]),
+        registered=plan.recording.registered_model,
+    )
+    reporter = MLflowReporter(address, name, plan.name, ReportWords(), terms)
     return (BackgroundReporter(reporter, "MLflow", hide=address.hide),)

@@ -23,7 +23,7 @@ from moco.randomness import derived_seed
 from moco.readings import READINGS, Reading
 from moco.run.certification_log import CertificationLog
 from moco.run.job import Prepared
-from moco.run.recount import Recount, claimed
+from moco.run.recount import Recount, from_store
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best, rank
 from moco.trial import MetricValue, Trial
@@ -94,8 +94,9 @@ class Finisher:
         """Replace the store's word on candidates and front by their files' own, until none of it is left there."""
         recount, asked = Recount(self.prepared), set[Policy]()
         while True:
-            promised = dict.fromkeys(t.policy for t in (*self._candidates(), *pareto.front(self.trials)) if claimed(t))
-            policies = [policy for policy in promised if policy is not None and policy not in asked]
+            promised = [trial for trial in (*self._candidates(), *pareto.front(self.trials)) if from_store(trial)]
+            named = dict.fromkeys(trial.policy for trial in promised)
+            policies = [policy for policy in named if policy is not None and policy not in asked]
             if not policies:
                 return
             for policy in policies:

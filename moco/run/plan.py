@@ -105,6 +105,7 @@ class Recording:
     ledger: bool = True  # whether trials are kept
     storage: Secret | None = None  # the ledger's database; None is RUN/study.db
     mlflow: tuple[Secret, str] | None = None  # address and name of the experiment there; None tells nobody
+    registered_model: str | None = None  # of MLflow's registry, that deliveries are versions of; None registers nothing
 
 
 @dataclass(frozen=True)

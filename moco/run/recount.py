@@ -20,7 +20,7 @@ from moco.run.job import Prepared
 from moco.trial import FIRST_MADE, MetricValue, Trial, TrialState
 
 
-def claimed(trial: Trial) -> bool:
+def from_store(trial: Trial) -> bool:
     """Whether the trial's numbers are the store's: another search has measured them, or somebody has written them."""
     return trial.evaluation is not None and FIRST_MADE in trial.evaluation.details
 

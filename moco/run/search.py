@@ -16,7 +16,7 @@ from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
-from moco.run.session import Session
+from moco.run.session import RunSession
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
 from moco.run_folder.seal import seal
@@ -40,7 +40,7 @@ class Search:
     """One prepared search in its run folder."""
 
     def __init__(
-        self, session: Session, progress: Progress | None, execution: Callable[[], AbstractContextManager[Execution]]
+        self, session: RunSession, progress: Progress | None, execution: Callable[[], AbstractContextManager[Execution]]
     ) -> None:
         """Take a search that has not begun, or that goes on; `execution` is where candidates are evaluated."""
         self.prepared, self.out, self.lock = session.prepared, session.out, session.lock

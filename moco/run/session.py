@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -35,7 +34,7 @@ FILES = ".files"
 
 
 @dataclass(frozen=True)
-class Session:
+class RunSession:
     """A prepared job in its folder."""
 
     prepared: Prepared
@@ -80,7 +79,7 @@ def claim(
     """
     path = out / MANIFEST
     try:
-        manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+        manifest = Manifest.read(path)
     except FileNotFoundError:
         return None
     except (KeyError, TypeError):
@@ -108,7 +107,7 @@ def session(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Iterator[Session]:
+) -> Iterator[RunSession]:
     """The plan's job, prepared in `out`; what an earlier session has measured and chosen there is kept.
 
     `study` is how the folder's search is called where others might run it too, `given` the network and data sets that
@@ -136,7 +135,7 @@ def session(
         stack.push(partial(_forget_files, out))
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
-        yield Session(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+        yield RunSession(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
 
 
 def _is_gone(ledger: Path) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from moco.run_folder.record import Record, left_out
@@ -106,6 +108,11 @@ class Manifest(Record):
     payoff: Mapping[str, Any] | None = None  # the content of payoff.json, where one was measured
     starts: tuple[GivenStart, ...] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)  # the resolved experiment
+
+    @staticmethod
+    def read(path: Path) -> Manifest:
+        """The manifest in that file; an OSError where it cannot be read, else a KeyError, TypeError or ValueError."""
+        return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
 
     def setting(self, *path: str) -> Any:
         """What the resolved experiment says at a key path; None where it says nothing."""

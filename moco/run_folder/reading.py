@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moco.errors import RunFolderError
+from moco.errors import RunFolderError, in_one_line
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.record import required
@@ -62,7 +62,7 @@ def well_formed(otherwise: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{otherwise} ({type(error).__name__}: {error})") from error
+        raise RunFolderError(f"{otherwise} ({in_one_line(error)})") from error
 
 
 def well_formed_comparison(run: Path) -> AbstractContextManager[None]:

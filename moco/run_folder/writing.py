@@ -20,7 +20,7 @@ from torch import nn
 
 from moco.compression.policy_file import policy_file
 from moco.compression.rankings.ranking import USUAL_RANKING
-from moco.errors import RunFailedError, RunFolderError, cannot_write
+from moco.errors import RunFailedError, RunFolderError
 from moco.file_lock import FileLock, holder_of
 from moco.interfaces import Artifact
 from moco.metrics import METRICS
@@ -28,6 +28,7 @@ from moco.policy import Policy
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.trial_record import TrialRecord
 from moco.trial import Trial
+from moco.whole_file import write_bytes, writes
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
@@ -49,15 +50,6 @@ def open_run_folder(out: Path, resume: bool) -> None:
         probe = out / ".writable"
         probe.write_text("", encoding="utf-8")
         probe.unlink()
-
-
-@contextmanager
-def writes(what: str) -> Iterator[None]:
-    """Within, `what` is written; a RunFolderError, or a RunFailedError of a full disk, says that it cannot be."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(what, error) from None
 
 
 @contextmanager
@@ -100,7 +92,7 @@ def forget(out: Path, name: str) -> None:
         return
     with _owned(out):
         try:
-            manifest = Manifest.from_json(json.loads((out / MANIFEST).read_text(encoding="utf-8")))
+            manifest = Manifest.read(out / MANIFEST)
         except (OSError, KeyError, TypeError, ValueError):
             return
         if manifest.name != name or not (out / LEDGER).exists():
@@ -116,20 +108,6 @@ def forget(out: Path, name: str) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` of a text."""
     write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write the file whole, so that readers see the old content or the new one; a RunFolderError where that fails."""
-    partial = path.with_name(path.name + ".partial")
-    with writes(f"{path}:"):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
-            raise
 
 
 def write_json(path: Path, data: object) -> None:

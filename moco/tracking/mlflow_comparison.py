@@ -7,7 +7,7 @@ one another. Written between the runs, which it therefore never slows down; what
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from moco.secret import Secret
 from moco.tracking import mlflow_values as values
 from moco.tracking.messages import error_line
 from moco.tracking.mlflow_parent import ParentRun
+from moco.tracking.shown_search import MOST_METRICS
 
 FILES = ("experiment.yaml", "manifest.json", "compare.json", "compare.html")
 _STATUS = {"finished": "FINISHED", "unfinished": "KILLED", "failed": "FAILED"}
@@ -29,9 +30,18 @@ class MLflowComparison:
     """Writes a comparison to an MLflow store or server. Never raises: see `warnings`."""
 
     def __init__(
-        self, tracking_uri: str | Secret, experiment_name: str, run_name: str, probe_timeout_s: float = 3.0
+        self,
+        tracking_uri: str | Secret,
+        experiment_name: str,
+        run_name: str,
+        describe: Callable[[ComparisonRecord], str],
+        probe_timeout_s: float = 3.0,
     ) -> None:
-        """Nothing is imported, connected or written before `start`; arguments as for `ParentRun`."""
+        """Nothing is imported, connected or written before `start`; arguments as for `ParentRun`.
+
+        `describe` says what came of a comparison, as its page does.
+        """
+        self._describe = describe
         self._hide = Secret.of(tracking_uri).hide
         self._parent = ParentRun(tracking_uri, experiment_name, run_name, probe_timeout_s)
         self._written: dict[tuple[str, str], tuple[str, str]] = {}
@@ -47,7 +57,7 @@ class MLflowComparison:
         """Open the parent run, or continue the one that RUN/mlflow.json names."""
         self._problem = None
         with self._guarded():
-            ended = self._parent.open(folder, values.search_tags(manifest), values.search_params(manifest))
+            ended = self._parent.open(folder, manifest)
             self._written = {(tags[_SEARCHER], tags[_SEED]): (tags["id"], tags[_TRIALS]) for tags in ended}
 
     def report(self, run: RunRecord, options: Mapping[str, Any], curves: Mapping[str, Mapping[int, float]]) -> None:
@@ -66,9 +76,11 @@ class MLflowComparison:
             self._parent.close()
             return
         with self._guarded(), self._parent.last():
-            numbers = {"summary": as_json(content.summary), "tests": _decided(content)}
-            self._parent.log(self._parent.id, metrics=values.as_metrics(dict(values.flattened(numbers, "/"))))
+            self._parent.log(self._parent.id, metrics=values.as_metrics(_compared(content)))
+            self._parent.describe(self._describe(content))
             self._parent.client.set_terminated(self._parent.id, "FINISHED" if content.complete else "KILLED")
+            self._parent.log_table("strategies.json", _strategies(content))
+            self._parent.log_table("tests.json", _tests(content))
             for name in FILES:
                 self._parent.log_file(folder / name)
 
@@ -107,11 +119,30 @@ class MLflowComparison:
         self._written[run.searcher, str(run.seed)] = run_id, tags[_TRIALS]
 
 
-def _decided(content: ComparisonRecord) -> dict[str, Any]:
-    """Probabilities by measure: Friedman's, and each pair's after correction."""
-    found: dict[str, Any] = {}
-    for key, tests in content.tests.items():
-        found[key] = {f"{pair.first} against {pair.second}": pair.p_holm for pair in tests.pairs}
+def _compared(content: ComparisonRecord) -> dict[str, float]:
+    """The median of each strategy and the probability over all, by the primary measures; the tables hold the rest."""
+    found: dict[str, Any] = {"seeds": len(content.seeds), "runs": len(content.runs)}
+    measures = {key: tests for key, tests in content.tests.items() if tests.quantity == content.primary}
+    for key, tests in measures.items():
         if tests.friedman is not None:
-            found[key]["friedman"] = tests.friedman.p
-    return found
+            found[f"tests/{key}/friedman"] = tests.friedman.p
+    for key in measures:
+        found |= {f"summary/{name}/{key}": summary.medians.get(key) for name, summary in content.summary.items()}
+    numbers = [(name, value) for name, value in found.items() if value is not None]
+    return dict(numbers[:MOST_METRICS])
+
+
+def _strategies(content: ComparisonRecord) -> list[dict[str, Any]]:
+    """A row a strategy: its medians over the seeds."""
+    rows = {name: dict(values.flattened(as_json(summary), " ")) for name, summary in content.summary.items()}
+    return [{"strategy": name, **row} for name, row in rows.items()]
+
+
+def _tests(content: ComparisonRecord) -> list[dict[str, Any]]:
+    """A row a pair and measure, and one for all strategies together."""
+    rows = []
+    for key, tests in content.tests.items():
+        if tests.friedman is not None:
+            rows.append({"measure": key, "first": "all", "second": "all", "p": tests.friedman.p})
+        rows += [{"measure": key, **pair.to_json()} for pair in tests.pairs]
+    return rows

@@ -10,10 +10,10 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
@@ -21,15 +21,19 @@ from urllib.request import urlopen
 from sqlalchemy.engine import make_url
 
 from moco.redaction import starred
+from moco.run_folder.manifest import Manifest
 from moco.secret import Secret
+from moco.tracking import mlflow_values as values
 from moco.tracking.messages import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 NOTE = "mlflow.json"  # in the run folder: which parent run is this folder's
 
-_PARENT = "mlflow.parentRunId"
+_PARENT, _NOTE_TAG, _TABLES = "mlflow.parentRunId", "mlflow.note.content", "mlflow.loggedArtifacts"
+_DIGEST = 36  # characters of a data set's hash that MLflow has room for
 _BATCH, _METRICS = 100, 1000  # parameters, and metrics, that a server takes in one call
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # otherwise it reports its use to its makers, from its first import on
@@ -57,15 +61,16 @@ class ParentRun:
         self.client: MlflowClient
         self.experiment_id = self.id = ""
 
-    def open(self, folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> list[dict[str, str]]:
+    def open(self, folder: Path, manifest: Manifest) -> list[dict[str, str]]:
         """Begin the run, or continue the one that FOLDER/mlflow.json names; a ConnectionError where no server answers.
 
-        Given are the tags of each nested run that has ended there already, and its id under `id`.
+        A new run has the manifest's tags, its configuration as parameters, and its splits as data sets. Given are
+        the tags of each nested run that has ended there already, and its id under `id`.
         """
         self._settings.enter_context(_environment())
         try:
             with self.working():
-                return self._open(folder, tags, params)
+                return self._open(folder, manifest)
         except BaseException:
             self._settings.close()
             raise
@@ -108,30 +113,66 @@ class ParentRun:
         for at in range(0, max(len(numbers), len(texts)), _BATCH):
             self.client.log_batch(run_id, numbers[at : at + _BATCH], texts[at : at + _BATCH], synchronous=True)
 
-    def log_steps(self, run_id: str, name: str, values: Mapping[int, float]) -> None:
-        """Write a metric's history: a value a step."""
+    def log_steps(self, run_id: str, name: str, history: Mapping[int, float]) -> None:
+        """Write a metric's history: a value a step. Steps that are there already are left as they are."""
         from mlflow.entities import Metric
 
         now = round(time.time() * 1000)
-        history = [Metric(name, value, now, step) for step, value in values.items()]
-        for at in range(0, len(history), _METRICS):
-            self.client.log_batch(run_id, history[at : at + _METRICS], synchronous=True)
+        there = {point.step for point in self.client.get_metric_history(run_id, name)}
+        points = [Metric(name, value, now, step) for step, value in history.items() if step not in there]
+        for at in range(0, len(points), _METRICS):
+            self.client.log_batch(run_id, points[at : at + _METRICS], synchronous=True)
+
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a table of the parent run in place of an earlier one; `mlflow.load_table` reads it.
+
+        A row is its cells by column; a column that a row has not is None there.
+        """
+        # MLflow's own `log_table` appends to the table of an earlier session.
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        cells = [[row.get(column) for column in columns] for row in rows]
+        self.client.log_dict(self.id, {"columns": columns, "data": cells}, name)
+        tables = json.loads(self.client.get_run(self.id).data.tags.get(_TABLES, "[]"))
+        if (entry := {"path": name, "type": "table"}) not in tables:
+            self.tag(self.id, {_TABLES: json.dumps([*tables, entry])})
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run_id, tags=[RunTag(name, text) for name, text in tags.items()], synchronous=True)
+
+    def describe(self, text: str) -> None:
+        """What stands on top of the parent run's page."""
+        self.tag(self.id, values.as_tags({_NOTE_TAG: text}))
 
     def log_file(self, file: Path, into: str | None = None) -> None:
         """Write a file of the parent run, where there is one."""
         if file.is_file():
             self.client.log_artifact(self.id, str(file), into)
 
-    def _open(self, folder: Path, tags: Mapping[str, str], params: Mapping[str, str]) -> list[dict[str, str]]:
+    def remove_files(self, folder: str, kept: Set[str]) -> None:
+        """Remove what lies in a folder of the parent run's files from an earlier session, but for some names."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        old = [file.path for file in self.client.list_artifacts(self.id, folder)]
+        stale = [path for path in old if PurePosixPath(path).name not in kept]
+        if stale:
+            files = get_artifact_repository(self.client.get_run(self.id).info.artifact_uri, self._uri)
+            for path in stale:
+                files.delete_artifacts(path)  # type: ignore[no-untyped-call]
+
+    def _open(self, folder: Path, manifest: Manifest) -> list[dict[str, str]]:
         from mlflow import MlflowClient
 
         self.client = MlflowClient(self._uri)
         self.experiment_id = self._experiment()
         if self._continue(folder / NOTE):
             return self._ended()
-        tags = {"mlflow.source.name": "moco", "moco.run_folder": str(folder), **tags}
+        tags = {"mlflow.source.name": "moco", "moco.run_folder": str(folder), **values.search_tags(manifest)}
         self.id = self.client.create_run(self.experiment_id, tags=tags, run_name=self._run_name).info.run_id
-        self.log(self.id, params=params)
+        self.log(self.id, params=values.search_params(manifest))
+        self.client.log_inputs(self.id, _datasets(manifest))
         (folder / NOTE).write_text(json.dumps(self._address(), indent=1), encoding="utf-8")
         return []
 
@@ -169,6 +210,22 @@ class ParentRun:
             page = runs.token
             if not page:
                 return ended
+
+
+def _datasets(manifest: Manifest) -> list[DatasetInput]:
+    """The splits as data sets: name, source and hash, and how many images; the images stay where they are."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    name = str(manifest.setting("data", "source") or "data")
+    source = json.dumps(manifest.setting("data") or {}, default=str)
+    found = []
+    for split, record in manifest.data.splits.items():
+        if record.hash is None:
+            continue
+        profile = json.dumps(record.to_json())
+        dataset = Dataset(name, record.hash[:_DIGEST], "moco", source, profile=profile)
+        found.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split)]))
+    return found
 
 
 @contextmanager

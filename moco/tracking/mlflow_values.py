@@ -7,11 +7,9 @@ import math
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.result import Result
 from moco.trial import Trial
 
 # MLflow's own limits (mlflow.utils.validation, 3.x); a server refuses a whole batch for one value beyond them.
@@ -55,10 +53,21 @@ def search_params(manifest: Manifest) -> dict[str, str]:
 
 
 def search_tags(manifest: Manifest) -> dict[str, str]:
-    """Tags of a search: versions, hardware, and the classes and images that the network is for, as JSON."""
-    described = {f"moco.{name}": json.dumps(value) for name, value in (manifest.data.description or {}).items()}
-    known = {"moco.versions": manifest.versions or None, "moco.hardware": manifest.hardware or None}
-    return as_tags({**known, **described})
+    """Tags of a search: what to filter searches by, versions, hardware, and what images it is for, as JSON."""
+    known = {
+        "experiment": manifest.name,
+        "network": manifest.network.name,
+        "protocol": manifest.setting("objective", "protocol"),
+        "target": manifest.setting("target", "runtime"),
+        "data": manifest.setting("data", "source"),
+        "searcher": manifest.searcher,
+        "seed": manifest.seed,
+        "version": manifest.versions.get("moco"),
+        "versions": manifest.versions or None,
+        "hardware": manifest.hardware or None,
+    }
+    described = {name: json.dumps(value) for name, value in (manifest.data.description or {}).items()}
+    return as_tags({f"moco.{name}": value for name, value in (known | described).items()})
 
 
 def trial_params(trial: Trial) -> dict[str, str]:
@@ -69,7 +78,7 @@ def trial_params(trial: Trial) -> dict[str, str]:
 
 def trial_tags(trial: Trial) -> dict[str, str]:
     """Tags of a trial: what to filter runs by."""
-    feasible = None if trial.outcome is None else str(trial.feasible).lower()
+    feasible = None if trial.outcome is None else truth(trial.feasible)
     return as_tags(
         {
             "moco.trial": trial.number,
@@ -77,7 +86,7 @@ def trial_tags(trial: Trial) -> dict[str, str]:
             "moco.origin": trial.origin,
             "moco.feasible": feasible,
             "moco.reason": trial.reason,
-            "moco.distinct": str(trial.distinct).lower(),
+            "moco.distinct": truth(trial.distinct),
         }
     )
 
@@ -100,11 +109,9 @@ def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
     return as_metrics(numbers)
 
 
-def result_metrics(result: Result) -> dict[str, float]:
-    """Numbers of a finished search: everything of result.json but the policies and the points of the front."""
-    best = None if result.best is None else replace(result.best, policy=None)
-    numbers = as_metrics(dict(flattened(replace(result, best=best, front=()).to_json(), "/")))
-    return {**numbers, "front_size": float(len(result.front))}
+def truth(value: bool) -> str:
+    """A truth as a tag."""
+    return str(value).lower()
 
 
 def _key(name: str) -> str:

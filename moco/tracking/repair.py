@@ -21,13 +21,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from moco.errors import RunFolderError
 from moco.run_folder.manifest import Manifest
-from moco.run_folder.writing import LEDGER, MANIFEST, opened, writes
+from moco.run_folder.writing import LEDGER, MANIFEST, opened
 from moco.store_table import MALFORMED
 from moco.tracking.database import database_errors, file_address
 from moco.tracking.messages import quiet
 from moco.tracking.optuna_study import UNREADABLE
 from moco.tracking.optuna_trial import RECORD, to_entry, to_trial, trial_of
 from moco.trial import Trial
+from moco.whole_file import writes
 
 ASIDE = ".broken"
 BESIDE = ("", "-journal", "-wal", "-shm")  # what SQLite may keep beside its file
@@ -105,7 +106,7 @@ def _storage(run: Path) -> Any:
 def _owner(run: Path) -> tuple[str | None, str | None]:
     """Name and fingerprint of the search that has written the folder; None where they are not known."""
     try:
-        manifest = Manifest.from_json(json.loads((run / MANIFEST).read_text(encoding="utf-8")))
+        manifest = Manifest.read(run / MANIFEST)
     except (OSError, *MALFORMED):
         return None, None
     if manifest.fingerprint is None or manifest.setting("comparison"):

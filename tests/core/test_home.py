@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from moco.errors import ConfigError
 from moco.home import home, shared_file
 
 
@@ -36,3 +37,9 @@ def test_without_a_home_that_can_be_written_it_lies_there_too(tmp_path: Path, mo
     (tmp_path / "file").touch()
     monkeypatch.setenv("MOCO_HOME", str(tmp_path / "file" / "home"))
     assert shared_file("evaluations.db", tmp_path / "mine") == tmp_path / "evaluations.db"
+
+
+def test_a_home_folder_of_nobody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCO_HOME", "~nobody-here/moco")
+    with pytest.raises(ConfigError, match="MOCO_HOME '~nobody-here/moco': there is no home folder of '~nobody-here'"):
+        shared_file("evaluations.db", tmp_path / "mine")

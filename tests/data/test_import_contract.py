@@ -26,7 +26,7 @@ def imported(folder: Path, code: str) -> DataSets:
     """What the function `sets` of that code gives; each module has a name of its own, as Python keeps them."""
     name = f"contract_{next(NEXT)}"
     (folder / f"{name}.py").write_text(code, encoding="utf-8")
-    return load_data("import", SourceOptions(import_path=f"{name}:sets", folder=folder))
+    return load_data("import", SourceOptions(import_path=f"{name}:sets", folder=folder, allow_import=True))
 
 
 def test_the_documents_example_runs(tmp_path: Path) -> None:

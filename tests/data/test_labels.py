@@ -1,4 +1,4 @@
-"""One numbering of classes for both sets: numbers with gaps, words, truths, names of folders and of files."""
+"""One numbering of classes for both sets: numbers with gaps, words, booleans, names of folders and of files."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_words_that_are_numbers_are_ordered_as_numbers(tmp_path: Path) -> None:
     assert of_labels(tmp_path, ["10", "9", "1"], ["9"]).train.class_names == ("1", "9", "10")
 
 
-def test_truths_are_two_classes(tmp_path: Path) -> None:
+def test_booleans_are_two_classes(tmp_path: Path) -> None:
     sets = of_labels(tmp_path, [True, False], [True])
 
     assert (sets.test.labels.tolist(), sets.test.class_names) == ([1], ("False", "True"))
@@ -152,12 +152,12 @@ def test_a_folder_that_the_training_set_lacks_is_refused_by_name(tmp_path: Path,
         of_folders(tmp_path, ["ant", "bee"], ["ant", name])
 
 
-def test_labels_from_python_may_be_words_and_truths() -> None:
+def test_labels_from_python_may_be_words_and_booleans() -> None:
     sets = as_data_sets(Labelled(["b", "a", "c"]), Labelled(["c"], 1))
 
     assert (sets.test.labels.tolist(), sets.test.class_names) == ([2], ("a", "b", "c"))
-    truths = as_data_sets(Labelled([torch.tensor(True), np.bool_(False)]), Labelled([True], 1))
-    assert truths.test.labels.tolist() == [1]
+    booleans = as_data_sets(Labelled([torch.tensor(True), np.bool_(False)]), Labelled([True], 1))
+    assert booleans.test.labels.tolist() == [1]
 
 
 def test_labels_from_python_that_start_at_1_are_numbered() -> None:

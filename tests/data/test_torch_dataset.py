@@ -99,7 +99,10 @@ def test_a_random_augmentation_is_refused() -> None:
         ([], "the set is empty"),
         ([(PIXELS[0], 0), (PIXELS[1][:, :3], 1)], r"row 1: the image has the shape \(3, 3, 5\), the first one"),
         ([(PIXELS[0], 0), (PIXELS[1] * torch.nan, 1)], "row 1: the image holds values that are not finite"),
-        ([(PIXELS[0], 0), (PIXELS[1], 0.5)], "row 1: expected an integer label, a word or a truth; got 0.5"),
+        (
+            [(PIXELS[0], 0), (PIXELS[1], 0.5)],
+            "row 1: expected an integer, a word, or true or false as the label; got 0.5",
+        ),
         ([(PIXELS[0], 0), (PIXELS[1], -1)], "row 1: label -1 is outside of the 1 classes"),
         ([(PIXELS[0], 0), PIXELS[1]], r"row 1: expected \(image, label\), got ValueError"),
         ([("file.png", 0)], r"row 0: expected a tensor \(channels, height, width\), an image or an array, got str"),

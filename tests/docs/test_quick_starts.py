@@ -30,6 +30,7 @@ def test_every_command_that_is_shown_is_one() -> None:
     assert {
         "search",
         "report",
+        "repair",
         "profile",
         "apply",
         "sensitivity",

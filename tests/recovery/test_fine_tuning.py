@@ -216,7 +216,7 @@ def test_divergence_names_the_step_and_the_layer() -> None:
     with pytest.raises(
         CompressionError, match=r"'[a-z0-9._]+' is not finite .*step \d+; lower recovery\.fine_tuning\.learning_rate"
     ):
-        fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=1e30, epochs=3), rng_seed=0)
+        fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=100.0, epochs=30), rng_seed=0)
     assert not network.training
 
 

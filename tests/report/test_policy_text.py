@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from moco.report.policy_text import describe, describe_groups, kept_channels, layer_settings
-from moco.run_folder.manifest import GroupRecord
+from typing import Any
+
+import pytest
+
+from moco.report.policy_text import describe, describe_groups, in_short, kept_channels, layer_settings
+from moco.run_folder.manifest import GroupRecord, LayerRecord
 
 KEPT = {"filter_pruning": {"keep": 12, "of": 16}}
 GROUPS = [GroupRecord(name=name, layers=(f"{name}.conv1", f"{name}.conv2")) for name in ("a", "b", "c", "d")]
@@ -41,3 +45,27 @@ def test_a_plain_space_is_described_by_its_parameters() -> None:
 def test_channels_are_those_of_any_method_that_keeps_some() -> None:
     assert kept_channels({"channel_pruning": {"keep": 3, "of": 8}}, 8) == 3
     assert kept_channels({"precision": "int8"}, 8) == 8
+
+
+def test_channels_are_not_the_weights_that_another_method_keeps() -> None:
+    assert kept_channels({"sparsity": {"keep": 72, "of": 144}}, 16) == 16
+    both = {"sparsity": {"keep": 72, "of": 144}, "filter_pruning": {"keep": 12, "of": 16}}
+    assert kept_channels(both, 16) == 12
+
+
+LAYERS = [LayerRecord(name=name, group=group, out_channels=16) for name, group in (("a", "a"), ("b", "a"), ("c", None))]
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({}, "unchanged"),
+        ({name: {"precision": "int8"} for name in "abc"}, "int8"),
+        ({"a": KEPT | {"precision": "int8"}}, "83 % channels, int8 on 1 of 3 layers"),
+        ({"a": {"sparsity": {"keep": 72, "of": 144}}, "b": {"svd": {"rank": 3}}}, "sparsity 50 %, svd on 1 layer"),
+        ({"a": {"precision": "int8"}, "b": {"precision": "float16"}}, "int8 on 1, float16 on 1 of 3 layers"),
+        ({"x": 0.123456, "kind": "wide"}, "x: 0.1235, kind: wide"),
+    ],
+)
+def test_a_whole_policy_in_a_few_words(policy: dict[str, Any], words: str) -> None:
+    assert in_short(policy, LAYERS) == words

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +22,63 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from moco.run.presentation import ReportWords
+from moco.run_folder.writing import write_trials
+from moco.secret import Secret
 from moco.tracking.background import BackgroundReporter
 from moco.tracking.database import file_address
 from moco.tracking.mlflow import MLflowReporter
+from moco.tracking.mlflow_model import ModelTerms, _example
 from moco.tracking.mlflow_parent import ParentRun
 from tests.tracking import made_trials
 
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "name": "made",
+    "searcher": "nsga2",
     "seed": 3,
+    "network": {"name": "a network"},
+    "data": {"splits": {name: {"images": 200, "hash": name * 8} for name in ("search", "certification")}},
     "config": {
         "searcher": {"name": "nsga2", "population": 20},
+        "data": {"source": "digits"},
+        "objective": {"protocol": "accuracy-guaranteed"},
+        "target": {"runtime": "onnxruntime"},
         "space": {f"group{n}": {"keep": n} for n in range(150)},
     },
     "problem": {"objectives": {"top1_error": "minimize", "cost": "minimize"}},
     "versions": {"moco": "0.1.0"},
 }
+TRIALS = [made_trials.trial(number, made_trials.problem()) for number in range(12)]
+
+
+def _entry(number: int) -> dict[str, Any]:
+    trial = TRIALS[number]
+    assert trial.policy is not None
+    assert trial.evaluation is not None
+    metrics = {name: metric.value for name, metric in trial.evaluation.metrics.items()}
+    return {"trial": number, "policy": trial.policy.settings, "metrics": metrics}
+
+
 RESULT = {
     "experiment": "made",
+    "description": {"classes": list("abcdefghij"), "size": [8, 8]},
     "searcher": "nsga2",
     "seed": 3,
-    "reference": {},
+    "objectives": ["top1_error", "cost"],
+    "reference": {"top1_error": 0.08, "latency_ms": 1.25},
     "trials": 12,
     "feasible": 5,
-    "best": {"trial": 3, "policy": {"groups": {}}, "metrics": {"latency_ms": 0.7}, "score": 0.4},
-    "front": [{"trial": 3}],
-    "hypervolume": {"value": 0.25},
-    "certificate": {"statement": "top-1 error at most 12 %", "holds": True, "lower_bound": 0.88, "confidence": 0.95},
+    "best": {**_entry(3), "score": 0.4, "feasible": True, "sha256": "ab" * 32},
+    "front": [_entry(3), _entry(5)],
+    "hypervolume": {"value": 0.25, "reference_point": [1.0, 1.0]},
+    "certificate": {
+        "statement": "top-1 error at most 12 %",
+        "holds": True,
+        "floor": 0.87,
+        "lower_bound": 0.88,
+        "confidence": 0.95,
+        "attempts": [{"trial": 3, "holds": True}],
+    },
 }
 
 
@@ -77,8 +107,18 @@ def run_folder(folder: Path) -> Path:
     (folder / "result.json").write_text(json.dumps(RESULT))
     (folder / "report.html").write_text("<!doctype html><title>made</title>")
     (folder / "best" / "certificate.json").write_text(json.dumps(RESULT["certificate"]))
-    _network(folder / "best" / "model.onnx")
+    written = [replace(trial, point={name: value.item() for name, value in trial.point.items()}) for trial in TRIALS]
+    write_trials(folder, written, MANIFEST["problem"]["objectives"])
+    for delivered in ("best", "front/3", "front/5"):
+        (folder / delivered).mkdir(parents=True, exist_ok=True)
+        _network(folder / delivered / "model.onnx")
     return folder
+
+
+def reporter(uri: str | Secret, experiment: str = "experiments", **more: Any) -> MLflowReporter:
+    """A reporter that registers what it delivers, with an image as its example."""
+    example = np.linspace(-2, 2, 192, dtype=np.float32).reshape(1, 3, 8, 8)
+    return MLflowReporter(uri, experiment, "made", ReportWords(), ModelTerms((), lambda: example, "tiny"), **more)
 
 
 @dataclass
@@ -112,17 +152,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     base = tmp_path_factory.mktemp("mlflow")
     uri, folder = f"sqlite:///{base / 'mlflow.db'}", run_folder(base / "run")
     before = {path.name for path in Path().iterdir()}
-    problem = made_trials.problem()
-    trials = [made_trials.trial(number, problem) for number in range(12)]
     console = io.StringIO()
     with redirect_stderr(console), redirect_stdout(console):
-        first = MLflowReporter(uri, "experiments", "made")
+        first = reporter(uri)
         first.start(MANIFEST, folder)
-        for trial in trials[:6]:
+        for trial in TRIALS[:6]:
             first.report(trial)
-        resumed = BackgroundReporter(MLflowReporter(uri, "experiments", "made"), "mlflow", close_timeout_s=120)
+        resumed = BackgroundReporter(reporter(uri), "mlflow", close_timeout_s=120)
         resumed.start(MANIFEST, folder)
-        for trial in trials:
+        for trial in TRIALS:
             resumed.report(trial)
         resumed.finish(RESULT, folder)
     return Shown(uri, folder, resumed.warnings, console.getvalue(), before)
@@ -133,10 +171,12 @@ def test_a_new_store_and_a_search_are_written_without_a_word(shown: Shown) -> No
     assert shown.console == ""
 
 
-def test_a_resumed_search_is_one_parent_with_a_nested_run_for_each_trial(shown: Shown) -> None:
+def test_a_resumed_search_is_one_parent_with_a_nested_run_for_each_network(shown: Shown) -> None:
+    distinct = [str(trial.number) for trial in TRIALS if trial.distinct]
     assert shown.parent().info.status == "FINISHED"
-    assert [run.data.tags["moco.trial"] for run in shown.children()] == [str(number) for number in range(12)]
-    assert len(shown.client.search_runs([shown.parent().info.experiment_id])) == 13
+    assert [run.data.tags["moco.trial"] for run in shown.children()] == distinct
+    assert len(distinct) == 10
+    assert len(shown.client.search_runs([shown.parent().info.experiment_id])) == 11
 
 
 def test_the_parent_holds_the_configuration_and_the_result(shown: Shown) -> None:
@@ -144,9 +184,65 @@ def test_the_parent_holds_the_configuration_and_the_result(shown: Shown) -> None
 
     assert data.params["searcher.name"] == "nsga2"
     assert data.params["space.group149.keep"] == "149"
-    assert data.metrics["best/metrics/latency_ms"] == 0.7
-    assert data.metrics["hypervolume/value"] == 0.25
+    assert data.metrics["best/latency_ms"] == _entry(3)["metrics"]["latency_ms"]
+    assert data.metrics["ratio/latency_ms"] == data.metrics["best/latency_ms"] / 1.25
+    assert (data.metrics["front_size"], data.metrics["certificate/lower_bound"]) == (2, 0.88)
     assert data.tags["moco.certificate"] == "top-1 error at most 12 %"
+
+
+def test_the_parent_is_found_by_its_tags_and_says_its_verdict(shown: Shown) -> None:
+    tags = {"network": "a network", "protocol": "accuracy-guaranteed", "target": "onnxruntime", "data": "digits"}
+    tags |= {"searcher": "nsga2", "seed": "3", "version": "0.1.0", "experiment": "made", "verdict": "certified"}
+    wanted = " and ".join(f"tags.`moco.{name}` = '{text}'" for name, text in (tags | {"certified": "true"}).items())
+    [found] = shown.client.search_runs([shown.parent().info.experiment_id], wanted)
+
+    assert found.info.run_id == shown.parent().info.run_id
+    assert found.data.tags["mlflow.note.content"].startswith("a network at ")
+    assert "the floor of 87.00 % holds" in found.data.tags["mlflow.note.content"]
+
+
+def test_curves_have_a_value_after_each_trial_also_of_a_search_that_was_delivered_twice(shown: Shown) -> None:
+    again = reporter(shown.uri)
+    again.start(MANIFEST, shown.folder)
+    again.finish(RESULT, shown.folder)
+
+    history = shown.client.get_metric_history(shown.parent().info.run_id, "hypervolume")
+    assert sorted(point.step for point in history) == list(range(1, 13))
+    assert len(shown.parent().outputs.model_outputs) == 1
+
+
+def _front(shown: Shown) -> list[dict[str, Any]]:
+    [artefact] = [file for file in shown.client.list_artifacts(shown.parent().info.run_id) if file.path == "front.json"]
+    table = json.loads(Path(shown.client.download_artifacts(shown.parent().info.run_id, artefact.path)).read_text())
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
+def test_the_front_is_a_table_a_page_files_and_tags(shown: Shown) -> None:
+    chosen, other, reference = _front(shown)
+
+    told = [[row[name] for name in ("role", "trial", "certified", "file")] for row in (chosen, other)]
+    assert told == [["chosen", 3, True, "best/model.onnx"], ["front", 5, None, "front/5/model.onnx"]]
+    assert (reference["role"], reference["top-1 (%)"]) == ("reference", 92)
+    run = shown.parent().info.run_id
+    for name in ("front.html", *(row["file"] for row in (chosen, other))):
+        assert Path(shown.client.download_artifacts(run, name)).stat().st_size > 0
+    marked = {run.data.tags["moco.trial"] for run in shown.children() if run.data.tags.get("moco.front") == "true"}
+    assert marked == {"3", "5"}
+
+
+def test_the_table_is_read_with_mlflow(shown: Shown, address: str) -> None:
+    table = shown.client.load_table(shown.parent().info.experiment_id, "front.json", [shown.parent().info.run_id])
+    assert list(table["trial"])[:2] == [3, 5]
+
+
+def test_the_splits_are_data_sets_without_their_images(shown: Shown) -> None:
+    found = {entry.tags[0].value: entry.dataset for entry in shown.parent().inputs.dataset_inputs}
+
+    assert {name: (entry.name, entry.digest) for name, entry in found.items()} == {
+        "search": ("digits", "search" * 6),
+        "certification": ("digits", ("certification" * 8)[:36]),
+    }
+    assert json.loads(found["search"].profile)["images"] == 200
 
 
 def test_a_nested_run_holds_its_trial(shown: Shown) -> None:
@@ -155,7 +251,7 @@ def test_a_nested_run_holds_its_trial(shown: Shown) -> None:
     assert trial.outcome is not None
     run = shown.children()[1]
 
-    assert run.info.run_name == "trial 1"
+    assert run.info.run_name.startswith("1 nsga2: ")
     assert run.data.metrics["loss/cost"] == trial.outcome.losses[1]
     assert run.data.metrics["feasible"] == float(trial.feasible)
     assert run.data.params["layer1.precision"] == trial.point["layer1.precision"]
@@ -164,9 +260,10 @@ def test_a_nested_run_holds_its_trial(shown: Shown) -> None:
 
 
 def test_the_status_of_a_nested_run_tells_complete_rejected_and_failed_apart(shown: Shown) -> None:
-    runs = shown.children()
+    runs = {int(run.data.tags["moco.trial"]): run for run in shown.children()}
 
     assert [runs[number].info.status for number in (5, 6, 10)] == ["FINISHED", "KILLED", "FAILED"]
+    assert (runs[0].info.run_name, runs[6].info.run_name) == ("0 reference", "6 nsga2: rejected")
     assert runs[10].data.tags["moco.reason"] == "out of memory"
 
 
@@ -174,8 +271,10 @@ def test_the_files_of_the_run_are_artefacts_beside_the_store(shown: Shown) -> No
     parent = shown.parent().info
 
     names = {file.path for file in shown.client.list_artifacts(parent.run_id)}
-    assert names == {"experiment.yaml", "manifest.json", "result.json", "report.html", "best"}
-    assert [file.path for file in shown.client.list_artifacts(parent.run_id, "best")] == ["best/certificate.json"]
+    files = {"experiment.yaml", "manifest.json", "result.json", "trials.csv", "report.html", "front.json", "front.html"}
+    assert names == {*files, "best", "front"}
+    best = {file.path for file in shown.client.list_artifacts(parent.run_id, "best")}
+    assert best == {"best/certificate.json", "best/model.onnx"}
     assert parent.artifact_uri.startswith((shown.folder.parent / "mlflow_artifacts").as_uri())
     assert {path.name for path in Path().iterdir()} == shown.working_folder_before
 
@@ -207,6 +306,25 @@ def test_the_model_loads_by_its_address_and_predicts_as_the_shipped_file(shown: 
     assert mlflow.onnx.load_model(address).graph.output[0].name == "logits"
 
 
+def test_the_model_is_registered_with_its_classes_and_an_example(shown: Shown, address: str) -> None:
+    import mlflow
+
+    model = mlflow.pyfunc.load_model("models:/tiny/1")
+    info = mlflow.models.get_model_info(address)
+    example = model.input_example["input"]
+
+    assert model.metadata.metadata["classes"] == list("abcdefghij")
+    assert (model.metadata.metadata["trial"], info.metadata["sha256"]) == (3, "ab" * 32)
+    np.testing.assert_array_equal(example, np.linspace(-2, 2, 192, dtype=np.float32).reshape(1, 3, 8, 8))
+    assert example.dtype == np.float32
+    assert model.predict(example)["logits"].shape == (1, 10)
+
+
+def test_an_image_that_is_too_large_for_text_is_no_example() -> None:
+    assert _example(lambda: np.zeros((1, 3, 224, 224), np.float32)) is not None
+    assert _example(lambda: np.zeros((1, 3, 512, 512), np.float32)) is None
+
+
 def test_the_model_is_the_shipped_file_with_its_signature(shown: Shown, address: str) -> None:
     import mlflow
 
@@ -221,7 +339,7 @@ def test_the_model_is_the_shipped_file_with_its_signature(shown: Shown, address:
 
 
 def test_a_run_folder_that_was_made_anew_gets_a_run_of_its_own(shown: Shown, tmp_path: Path) -> None:
-    other = MLflowReporter(shown.uri, "experiments", "again")
+    other = reporter(shown.uri)
 
     other.start(MANIFEST, tmp_path)
 
@@ -229,7 +347,7 @@ def test_a_run_folder_that_was_made_anew_gets_a_run_of_its_own(shown: Shown, tmp
 
 
 def test_an_abandoned_search_is_closed_and_its_resumption_opens_it_again(shown: Shown, tmp_path: Path) -> None:
-    first, resumed = (MLflowReporter(shown.uri, "abandoned", "made") for _ in range(2))
+    first, resumed = (reporter(shown.uri, "abandoned") for _ in range(2))
     first.start(MANIFEST, tmp_path)
     run = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
     first.abandon()
@@ -240,11 +358,11 @@ def test_an_abandoned_search_is_closed_and_its_resumption_opens_it_again(shown: 
 
 
 def test_a_resumed_search_whose_run_was_deleted_starts_another(shown: Shown, tmp_path: Path) -> None:
-    MLflowReporter(shown.uri, "deleted", "made").start(MANIFEST, tmp_path)
+    reporter(shown.uri, "deleted").start(MANIFEST, tmp_path)
     first = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
     shown.client.delete_run(first)
 
-    MLflowReporter(shown.uri, "deleted", "made").start(MANIFEST, tmp_path)
+    reporter(shown.uri, "deleted").start(MANIFEST, tmp_path)
 
     second = json.loads((tmp_path / "mlflow.json").read_text())["run_id"]
     assert second != first
@@ -268,22 +386,22 @@ def silent_server() -> Iterator[int]:
 
 def test_a_server_that_is_down_costs_one_warning(tmp_path: Path) -> None:
     port = _free_port()
-    reporter = BackgroundReporter(MLflowReporter(f"http://me:secret@127.0.0.1:{port}", "experiments", "made"), "mlflow")
+    shown = BackgroundReporter(reporter(f"http://me:secret@127.0.0.1:{port}"), "mlflow")
 
-    reporter.start(MANIFEST, tmp_path)
-    reporter.report(made_trials.trial(0, made_trials.problem()))
-    reporter.finish(RESULT, tmp_path)
+    shown.start(MANIFEST, tmp_path)
+    shown.report(TRIALS[0])
+    shown.finish(RESULT, tmp_path)
 
-    [warning] = reporter.warnings
+    [warning] = shown.warnings
     assert f"no answer from http://127.0.0.1:{port}" in warning
     assert "1 of 1 trials" in warning
 
 
 def test_a_server_that_never_answers_is_given_up_after_the_probe(tmp_path: Path, silent_server: int) -> None:
-    reporter = MLflowReporter(f"http://127.0.0.1:{silent_server}", "experiments", "made", probe_timeout_s=0.1)
+    silent = reporter(f"http://127.0.0.1:{silent_server}", probe_timeout_s=0.1)
 
     with pytest.raises(ConnectionError, match="timed out"):
-        reporter.start(MANIFEST, tmp_path)
+        silent.start(MANIFEST, tmp_path)
 
 
 def test_the_note_of_a_run_holds_no_password_whatever_characters_it_has() -> None:
@@ -296,9 +414,9 @@ def test_a_store_is_in_its_folder_whatever_that_is_called(tmp_path: Path) -> Non
 
     base = tmp_path / "a?b %20{c}"
     address, folder = file_address(base / "mlflow.db"), run_folder(base / "run")
-    reporter = MLflowReporter(address, "experiments", "made")
-    reporter.start(MANIFEST, folder)
-    reporter.abandon()
+    first = reporter(address)
+    first.start(MANIFEST, folder)
+    first.abandon()
     experiment = MlflowClient(address.value).get_experiment_by_name("experiments")
 
     assert (base / "mlflow.db").is_file()
@@ -309,19 +427,19 @@ def test_a_store_is_in_its_folder_whatever_that_is_called(tmp_path: Path) -> Non
 def test_a_store_that_cannot_be_written_costs_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     uri = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
-    reporter = BackgroundReporter(MLflowReporter(uri, "experiments", "made"), "mlflow")
+    blocked = BackgroundReporter(reporter(uri), "mlflow")
 
-    reporter.start(MANIFEST, tmp_path)
-    reporter.finish(RESULT, tmp_path)
+    blocked.start(MANIFEST, tmp_path)
+    blocked.finish(RESULT, tmp_path)
 
-    assert len(reporter.warnings) == 1
+    assert len(blocked.warnings) == 1
 
 
 def test_reporting_leaves_no_thread_behind(shown: Shown, tmp_path: Path) -> None:
     before = {thread.name for thread in threading.enumerate()}
-    reporter = BackgroundReporter(MLflowReporter(shown.uri, "threads", "made"), "mlflow")
-    reporter.start(MANIFEST, tmp_path)
-    reporter.finish(RESULT, shown.folder)
+    threaded = BackgroundReporter(reporter(shown.uri, "threads"), "mlflow")
+    threaded.start(MANIFEST, tmp_path)
+    threaded.finish(RESULT, shown.folder)
 
     assert {thread.name for thread in threading.enumerate()} - before == set()
 
@@ -330,7 +448,7 @@ _FIRST_IMPORT = """
 import os, sys
 from pathlib import Path
 from moco.tracking.mlflow import MLflowReporter
-reporter = MLflowReporter("sqlite:///" + sys.argv[1] + "/file/mlflow.db", "a", "b")
+reporter = MLflowReporter("sqlite:///" + sys.argv[1] + "/file/mlflow.db", "a", "b", presenter=None)
 assert "mlflow" not in sys.modules
 before = dict(os.environ)
 try:
@@ -376,19 +494,21 @@ def test_a_tracking_server_takes_the_search_and_the_model_without_a_word(
     server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = run_folder(tmp_path / "run")
-    reporter = MLflowReporter(server, "experiments", "made")
+    served = reporter(server)
     for _ in range(240):
         try:
-            reporter.start(MANIFEST, folder)
+            served.start(MANIFEST, folder)
             break
         except ConnectionError:
             time.sleep(0.5)
 
-    reporter.report(made_trials.trial(1, made_trials.problem()))
-    reporter.finish(RESULT, folder)
+    served.report(TRIALS[1])
+    served.finish(RESULT, folder)
 
     shown = Shown(server, folder, (), "", set())
     [output] = shown.parent().outputs.model_outputs
     assert capfd.readouterr() == ("", "")
     assert shown.client.get_logged_model(output.model_id).status == "READY"
     assert [run.info.status for run in shown.children()] == ["FINISHED"]
+    assert [row["role"] for row in _front(shown)] == ["chosen", "front", "reference"]
+    assert output.model_id in shown.client.get_model_version("tiny", "1").source

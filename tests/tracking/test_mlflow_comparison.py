@@ -53,7 +53,8 @@ def run(searcher: str, seed: int, state: str = "finished", trials: int = 3) -> R
 
 
 def tracker(base: Path) -> MLflowComparison:
-    return MLflowComparison(f"sqlite:///{base / 'mlflow.db'}", "experiments", "made")
+    uri = f"sqlite:///{base / 'mlflow.db'}"
+    return MLflowComparison(uri, "experiments", "made", lambda content: "One cannot tell.")
 
 
 class Store:
@@ -94,9 +95,24 @@ def test_there_is_one_parent_and_one_nested_run_each(base: Path) -> None:
     assert set(store.nested) == {"tpe, seed 0", "random, seed 0", "tpe, seed 1"}
     assert store.parent.info.status == "FINISHED"
     assert store.parent.data.metrics["summary/tpe/score_at_equal_trials"] == 0.5
-    assert store.parent.data.metrics["tests/score_at_equal_trials/tpe against random"] == 0.5
+    assert store.parent.data.metrics["tests/score_at_equal_trials/friedman"] == 0.25
     assert store.parent.data.params["budget.trials"] == "3"
-    assert [file.path for file in store.client.list_artifacts(store.parent.info.run_id)] == ["compare.json"]
+    assert store.parent.data.tags["mlflow.note.content"] == "One cannot tell."
+
+
+def test_summaries_and_tests_are_tables(base: Path) -> None:
+    store = Store(base)
+    run = store.parent.info.run_id
+    names = {file.path for file in store.client.list_artifacts(run)}
+    tables = {name: store.client.download_artifacts(run, f"{name}.json") for name in ("strategies", "tests")}
+    rows = {name: json.loads(Path(path).read_text()) for name, path in tables.items()}
+
+    assert names == {"compare.json", "strategies.json", "tests.json"}
+    assert rows["strategies"]["data"][0][:2] == ["tpe", 2]
+    assert [row[:3] for row in rows["tests"]["data"]] == [
+        ["score_at_equal_trials", "all", "all"],
+        ["score_at_equal_trials", "tpe", "random"],
+    ]
 
 
 def test_a_nested_run_has_its_options_its_numbers_and_its_curves(base: Path) -> None:
@@ -118,7 +134,7 @@ def test_a_run_that_went_on_is_the_same_nested_run_with_more_trials(base: Path) 
 
 
 def test_a_server_that_is_down_is_one_warning_and_nothing_else(tmp_path: Path) -> None:
-    down = MLflowComparison("http://127.0.0.1:9", "experiments", "made", probe_timeout_s=0.5)
+    down = MLflowComparison("http://127.0.0.1:9", "experiments", "made", lambda content: "", probe_timeout_s=0.5)
     down.start(MANIFEST, tmp_path)
     down.report(run("tpe", 0), {}, CURVES)
     down.finish(CONTENT, tmp_path)

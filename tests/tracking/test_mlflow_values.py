@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
 from moco.run_folder.manifest import DataRecord, Manifest
-from moco.run_folder.result import Result
 from moco.tracking import mlflow_values as values
 from moco.trial import MetricValue, Suggestion, Trial, TrialState
 from tests.tracking import made_trials
-
-NOTHING = {"seed": 0, "trials": 3, "given": 0, "space/policies_exact": 1, "front_size": 0}
-
-
-def a_result(**changes: Any) -> Result:
-    return Result.from_json({"experiment": "made", "searcher": "tpe", "seed": 0, "reference": {}, **changes})
 
 
 def test_a_configuration_is_flattened_to_paths_and_its_plain_lists_stay_whole() -> None:
@@ -90,32 +82,6 @@ def test_a_rejected_trial_has_its_reason_and_no_claim_about_feasibility() -> Non
         "moco.reason": "not legal",
         "moco.distinct": "true",
     }
-
-
-def test_a_result_gives_its_numbers_without_policies_and_front() -> None:
-    result = a_result(
-        trials=40,
-        best={"trial": 7, "policy": {"groups": {"a": {"keep": 3}}}, "metrics": {"cost": 0.4}, "score": 0.6},
-        front=[{"trial": 7}, {"trial": 9}],
-        certificate={"holds": True, "statement": "…", "lower_bound": 0.91},
-        hypervolume={"value": 0.5, "reference_point": [1, 1]},
-    )
-
-    assert values.result_metrics(result) == {
-        **NOTHING,
-        "trials": 40,
-        "best/trial": 7,
-        "best/metrics/cost": 0.4,
-        "best/score": 0.6,
-        "certificate/holds": 1,
-        "certificate/lower_bound": 0.91,
-        "hypervolume/value": 0.5,
-        "front_size": 2,
-    }
-
-
-def test_a_search_without_a_feasible_network_has_a_result_too() -> None:
-    assert values.result_metrics(a_result(trials=3, best=None, front=[], certificate=None)) == NOTHING
 
 
 def test_a_sem_that_is_not_known_is_left_out() -> None:

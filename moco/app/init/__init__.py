@@ -11,11 +11,12 @@ from moco.app.init.images import images_of
 from moco.app.init.network import network_of
 from moco.app.init.text import experiment_text
 from moco.app.init.this_machine import this_machine
-from moco.errors import ConfigError, RunFolderError
+from moco.errors import ConfigError
+from moco.whole_file import writes
 
 
 @dataclass(frozen=True)
-class Given:
+class InitRequest:
     """What the command line says; all else is looked for, in `places` or, without any, in this folder."""
 
     places: tuple[Path, ...] = ()
@@ -26,7 +27,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Begun:
+class WrittenExperiment:
     """The file that was written, and why it says what it says."""
 
     file: Path
@@ -45,31 +46,30 @@ class Begun:
         return {"file": str(self.file), "found": list(self.found), "guessed": list(self.guessed), "next": self.next}
 
 
-def started(given: Given, out: Path) -> Begun:
+def write_experiment(asked: InitRequest, out: Path) -> WrittenExperiment:
     """Write the experiment to `out`, which must not exist.
 
-    A ConfigError where it does, where nothing is found in the named places, or where the network cannot be told.
+    A ConfigError where it does, where nothing is found in the named places, or where the network cannot be told; a
+    RunFolderError where the file cannot be written.
     """
     if out.exists():
         raise ConfigError(f"{out}: exists already and is not overwritten; choose another --out")
-    images = images_of(given.places, given.train, given.test)
-    network = network_of(given.model, given.weights, images, [*given.places, Path()])
+    images = images_of(asked.places, asked.train, asked.test)
+    network = network_of(asked.model, asked.weights, images, [*asked.places, Path()])
     machine = this_machine()
-    name = _name(given, out)
+    name = _name(asked, out)
     text = experiment_text(name, images, network, machine, out.absolute().parent)
-    try:
+    with writes(f"{out}:"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
-    except OSError as error:
-        raise RunFolderError(f"{out}: cannot be written: {error.strerror or error}") from None
     allowed = " --allow-import" if network.import_path is not None else ""
     found = (*images.found, *network.found, *machine.found)
-    return Begun(out, found, (*images.guessed, *network.guessed), f"moco search {out}{allowed}")
+    return WrittenExperiment(out, found, (*images.guessed, *network.guessed), f"moco search {out}{allowed}")
 
 
-def _name(given: Given, out: Path) -> str:
+def _name(asked: InitRequest, out: Path) -> str:
     """The experiment's name: the folder's that was named, else the file's or its folder's."""
-    place = next((path.absolute() for path in given.places if path.is_dir()), None)
+    place = next((path.absolute() for path in asked.places if path.is_dir()), None)
     words = place.name if place else out.stem if out.stem != "experiment" else out.absolute().parent.name
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", words).strip("_.-+") or "mine"

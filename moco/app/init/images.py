@@ -21,7 +21,7 @@ LOOKED_AT = 64  # images whose size is read
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class FoundSet:
     """One of the two sets, and what its files say of themselves."""
 
     path: Path
@@ -37,8 +37,8 @@ class FoundImages:
     """The section `data`; without sets it is the digits that moco brings."""
 
     source: str
-    train: ImageSet | None = None
-    test: ImageSet | None = None
+    train: FoundSet | None = None
+    test: FoundSet | None = None
     found: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
 
@@ -125,21 +125,21 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
-def _looked_at(path: Path) -> ImageSet:
+def _looked_at(path: Path) -> FoundSet:
     return _folder(path) if path.is_dir() else _parquet(path)
 
 
-def _folder(path: Path) -> ImageSet:
+def _folder(path: Path) -> FoundSet:
     by_class = [sorted(_files(folder)) for folder in _class_folders(path)]
     files = [file for part in by_class for file in part]
     if not files:
         raise ConfigError(f"{path}: expected a folder of images for each class, found none")
-    return ImageSet(path, len(files), len(by_class), *_kinds(files[:: max(len(files) // LOOKED_AT, 1)]))
+    return FoundSet(path, len(files), len(by_class), *_kinds(files[:: max(len(files) // LOOKED_AT, 1)]))
 
 
-def _parquet(path: Path) -> ImageSet:
+def _parquet(path: Path) -> FoundSet:
     found = preview(path, LOOKED_AT)
-    return ImageSet(path, found.rows, found.classes, *_kinds(map(io.BytesIO, found.first)), found.columns)
+    return FoundSet(path, found.rows, found.classes, *_kinds(map(io.BytesIO, found.first)), found.columns)
 
 
 def _kinds(files: Iterable[Path | io.BytesIO]) -> tuple[frozenset[tuple[int, int]], frozenset[str]]:
@@ -155,7 +155,7 @@ def _kinds(files: Iterable[Path | io.BytesIO]) -> tuple[frozenset[tuple[int, int
     return frozenset(sizes), frozenset(modes)
 
 
-def _told(what: str, part: ImageSet) -> str:
+def _told(what: str, part: FoundSet) -> str:
     sizes = sorted(part.sizes)
     size = f", {sizes[0][0]}x{sizes[0][1]} pixels" if len(sizes) == 1 else f", of {len(sizes)} sizes" if sizes else ""
     classes = "" if part.classes is None else f" in {part.classes} classes"
@@ -163,7 +163,7 @@ def _told(what: str, part: ImageSet) -> str:
     return f"{part.images} {what} images{classes} in {part.path}{size}{columns}"
 
 
-def _columns_guessed(part: ImageSet) -> tuple[str, ...]:
+def _columns_guessed(part: FoundSet) -> tuple[str, ...]:
     assert part.columns is not None
     usual = part.columns[0] in IMAGE_COLUMNS and part.columns[1] in LABEL_COLUMNS
     return () if usual else (f"that column '{part.columns[0]}' holds the images and '{part.columns[1]}' the labels",)

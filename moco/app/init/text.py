@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from moco.app.init.images import FoundImages, ImageSet
+from moco.app.init.images import FoundImages, FoundSet
 from moco.app.init.network import FoundNetwork, input_channels
 from moco.app.init.this_machine import ThisMachine
 from moco.data.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
@@ -36,7 +36,7 @@ def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machi
         *_data(images, network, folder),
         *_space(),
         *_target(machine),
-        *_ending(machine),
+        *_objective_to_budget(machine),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -101,7 +101,7 @@ def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]
     return [*lines, "                          # set is for the certificate"]
 
 
-def _columns(part: ImageSet) -> list[str]:
+def _columns(part: FoundSet) -> list[str]:
     assert part.columns is not None
     keys = zip(("image_column", "label_column"), part.columns, (IMAGE_COLUMNS, LABEL_COLUMNS), strict=True)
     return [f"  {key}: {json.dumps(column)}" for key, column, usual in keys if column not in usual]
@@ -137,7 +137,7 @@ def _target(machine: ThisMachine) -> list[str]:
     return [_line(f"target: {{runtime: onnxruntime, threads: 1{counters}}}", f"of {machine.cores} cores")]
 
 
-def _ending(machine: ThisMachine) -> list[str]:
+def _objective_to_budget(machine: ThisMachine) -> list[str]:
     energy = ", energy_j: 1" if machine.counters else ""
     mlflow = "also show it there" if machine.mlflow else "needs pip install 'moco[mlflow]'"
     return [

@@ -17,7 +17,7 @@ from moco.compression.channels.algebra import components
 from moco.compression.channels.flow import Flow, channel_flow
 from moco.compression.channels.surgery import UNOWNED, Axis, masked, thinned
 from moco.compression.counting import Counts
-from moco.errors import CompressionError
+from moco.errors import CompressionError, in_one_line
 
 LOGITS = "they are the logits"
 MOST_DIFFERENCE, ROUNDING = 1e-3, 1e-4
@@ -80,9 +80,8 @@ def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> 
     try:
         flow = channel_flow(network, image)
     except Exception as error:  # a forward pass fails in many ways; each means that the coupling is unknown
-        raise CompressionError(
-            f"the coupling of the network's channels cannot be traced: {type(error).__name__}: {error}"
-        ) from error
+        reason = in_one_line(error)
+        raise CompressionError(f"the coupling of the network's channels cannot be traced: {reason}") from error
     _check_logits(flow.output, counts)
     flow.atoms.fix(flow.logits[1], LOGITS)
     found = _Found.of(flow, counts)

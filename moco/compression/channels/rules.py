@@ -100,6 +100,8 @@ def product(call: Call) -> Axes:
     """A matrix product: the inner axes are the same channels."""
     left, right = (call.axes_of(tensor) for tensor in call.args[-2:])
     call.atoms.tie(left[-1], right[-2], f"{call.where} reads channels that must stay")
+    if call.args[-1].ndim == 2:  # a weight, whose work is counted for a fixed number of positions
+        call.fix_all(left[:-1], "mixes the positions of each of these channels, a fixed number of times")
     return (*left[:-1], right[-1])
 
 

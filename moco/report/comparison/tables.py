@@ -82,9 +82,7 @@ def runs_table(content: ComparisonRecord) -> Html:
     ]  # fmt: skip
     rows = [
         row(
-            element(
-                "a", f"{run.searcher}, seed {run.seed}", href=quote(f"runs/{run.searcher}/seed{run.seed}/trials.csv")
-            ),
+            _link(run),
             run.state,
             *(number(run.values.get(quantity)) for quantity in quantities),
             *map(str, (run.trials, run.distinct, run.stored, run.feasible, run.rejected, run.failed)),

@@ -211,6 +211,7 @@ def test_a_depthwise_convolution_follows_the_one_before_it() -> None:
         (nn.ConvTranspose2d(8, 8, 3, padding=1, groups=2), "is a grouped convolution (2 groups)"),
         (nn.GroupNorm(1, 8), "'middle' normalises over these channels (a group norm of one group)"),
         (nn.LayerNorm([8, 8, 8]), "LayerNorm"),
+        (nn.Linear(8, 8), "'middle' mixes the positions of each of these channels"),  # its work depends on their number
         (nn.Sequential(nn.PixelShuffle(2), nn.PixelUnshuffle(2)), "that is not known (pixel_shuffle)"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a search writes outside its run folder, told at its end (docs/tracking.md)."""
+"""The files that searches share, which lie outside the run folder, as a command names them (docs/tracking.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moco.experiment.identity import mlflow_address
 from moco.experiment.schema import Experiment
 
 
-def outside(experiment: Experiment, out: Path) -> list[str]:
+def shared_file_lines(experiment: Experiment, out: Path) -> list[str]:
     """Lines that name the evaluation store and MLflow's address, where the experiment has them."""
     mlflow = mlflow_address(experiment, out)
     lines = store_line(experiment, out)

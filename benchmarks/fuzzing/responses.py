@@ -1,4 +1,4 @@
-"""What moco answers to an input, and what is wrong with the answer."""
+"""How moco responds to an input, and what is wrong with the response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 
 from moco.app.cli import app
 from moco.app.command import exit_code_of
-from moco.app.output import Answer as Told
-from moco.app.output import Output
+from moco.app.output import Answer, Output
 
 LIMIT_S = 10.0
 """No answer takes longer, but that of a search that was accepted."""
@@ -33,7 +32,7 @@ class HangError(BaseException):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """How a command ended.
 
     Attributes:
@@ -72,18 +71,18 @@ class Answer:
         return found
 
 
-def of_command(*arguments: object, limit_s: float = LIMIT_S) -> Answer:
-    """The answer of the command line, in this process."""
+def command_response(*arguments: object, limit_s: float = LIMIT_S) -> Response:
+    """How the command line ends with these arguments, in this process."""
     return _invoked(app, [str(argument) for argument in arguments], limit_s)
 
 
-def of_function(function: Callable[[], Any], limit_s: float = LIMIT_S) -> Answer:
-    """The answer of a function whose errors are told as a command's are."""
+def function_response(function: Callable[[], Any], limit_s: float = LIMIT_S) -> Response:
+    """How a function ends whose errors are told as a command's are."""
     given: list[Any] = []
 
-    def work() -> Told:
+    def work() -> Answer:
         given.append(function())
-        return Told(None, (), "")
+        return Answer(None, (), "")
 
     one = typer.Typer(pretty_exceptions_enable=False)
 
@@ -91,11 +90,11 @@ def of_function(function: Callable[[], Any], limit_s: float = LIMIT_S) -> Answer
     def command() -> None:
         raise typer.Exit(exit_code_of(Output(), work, resumes=False))
 
-    answer = _invoked(one, [], limit_s)
-    return Answer(answer.exit_code, answer.error, answer.seconds, answer.raised, given[0] if given else None)
+    response = _invoked(one, [], limit_s)
+    return replace(response, value=given[0] if given else None)
 
 
-def _invoked(command: typer.Typer, arguments: list[str], limit_s: float) -> Answer:
+def _invoked(command: typer.Typer, arguments: list[str], limit_s: float) -> Response:
     began = time.perf_counter()
     try:
         with _alarm(2 * limit_s), warnings.catch_warnings():
@@ -104,11 +103,11 @@ def _invoked(command: typer.Typer, arguments: list[str], limit_s: float) -> Answ
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what CliRunner lets through
-        return Answer(None, "", time.perf_counter() - began, _short(error))
+        return Response(None, "", time.perf_counter() - began, _short(error))
     seconds, left = time.perf_counter() - began, result.exception
     if left is not None and not isinstance(left, SystemExit):
-        return Answer(None, result.stderr, seconds, _short(left))
-    return Answer(result.exit_code, result.stderr, seconds)
+        return Response(None, result.stderr, seconds, _short(left))
+    return Response(result.exit_code, result.stderr, seconds)
 
 
 def _short(error: BaseException) -> str:
