@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 WAIT_S = 5.0
 """How long another process may hold the file; after that the store is done without."""
-MALFORMED = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, ArithmeticError)
+MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError, ArithmeticError)
 """What is raised by reading a row that moco has not written, or not to the end."""
 
 

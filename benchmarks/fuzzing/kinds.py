@@ -172,7 +172,7 @@ class Leftovers(Kind):
             return self._weights(seeds)
         path = folder / name
         if not path.exists():
-            return Checked((), f"no {name}", 0.0, "")
+            return Checked((f"no {name}: nothing was broken",), f"no {name}", 0.0, "")
         self._break(path, rng.random(), seeds)
         responses = [command_response("report", folder / "run")]
         resumes = rng.random() < (0.9 if name.endswith(".db") else 0.25)

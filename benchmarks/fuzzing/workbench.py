@@ -44,7 +44,7 @@ SMALL: dict[str, Any] = {
     "searcher": {"name": "random", "start": "ladder"},
     "budget": {"trials": 4},
     "certificate": {"attempts": 2, "seconds": 0.02},
-    "store": True,
+    "store": "evaluations.db",  # beside the experiment, where it is broken too
 }
 OBJECTIVES: tuple[dict[str, Any], ...] = (
     {"protocol": "accuracy-guaranteed", "floor": ">= 50 %", "weights": {"size_mb": 1}},

@@ -114,7 +114,7 @@ class Compressor:
 
 def rebuilt(network: nn.Module, policy: Policy, example: torch.Tensor) -> nn.Module:
     """A copy of `network` with the policy's shapes, whose weights are of no use yet; fails as `compress` does."""
-    return Compressor.of(plain(network, example.shape[1:]), example).structure(policy)
+    return Compressor.of(plain(network, example.shape[1:]), example.float()).structure(policy)
 
 
 def compress(network: nn.Module, policy: Policy | Mapping[str, object], example: torch.Tensor) -> nn.Module:
@@ -122,8 +122,10 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
 
     A policy is also taken as the content of a policy.json, or its `groups` alone; that it is of this network is seen by
     its layers and widths, not by the name there. One that does not fit the network is a SpaceError, a network that
-    cannot be traced a CompressionError, one that holds NaN a ConfigError.
+    cannot be traced a CompressionError, one that holds NaN a ConfigError. The work is done in float32, whatever the
+    precision of the network and the example; the copy has the network's.
     """
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     if not isinstance(policy, Policy):
         ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING
         if ranking != USUAL_RANKING:
@@ -134,4 +136,4 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
         groups = policy.get("groups") if "format" in policy else policy
         policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
     check_tensors(network := plain(network, example.shape[1:]))
-    return Compressor.of(network, example).compress(policy)
+    return Compressor.of(network, example.float()).compress(policy).to(dtype)

@@ -29,7 +29,7 @@ def exportable_attention() -> Iterator[None]:
             return fused(query, key, value, *more, **options)
         return written_out(query, key, value, *more, **options)
 
-    F.scaled_dot_product_attention = attention  # type: ignore[assignment]
+    F.scaled_dot_product_attention = attention
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield

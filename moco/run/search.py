@@ -143,7 +143,8 @@ class Search:
         """The ledger; a RunFolderError where a shared database holds a search of this name that is not resumed."""
         name, fingerprint = self.plan.name, "-".join(self.job.fingerprint.values())
         address = ledger_address(self.out, self.plan.recording.storage)
-        ledger = OptunaLedger.open(address, name, self.prepared.problem, fingerprint, self.lock)
+        sole = self.prepared.job.plan.recording.storage is None
+        ledger = OptunaLedger.open(address, name, self.prepared.problem, fingerprint, self.lock, sole=sole)
         if not resume and ledger.trials():
             raise RunFolderError(
                 f"tracking.storage: the database holds a search '{name}' with these settings already; continue it "

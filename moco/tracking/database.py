@@ -34,6 +34,19 @@ _PLAIN = re.compile(r"^postgres(ql)?://")
 """An address that leaves the driver open: psycopg, which `moco[postgres]` brings."""
 
 
+_BROKEN = (
+    "malformed",
+    "not a database",
+    "no such table",
+    "has no column",
+    "no such column",
+    "table schema",  # the row of its version is another one
+    "constraint failed",
+    "datatype mismatch",
+)
+"""What a database says of tables and rows that are not as they were written."""
+
+
 class _HeldError(RunFolderError):
     """Another connection has the lock; `ours` says that it was one of this process, which the server still holds."""
 
@@ -99,7 +112,7 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
         if "://" in address.value and not address.value.startswith("sqlite"):
             check = "that its server runs and takes this user's connections, and its free space"
         advice = f"check {check}; recorded trials are kept, continue with --resume"
-        if any(word in cause for word in ("malformed", "not a database", "no such table", "has no column")):
+        if any(word in cause for word in _BROKEN):
             advice = way_on(address)
         raise kind(f"ledger {address.shown}: cannot {doing} it: {address.hide(cause)}; {advice}") from None
 

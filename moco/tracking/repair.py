@@ -15,7 +15,9 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.exceptions import OptunaError
 from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
 
 from moco.errors import RunFolderError
 from moco.run_folder.manifest import Manifest
@@ -23,7 +25,8 @@ from moco.run_folder.writing import LEDGER, MANIFEST, opened
 from moco.store_table import MALFORMED
 from moco.tracking.database import database_errors, file_address
 from moco.tracking.messages import quiet
-from moco.tracking.optuna_trial import RECORD, to_entry, trial_of
+from moco.tracking.optuna_study import UNREADABLE
+from moco.tracking.optuna_trial import RECORD, to_entry, to_trial, trial_of
 from moco.trial import Trial
 from moco.whole_file import writes
 
@@ -79,7 +82,12 @@ def _repaired(path: Path) -> Repair:
         there = _copied(path, copy)
         studies, sound = _read(copy, *_owner(path.parent)) if there else ([], False)
         kept, lost = sum(len(study.kept) for study in studies), sum(study.lost for study in studies)
-        if sound and not lost and there:
+        if (
+            sound
+            and not lost
+            and there
+            and all(_usable(copy, study) for study in studies if study.is_there or study.found)
+        ):
             return Repair(path, kept, 0, None)
         _write(studies, new)
         aside = _set_aside(path) if there else None
@@ -127,6 +135,7 @@ class _Study:
     """What can be read of a study."""
 
     name: str
+    is_there: bool = True  # in the database, and not known from the manifest alone
     user: dict[str, Any] = field(default_factory=dict)
     system: dict[str, Any] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
@@ -160,8 +169,12 @@ def _read(path: Path, name: str | None, fingerprint: str | None) -> tuple[list[_
         of_trial = dict(_rows(database, "trials", "trial_id", "study_id"))
         sound = _whole(database) and set(of_trial.values()) <= set(studies)
         if not studies and name is not None:
-            studies[1] = _Study(name)
+            studies[1] = _Study(name, is_there=False)
         _read_attributes(database, studies)
+        if name is not None and fingerprint is not None and all(study.name != name for study in studies.values()):
+            own = [study for study in studies.values() if study.user.get("fingerprint") == fingerprint]
+            for study in own[:1]:
+                study.name, sound = name, False
         only = next(iter(studies)) if len(studies) == 1 else -1
         read = _read_trials(database, defaultdict(lambda: studies.get(only), _by_trial(of_trial, studies)))
     for trial, number in of_trial.items():
@@ -213,6 +226,30 @@ def _whole(database: sqlite3.Connection) -> bool:
     return False
 
 
+def _usable(path: Path, study: _Study) -> bool:
+    """Whether a search could go on from the study: what it reads is what was found, and another trial can be added."""
+    storage: RDBStorage | None = None
+    try:
+        with quiet("optuna"):
+            storage = RDBStorage(_url(path))
+            there = optuna.load_study(storage=storage, study_name=study.name)
+            read = [trial for entry in there.get_trials(deepcopy=False) if (trial := to_trial(entry)) is not None]
+            for trial in study.kept[:1]:
+                there.add_trial(to_entry(trial, study.distributions, _constraints(study.user, trial)))
+        return there.user_attrs.get("fingerprint") == study.user["fingerprint"] and read == study.found
+    except (RunFolderError, SQLAlchemyError, OptunaError, RuntimeError, *UNREADABLE):
+        return False
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _url(path: Path) -> str:
+    """As Optuna takes it, which fills in what stands in braces."""
+    return file_address(path.resolve()).value.replace("{", "{{").replace("}", "}}")
+
+
 def _rows(database: sqlite3.Connection, table: str, key: str, columns: str) -> Iterator[tuple[Any, ...]]:
     """The rows by their key, from both ends and then one by one, so that a damaged page costs its own rows only."""
     found: dict[int, tuple[Any, ...]] = {}
@@ -232,9 +269,8 @@ def _rows(database: sqlite3.Connection, table: str, key: str, columns: str) -> I
 
 def _write(studies: Sequence[_Study], path: Path) -> None:
     """A ledger of what was read; one that holds no study where nothing could be."""
-    address = file_address(path.resolve())
-    with database_errors(address, "write"), quiet("optuna"):
-        storage = RDBStorage(address.value.replace("{", "{{").replace("}", "}}"))
+    with database_errors(file_address(path.resolve()), "write"), quiet("optuna"):
+        storage = RDBStorage(_url(path))
         try:
             for study in studies:
                 _add(storage, study)

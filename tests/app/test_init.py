@@ -116,6 +116,13 @@ def test_weights_tell_their_network_and_its_classes(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("network", "channels"), [("digits_resnet", 1), ("cifar_resnet20", None)])
+def test_images_have_the_channels_that_the_network_takes(tmp_path: Path, network: str, channels: int | None) -> None:
+    folders(tmp_path / "pets", images=2)
+    assert moco("init", "pets", "--model", network).exit_code == 0
+    assert written(tmp_path / "experiment.yaml")["data"].get("channels") == channels
+
+
 def test_given_names_are_taken(tmp_path: Path) -> None:
     train, test = parquet(tmp_path / "a.parquet"), parquet(tmp_path / "b.parquet")
     given = ("--train", train, "--test", test, "--model", "my.module:network", "--out", "deep/mine.yaml")

@@ -147,6 +147,14 @@ def test_compress_gives_a_physically_smaller_network(network: nn.Module) -> None
         torch.testing.assert_close(neutral(images), network.eval()(images))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_compress_takes_any_precision_and_keeps_it(network: nn.Module, dtype: torch.dtype) -> None:
+    policy = {"layer1.0.conv1": {"filter_pruning": {"keep": 12, "of": 32}}}
+    small = moco.compress(network.to(dtype), policy, torch.rand(2, 1, 8, 8, dtype=dtype))
+    assert {p.dtype for p in small.parameters()} == {p.dtype for p in network.parameters()} == {dtype}
+    assert small.layer1[0].conv1.weight.shape[0] == 12
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from moco.app.init.images import FoundImages
 from moco.errors import ConfigError, nearest
-from moco.models import model_names
+from moco.models import build_model, model_names
 from moco.models.cifar_resnet import ZOO
 from moco.models.weight_shapes import Shapes, fits, weight_shapes
 
@@ -101,3 +104,13 @@ def _candidates(file: Path) -> list[str]:
     words = re.sub(r"[^a-z0-9]", "", file.stem.lower())
     named = [name for name in model_names() if name.replace("_", "") in words]
     return list(dict.fromkeys([*sorted(named, key=len, reverse=True), *ZOO]))
+
+
+def input_channels(name: str) -> int:
+    """The channels of the images that the network of that name takes; three where nothing tells."""
+    try:
+        with torch.device("meta"):
+            network = build_model(name)
+    except (ConfigError, NotImplementedError, RuntimeError):
+        return 3
+    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)

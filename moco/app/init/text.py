@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from moco.app.init.images import FoundImages, FoundSet
-from moco.app.init.network import FoundNetwork
+from moco.app.init.network import FoundNetwork, input_channels
 from moco.app.init.this_machine import ThisMachine
 from moco.data.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
 from moco.data.sources import SOURCES
@@ -16,6 +16,7 @@ from moco.errors import printed
 LARGE = 256  # pixels: images with a longer side are scaled, as ImageNet's are
 SCALED, CUT = 256, 224
 BATCH, CALIBRATION = 64, 512  # what a training and the splits take where nothing else is said
+RGB = 3
 KEYS = 25  # where comments begin
 IMAGENET = "{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
 
@@ -83,8 +84,12 @@ def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]
             lines.append(f"  {key}: {_path(part.path, folder)}")
     if images.train is not None and images.train.columns is not None:
         lines += _columns(images.train)
-    if not images.all_rgb and network.name is not None and "channels" in SOURCES[images.source][1]:
-        lines.append(_line("  channels: 3", f"what {network.name} takes; the files are not all RGB"))
+    if network.name is not None and "channels" in SOURCES[images.source][1]:
+        takes = input_channels(network.name)
+        if takes != RGB:
+            lines.append(_line(f"  channels: {takes}", f"what {network.name} takes"))
+        elif not images.all_rgb:
+            lines.append(_line(f"  channels: {takes}", f"what {network.name} takes; the files are not all RGB"))
     lines += _resizing(images)
     if network.published:
         lines.append(_line(f"  normalize: {IMAGENET}", "as these weights expect it"))
