@@ -108,8 +108,8 @@ TIMM: dict[str, tuple[int, dict[str, Any]]] = {
     "levit_128s": (224, {}),
     "visformer_tiny": (64, AT_64),
     "tiny_vit_5m_224": (64, {"num_classes": 1000}),
-    "gcvit_xxtiny": (64, {**AT_64, "depths": (2, 2, 2, 2)}),
-    "focalnet_tiny_srf": (64, {"depths": (2, 2, 2, 2)}),
+    "gcvit_xxtiny": (64, AT_64),
+    "focalnet_tiny_srf": (64, {}),
     "davit_tiny": (64, {}),
     # Transformers and perceptrons
     "vit_tiny_patch16_224": (64, AT_64),
