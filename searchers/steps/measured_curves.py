@@ -118,9 +118,13 @@ class MeasuredCurves:
         return rising([level for level, _ in trials], [spent[0] - amount for amount in spent], grid)
 
 
+LARGEST = 1e300
+"""Of a curve: between larger values the slopes overflow."""
+
+
 def rising(levels: Sequence[float], values: Sequence[float], at: Sequence[float]) -> list[float]:
     """A curve that never falls, through the values at the ascending levels, of which the first is 0, read elsewhere."""
-    risen = np.maximum.accumulate(np.maximum(values, 0.0))
+    risen = np.minimum(np.maximum.accumulate(np.maximum(values, 0.0)), LARGEST)
     if len(levels) < 2:
         return [0.0 for _ in at]
     return [float(value) for value in PchipInterpolator(levels, risen)(at)]
