@@ -16,7 +16,7 @@ from torch import nn
 from moco.analysis.payoff.verdicts import PayOffReport
 from moco.data import DataSets
 from moco.data.description import InputDescription
-from moco.errors import DeviceLostError, LostError, RunFailedError, RunFolderError
+from moco.errors import DeviceLostError, LostError, MocoError, RunFailedError, RunFolderError
 from moco.file_lock import Lock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
@@ -143,8 +143,9 @@ def _is_gone(ledger: Path) -> bool:
 
 
 def _forget_files(out: Path, kind: type[BaseException] | None, *_: object) -> None:
-    """Remove the candidates' files of a search that is done, refused, or has not begun; others can be resumed."""
-    if kind in (None, RunFolderError) or not (out / MANIFEST).exists():
+    """Remove the candidates' files of a search that is done, or refused before it began; others can be resumed."""
+    refused = kind is not None and issubclass(kind, MocoError) and not issubclass(kind, LostError)
+    if kind in (None, RunFolderError) or (refused and not (out / MANIFEST).exists()):
         shutil.rmtree(out / FILES, ignore_errors=True)
 
 
