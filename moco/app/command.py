@@ -120,6 +120,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
 
+def _text(error: Any) -> str:
+    """What the parser says, with the nearest options in words: typer before 0.27 shows them as Python does."""
+    near = getattr(error, "possibilities", None)
+    return f"{error.message} (Possible options: {', '.join(sorted(near))})" if near else str(error.format_message())
+
+
 @contextmanager
 def _told_in_one_line(as_json: bool) -> Iterator[None]:
     try:
@@ -128,7 +134,7 @@ def _told_in_one_line(as_json: bool) -> Iterator[None]:
         if type(error).__name__ == "NoArgsIsHelpError":  # `moco` alone: its text is the help
             raise
         typed = error.ctx.command_path if error.ctx is not None else "moco"
-        text = error.format_message().rstrip(".")
+        text = _text(error).rstrip(".")
         more = f" See {typed} --help" if text.endswith("?") else f"; see {typed} --help"
         Output(as_json=as_json).error(f"{text[:1].lower()}{text[1:]}{more}", USAGE)
         raise typer.Exit(USAGE) from None
