@@ -105,6 +105,7 @@ def test_leave_travels_to_workers(module: Path, weights: Path) -> None:
 COMMANDS = ("search", "demo", "compare", "report", "repair", "profile", "apply", "payoff", "sensitivity", "init")
 
 
+@pytest.mark.slow
 def test_what_only_reads_a_run_imports_nothing_of_it(
     module: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def described(experiment: Any, files: dict[str, str]) -> Path:
     return Path(experiment(data={"source": "parquet", "normalize": {"mean": [0.0], "std": [1.0]}, **files}))
 
 
+@pytest.mark.slow
 def test_classes_and_images_are_described_in_all_that_is_delivered(described: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = moco("search", described, "--out", run, "--set", "budget.trials=3")
@@ -62,6 +63,7 @@ def test_classes_and_images_are_described_in_all_that_is_delivered(described: Pa
     assert again.exit_code == 0, again.output
 
 
+@pytest.mark.slow
 def test_a_search_of_an_older_moco_goes_on_with_files_that_say_nothing(
     described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def told(run: Path) -> list[tuple[Any, ...]]:
     return [(trial["number"], trial["state"], trial["policy"]) for trial in read(run / "trials.json")]
 
 
+@pytest.mark.slow
 def test_a_device_that_dies_after_five_loads_ends_the_search_which_goes_on_when_it_is_back(
     experiment: Any, device: Device, finished: Path, tmp_path: Path, moco_home: Path
 ) -> None:

@@ -53,6 +53,7 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_ones_own_network_is_searched_and_left_as_it_was(
     network: nn.Module, sets: dict[str, TensorDataset], tmp_path: Path
 ) -> None:

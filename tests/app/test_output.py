@@ -133,6 +133,7 @@ def test_a_search_as_json_is_its_result(experiment: Any, tmp_path: Path) -> None
     assert json.loads(moco("report", out, "--json").stdout) == read(out / "result.json")
 
 
+@pytest.mark.slow
 def test_the_doctor_as_json_is_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ())
     monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))

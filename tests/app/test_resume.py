@@ -172,6 +172,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_nothing_finished_is_lost(
 
 
 @pytest.mark.parametrize("suffix", [".partial", ".json.partial"])
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_and_nothing_finished_is_lost(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:

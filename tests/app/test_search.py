@@ -185,6 +185,7 @@ def test_every_searcher_searches_a_network(search: Any, tmp_path: Path, searcher
     assert len(study.trials) == 3
 
 
+@pytest.mark.slow
 def test_one_kind_of_compression_alone(search: Any, tmp_path: Path) -> None:
     search("int8", space={"filter_pruning": None, "groups": "per-layer"}, budget={"trials": 3})
     assert all("filter_pruning" not in setting for policy in policies(tmp_path / "int8") for setting in policy.values())

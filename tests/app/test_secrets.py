@@ -54,6 +54,7 @@ def test_no_file_and_no_message_of_a_search_holds_the_password(
     assert "no answer from" in (base / "run" / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_experiment_of_a_run_folder_runs_again(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

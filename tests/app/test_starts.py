@@ -39,6 +39,7 @@ def told(run: Path) -> list[tuple[Any, ...]]:
     return [(trial["number"], trial["policy"], trial["origin"]) for trial in read(run / "trials.json")]
 
 
+@pytest.mark.slow
 def test_policies_of_a_file_of_a_folder_and_of_a_run(search: Any, tmp_path: Path) -> None:
     # size alone, not time, so that the front is the same on every machine
     search("run", budget={"trials": 8}, objective={"floor": "-90 pp", "weights": {"size_mb": 1}})
