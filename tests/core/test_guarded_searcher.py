@@ -26,7 +26,7 @@ def test_ctrl_c_in_a_searcher_is_no_failure_of_it() -> None:
     class Pressed(Learner):
         def ask(self) -> Suggestion:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)  # Ctrl-C is looked at when it has answered, as when a trial is over
+            time.sleep(1)
             raise AssertionError
 
     with pytest.raises(KeyboardInterrupt):
