@@ -20,7 +20,7 @@ from moco.interfaces import Counter, Session
 from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
 from moco.registry import made_by, plugin
 
-MIN_TICKS, TICKS = 10, 15
+MIN_TICKS, TICKS = 10, 25
 """Changes of a counter within a slot: fewer tell nothing, so slots are made long enough for some more."""
 CounterChoice = str | Mapping[str, Any]  # a counter's name, or a mapping of its `name` and its options
 
