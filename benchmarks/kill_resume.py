@@ -36,23 +36,13 @@ from moco.errors import MocoError
 from moco.run_folder.seal import check_seals
 from moco.tracking.optuna_trial import to_trial
 from moco.trial import Trial
+from tests.app import tiny
 
 NAME = "killed"
 SETTINGS: dict[str, Any] = {
     "name": NAME,
     "seed": 0,
-    "model": {"name": "digits_resnet"},
-    "data": {"source": "digits", "splits": {"calibration": 32, "search": 200, "certification": 300}},
-    "space": {
-        "groups": "per-stage",
-        "filter_pruning": {"keep": [0.3, 1.0]},
-        "quantization": {"precision": ["float32", "int8"]},
-    },
-    "target": {
-        "runtime": "onnxruntime",
-        "threads": 1,
-        "timing": {"seconds_batch1": 0.005, "seconds_batch32": 0.005, "slot_ms": 1.0},
-    },
+    **{section: tiny.SETTINGS[section] for section in ("model", "data", "space", "target")},
     # Timed, yet so little that no timing decides anything: the result is the same each time.
     "objective": {"protocol": "accuracy-guaranteed", "floor": "-3 pp", "weights": {"size_mb": 1, "latency_ms": 1e-9}},
     "searcher": {"name": "evolution", "startup": 4, "start": "reference"},

@@ -24,22 +24,12 @@ from moco.models.training import TrainingPlan, train
 from moco.policy import Policy
 from moco.registry import names
 from moco.run.job import Prepared, prepare
+from tests.app import tiny
 
 PUBLISHED = Path(__file__).parents[2] / "experiments"
 SMALL: dict[str, Any] = {
     "seed": 0,
-    "model": {"name": "digits_resnet"},
-    "data": {"source": "digits", "splits": {"calibration": 32, "search": 200, "certification": 300}},
-    "space": {
-        "groups": "per-stage",
-        "filter_pruning": {"keep": [0.3, 1.0]},
-        "quantization": {"precision": ["float32", "int8"]},
-    },
-    "target": {
-        "runtime": "onnxruntime",
-        "threads": 1,
-        "timing": {"seconds_batch1": 0.005, "seconds_batch32": 0.005, "slot_ms": 1.0},
-    },
+    **{section: tiny.SETTINGS[section] for section in ("model", "data", "space", "target")},
     "objective": {"protocol": "accuracy-guaranteed", "floor": "-10 pp", "weights": {"latency_ms": 1, "size_mb": 1}},
     "searcher": {"name": "random", "start": "ladder"},
     "budget": {"trials": 4},
