@@ -98,8 +98,14 @@ class PruneBitsCodec:
         return {**point, ACTIVATION_BITS: bits[self.blocks[0].layers[0]].activations}
 
     def cost(self, policy: Policy) -> Mapping[str, float]:
-        """Exact macs, flops, parameters, bops and packed_size_mb."""
-        return cost_of(self.costs, policy)
+        """Exact macs, flops, parameters, bops and packed_size_mb, this one as it was recorded: codes without scales.
+
+        moco counts the scales today. The recording, its front and every run kept of it are of the size without them.
+        """
+        widths = widths_of(policy)
+        scales = sum(self.costs.width(layer, "out", widths) for layer in bits_of(policy))
+        costs = cost_of(self.costs, policy)
+        return {**costs, "packed_size_mb": costs["packed_size_mb"] - scales * 4 / 1e6}
 
     def n_policies(self) -> int | None:
         """Every point is a policy."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from moco.errors import ConfigError, DataError, in_one_line
 from moco.models.import_path import called
+from moco.models.timm_zoo import PREFIX as TIMM
 from moco.models.training import TrainingPlan, seeded_torch, train
 from moco.models.weights import is_published, load_weights
 from moco.models.zoo import build_model
@@ -42,6 +43,11 @@ class ModelSpec:
     def shown(self) -> str:
         """Its name for people and for policy.json."""
         return str(self.name or self.import_path)
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions that it needs beside moco's own: their versions are recorded."""
+        return ("timm",) if self.shown.startswith(TIMM) else ()
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -36,7 +36,6 @@ from moco.export.template import Template, build_template
 from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
-from moco.models.timm_zoo import PREFIX
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
@@ -74,8 +73,8 @@ class Job:
 
     @property
     def distributions(self) -> tuple[str, ...]:
-        """The distributions that its target, and a network of timm's, bring: their versions are recorded."""
-        return (*self.target.distributions, *(("timm",) if self.network_name.startswith(PREFIX) else ()))
+        """The distributions that its target and its network need: their versions are recorded."""
+        return (*self.target.distributions, *self.plan.model.distributions)
 
     @cached_property
     def timing(self) -> Mapping[str, TimingPlan]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -30,10 +31,10 @@ def trial(number: int, seed: int = 0) -> Trial:
     return made_trials.trial(number, PROBLEM, seed)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a ledger and a manifest."""
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("sound") / "run"
     folder.mkdir()
     ledger = opened(folder)
     for number in range(TRIALS):
@@ -42,6 +43,12 @@ def run(tmp_path: Path) -> Path:
     manifest = {"name": "made", "fingerprint": {"a": "f1", "b": "f2"}, "config": {"tracking": {}}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+@pytest.fixture
+def run(sound: Path, tmp_path: Path) -> Path:
+    """A copy of the run folder, to be broken."""
+    return shutil.copytree(sound, tmp_path / "run")
 
 
 def edited(*statements: str) -> Callable[[Path], None]:
