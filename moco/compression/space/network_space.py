@@ -21,6 +21,9 @@ from moco.interfaces import Capabilities
 from moco.setting_owners import method_of
 from moco.space import LayerGroup, SearchSpace
 
+MOST_NAMES = 8
+"""Layer groups that an error names for one cause."""
+
 
 @dataclass(frozen=True)
 class SpaceOptions:
@@ -76,10 +79,8 @@ def network_space(
     distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
     neutral = {name: value for choice in choices for name, value in choice.neutral.items()}
     if not distributions:
-        raise SpaceError(
-            "search space: nothing is left to choose; no layer group has a legal width below its own, a rank that pays "
-            "or a second precision (see space.filter_pruning.keep, space.channel_multiple, space.quantization)"
-        )
+        causes = "; ".join(_by_cause(groups, min(multiples.values())))
+        raise SpaceError(f"search space: nothing is left to choose in any layer group: {causes or 'there is none'}")
     layer_groups = tuple(_layer_group(choice, counts, context, options.layer_features) for choice in choices)
     return SearchSpace(distributions, layer_groups, neutral, NetworkCodec(choices, replace(context, runs_in=runs_in)))
 
@@ -97,16 +98,33 @@ def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: Sea
     chosen, multiple = {choice.group.name for choice in codec.choices}, min(codec.context.multiples.values())
     for group in groups:
         if group.name in declared and group.name not in chosen:
-            widths = sorted({channels.channels for channels in group.channel_groups})
-            cause = (
-                "no legal width below its own, no rank that pays, no second precision (see space.filter_pruning.keep)"
-            )
-            if not widths:
-                cause = "the channels of its layers are coupled with those of other groups, or kept by the network"
-            elif 1 < multiple >= widths[-1]:
-                cause = f"widths are multiples of {multiple} and it has {' or '.join(map(str, widths))} channels; "
-                cause += "set space.channel_multiple to a smaller number, such as 1"
-            yield f"space.groups.{group.name} is left as it is: {cause}"
+            yield f"space.groups.{group.name} is left as it is: {_idle_cause(group, multiple)}"
+
+
+def _by_cause(groups: Sequence[Grouped], multiple: int) -> Iterator[str]:
+    """Why there is nothing to choose, a cause after the other, each with its layer groups, of many the first."""
+    by_cause: dict[str, list[str]] = {}
+    for group in groups:
+        by_cause.setdefault(_idle_cause(group, multiple), []).append(group.name)
+    for cause, names in by_cause.items():
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        yield f"in {', '.join(names[:MOST_NAMES])}{more}: {cause}"
+
+
+def _idle_cause(group: Grouped, multiple: int) -> str:
+    """Why a layer group has nothing to choose where widths are multiples of that, and what to do."""
+    widths = sorted({channels.channels for channels in group.channel_groups})
+    if not widths:
+        return "the channels of its layers are coupled with those of other groups, or kept by the network"
+    if 1 < multiple >= widths[-1]:
+        return (
+            f"widths are multiples of {multiple} and it has {' or '.join(map(str, widths))} channels; "
+            "set space.channel_multiple to a smaller number, such as 1"
+        )
+    return (
+        "no legal width below its own, no rank that pays, no second precision "
+        "(see space.filter_pruning.keep, space.channel_multiple, space.quantization)"
+    )
 
 
 def space_summary(space: SearchSpace) -> dict[str, Any]:

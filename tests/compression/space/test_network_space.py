@@ -274,8 +274,22 @@ def test_impossible_bounds_are_refused(keep: tuple[float, float]) -> None:
 
 
 def test_nothing_to_choose_is_refused() -> None:
-    with pytest.raises(SpaceError, match="nothing is left to choose"):
+    with pytest.raises(
+        SpaceError, match=r"nothing is left to choose in any layer group: in conv1, layer1\.0, .*: no legal"
+    ):
         space_of(options=options_of(keep=None))
+
+
+def test_declared_groups_that_all_have_nothing_to_choose_are_named_with_cause_and_remedy() -> None:
+    patterns = {"first": ["layer1.0.conv1"], "second": ["layer1.1.conv1"], "head": ["linear"]}
+    sixteens = replace(CAPABLE, channel_multiples={"float32": 16})
+    with pytest.raises(SpaceError) as refused:
+        space_of(capabilities=sixteens, options=options_of(), groups=patterns)
+    assert str(refused.value) == (
+        "search space: nothing is left to choose in any layer group: in first, second: widths are multiples of 16 and "
+        "it has 8 channels; set space.channel_multiple to a smaller number, such as 1; "
+        "in head: the channels of its layers are coupled with those of other groups, or kept by the network"
+    )
 
 
 def test_a_precision_that_the_target_has_not_is_refused() -> None:
