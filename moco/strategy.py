@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from moco.errors import ConfigError
+from moco.errors import ConfigError, printed
 from moco.interfaces import Searcher, SearcherCapabilities, misfit, refuse_misfit
 from moco.problem import Problem
 from moco.registry import made_by, plugin
 from moco.space import SearchSpace
+from moco.trial import Trial
+
+MOST_FAILURES = 5
+"""Different failures of a searcher that a result tells; the texts of some have a number that is never the same."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,15 @@ class Strategy:
 def strategy_warnings(strategies: Sequence[Strategy], problem: Problem, trials: int) -> list[str]:
     """Both kinds of warnings about the strategies; a ConfigError where one cannot take the space."""
     return [*slow_strategies(strategies, problem.space, trials), *idle_options(strategies, problem)]
+
+
+def failure_warnings(trials: Sequence[Trial], who: str = "the searcher") -> list[str]:
+    """What the searcher's model failed at in these trials, each once, with how often; of many the most frequent."""
+    counts = Counter(printed(text) for trial in trials for text in trial.suggestion.failures)
+    told = counts.most_common(MOST_FAILURES)
+    rest = counts.total() - sum(count for _, count in told)
+    texts = [f"{who} {text}" + (f" ({count} times)" if count > 1 else "") for text, count in told]
+    return [*texts, f"{who} failed {rest} more times, for other reasons"] if rest else texts
 
 
 def slow_strategies(strategies: Sequence[Strategy], space: SearchSpace, trials: int) -> list[str]:

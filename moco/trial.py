@@ -13,6 +13,9 @@ from moco.policy import Policy
 FIRST_MADE = "first_made_s"
 """Key of an evaluation's `details`: seconds by stage that a stored evaluation took when it was made."""
 
+FAILURES = "failures"
+"""Key of a suggestion's `notes`: what the searcher failed at since its last suggestion, a text each."""
+
 Point = Mapping[str, Any]
 """Values of a space's parameters by name, as Optuna's distributions give them."""
 
@@ -38,6 +41,13 @@ class Suggestion:
     id: int
     point: Point
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What the searcher says that it failed at; notes are anybody's, so other things are none."""
+        found = self.notes.get(FAILURES)
+        texts = found if isinstance(found, list | tuple) else ()
+        return tuple(" ".join(text.split()) for text in texts if isinstance(text, str))
 
     @property
     def given(self) -> bool:

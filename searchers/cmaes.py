@@ -207,4 +207,5 @@ class CMAESSearcher:
         return drawn[-1].point
 
     def _noted(self, suggestion: Suggestion, x: np.ndarray) -> Suggestion:
-        return replace(suggestion, notes={"generation": self._generation, "x": [float(value) for value in x]})
+        notes = {**suggestion.notes, "generation": self._generation, "x": [float(value) for value in x]}
+        return replace(suggestion, notes=notes)

@@ -27,6 +27,7 @@ from moco.comparison.rank_tests import ALPHA, finite, seeds_needed
 from moco.run_folder import comparison_record as records
 from moco.run_folder.comparison_record import ComparisonRecord, CurveRecord, MomentsRecord, RunRecord, SuggestionSeconds
 from moco.run_folder.result import TrialsAndSeconds
+from moco.strategy import failure_warnings
 from moco.trial import Trial, TrialState
 
 FORMAT = 1
@@ -207,6 +208,8 @@ def _run_warnings(match: Match, runs: Sequence[Run]) -> list[str]:
     for run in runs:
         failed[run.label] += sum(trial.state is TrialState.FAILED for trial in run.trials)
     texts += [f"{label}: {count} trials failed and count in its budget" for label, count in failed.items() if count]
+    for label in failed:
+        texts += failure_warnings([trial for run in runs if run.label == label for trial in run.trials], label)
     return texts
 
 

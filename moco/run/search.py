@@ -31,6 +31,7 @@ from moco.run_folder.writing import (
     write_trials,
     write_yaml,
 )
+from moco.strategy import failure_warnings
 from moco.study import SearchAbortedError, Study
 from moco.tracking.database import ledger_address
 from moco.tracking.optuna_study import OptunaLedger
@@ -112,7 +113,14 @@ class Search:
                 write_trials(self.out, finisher.trials, self.prepared.problem.objectives)
             of_timings = [*timing_warnings(study.trials), *finisher.warnings]
             of_store = [text for text in self.prepared.evaluator.warnings if text not in self.prepared.warnings]
-            warnings = [*self.prepared.warnings, *of_store, *of_timings, *_reporter_warnings(self.job.reporters)]
+            of_searcher = failure_warnings(study.trials)
+            warnings = [
+                *self.prepared.warnings,
+                *of_store,
+                *of_searcher,
+                *of_timings,
+                *_reporter_warnings(self.job.reporters),
+            ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
             self._write_networks(result, delivery, finisher)
         write_json(self.out / RESULT, result.to_json())

@@ -61,7 +61,7 @@ class LayerAgent(ABC):
         with one_thread(), torch.no_grad():
             suggestion = self._asks.next(again, instead=uniform)
         point, notes = drawn[-1]
-        return replace(suggestion, point=point, notes=notes)
+        return replace(suggestion, point=point, notes={**suggestion.notes, **notes})
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial that was built, or cannot be."""

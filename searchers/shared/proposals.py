@@ -1,7 +1,8 @@
 """What every searcher here keeps: how often it was asked, which policies it has been told, and what its model broke at.
 
 What a model computes of extreme results may overflow, and what libraries make of it may raise anything. No such failure
-ends a search: the ask falls back to a uniform draw, and the user is warned of the first.
+ends a search: the ask falls back to a uniform draw. The user is warned of the first at once; each stands in the notes
+of the next suggestion, so that the ledger has it and the result tells how many there were.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from moco.errors import in_one_line
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.randomness import generator
-from moco.trial import Point, Suggestion, Trial
+from moco.trial import FAILURES, Point, Suggestion, Trial
 
 Draw = Callable[[np.random.Generator], Point]
 REDRAWS = 10
@@ -40,6 +41,7 @@ class ProposalCounter:
         self._seed = seed
         self._told: set[Policy] = set()
         self._has_failed = False
+        self._failures: list[str] = []  # that no suggestion's notes have yet
         self.count = 0
 
     def next(
@@ -69,13 +71,11 @@ class ProposalCounter:
             with np.errstate(all="ignore"):
                 yield
         except Exception as error:  # a model's numerics may fail in any way
+            told = f"could not {what} by its model, and goes on without where it cannot: {in_one_line(error)}"
+            self._failures.append(told)
             if not self._has_failed:
                 self._has_failed = True
-                warnings.warn(
-                    f"the searcher could not {what} by its model, and goes on without where it cannot: "
-                    f"{in_one_line(error)}",
-                    stacklevel=2,
-                )
+                warnings.warn(f"the searcher {told}", stacklevel=2)
 
     def _new(self, draw: Draw, rng: np.random.Generator) -> Suggestion:
         point = draw(rng)
@@ -102,13 +102,17 @@ class ProposalCounter:
         return {**point, **drawn}
 
     def number(self, point: Point) -> Suggestion:
-        """The point as the next suggestion."""
-        suggestion = Suggestion(self.count, point)
+        """The point as the next suggestion; its notes have what the model failed at since the last."""
+        notes = {FAILURES: self._failures} if self._failures else {}
+        suggestion = Suggestion(self.count, point, notes)
+        self._failures = []
         self.count += 1
         return suggestion
 
     def tell(self, trial: Trial) -> None:
         """Count a finished trial's ask, and remember its policy, whatever became of it."""
         self.count = max(self.count, trial.suggestion.id + 1)
+        if trial.suggestion.failures:  # one that is rebuilt fails again at what the ledger has already
+            self._failures = []
         if trial.policy is not None:
             self._told.add(trial.policy)

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
 from moco.errors import PolicyRejectedError
 from moco.evaluation.evaluator import Evaluator
+from moco.searchers.random import RandomSearcher
+from moco.trial import Point
 from tests.app.tiny import moco, one_line, read
 
 BOUNDED = {"protocol": "resource-constrained", "floor": None, "weights": None}
@@ -55,6 +58,29 @@ def test_bounded_resources_are_met_by_what_is_delivered(search: Any) -> None:
     assert best["holds"] is result["certificate"]["holds"] is True
     baseline = next(line for line in result["baselines"] if line["name"] == "reference")
     assert (baseline["feasible"], baseline["score"]) == (False, -50)
+
+
+@pytest.mark.filterwarnings("ignore:the searcher could not")
+def test_what_the_searcher_failed_at_is_in_the_result_once_with_its_count(
+    search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_searcher: RandomSearcher, _rng: np.random.Generator) -> Point:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(RandomSearcher, "_draw", breaks)
+    options = {
+        "searcher": {"name": "random", "start": "none"},
+        "budget": {"trials": 3},
+        "objective": {"floor": "-90 pp"},
+    }
+    told = (
+        "the searcher could not propose by its model, and goes on without where it cannot: "
+        "OverflowError: too large (3 times)"
+    )
+    result = search(**options)
+    assert result["warnings"].count(told) == 1
+    assert told in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert f"warning: {told}" in result["output"]
 
 
 def test_without_a_floor_the_certificate_states_the_accuracy_and_promises_none(search: Any) -> None:

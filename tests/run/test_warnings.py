@@ -12,7 +12,8 @@ from moco.experiment.strategies import strategies_of
 from moco.problem import Problem
 from moco.registry import plugin
 from moco.space import SearchSpace
-from moco.strategy import Strategy, idle_options
+from moco.strategy import Strategy, failure_warnings, idle_options
+from moco.trial import Suggestion, Trial, TrialState
 from tests.searchers.layered import layered_problem
 
 LAYERED = layered_problem()
@@ -96,3 +97,19 @@ def test_a_state_with_sensitivities_needs_an_analysis(searcher: str) -> None:
 def test_each_contender_is_told_of_by_its_label() -> None:
     pair = strategies_of([{"name": "ddpg", "label": "walker", "bounds": "fill"}, {"name": "cmaes", "repair": "shrink"}])
     assert [text.partition(":")[0] for text in idle_options(pair, problem({}))] == ["walker.bounds", "cmaes.repair"]
+
+
+def failing(*texts: Any) -> Trial:
+    return Trial(0, Suggestion(0, {}, {"failures": list(texts)}), TrialState.COMPLETE, {})
+
+
+def test_a_failure_of_the_searcher_is_told_once_with_its_count() -> None:
+    trials = [failing("could not learn: inf"), failing(), failing("could not learn: inf", "could not\npropose", 3)]
+    assert failure_warnings(trials) == ["the searcher could not learn: inf (2 times)", "the searcher could not propose"]
+    assert failure_warnings([Trial(0, Suggestion(0, {}, {"failures": 7}), TrialState.COMPLETE, {})]) == []
+
+
+def test_of_many_different_failures_some_are_told() -> None:
+    (*told, rest) = failure_warnings([failing(f"could not learn: {n}") for n in range(12)], "cmaes")
+    assert len(told) == 5
+    assert rest == "cmaes failed 7 more times, for other reasons"

@@ -93,3 +93,33 @@ def test_counts_below_the_least_are_refused(value: object) -> None:
 def test_what_is_no_probability_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match=r"searcher\.swapping: expected a probability in 0\.\.1, got"):
         probability("swapping", value)  # type: ignore[arg-type]
+
+
+def breaking(_: object) -> dict[str, int]:
+    raise ValueError("not a number")
+
+
+@pytest.mark.filterwarnings("ignore:the searcher could not")
+def test_what_the_model_failed_at_is_in_the_notes_of_the_next_suggestion_alone(problem: Problem) -> None:
+    asks = ProposalCounter(problem, seed=0)
+    with asks.surviving("learn"):
+        raise OverflowError("too large")
+    first, second = asks.next(breaking), asks.next(lambda _: {"n": 1})
+    assert first.failures == tuple(
+        f"could not {what} by its model, and goes on without where it cannot: {why}"
+        for what, why in (("learn", "OverflowError: too large"), ("propose", "ValueError: not a number"))
+    )
+    assert second.failures == ()
+
+
+@pytest.mark.filterwarnings("ignore:the searcher could not")
+def test_a_searcher_that_is_rebuilt_notes_no_failure_twice(problem: Problem) -> None:
+    first, again = ProposalCounter(problem, seed=0), ProposalCounter(problem, seed=0)
+    with first.surviving("learn"):
+        raise OverflowError
+    noted = first.number({"n": 1})
+    with again.surviving("learn"):  # at the trial before
+        raise OverflowError
+    for asks in (first, again):
+        asks.tell(Trial(0, noted, TrialState.COMPLETE, noted.point, problem.space.canonical(noted.point)))
+    assert first.number({"n": 2}) == again.number({"n": 2}) == Suggestion(1, {"n": 2})
