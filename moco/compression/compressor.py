@@ -17,7 +17,7 @@ from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
 from moco.compression.methods.filter_pruning import kept_channels, rankings
 from moco.compression.methods.method import Method
-from moco.compression.policy_file import checked_policy
+from moco.compression.policy_file import checked_policy, policy_in
 from moco.compression.policy_settings import by_method, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
@@ -127,13 +127,24 @@ def compress(network: nn.Module, policy: Policy | Mapping[str, object], example:
     """
     dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     if not isinstance(policy, Policy):
-        ranking = policy.get("ranking", USUAL_RANKING) if "format" in policy else USUAL_RANKING
-        if ranking != USUAL_RANKING:
-            raise SpaceError(
-                f"policy: its filters were ranked by '{ranking}', which looks at more than the weights or was drawn; "
-                "load the finished network from its run folder with moco.load_network"
-            )
-        groups = policy.get("groups") if "format" in policy else policy
-        policy = checked_policy(groups if isinstance(groups, Mapping) else policy)
+        policy = _policy_of(policy)
     check_tensors(network := plain(network, example.shape[1:]))
     return Compressor.of(network, example.float()).compress(policy).to(dtype)
+
+
+def _policy_of(given: object) -> Policy:
+    """The policy in the content of a policy.json, or in its groups alone."""
+    if not isinstance(given, Mapping):
+        raise SpaceError(
+            f"policy: expected a Policy or the content of a policy.json, got {type(given).__name__}; "
+            "moco.compression.policy_file.read_policy reads a file"
+        )
+    if "format" not in given:
+        return checked_policy(given)
+    policy = policy_in(given, "policy")
+    if (ranking := given.get("ranking", USUAL_RANKING)) != USUAL_RANKING:
+        raise SpaceError(
+            f"policy: its filters were ranked by '{ranking}', which looks at more than the weights or was drawn; "
+            "load the finished network from its run folder with moco.load_network"
+        )
+    return policy

@@ -60,17 +60,26 @@ def read_policy(path: Path, origin: Origin | None = None) -> Policy:
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise SpaceError(f"{path}: expected a policy in JSON: {told}") from None
-    sound = isinstance(data, dict) and type(data.get("format")) is int and data["format"] == FORMAT
-    if not sound or not isinstance(data.get("groups"), dict):
-        raise SpaceError(f"{path}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    return policy_in(data, str(path), origin)
+
+
+def policy_in(data: object, where: str, origin: Origin | None = None) -> Policy:
+    """The policy in the content of a policy.json; a SpaceError as of `read_policy`."""
+    if not isinstance(data, Mapping) or "format" not in data or not isinstance(data.get("groups"), Mapping):
+        raise SpaceError(f"{where}: expected {{'format': {FORMAT}, 'network': …, 'groups': {{…}}}}")
+    if type(data["format"]) is not int or data["format"] != FORMAT:
+        raise SpaceError(f"{where}: format: expected {FORMAT}, got {data['format']!r}; did another moco write it?")
     for key in data:
         if key not in KEYS:
-            raise SpaceError(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
+            raise SpaceError(f"{where}: unknown key '{key}'{nearest(str(key), KEYS)}")
     if not isinstance(network := data.get("network", ""), str) or not network.isprintable():
-        raise SpaceError(f"{path}: network: expected a name, got {network!r}")
+        raise SpaceError(f"{where}: network: expected a name, got {network!r}")
+    ranking = data.get("ranking", USUAL_RANKING)
+    if not isinstance(ranking.get("name") if isinstance(ranking, Mapping) else ranking, str):
+        raise SpaceError(f"{where}: ranking: expected a name or {{name: …, option: value}}, got {ranking!r}")
     if origin is not None:
-        origin.check(data, str(path))
-    return checked_policy(data["groups"], f"{path}: groups")
+        origin.check(data, where)
+    return checked_policy(data["groups"], f"{where}: groups")
 
 
 def _refused(constant: str) -> None:

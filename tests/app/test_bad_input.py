@@ -361,6 +361,8 @@ def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path:
         (None, "expected a policy in JSON"),
         ("{", "expected a policy in JSON"),
         ('{"groups": {}}', "expected {'format': 1"),
+        ('{"format": 2, "network": "digits_resnet", "groups": {}}', "format: expected 1, got 2"),
+        ('{"format": 1, "ranking": 7, "groups": {}}', "ranking: expected a name or {name: …, option: value}, got 7"),
         ('{"format": 1, "groups": {"layer9": {"precision": "int8"}}}', "no layer 'layer9'"),
         ('{"format": 1, "groups": {"conv1": {"precision": "int3"}}}', "groups.conv1.precision: expected one of"),
         ('{"format": 1, "groups": {"conv1": {"filter_pruning": {"keep": 0, "of": 32}}}}', "1 <= k <= n"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,14 +76,14 @@ def test_a_bad_setting_is_named(tmp_path: Path, groups: object, error: str) -> N
 def test_a_malformed_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "policy.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(SpaceError, match=r"policy\.json: expected"):
+    with pytest.raises(SpaceError, match=r"policy\.json: (format: )?expected"):
         read_policy(path)
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "policy.json"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpaceError, match=r"policy\.json: expected"):
+    with pytest.raises(SpaceError, match=r"policy\.json: (format: )?expected"):
         read_policy(path)
 
 
@@ -98,3 +100,18 @@ def test_a_ranking_that_needs_more_than_weights_is_told_and_not_guessed_at(tmp_p
     assert read_policy(tmp_path / "p.json") == EXAMPLE
     with pytest.raises(SpaceError, match=r"ranked by 'taylor'.*moco\.load_network"):
         compress(tiny(), told, images(2, 1, 8))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("policy.json", "expected a Policy or the content of a policy.json, got str"),
+        ({"format": 2, "groups": {}}, "format: expected 1, got 2"),
+        ({"format": 1, "groups": {}, "colour": "red"}, "unknown key 'colour'"),
+        ({"format": 1, "groups": []}, "expected {'format': 1"),
+        ({"format": 1, "groups": {}, "ranking": None}, "ranking: expected a name"),
+    ],
+)
+def test_compress_takes_the_content_of_a_file_as_strictly_as_the_file(given: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=f"^policy: {re.escape(message)}"):
+        compress(tiny(), given, images(2, 1, 8))
