@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -13,6 +14,8 @@ TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 
 TOP1_ERROR, TOP5_ERROR = ERRORS = ("top1_error", "top5_error")
 """Shares of images, shown as the accuracy, 1 - error. The first is what a floor bounds and a certificate proves."""
+SMALLEST_IN_FULL = 1e-6
+"""Numbers below are shown as powers of ten."""
 COST = "cost"  # what an objective makes of others
 
 
@@ -101,6 +104,25 @@ def interval(name: str, value: float, sem: float) -> tuple[float, float]:
     return (max(low, 0.0), min(high, 1.0)) if known is not None and known.shown_as == "%" else (low, high)
 
 
+def decimal(number: float, digits: int) -> str:
+    """The number with so many decimals, or with more where it would not keep as many significant digits."""
+    if 0 < abs(number) < SMALLEST_IN_FULL:
+        return f"{number:.{digits}g}"
+    return f"{number:.{_places(number, digits)}f}"
+
+
+def percent(share: float) -> str:
+    """A share of images in percent: with more than two decimals where it would seem to be all of them, or none."""
+    number = 100 * share
+    return f"{number:.{_places(min(abs(number), abs(100 - number)), 2)}f} %"
+
+
+def _places(size: float, digits: int) -> int:
+    """Decimals by which a number of that size keeps so many significant digits, at least as many."""
+    size = round(abs(size), 9) if math.isfinite(size) else 0.0
+    return digits if size < SMALLEST_IN_FULL else max(digits, digits - 1 - math.floor(math.log10(size)))
+
+
 def shown(name: str, value: float | None) -> str:
     """`value` as a person reads it: with its unit, fractions in percent, None as n/a."""
     if value is None:
@@ -108,8 +130,9 @@ def shown(name: str, value: float | None) -> str:
     known = METRICS.get(name)
     if known is None:
         return f"{value:.4g}"
+    if known.shown_as == "%":
+        return percent(value)
     number = value * known.scale
     if not known.shown_as and known.name != COST:  # a count
         return f"{number:,.0f}"
-    digits = 2 if known.shown_as == "%" else 3
-    return f"{number:.{digits}f}" + (f" {known.shown_as}" if known.shown_as else "")
+    return decimal(number, 3) + (f" {known.shown_as}" if known.shown_as else "")

@@ -198,9 +198,10 @@ def apply(
 ) -> Answer:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
     from moco.app.profile import applied
+    from moco.metrics import decimal
 
     artifact = applied(_loaded(experiment, overrides, allow_import), policy, out, experiment.parent)
-    line = Text(f"{out / 'model.onnx'}: {artifact.size_bytes / 1e6:.3f} MB, sha256 {artifact.sha256}")
+    line = Text(f"{out / 'model.onnx'}: {decimal(artifact.size_bytes / 1e6, 3)} MB, sha256 {artifact.sha256}")
     data = {"file": artifact.path, "size_bytes": artifact.size_bytes, "sha256": artifact.sha256}
     return Answer(data, (line,), line)
 

@@ -16,7 +16,7 @@ from moco.errors import CompressionError, PolicyRejectedError
 from moco.experiment.build import Overrides, build_job, plan_of, untracked
 from moco.experiment.schema import Experiment
 from moco.interfaces import Artifact
-from moco.metrics import METRICS, cost_ratio, shown
+from moco.metrics import METRICS, cost_ratio, decimal, shown
 from moco.policy import Policy
 from moco.run.job import prepare
 from moco.run_folder.writing import refuse_owned, write_network
@@ -81,7 +81,7 @@ def profile_table(profile: Profile) -> Table:
     for name in METRICS:
         value, ratio = profile.metrics.get(name), profile.ratio(name)
         numbers = (value.value, value.sem) if value is not None else (None, None)
-        table.add_row(name, *(shown(name, number) for number in numbers), "n/a" if ratio is None else f"{ratio:.3f}")
+        table.add_row(name, *(shown(name, number) for number in numbers), "n/a" if ratio is None else decimal(ratio, 3))
     return table
 
 

@@ -28,6 +28,7 @@ from moco.certification.confidence_bounds import (
 )
 from moco.constraints import Constraint
 from moco.errors import ConfigError
+from moco.metrics import decimal, percent
 
 DISCORDANCE = 0.05
 """Share of images that is taken to be right for one network and wrong for the other, before anything is measured."""
@@ -56,7 +57,7 @@ class Floor:
 
     def __str__(self) -> str:
         """As a person reads it."""
-        return f"{100 * self.value:+.2f} points" if self.relative else f"{100 * self.value:.2f} %"
+        return _points(self.value) if self.relative else percent(self.value)
 
 
 @dataclass(frozen=True)
@@ -200,13 +201,15 @@ def _statement(reported: Attempt, floor: Floor | None, confidence: float, images
 
 
 def _bound(reported: Attempt, floor: Floor | None) -> str:
-    lower, estimate = 100 * reported.lower_bound, 100 * reported.estimate
+    lower, estimate = reported.lower_bound, reported.estimate
     if floor is not None and not floor.relative:
-        return f"at least {lower:.2f} % (measured {estimate:.2f} %)"
-    measured = f"(measured {estimate:+.2f} points)"
-    if lower > 0:
-        return f"at least {lower:.2f} points above the reference's {measured}"
-    return f"at most {-lower:.2f} points below the reference's {measured}"
+        return f"at least {percent(lower)} (measured {percent(estimate)})"
+    side = "at least {} above" if lower > 0 else "at most {} below"
+    return f"{side.format(_points(abs(lower))[1:])} the reference's (measured {_points(estimate)})"
+
+
+def _points(difference: float) -> str:
+    return f"{'-' if difference < 0 else '+'}{decimal(abs(100 * difference), 2)} points"
 
 
 def _method(floor: Floor | None, allowed: int) -> str:

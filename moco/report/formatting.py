@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from moco.metrics import COLUMNS, ERRORS, METRICS, Direction
+from moco.metrics import COLUMNS, ERRORS, METRICS, Direction, decimal
 from moco.metrics import shown as shown_metric
 
 NOT_AVAILABLE = "n/a"
@@ -48,15 +48,16 @@ def shown(metric: str, value: float | None) -> str:
 def shown_interval(metric: str, low: float, high: float) -> str:
     """`[low, high]` without units, in the order of the numbers shown."""
     ends = sorted((plotted(metric, low), plotted(metric, high)))
-    digits = 2 if metric in ERRORS else 0 if abs(ends[1]) >= _MANY else 3
-    return f"[{ends[0]:,.{digits}f}, {ends[1]:,.{digits}f}]"
+    if metric not in ERRORS and abs(ends[1]) >= _MANY:
+        return f"[{ends[0]:,.0f}, {ends[1]:,.0f}]"
+    return f"[{', '.join(decimal(end, 2 if metric in ERRORS else 3) for end in ends)}]"
 
 
 def points(difference: float | str | None) -> str:
     """A difference of accuracies (a fraction) in percentage points; text is taken as it is."""
     if difference is None:
         return NOT_AVAILABLE
-    return difference if isinstance(difference, str) else f"{round(100 * difference, 2):+g} pp"
+    return difference if isinstance(difference, str) else f"{float(decimal(100 * difference, 2)):+g} pp"
 
 
 def ratio(value: float | None, reference: float | None) -> float | None:
@@ -68,7 +69,7 @@ def ratio(value: float | None, reference: float | None) -> float | None:
 
 def shown_ratio(value: float | None) -> str:
     """A ratio as `0.47x`."""
-    return NOT_AVAILABLE if value is None else f"{value:.2f}x"
+    return NOT_AVAILABLE if value is None else f"{decimal(value, 2)}x"
 
 
 def seconds(value: float | None) -> str:

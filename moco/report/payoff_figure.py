@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from moco.metrics import decimal
 from moco.report.document import Html, document, element, listed, note, plot, row
 from moco.report.figures import INK, PRECISION_COLOURS, base_figure
 from moco.report.tables import table
@@ -44,8 +45,8 @@ def payoff_figure(payoffs: Sequence[Mapping[str, Any]]) -> go.Figure:
             line=line,
             marker={"size": 8, "color": [colour if width in pays else "#ffffff" for width in widths], "line": line},
             hovertext=[
-                f"<b>{width} channels, {escape(precision)}</b><br>{time['ratio']:.3f} "
-                f"[{time['low']:.3f}, {time['high']:.3f}]<br>{'pays' if width in pays else 'does not pay'}"
+                f"<b>{width} channels, {escape(precision)}</b><br>{_interval(time)}<br>"
+                f"{'pays' if width in pays else 'does not pay'}"
                 for width, time in zip(widths, times, strict=True)
             ],
             hoverinfo="text",
@@ -128,12 +129,16 @@ def _names(groups: Sequence[str]) -> str:
 
 
 def _time(time: Mapping[str, Any]) -> str:
-    return f"{time['ratio']:.2f}"
+    return decimal(time["ratio"], 2)
+
+
+def _interval(time: Mapping[str, Any]) -> str:
+    return f"{decimal(time['ratio'], 3)} [{decimal(time['low'], 3)}, {decimal(time['high'], 3)}]"
 
 
 def _verdict(payoff: Mapping[str, Any]) -> str:
     if payoff["reference"]:
-        return f" ({payoff['reference_ms']:.2f} ms)"
+        return f" ({decimal(payoff['reference_ms'], 2)} ms)"
     return " pays" if payoff["precision_pays"] else " does not pay"
 
 

@@ -122,7 +122,7 @@ class Progress:
         text = f"{self.title}trial {trial.number} ({trial.origin}), {len(study.trials)}/{self._budget.trials} done"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get(TOP1_ERROR)
-            score = f"score {top.score:.3f}" if top.feasible else "none feasible yet"
+            score = f"score {top.score:.4g}" if top.feasible else "none feasible yet"
             text += f"  best {score}" + (f" at top-1 {shown(TOP1_ERROR, 1 - error.value)}" if error is not None else "")
         return text + f"  feasible {feasible}/{len(study.trials)}  {left_s:.0f} s left"
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from moco.errors import SpaceError, nearest
+from moco.metrics import decimal
 
 MIN_GAIN = 0.01
 """Part of the pair's time that a move must save to be worth offering."""
@@ -193,9 +194,9 @@ def losing_moves(report: PayOffReport) -> tuple[LosingMove, ...]:
 def _lost(payoff: PayOff) -> Iterable[tuple[str, str]]:
     if not payoff.pruning_pays and len(payoff.widths) > 1:
         best = min(time.ratio for time in payoff.times[1:]) / payoff.full.ratio
-        yield PRUNING, f"the fastest narrower width takes {best:.2f} of the full one's time"
+        yield PRUNING, f"the fastest narrower width takes {decimal(best, 2)} of the full one's time"
     if not payoff.reference and not payoff.precision_pays:
-        yield QUANTIZATION, f"{payoff.precision} takes {payoff.full.ratio:.2f} of the reference's time"
+        yield QUANTIZATION, f"{payoff.precision} takes {decimal(payoff.full.ratio, 2)} of the reference's time"
     if payoff.factorised and not payoff.paying_keeps:
         best = min(time.ratio for time in payoff.factorised.values()) / payoff.full.ratio
-        yield FACTORISATION, f"the fastest takes {best:.2f} of the whole pair's time"
+        yield FACTORISATION, f"the fastest takes {decimal(best, 2)} of the whole pair's time"
