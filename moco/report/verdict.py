@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval
+from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval, percent
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, shown_ratio
 from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
@@ -53,6 +53,16 @@ class Claim:
 
 def verdict(result: Result, network: str | None = None) -> Verdict:
     """What came of the search; the network has the result's own name unless one is given."""
+    found = _outcome(result, network)
+    return replace(found, text=f"{found.text} {_stopped(result)}") if result.stopped else found
+
+
+def _stopped(result: Result) -> str:
+    budget = "" if result.budget is None or result.budget.trials is None else f" of {result.budget.trials}"
+    return f"The search was stopped after {result.trials - result.given}{budget} trials; --resume goes on with it."
+
+
+def _outcome(result: Result, network: str | None) -> Verdict:
     if result.best is None:
         return Verdict(Status.NOTHING, f"No network could be built and measured in {result.trials} trials.")
     summary = _summary(result, network or result.network or "The chosen network")
@@ -99,7 +109,7 @@ def _summary(result: Result, network: str) -> str:
     origin = "search" if result.best is None else result.best.origin
     start = network if origin == "search" else f"{network} (the start '{origin}')"
     if COST in metrics:
-        start += f" at {metrics[COST]:.2f}x the cost"
+        start += f" at {shown_ratio(metrics[COST])} the cost"
     return f"{start}: {', '.join(facts)}" if facts else start
 
 
@@ -144,7 +154,7 @@ def _of_bounds(bounds: Sequence[BoundRecord], holds: bool) -> list[Claim]:
 
 def accuracy_text(value: float | str | None, terms: CertificateRecord) -> str:
     """A number in the certificate's terms: points to the reference, or an accuracy where the floor is one."""
-    return points(value) if terms.in_points or not isinstance(value, (int, float)) else f"{100 * value:.2f} %"
+    return points(value) if terms.in_points or not isinstance(value, (int, float)) else percent(value)
 
 
 def certificate_facts(certificate: CertificateRecord, images: str) -> dict[str, str]:

@@ -76,6 +76,7 @@ def result_of(
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
         exit="done" if feasible else "infeasible",
+        stopped=(study.stop_requested and study.n_counted < plan.search.budget.trials) or None,
         objective=results.Objective(protocol=plan.objective.name, text=_asked(prepared)),
         objectives=tuple(problem.objectives),
         reference={name: m.value for name, m in problem.metrics(prepared.evaluator.reference.evaluation).items()},

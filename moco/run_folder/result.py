@@ -153,6 +153,7 @@ class Result(Record):
     searcher: str
     seed: int
     exit: str | None = None  # `done` or `infeasible`
+    stopped: bool | None = left_out()  # whether its user ended it before its budget was spent
     objective: Objective = Objective()
     objectives: tuple[str, ...] = ()  # names in the order of the losses
     reference: Mapping[str, float]  # metrics of the uncompressed network

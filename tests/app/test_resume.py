@@ -133,7 +133,13 @@ def test_ctrl_c_ends_after_the_running_trial_with_a_complete_folder(
     assert signal.getsignal(signal.SIGINT) is before
     assert done.exit_code == 0
     assert "ending after this trial" in done.stdout
-    assert read(run / "result.json")["trials"] == len(recorded(run)) == 3
+    result = read(run / "result.json")
+    assert result["trials"] == len(recorded(run)) == 3
+    assert result["stopped"]
+    told_so = f"The search was stopped after 3 of {result['budget']['trials']} trials; --resume goes on with it."
+    assert told_so in " ".join(done.stdout.split())
+    for page in ("report.html", "best/card.md"):
+        assert told_so in (run / page).read_text(encoding="utf-8")
     for name in ("best/model.onnx", "best/certificate.json", "report.html", "trials.csv"):
         assert (run / name).is_file()
 

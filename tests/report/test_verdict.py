@@ -102,6 +102,14 @@ def test_a_bound_that_fails_spoils_the_certificate_but_not_the_floor() -> None:
     assert "the bound on latency does not hold on the delivered file" in found.text
 
 
+@pytest.mark.parametrize("change", [{}, {"exit": "infeasible"}, {"best": None}, {"certificate": None}])
+def test_a_search_that_was_stopped_says_so_after_each_outcome(change: dict[str, Any]) -> None:
+    told = " The search was stopped after 28 of 400 trials; --resume goes on with it."
+    finished = verdict(a_result(**change))
+    found = verdict(a_result(stopped=True, given=2, budget={"trials": 400}, **change))
+    assert (found.status, found.text) == (finished.status, finished.text + told)
+
+
 def test_an_absolute_floor_is_an_accuracy() -> None:
     found = verdict(
         a_result(certificate=CERTIFICATE | {"floor": 0.91, "estimate": 0.92, "lower_bound": 0.9052, "holds": False})
