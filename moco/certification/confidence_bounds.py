@@ -163,6 +163,8 @@ def _lowest(lost: int, gained: int, images: int, confidence: float) -> float:
 def chance_warnings(right: np.ndarray, labels: np.ndarray) -> list[str]:
     """A warning where a network is not better, with 95 % confidence, than the most frequent label for every image."""
     chance = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    if chance == 1:
+        return [f"all {len(labels)} search images are of one class: an accuracy on them says nothing"]
     if absolute_lower_bound(right, 0.95) > chance:
         return []
     text = (

@@ -121,7 +121,9 @@ class EncodedImages:
                 yield image
         except UnfitImageError as error:
             raise DataError(f"{self.name}, row {row}: {error}") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # Pillow's decoders raise struct.error, IndexError and more at a broken file
             raise DataError(f"{self.name}, row {row}: the image cannot be decoded: {error}") from error
 
     def _mixed(self, sizes: dict[int, Size]) -> str:

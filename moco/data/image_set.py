@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from moco.data.content_hashes import ContentHashes
 from moco.data.pixels import Resizing
 from moco.errors import ConfigError, DataError
+from moco.registry import blaming
 
 LabelArray = NDArray[np.int64]
 ImageArray = NDArray[np.float32]
@@ -53,12 +54,16 @@ class ImageSet:
     notes: tuple[str, ...] = ()  # what was decided in reading it that a user has to know, a line each
 
     def __post_init__(self) -> None:
-        if not len(self.labels):
+        labels = np.asarray(self.labels)
+        if labels.ndim != 1 or (labels.dtype.kind not in "iu" and labels.size):
+            got = f"an array of {labels.ndim} dimensions of {labels.dtype}"
+            raise DataError(f"{self.name}: expected an array (images,) of integers as the labels, got {got}")
+        if not len(labels):
             raise DataError(f"{self.name}: expected at least one image, the set is empty")
-        outside = np.flatnonzero((self.labels < 0) | (self.labels >= self.classes))
+        outside = np.flatnonzero((labels < 0) | (labels >= self.classes))
         if len(outside):
             raise DataError(
-                f"{self.name}, row {outside[0]}: label {self.labels[outside[0]]} is outside of the "
+                f"{self.name}, row {outside[0]}: label {labels[outside[0]]} is outside of the "
                 f"{self.classes} classes (expected 0 to {self.classes - 1})"
             )
         if self.normalize is not None and len(self.normalize.mean) != self.shape[0]:
@@ -68,7 +73,7 @@ class ImageSet:
             )
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise DataError(f"{self.name}: {len(self.class_names)} names of classes, but {self.classes} classes")
-        labels = self.labels.view()
+        labels = labels.view()
         labels.setflags(write=False)
         object.__setattr__(self, "labels", labels)
 
@@ -81,7 +86,11 @@ class ImageSet:
         A DataError names the row of an image that cannot be decoded, has another size than the first, or holds NaN.
         """
         rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
-        images = self.read(rows)
+        with blaming(f"{self.name}: images cannot be read", DataError):  # by what others wrote, perhaps
+            images = np.asarray(self.read(rows), dtype=np.float32)
+        if images.shape != (len(rows), *self.shape):
+            expected = (len(rows), *self.shape)
+            raise DataError(f"{self.name}: expected images of the shape {expected}, reading them gave {images.shape}")
         broken = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         if len(broken):
             raise DataError(f"{self.name}, row {rows[broken[0]]}: the image holds values that are not finite")

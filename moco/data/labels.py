@@ -13,6 +13,8 @@ from moco.errors import DataError, nearest
 
 SHOWN = 10
 BOOLEANS = ("False", "True")
+LARGEST = 2**62
+"""Of an integer label: with all that is counted from it, it stays within 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ def numbered(values: Sequence[Any], name: str, names: tuple[str, ...] | None = N
         usual = int if int in kinds else next(iter(sorted(kinds, key=lambda kind: kind.__name__)))
         row = next(row for row, value in enumerate(values) if type(value) is not usual or usual not in (str, bool, int))
         raise DataError(f"{name}, row {row}: expected an integer label, or a word as all others, got {values[row]!r}")
+    for row, value in enumerate(values):
+        if not -LARGEST <= value <= LARGEST:
+            raise DataError(f"{name}, row {row}: expected an integer label of at most {LARGEST}, got {value}")
     numbers = np.array(values, dtype=np.int64)
     return Labels(numbers, len(names) if names else int(numbers.max()) + 1, names)
 
@@ -56,6 +61,12 @@ def same_classes(train: ImageSet, test: ImageSet) -> DataSets:
     if train.class_names is not None and test.class_names is not None:
         return _by_name(train, test, train.class_names, test.class_names)
     names = train.class_names or test.class_names or ()
+    words, numbers = (train, test) if train.class_names is not None else (test, train)
+    if words.labels_were_names and names != BOOLEANS:
+        raise DataError(
+            f"the labels of {words.name} are words, such as '{names[0]}', those of {numbers.name} integers: "
+            "which integer is which word is not said; give both sets words, or `classes` to the one with integers"
+        )
     classes = max(train.classes, test.classes, len(names))
     known = names if len(names) == classes else None
     train, test = (replace(one, classes=classes, class_names=known) for one in (train, test))

@@ -90,7 +90,8 @@ def _class_names(schema: Any, column: str) -> tuple[str, ...] | None:
     """Names of the classes that integers stand for, as Hugging Face's `datasets` writes them into the file."""
     with suppress(KeyError, TypeError, ValueError):
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
-        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        usable = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+        if usable and len(set(names)) == len(names):  # classes are matched by name: two of one name are none
             return tuple(names)
     return None
 

@@ -114,10 +114,11 @@ def as_data_sets(
     train_set: Any, test_set: Any, normalize: Normalization | None = None, origin: str | None = None
 ) -> DataSets:
     """Two map-style data sets, or image sets, as moco takes them; `origin` is the function that gave them."""
-    of = "" if origin is None else f" of {origin}"
     sets = [
-        given if isinstance(given, ImageSet) else from_torch(given, name=f"{name}{of}", normalize=normalize)
-        for name, given in (("training set", train_set), ("test set", test_set))
+        given
+        if isinstance(given, ImageSet)
+        else from_torch(given, name=name if origin is None else f"{origin} ({name})", normalize=normalize)
+        for name, given in (("train", train_set), ("test", test_set))
     ]
     return same_classes(*sets)
 

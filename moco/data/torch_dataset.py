@@ -15,7 +15,8 @@ from moco.data.decoding import content_hash
 from moco.data.image_set import ImageArray, ImageSet, Normalization
 from moco.data.labels import numbered
 from moco.data.pixels import UnfitImageError, channels_of, pixels_of
-from moco.errors import DataError, in_one_line
+from moco.errors import DataError
+from moco.registry import blaming
 
 CHECKED_IMAGES = 10_000
 """Images that are read when a set is wrapped: all of a smaller set, evenly spaced ones of a larger set."""
@@ -42,15 +43,16 @@ class DatasetReader:
         return np.stack(arrays)
 
     def item(self, row: int) -> tuple[ImageArray, int | str | bool]:
-        """Image (channels, height, width) and label of a row."""
-        try:
+        """Image (channels, height, width) and label of a row; a DataError whatever the user's data set does."""
+        with blaming(f"{self.name}, row {row}: expected (image, label), but it failed", DataError):
             found = self.dataset[row]
-            image, label = ("", "") if isinstance(found, Mapping) else found
-        except Exception as error:  # a user's data set may raise anything
-            raise DataError(f"{self.name}, row {row}: expected (image, label), got {in_one_line(error)}") from error
-        if isinstance(found, Mapping):  # unpacked it would give its keys
-            got = f"a {type(found).__name__} with the keys {', '.join(map(str, found))}"
-            raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")
+            if isinstance(found, Mapping):  # unpacked it would give its keys
+                got = f"a {type(found).__name__} with the keys {', '.join(map(str, found))}"
+                raise DataError(f"{self.name}, row {row}: expected (image, label), got {got}")
+            image, label = found
+            return self._image(image, row), self._label(label, row)
+
+    def _image(self, image: Any, row: int) -> ImageArray:
         try:
             array = _to_array(image)
         except UnfitImageError as error:
@@ -64,7 +66,7 @@ class DatasetReader:
             )
         if not np.isfinite(array).all():
             raise DataError(f"{self.name}, row {row}: the image holds values that are not finite")
-        return array, self._label(label, row)
+        return array
 
     def _label(self, label: Any, row: int) -> int | str | bool:
         value = np.asarray(label)
@@ -74,6 +76,16 @@ class DatasetReader:
             )
         found: int | str | bool = value.reshape(()).item()
         return found
+
+    def targets(self, images: int) -> list[Any]:
+        """The labels of all rows, without their images, as a large set has them."""
+        with blaming(f"{self.name}: expected `targets`, the list of all labels, but it failed", DataError):
+            found = np.asarray(getattr(self.dataset, "targets", None))
+            if found.ndim < 1 or len(found) != images:
+                raise DataError(
+                    f"{self.name}: more than {CHECKED_IMAGES} images must have `targets`, the list of all labels"
+                )
+            return list(found.tolist())
 
 
 def from_torch(
@@ -89,18 +101,26 @@ def from_torch(
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise DataError(f"{name}: expected a map-style data set with a length, got {type(dataset).__name__}")
-    if not len(dataset):
+    with blaming(f"{name}: its length cannot be told", DataError):
+        length = len(dataset)
+    if not length:
         raise DataError(f"{name}: expected at least one image, the set is empty")
     reader = DatasetReader(dataset, name)
     shape = reader.item(0)[0].shape
-    _check_repeatable(reader, min(len(dataset), 8))
-    values, images = _scan(reader, len(dataset), shape)
+    _check_repeatable(reader, min(length, 8))
+    values, images = _scan(reader, length, shape)
     labels = numbered(values, name)
+    left_out = None
     names, n_classes = labels.names, labels.classes if classes is None else classes
     if names is None:
-        own = _own_names(dataset)
+        with blaming(f"{name}: its `classes` cannot be read", DataError):
+            own = _own_names(dataset)
         n_classes = len(own) if classes is None and len(own) >= n_classes else n_classes
         names = own if len(own) == n_classes else None
+        if own and names is None:
+            left_out = (
+                f"{name}: its `classes` are {len(own)}, its labels of {n_classes} classes: the names are left out"
+            )
     digest = content_hash(labels.numbers, (image.tobytes() for image in images.values()))
     hashed = hashes_of(image.tobytes() for image in images.values())
     hashes = ContentHashes.known("values", np.array(list(images), dtype=np.int64), hashed)
@@ -115,29 +135,28 @@ def from_torch(
         names if names is None or len(names) == n_classes else None,
         labels.were_names,
         hashes=hashes,
+        notes=() if left_out is None else (left_out,),
     )
 
 
 def _scan(reader: DatasetReader, images: int, shape: tuple[int, ...]) -> tuple[list[Any], dict[int, ImageArray]]:
     """Labels of all images, and the images that are read here, by row."""
     step = -(-images // CHECKED_IMAGES)
-    labels: list[Any] = [None] * images
-    if step > 1:
-        targets = getattr(reader.dataset, "targets", None)
-        if targets is None or len(targets) != images:
-            raise DataError(
-                f"{reader.name}: a set of more than {CHECKED_IMAGES} images must have `targets`, the list of all labels"
-            )
-        labels = np.asarray(targets).tolist()
+    labels: list[Any] = [None] * images if step == 1 else reader.targets(images)
     found = {}
     for row in range(0, images, step):
-        image, labels[row] = reader.item(row)
+        image, label = reader.item(row)
         if image.shape != shape:
             raise DataError(
                 f"{reader.name}, row {row}: the image has the shape {image.shape}, the first one {shape}; "
                 "all must have one shape"
             )
-        found[row] = image
+        if step > 1 and labels[row] != label:
+            raise DataError(
+                f"{reader.name}, row {row}: the label is {label!r}, but {labels[row]!r} in `targets`; "
+                "`targets` must be the list of the labels that the rows give"
+            )
+        found[row], labels[row] = image, label
     return labels, found
 
 
@@ -151,10 +170,13 @@ def _own_names(dataset: Any) -> tuple[str, ...]:
 
 
 def _check_repeatable(reader: DatasetReader, images: int) -> None:
-    """Pass images that are the same in two reads: else each evaluation would see another one."""
+    """Pass images and labels that are the same in two reads: else each evaluation would see another one."""
     for row in range(images):
-        if not np.array_equal(reader.item(row)[0], reader.item(row)[0]):
+        (image, label), (again, other) = reader.item(row), reader.item(row)
+        if not np.array_equal(image, again):
             raise DataError(f"{reader.name}, row {row}: two reads give two images; remove the random augmentation")
+        if label != other:
+            raise DataError(f"{reader.name}, row {row}: two reads give two labels, {label!r} and {other!r}")
 
 
 def _to_array(image: Any) -> ImageArray | None:
@@ -166,14 +188,16 @@ def _to_array(image: Any) -> ImageArray | None:
         channels = min(channels_of(image.mode), 3)
         return np.ascontiguousarray(pixels_of(image, channels).transpose(2, 0, 1))
     if isinstance(image, torch.Tensor):
-        array = image.detach().cpu().numpy()
+        floats = image.dtype.is_floating_point  # numpy has not all of torch's kinds, such as bfloat16
+        array = (image.detach().float() if floats else image.detach()).cpu().numpy()
     elif isinstance(image, np.ndarray):
         # Arrays of integers come as (height, width) or (height, width, channels), arrays of floats as tensors do.
         array = np.atleast_3d(image).transpose(2, 0, 1) if image.dtype in RANGES else image
     else:
         return None
-    if array.ndim != 3 or not (array.dtype.kind == "f" or array.dtype in RANGES):
+    if array.ndim != 3 or not array.size or not (array.dtype.kind == "f" or array.dtype in RANGES):
         return None
     top = RANGES.get(array.dtype)
-    values = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what overflows is not finite, which is refused with its row
+        values = np.ascontiguousarray(array, dtype=np.float32)
     return values if top is None else values / np.float32(top)

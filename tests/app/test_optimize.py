@@ -106,10 +106,10 @@ def test_bounds_in_place_of_a_floor(network: nn.Module, sets: dict[str, TensorDa
         ({"workers": True}, ConfigError, "workers: expected at least 1, a whole number, got True"),
         ({"settings": {"spac": {}}}, ConfigError, "spac: unknown key.*space"),
         ({"settings": {"space": {"group": "per-stage"}}}, ConfigError, r"space\.group: unknown key"),
-        ({"test": TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0))}, DataError, "test set"),
+        ({"test": TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0))}, DataError, r"^test: .* empty"),
         ({"train": [(torch.zeros(1, 9, 9), 0)]}, DataError, r"\(1, 9, 9\)"),
-        ({"train": [torch.zeros(1, 8, 8)]}, DataError, "training set, row 0"),
-        ({"train": 5}, DataError, "training set"),
+        ({"train": [torch.zeros(1, 8, 8)]}, DataError, "train, row 0"),
+        ({"train": 5}, DataError, "train: expected"),
     ],
 )
 def test_what_it_refuses(

@@ -20,3 +20,9 @@ def test_a_network_that_does_no_better_than_one_answer_for_all_is_warned_of(
 @pytest.mark.parametrize(("right", "shares"), [(275, (250, 250, 250, 250)), (530, (500, 250, 250))])
 def test_a_network_that_is_clearly_better_is_not(right: int, shares: tuple[int, ...]) -> None:
     assert chance_warnings(np.arange(1000) < right, np.repeat(range(len(shares)), shares)) == []
+
+
+def test_images_of_one_class_are_said_to_say_nothing() -> None:
+    assert chance_warnings(np.ones(9, dtype=bool), np.zeros(9)) == [
+        "all 9 search images are of one class: an accuracy on them says nothing"
+    ]

@@ -108,5 +108,5 @@ def test_sets_from_python_are_compared() -> None:
     images, labels = torch.from_numpy(PIXELS[:40]).float(), torch.from_numpy(LABELS[:40])
     train, test = TensorDataset(images, labels), TensorDataset(images.flip(0), labels.flip(0))
 
-    with pytest.raises(DataError, match="40 of 40 images of test set that are scored are also in the training set"):
+    with pytest.raises(DataError, match="40 of 40 images of test that are scored are also in the training set train"):
         split(as_data_sets(train, test))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
-from moco.data import DataSets, SourceOptions, from_torch, load_data
+from moco.data import DataSets, ImageSet, SourceOptions, from_torch, load_data
 from moco.errors import ConfigError, DataError, MocoError
 from tests.data.image_files import picture
 
@@ -58,11 +59,11 @@ def test_a_pair_of_sets_is_taken(tmp_path: Path, given: str) -> None:
         ("def sets(folder): return folder", r"'contract_\d+:sets' failed: TypeError: .*'folder'"),
         (
             "def sets(): return iter([]), iter([])",
-            r"training set of data\.import 'contract_\d+:sets': expected a map-style data set with a length",
+            r"data\.import 'contract_\d+:sets' \(train\): expected a map-style data set with a length",
         ),
         (
             IMAGES + "def sets(): return TensorDataset(x, y), TensorDataset(x * float('nan'), y)",
-            r"test set of data\.import 'contract_\d+:sets', row 0: the image holds values that are not finite",
+            r"data\.import 'contract_\d+:sets' \(test\), row 0: the image holds values that are not finite",
         ),
     ],
 )
@@ -112,3 +113,76 @@ def test_a_loader_is_refused() -> None:
     loader = DataLoader(TensorDataset(torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])))
     with pytest.raises(DataError, match="expected a map-style data set with a length, got DataLoader"):
         from_torch(loader)
+
+
+class Broken:
+    """A data set that breaks as it is told."""
+
+    def __init__(self, label: Any = 0, *, length: Any = 4, **attributes: Any) -> None:
+        self.image, self.label, self.length = torch.rand(1, 2, 2), label, length
+        vars(self).update(attributes)
+
+    def __len__(self) -> Any:
+        return self.length() if callable(self.length) else self.length
+
+    def __getitem__(self, row: int) -> Any:
+        return self.image, self.label() if callable(self.label) else self.label
+
+
+class Nameless(Broken):
+    """One whose names cannot be read."""
+
+    @property
+    def classes(self) -> Any:
+        raise RuntimeError("no names")
+
+
+class Mute:
+    """A label that cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("mute")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Broken(length=-1), "mine: its length cannot be told: ValueError"),
+        (Broken(length=sys.exit), "mine: its length cannot be told: SystemExit"),
+        (Broken(sys.exit), r"mine, row 0: expected \(image, label\), but it failed: SystemExit"),
+        (Broken(Mute()), "mine, row 0: .*it failed: RuntimeError: mute"),
+        (Broken(iter(range(9)).__next__), "mine, row 0: two reads give two labels, "),
+        (Broken(image=torch.rand(1, 2, 2).to_sparse()), "mine, row 0: .* Sparse"),
+        (Broken(image=torch.rand(1, 2, 2, device="meta")), "mine, row 0: .* meta tensor"),
+        (Broken(image=torch.rand(1, 0, 2)), r"mine, row 0: expected a tensor .*, got Tensor \(1, 0, 2\)"),
+        (Broken(image=torch.full((1, 2, 2), 1e300, dtype=torch.float64)), "mine, row 0: the image holds values that"),
+        (Nameless(), "mine: its `classes` cannot be read: RuntimeError: no names"),
+        (Broken(length=10_001, targets=iter([0])), "mine: more than 10000 images must have `targets`"),
+        (Broken(length=10_001, targets=[[0], [0, 1]]), "mine: expected `targets`, .*failed: ValueError"),
+        (Broken(length=10_001, targets=[1] * 10_001), "mine, row 0: the label is 0, but 1 in `targets`; "),
+    ],
+)
+def test_whatever_a_data_set_does_is_one_line(given: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        from_torch(given, name="mine")
+
+
+def test_floats_of_any_width_are_taken() -> None:
+    for kind in (torch.bfloat16, torch.float16, torch.float64):
+        assert from_torch(Broken(image=torch.full((1, 2, 2), 0.5, dtype=kind))).images().max() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda rows: None, r"own: images cannot be read: TypeError|expected images of the shape \(2, 1, 2, 2\)"),
+        (lambda rows: np.zeros((1, 2, 2)), r"own: expected images of the shape \(2, 1, 2, 2\), .* gave \(1, 2, 2\)"),
+        (lambda rows: sys.exit(0), "own: images cannot be read: SystemExit: 0"),
+    ],
+)
+def test_an_image_set_of_the_users_own_is_checked_when_it_is_read(read: Any, message: str) -> None:
+    own = ImageSet("own", np.array([0, 1]), (1, 2, 2), 2, "hash", read)
+    with pytest.raises(DataError, match=message):
+        own.images()
+    with pytest.raises(DataError, match=r"own: expected an array \(images,\) of integers as the labels"):
+        ImageSet("own", np.array([0.0, 1.0]), (1, 2, 2), 2, "hash", read)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from moco.data import DataSets, SourceOptions, load_data
+from moco.data import DataSets, SourceOptions, load_data, parquet
 from moco.data.labels import numbering
 from moco.data.sources import as_data_sets
 from moco.data.split_data import DataSpec, SplitData, split_data
@@ -165,7 +165,7 @@ def test_labels_from_python_that_start_at_1_are_numbered() -> None:
 
 
 def test_labels_of_two_kinds_are_refused_with_the_row() -> None:
-    with pytest.raises(DataError, match="training set, row 1: expected an integer label, or a word as all others"):
+    with pytest.raises(DataError, match=r"^train, row 1: expected an integer label, or a word as all others"):
         as_data_sets(Labelled([0, "a", 1]), Labelled([0], 1))
 
 
@@ -186,3 +186,35 @@ def test_classes_that_no_image_is_of_need_no_outputs() -> None:
 
     assert (data.train.classes, data.least_outputs) == (10, 2)
     assert data.for_outputs(2).test.class_names == ("class 0", "class 1")
+
+
+@pytest.mark.parametrize(("numbers", "words"), [([0, 1], ["cat", "dog"]), ([1, 2], ["1", "2"])])
+def test_integers_in_one_set_and_words_in_the_other_are_refused(numbers: list[int], words: list[str]) -> None:
+    message = r"the labels of test are words, such as '\w+', those of train integers: which integer is which word"
+    with pytest.raises(DataError, match=message):
+        as_data_sets(Labelled(numbers), Labelled(words))
+
+
+def test_zeros_and_ones_beside_booleans_are_the_same_labels() -> None:
+    sets = as_data_sets(Labelled([0, 1]), Labelled([True, False]))
+    assert (sets.test.labels.tolist(), sets.train.class_names) == ([1, 0], ("False", "True"))
+
+
+def test_an_integer_beyond_64_bits_is_refused_with_its_row() -> None:
+    with pytest.raises(
+        DataError, match=r"^train, row 1: expected an integer label of at most 4611686018427387904, got"
+    ):
+        as_data_sets(Labelled([0, np.uint64(2**63)]), Labelled([0]))
+
+
+def test_names_that_do_not_fit_the_labels_are_left_out_and_said() -> None:
+    labelled = Labelled([0, 1, 2])
+    labelled.classes = ["a", "b"]  # type: ignore[attr-defined]
+    sets = as_data_sets(labelled, Labelled([0, 1, 2], 1))
+    assert sets.train.class_names is None
+    assert "its `classes` are 2, its labels of 3 classes: the names are left out" in sets.train.notes[0]
+
+
+def test_names_that_stand_twice_are_none(tmp_path: Path) -> None:
+    parquet_file(tmp_path / "a.parquet", [picture(0), picture(1)], [0, 1], ["cat", "cat"])
+    assert parquet.load(tmp_path / "a.parquet").class_names is None

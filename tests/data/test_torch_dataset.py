@@ -104,7 +104,7 @@ def test_a_random_augmentation_is_refused() -> None:
             "row 1: expected an integer, a word, or true or false as the label; got 0.5",
         ),
         ([(PIXELS[0], 0), (PIXELS[1], -1)], "row 1: label -1 is outside of the 1 classes"),
-        ([(PIXELS[0], 0), PIXELS[1]], r"row 1: expected \(image, label\), got ValueError"),
+        ([(PIXELS[0], 0), PIXELS[1]], r"row 1: expected \(image, label\), but it failed: ValueError"),
         ([("file.png", 0)], r"row 0: expected a tensor \(channels, height, width\), an image or an array, got str"),
         ([(PIXELS[0, 0], 0)], r"row 0: expected a tensor .* got Tensor \(4, 5\)"),
     ],
