@@ -113,3 +113,11 @@ def shown(name: str, value: float | None) -> str:
         return f"{number:,.0f}"
     digits = 2 if known.shown_as == "%" else 3
     return f"{number:.{digits}f}" + (f" {known.shown_as}" if known.shown_as else "")
+
+
+def real_number(given: Any) -> float:
+    """A real number of Python's, numpy's or torch's; a TypeError refuses text and truth values, which `float` takes."""
+    dtype = str(getattr(given, "dtype", "float"))
+    if isinstance(given, str | bytes | bytearray | bool) or not ("float" in dtype or "int" in dtype):
+        raise TypeError
+    return float(given)
