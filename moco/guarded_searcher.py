@@ -38,17 +38,22 @@ class GuardedSearcher:
         What `failed` makes is raised where the searcher raises anything, gives no answer within `limit_s` seconds, or
         gives what is no new suggestion of the space; a MocoError of the searcher's own as it is.
         """
-        given = self._answer("ask", self._searcher.ask)
-        try:
-            suggestion = self._checked(given)
-            return suggestion, self._space.canonical(suggestion.point)
-        except Exception as error:  # numbers and mappings of others may fail in any way
-            raise self._error("ask", in_one_line(error)) from error
+        answered: tuple[Suggestion, Policy] = self._answer("ask", self._asked)
+        return answered
 
     def tell(self, trial: Trial) -> None:
         """Tell it a copy of the trial; raises as `ask` does."""
         self._ids.add(trial.suggestion.id)
         self._answer("tell", self._searcher.tell, trial.copied())
+
+    def _asked(self) -> tuple[Suggestion, Policy]:
+        """Its answer, read where it was given: numbers and mappings of others may exit, raise or never end."""
+        given = self._searcher.ask()
+        try:
+            suggestion = self._checked(given)
+            return suggestion, self._space.canonical(suggestion.point)
+        except MocoError as error:  # about its answer, and so none of its own
+            raise self._error("ask", in_one_line(error)) from error
 
     def _checked(self, given: object) -> Suggestion:
         if not isinstance(given, Suggestion):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -111,7 +111,10 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ObjectiveTerms:
-    """What an objective may say of itself by members of these names; where it has none of a name, the default holds."""
+    """What an objective may say of itself by members of these names; where it has none of a name, the default holds.
+
+    `moco.guarded_objective.terms_of` reads them.
+    """
 
     constraints: Sequence[Constraint] = ()  # the bounds as its user wrote them
     objectives: Mapping[str, str] = field(default_factory=dict)  # direction by metric, where its user chose them
@@ -121,12 +124,6 @@ class ObjectiveTerms:
     drop_unmeasurable: bool = False  # whether weights of metrics that a machine cannot measure may be left out there
     without: Callable[[frozenset[str]], Objective] | None = None
     """The objective without the weights of some metrics; None where it cannot do without."""
-
-    @staticmethod
-    def of(objective: Objective) -> ObjectiveTerms:
-        """What this objective says."""
-        names = [one.name for one in fields(ObjectiveTerms) if hasattr(objective, one.name)]
-        return ObjectiveTerms(**{name: getattr(objective, name) for name in names})
 
 
 @dataclass(frozen=True)

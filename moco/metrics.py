@@ -136,3 +136,11 @@ def shown(name: str, value: float | None) -> str:
     if not known.shown_as and known.name != COST:  # a count
         return f"{number:,.0f}"
     return decimal(number, 3) + (f" {known.shown_as}" if known.shown_as else "")
+
+
+def real_number(given: Any) -> float:
+    """A real number of Python's, numpy's or torch's; a TypeError refuses text and truth values, which `float` takes."""
+    dtype = str(getattr(given, "dtype", "float"))
+    if isinstance(given, str | bytes | bytearray | bool) or not ("float" in dtype or "int" in dtype):
+        raise TypeError
+    return float(given)

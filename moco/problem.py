@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from optuna.distributions import BaseDistribution
 
 from moco import constraints as grammar
 from moco.constraints import Bound
-from moco.errors import ConfigError, nearest
-from moco.metrics import Direction
+from moco.errors import ConfigError, MocoError, in_one_line, nearest
+from moco.metrics import Direction, real_number
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue, Outcome
 
@@ -84,6 +85,18 @@ class Problem:
         object.__setattr__(self, "bounds", (*self.bounds, *parsed))
         object.__setattr__(self, "constraints", {})
 
+    def copied(self) -> Problem:
+        """A problem of which nothing can be changed that this one holds, for code of others."""
+        point = None if self.reference_point is None else dict(self.reference_point)
+        return replace(
+            self,
+            space=self.space.copied(),
+            objectives=dict(self.objectives),
+            derived=dict(self.derived),
+            reference=dict(self.reference),
+            reference_point=point,
+        )
+
     def judge(self, evaluation: Evaluation) -> Outcome:
         """Losses and violations of an evaluation.
 
@@ -109,9 +122,13 @@ class Problem:
         return metrics
 
     def score(self, evaluation: Evaluation) -> float:
-        """The scalar that orders trials; larger is better."""
+        """The scalar that orders trials; larger is better.
+
+        Raises:
+            ValueError: a scorer's answer is no finite number; the trial has failed.
+        """
         if self.scorer is not None:
-            return self.scorer(evaluation.copied())
+            return _answer(self.scorer, evaluation)
         losses = self.judge(evaluation).losses
         bounded = {bound.metric for bound in self.bounds}
         free = [loss for name, loss in zip(self.objectives, losses, strict=True) if name not in bounded]
@@ -125,7 +142,9 @@ class Problem:
 
         A published score falls to a constant there (S1.21), a cliff that no model can follow.
         """
-        return self.score(evaluation) if self.unbounded_scorer is None else self.unbounded_scorer(evaluation)
+        if self.unbounded_scorer is None:
+            return self.score(evaluation)
+        return _answer(self.unbounded_scorer, evaluation)
 
     def score_sem(self, evaluation: Evaluation) -> float | None:
         """The standard error of `unbounded_score`, to first order and with independent metrics.
@@ -150,6 +169,20 @@ class Problem:
             -values[name] if direction == Direction.MAXIMIZE else values[name]
             for name, direction in self.objectives.items()
         )
+
+
+def _answer(scorer: Callable[[Evaluation], float], evaluation: Evaluation) -> float:
+    """What a scorer, maybe of others, makes of a copy of the evaluation; a ValueError where it is no finite number."""
+    try:
+        given: object = scorer(evaluation.copied())
+    except (MocoError, ValueError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise ValueError(f"the score failed: {in_one_line(error)}") from error
+    with suppress(TypeError, OverflowError):
+        if math.isfinite(score := real_number(given)):
+            return score
+    raise ValueError(f"expected a finite number as score, got {given!r}")
 
 
 def _finite(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:

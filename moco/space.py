@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -63,6 +64,13 @@ class SearchSpace:
                     raise SpaceError(
                         f"layer group '{group.name}': unknown parameter '{name}'{nearest(name, self.distributions)}"
                     )
+
+    def copied(self) -> SearchSpace:
+        """A space of which nothing can be changed that this one holds, for code of others."""
+        groups = tuple(replace(group, features=dict(group.features)) for group in self.groups)
+        return replace(
+            self, distributions=deepcopy(dict(self.distributions)), groups=groups, neutral=dict(self.neutral)
+        )
 
     def check(self, point: Point) -> None:
         """Refuse, by a SpaceError, a point that is not of this space."""

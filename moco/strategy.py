@@ -11,7 +11,7 @@ from typing import Any
 from moco.errors import ConfigError, printed
 from moco.interfaces import Searcher, SearcherCapabilities, misfit, refuse_misfit
 from moco.problem import Problem
-from moco.registry import made_by, plugin
+from moco.registry import blaming, made_by, named, plugin
 from moco.space import SearchSpace
 from moco.trial import Trial
 
@@ -35,7 +35,7 @@ class Strategy:
 
     def build(self, problem: Problem, seed: int) -> Searcher:
         """The searcher as it begins; a ConfigError names one of another package that cannot be made."""
-        built: Searcher = made_by(self.kind, "searcher", self.searcher, None, problem, self.options, seed)
+        built: Searcher = made_by(self.kind, "searcher", self.searcher, None, problem.copied(), self.options, seed)
         return built
 
     def check(self, problem: Problem) -> None:
@@ -46,7 +46,10 @@ class Strategy:
     def warnings(self, problem: Problem) -> list[str]:
         """What the searcher has to say of the problem before it begins; a searcher need not say anything."""
         told = getattr(self.build(problem, 0), "warnings", None)
-        return [] if told is None else list(told(problem))
+        if told is None:
+            return []
+        with blaming(f"{named('searcher', self.searcher, None)} cannot say what to warn of"):
+            return [str(text) for text in told(problem.copied())]
 
     def to_json(self) -> dict[str, Any]:
         """The searcher's name and all of its options."""

@@ -188,7 +188,7 @@ class Trial:
     @property
     def origin(self) -> str:
         """`reference`, `int8`, `ladder …` for a start, `search` for a searcher's suggestion."""
-        return str(self.suggestion.notes.get("start", "search"))
+        return str(self.suggestion.notes.get("start", "search")) if self.suggestion.id < 0 else "search"
 
 
 def elapsed_of(trials: Iterable[Trial]) -> float:

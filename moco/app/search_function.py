@@ -15,6 +15,7 @@ from moco.errors import ConfigError
 from moco.execution.workers import Execution, in_workers, too_many_workers
 from moco.experiment.options import name_and_options, options_of
 from moco.interfaces import refuse_misfit
+from moco.metrics import real_number
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.registry import DEFAULT_SEARCHER, blaming, plugin
@@ -152,15 +153,7 @@ def as_metric(name: str, value: object) -> MetricValue:
     pair = value if isinstance(value, tuple) else (value, None)
     with suppress(TypeError, ValueError, OverflowError):
         number, sem = pair
-        found = MetricValue(_number(number), None if sem is None else _number(sem))
+        found = MetricValue(real_number(number), None if sem is None else real_number(sem))
         if not (found.sem or 0.0) < 0:
             return found
     raise ValueError(f"'{name}': expected a number or (number, standard error), got {value!r}")
-
-
-def _number(given: Any) -> float:
-    """A real number of Python's, numpy's or torch's; a TypeError refuses text and truth values, which `float` takes."""
-    dtype = str(getattr(given, "dtype", "float"))
-    if isinstance(given, str | bytes | bytearray | bool) or not ("float" in dtype or "int" in dtype):
-        raise TypeError
-    return float(given)

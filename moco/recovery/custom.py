@@ -34,10 +34,11 @@ class CustomStep(RecoveryStep):
     def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:  # noqa: ARG002
         """Call the function, seeded; a CompressionError names one that raises or changes more than weights."""
         function, name, before = self.options.function, _name(self.options.function), _structure(candidate.network)
+        copies = [tensor.clone() for tensor in context.training_set]  # it may normalise or shuffle them in place
         try:
             with seeded_torch(derived_seed(context.seed, "custom recovery")):
-                returned = function(candidate.network, *context.training_set)
-        except Exception as error:  # whatever the user's code raises is about that code
+                returned = function(candidate.network, *copies)
+        except (Exception, SystemExit) as error:  # whatever the user's code raises is about that code
             raise CompressionError(f"recovery: the function '{name}' raised {in_one_line(error)}") from error
         recovered: object = candidate.network if returned is None else returned
         if not isinstance(recovered, nn.Module):

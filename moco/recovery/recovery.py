@@ -13,6 +13,7 @@ from moco.errors import CompressionError, ConfigError
 from moco.policy import Policy
 from moco.recovery.refit import RefitStep
 from moco.recovery.step import Candidate, Moment, PrunedGroups, RecoveryContext, RecoveryStep
+from moco.registry import BUILT_IN, blaming
 
 TrainingImages = Callable[[], tuple[Tensor, Tensor]]
 """Gives the training images (n, channels, height, width), normalised, and their labels (n,)."""
@@ -31,6 +32,9 @@ class RecoveryPlan:
         names = [step.name for step in self.asked]
         if len(set(names)) < len(names):
             raise ConfigError(f"recovery: expected each step once, got {', '.join(names)}")
+        for step in self.asked:
+            if not isinstance(step.moment, Moment):  # of another package
+                raise ConfigError(f"recovery.{step.name}: expected a Moment as the step's moment, got {step.moment!r}")
         trainings = [step.name for step in self.asked if step.moment is Moment.TRAINING]
         if len(trainings) > 1:
             raise ConfigError(f"recovery: expected one way of training, got {' and '.join(trainings)}")
@@ -79,7 +83,7 @@ class Recovery:
             raise ConfigError("recovery: expected training images for a plan that trains, got none")
         self.plan = plan
         self._context = RecoveryContext(network, graph, images, seed, training() if trains and training else None)
-        self._prepared = [(step, step.prepare(self._context)) for step in plan.steps]
+        self._prepared = [(step, step.prepare(self._seen_by(step))) for step in plan.steps]
 
     def changes(self, moment: Moment, policy: Policy) -> bool:
         """Whether a step changes the policy's network at that moment."""
@@ -89,7 +93,7 @@ class Recovery:
         """The candidate after the steps of that moment; a CompressionError names the layer or the step that fails."""
         for step, prepared in self._prepared:
             if step.moment is moment and step.changes(candidate.policy):
-                network: object = step.apply(candidate, self._context, prepared)
+                network: object = self._applied(step, candidate, prepared)
                 if not isinstance(network, nn.Module):
                     raise CompressionError(
                         f"recovery: the step '{step.name}' gave a {type(network).__name__}, expected the network"
@@ -100,4 +104,14 @@ class Recovery:
     def warnings(self, pruned: PrunedGroups) -> Iterator[str]:
         """A line for each layer that a step will leave alone, though it is meant."""
         for step, prepared in self._prepared:
-            yield from step.warnings(pruned, self._context, prepared)
+            yield from step.warnings(pruned, self._seen_by(step), prepared)
+
+    def _seen_by(self, step: RecoveryStep) -> RecoveryContext:
+        """The context, which moco's own steps leave as it is; others get a copy."""
+        return self._context if step.name in BUILT_IN["recovery_step"] else self._context.copied_for(step)
+
+    def _applied(self, step: RecoveryStep, candidate: Candidate, prepared: object) -> object:
+        if step.name in BUILT_IN["recovery_step"]:
+            return step.apply(candidate, self._context, prepared)
+        with blaming(f"recovery: the step '{step.name}' failed", CompressionError):
+            return step.apply(candidate, self._seen_by(step), prepared)

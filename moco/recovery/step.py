@@ -6,6 +6,7 @@ changes. The same candidate must always give the same weights, bit by bit: what 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -59,6 +60,16 @@ class RecoveryContext:
     images: Tensor
     seed: int
     training: tuple[Tensor, Tensor] | None = None
+
+    def copied_for(self, step: RecoveryStep) -> RecoveryContext:
+        """A context of which nothing can be changed that this one holds, for a step of others."""
+        training = self.training if step.needs_training_images else None
+        return dataclasses.replace(
+            self,
+            network=copy.deepcopy(self.network),
+            images=self.images.clone(),
+            training=None if training is None else (training[0].clone(), training[1].clone()),
+        )
 
     @property
     def training_set(self) -> tuple[Tensor, Tensor]:

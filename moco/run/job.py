@@ -33,7 +33,8 @@ from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
 from moco.export.held import not_held
 from moco.export.template import Template, build_template
-from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
+from moco.guarded_objective import posed, terms_of
+from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
 from moco.problem import Problem
@@ -84,7 +85,7 @@ class Job:
     @cached_property
     def floor(self) -> Floor | None:
         """The accuracy that the certificate is about; None for a protocol without one."""
-        constraint = ObjectiveTerms.of(self.objective).floor
+        constraint = terms_of(self.objective).floor
         return None if constraint is None else Floor.of(constraint)
 
 
@@ -181,7 +182,7 @@ def prepare(
         if evaluator.unmeasured and not job.profile_only:
             name, why = next(iter(evaluator.unmeasured.items()))
             raise MeasurementError(f"the reference's {name} could not be measured: {why}")
-        problem = job.objective.problem(space, dict(evaluator.reference.evaluation.metrics))
+        problem = posed(job.objective, space, evaluator.reference.evaluation.metrics)
         of_recovery = evaluator.builder.recovery.warnings(traced.pruned)
         if not job.profile_only:
             warnings += idle_options(search.strategies, problem)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from moco import pareto
 from moco.compression.space.network_space import space_summary
 from moco.constraints import Bound
-from moco.interfaces import ObjectiveTerms
+from moco.guarded_objective import terms_of
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Prepared, versions
@@ -191,7 +191,7 @@ def _certificate(delivery: Delivery, finisher: Finisher) -> results.CertificateR
 
 
 def _asked(prepared: Prepared) -> str:
-    wish = ObjectiveTerms.of(prepared.job.objective).wish or f"least {' and '.join(prepared.problem.objectives)}"
+    wish = terms_of(prepared.job.objective).wish or f"least {' and '.join(prepared.problem.objectives)}"
     bounds = " and ".join(map(_bound_text, prepared.problem.bounds))
     return f"{wish}, with {bounds}" if bounds else wish
 

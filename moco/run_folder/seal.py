@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from moco.run_folder.writing import write_text
 SEAL = "SHA256SUMS"
 SEALED = ("model.onnx", "network.safetensors", "policy.json", "certificate.json")
 """What a certificate is about; card.md is prose, which its reader may go on with."""
+
+LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>.+)")
+PUT_BACK = "put the file back, or search again"
 
 
 def seal(folder: Path) -> None:
@@ -24,28 +28,39 @@ def seal(folder: Path) -> None:
 def check_seal(folder: Path, names: Collection[str] = SEALED) -> None:
     """Pass a folder whose files of these names are what was delivered, or that has no seal.
 
-    A RunFolderError names the file that has changed, or is gone.
+    A RunFolderError names the file that has changed, is gone, or is not named by the seal.
     """
-    try:
-        lines = (folder / SEAL).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    sums = _sums(folder / SEAL)
+    if sums is None:
         return
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{folder / SEAL}: cannot be read: {error}") from None
-    for line in lines:
-        expected, _, name = line.partition("  ")
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    for name in sorted(name for name in present | sums.keys() if Path(name).name in names):
         path = folder / name
-        if path.name not in names:
-            continue
+        if name not in sums:
+            raise RunFolderError(f"{path}: {SEAL} does not name it, so nothing is known of it; {PUT_BACK}")
         try:
             found = _sha256(path)
         except OSError as error:
             raise RunFolderError(f"{path}: was delivered and cannot be read: {error.strerror or error}") from None
-        if found != expected:
+        if found != sums[name]:
             raise RunFolderError(
                 f"{path}: is not the file that was delivered, its SHA-256 is not that of {SEAL}: what was certified "
-                "is not said of it; put the file back, or search again"
+                f"is not said of it; {PUT_BACK}"
             )
+
+
+def _sums(seal: Path) -> dict[str, str] | None:
+    """Checksum by file name; None where there is no seal."""
+    try:
+        lines = seal.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{seal}: cannot be read: {error}") from None
+    found = [LINE.fullmatch(line) for line in lines]
+    if not found or None in found:
+        raise RunFolderError(f"{seal}: expected a SHA-256 and a file name in each line; {PUT_BACK}")
+    return {match["name"]: match["sum"] for match in found if match is not None}
 
 
 def check_seals(run: Path) -> None:

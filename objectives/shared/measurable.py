@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from moco.errors import ConfigError
-from moco.interfaces import Objective, ObjectiveTerms
+from moco.guarded_objective import terms_of
+from moco.interfaces import Objective
 from moco.readings import READINGS
 
 
@@ -15,10 +16,10 @@ def measurable(objective: Objective, available: Collection[str]) -> tuple[Object
     A weight is dropped only where the options say `drop_unmeasurable: true`; a bound never is. A ConfigError refuses a
     metric that is not `available` (in `target.capabilities.metrics`) and not to be dropped, and to drop all weights.
     """
+    terms = terms_of(objective)
     missing = [name for name in objective.metrics if name not in available]
     if not missing:
         return objective, ()
-    terms = ObjectiveTerms.of(objective)
     bounded = {constraint.metric for constraint in terms.constraints}
     weights = set() if terms.without is None else terms.weights.keys() - bounded
     for name in missing:

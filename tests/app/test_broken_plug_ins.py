@@ -30,6 +30,8 @@ class Tells(RandomSearcher):
     tell = broken
 class Quits(RandomSearcher):
     def ask(self): sys.exit(0)
+class Warns(RandomSearcher):
+    def warnings(self, problem): sys.exit(0)
 class Connects(ONNXRuntimeTarget):
     connect = broken
 class Describes(ONNXRuntimeTarget):
@@ -47,7 +49,7 @@ class Decides(Sparsity):
     def __init__(self, *_): sys.exit(0)
 """
 KINDS = {
-    "searcher": ("Asks", "AsksNothing", "Tells", "Quits"),
+    "searcher": ("Asks", "AsksNothing", "Tells", "Quits", "Warns"),
     "target": ("Connects", "Describes", "Loads", "Finds"),
     "objective": ("Poses",),
     "counter": ("Reads",),
@@ -96,6 +98,11 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("target.counters=[reads]", 2, f"target.counters: counter 'reads' {MADE}"),
         ("space.decides={}", 2, f"space.decides: method 'decides' {MADE}"),
         ("searcher.name=asks", 1, f"the searcher their_deep.Asks failed to ask: RuntimeError: no licence{KEPT}"),
+        (
+            "searcher.name=warns",
+            2,
+            "searcher: searcher 'warns' of the package 'their-deep' cannot say what to warn of: SystemExit: 0",
+        ),
         ("searcher.name=quits", 1, f"the searcher their_deep.Quits failed to ask: SystemExit: 0{KEPT}"),
         (
             "searcher.name=asksnothing",

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -72,6 +73,42 @@ def test_an_answer_that_is_no_suggestion_ends_the_search_with_its_trials_kept(an
     with pytest.raises(SearchAbortedError, match=rf"^the searcher {__name__}\.Answers failed to ask: {told}") as ended:
         study.run(Budget(100))
     assert len(ended.value.trials) == 3
+
+
+class Exits:
+    def __repr__(self) -> str:
+        sys.exit(0)
+
+
+class ExitingPoint(dict[str, int]):
+    def items(self) -> Any:
+        sys.exit(0)
+
+
+class EndlessPoint(dict[str, int]):
+    def items(self) -> Any:
+        while True:
+            yield "n", 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Exits(), "SystemExit: 0"),
+        (Suggestion(3, ExitingPoint()), "SystemExit: 0"),
+        (Suggestion(3, EndlessPoint()), r"it did not return within 0\.2 s"),
+    ],
+)
+def test_reading_its_answer_is_its_own_code_too(answer: object, told: str) -> None:
+    study = Study(WIDE, Answers(answer), Evaluate())
+    with pytest.raises(SearchAbortedError, match=rf"Answers failed to ask: {told}") as ended:
+        study.run(Budget(100, answer_seconds=0.2))
+    assert len(ended.value.trials) == 3
+
+
+def test_a_suggestion_that_calls_itself_a_start_is_none() -> None:
+    study = Study(WIDE, Answers(Suggestion(3, {"n": 3}, {"start": "reference", "given": True})), Evaluate())
+    assert {trial.origin for trial in study.run(Budget(4))} == {"search"}
 
 
 def test_a_suggestion_in_numpys_numbers_is_recorded_in_pythons() -> None:

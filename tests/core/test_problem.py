@@ -6,13 +6,14 @@ from dataclasses import MISSING, fields
 from inspect import getsource
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
 from moco.constraints import Bound
 from moco.errors import ConfigError
 from moco.problem import Problem
-from moco.space import SearchSpace
+from moco.space import LayerGroup, SearchSpace
 from moco.trial import Evaluation, MetricValue
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
@@ -164,3 +165,43 @@ def test_what_a_type_checker_sees_are_the_fields() -> None:
         **{field.name: field.type for field in fields(Problem)},
         "space": "SearchSpace | Mapping[str, BaseDistribution]",
     }
+
+
+@pytest.mark.parametrize("given", ["0.5", None, math.nan, -math.inf, True, 10**400, [0.5]])
+def test_a_score_that_is_no_finite_number_is_a_value_error(given: Any) -> None:
+    def scorer(_: Evaluation) -> Any:
+        return given
+
+    problem = Problem(SPACE, {"loss": "minimize"}, scorer=scorer, unbounded_scorer=scorer)
+    for score in (problem.score, problem.unbounded_score):
+        with pytest.raises(ValueError, match=r"^expected a finite number as score, got "):
+            score(evaluation(loss=1.0))
+
+
+def test_a_score_of_another_library_is_a_float_and_one_that_exits_is_named() -> None:
+    def exits(_: Evaluation) -> float:
+        raise SystemExit(0)
+
+    score = Problem(SPACE, {"loss": "minimize"}, scorer=lambda _: np.float32(0.5)).score(evaluation(loss=1.0))  # type: ignore[arg-type,return-value]
+    assert (type(score), score) == (float, 0.5)
+    with pytest.raises(ValueError, match=r"^the score failed: SystemExit: 0$"):
+        Problem(SPACE, {"loss": "minimize"}, scorer=exits).score(evaluation(loss=1.0))
+
+
+def test_nothing_of_a_problem_can_be_changed_through_its_copy() -> None:
+    def fresh() -> Problem:
+        groups = (LayerGroup("g", ("x",), features={"macs": 1.0}),)
+        space = SearchSpace({"x": FloatDistribution(0.0, 1.0)}, groups, {"x": 1.0})
+        return Problem(
+            space, {"loss": "minimize"}, {"loss": "<= 1"}, (), {}, REFERENCE.copy(), None, None, {"loss": 1.0}
+        )
+
+    problem = fresh()
+    copied = problem.copied()
+    assert copied == problem
+    copied.space.distributions["x"].low = -1.0  # type: ignore[attr-defined]
+    space = copied.space
+    for mapping in (space.distributions, space.neutral, space.groups[0].features, copied.objectives, copied.reference):
+        mapping.clear()  # type: ignore[attr-defined]
+    copied.reference_point.clear()  # type: ignore[union-attr]
+    assert problem == fresh()

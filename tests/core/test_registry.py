@@ -15,6 +15,7 @@ from moco.experiment.options import made_of
 from moco.searchers.random import RandomSearcher
 from moco.setting_owners import method_of, words_of
 from moco.strategy import Strategy
+from tests.core.studies import WIDE
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_a_plug_in_that_cannot_be_made_is_named_with_its_package(
     with pytest.raises(ConfigError, match=f"^here: {named}"):
         registry.Chosen(kind, "bare", cls, None, "here").made()
     with pytest.raises(ConfigError, match=f"^searcher: {named.replace(kind, 'searcher')}"):
-        Strategy("mine", "bare", None, cls).build(None, 0)  # type: ignore[arg-type]
+        Strategy("mine", "bare", None, cls).build(WIDE, 0)
     monkeypatch.setattr(cls, "name", "bare", raising=False)
     monkeypatch.setattr(cls, "Options", registry.NoOptions, raising=False)
     with pytest.raises(ConfigError, match=f"^here: {named}"):

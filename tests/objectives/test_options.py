@@ -9,6 +9,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from moco.errors import ConfigError
+from moco.guarded_objective import posed, terms_of
 from moco.interfaces import ObjectiveTerms
 from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective, AccuracyGuaranteedOptions
 from moco.objectives.resource_constrained import ResourceConstrainedObjective, ResourceConstrainedOptions
@@ -187,8 +188,45 @@ class _Bare:
 
 
 def test_an_objective_need_not_say_more_than_the_contract_asks_for() -> None:
-    terms = ObjectiveTerms.of(_Bare())
+    terms = terms_of(_Bare())
     assert terms == ObjectiveTerms(floor=_Bare.floor)
     assert (terms.wish, terms.without, [*terms.constraints]) == (None, None, [])
     with pytest.raises(ConfigError, match=r"^objective\.metric: this machine cannot measure energy_j .*choose another"):
         measurable(_Bare(), HERE)
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ({"metrics": "top1_error"}, "expected tuple or list as metrics, got 'top1_error'"),
+        ({"wish": 7}, "expected str or None as wish, got 7"),
+        ({"floor": "-1 pp"}, "expected Constraint or None as floor, got '-1 pp'"),
+        ({"without": {}}, "expected Callable or None as without, got {}"),
+    ],
+)
+def test_what_an_objective_says_of_itself_is_checked_before_anything_is_measured(
+    member: dict[str, Any], told: str
+) -> None:
+    objective = type("Theirs", (_Bare,), member)()
+    with pytest.raises(ConfigError, match=rf"^the objective {__name__}\.Theirs: {told}$"):
+        measurable(objective, HERE)
+
+
+def test_an_objective_sees_a_copy_of_the_space_and_must_give_a_problem() -> None:
+    space, reference = SearchSpace({"x": FloatDistribution(0, 1)}), {"top1_error": MetricValue(0.1)}
+
+    class Spoils(_Bare):
+        def problem(self, space: Any, reference: Any) -> Problem:
+            problem = Problem(space, {"top1_error": "minimize"})
+            space.distributions.clear()
+            reference.clear()
+            return problem
+
+    class Nothing(_Bare):
+        def problem(self, *_: object) -> Any:
+            return None
+
+    assert posed(Spoils(), space, reference).space.distributions == {"x": FloatDistribution(0, 1)}
+    assert reference
+    with pytest.raises(ConfigError, match=r"Nothing: expected a method that gives a Problem as problem, got None$"):
+        posed(Nothing(), space, reference)

@@ -155,3 +155,42 @@ def test_nobody_but_the_registry_and_the_steps_knows_their_names() -> None:
     }
     assert {name for _, name in found} <= {"batch_norm"}, found
     assert len(found) <= 1, found
+
+
+class SpoilsStep(ShiftStep):
+    """Changes all that it is shown."""
+
+    name, needs_training_images = "spoils", True
+
+    def prepare(self, context: RecoveryContext) -> None:
+        self.apply(Candidate(context.network, PRUNED, {}, {}), context, None)
+
+    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: Any) -> nn.Module:
+        del prepared
+        for tensor in (context.images, *context.training_set, *context.network.parameters()):
+            tensor.data.zero_()
+        return candidate.network
+
+
+def test_a_step_of_others_sees_copies() -> None:
+    training = images(8), torch.ones(8)
+    compressor, recovery = recovery_of(SpoilsStep(), training=lambda: training)
+    candidate = Candidate(copy.deepcopy(compressor.network), PRUNED, {}, {})
+    recovery.recovered(Moment.AFTER_SURGERY, candidate)
+    assert all(tensor.any() for tensor in (*training, compressor.network.linear.weight))
+
+
+def test_a_step_of_others_that_exits_is_named() -> None:
+    class Exits(ShiftStep):
+        def apply(self, *_: Any) -> nn.Module:
+            raise SystemExit(0)
+
+    compressor, recovery = recovery_of(Exits())
+    with pytest.raises(CompressionError, match=r"^recovery: the step 'shift' failed: SystemExit: 0$"):
+        recovery.recovered(Moment.AFTER_SURGERY, Candidate(compressor.network, PRUNED, {}, {}))
+
+
+def test_a_moment_in_words_is_refused() -> None:
+    step = type("Words", (ShiftStep,), {"moment": "after_surgery"})()
+    with pytest.raises(ConfigError, match=r"^recovery\.shift: expected a Moment as the step's moment, got 'after_surg"):
+        RecoveryPlan((step,))

@@ -48,6 +48,20 @@ def test_a_file_that_was_changed_is_named(delivered: Path, change: Callable[[Pat
     check_seal(delivered, ("policy.json",))
 
 
+@pytest.mark.parametrize("text", ["", "\n", "no sum  1/model.onnx\n", "0" * 64 + " 1/model.onnx\n"])
+def test_a_seal_that_was_emptied_or_edited_is_no_seal(delivered: Path, text: str) -> None:
+    (delivered / SEAL).write_text(text)
+    with pytest.raises(RunFolderError, match=rf"{SEAL}: expected a SHA-256 and a file name in each line; put the file"):
+        check_seal(delivered)
+
+
+def test_a_file_that_the_seal_does_not_name_was_not_delivered(delivered: Path) -> None:
+    lines = (delivered / SEAL).read_text().splitlines(keepends=True)
+    (delivered / SEAL).write_text("".join(line for line in lines if "12/model.onnx" not in line))
+    with pytest.raises(RunFolderError, match=rf"front/12/model\.onnx: {SEAL} does not name it"):
+        check_seal(delivered)
+
+
 def test_prose_may_be_changed_and_a_folder_without_a_seal_passes(delivered: Path) -> None:
     (delivered / "card.md").write_text("other prose")
     check_seal(delivered)
