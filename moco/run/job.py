@@ -36,6 +36,7 @@ from moco.export.template import Template, build_template
 from moco.interfaces import Objective, ObjectiveTerms, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
+from moco.models.repeatable import check_repeatable
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
@@ -165,6 +166,7 @@ def prepare(
     plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
     first = job.data.train.images(job.data.splits.calibration[:MOST_IMAGES])  # the others are decoded once, later on
     check_finite(job.network.eval(), torch.from_numpy(first))
+    check_repeatable(job.network, torch.from_numpy(first))
     traced = trace(job, payoff)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
