@@ -12,7 +12,9 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from moco.errors import ConfigError
 from moco.models.computed_weights import compute_once
+from moco.registry import blaming
 
 WRAPPERS = {"DataParallel", "DistributedDataParallel", "AveragedModel", "OptimizedModule"}  # importing some is slow
 HOOKS: tuple[tuple[type, Callable[..., object], str], ...] = (
@@ -37,7 +39,12 @@ def plain(network: nn.Module, shape: Sequence[int] | None = None) -> nn.Module:
     is given.
     """
     network = unwrapped(network)
-    copied = copy.deepcopy(network, _computed(network)).eval()
+    if isinstance(network, torch.jit.ScriptModule):
+        raise ConfigError(
+            "the network: TorchScript cannot be compressed; give the torch.nn.Module that it was made from"
+        )
+    with blaming("the network cannot be copied"):  # a lock, an open file or a generator among its attributes
+        copied = copy.deepcopy(network, _computed(network)).eval()
     for tensor in (*copied.float().parameters(), *copied.buffers()):
         tensor.data = tensor.data.contiguous()  # in memory of another layout operators are others: `as_strided`
     for module in list(copied.modules()):

@@ -92,7 +92,9 @@ def check_fit(network: nn.Module, task: Task) -> int:
     with torch.no_grad():
         try:
             logits = network(torch.zeros(1, *task.shape))
-        except Exception as error:  # a user's network may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's network may raise anything, and exit
             raise DataError(_misfit(network, task, error)) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < (task.least or task.classes):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -100,7 +102,7 @@ def check_fit(network: nn.Module, task: Task) -> int:
     return int(logits.shape[1])
 
 
-def _misfit(network: nn.Module, task: Task, error: Exception) -> str:
+def _misfit(network: nn.Module, task: Task, error: BaseException) -> str:
     """Why the network does not take the images: by its first convolution's channels, where these are others."""
     first = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), None)
     if first is None or first[1].in_channels == task.shape[0]:

@@ -37,6 +37,7 @@ from moco.guarded_objective import posed, terms_of
 from moco.interfaces import Objective, Reporter, Target
 from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
+from moco.models.repeatable import check_repeatable
 from moco.problem import Problem
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
@@ -166,6 +167,7 @@ def prepare(
     plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
     first = job.data.train.images(job.data.splits.calibration[:MOST_IMAGES])  # the others are decoded once, later on
     check_finite(job.network.eval(), torch.from_numpy(first))
+    check_repeatable(job.network, torch.from_numpy(first))
     traced = trace(job, payoff)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:

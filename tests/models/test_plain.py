@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from torch.optim.swa_utils import AveragedModel
 
 import moco
+from moco.errors import ConfigError
 from moco.models.plain import plain, unwrapped
 from tests.compression.toys import images, made, randomized
 from tests.policies import policy_of
@@ -159,3 +161,16 @@ def test_a_copy_lies_in_memory_as_torch_makes_it() -> None:
     assert not network.head.weight.is_contiguous()
     with torch.no_grad():
         torch.testing.assert_close(copied(BATCH), network(BATCH))
+
+
+def test_a_network_that_cannot_be_copied_is_one_line() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3))
+    network.lock = Lock()  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match=r"^the network cannot be copied: TypeError: "):
+        plain(network)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"TorchScript cannot be compressed; give the torch\.nn\.Module"):
+        plain(torch.jit.trace(nn.Conv2d(3, 8, 3).eval(), BATCH))
