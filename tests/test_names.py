@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -125,9 +126,13 @@ KINDS = (
 )
 
 
-def words_of(text: str) -> Iterator[tuple[int, str]]:
+@cache
+def words_of(text: str) -> tuple[tuple[int, str], ...]:
     """Line and word of each name in code: attributes, keywords, and strings that are no prose."""
-    tree = ast.parse(text)
+    return tuple(_words(ast.parse(text)))
+
+
+def _words(tree: ast.Module) -> Iterator[tuple[int, str]]:
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):

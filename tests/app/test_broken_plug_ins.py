@@ -132,6 +132,7 @@ def test_the_traceback_is_there_for_who_asks(experiment: Any, tmp_path: Path, mo
         moco("search", experiment(), "--out", tmp_path / "run", "--set", "target.runtime=loads")
 
 
+@pytest.mark.slow
 def test_the_doctor_tells_of_them_and_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     points = tmp_path / "their_deep-1.0.dist-info" / "entry_points.txt"
     points.write_text(points.read_text(encoding="utf-8") + "[moco.ranking]\nl1 = their_deep:Asks\n", encoding="utf-8")

@@ -54,6 +54,7 @@ def compared(compared_yaml: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_section_is_compared_and_all_of_it_is_in_the_folder(compared: Path) -> None:
     content = read(compared / "compare.json")
     assert content["complete"] is True

@@ -100,6 +100,7 @@ def test_a_second_comparison_is_refused_in_the_folder_and_in_the_database(
     assert read(tmp_path / "a" / "compare.json")["complete"] is True
 
 
+@pytest.mark.slow
 def test_nothing_is_written_into_a_folder_that_a_running_comparison_owns_nor_below(
     experiment: Any, tmp_path: Path, meanwhile: Any
 ) -> None:

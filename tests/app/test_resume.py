@@ -164,6 +164,7 @@ def test_ctrl_c_before_the_first_trial_delivers_nothing(
     assert told(run) == told(finished)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once_and_nothing_finished_is_lost(
     experiment: Any, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ def test_the_files_of_candidates_do_not_fill_the_disk(
 
 
 @pytest.mark.parametrize("searcher", ["tpe", "nsga2", "uniform"])
+@pytest.mark.slow
 def test_every_searcher_searches_a_network(search: Any, tmp_path: Path, searcher: str) -> None:
     easy = {"floor": "-90 pp"}  # three draws may well be poor ones
     result = search(searcher={"name": searcher, "start": "none"}, budget={"trials": 3}, objective=easy)

@@ -30,7 +30,7 @@ def leaks(folder: Path, *said: str) -> list[str]:
 
 
 @pytest.mark.parametrize("given", ["written", "variable"])
-@pytest.mark.parametrize("command", ["search", "compare"])
+@pytest.mark.parametrize("command", ["search", pytest.param("compare", marks=pytest.mark.slow)])
 def test_no_file_and_no_message_of_a_search_holds_the_password(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, command: str
 ) -> None:
@@ -81,6 +81,7 @@ def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: An
 
 
 @pytest.mark.parametrize("version", ["with the password", "with what was not seen of it"])
+@pytest.mark.slow
 def test_a_folder_whose_fingerprint_still_holds_the_password_is_resumed(
     experiment: Any, tmp_path: Path, version: str
 ) -> None:

@@ -39,25 +39,28 @@ def test_every_extra_that_an_error_names_is_one_of_the_project() -> None:
 @pytest.mark.parametrize(
     ("package", "sections", "told"),
     [
-        (
+        pytest.param(
             "ax",
             {"searcher": {"name": "ax"}},
             "searcher.name: 'ax' needs 'ax', which is not installed here: pip install 'moco[ax]'",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "botorch",
             {"searcher": {"name": "botorch"}},
             "searcher.name: 'botorch' needs 'botorch', which is not installed here: pip install 'moco[botorch]'",
+            marks=pytest.mark.slow,
         ),
         (
             "mlflow",
             {"tracking": {"mlflow": True}},
             "tracking.mlflow needs 'mlflow', which is not installed here: pip install 'moco[mlflow]'",
         ),
-        (
+        pytest.param(
             "timm",
             {"model": {"name": "timm/lcnet_050"}},
             "model.name: 'timm/lcnet_050' needs 'timm', which is not installed here: pip install 'moco[timm]'",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -231,6 +231,7 @@ def test_the_recovery_step_does_what_its_page_says(examples: dict[str, Example],
 
 
 class TestTarget:
+    @pytest.mark.slow
     def test_a_report_is_written_where_the_target_is_no_longer_installed(
         self, examples: dict[str, Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -242,6 +243,7 @@ class TestTarget:
         assert "best/card.md tells how to run it." in page
         assert "InferenceSession" not in page
 
+    @pytest.mark.slow
     def test_the_doctor_asks_every_target_and_counter(
         self, examples: dict[str, Example], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -160,6 +160,7 @@ def test_a_worker_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1, "it was evaluated once"
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_while_they_have_nothing_to_do_cost_nothing() -> None:
     with WorkerPool(squares, 2, "fork") as pool:
         for number in range(2 * MOST_LOSSES):

@@ -77,6 +77,7 @@ def resnet20(cifar10: Path, tmp_path: Path) -> Case:
     return Case(cifar10, "cifar_resnet20", 1000, tmp_path)
 
 
+@pytest.mark.slow
 def test_float_agrees_with_torch_and_int8_stays_within_a_point(resnet20: Case) -> None:
     on_torch, on_runtime = resnet20.torch_classes(), resnet20.classes(NEUTRAL)
     int8 = resnet20.classes(resnet20.all_int8())

@@ -57,6 +57,7 @@ def test_no_policy_is_proposed_twice() -> None:
     assert len({trial.policy for trial in trials}) == 60
 
 
+@pytest.mark.slow
 def test_it_finds_more_of_the_front_than_random_search() -> None:
     """At 50 trials, on each of four seeds; the ladder is the same for all of them."""
     for seed in range(4):
