@@ -182,7 +182,13 @@ def _answer(scorer: Callable[[Evaluation], float], evaluation: Evaluation) -> fl
     with suppress(TypeError, OverflowError):
         if math.isfinite(score := real_number(given)):
             return score
-    raise ValueError(f"expected a finite number as score, got {given!r}")
+    raise ValueError(f"expected a finite number as score, got {given!r} from {_name(scorer)}")
+
+
+def _name(function: object) -> str:
+    """Where a function is defined; of an object that is called, its class."""
+    of = function if hasattr(function, "__qualname__") else type(function)
+    return f"{getattr(of, '__module__', None)}.{getattr(of, '__qualname__', None)}"
 
 
 def _finite(metrics: Mapping[str, MetricValue], name: str) -> MetricValue:

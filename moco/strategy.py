@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from moco.errors import ConfigError, printed
+from moco.errors import ConfigError, MocoError, in_one_line, printed
+from moco.guarded_searcher import ANSWER_SECONDS
 from moco.interfaces import Searcher, SearcherCapabilities, misfit, refuse_misfit
 from moco.problem import Problem
-from moco.registry import blaming, made_by, named, plugin
+from moco.registry import BUILT_IN, made_by, named, plugin
 from moco.space import SearchSpace
+from moco.time_limit import CalledError, CallTimeoutError, TimeLimitedCaller
 from moco.trial import Trial
 
 MOST_FAILURES = 5
@@ -27,6 +29,7 @@ class Strategy:
     searcher: str  # registered name
     options: Any  # an instance of the searcher's `Options`
     cls: Any = field(default=None, compare=False, repr=False)  # where it has been looked up already
+    answer_s: float = field(default=ANSWER_SECONDS, compare=False, repr=False)  # one of others is waited for so long
 
     @property
     def kind(self) -> Any:
@@ -34,9 +37,18 @@ class Strategy:
         return self.cls or plugin("searcher", self.searcher)
 
     def build(self, problem: Problem, seed: int) -> Searcher:
-        """The searcher as it begins; a ConfigError names one of another package that cannot be made."""
-        built: Searcher = made_by(self.kind, "searcher", self.searcher, None, problem.copied(), self.options, seed)
+        """The searcher as it begins; a ConfigError names one of another package that cannot be made, or not in time."""
+        given = self.kind, "searcher", self.searcher, None, problem.copied(), self.options, seed
+        built: Searcher = self._in_time("be made", made_by, *given)
         return built
+
+    def warm_up(self, problem: Problem, seed: int) -> None:
+        """Let it import what its first suggestion needs; a ConfigError as by `build`."""
+        self._in_time("ask", self.build(problem, seed).ask)
+
+    def within(self, answer_s: float | None) -> Strategy:
+        """The strategy whose searcher is waited for so long; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
+        return replace(self, answer_s=answer_s or ANSWER_SECONDS)
 
     def check(self, problem: Problem) -> None:
         """Pass a problem that the searcher, with these options, can take; a ConfigError says what is in the way."""
@@ -48,12 +60,27 @@ class Strategy:
         told = getattr(self.build(problem, 0), "warnings", None)
         if told is None:
             return []
-        with blaming(f"{named('searcher', self.searcher, None)} cannot say what to warn of"):
-            return [str(text) for text in told(problem.copied())]
+        texts: list[str] = self._in_time("say what to warn of", lambda: [str(text) for text in told(problem.copied())])
+        return texts
 
     def to_json(self) -> dict[str, Any]:
         """The searcher's name and all of its options."""
         return {"searcher": self.searcher, "options": dataclasses.asdict(self.options)}
+
+    def _in_time(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """What a searcher answers before its search, which has a guard of its own; one of others may raise or hang."""
+        if self.searcher in BUILT_IN["searcher"]:
+            return function(*args)
+        failed = f"{named('searcher', self.searcher, None)} cannot {what}"
+        try:
+            return TimeLimitedCaller()(self.answer_s, function, *args)
+        except CallTimeoutError:
+            late = f"it did not return within {self.answer_s:g} s (budget.answer_seconds)"
+            raise ConfigError(f"{failed}: {late}") from None
+        except CalledError as called:
+            if isinstance(called.error, MocoError):
+                raise called.error from None
+            raise ConfigError(f"{failed}: {in_one_line(called.error)}") from called.error
 
 
 def strategy_warnings(strategies: Sequence[Strategy], problem: Problem, trials: int) -> list[str]:

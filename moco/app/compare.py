@@ -52,7 +52,8 @@ def strategies(experiment: Experiment, requested: Sequence[str]) -> tuple[Strate
     """The strategies that are compared; a ConfigError on fewer than two, an unknown one or an unknown option."""
     section = experiment.searcher.model_dump(mode="json", exclude={"start"})
     declared = [entry.model_dump(mode="json", exclude_none=True) for entry in _section(experiment).searchers]
-    return strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
+    found = strategies_of(chosen(requested, declared, section), "--searchers" if requested else "compare.searchers")
+    return tuple(strategy.within(experiment.budget.answer_seconds) for strategy in found)
 
 
 def compare_experiment(

@@ -115,7 +115,7 @@ def search(  # noqa: PLR0913, each is a keyword of the published signature
     check_start(start)
     chosen = starts_of(problem.space, start)
     chosen_options = options_of(kind.Options, {**given, **options_given(options)}, "options")
-    strategy = Strategy("searcher", name, chosen_options, kind)
+    strategy = Strategy("searcher", name, chosen_options, kind).within(budget.answer_seconds)
     built = strategy.build(problem, seed)
     for warning in [*strategy_warnings([strategy], problem, budget.trials), *too_many_workers(workers)]:
         warnings.warn(warning, stacklevel=2)

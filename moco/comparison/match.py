@@ -119,7 +119,7 @@ def _run(match: Match, strategy: Strategy, seed: int, ledger: Ledger | None, wat
     study: Study | None = None
     try:
         if strategy.label not in warmed:
-            strategy.build(match.problem, seed).ask()  # imports of libraries, which take seconds, are no run's
+            strategy.warm_up(match.problem, seed)  # imports of libraries, which take seconds, are no run's
             warmed.add(strategy.label)
         searcher = strategy.build(match.problem, seed)
         study = Study(match.problem, searcher, match.evaluate, starts=match.starts, ledger=ledger)

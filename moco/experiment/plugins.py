@@ -22,7 +22,7 @@ def plugins_of(experiment: Experiment) -> Plugins:
     return Plugins(
         methods=tuple(made_of("method", next(classes), given, f"space.{name}") for name, given in methods.items()),
         objective=_chosen("objective", "protocol", next(classes), objective),
-        searcher=_strategy(next(classes), searcher),
+        searcher=_strategy(next(classes), searcher).within(experiment.budget.answer_seconds),
         target=_with_counters(_chosen("target", "runtime", next(classes), target)),
         recovery=tuple(chosen_step(step, next(classes)) for step in experiment.recovery),
     )

@@ -64,7 +64,9 @@ def _stopped(result: Result) -> str:
 
 def _outcome(result: Result, network: str | None) -> Verdict:
     if result.best is None:
-        return Verdict(Status.NOTHING, f"No network could be built and measured in {result.trials} trials.")
+        cause = "" if result.failure is None else f": {result.failure.rstrip('.')}"
+        text = f"No network could be built, measured and scored in {result.trials} trials{cause}."
+        return Verdict(Status.NOTHING, text)
     summary = _summary(result, network or result.network or "The chosen network")
     if not is_feasible(result):
         return Verdict(Status.INFEASIBLE, f"No feasible network in {result.trials} trials; best effort: {summary}.")

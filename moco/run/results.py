@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from moco import pareto
@@ -85,6 +86,7 @@ def result_of(
         distinct=study.n_distinct,
         feasible=sum(trial.feasible for trial in trials),
         budget=TrialsAndSeconds(trials=plan.search.budget.trials, seconds=plan.search.budget.seconds),
+        failure=None if delivery is not None else _failure(trials),
         best=None if delivery is None else _best(delivery),
         retimed={} if delivery is None else _retimed(delivery, finisher),
         intervals={} if delivery is None else _intervals(delivery, finisher),
@@ -105,6 +107,15 @@ def result_of(
         space=space,
         warnings=tuple(warnings),
     )
+
+
+def _failure(trials: Sequence[Trial]) -> str | None:
+    """Why most of the trials failed, or were rejected, where not one is complete; None where there is no trial."""
+    reasons = Counter(trial.reason for trial in trials if trial.reason)
+    if not reasons:
+        return None
+    reason, count = reasons.most_common(1)[0]
+    return reason if count == len(trials) else f"{reason} ({count} of {len(trials)} trials)"
 
 
 def _data(prepared: Prepared) -> manifests.DataRecord:

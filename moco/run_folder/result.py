@@ -162,6 +162,7 @@ class Result(Record):
     distinct: int | None = None
     feasible: int | None = None
     budget: TrialsAndSeconds | None = None
+    failure: str | None = left_out()  # why trials failed most often, where not one is complete
     best: Delivered | None = None
     retimed: Mapping[str, Interval | None] = field(default_factory=dict)  # the longer timing of the delivered network
     intervals: Mapping[str, tuple[float | None, ...] | None] = field(default_factory=dict)  # 95 %, of its metrics

@@ -112,7 +112,7 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
         if "://" in address.value and not address.value.startswith("sqlite"):
             check = "that its server runs and takes this user's connections, and its free space"
         advice = f"check {check}; recorded trials are kept, continue with --resume"
-        if any(word in cause for word in _BROKEN):
+        if any(word in cause for word in _BROKEN) or _is_no_file(address):
             advice = way_on(address)
         raise kind(f"ledger {address.shown}: cannot {doing} it: {address.hide(cause)}; {advice}") from None
 
@@ -123,6 +123,13 @@ def way_on(address: Secret) -> str:
     if make_url(address.value).get_backend_name() == "sqlite" and path.name == LEDGER:
         return f"`moco repair {path.parent}` sets it aside and keeps the trials that can be read; then use --resume"
     return "start again in a new run folder"
+
+
+def _is_no_file(address: Secret) -> bool:
+    """Whether a folder, or a pipe, is where SQLite's file would be."""
+    url = make_url(address.value)
+    path = Path(url.database or "")
+    return url.get_backend_name() == "sqlite" and path.exists() and not path.is_file()
 
 
 def _is_postgres(address: Secret) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -42,22 +43,24 @@ class Repair:
 
     Attributes:
         kept: trials in the new ledger.
-        lost: rows of trials that could not be read, or did not fit to the others.
+        lost: those of trials.json, and rows of the old ledger, that could not be read or did not fit to the others;
+            None where the file is too broken to tell how many it had, and trials.json does not tell either.
         aside: where the old ledger is; None where it was sound, or there was none.
     """
 
     ledger: Path
     kept: int
-    lost: int
+    lost: int | None
     aside: Path | None
 
     def __str__(self) -> str:
         """One line for the person who asked."""
-        if self.aside is None and not self.lost:
+        if self.aside is None and self.lost == 0:
             return f"{self.ledger}: all {self.kept} trials can be read, nothing was changed"
+        lost = "it is not known how many cannot" if self.lost is None else f"{self.lost} cannot"
         old = "there was none" if self.aside is None else f"the old one is {self.aside}"
         return (
-            f"{self.ledger}: a new ledger with the {self.kept} trials that can be read, {self.lost} cannot; {old}; "
+            f"{self.ledger}: a new ledger with the {self.kept} trials that can be read, {lost}; {old}; "
             "continue with --resume"
         )
 
@@ -79,20 +82,43 @@ def repair(run: Path) -> Repair:
 def _repaired(path: Path) -> Repair:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".repair-") as folder, writes(f"{path}:"):
         copy, new = Path(folder) / "old.db", Path(folder) / "new.db"
-        there = _copied(path, copy)
-        studies, sound = _read(copy, *_owner(path.parent)) if there else ([], False)
+        studies, sound = _read(copy, *_owner(path.parent)) if _copied(path, copy) else ([], False)
         kept, lost = sum(len(study.kept) for study in studies), sum(study.lost for study in studies)
-        if (
-            sound
-            and not lost
-            and there
-            and all(_usable(copy, study) for study in studies if study.is_there or study.found)
-        ):
+        if sound and not lost and all(_usable(copy, study) for study in studies if study.is_there or study.found):
             return Repair(path, kept, 0, None)
         _write(studies, new)
-        aside = _set_aside(path) if there else None
+        known = _countable(copy)
+        aside = _set_aside(path) if os.path.lexists(path) else None
         new.replace(path)
-        return Repair(path, kept, lost, aside)
+        return Repair(path, kept, _lost(lost, path.parent, studies, known=known), aside)
+
+
+def _lost(rows: int, run: Path, studies: Sequence[_Study], *, known: bool) -> int | None:
+    """How many trials are lost: the rows where the file's number of them is `known`, and what trials.json has besides.
+
+    trials.json is of the last session that ended; a trial since then may be in a broken ledger alone.
+    """
+    found = {trial.number for study in studies for trial in study.found}
+    told = _numbers(run / "trials.json")
+    lost = max(rows, len(told - found))
+    return lost if known or (lost and found <= told) else None
+
+
+def _numbers(trials: Path) -> set[int]:
+    """The numbers of the trials in the file; none where it cannot be read."""
+    with suppress(OSError, *MALFORMED):
+        return {int(entry["number"]) for entry in json.loads(trials.read_text(encoding="utf-8"))}
+    return set()
+
+
+def _countable(copy: Path) -> bool:
+    """Whether the copy of the ledger says how many trials it had: its table of trials is there, and it is intact."""
+    if not copy.exists():
+        return False
+    with closing(sqlite3.connect(copy)) as database, suppress(sqlite3.Error):
+        database.execute("SELECT COUNT(*) FROM trials")
+        return bool(database.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+    return False
 
 
 def _storage(run: Path) -> Any:
@@ -115,15 +141,16 @@ def _owner(run: Path) -> tuple[str | None, str | None]:
 
 
 def _copied(path: Path, to: Path) -> bool:
+    """Whether there is a file of that name, now copied; a folder or a pipe is none."""
     for end in BESIDE:
-        with suppress(FileNotFoundError):
+        if Path(f"{path}{end}").is_file():
             shutil.copyfile(f"{path}{end}", f"{to}{end}")
     return to.exists()
 
 
 def _set_aside(path: Path) -> Path:
     names = (path.with_name(f"{path.name}{ASIDE}{number or ''}") for number in range(1000))
-    aside = next(name for name in names if not name.exists())
+    aside = next(name for name in names if not os.path.lexists(name))
     for end in BESIDE:
         with suppress(FileNotFoundError):
             Path(f"{path}{end}").rename(f"{aside}{end}")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import IntDistribution
 
+from moco import Problem, search
+from moco.errors import ConfigError
+from moco.experiment.strategies import strategies_of
 from moco.hardware import doctor
 from moco.setting_owners import method_of, words_of
 from tests.app.tiny import moco, one_line, read
 
 CODE = """
-import sys
+import sys, time
+from dataclasses import replace
 from moco.compression.methods.sparsity import Sparsity
 from moco.hardware.counters.rapl import RaplCounter
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
@@ -21,6 +27,7 @@ from moco.objectives.accuracy_guaranteed import AccuracyGuaranteedObjective
 from moco.searchers.random import RandomSearcher
 
 def broken(*_): raise RuntimeError("no licence")
+def unusable(evaluation): return "0.5"
 
 class Asks(RandomSearcher):
     ask = broken
@@ -32,6 +39,12 @@ class Quits(RandomSearcher):
     def ask(self): sys.exit(0)
 class Warns(RandomSearcher):
     def warnings(self, problem): sys.exit(0)
+class Hangs(RandomSearcher):
+    def __init__(self, *_): time.sleep(60)
+class HangsWarning(RandomSearcher):
+    def warnings(self, problem): time.sleep(60)
+class Unscored(AccuracyGuaranteedObjective):
+    def problem(self, space, reference): return replace(super().problem(space, reference), scorer=unusable)
 class Connects(ONNXRuntimeTarget):
     connect = broken
 class Describes(ONNXRuntimeTarget):
@@ -49,9 +62,9 @@ class Decides(Sparsity):
     def __init__(self, *_): sys.exit(0)
 """
 KINDS = {
-    "searcher": ("Asks", "AsksNothing", "Tells", "Quits", "Warns"),
+    "searcher": ("Asks", "AsksNothing", "Tells", "Quits", "Warns", "Hangs", "HangsWarning"),
     "target": ("Connects", "Describes", "Loads", "Finds"),
-    "objective": ("Poses",),
+    "objective": ("Poses", "Unscored"),
     "counter": ("Reads",),
     "method": ("Decides",),
 }
@@ -116,6 +129,30 @@ def test_the_line_names_the_plug_in_or_its_package(
 ) -> None:
     searched = moco("search", experiment(), "--out", tmp_path / "run", "--set", sets)
     assert one_line(searched, exit_code) == line
+
+
+@pytest.mark.parametrize(("searcher", "what"), [("hangs", "be made"), ("hangswarning", "say what to warn of")])
+def test_a_searcher_that_hangs_before_its_search_is_given_up(
+    experiment: Any, tmp_path: Path, searcher: str, what: str
+) -> None:
+    who = f"searcher: searcher '{searcher}' of the package 'their-deep' cannot {what}: it did not return within "
+    sets = f"searcher.name={searcher}", "--set", "budget.answer_seconds=0.2"
+    searched = moco("search", experiment(), "--out", tmp_path / "run", "--set", *sets)
+    assert one_line(searched, 2) == f"{who}0.2 s (budget.answer_seconds)"
+    problem = Problem({"n": IntDistribution(0, 9)}, {"loss": "minimize"})
+    with pytest.raises(ConfigError, match=f"{re.escape(who)}0.1 s"):
+        search(problem, lambda _: {"loss": 1.0}, searcher=searcher, answer_seconds=0.1)
+    with pytest.raises(ConfigError, match=re.escape(who)):
+        strategies_of([searcher, "random"])[0].within(0.1).warnings(problem)
+
+
+def test_the_verdict_of_a_search_without_a_network_names_the_cause(experiment: Any, tmp_path: Path) -> None:
+    run, sets = tmp_path / "run", ("objective.protocol=unscored", "--set", "budget.trials=4")
+    searched = moco("search", experiment(), "--out", run, "--quiet", "--set", *sets)
+    cause = "ValueError: expected a finite number as score, got '0.5' from their_deep.unusable"
+    assert searched.exit_code == 3
+    assert f"No network could be built, measured and scored in 4 trials: {cause}." in searched.stdout
+    assert read(run / "result.json")["failure"] == cause
 
 
 @pytest.mark.slow

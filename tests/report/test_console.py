@@ -39,5 +39,5 @@ def test_markup_in_names_is_printed_as_text() -> None:
 
 def test_a_search_without_a_network_shows_the_reference() -> None:
     text = printed(result(trials()) | {"best": None, "baselines": [], "feasible": 0})
-    assert "No network could be built and measured in 30 trials." in text
+    assert "No network could be built, measured and scored in 30 trials." in text
     assert "91.90" in text

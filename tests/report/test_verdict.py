@@ -132,7 +132,10 @@ def test_a_best_that_is_marked_infeasible_is_a_best_effort() -> None:
 
 def test_a_search_without_any_network_says_so() -> None:
     found = verdict(a_result(best=None, feasible=0, certificate=None))
-    assert (found.status, found.text) == (Status.NOTHING, "No network could be built and measured in 30 trials.")
+    assert (found.status, found.text) == (
+        Status.NOTHING,
+        "No network could be built, measured and scored in 30 trials.",
+    )
 
 
 def test_the_longer_timing_replaces_that_of_the_search() -> None:

@@ -60,6 +60,14 @@ def edited(*statements: str) -> Callable[[Path], None]:
     return edit
 
 
+def put(path: Path, content: bytes | None) -> None:
+    """The content in place of the file's; None takes the file away."""
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+
 RECORDS = "UPDATE trial_system_attributes SET value_json = {} WHERE key = 'moco:trial' AND trial_id = {}"
 BROKEN = {
     "not JSON": (edited(RECORDS.format("substr(value_json, 1, 40)", 5)), TRIALS - 1),
@@ -98,7 +106,7 @@ def test_what_can_be_read_is_kept_and_the_search_goes_on(run: Path, how: str) ->
 
     found = repair(run)
 
-    assert (found.kept, found.kept + found.lost >= TRIALS) == (kept, True)
+    assert (found.kept, found.kept + (found.lost or 0) >= TRIALS) == (kept, found.lost is not None)
     assert found.aside == run / "study.db.broken"
     assert found.aside.read_bytes() == broken
     ledger = opened(run)
@@ -155,16 +163,46 @@ def test_a_file_that_was_cut_off_keeps_what_is_left(run: Path, share: float, zer
 
 @pytest.mark.parametrize("content", [None, b"", b"this is no database" * 100, bytes(8192)])
 def test_a_ledger_that_is_gone_is_begun_anew(run: Path, content: bytes | None) -> None:
-    if content is None:
-        (run / "study.db").unlink()
-    else:
-        (run / "study.db").write_bytes(content)
+    put(run / "study.db", content)
     found = repair(run)
     assert (found.kept, found.aside is None) == (0, content is None)
     if found.aside is not None:
         assert found.aside.read_bytes() == content
     assert (run / "study.db").stat().st_size
     assert repair(run).aside is None
+    assert opened(run).trials() == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"this is no database" * 100, bytes(8192)])
+def test_what_is_lost_of_a_ledger_that_tells_nothing_is_what_trials_json_tells(
+    run: Path, content: bytes | None
+) -> None:
+    put(run / "study.db", content)
+    assert repair(run).lost is None
+    put(run / "study.db", content)
+    (run / "trials.json").write_text(json.dumps([{"number": number} for number in range(TRIALS)]))
+    found = repair(run)
+    assert (found.kept, found.lost) == (0, TRIALS)
+    assert f"the 0 trials that can be read, {TRIALS} cannot" in str(found)
+
+
+@pytest.mark.parametrize("told", [0, 3, TRIALS])
+def test_what_held_more_than_trials_json_tells_does_not_say_that_nothing_is_lost(run: Path, told: int) -> None:
+    edited("DELETE FROM trial_system_attributes WHERE trial_id > 6", "DROP TABLE trials")(run / "study.db")
+    (run / "trials.json").write_text(json.dumps([{"number": number} for number in range(told)]))
+    found = repair(run)
+    assert (found.kept, found.lost) == (6, TRIALS - 6 if told == TRIALS else None)
+    assert told == TRIALS or "it is not known how many cannot" in str(found)
+
+
+def test_a_folder_in_place_of_the_ledger_is_set_aside(run: Path) -> None:
+    (run / "study.db").unlink()
+    (run / "study.db" / "inner").mkdir(parents=True)
+    with pytest.raises(RunFolderError, match=f"`moco repair {run}` sets it aside"):
+        opened(run)
+    found = repair(run)
+    assert (found.kept, found.lost, found.aside) == (0, None, run / "study.db.broken")
+    assert (run / "study.db.broken" / "inner").is_dir()
     assert opened(run).trials() == []
 
 
