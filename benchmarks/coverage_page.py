@@ -50,15 +50,16 @@ Versions: {versions}.
 """
 
 COLUMNS = (
-    "builder", "parameters", "image", "groups", "left out", "branches", "prunable", "left", "forward", "export", "template",
-    "int8 layers", "in int8", "size", "seconds", "fails",
+    "builder", "parameters", "image", "groups", "left out", "branches", "prunable", "left", "forward", "export",
+    "template", "int8 layers", "in int8", "size", "seconds", "fails",
 )  # fmt: skip
 
 LEGEND = """
-`branches`: residual branches that can be left out, of those with an identity shortcut; `prunable`: share of all parameters in layers that lose filters or inputs; `left`: share of all parameters that stays
-when every group keeps half; `forward`, `export`: largest difference of logits, of the largest one; `template`: whether
-the whole network's graph takes the candidate's weights, or each candidate needs an export of its own; `in int8`: share
-of all parameters in layers that are put into int8; `size`: the int8 file of the thin network, of its float file.
+`branches`: residual branches that can be left out, of those with an identity shortcut; `prunable`: share of all
+parameters in layers that lose filters or inputs; `left`: share of all parameters that stays when every group keeps
+half; `forward`, `export`: largest difference of logits, of the largest one; `template`: whether the whole network's
+graph takes the candidate's weights, or each candidate needs an export of its own; `in int8`: share of all parameters
+in layers that are put into int8; `size`: the int8 file of the thin network, of its float file.
 """
 
 

@@ -78,8 +78,9 @@ def network_space(
     neutral = {name: value for choice in choices for name, value in choice.neutral.items()}
     if not distributions:
         raise SpaceError(
-            "search space: nothing is left to choose; no layer group has a legal width below its own, a rank that pays "
-            "or a second precision (see space.filter_pruning.keep, space.channel_multiple, space.quantization)"
+            "search space: nothing is left to choose; no layer group has a legal width below its own, a rank that "
+            "pays, a second precision or a residual branch that can go (see space.filter_pruning.keep, "
+            "space.channel_multiple, space.quantization)"
         )
     layer_groups = tuple(_layer_group(choice, counts, context, options.layer_features) for choice in choices)
     return SearchSpace(distributions, layer_groups, neutral, NetworkCodec(choices, replace(context, runs_in=runs_in)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from moco.policy import Policy
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitStep
+from moco.run.uniform_starts import uniform_starts
 from moco.space import SearchSpace
 from moco.testing.network import CAPABILITIES
 from tests.compression.spaces import options_of
@@ -217,3 +219,16 @@ def test_a_group_whose_first_layer_goes_is_proven_on_another(tmp_path: Path) -> 
     _, network = builder_of(RESNET, images(8).numpy(), False, tmp_path).build(Policy.of(settings))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     assert parameters == cost_of(RESNET.costs, Policy.of(settings))["parameters"]
+
+
+def test_a_uniform_ladder_leaves_out_more_and_more_and_never_others() -> None:
+    space = space_of(RESNET)
+    gone = [set(branches_gone_of(space.canonical(start.point))) for start in uniform_starts(space)]
+    rungs = [names for names in gone if names]
+    assert len(rungs) > 3
+    assert all(lighter <= heavier for lighter, heavier in pairwise(rungs))
+    known = space.codec
+    assert isinstance(known, NetworkCodec)
+    assert known.choices[0].parts[0][0].heaviest_allowed(known.choices[0].parts[0][1], lambda names, kind: 0.0) == {
+        "branches": 2
+    }
