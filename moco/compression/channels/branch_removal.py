@@ -58,7 +58,7 @@ def leave_out_(network: nn.Module, removals: Iterable[Removal]) -> None:
         for name, form in removal.modules.items():
             gone = network.get_submodule(name)
             for other in [name for name, module in network.named_modules(remove_duplicate=False) if module is gone]:
-                network.set_submodule(other, LeftOut(form))
+                network.set_submodule(other, LeftOut(form).train(gone.training))
         for name in removal.tensors:
             owner, leaf = _owner(network, name)
             zero = torch.zeros([1] * owner.get_parameter(leaf).ndim)

@@ -60,24 +60,15 @@ def residual_branches(network: nn.Module, images: torch.Tensor, counts: Counts) 
         operators = operators_of(network, images)
     except Exception as error:  # a forward pass fails in many ways; each means that nothing is known of it
         raise CompressionError(f"the network's residual branches cannot be traced: {in_one_line(error)}") from error
-    proven: list[_Found] = []
-    refused: list[tuple[_Found, str]] = []
-    pending = [found for inside in _insides(operators) if (found := _found(network, operators, inside)) is not None]
-    while pending:
-        inner = [found for found in pending if not any(found.holds(other) for other in pending)]
-        new = [(found, found.shared) for found in inner if found.shared is not None]
-        new += _faulty(network, images, [found for found in inner if found.shared is None])
-        proven += [found for found in inner if found not in [known for known, _ in new]]
-        refused += new
-        pending = [each for each in pending if each not in inner and not any(each.holds(other) for other in proven)]
-    proven.sort(key=lambda found: found.inside.sum)
+    found = [each for inside in _insides(operators) if (each := _found(network, operators, inside)) is not None]
+    proven, refused = _proven(network, images, found)
     names = _names(proven, network)
     layers = list(dict.fromkeys(layer.name for layer in counts.layers))
     branches = tuple(
-        Branch(name, found.removed, tuple(layer for layer in layers if within(layer, found.removed)), found.removal)
-        for name, found in zip(names, proven, strict=True)
+        Branch(name, each.removed, tuple(layer for layer in layers if within(layer, each.removed)), each.removal)
+        for name, each in zip(names, proven, strict=True)
     )
-    why = {name: why for (found, why) in refused if (name := _holder(found.removed)) not in names}
+    why = {name: why for each, why in refused if (name := _holder(each.removed)) not in names}
     return Branches(branches, why, images)
 
 
@@ -103,6 +94,26 @@ class _Found:
     def holds(self, other: _Found) -> bool:
         """Whether another branch lies in it."""
         return other.inside.sum in self.inside.places
+
+
+def _proven(
+    network: nn.Module, images: torch.Tensor, found: Sequence[_Found]
+) -> tuple[list[_Found], list[tuple[_Found, str]]]:
+    """Those that can be left out, in the order of the forward pass, and the others with the reason of each.
+
+    One that holds another is asked for only where the inner one cannot go.
+    """
+    proven: list[_Found] = []
+    refused: list[tuple[_Found, str]] = []
+    pending = list(found)
+    while pending:
+        inner = [each for each in pending if not any(each.holds(other) for other in pending)]
+        new = [(each, each.shared) for each in inner if each.shared is not None]
+        new += _faulty(network, images, [each for each in inner if each.shared is None])
+        refused += new
+        proven += [each for each in inner if each not in [faulty for faulty, _ in new]]
+        pending = [each for each in pending if each not in inner and not any(each.holds(other) for other in proven)]
+    return sorted(proven, key=lambda each: each.inside.sum), refused
 
 
 def _faulty(network: nn.Module, images: torch.Tensor, found: Sequence[_Found]) -> list[tuple[_Found, str]]:

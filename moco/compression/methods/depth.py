@@ -35,7 +35,7 @@ BRANCHES = "branches"
 
 @dataclass(frozen=True)
 class DepthOptions(KeepOptions):
-    """Options of depth; `keep` is of the branches, the lowest rounded down."""
+    """Options of depth; `keep` is of the branches, their numbers rounded."""
 
     method = "depth"
     per: Literal["network", "group"] = "network"  # what has a number of branches of its own
@@ -102,8 +102,7 @@ class Depth(Method):
         if own is not None and own != group:
             return None
         branches = self._free([group]) if own is None else self._free(context.groups)
-        low, high = (self.options.keep[0] * len(branches), self.options.keep[1] * len(branches))
-        number = WholeNumbers(math.floor(low + 1e-9), math.ceil(high - 1e-9))
+        number = WholeNumbers(*(math.floor(share * len(branches) + 0.5) for share in self.options.keep))
         if number.low == len(branches):
             return None
         return Part(group.name, tuple(branch.name for branch in branches), {BRANCHES: number})
@@ -128,7 +127,10 @@ class Depth(Method):
         """How many branches."""
         number = _number(part)
         found: dict[str, Any] = {"methods": [f"{number.low}-{number.high} of {len(part.names)} residual branches"]}
-        return found if self.group_of_its_own(context) is None else {**found, "layers": list(part.names)}
+        if self.group_of_its_own(context) is None:
+            return found
+        numbers = list(range(number.low, number.high + 1))
+        return {**found, "layers": list(part.names), "widths": {BRANCHES: numbers}, "precisions": []}
 
     def n_settings(self, part: Part, precisions: Mapping[str, str], context: SpaceContext) -> int | None:
         """Not counted: what goes takes the settings of other methods with it."""
