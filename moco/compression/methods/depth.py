@@ -35,7 +35,7 @@ BRANCHES = "branches"
 
 @dataclass(frozen=True)
 class DepthOptions(KeepOptions):
-    """Options of depth; `keep` is of the branches, their numbers rounded."""
+    """Options of depth; `keep` is of the branches, their numbers rounded down."""
 
     method = "depth"
     per: Literal["network", "group"] = "network"  # what has a number of branches of its own
@@ -102,7 +102,7 @@ class Depth(Method):
         if own is not None and own != group:
             return None
         branches = self._free([group]) if own is None else self._free(context.groups)
-        number = WholeNumbers(*(math.floor(share * len(branches) + 0.5) for share in self.options.keep))
+        number = WholeNumbers(*(math.floor(share * len(branches) + 1e-9) for share in self.options.keep))
         if number.low == len(branches):
             return None
         return Part(group.name, tuple(branch.name for branch in branches), {BRANCHES: number})

@@ -167,7 +167,7 @@ def test_a_number_a_layer_group_lets_each_branch_go_by_itself() -> None:
     policy = space.canonical({**space.neutral, "layer2.1.branches": 0})
     assert policy == removing(RESNET, "layer2.1")
     by_stage = space_of(RESNET, "per-stage", per="group", keep=(0.5, 1.0))
-    assert by_stage.distributions["layer1.branches"].low == 2
+    assert by_stage.distributions["layer1.branches"].low == 1
 
 
 def test_branches_with_layers_that_are_left_alone_stay() -> None:
