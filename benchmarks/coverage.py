@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -32,18 +33,23 @@ from benchmarks.coverage_page import STEPS, Limits, page, passing, plain_reason
 from moco.compression.channels.surgery import masked
 from moco.compression.compressor import Compressor
 from moco.compression.counting import count
+from moco.compression.methods.depth import Depth
 from moco.compression.methods.filter_pruning import FilterPruning, FilterPruningOptions
 from moco.compression.precision import INT8
 from moco.compression.rankings.weights import Random
+from moco.compression.space.codec import cost_of
+from moco.compression.space.context import Draft
 from moco.compression.verify import verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.evaluation.builder import Builder
 from moco.export.calibration import open_session, outputs
+from moco.export.held import with_branches_of
 from moco.export.quantize import quantizable_layers
 from moco.export.template import build_template, export_graph
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.models import build_model
 from moco.models.training import seeded_torch
+from moco.policy import Policy
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import RecoveryPlan
 from tests.policies import policy_of
@@ -155,6 +161,23 @@ class Candidate:
         }  # fmt: skip
         if not correlation >= LEAST_CORRELATION:
             raise CompressionError(f"the int8 logits have a correlation of {correlation:.2f} with the float network's")
+
+    def depth(self) -> None:
+        """Every second residual branch left out of the whole network, in module and file."""
+        found = with_branches_of(self.builder.template.proto, self.compressor.graph).branches
+        reasons = dict.fromkeys(map(plain_reason, found.left_out.values()))
+        counted = {"branches": len(found.all), "branches_found": len(found.all) + len(found.left_out)}
+        self.figures |= {**counted, "branches_stay": list(reasons)}
+        if not found.all:
+            return
+        method, draft = Depth(), Draft()
+        for branch in found.all[::2]:
+            draft.set(branch.name, method.setting_of(branch))
+        artifact, built = self.builder.build(policy := Policy.of(draft.settings))
+        self.figures["depth_error"] = parity(onnx.load(artifact.path), built, self.example)
+        stated, got = cost_of(self.compressor.costs, policy), count(built, tuple(self.example.shape[1:]))
+        if (stated["macs"], stated["parameters"]) != (got.macs, got.parameters):
+            raise CompressionError(f"the policy states {stated['macs']:,.0f} MACs, the network has {got.macs:,}")
 
 
 def checked(name: str, steps: Sequence[str], folder: Path) -> dict[str, Any]:

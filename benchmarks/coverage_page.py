@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.coverage_networks import BIG
 
-STEPS = ("groups", "surgery", "forward", "counts", "export", "int8")
+STEPS = ("groups", "surgery", "forward", "counts", "export", "int8", "depth")
 
 
 class Limits(NamedTuple):
@@ -42,20 +42,24 @@ Versions: {versions}.
 - **int8**: the same policy with every layer in int8 that the target allows, built and verified as a search does it,
   opened by ONNX Runtime, run, finite, and its logits correlated with those of the float network by {int8:g} or more.
   Random weights say nothing about accuracy in int8.
+- **depth**: every second residual branch that can go left out of the whole network, built as a search does it:
+  parameters and multiply-accumulates are those that the policy states, and the file's logits equal torch's. A network
+  without such a branch passes.
 - **weights that can be pruned**, **in int8**: share of all parameters, of all networks of the library together, that
   stand in layers that lose filters or inputs, and in layers that the target takes in int8.
 """
 
 COLUMNS = (
-    "builder", "parameters", "image", "groups", "left out", "prunable", "left", "forward", "export", "template",
-    "int8 layers", "in int8", "size", "seconds", "fails",
+    "builder", "parameters", "image", "groups", "left out", "branches", "prunable", "left", "forward", "export",
+    "template", "int8 layers", "in int8", "size", "seconds", "fails",
 )  # fmt: skip
 
 LEGEND = """
-`prunable`: share of all parameters in layers that lose filters or inputs; `left`: share of all parameters that stays
-when every group keeps half; `forward`, `export`: largest difference of logits, of the largest one; `template`: whether
-the whole network's graph takes the candidate's weights, or each candidate needs an export of its own; `in int8`: share
-of all parameters in layers that are put into int8; `size`: the int8 file of the thin network, of its float file.
+`branches`: residual branches that can be left out, of those with an identity shortcut; `prunable`: share of all
+parameters in layers that lose filters or inputs; `left`: share of all parameters that stays when every group keeps
+half; `forward`, `export`: largest difference of logits, of the largest one; `template`: whether the whole network's
+graph takes the candidate's weights, or each candidate needs an export of its own; `in int8`: share of all parameters
+in layers that are put into int8; `size`: the int8 file of the thin network, of its float file.
 """
 
 
@@ -120,6 +124,7 @@ def _row(name: str, results: Mapping[str, Any]) -> str:
         _cell(found, "side", str),
         _cell(found, "groups", str),
         _cell(found, "left_out", str),
+        f"{found['branches']} of {found['branches_found']}" if "branches" in found else "n/a",
         _cell(found, "share_of_all", lambda share: f"{share:.0%}"),
         _cell(found, "left", lambda share: f"{share:.0%}"),
         _cell(found, "forward_error", lambda error: f"{error:.0e}"),

@@ -64,6 +64,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "factorisation": "moco.compression.methods.factorisation:Factorisation",
         "sparsity": "moco.compression.methods.sparsity:Sparsity",
         "quantization": "moco.compression.methods.quantization:Quantization",
+        "depth": "moco.compression.methods.depth:Depth",
     },
     "ranking": {
         "l1": "moco.compression.rankings.weights:L1",

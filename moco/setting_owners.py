@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -52,6 +53,18 @@ def words_of(key: str, value: Any) -> str:
         return str(method_of(key).describe(key, value))
     except SpaceError:
         return in_words(key, value)
+
+
+def removed_by(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The modules that a policy's settings remove; those of methods that are not installed here are not known."""
+    found: list[str] = []
+    for name, own in settings.items():
+        for key, value in own.items() if isinstance(own, Mapping) else ():
+            try:
+                found += method_of(key).removed_modules(name, {key: value})
+            except SpaceError:
+                continue
+    return tuple(found)
 
 
 @cache

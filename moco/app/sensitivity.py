@@ -17,7 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.analysis.sensitivity.curve_decisions import clusters
-from moco.analysis.sensitivity.layer_sensitivity import KEEP, WEIGHT_BITS, Levels, Seen, Sensitivity, analyse, to_json
+from moco.analysis.sensitivity.layer_sensitivity import (
+    BRANCHES,
+    KEEP,
+    WEIGHT_BITS,
+    Levels,
+    Seen,
+    Sensitivity,
+    analyse,
+    to_json,
+)
 from moco.compression.compressor import Compressor
 from moco.compression.space.layer_groups import PER_LAYER, grouped
 from moco.errors import ConfigError
@@ -99,16 +108,16 @@ def write_study(study: LayerStudy, out: Path) -> Path:
 
 
 def sensitivity_table(study: LayerStudy) -> Table:
-    """A layer a row: its divergence with half of its filters, in int8 and with 4-bit weights, and its group."""
+    """A layer a row: its divergence pruned to half, in int8, with 4-bit weights, without its branch; and its group."""
     found = study.sensitivity
     table = Table(title=f"{study.name}: divergence in nats, mean of {found.images} images", title_justify="left")
-    for column in ("layer", "keep 0.5", "int8", "4-bit weights", "group"):
+    for column in ("layer", "keep 0.5", "int8", "4-bit weights", "left out", "group"):
         table.add_column(column, justify="left" if column in {"layer", "group"} else "right", no_wrap=True)
     groups = {layer: name for name, layers in study.layers.items() for layer in layers}
     groups |= dict.fromkeys(study.ignored, "left alone")
     for layer in found.layers:
-        curves = [found.curve(layer, parameter) for parameter in (KEEP, "int8", WEIGHT_BITS)]
-        values = [None if one is None else one.at(at) for one, at in zip(curves, (0.5, 8, 4), strict=True)]
+        curves = [found.curve(layer, parameter) for parameter in (KEEP, "int8", WEIGHT_BITS, BRANCHES)]
+        values = [None if one is None else one.at(at) for one, at in zip(curves, (0.5, 8, 4, 0), strict=True)]
         cells = map(shown_divergence, values)
         table.add_row(Text(layer), *cells, Text(groups.get(layer, "-")))
     if found.whole_runs is not None:

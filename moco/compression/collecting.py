@@ -103,6 +103,12 @@ def mean_reads(
     return {name: [reduce(torch.add, call) / count for call in zip(*of, strict=True)] for name, of in sums.items()}
 
 
+def kl_divergence(original: torch.Tensor, compressed: torch.Tensor) -> float:
+    """KL(original || compressed) in nats between the class distributions of logits (n, classes), mean over images."""
+    p, q = (torch.log_softmax(logits.double(), dim=1) for logits in (original, compressed))
+    return max(float((p.exp() * (p - q)).sum(dim=1).mean()), 0.0)  # rounding may leave -1e-17
+
+
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """The network in evaluation mode; each module goes back to its own mode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, channel_graph
+from moco.compression.channels.surgery import within
 from moco.compression.collecting import CalibrationData
 from moco.compression.costs import AnalyticCost, analytic_cost
 from moco.compression.counting import Counts, count
 from moco.compression.methods.filter_pruning import kept_channels, rankings
-from moco.compression.methods.method import Method
+from moco.compression.methods.method import Method, Setting
 from moco.compression.policy_file import checked_policy, policy_in
-from moco.compression.policy_settings import by_method, widths_of
+from moco.compression.policy_settings import by_method, each_setting, gone_of, widths_of
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.errors import SpaceError
 from moco.models.finite import check_tensors
@@ -70,21 +71,35 @@ class Compressor:
     def compress(self, policy: Policy) -> nn.Module:
         """A physically smaller copy of the network; nothing is recovered, and quantization is done to the file."""
         thin = self.graph.thin(self.network, self.kept(policy))
+        self.remove_branches_(thin, policy)
         self.apply_(thin, policy)
         return thin
 
-    def structure(self, policy: Policy) -> nn.Module:
-        """A copy with the policy's shapes, into which the weights of its finished network can be loaded."""
+    def structure(self, policy: Policy, *, branches: bool = False) -> nn.Module:
+        """A copy with the policy's shapes, into which the weights of its finished network can be loaded.
+
+        With `branches` it has those, too, that the policy removes.
+        """
         self.check(policy)
         thin = self.graph.thin(self.network, kept_channels(self.ranking, widths_of(policy)))
         for method, settings in by_method(policy):
-            if method.changes_structure and not method.removes_channels:
+            if method.changes_structure and not method.removes_channels and not (branches and method.removes_branches):
                 method.apply_(thin, settings, self._prepared(method))
         return thin
 
+    def remove_branches_(self, thin: nn.Module, policy: Policy) -> None:
+        """Leave out of a pruned copy, in place, the branches that the policy removes, and check it; as `apply_`."""
+        self._apply_(thin, [pair for pair in by_method(policy) if pair[0].removes_branches])
+
     def apply_(self, thin: nn.Module, policy: Policy) -> None:
-        """Do to a pruned copy, in place, what else the policy asks for, and check it, or raise CompressionError."""
-        for method, settings in by_method(policy):
+        """Do to a pruned copy without those branches, in place, what else the policy asks for, and check it.
+
+        A CompressionError names a layer of which it cannot be done.
+        """
+        self._apply_(thin, [pair for pair in by_method(policy) if not pair[0].removes_branches])
+
+    def _apply_(self, thin: nn.Module, found: Sequence[tuple[Method, Mapping[str, Setting]]]) -> None:
+        for method, settings in found:
             if method.changes_weights:
                 method.apply_(thin, settings, self._prepared(method))
                 method.verify_network(thin, settings)
@@ -94,6 +109,15 @@ class Compressor:
         for method, settings in sorted(by_method(policy), key=lambda pair: not pair[0].removes_channels):
             for name, setting in settings.items():
                 method.check(name, setting, self.graph, self.counts)
+        self._check_removed(policy)
+
+    def _check_removed(self, policy: Policy) -> None:
+        """Pass a policy that sets nothing of what it removes."""
+        gone = gone_of(policy)
+        for method, name, setting in each_setting(policy) if gone else ():
+            layers = self.graph.groups[name].producers if method.removes_channels else (name,)
+            if not method.removed_modules(name, setting) and all(within(layer, gone) for layer in layers):
+                raise SpaceError(f"policy: '{name}' is removed, so that it takes no '{next(iter(setting))}'")
 
     def _prepared(self, method: Method) -> Any:
         """What the method has found out about the network; by its usual options where it was not prepared."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.channels.surgery import module_or_tensor
+from moco.compression.channels.surgery import module_or_tensor, within
 from moco.compression.counting import Counts, LayerCount
 
 
@@ -62,8 +62,9 @@ class AnalyticCost:
     channels: Mapping[tuple[str, str], tuple[int, Mapping[str, float]]]
     full_widths: Mapping[str, int]
     vectors: Mapping[str, int]  # by module or parameter, how many parameters each of its channels has
-    other_parameters: int  # parameters that no policy changes
+    other_parameters: int  # parameters that no policy changes where all modules stay
     tied: frozenset[str] = frozenset()  # layers whose weight is stored for an earlier layer
+    others: Mapping[str, int] = field(default_factory=dict)  # those parameters by name, as modules may go
 
     def of(
         self,
@@ -97,6 +98,7 @@ class AnalyticCost:
                     bits_stored += packed + cost.scale_bits
         vectors = {n: each for n, each in self.vectors.items() if not within(n, gone)} if gone else self.vectors
         affine = sum(each * self.width(name, "out", widths) for name, each in vectors.items()) + self.other_parameters
+        affine -= sum(n for name, n in self.others.items() if within(name, gone)) if gone else 0
         packed_bytes = bits_stored / 8 + affine * 4
         return {
             "macs": macs, "flops": 2 * macs, "bops": bops, "parameters": parameters + affine,
@@ -137,7 +139,17 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
     channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
     costs = AnalyticCost(counts.layers, biased, channels, full, vectors, 0, tied)
-    return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]))
+    others = _others(network, {*layers, *vectors})
+    return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]), others=others)
+
+
+def _others(network: nn.Module, known: Collection[str]) -> dict[str, int]:
+    """Parameters that are neither in these modules nor one of these, by name."""
+    return {
+        name: parameter.numel()
+        for name, parameter in network.named_parameters()
+        if name not in known and name.rpartition(".")[0] not in known
+    }
 
 
 def _vectors(network: nn.Module, graph: ChannelGraph, layers: Collection[str]) -> dict[str, int]:
@@ -167,8 +179,3 @@ def _shares(graph: ChannelGraph, side: tuple[str, str], width: int) -> tuple[int
         for index, group in enumerate(owner.groups)
     }
     return int(np.sum(owner.owner < 0)), shares
-
-
-def within(module: str, gone: Collection[str]) -> bool:
-    """Whether a module is one of these, or is in one of them."""
-    return any(module == other or module.startswith(f"{other}.") for other in gone)

@@ -27,6 +27,7 @@ class FileWeights:
         # filters: by channel group, the layer to look at; of a group that is not named it is called as the group
         self.coded = [name.removesuffix(".weight_q") for name in self._initializers if name.endswith(".weight_q")]
         self.parts, self.filters = parts, filters or {}
+        self.names = tuple(self._initializers)
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """Shape of a layer's weight, (outputs, ...); a CompressionError where the file has no such layer."""

@@ -37,6 +37,12 @@ def gone_of(policy: Policy) -> tuple[str, ...]:
     return tuple(gone for method, name, own in each_setting(policy) for gone in method.removed_modules(name, own))
 
 
+def branches_gone_of(policy: Policy) -> dict[str, tuple[str, ...]]:
+    """By residual branch that is left out, the modules that it is made of."""
+    settings = each_setting(policy)
+    return {name: method.removed_modules(name, own) for method, name, own in settings if method.removes_branches}
+
+
 def bits_of(policy: Policy) -> dict[str, Bits]:
     """Bits by layer; layers in float32 are left out."""
     found = {name: bits for method, name, setting in each_setting(policy) if (bits := method.bits(setting))}

@@ -16,7 +16,7 @@ from onnx import helper
 from torch import nn
 
 from moco.compression.compressor import Compressor
-from moco.compression.policy_settings import bits_by_part, gone_of
+from moco.compression.policy_settings import bits_by_part, branches_gone_of, gone_of
 from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
@@ -97,13 +97,9 @@ class Builder:
         """
         watch = watch or Stopwatch()
         thin = self.compressed(policy, watch)
+        proto = self._exported(policy, thin, watch)
         with watch.stage("export"):
-            # A network without some of its layers has another graph: no weights of the template stand for it.
-            template = build_template(thin, self.images[:2]) if gone_of(policy) else self.template
-            proto = template.render(thin)
-        proto = self._checked(proto, thin, bits_by_part(policy), watch)
-        with watch.stage("export"):
-            verify_file(proto, policy, self.compressor.graph.filters())
+            verify_file(proto, policy, self.compressor.graph.filters(gone_of(policy)))
             compact(proto)
             helper.set_model_props(proto, self.metadata)
             return written(proto, self.folder), thin
@@ -121,6 +117,7 @@ class Builder:
             kept = compressor.kept(policy)
             thin = compressor.graph.thin(compressor.network, kept)
             verify_network(thin, compressor.graph, kept)
+            compressor.remove_branches_(thin, policy)
             candidate = Candidate(thin, policy, kept, compressor.kept_of_batch_norms(kept))
         candidate = self._recovered(Moment.AFTER_PRUNING, candidate, watch)
         with watch.stage("compress"):
@@ -135,18 +132,30 @@ class Builder:
         with watch.stage("recover"):
             return self.recovery.recovered(moment, candidate)
 
-    def _checked(
-        self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch
-    ) -> onnx.ModelProto:
+    def _exported(self, policy: Policy, thin: nn.Module, watch: Stopwatch) -> onnx.ModelProto:
         """The graph, in int8 where asked, after its float form gave what the network gives."""
+        bits = bits_by_part(policy)
         try:
+            with watch.stage("export"):
+                proto = self._template(policy, thin).render(thin)
             return self._quantized(proto, thin, bits, watch)
         except CompressionError:
             # A graph that bakes its widths in cannot take other weights: this candidate gets an export of its own.
             with watch.stage("export"):
-                own = build_template(thin, self.images[:2])
-                proto = own.render(thin)
+                proto = self._template(policy, thin, own=True).render(thin)
             return self._quantized(proto, thin, bits, watch)
+
+    def _template(self, policy: Policy, thin: nn.Module, *, own: bool = False) -> Template:
+        """The graph that takes the weights of `thin`: the template without the branches that the policy removes.
+
+        Where other modules are gone no weights of the template stand for the graph, and it is exported anew, as one of
+        its `own` is: with all branches, which are then taken out, as nothing of them may stay in a file.
+        """
+        branches = branches_gone_of(policy)
+        if not own and set(gone_of(policy)) == {module for removed in branches.values() for module in removed}:
+            return self.template.without(branches)
+        whole = self.compressor.structure(policy, branches=True) if branches else thin
+        return build_template(whole, self.images[:2]).without(branches)
 
     def _quantized(
         self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch

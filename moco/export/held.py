@@ -6,11 +6,14 @@ It is found before a search, so that nothing is offered that the file cannot tak
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx
 from torch import nn
 
+from moco.compression.channels.branches import Branches
 from moco.compression.channels.groups import ChannelGraph
+from moco.export.branches import missing_branches
 from moco.export.quantize import quantizable_layers
 
 COMPUTED = "the exported file holds no weight of it: its forward pass computes the weight that it works with"
@@ -37,3 +40,13 @@ def not_held(
         if name in unnamed or not computed.isdisjoint((*group.producers, *group.consumers))
     }
     return {**dict.fromkeys(sorted(computed), COMPUTED), **tied}, frozenset(channels)
+
+
+def with_branches_of(proto: onnx.ModelProto, graph: ChannelGraph) -> ChannelGraph:
+    """The channel graph with those residual branches alone that can be taken out of the exported graph, too."""
+
+    def held() -> Branches:
+        found = graph.branches
+        return found.without(missing_branches(proto.graph, {branch.name: branch.removed for branch in found.all}))
+
+    return replace(graph, finding=held)

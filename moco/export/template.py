@@ -10,7 +10,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from moco.compression.channels.surgery import is_vector
+from moco.compression.channels.surgery import is_vector, within
 from moco.errors import CompressionError
 from moco.export.attention import exportable_attention
 from moco.export.batch_norms import LAYERS, Folding, folded_tensors, take_out_batch_norms
+from moco.export.branches import take_out_branches
 from moco.export.factorised import split_nodes
 from moco.export.group_norms import group_tensors, name_groups
 from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
@@ -50,6 +51,18 @@ class Template:
         skeleton = deepcopy(self.proto)
         del skeleton.graph.value_info[:], skeleton.graph.initializer[:]
         return skeleton
+
+    def without(self, branches: Mapping[str, Collection[str]]) -> Template:
+        """The graph without these residual branches, by name the modules that each is made of.
+
+        A CompressionError names a branch that the graph does not have.
+        """
+        if not branches:
+            return self
+        proto = deepcopy(self.proto)
+        take_out_branches(proto.graph, branches)
+        gone = [name for modules in branches.values() for name in modules]
+        return Template(proto, tuple(folding for folding in self.foldings if not within(folding.layer, gone)))
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""

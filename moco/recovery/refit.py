@@ -226,7 +226,7 @@ def _in_sequence(
     options: RefitOptions,
 ) -> None:
     """One forward pass in which each layer is refitted when its input has come, before it gives its output."""
-    names = {thin.get_submodule(name): name for name in original.outputs}
+    names = {layer: name for name, layer in weighted_layers(thin).items() if name in original.outputs}
     begun = False
 
     def refit(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from moco.comparison.curves import hypervolumes
 from moco.report.formatting import seconds
-from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision
+from moco.report.policy_text import FULL_PRECISION, kept_channels, layer_settings, precision, staying
 from moco.run_folder.manifest import LayerRecord
 from moco.run_folder.trial_record import TrialRecord
 
@@ -97,7 +97,8 @@ def policy_figure(layers: Sequence[LayerRecord], policy: Mapping[str, Any] | Non
     known = {layer: layer.out_channels for layer in layers if layer.out_channels is not None}
     if not known:
         return None
-    settings = [_settings(layer, layer_settings(policy)) for layer in known]
+    whole = layer_settings(policy)
+    settings, left = [_settings(layer, whole) for layer in known], set(staying(list(known), whole))
     names, original = [layer.name for layer in known], list(known.values())
     figure = base_figure(360, "layer, from input to output", "channels")
     figure.update_layout(barmode="overlay", bargap=0.25)
@@ -107,7 +108,8 @@ def policy_figure(layers: Sequence[LayerRecord], policy: Mapping[str, Any] | Non
     figure.add_bar(x=names, y=original, name="removed", marker=hollow, hoverinfo="skip")
     for kind, colour in _colours([precision(setting) for setting in settings]).items():
         chosen = [i for i, setting in enumerate(settings) if precision(setting) == kind]
-        kept = {i: kept_channels(settings[i], original[i]) for i in chosen}
+        there = {i: list(known)[i] in left for i in chosen}
+        kept = {i: kept_channels(settings[i], original[i]) if there[i] else 0 for i in chosen}
         channels = {i: f"{kept[i]} of {original[i]} channels, {escape(kind)}" for i in chosen}
         figure.add_bar(
             x=[names[i] for i in chosen],

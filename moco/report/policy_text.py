@@ -9,7 +9,7 @@ from typing import Any
 
 from moco.policy import plain_words
 from moco.run_folder.manifest import GroupRecord, LayerRecord
-from moco.setting_owners import words_of
+from moco.setting_owners import removed_by, words_of
 
 UNCHANGED = "unchanged"
 FULL_PRECISION = "float32"
@@ -37,13 +37,21 @@ def precision(settings: Any) -> str:
 def in_short(policy: Mapping[str, Any] | None, layers: Sequence[LayerRecord]) -> str:
     """A whole policy in a few words, for example `61 % channels, int8 on 12 of 21 layers`.
 
-    `layers` are those of the uncompressed network; the share of channels is of all their output channels.
+    `layers` are those of the uncompressed network; the share of channels is of all output channels of those that stay.
     """
     settings = layer_settings(policy)
     if not all(isinstance(setting, Mapping) for setting in settings.values()):
         return ", ".join(describe_groups(policy, [], limit=3))
-    parts = [_channels(settings, layers), *_others(settings, layers), _precisions(settings, layers)]
+    removing = {name for name, setting in settings.items() if removed_by({name: setting})}
+    layers, left = staying(layers, settings), {n: s for n, s in settings.items() if n not in removing}
+    parts = [_left_out(len(removing)), _channels(left, layers), *_others(left, layers), _precisions(left, layers)]
     return ", ".join(part for part in parts if part) or UNCHANGED
+
+
+def staying(layers: Sequence[LayerRecord], settings: Mapping[str, Any]) -> list[LayerRecord]:
+    """The layers that no setting of the policy removes."""
+    gone = tuple(f"{module}." for module in removed_by(settings))
+    return [layer for layer in layers if not f"{layer.name}.".startswith(gone)]
 
 
 def describe(settings: Any) -> str:
@@ -74,6 +82,12 @@ def describe_groups(
 
 
 def _of_group(group: GroupRecord, settings: Mapping[str, Any]) -> str:
+    branches = [name for name in group.layers if removed_by({name: settings.get(name, {})})]
+    if branches:
+        return f"{len(branches)} of {len(group.layers)} left out"
+    gone = tuple(f"{module}." for module in removed_by(settings))
+    if group.layers and all(f"{layer}.".startswith(gone) for layer in group.layers):
+        return "left out"
     names = [*group.layers, group.name]
     present = [settings[name] for name in names if name in settings]
     changes = dict.fromkeys(describe(_without_precision(setting)) for setting in present)
@@ -92,6 +106,10 @@ def _without_precision(setting: Any) -> Any:
 def _is_of_channels(method: Any, original: int | None) -> bool:
     # other methods keep a share of a layer's weights
     return isinstance(method, Mapping) and "keep" in method and method.get("of") == original
+
+
+def _left_out(count: int) -> str:
+    return "" if count == 0 else "1 branch left out" if count == 1 else f"{count} branches left out"
 
 
 def _channels(settings: Mapping[str, Any], layers: Sequence[LayerRecord]) -> str:

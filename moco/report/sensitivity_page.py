@@ -126,10 +126,11 @@ def _table(study: Mapping[str, Any], curves: Mapping[tuple[str, str], Mapping[st
     rows = []
     for layer in study["layers"]:
         owner = study["owners"].get(layer)
-        wanted = ((owner, "keep", 0.5), (layer, "int8", 8), (layer, "weight_bits", 4), (layer, "activation_bits", 4))
+        wanted = ((owner, "keep", 0.5), (layer, "int8", 8), (layer, "weight_bits", 4), (layer, "activation_bits", 4),
+                  (study.get("inside", {}).get(layer), "branches", 0))  # fmt: skip
         cells = [shown_divergence(_at(curves.get((of, name)), level)) for of, name, level in wanted]
         rows.append(row(layer, *cells, NOT_AVAILABLE if owner is None else owner))
-    head = ["layer", "keep 0.5", "int8", "4-bit weights", "4-bit activations", "pruned with"]
+    head = ["layer", "keep 0.5", "int8", "4-bit weights", "4-bit activations", "left out", "pruned with"]
     return table(head, rows, "Divergence in nats")
 
 

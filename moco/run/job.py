@@ -31,7 +31,7 @@ from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
-from moco.export.held import not_held
+from moco.export.held import not_held, with_branches_of
 from moco.export.template import Template, build_template
 from moco.guarded_objective import posed, terms_of
 from moco.interfaces import Objective, Reporter, Target
@@ -128,7 +128,7 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     """
     job.network.eval()
     plan, store = job.plan.space, job.plan.candidates.store
-    options, methods = plan.options, plan.options.methods
+    options = plan.options
     if plan.sensitivity is not None:
         options = replace(options, layer_features=features(read_sensitivity(plan.sensitivity)))
     example = torch.zeros(2, *job.data.train.shape)
@@ -136,6 +136,10 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
+    compressor = replace(compressor, graph=with_branches_of(template.proto, compressor.graph))
+    images = partial(_calibration_images, job.data)
+    methods = tuple(m.acquainted(job.network, compressor.graph, images) for m in options.methods)
+    options = replace(options, methods=methods)
     found = grouped(job.network, compressor.counts, compressor.graph, plan.groups, plan.ignore)
     layers = {layer.name: layer for layer in compressor.counts.layers}
     stays, whole = not_held(template.proto, job.network, compressor.graph, tuple(layers))
@@ -229,6 +233,10 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
         evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)
         on_failure.pop_all()
     return evaluator
+
+
+def _calibration_images(data: SplitData, most: int) -> torch.Tensor:
+    return torch.from_numpy(data.train.images(data.splits.calibration[:most]))
 
 
 def _training_images(data: SplitData) -> tuple[torch.Tensor, torch.Tensor]:

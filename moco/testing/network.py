@@ -70,7 +70,8 @@ def space_of(methods: Sequence[Method]) -> SearchSpace:
     """The space of these methods over its layers."""
     made = compressor()
     layers = grouped(made.network, made.counts, made.graph, "per-layer")
-    return network_space(layers, made.counts, made.costs, SpaceOptions(tuple(methods)), CAPABILITIES)
+    known = tuple(method.acquainted(made.network, made.graph, lambda most: IMAGES[:most]) for method in methods)
+    return network_space(layers, made.counts, made.costs, SpaceOptions(known), CAPABILITIES)
 
 
 def drawn(space: SearchSpace, n: int = 20) -> list[Policy]:

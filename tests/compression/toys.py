@@ -143,6 +143,71 @@ class Reshaped(Baked):
         return x.reshape(x.shape[0], 32 * x.shape[1], 2).sum((1, 2))[:, None, None, None]
 
 
+class Encoder(nn.Module):
+    """A block of a vision transformer: attention and an MLP, each a branch that begins with its norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm1(x)
+        y, _ = self.attention(y, y, y, need_weights=False)
+        x = y + x
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """A small vision transformer of two blocks with a class token, for images of 16x16."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 8, stride=8)
+        self.token = nn.Parameter(torch.randn(1, 1, width))
+        self.places = nn.Parameter(torch.randn(1, 5, width))
+        self.blocks = nn.ModuleList(Encoder(width) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.places
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+class ConvNeXtBlock(nn.Module):
+    """A block of ConvNeXt: its layers are a module of their own, the factors of its channels are not."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.pointwise = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.layer_scale = nn.Parameter(torch.linspace(0.2, 0.8, width)[:, None, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.pointwise(self.norm(self.depthwise(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return x + self.layer_scale * y
+
+
+class Preactivated(nn.Module):
+    """A block whose norms and rectifiers stand before its convolutions; it ends in the sum."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
+        self.conv1, self.conv2 = (nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv1(torch.relu(self.norm1(x)))
+        y = self.conv2(torch.relu(self.norm2(y)))
+        y += x
+        return y
+
+
 def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
     """The network in evaluation mode with batch-norms that do something."""
     generator = torch.Generator().manual_seed(seed)

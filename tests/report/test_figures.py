@@ -76,6 +76,13 @@ def test_a_coupled_layer_follows_the_channels_of_its_group_but_not_its_precision
     assert list(trace(figure, "kept, float32").y) == [4]
 
 
+def test_a_layer_in_a_branch_that_is_left_out_keeps_no_channel() -> None:
+    layers = [LayerRecord(name="block.a", out_channels=16), LayerRecord(name="b", out_channels=8)]
+    figure = policy_figure(layers, {"block": {"depth": {"removed": ["block.a"]}}})
+    assert figure is not None
+    assert list(trace(figure, "kept, float32").y) == [0, 8]
+
+
 def test_stages_stand_in_their_order_without_the_total_and_absent_ones() -> None:
     figure = seconds_figure({"total": 10.0, "score": 6.0, "compress": 3.0, "measure": None})
     assert figure is not None

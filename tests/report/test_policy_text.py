@@ -65,7 +65,16 @@ LAYERS = [LayerRecord(name=name, group=group, out_channels=16) for name, group i
         ({"a": {"sparsity": {"keep": 72, "of": 144}}, "b": {"svd": {"rank": 3}}}, "sparsity 50 %, svd on 1 layer"),
         ({"a": {"precision": "int8"}, "b": {"precision": "float16"}}, "int8 on 1, float16 on 1 of 3 layers"),
         ({"x": 0.123456, "kind": "wide"}, "x: 0.1235, kind: wide"),
+        ({"b": {"depth": {"removed": ["b"]}}, "c": {"precision": "int8"}}, "1 branch left out, int8 on 1 of 2 layers"),
+        ({"b": {"depth": {"removed": ["b"]}}, "block": {"depth": {"removed": ["c"]}}}, "2 branches left out"),
     ],
 )
 def test_a_whole_policy_in_a_few_words(policy: dict[str, Any], words: str) -> None:
     assert in_short(policy, LAYERS) == words
+
+
+def test_a_branch_that_is_left_out_is_said_in_its_group() -> None:
+    policy = {"b": {"depth": {"removed": ["b.conv1", "b.conv2"]}}}
+    assert describe_groups(policy, GROUPS) == ["a: unchanged", "b: left out", "c … d: unchanged"]
+    branches = GroupRecord(name="depth", layers=("b", "c"))
+    assert describe_groups(policy, [branches, *GROUPS[:2]]) == ["depth: 1 of 2 left out", "a: unchanged", "b: left out"]

@@ -37,7 +37,11 @@ def test_what_was_not_measured_is_not_available() -> None:
     assert shown_divergence(1e-7) == "< 0.00001"
     page = sensitivity_page("t", STUDY, {}, [], "")
     row = page.split('<th scope="row">head</th>')[1].split("</tr>")[0]
-    assert row == "<td>n/a</td><td>&lt; 0.00001</td><td>n/a</td><td>n/a</td><td>n/a</td>"
+    assert row == "<td>n/a</td><td>&lt; 0.00001</td><td>n/a</td><td>n/a</td><td>n/a</td><td>n/a</td>"
+    inside = {"inside": {"head": "block"}}
+    left_out = {"layer": "block", "parameter": "branches", "levels": [0.0], "divergences": [0.125]}
+    page = sensitivity_page("t", {**STUDY, **inside, "curves": [*STUDY["curves"], left_out]}, {}, [], "")
+    assert "<td>0.125</td>" in page.split('<th scope="row">head</th>')[1].split("</tr>")[0]
 
 
 def test_a_line_is_drawn_for_each_layer_and_named_once_a_group() -> None:

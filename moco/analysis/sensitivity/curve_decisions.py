@@ -29,7 +29,7 @@ def tolerable(space: SearchSpace, sensitivity: Sensitivity, most: float) -> Poin
     """
     codec = space.codec
     assert isinstance(codec, NetworkCodec)
-    known = set(sensitivity.layers) | set(sensitivity.keep_curves())
+    known = {*sensitivity.layers, *(curve.layer for curve in sensitivity.curves)}
     if not known & {name for choice in codec.choices for _, part in choice.parts for name in part.names}:
         raise ConfigError(
             "space.sensitivity: the analysis knows no layer of this space; was it made of another network?"

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moco.analysis.sensitivity.prefix_reuse import Engine, Journey, Variation, engine_of
+from moco.analysis.sensitivity.prefix_reuse import BATCH, Engine, Journey, Variation, engine_of
 from moco.analysis.sensitivity.variations import (
     Ranges,
     in_int8,
@@ -28,7 +28,10 @@ from moco.analysis.sensitivity.variations import (
     with_activation_bits,
     with_weight_bits,
 )
+from moco.compression.channels.branch_removal import leaving_out
+from moco.compression.channels.branches import Branch
 from moco.compression.channels.groups import ChannelGroup
+from moco.compression.collecting import kl_divergence
 from moco.compression.compressor import Compressor
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.errors import CompressionError, ConfigError, DataError, MeasurementError, in_one_line, nearest
@@ -39,7 +42,8 @@ FORMAT = 1
 MOST_BYTES = 64 * 1024 * 1024  # of a file
 DIRECTION = "KL(original || compressed)"
 KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8 = "keep", "weight_bits", "activation_bits", "int8"
-PARAMETERS = (KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8)
+BRANCHES = "branches"
+PARAMETERS = (KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8, BRANCHES)
 KEEP_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 ALL_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
 
@@ -51,9 +55,9 @@ Seen = Callable[[int, int], None]
 class Curve:
     """Divergence of one layer under one parameter."""
 
-    layer: str  # for `keep` the first layer of the coupled channels that are pruned
-    parameter: str  # `keep`, `weight_bits`, `activation_bits` or `int8`
-    levels: tuple[float, ...]  # keep ratios or bits, from light to heavy
+    layer: str  # for `keep` the first layer of the coupled channels that are pruned, for `branches` a residual branch
+    parameter: str  # `keep`, `weight_bits`, `activation_bits`, `int8` or `branches`
+    levels: tuple[float, ...]  # keep ratios or bits, from light to heavy; 0 of a branch that is left out
     divergences: tuple[float, ...]  # KL in nats at each level
 
     def at(self, level: float) -> float | None:
@@ -69,13 +73,15 @@ class Sensitivity:
     layers: tuple[str, ...]
     owners: Mapping[str, str]  # by layer, the channel group of its outputs; layers that cannot be pruned lack
     images: int  # how many the divergences are a mean of
+    inside: Mapping[str, str] = field(default_factory=dict)  # by layer, the residual branch that it lies in
     direction: str = DIRECTION
     seconds: float = 0.0
     whole_runs: str | None = None  # why the network was run whole each time; None where from each layer on
 
     def curve(self, layer: str, parameter: str) -> Curve | None:
-        """The layer's curve, for `keep` that of the channels it gives; None where it has none."""
+        """The layer's curve, for `keep` that of the channels it gives, for `branches` that of its branch, or None."""
         owner = self.owners.get(layer) if parameter == KEEP else layer
+        owner = self.inside.get(layer, layer) if parameter == BRANCHES else owner
         return next((c for c in self.curves if c.layer == owner and c.parameter == parameter), None)
 
     def keep_curves(self) -> dict[str, Curve]:
@@ -91,6 +97,7 @@ class Levels:
     weight_bits: tuple[int, ...] = ALL_BITS
     activation_bits: tuple[int, ...] = ALL_BITS
     int8: bool = True
+    branches: bool = True
 
     @staticmethod
     def of(parameters: Sequence[str]) -> Levels:
@@ -105,6 +112,7 @@ class Levels:
             weight_bits=ALL_BITS if WEIGHT_BITS in parameters else (),
             activation_bits=ALL_BITS if ACTIVATION_BITS in parameters else (),
             int8=INT8 in parameters,
+            branches=BRANCHES in parameters,
         )
 
 
@@ -189,21 +197,42 @@ def analyse(
         raise MeasurementError("sensitivity: the network's own logits on these images are not finite; are the images?")
     groups = tuple(g for g in compressor.graph.groups.values() if set(layers).issuperset(g.producers))
     study = _Study(compressor, network, tuple(layers), groups, levels or Levels(), ranges)
-    found = _measured(engine, Journey(engine, batch, reuse=reuse), original, list(study.probes()), seen)
+    branches = (
+        [b for b in compressor.graph.branches.all if set(layers).issuperset(b.layers)] if study.levels.branches else []
+    )
+    probes = list(study.probes())
+    more = (lambda done, total: seen(done, total + len(branches))) if seen is not None else None
+    found = _measured(engine, Journey(engine, batch, reuse=reuse), original, probes, more)
+    without = _without_each(compressor.network, branches, batch, original, partial(_counted, seen, len(probes)))
     return Sensitivity(
-        curves=tuple(study.curves(found)),
+        curves=(*study.curves(found), *without),
         layers=tuple(layers),
         owners={name: group.name for group in groups for name in group.producers},
         images=len(batch),
+        inside={layer: branch.name for branch in branches for layer in branch.layers},
         seconds=time.perf_counter() - began,
         whole_runs=engine.why_whole,
     )
 
 
-def kl_divergence(original: Tensor, compressed: Tensor) -> float:
-    """KL(original || compressed) in nats between the class distributions of logits (n, classes), mean over images."""
-    p, q = (torch.log_softmax(logits.double(), dim=1) for logits in (original, compressed))
-    return max(float((p.exp() * (p - q)).sum(dim=1).mean()), 0.0)  # rounding may leave -1e-17
+def _without_each(
+    network: nn.Module, branches: Sequence[Branch], images: Tensor, original: Tensor, told: Seen
+) -> list[Curve]:
+    """The divergence without each of the branches, the network being run whole: they are few."""
+    found = []
+    for done, branch in enumerate(branches, start=1):
+        with torch.no_grad(), leaving_out(network, [branch.removal]):
+            logits = torch.cat([network(part) for part in torch.split(images, BATCH)])
+        if not torch.isfinite(logits).all():
+            raise MeasurementError(f"sensitivity: without the branch '{branch.name}' logits are not finite numbers")
+        found.append(Curve(branch.name, BRANCHES, (0.0,), (kl_divergence(original, logits),)))
+        told(done, len(branches))
+    return found
+
+
+def _counted(seen: Seen | None, before: int, done: int, total: int) -> None:
+    if seen is not None:
+        seen(before + done, before + total)
 
 
 def features(sensitivity: Sensitivity) -> dict[str, dict[str, float]]:
@@ -214,7 +243,7 @@ def features(sensitivity: Sensitivity) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for layer in sensitivity.layers:
         found[layer] = {}
-        for parameter in PARAMETERS:
+        for parameter in (KEEP, WEIGHT_BITS, ACTIVATION_BITS, INT8):
             curve = sensitivity.curve(layer, parameter)
             if curve is not None:
                 for level, divergence in zip(curve.levels, curve.divergences, strict=True):

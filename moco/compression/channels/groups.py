@@ -6,16 +6,18 @@ of the group that owns it. Removing channels is then one gather a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from moco.compression.channels.algebra import components
+from moco.compression.channels.branches import Branches, residual_branches
 from moco.compression.channels.flow import Flow, channel_flow
-from moco.compression.channels.surgery import UNOWNED, Axis, masked, thinned
+from moco.compression.channels.surgery import UNOWNED, Axis, masked, thinned, within
 from moco.compression.counting import Counts
 from moco.errors import CompressionError, in_one_line
 
@@ -44,6 +46,12 @@ class ChannelGraph:
     groups: Mapping[str, ChannelGroup]  # by name, in the order of the forward pass
     axes: Mapping[tuple[str, str], Axis]  # by (module, "out" or "in"), who owns each channel
     left_out: Mapping[str, str] = field(default_factory=dict)  # groups that cannot be pruned here: name and reason
+    finding: Callable[[], Branches] = field(default=Branches, compare=False, repr=False)
+
+    @cached_property
+    def branches(self) -> Branches:
+        """The network's residual branches, found when they are first asked for."""
+        return self.finding()
 
     def thin(self, network: nn.Module, kept: Mapping[str, np.ndarray]) -> nn.Module:
         """A physically smaller copy of `network`, the one that this graph was made of; it is left as it is.
@@ -63,15 +71,16 @@ class ChannelGraph:
                 )
         return thinned(network, self.axes, kept)
 
-    def filters(self) -> dict[str, tuple[str, int] | None]:
+    def filters(self, gone: Collection[str] = ()) -> dict[str, tuple[str, int] | None]:
         """By group, its first layer that has filters for each channel, and how many for one; None without such a layer.
 
         Layers that are concatenated before they meet the others of their group have filters for a part of the channels.
+        Those in modules that are `gone` are not looked at.
         """
-        return {name: self._whole_layer(group) for name, group in self.groups.items()}
+        return {name: self._whole_layer(group, gone) for name, group in self.groups.items()}
 
-    def _whole_layer(self, group: ChannelGroup) -> tuple[str, int] | None:
-        for layer in group.producers:
+    def _whole_layer(self, group: ChannelGroup, gone: Collection[str]) -> tuple[str, int] | None:
+        for layer in (layer for layer in group.producers if not within(layer, gone)):
             axis = self.axes[layer, "out"]
             filters, rest = divmod(int(np.sum(axis.owner == axis.groups.index(group.name))), group.channels)
             if filters and not rest:
@@ -99,7 +108,8 @@ def channel_graph(network: nn.Module, example: torch.Tensor, counts: Counts) -> 
     refused = _refused(network, image, graph, list(graph.groups))
     graph = found.graph(refused)
     together = _fault(network, image, graph, graph.groups) if refused else None
-    return graph if together is None else found.graph({**dict.fromkeys(graph.groups, together), **refused})
+    graph = graph if together is None else found.graph({**dict.fromkeys(graph.groups, together), **refused})
+    return replace(graph, finding=partial(residual_branches, network, image, counts))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,11 @@ def module_or_tensor(network: nn.Module, name: str) -> nn.Module | torch.Tensor:
     owner, _, leaf = name.rpartition(".")
     found: nn.Module | torch.Tensor = getattr(network.get_submodule(owner), leaf)
     return found
+
+
+def within(module: str, gone: Collection[str]) -> bool:
+    """Whether a module, or a tensor, is one of these, or is in one of them."""
+    return any(module == other or module.startswith(f"{other}.") for other in gone)
 
 
 def is_vector(tensor: torch.Tensor) -> bool:

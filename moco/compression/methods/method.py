@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Gt, Le
-from torch import nn
+from torch import Tensor, nn
 
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.costs import LayerCost
@@ -28,6 +28,8 @@ from moco.errors import SpaceError, nearest
 from moco.policy import in_words
 from moco.registry import NamedPlugin
 
+Images = Callable[[int], Tensor]
+"""Gives at most so many calibration images, normalised, (n, channels, height, width)."""
 Setting = Mapping[str, Any]
 """What a policy says of one layer or channel group with this method: one of its `settings` with its value."""
 Allowed = Callable[[Iterable[str], str], float | None]
@@ -48,6 +50,7 @@ class Method(NamedPlugin):
         excludes: keys of other methods' settings that cannot stand beside its own; one that comes earlier wins.
         is_chosen: whether `space.choose` lets a layer group take this method or another one.
         removes_channels: whether its settings are of channel groups and remove channels.
+        removes_branches: whether its settings are of residual branches, which go before anything is recovered.
         refits_readers: whether the layers that read what it removes are refitted.
         changes_weights: whether it changes the network, and not only its file.
         changes_structure: whether the network's tensors have other shapes, or other names, afterwards.
@@ -58,6 +61,7 @@ class Method(NamedPlugin):
     excludes: ClassVar[frozenset[str]] = frozenset()
     is_chosen: ClassVar[bool] = True
     removes_channels: ClassVar[bool] = False
+    removes_branches: ClassVar[bool] = False
     refits_readers: ClassVar[bool] = False
     changes_weights: ClassVar[bool] = True
     changes_structure: ClassVar[bool] = False
@@ -91,6 +95,18 @@ class Method(NamedPlugin):
             SpaceError: one of them excludes it, or does unless each group chooses.
         """
         return self
+
+    def acquainted(self, network: nn.Module, graph: ChannelGraph, images: Images) -> Method:
+        """The method as it knows the network whose space is made; it may look at calibration images.
+
+        Raises:
+            CompressionError: it cannot look at the network.
+        """
+        return self
+
+    def group_of_its_own(self, context: SpaceContext) -> Grouped | None:
+        """A layer group over the whole network that holds parameters of this method alone; None where it has none."""
+        return None
 
     def parameters_for(self, group: Grouped, context: SpaceContext) -> Part | None:
         """What it may do to a layer group, as parameters with their ranges; None where that is nothing."""

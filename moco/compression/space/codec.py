@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from moco.compression.costs import AnalyticCost, Change, within
+from moco.compression.channels.surgery import within
+from moco.compression.costs import AnalyticCost, Change
 from moco.compression.methods.method import Method
 from moco.compression.policy_settings import each_setting
 from moco.compression.precision import precision_of

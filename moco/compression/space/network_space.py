@@ -73,7 +73,8 @@ def network_space(
     multiples = {precision: multiples.get(precision, 1) for precision in options.precisions}
     layers = {layer.name: layer for layer in counts.layers}
     context = SpaceContext(layers, groups, costs, capabilities, multiples, options.offered, options.losing)
-    choices = tuple(choice for group in groups if (choice := _choice(group, context, options)).parts)
+    choices = (*_own_groups(context, options), *(_choice(group, context, options) for group in groups))
+    choices = tuple(choice for choice in choices if choice.parts)
     parts = [entry for choice in choices for entry in choice.parts]
     runs_in = {layer: found for method, part in parts if (found := method.runs_in(part)) for layer in part.names}
     distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
@@ -89,6 +90,15 @@ def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Cho
     parts = tuple((m, part) for m in options.methods if (part := m.parameters_for(group, context)) is not None)
     names = tuple(method.name for method, _ in parts if method.is_chosen)
     return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
+
+
+def _own_groups(context: SpaceContext, options: SpaceOptions) -> Iterator[Choice]:
+    """Groups over the whole network, each of one method alone."""
+    for method in options.methods:
+        group = method.group_of_its_own(context)
+        part = None if group is None else method.parameters_for(group, context)
+        if group is not None and part is not None:
+            yield Choice(group, ((method, part),))
 
 
 def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: SearchSpace) -> Iterator[str]:
@@ -122,7 +132,7 @@ def _idle_cause(group: Grouped, multiple: int) -> str:
             "set space.channel_multiple to a smaller number, such as 1"
         )
     return (
-        "no legal width below its own, no rank that pays, no second precision "
+        "no legal width below its own, no rank that pays, no second precision, no residual branch that can go "
         "(see space.filter_pruning.keep, space.channel_multiple, space.quantization)"
     )
 

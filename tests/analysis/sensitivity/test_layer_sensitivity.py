@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from moco.analysis.sensitivity.layer_sensitivity import (
     ACTIVATION_BITS,
+    BRANCHES,
     DIRECTION,
     INT8,
     KEEP,
@@ -24,18 +25,20 @@ from moco.analysis.sensitivity.layer_sensitivity import (
     Sensitivity,
     analyse,
     features,
-    kl_divergence,
     read_sensitivity,
     to_json,
 )
 from moco.analysis.sensitivity.variations import Range, Ranges
+from moco.compression.collecting import kl_divergence
 from moco.compression.compressor import Compressor
+from moco.compression.methods.depth import Depth
 from moco.compression.methods.filter_pruning import kept_channels, rounded_width
 from moco.errors import CompressionError, DataError, MeasurementError
 from moco.export.bits import Scale
 from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.quantize import observed_tensors, quantize
 from moco.export.template import build_template
+from moco.policy import Policy
 from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 from tests.analysis.sensitivity.test_prefix_reuse import Branching
 from tests.compression.toys import Concat, images, made, tiny
@@ -109,6 +112,23 @@ def test_a_layer_that_gives_the_channels_of_another_group_shares_its_curve(study
     assert study.curve("layer1.0.conv2", KEEP) == study.curve("conv1", KEEP)
     assert study.curve("linear", KEEP) is None
     assert [c.layer for c in study.curves if c.parameter == KEEP].count("conv1") == 1
+
+
+def test_a_layer_in_a_residual_branch_has_the_divergence_without_it(
+    tiny_compressor: Compressor, study: Sensitivity
+) -> None:
+    assert study.inside == {
+        f"{block}.{conv}": block for block in ("layer1.0", "layer1.1", "layer2.1") for conv in ("conv1", "conv2")
+    }
+    branch = tiny_compressor.graph.branches.by_name["layer2.1"]
+    thin = tiny_compressor.compress(Policy.of({"layer2.1": Depth().setting_of(branch)}))
+    batch = torch.from_numpy(gray())
+    with torch.no_grad():
+        expected = kl_divergence(tiny_compressor.network(batch), thin(batch))
+    for conv in ("conv1", "conv2"):
+        assert curve(study, f"layer2.1.{conv}", BRANCHES).divergences == pytest.approx((expected,), rel=1e-3)
+    assert study.curve("conv1", BRANCHES) is None
+    assert analyse(tiny_compressor, gray(4), ["conv1"], Levels.of(["branches"])).curves == ()
 
 
 def test_reuse_of_prefixes_changes_nothing(tiny_compressor: Compressor, study: Sensitivity) -> None:
