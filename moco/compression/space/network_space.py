@@ -80,7 +80,8 @@ def network_space(
     distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
     neutral = {name: value for choice in choices for name, value in choice.neutral.items()}
     if not distributions:
-        causes = "; ".join(_by_cause(groups, min(multiples.values())))
+        prunes = any(method.removes_channels for method in options.methods)
+        causes = "; ".join(_by_cause(groups, min(multiples.values()) if prunes else None))
         raise SpaceError(f"search space: nothing is left to choose in any layer group: {causes or 'there is none'}")
     layer_groups = tuple(_layer_group(choice, counts, context, options.layer_features) for choice in choices)
     return SearchSpace(distributions, layer_groups, neutral, NetworkCodec(choices, replace(context, runs_in=runs_in)))
@@ -111,7 +112,7 @@ def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: Sea
             yield f"space.groups.{group.name} is left as it is: {_idle_cause(group, multiple)}"
 
 
-def _by_cause(groups: Sequence[Grouped], multiple: int) -> Iterator[str]:
+def _by_cause(groups: Sequence[Grouped], multiple: int | None) -> Iterator[str]:
     """Why there is nothing to choose, a cause after the other, each with its layer groups, of many the first."""
     by_cause: dict[str, list[str]] = {}
     for group in groups:
@@ -121,12 +122,12 @@ def _by_cause(groups: Sequence[Grouped], multiple: int) -> Iterator[str]:
         yield f"in {', '.join(names[:MOST_NAMES])}{more}: {cause}"
 
 
-def _idle_cause(group: Grouped, multiple: int) -> str:
-    """Why a layer group has nothing to choose where widths are multiples of that, and what to do."""
+def _idle_cause(group: Grouped, multiple: int | None) -> str:
+    """Why a layer group has nothing to choose where widths are multiples of that, None without pruning; what to do."""
     widths = sorted({channels.channels for channels in group.channel_groups})
-    if not widths:
+    if multiple is not None and not widths:
         return "the channels of its layers are coupled with those of other groups, or kept by the network"
-    if 1 < multiple >= widths[-1]:
+    if multiple is not None and 1 < multiple >= widths[-1]:
         return (
             f"widths are multiples of {multiple} and it has {' or '.join(map(str, widths))} channels; "
             "set space.channel_multiple to a smaller number, such as 1"
