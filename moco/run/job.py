@@ -43,7 +43,7 @@ from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
 from moco.run.plan import JobPlan
-from moco.run.reachability import check_reachable
+from moco.run.reachability import check_reachable, empty_promises
 from moco.space import SearchSpace
 from moco.strategy import idle_options, slow_strategies
 from moco.study import Start
@@ -194,6 +194,7 @@ def prepare(
             warnings += idle_options(search.strategies, problem)
         if not job.profile_only and starts is None:
             check_reachable(problem, evaluator.spent)
+        warnings += empty_promises(problem)
         warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only and starts is None:
             known, more = search.starts.with_stored(known, problem, evaluator)

@@ -46,6 +46,17 @@ def check_reachable(problem: Problem, measure: Measure) -> None:
         _check_measured(measured, problem, measure)
 
 
+def empty_promises(problem: Problem) -> Iterator[str]:
+    """A warning for each bound on an error that every network meets: an accuracy of 0 % is enough."""
+    for bound in problem.bounds:
+        if bound.metric in ERRORS and bound.op == "<=" and bound.value >= 1:
+            reference = problem.reference[bound.metric].value
+            yield (
+                f"every network meets the bound on {bound.metric}, at most {shown(bound.metric, bound.value)}, as "
+                f"the reference's is {shown(bound.metric, reference)}: what is certified promises nothing"
+            )
+
+
 def _check_measured(bounds: list[Bound], problem: Problem, measure: Measure) -> None:
     """Measure extreme policies until each bound was met by one."""
     missed: dict[Bound, MetricValue] = {}

@@ -209,6 +209,8 @@ def _asked(prepared: Prepared) -> str:
 
 def _bound_text(bound: Bound) -> str:
     sure = f" ({100 * bound.confidence:g} % sure on the search split)" if bound.confidence is not None else ""
+    if bound.metric == TOP1_ERROR and bound.value >= 1:
+        return "any top-1 accuracy"
     if bound.metric == TOP1_ERROR:
         return f"a top-1 accuracy of at least {shown(TOP1_ERROR, 1 - bound.value)}{sure}"
     return f"{bound.metric} {bound.op} {shown(bound.metric, bound.value)}{sure}"

@@ -221,8 +221,12 @@ def test_a_reference_at_chance_level_is_told_before_the_search(experiment: Any, 
     path = experiment(**model, searcher={"name": "random", "start": "reference"}, budget={"trials": 1})
     done = moco("search", path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
-    told = [text for text in read(tmp_path / "run" / "result.json")["warnings"] if "the reference gets only" in text]
+    result = read(tmp_path / "run" / "result.json")
+    told = [text for text in result["warnings"] if "the reference gets only" in text]
     assert len(told) == (not trained)
+    promised = [text for text in result["warnings"] if "every network meets" in text]
+    assert len(promised) == (not trained)
+    assert ("with any top-1 accuracy" in result["objective"]["text"]) == (not trained)
     before_the_search, _, _ = " ".join(done.stdout.split()).partition("1/1 done")
     assert [before_the_search.count(f"warning: {text}") for text in told] == [1] * len(told)
 

@@ -80,9 +80,11 @@ def test_a_device_that_is_gone_while_the_winner_is_certified(
     assert told(run) == told(finished)
     assert not (run / "certification.json").exists()
     assert moco("search", yaml, "--out", run, "--resume").exit_code == 0
-    certificate, spent = read(run / "result.json")["certificate"], read(run / "certification.json")["spent"]
+    result, spent = read(run / "result.json"), read(run / "certification.json")["spent"]
+    certificate, candidates = result["certificate"], min(2, len(result["front"]))  # how many, the timings decide
     assert certificate["holds"] is True
-    assert spent == pytest.approx(0.05 * len(certificate["attempts"]) / 2), "what was cut short has spent nothing"
+    share = len(certificate["attempts"]) / candidates
+    assert spent == pytest.approx(0.05 * share), "what was cut short has spent nothing"
     assert device.opened == device.closed
 
 
