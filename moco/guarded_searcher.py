@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from moco.trial import Suggestion, Trial
 
 ANSWER_SECONDS = 3600.0
 """How long a searcher is waited for where the budget does not say; the slowest of moco's own take minutes."""
+
+UNKNOWN_PARAMETERS = 100
+"""Most names of no parameter that are read of a point, to be told; one without end would be read for ever."""
 
 
 class GuardedSearcher:
@@ -64,7 +68,11 @@ class GuardedSearcher:
         if number in self._ids:
             raise ValueError(f"the id {number} was suggested before")
         self._ids.add(number)
-        point = {str(name): _plain(value) for name, value in given.point.items()}
+        most = len(self._space.distributions) + UNKNOWN_PARAMETERS
+        items = list(islice(given.point.items(), most + 1))
+        if len(items) > most:
+            raise ValueError(f"expected a point of {len(self._space.distributions)} parameters, got more than {most}")
+        point = {str(name): _plain(value) for name, value in items}
         return Suggestion(number, point, json.loads(json.dumps(dict(given.notes), allow_nan=False)))
 
     def _answer(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
