@@ -127,9 +127,10 @@ def way_on(address: Secret) -> str:
 
 def _is_no_file(address: Secret) -> bool:
     """Whether a folder, or a pipe, is where SQLite's file would be."""
-    url = make_url(address.value)
-    path = Path(url.database or "")
-    return url.get_backend_name() == "sqlite" and path.exists() and not path.is_file()
+    if not address.value.startswith("sqlite"):  # it may be no address at all
+        return False
+    path = Path(make_url(address.value).database or "")
+    return path.exists() and not path.is_file()
 
 
 def _is_postgres(address: Secret) -> bool:

@@ -270,7 +270,7 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("space.quantization.precision=[int8, int8]", r"^space\.quantization\.precision: expected each precision once"),
         (
             "space.filter_pruning=null",
-            r"^space: expected at least one of .*'quantization', got none$",
+            r"^space: expected at least one of .*'depth', got none$",
         ),
         ("objective.floor=200 %", r"^objective\.floor: an accuracy lies in 0\.\.1 or 0\.\.100 %"),
         ("objective.constraints={size_mb: '<= -1'}", r"^objective\.constraints\.size_mb: no network has a value <= -1"),
