@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.processes import Children, born_from_now
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Read when torch, numpy and mlflow are first imported, so they stand before any test is collected.
@@ -34,6 +36,12 @@ def moco_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "moco-home"
     monkeypatch.setenv("MOCO_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def children() -> Children:
+    """The living processes that this test has started."""
+    return born_from_now()
 
 
 @pytest.fixture

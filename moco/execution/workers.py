@@ -137,7 +137,7 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise CancelledError("the search has ended")
-            self._free = [worker for worker in self._free if worker.process.is_alive()]
+            self._free = [worker for worker in self._free if not worker.has_ended]
             if not self._free:
                 self._hire()
             worker = self._free.pop(0)
@@ -171,6 +171,11 @@ class _Worker:
         """Start the process."""
         self.process.start()
         self._theirs.close()  # so that the line ends with the process
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, or never began; where another thread took its exit code, it seems to live on."""
+        return self.process.pid is None or bool(connection.wait([self.process.sentinel], 0))
 
     def reply(self, task: Any) -> tuple[Any, Exception | None]:
         """The evaluation's result, or what it raised; a LostError where there is neither: the process has ended."""

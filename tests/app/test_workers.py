@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import warnings
@@ -25,6 +24,7 @@ from moco.evaluation.evaluator import Evaluator
 from moco.models import build_model
 from moco.trial import Trial, TrialState
 from tests.app import tiny
+from tests.processes import Children
 
 SCORED = {"protocol": "accuracy-guaranteed", "floor": "-10 pp", "weights": {"size_mb": 1}}
 """An objective that times nothing."""
@@ -202,10 +202,10 @@ def test_a_search_goes_on_after_points_at_which_workers_die() -> None:
     assert all(0.9 < trial.point["x"] < 0.93 for trial in result.failed)
 
 
-def test_workers_killed_between_trials_cost_no_trial() -> None:
+def test_workers_killed_between_trials_cost_no_trial(children: Children) -> None:
     def on_trial(trial: Trial) -> None:
         if trial.number in {4, 14}:
-            for child in multiprocessing.active_children():
+            for child in children():
                 child.kill()
                 child.join()
 
@@ -216,7 +216,7 @@ def test_workers_killed_between_trials_cost_no_trial() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:workers")
-def test_no_more_processes_are_started_than_there_is_to_evaluate() -> None:
+def test_no_more_processes_are_started_than_there_is_to_evaluate(children: Children) -> None:
     started = []
     moco.search(
         PROBLEM,
@@ -224,7 +224,7 @@ def test_no_more_processes_are_started_than_there_is_to_evaluate() -> None:
         searcher="random",
         trials=2,
         workers=4,
-        on_trial=lambda _: started.append(len(multiprocessing.active_children())),
+        on_trial=lambda _: started.append(len(children())),
     )
     assert max(started) == 2
 

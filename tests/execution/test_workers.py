@@ -19,6 +19,7 @@ import pytest
 from moco.errors import ConfigError, DeadlyPolicyError, DeviceLostError, PolicyRejectedError, WorkersLostError
 from moco.execution.device_lock import DeviceLock
 from moco.execution.workers import MOST_A_CORE, MOST_LOSSES, WorkerPool, too_many_workers
+from tests.processes import Children
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,6 @@ class Interrupted:
         return evaluate
 
 
-def children() -> list[int | None]:
-    return [child.pid for child in multiprocessing.active_children()]
-
-
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_each_worker_builds_its_evaluator_once(tmp_path: Path, start: str) -> None:
     with WorkerPool(Squares(tmp_path), 2, start) as pool, ThreadPoolExecutor(2) as threads:
@@ -161,11 +158,11 @@ def test_a_worker_that_dies_takes_no_other_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_while_they_have_nothing_to_do_cost_nothing() -> None:
+def test_workers_that_are_killed_while_they_have_nothing_to_do_cost_nothing(children: Children) -> None:
     with WorkerPool(squares, 2, "fork") as pool:
         for number in range(2 * MOST_LOSSES):
             assert pool(number) == number**2
-            for child in multiprocessing.active_children():
+            for child in children():
                 child.kill()
                 child.join()
         assert pool(7) == 49
@@ -221,7 +218,9 @@ def test_workers_never_hear_of_an_interrupt(tmp_path: Path, start: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [0, 2])
-def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch, children: Children, threads: int
+) -> None:
     """The second is being started; the signal may reach other threads of this process, which let it through."""
     start, begun, over = multiprocessing.Process.start, [], threading.Event()
     others = [threading.Thread(target=over.wait) for _ in range(threads)]
@@ -242,13 +241,21 @@ def test_an_interrupt_at_the_start_of_workers_leaves_none_behind(monkeypatch: py
     assert len(begun) == 2
 
 
-def test_the_block_ends_workers_that_still_build() -> None:
+def test_idle_workers_that_died_cost_no_try_though_another_thread_has_taken_their_exit_code(children: Children) -> None:
+    with WorkerPool(squares, MOST_LOSSES, "fork") as pool:
+        for child in children():
+            child.kill()
+            os.waitpid(child.pid, 0)  # type: ignore[arg-type]
+        assert pool(3) == 9
+
+
+def test_the_block_ends_workers_that_still_build(children: Children) -> None:
     def recipe() -> Callable[[int], int]:
         time.sleep(5)
         return squares()
 
     with WorkerPool(recipe, 2, "fork"):
-        workers = multiprocessing.active_children()
+        workers = children()
     assert [worker.exitcode for worker in workers] == [-signal.SIGTERM] * 2
 
 
