@@ -47,6 +47,7 @@ def test_the_installed_version_is_that_of_the_package() -> None:
     assert version("moco") == moco.__version__
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_published_names_and_no_others(tmp_path: Path) -> None:
     snippet, settings = tmp_path / "snippet.py", tmp_path / "mypy.ini"
     snippet.write_text(SNIPPET)

@@ -380,6 +380,7 @@ def test_a_metric_that_cannot_be_measured_is_left_out(experiment: Any, tmp_path:
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_policy_that_does_not_fit(experiment: Any, tmp_path: Path, text: str | None, message: str) -> None:
     policy = tmp_path / "policy.json"
     if text is not None:

@@ -72,6 +72,7 @@ def test_the_section_is_compared_and_all_of_it_is_in_the_folder(compared: Path) 
     assert not (compared / ".files").exists()
 
 
+@pytest.mark.slow
 def test_evaluations_are_shared_and_charged_as_first_made(compared: Path) -> None:
     """Each run begins with the reference: the first one makes the evaluation, the others have it from the store."""
     content = read(compared / "compare.json")

@@ -45,6 +45,7 @@ def refused(result: Result, named: str) -> None:
     assert " since " in line
 
 
+@pytest.mark.slow
 def test_a_second_search_in_the_folder_is_refused(
     experiment: Any, finished: Path, tmp_path: Path, meanwhile: Any
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_second_search_on_the_study_is_refused_from_another_folder(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_a_search_that_its_ledger_refuses_leaves_no_folder(experiment: Any, tmp_path: Path) -> None:
     yaml = experiment(tracking={"storage": f"sqlite:///{tmp_path / 'shared.db'}"}, budget={"trials": 3})
     assert moco("search", yaml, "--out", tmp_path / "a").exit_code == 0

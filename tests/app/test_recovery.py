@@ -110,6 +110,7 @@ TUNED = {"epochs": 1.0, "learning_rate": 0.02}
 
 
 @pytest.mark.parametrize("step", ["fine_tuning", "distillation", "quantization_aware"])
+@pytest.mark.slow
 def test_training_moves_every_weight_and_the_same_way_each_time(prepared: Any, step: str) -> None:
     untrained, trained = prepared("batch_norm"), prepared("batch_norm", {step: TUNED})
     before = untrained.evaluator.builder.compressed(IN_CODES)

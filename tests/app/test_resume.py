@@ -144,6 +144,7 @@ def test_ctrl_c_ends_after_the_running_trial_with_a_complete_folder(
         assert (run / name).is_file()
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_trial_delivers_nothing(
     experiment: Any, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def search(experiment: Any, tmp_path: Path) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_policies_and_another_seed_others(search: Any, tmp_path: Path) -> None:
     for out, seed in (("a", 3), ("b", 3), ("c", 4)):
         search(out, seed=seed, searcher={"start": "reference"}, budget={"trials": 3})
@@ -139,6 +140,7 @@ def test_where_no_policy_can_be_built_nothing_is_delivered_but_the_record(
     assert not (tmp_path / "run" / "best").exists()
 
 
+@pytest.mark.slow
 def test_trials_that_fail_do_not_end_a_search_unless_all_do(
     experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ def test_trials_that_fail_do_not_end_a_search_unless_all_do(
     assert len(read(tmp_path / "none" / "trials.json")) == 5
 
 
+@pytest.mark.slow
 def test_a_stored_evaluation_is_not_made_again_and_is_told_on_this_search_scale(
     search: Any, moco_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +190,7 @@ def test_a_stored_evaluation_is_not_made_again_and_is_told_on_this_search_scale(
             assert old / first["reference"][name] == pytest.approx(new / second["reference"][name])
 
 
+@pytest.mark.slow
 def test_the_files_of_candidates_do_not_fill_the_disk(
     search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

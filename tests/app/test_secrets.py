@@ -69,6 +69,7 @@ def test_the_experiment_of_a_run_folder_runs_again(
     assert line.startswith("tracking.storage: the environment variable MOCO_DB is not set")
 
 
+@pytest.mark.slow
 def test_a_password_that_was_left_out_is_asked_for_and_may_change(experiment: Any, tmp_path: Path) -> None:
     run, quick = tmp_path / "run", {"budget": {"trials": 1}, **EASY}
     assert moco("search", experiment(tracking={"storage": storage(tmp_path)}, **quick), "--out", run).exit_code == 0

@@ -127,6 +127,7 @@ def test_a_resumed_search_has_the_starts_that_it_began_with(search: Any, tmp_pat
     assert (result["trials"], result["given"]) == (7, 3)
 
 
+@pytest.mark.slow
 def test_the_sensitivity_analysis_gives_policies_from_light_to_heavy(
     search: Any, experiment: Any, tmp_path: Path
 ) -> None:

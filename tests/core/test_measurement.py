@@ -54,6 +54,7 @@ def test_opening_files_anew_widens_an_interval_without_noise() -> None:
 
 @pytest.mark.parametrize("n", [15, 21, 60])
 @pytest.mark.parametrize("noise", ["normal", "heavy"])
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(n: int, noise: str) -> None:
     rng = np.random.default_rng(7)
     draws = rng.standard_normal((500, n)) if noise == "normal" else rng.standard_t(2, (500, n))

@@ -212,6 +212,7 @@ class TestRanking:
         assert variance(variance.Options(0.5)).written == {"name": "activation_variance", "power": 0.5}
 
 
+@pytest.mark.slow
 def test_the_recovery_step_does_what_its_page_says(examples: dict[str, Example], weights: Path, tmp_path: Path) -> None:
     def built(name: str, *steps: Any) -> Any:
         given = settings(model={"weights": str(weights)}, recovery=list(steps))

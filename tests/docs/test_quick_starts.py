@@ -55,6 +55,7 @@ def test_a_searcher_runs_on_any_function(capsys: pytest.CaptureFixture[str]) -> 
     assert "layer1.keep" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_the_python_lines_print_is_in_a_result(finished: Path) -> None:
     result = read(finished / "result.json")
     assert "top-1 accuracy" in result["certificate"]["statement"]

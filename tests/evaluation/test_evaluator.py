@@ -269,6 +269,7 @@ def test_no_calibration_images_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precisions", [{}, {"head": "int8", "conv": "int8"}])
+@pytest.mark.slow
 def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: dict[str, str], tmp_path: Path) -> None:
     compressor = Compressor.of(made(Baked), images(2, side=8))
     builder = builder_of(compressor, images(16, side=8).numpy(), False, tmp_path)
@@ -283,6 +284,7 @@ def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: di
 
 
 @pytest.mark.parametrize("precisions", [{}, {"head": "int8", "conv": "int8"}])
+@pytest.mark.slow
 def test_a_template_that_does_not_run_with_another_width_is_exported_anew(
     precisions: dict[str, str], tmp_path: Path
 ) -> None:

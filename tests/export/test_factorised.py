@@ -142,6 +142,7 @@ def test_a_network_without_factorised_layers_is_left_as_it_is(residual: tuple[nn
 
 
 @pytest.mark.parametrize("name", ["tiny B", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_pruned_and_factorised_network_gives_what_torch_gives(name: str) -> None:
     thin = pruned(name, 0)
     settings: dict[str, TuckerRanks | SvdRank] = {}

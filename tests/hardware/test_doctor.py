@@ -20,6 +20,7 @@ def findings() -> dict[str, Finding]:
     return {finding.name: finding for finding in probe(packages=PACKAGES[2:4])}
 
 
+@pytest.mark.slow
 def test_everything_that_a_search_depends_on_is_looked_for(findings: dict[str, Finding]) -> None:
     looked_for = {"processor", "int8", "load", "clock", "onnxruntime", "timing", "energy", "disk", "browser", "onnx"}
     assert looked_for <= set(findings)

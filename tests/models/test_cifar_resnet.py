@@ -102,6 +102,7 @@ def test_an_unknown_shortcut_is_refused() -> None:
 
 # 458 and 459 were measured; torch builds may round one image's logits to another class.
 @pytest.mark.parametrize(("depth", "expected"), [(20, 458), (56, 459)])
+@pytest.mark.slow
 def test_published_weights_score_as_measured_on_the_first_500_images(cifar10: Path, depth: int, expected: int) -> None:
     network = build_model(f"cifar_resnet{depth}")
     load_weights(network, cifar10 / f"resnet{depth}_cifar10.safetensors")

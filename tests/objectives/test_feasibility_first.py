@@ -41,6 +41,7 @@ def problem(name: str, units: float) -> Problem:
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("searcher", ["nsga2", "tpe", "evolution", "greybox"])
+@pytest.mark.slow
 def test_units_a_hundred_times_smaller_leave_the_selected_policies_unchanged(name: str, searcher: str) -> None:
     def searched(units: float) -> list[Trial]:
         asked, kind = problem(name, units), plugin("searcher", searcher)
