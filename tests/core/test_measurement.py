@@ -64,6 +64,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(n: int, noise: str) -> No
 
 
 @pytest.mark.parametrize("n", [15, 60])
+@pytest.mark.slow
 def test_the_standard_error_is_that_of_the_median(n: int) -> None:
     rng = np.random.default_rng(8)
     estimates = [measured(np.exp(0.02 * pairs)).ratio() for pairs in rng.standard_normal((500, n))]

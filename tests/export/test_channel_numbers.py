@@ -29,6 +29,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_a_candidate_with_other_numbers_is_made_of_the_template(name: str) -> None:
     network, example = NETWORKS[name], images(2, side=8)
     compressor, template = Compressor.of(network, example), build_template(network, example)

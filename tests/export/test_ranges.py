@@ -48,6 +48,7 @@ def one_linear(weights: np.ndarray) -> onnx.ModelProto:
 @pytest.mark.parametrize("weights", WEIGHT_SHARES)
 @pytest.mark.parametrize("activations", ACTIVATION_RANGES)
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mobilenet_v2"])
+@pytest.mark.slow
 def test_every_pair_of_estimators_gives_a_graph_that_runs(name: str, activations: str, weights: str) -> None:
     proto = template_of(name).render(compressor_of(name).network)
     layers = dict.fromkeys(quantizable_layers(proto), Bits(6, 6))

@@ -120,6 +120,7 @@ def test_linear_layers_on_tokens_are_named_and_run_in_int8() -> None:
 
 
 @pytest.mark.parametrize("network", [made(Concat), made(Halves), made(Shared), transposed(), made(Shuffled)])
+@pytest.mark.slow
 def test_a_thin_toy_runs_in_int8(network: nn.Module) -> None:
     example, batch = images(2, side=8), images(8, side=8, seed=1).numpy()
     compressor = Compressor.of(network, example)

@@ -366,6 +366,7 @@ def test_a_file_that_cannot_be_used_is_told_and_done_without(run: Any, tmp_path:
 
 
 @pytest.mark.parametrize("row", ["", "{}", "null", NOT_A_NUMBER, "[" * 100_000])
+@pytest.mark.slow
 def test_a_row_that_cannot_be_read_is_measured_again(run: Any, tmp_path: Path, row: str) -> None:
     first = run(StaircaseTarget(), store="s.db")
     with sqlite3.connect(tmp_path / "s.db") as database:
