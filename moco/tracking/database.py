@@ -36,6 +36,7 @@ _PLAIN = re.compile(r"^postgres(ql)?://")
 
 _BROKEN = (
     "malformed",
+    "can't decode",
     "not a database",
     "no such table",
     "has no column",
@@ -106,7 +107,7 @@ def database_errors(address: Secret, doing: str) -> Iterator[None]:
         raise RunFolderError(
             f"ledger {address.shown}: its database driver is not installed ({error}); {extra}, or use sqlite:///FILE"
         ) from error
-    except (StorageInternalError, SQLAlchemyError, RuntimeError) as error:
+    except (StorageInternalError, SQLAlchemyError, RuntimeError, UnicodeDecodeError) as error:
         kind, cause = RunFolderError if doing == "open" else RunFailedError, _cause(error)
         check = "the free space, the permissions and that nothing else holds it"
         if "://" in address.value and not address.value.startswith("sqlite"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from moco.errors import RunFailedError, RunFolderError
-from moco.tracking.database import file_address
+from moco.tracking.database import database_errors, file_address
 from moco.tracking.optuna_study import OptunaLedger
 from moco.tracking.repair import repair
 from moco.trial import Trial
@@ -134,6 +134,13 @@ def test_what_cannot_be_read_is_one_line_with_a_way_on(run: Path, how: str) -> N
     assert len(said) < 600
     if how != "another format":
         assert f"`moco repair {run}`" in said
+
+
+def test_text_of_the_database_that_cannot_be_decoded_is_one_line_with_a_way_on(run: Path) -> None:
+    """As the fuzzer's leftovers/56 of seed 1: a byte of the schema is another one."""
+    broken = UnicodeDecodeError("utf-8", b"\xc5", 0, 1, "invalid continuation byte")
+    with pytest.raises(RunFolderError, match="moco repair"), database_errors(file_address(run / "study.db"), "open"):
+        raise broken
 
 
 def test_a_sound_ledger_is_left_alone(run: Path) -> None:
