@@ -7,10 +7,9 @@ what it does to them (channel_rules).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from moco.compression.channels.algebra import Atoms, Axes, Call, Labels
 from moco.compression.channels.rules import RULES, elementwise, unknown
 from moco.compression.channels.surgery import PER_CHANNEL, channel_axis, is_vector, width
+from moco.compression.channels.watching import watching
 from moco.models.cifar_resnet import PadShortcut
 
 SIDES: dict[type[nn.Module], Mapping[str, int]] = {
@@ -138,13 +138,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             assert known is not None
             self.sides[f"{name}.{leaf}" if name else leaf, "out"] = known
 
-    @contextmanager
-    def watching(self, network: nn.Module) -> Iterator[None]:
-        with ExitStack() as hooks:
-            for name, module in network.named_modules():
-                hooks.enter_context(module.register_forward_pre_hook(partial(self._enter, name)))
-                hooks.enter_context(module.register_forward_hook(partial(self._leave, name)))
-            yield
+    def watching(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within, it is told of every module that a forward pass enters and leaves."""
+        return watching(network, self._enter, self._leave)
 
     def _enter(self, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._places.append(_Place(name, module))

@@ -6,14 +6,15 @@ A tensor that is overwritten is another value from then on, and so is what share
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from moco.compression.channels.watching import watching
 
 SAME = frozenset({"clone", "alias", "detach", "lift_fresh"})
 """Operators that give the value that they read."""
@@ -118,13 +119,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._set(tensor, self._fresh())
         return self._known[id(tensor)][1]
 
-    @contextmanager
-    def watching(self, network: nn.Module) -> Iterator[None]:
-        with ExitStack() as hooks:
-            for name, module in network.named_modules():
-                hooks.enter_context(module.register_forward_pre_hook(partial(self._enter, name)))
-                hooks.enter_context(module.register_forward_hook(partial(self._leave, name)))
-            yield
+    def watching(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within, it is told of every module that a forward pass enters and leaves."""
+        return watching(network, self._enter, self._leave)
 
     def _enter(self, name: str, module: nn.Module, inputs: object) -> None:
         del module, inputs
