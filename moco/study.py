@@ -49,12 +49,12 @@ class Budget:
     trials: int  # how many finished trials, starts included but for those that are given; duplicates count
     seconds: float | None = None
     """Wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit."""
+    answer_seconds: float | None = None
+    """How long one ask or tell of the searcher may take; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
     processor_seconds: float | None = None
     """Of the processor, as the study's clock counts them; None without a limit."""
     patience: int | None = None
     """The search ends after so many counted trials without a better one (`moco.improvement`); None goes on."""
-    answer_seconds: float | None = None
-    """How long one ask or tell of the searcher may take; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,13 @@ class Study:
         starts: Sequence[Start] = (),
         ledger: Ledger | None = None,
         reporters: Sequence[Reporter] = (),
-        heard: Callable[[Trial], Trial] = lambda trial: trial,
+        heard: Callable[[Trial], Trial] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Take up where the ledger ends: the searcher is told all that it holds.
 
-        `heard` makes of a trial what the searcher hears of it; trained finalists it never hears of. `clock` counts the
+        `heard` makes of a trial what the searcher hears of it, by default the trial as it is; of trained finalists it
+        never hears. `clock` counts the
         processor seconds of the search. A ConfigError where the searcher cannot take the problem.
         """
         refuse_misfit(searcher, type(searcher).__name__, problem)
@@ -112,7 +113,7 @@ class Study:
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
         self._starts_left = sorted(left, key=lambda suggestion: not suggestion.given)
 
-    def begin_anew(self, searcher: Searcher, heard: Callable[[Trial], Trial]) -> None:
+    def begin_anew(self, searcher: Searcher, heard: Callable[[Trial], Trial] | None = None) -> None:
         """Go on with a searcher that has been told nothing: it hears all trials so far, as `heard` has them."""
         self.searcher, self.heard = searcher, heard
         self._guarded = GuardedSearcher(searcher, self.problem.space, self._aborted)
@@ -268,22 +269,28 @@ class Study:
             on_trial(trial)
         self._check_failures(trial)
 
-    def add(self, suggestion: Suggestion, policy: Policy, evaluate: Callable[[Policy], Evaluation]) -> Trial:
-        """Evaluate and record what is not the searcher's: a finalist, whose policy has trained weights."""
+    def add(self, suggestion: Suggestion, policy: Policy, make: Callable[[], tuple[Policy, Evaluation]]) -> Trial:
+        """Record what is not the searcher's, a finalist: `make` trains it, and gives its policy and its evaluation.
+
+        The `policy` is the untrained one, of which a trial that fails is.
+        """
         started, future = time.perf_counter(), Future[Evaluation]()
         try:
-            future.set_result(evaluate(policy))
-        except (KeyboardInterrupt, *LOST):
+            policy, evaluation = make()
+            future.set_result(evaluation)
+        except (KeyboardInterrupt, RunFolderError, *LOST):
             raise
         except BaseException as error:  # as of any candidate
             future.set_exception(error)
+        seconds = time.perf_counter() - started
+        self._earlier_s += seconds
         trial = replace(
             self._outcome(future),
             number=len(self.trials),
             suggestion=suggestion,
             policy=policy,
             point=suggestion.point,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             elapsed_s=self.elapsed_s,
             processor_s=None if self.clock is None else self.clock(),
         )
@@ -301,7 +308,7 @@ class Study:
     def _tell(self, trial: Trial) -> None:
         """Let the searcher hear of the trial, unless it is a finalist."""
         if not trial.suggestion.finalist:
-            heard = self.heard(trial)
+            heard = trial if self.heard is None else self.heard(trial)
             ranked = rank(heard) if heard.state is TrialState.COMPLETE else None
             self._progress.see(ranked, counted=heard.suggestion.counted)
             self._guarded.tell(heard)

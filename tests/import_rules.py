@@ -12,6 +12,7 @@ CORE = frozenset({"core"})
 NETWORKS = CORE | {"models", "data"}
 FILES = CORE | {"compression", "recovery", "export"}
 RUN = FILES | {"data", "analysis", "certification", "evaluation", "execution", "run_folder", "report", "tracking"}
+RUN |= {"finalists"}
 ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
     "models": CORE,
@@ -23,6 +24,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "execution": CORE,
     "evaluation": FILES | {"certification"},
     "analysis": FILES,
+    "finalists": FILES | {"models", "certification", "evaluation", "run_folder"},
     "tracking": CORE | {"run_folder"},
     "run_folder": CORE | {"compression"},
     "comparison": CORE | {"run_folder", "tracking"},
@@ -31,7 +33,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "objectives": CORE,
     "hardware": CORE | {"export"},
     "run": RUN | {"models", "objectives"},
-    "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
+    "experiment": NETWORKS | FILES | {"analysis", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }

@@ -15,6 +15,7 @@ from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
 from moco.errors import ConfigError
+from moco.experiment.finalists import finalists_plan
 from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.export.ranges import RangeOptions
@@ -86,6 +87,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             workers=experiment.workers or 1,
         ),
         delivery=DeliveryOptions(**experiment.certificate.model_dump()),
+        finalists=finalists_plan(experiment),
         recording=recording,
     )
 

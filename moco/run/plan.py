@@ -12,6 +12,7 @@ from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.compression.space.network_space import SpaceOptions
 from moco.data.split_data import DataSpec
 from moco.export.ranges import RangeOptions
+from moco.finalists.plan import FinalistsPlan
 from moco.measurement import TimingPlan
 from moco.models.trained import ModelSpec
 from moco.randomness import derived_seed
@@ -123,3 +124,4 @@ class JobPlan:
     search: SearchPlan
     delivery: DeliveryOptions
     recording: Recording
+    finalists: FinalistsPlan | None = None  # None trains none
