@@ -33,7 +33,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "objectives": CORE,
     "hardware": CORE | {"export"},
     "run": RUN | {"models", "objectives"},
-    "experiment": NETWORKS | FILES | {"analysis", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
+    "experiment": NETWORKS
+    | FILES
+    | {"analysis", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }

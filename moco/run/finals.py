@@ -11,7 +11,7 @@ from moco.compression.policy_settings import changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
 from moco.finalists.plan import LEAST_STEPS, FinalistsPlan, Round
-from moco.finalists.promise import Forecast, Promise, Score, Untrained
+from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
 from moco.finalists.worth import FloorTest, Worth
@@ -39,9 +39,7 @@ class Finals:
         self._untrained: dict[int, Untrained] = {}
 
     @staticmethod
-    def of(
-        prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float], earlier: Sequence[Trial]
-    ) -> Finals:
+    def of(prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float], earlier: Sequence[Trial]) -> Finals:
         """The finalists of a search that asks for some; a ConfigError where its budget leaves no first round.
 
         `clock` counts its processor seconds, `earlier` are the trials of its earlier sessions.
@@ -57,7 +55,9 @@ class Finals:
 
         split = BudgetSplit(job.plan.search.budget, plan, spent_s, delivery_s(prepared))
         images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
-        finals = Finals(prepared, plan, Trainer(prepared.evaluator.builder, images, plan.training, weights, seed), split)
+        finals = Finals(
+            prepared, plan, Trainer(prepared.evaluator.builder, images, plan.training, weights, seed), split
+        )
         if not earlier:
             finals.check()
         return finals
