@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from moco.errors import ConfigError
 from moco.recovery.distillation import DistillationOptions
+from moco.recovery.training_plan import Schedule
 
 LEAST_STEPS = 20
 """Of a training: what fewer steps give says nothing of what more will."""
@@ -21,6 +22,9 @@ class FinalistTraining(DistillationOptions):
     """How a finalist is trained in each round; how long is the budget's, and not an option."""
 
     step = "finalists.training"
+    schedule: Schedule = "one_cycle"
+    learning_rate: float = 0.02
+    batch_size: int = 64
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""
