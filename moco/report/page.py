@@ -32,6 +32,7 @@ from moco.report.tables import (
     classes_table,
     comparison_table,
     definitions,
+    finalists_table,
     trials_table,
 )
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
@@ -74,6 +75,7 @@ def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[st
     sections = [
         _verdict_section(result, manifest),
         _comparison_section(result, trials),
+        _finalists_section(result, trials),
         _front_section(result, trials),
         _anytime_section(result, trials),
         _policy_section(result, manifest),
@@ -111,6 +113,16 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     if not any(baseline.name != "reference" for baseline in result.baselines):
         text += " The search had no baselines."
     return section("comparison", "Was the search worth it?", comparison_table(compare(result, trials)), note(text))
+
+
+def _finalists_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    if not result.finalists:
+        return Html("")
+    text = (
+        "The most promising networks of the search were trained on, round by round; of each round the better ones "
+        "went on to the next. All numbers are those after the round, the accuracy on the search images."
+    )
+    return section("finalists", "Finalists", finalists_table(result.finalists, trials, result.best), note(text))
 
 
 def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
