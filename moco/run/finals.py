@@ -10,7 +10,7 @@ from dataclasses import replace
 from moco.compression.policy_settings import changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
-from moco.finalists.plan import LEAST_STEPS, FinalistsPlan, Round
+from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
@@ -32,35 +32,27 @@ INT8_PRODUCT = 64.0
 class Finals:
     """The finalists of one search."""
 
-    def __init__(self, prepared: Prepared, plan: FinalistsPlan, trainer: Trainer, split: BudgetSplit) -> None:
-        """Take what is trained by, and the split of the search's seconds."""
-        self.prepared, self.plan, self.trainer, self.split = prepared, plan, trainer, split
+    def __init__(self, prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float]) -> None:
+        """Take a search that asks for finalists, where weights are kept, and what counts its processor seconds."""
+        job, asked_for = prepared.job, prepared.job.plan.finalists
+        assert asked_for is not None
+        self.prepared, self.plan, self.clock = prepared, asked_for, clock
+        images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
+        self.trainer = Trainer(prepared.evaluator.builder, images, asked_for.training, weights, seed)
         self.reference = prepared.evaluator.reference.evaluation
         self._untrained: dict[int, Untrained] = {}
+        self.begin(())
 
-    @staticmethod
-    def of(prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float], earlier: Sequence[Trial]) -> Finals:
-        """The finalists of a search that asks for some; a ConfigError where its budget leaves no first round.
-
-        `clock` counts its processor seconds, `earlier` are the trials of its earlier sessions.
-        """
-        plan, job = prepared.job.plan.finalists, prepared.job
-        assert plan is not None
+    def begin(self, earlier: Sequence[Trial]) -> None:
+        """Divide the budget, of which the trials of earlier sessions have spent something."""
         began_s, earlier_s = time.perf_counter(), elapsed_of(earlier)
 
         def spent_s(budget: Budget) -> float:
             if budget.processor_seconds is not None:
-                return clock()
+                return self.clock()
             return earlier_s + time.perf_counter() - began_s
 
-        split = BudgetSplit(job.plan.search.budget, plan, spent_s, delivery_s(prepared))
-        images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
-        finals = Finals(
-            prepared, plan, Trainer(prepared.evaluator.builder, images, plan.training, weights, seed), split
-        )
-        if not earlier:
-            finals.check()
-        return finals
+        self.split = BudgetSplit(self.prepared.job.plan.search.budget, self.plan, spent_s, delivery_s(self.prepared))
 
     def has_begun(self, one: Round, trials: Sequence[Trial]) -> bool:
         """Whether a finalist of the round was trained already."""

@@ -60,10 +60,14 @@ class Search:
         """Search until the budget is spent, then deliver and report."""
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
+        finals = None if self.plan.finalists is None else Finals(self.prepared, self.weights, self.clock)
+        if finals is not None and not resume:
+            finals.check()
         ledger = self._ledger(resume) if self.plan.recording.ledger else None
-        earlier = [] if ledger is None else ledger.trials()
-        self.clock.earlier_s = max((trial.processor_s or 0.0 for trial in earlier), default=0.0)
-        finals = None if self.plan.finalists is None else Finals.of(self.prepared, self.weights, self.clock, earlier)
+        if earlier := [] if ledger is None else ledger.trials():
+            self.clock.earlier_s = max(trial.processor_s or 0.0 for trial in earlier)
+            if finals is not None:
+                finals.begin(earlier)
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
         for reporter in self.job.reporters:
