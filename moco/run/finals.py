@@ -61,7 +61,7 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({})) + self.trainer.view_s
         training_s = self.split.training_s()
         if training_s * first.share * first.finalists < round_s:
             needed = round_s / (first.share * first.finalists)
@@ -90,7 +90,7 @@ class Finals:
                 if picked is None:
                     break
                 steps = self._steps_now(picked.trial, one, study.trials)
-                if steps < LEAST_STEPS:
+                if steps is None:
                     return
                 told(
                     f"training, round {one.number + 1} of {len(self.plan.rounds)}: finalist {len(done) + 1} of "
@@ -172,11 +172,16 @@ class Finals:
         first = min((number for number, _ in shares), default=0)
         own = sum({number: share for number, share in shares if number >= first}.values())
         assert base.policy is not None
-        return int(own * per_share_s / self.trainer.step_s(base.policy))
+        return self.trainer.steps_in(base.policy, own * per_share_s)
 
-    def _steps_now(self, trial: Trial, one: Round, trials: Sequence[Trial]) -> int:
+    def _steps_now(self, trial: Trial, one: Round, trials: Sequence[Trial]) -> int | None:
+        """Steps that the trial's network is given in this round; None where there is no time for any more."""
         assert trial.policy is not None
-        return int(one.share * self._per_share_s(trials) / self.trainer.step_s(trial.policy.untrained))
+        policy = trial.policy.untrained
+        steps = self.trainer.steps_in(policy, one.share * self._per_share_s(trials))
+        if self.trainer.steps_in(policy, self.split.training_s()) < LEAST_STEPS:
+            return None
+        return max(steps, LEAST_STEPS)
 
     def _per_share_s(self, trials: Sequence[Trial]) -> float:
         """Seconds that a share of 1 has by now."""
