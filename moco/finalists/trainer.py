@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from moco.compression.policy_settings import bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
 from moco.finalists.trained_weights import TrainedWeights
@@ -17,7 +19,8 @@ from moco.processor_clock import ProcessorClock
 from moco.recovery.descent import descend_
 from moco.recovery.distillation import DistillationOptions, DistillationStep, Teacher, teacher_loss
 from moco.recovery.fine_tuning import Cycle
-from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.quantization_aware import quantization_aware
+from moco.recovery.step import RecoveryContext
 
 PROBE_STEPS = 2
 BACKWARD = 2.0
@@ -29,6 +32,7 @@ class Trained:
     """A finalist after a round."""
 
     policy: Policy  # with its new weights
+    network: nn.Module  # in float
     processor_s: float  # that the round took
 
 
@@ -75,23 +79,27 @@ class Trainer:
             self._probe()
         return 0.0 if self.teacher.views_kept else self._view_s or 0.0
 
-    def train(self, policy: Policy, steps: int, cycle: int) -> Trained:
-        """So many steps more; `cycle` counts the rounds that the network was trained in, from 0 on.
+    def train(self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False) -> Trained:
+        """So many steps more, maybe in the integer codes of the policy; `cycle` counts the network's rounds from 0 on.
 
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
         clock, answered_s = ProcessorClock(), self.teacher.kept_s
-        network = self.builder.compressed(policy)
-        step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch))
-        checkpoint = self.weights.checkpoint(policy, cycle)
-        compressor = self.builder.compressor
-        kept = compressor.kept(policy)
-        candidate = Candidate(network, policy, kept, compressor.kept_of_batch_norms(kept))
-        step.train(candidate, self.context, self.loss, Cycle(cycle, checkpoint))
-        trained = Policy(policy.text, self.weights.keep(network))
+        network, checkpoint = self.builder.compressed(policy), self.weights.checkpoint(policy, cycle)
+        precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
+        step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
+        descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint))
+        if in_codes:
+            with quantization_aware(network, bits_by_part(policy), self.context.images) as quantization:
+                descend(quantization.calibrate)
+        else:
+            descend()
+        trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         checkpoint.unlink(missing_ok=True)
-        self._rates_s.append((clock() - (self.teacher.kept_s - answered_s)) / steps / self._share(policy))
-        return Trained(trained, clock())
+        rate_s = (clock() - (self.teacher.kept_s - answered_s)) / steps / self._share(policy)
+        if not in_codes:
+            self._rates_s.append(rate_s)
+        return Trained(trained, network, clock())
 
     def _share(self, policy: Policy) -> float:
         """What a step on the network takes of one on the reference, by their macs."""

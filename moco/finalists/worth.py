@@ -23,12 +23,17 @@ class FloorTest:
 
     def chance(self, forecast: Forecast, reference_error: float) -> float:
         """Probability that a network of this error is certified."""
-        lost = forecast.error - reference_error
-        discordance = max(DISCORDANCE, abs(lost))
+        slack = self.slack(forecast.error, reference_error)
+        return NormalDist().cdf(slack / math.hypot(forecast.sd, self._noise(forecast.error - reference_error)))
+
+    def slack(self, error: float, reference_error: float) -> float:
+        """How much more error the certificate allows than this, its own margin taken off; below 0 where it does not."""
+        lost = error - reference_error
         allowed = -self.floor.value if self.floor.relative else 1 - self.floor.value - reference_error
-        noise = math.sqrt(discordance / self.images)
-        needed = allowed - NormalDist().inv_cdf(self.confidence) * noise
-        return NormalDist().cdf((needed - lost) / math.hypot(forecast.sd, noise))
+        return allowed - NormalDist().inv_cdf(self.confidence) * self._noise(lost) - lost
+
+    def _noise(self, lost: float) -> float:
+        return math.sqrt(max(DISCORDANCE, abs(lost)) / self.images)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study, best
 from moco.trial import Evaluation, Trial, TrialState, elapsed_of
 
+FLOAT_ERROR = "float_error"
+"""Key of a finalist's details: the top-1 error of its network before integers."""
+LEAST_LOSS = 0.002
+"""Of accuracy by integers: less is not worth a training in codes."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
 INT8_PRODUCT = 64.0
@@ -101,15 +105,25 @@ class Finals:
     def _train(self, study: Study, picked: Finalist, one: Round, steps: int) -> None:
         policy, evaluator = picked.trial.policy, self.prepared.evaluator
         assert policy is not None
+        in_codes = self._loses_by_codes(picked.trial, self._worth(study.trials))
 
         def make() -> tuple[Policy, Evaluation]:
-            trained = self.trainer.train(policy, steps, picked.round + 1)
+            trained = self.trainer.train(policy, steps, picked.round + 1, in_codes=in_codes)
             evaluation = evaluator.evaluate(trained.policy)
-            return trained.policy, replace(evaluation, seconds={**evaluation.seconds, "train": trained.processor_s})
+            details = {**evaluation.details, FLOAT_ERROR: evaluator.float_error(trained.network)}
+            seconds = {**evaluation.seconds, "train": trained.processor_s}
+            return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
         base = study.trials[picked.of]
         place = sum(trial.suggestion.finalist for trial in study.trials)
         study.add(asked(base, one.number, picked.steps + steps, place), policy, make)
+
+    def _loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
+        """Whether integers cost the network more than the certificate can spare: then it is trained on in codes."""
+        if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
+            return False
+        slack = 0.0 if worth.test is None else worth.test.slack(error, worth.reference_error)
+        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(slack, LEAST_LOSS))
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
         """The most promising network of the round before that is not in this round yet; None where none is worth it."""

@@ -55,7 +55,7 @@ class Search:
         self.manifest = manifest_of(self.prepared, session.times)
         self.space, self.clock = self.manifest.space, session.clock
         self.weights = TrainedWeights(self.out / FINALISTS)
-        self.prepared.evaluator.builder.load_weights = self.weights.load
+        self.prepared.evaluator.builder.trained = self.weights
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
