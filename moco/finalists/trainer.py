@@ -58,12 +58,15 @@ class Trainer:
         self._view_s: float | None = None  # that the teacher takes for a whole view
 
     def steps_in(self, policy: Policy, seconds: float) -> int:
-        """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell."""
+        """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell.
+
+        The teacher's answers to the first view, which all finalists see, are not among them (`first_view_s`).
+        """
         if not self._rates_s:
             self._probe()
         step_s = self.step_s(policy)
         views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
-        unanswered = max(views - self.teacher.views_kept, 0)
+        unanswered = max(views - max(self.teacher.views_kept, 1), 0)
         return max(int((seconds - unanswered * (self._view_s or 0.0)) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
@@ -73,8 +76,8 @@ class Trainer:
         return self._share(policy) * sum(self._rates_s) / len(self._rates_s)
 
     @property
-    def view_s(self) -> float:
-        """Processor seconds that the teacher's answers to one view of all images take; 0 where one is answered."""
+    def first_view_s(self) -> float:
+        """Processor seconds that the teacher's answers to a first view of all images will take; 0 once they did."""
         if not self._rates_s:
             self._probe()
         return 0.0 if self.teacher.views_kept else self._view_s or 0.0

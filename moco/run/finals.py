@@ -65,10 +65,10 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({})) + self.trainer.view_s
-        training_s = self.split.training_s()
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        training_s = self.split.training_s() - self.trainer.first_view_s
         if training_s * first.share * first.finalists < round_s:
-            needed = round_s / (first.share * first.finalists)
+            needed = round_s / (first.share * first.finalists) + self.trainer.first_view_s
             raise ConfigError(
                 f"finalists: the budget leaves {max(training_s, 0):.0f} s for training, and a first round of "
                 f"{first.finalists} finalists, {LEAST_STEPS} steps each, takes about {round_s:.0f} s here; leave "
@@ -200,7 +200,7 @@ class Finals:
     def _per_share_s(self, trials: Sequence[Trial]) -> float:
         """Seconds that a share of 1 has by now."""
         left = sum(share for _, share in self._shares_left(trials))
-        return max(self.split.training_s(), 0.0) / left if left else 0.0
+        return max(self.split.training_s() - self.trainer.first_view_s, 0.0) / left if left else 0.0
 
     def _shares_left(self, trials: Sequence[Trial]) -> list[tuple[int, float]]:
         """Round and share of each training that is still to come."""
