@@ -17,10 +17,11 @@ from moco.models.training import Batch
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
 from moco.recovery.descent import descend_
-from moco.recovery.distillation import DistillationOptions, DistillationStep, Teacher, teacher_loss
+from moco.recovery.distillation import DistillationOptions, DistillationStep, teacher_loss
 from moco.recovery.fine_tuning import Cycle
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.step import RecoveryContext
+from moco.recovery.teacher import Teacher
 
 PROBE_STEPS = 2
 BACKWARD = 2.0
@@ -55,7 +56,7 @@ class Trainer:
         self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
         self._rates_s: list[float] = []  # seconds of a step, as if on the whole reference
-        self._view_s: float | None = None  # that the teacher takes for a whole view
+        self._probed_view_s = 0.0  # that the teacher takes for a whole view, as a few images tell
 
     def steps_in(self, policy: Policy, seconds: float) -> int:
         """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell.
@@ -66,8 +67,8 @@ class Trainer:
             self._probe()
         step_s = self.step_s(policy)
         views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
-        unanswered = max(views - max(self.teacher.views_kept, 1), 0)
-        return max(int((seconds - unanswered * (self._view_s or 0.0)) / step_s), 0)
+        unanswered = max(views - max(self.teacher.views_answered, 1), 0)
+        return max(int((seconds - unanswered * self._view_s) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
         """Processor seconds of a step on the policy's network, the teacher's answers left out."""
@@ -80,14 +81,14 @@ class Trainer:
         """Processor seconds that the teacher's answers to a first view of all images will take; 0 once they did."""
         if not self._rates_s:
             self._probe()
-        return 0.0 if self.teacher.views_kept else self._view_s or 0.0
+        return 0.0 if self.teacher.views_answered else self._view_s
 
     def train(self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False) -> Trained:
         """So many steps more, maybe in the integer codes of the policy; `cycle` counts the network's rounds from 0 on.
 
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
-        clock, answered_s = ProcessorClock(), self.teacher.kept_s
+        clock, answered_s = ProcessorClock(), self.teacher.answered_s
         network, checkpoint = self.builder.compressed(policy), self.weights.checkpoint(policy, cycle)
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
         step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
@@ -99,11 +100,16 @@ class Trainer:
         else:
             descend()
         if not in_codes:
-            descended_s = clock() - built_s - (self.teacher.kept_s - answered_s)
+            descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
             self._rates_s.append(descended_s / steps / self._share(policy))
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         checkpoint.unlink(missing_ok=True)
         return Trained(trained, network, clock())
+
+    @property
+    def _view_s(self) -> float:
+        known = self.teacher.views_answered
+        return self.teacher.answered_s / known if known else self._probed_view_s
 
     def _share(self, policy: Policy) -> float:
         """What a step on the network takes of one on the reference, by their macs."""
@@ -122,4 +128,4 @@ class Trainer:
         loss = teacher_loss(teacher, labels, self.options.temperature, self.options.weight)
         descend_(self.builder.compressed(Policy.of({})), images, loss, plan, rng_seed=0)
         self._rates_s.append((clock() - 2 * answered_s) / PROBE_STEPS)
-        self._view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)
+        self._probed_view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)
