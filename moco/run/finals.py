@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from moco.certification.attempt_order import FloorTest
 from moco.compression.policy_settings import changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
@@ -14,7 +15,7 @@ from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
-from moco.finalists.worth import FloorTest, Worth
+from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.randomness import derived_seed
@@ -122,8 +123,8 @@ class Finals:
         """Whether integers cost the network more than the certificate can spare: then it is trained on in codes."""
         if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
             return False
-        slack = 0.0 if worth.test is None else worth.test.slack(error, worth.reference_error)
-        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(slack, LEAST_LOSS))
+        spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
+        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
         """The most promising network of the round before that is not in this round yet; None where none is worth it."""
