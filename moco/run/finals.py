@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from moco.certification.attempt_order import FloorTest
-from moco.compression.policy_settings import changes_weights
+from moco.compression.costs import capacity_ratios
+from moco.compression.policy_settings import NEUTRAL, changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
 from moco.finalists.plan import LEAST_STEPS, Round
@@ -30,8 +31,6 @@ LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
-INT8_PRODUCT = 64.0
-"""Bit operations of a multiplication in int8, which loses nothing to speak of."""
 
 
 class Finals:
@@ -66,7 +65,7 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(NEUTRAL)
         training_s = self.split.training_s() - self.trainer.first_view_s
         if training_s * first.share * first.finalists < round_s:
             needed = round_s / (first.share * first.finalists) + self.trainer.first_view_s
@@ -156,11 +155,11 @@ class Finals:
         """The untrained network of a trial, as the promise sees it."""
         if trial.number not in self._untrained:
             assert trial.evaluation is not None
-            ours, whole = trial.evaluation.metrics, self.reference.metrics
-            kept = {name: ours[name].value / whole[name].value for name in ("macs", "parameters")}
-            bits = ours["bops"].value / ours["macs"].value if ours["macs"].value else INT8_PRODUCT
-            ratios = 1 / max(kept["macs"], 1e-3), 1 / max(kept["parameters"], 1e-3), max(INT8_PRODUCT / bits, 1.0)
-            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR].value, ratios)
+            whole, ours = (
+                {name: metric.value for name, metric in found.metrics.items()}
+                for found in (self.reference, trial.evaluation)
+            )
+            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
         return self._untrained[trial.number]
 
     def _promise(self, trials: Sequence[Trial]) -> Promise:
@@ -176,7 +175,7 @@ class Finals:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
         sure = 1 - (1 - delivery.confidence) / delivery.attempts
         test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
-        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or Policy.of({})))
+        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or NEUTRAL))
         problem = self.prepared.problem
         score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
         return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)
