@@ -126,13 +126,14 @@ class Finals:
         return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
-        """The most promising network of the round before that is not in this round yet; None where none is worth it."""
+        """The most promising network that is not in this round yet; None where none is worth it.
+
+        It comes from the round before, or was not trained at all: what the search has found since then may join.
+        """
         there = {one.of for one in self._of_round(trials, round_number)}
-        if round_number == 0:
-            known = {trial.policy for trial in trials if trial.number in there}
-            pool = [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in known]
-        else:
-            pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
+        trained = {trials[one.of].policy for one in finalists(trials)}
+        pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
+        pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in trained]
         promise, worth = self._promise(trials), self._worth(trials)
 
         def promised(one: Finalist) -> float:
@@ -215,5 +216,6 @@ def delivery_s(prepared: Prepared) -> float:
     """Seconds that certifying candidates and timing the winner will take, at most."""
     job, delivery = prepared.job, prepared.job.plan.delivery
     timed_s = 2 * delivery.seconds * len(prepared.evaluator.plan.timing)
-    images = (1 + delivery.attempts) * job.data.splits.sizes["certification"]
+    # The reference is scored, then candidates, which take about half of its time.
+    images = (1 + delivery.attempts / 2) * job.data.splits.sizes["certification"]
     return timed_s + images * prepared.evaluator.image_s + FILES_S * delivery.attempts
