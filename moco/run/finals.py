@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from moco.certification.attempt_order import FloorTest
 from moco.compression.costs import capacity_ratios
-from moco.compression.policy_settings import NEUTRAL, changes_weights
+from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
+from moco.compression.precision import INT8_BITS
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
 from moco.finalists.plan import LEAST_STEPS, Round
@@ -63,7 +64,15 @@ class Finals:
         return bool(self._of_round(trials, one.number))
 
     def check(self) -> None:
-        """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
+        """Pass a space with networks to train, and a budget for a first round; a ConfigError says what it takes."""
+        space = self.prepared.space
+        if not any(
+            _is_trainable(space.canonical(space.uniform(1.0, variant))) for variant in range(space.n_variants())
+        ):
+            raise ConfigError(
+                "finalists: nothing in `space` takes accuracy that training could give back (it changes no weights, and "
+                "has no fewer than 8 bits); leave `finalists` out, or add a method such as filter_pruning or depth"
+            )
         first = self.plan.rounds[0]
         round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(NEUTRAL)
         training_s = self.split.training_s() - self.trainer.first_view_s
@@ -119,7 +128,12 @@ class Finals:
         study.add(asked(base, one.number, picked.steps + steps, place), policy, make)
 
     def _loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
-        """Whether integers cost the network more than the certificate can spare: then it is trained on in codes."""
+        """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.
+
+        Of fewer than 8 bits that is known before; of others by the finalist's last round.
+        """
+        if trial.policy is not None and _has_few_bits(trial.policy):
+            return True
         if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
             return False
         spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
@@ -150,7 +164,8 @@ class Finals:
     def _can_train(self, trial: Trial) -> bool:
         """Whether the trial's network is one that training can give something back to."""
         whole = trial.state is TrialState.COMPLETE and trial.distinct and not trial.suggestion.finalist
-        return whole and trial.policy is not None and changes_weights(trial.policy)
+        policy = trial.policy
+        return whole and policy is not None and _is_trainable(policy)
 
     def _network(self, trial: Trial) -> Untrained:
         """The untrained network of a trial, as the promise sees it."""
@@ -210,6 +225,14 @@ class Finals:
             missing = one.finalists - len(self._of_round(trials, one.number))
             found += [(one.number, one.share)] * max(missing, 0)
         return found
+
+
+def _has_few_bits(policy: Policy) -> bool:
+    return any(min(bits.weights, bits.activations) < INT8_BITS.weights for bits in bits_of(policy).values())
+
+
+def _is_trainable(policy: Policy) -> bool:
+    return changes_weights(policy) or _has_few_bits(policy)
 
 
 def delivery_s(prepared: Prepared) -> float:

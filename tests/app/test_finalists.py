@@ -12,6 +12,7 @@ from moco.experiment.finalists import finalists_plan
 from moco.experiment.loading import experiment_of
 from moco.finalists.plan import FinalistsPlan
 from moco.models.training import Descent
+from moco.models.weights import weights_metadata
 from tests.app.tiny import moco, one_line, read, settings, write
 
 SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.05}}
@@ -52,6 +53,34 @@ def test_a_budget_too_small_for_a_first_round_is_refused_before_the_search(tmp_p
     line = one_line(moco("search", file, "--out", tmp_path / "run"), 2)
     assert line.startswith("finalists: the budget leaves 0 s for training, and a first round of 2 finalists, 20 steps")
     assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "study.db").exists()
+
+
+def test_a_space_in_which_nothing_can_be_trained_is_refused_before_the_search(tmp_path: Path) -> None:
+    space = {"filter_pruning": None}
+    file = write(tmp_path / "tiny.yaml", budget={"seconds": 30}, finalists=SHORT, space=space)
+    line = one_line(moco("search", file, "--out", tmp_path / "run"), 2)
+    assert line.startswith("finalists: nothing in `space` takes accuracy that training could give back")
+
+
+@pytest.mark.slow
+def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quantization = {"precision": ["mixed"], "weight_bits": [2, 4], "activation_bits": [8, 8]}
+    file = write(
+        tmp_path / "tiny.yaml",
+        budget={"trials": 6, "processor_seconds": 40},
+        space={"filter_pruning": None, "quantization": quantization},
+        finalists=SHORT,
+        objective={"floor": "-50 pp"},
+    )
+    assert moco("search", file, "--out", run).exit_code in {0, 3}
+    trials, found = read(run / "trials.json"), read(run / "result.json")["finalists"]
+    assert found
+    assert all(weights_metadata(path) == {"codes": "true"} for path in (run / "finalists").iterdir())
+    errors = [
+        trials[number]["evaluation"]["metrics"]["top1_error"][0] for number in (found[-1]["of"], found[-1]["trial"])
+    ]
+    assert errors[1] < errors[0]
 
 
 @pytest.mark.slow
