@@ -66,12 +66,11 @@ class Finals:
     def check(self) -> None:
         """Pass a space with networks to train, and a budget for a first round; a ConfigError says what it takes."""
         space = self.prepared.space
-        if not any(
-            _is_trainable(space.canonical(space.uniform(1.0, variant))) for variant in range(space.n_variants())
-        ):
+        heaviest = (space.canonical(space.uniform(1.0, variant)) for variant in range(space.n_variants()))
+        if not any(map(_is_trainable, heaviest)):
             raise ConfigError(
-                "finalists: nothing in `space` takes accuracy that training could give back (it changes no weights, and "
-                "has no fewer than 8 bits); leave `finalists` out, or add a method such as filter_pruning or depth"
+                "finalists: nothing in `space` takes accuracy that training could give back (it changes no weights, "
+                "and has no fewer than 8 bits); leave `finalists` out, or add a method such as filter_pruning or depth"
             )
         first = self.plan.rounds[0]
         round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(NEUTRAL)

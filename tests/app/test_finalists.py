@@ -77,10 +77,8 @@ def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
     trials, found = read(run / "trials.json"), read(run / "result.json")["finalists"]
     assert found
     assert all(weights_metadata(path) == {"codes": "true"} for path in (run / "finalists").iterdir())
-    errors = [
-        trials[number]["evaluation"]["metrics"]["top1_error"][0] for number in (found[-1]["of"], found[-1]["trial"])
-    ]
-    assert errors[1] < errors[0]
+    before, after = (trials[found[-1][name]]["evaluation"]["metrics"]["top1_error"][0] for name in ("of", "trial"))
+    assert after < before
 
 
 @pytest.mark.slow
