@@ -157,10 +157,19 @@ class Evaluator:
                     session = stack.enter_context(closing(self.target.load(artifact)))
             except MeasurementError as error:
                 raise PolicyRejectedError(str(error)) from error
-            scored = self._scored(session, watch)
-            measured = self._measured(session, watch)
-        metrics = {**scored, **built.counted, **measured.metrics}
-        return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
+            return self.measured(session, built.counted, watch)
+
+    def measured(self, session: Session, counted: Mapping[str, MetricValue], watch: Stopwatch) -> Evaluation:
+        """An open file scored and timed beside the reference; `counted` is what is known of it without running it."""
+        scored, timed = self._scored(session, watch), self._measured(session, watch)
+        metrics, sha256 = {**scored, **counted, **timed.metrics}, session.artifact.sha256
+        return replace(timed, metrics=metrics, seconds=watch.seconds, artifact_sha256=sha256)
+
+    def timing_by(self, timing: Mapping[str, TimingPlan]) -> Evaluator:
+        """An evaluator with the same reference that times by other plans of the same metrics; it closes nothing."""
+        other = copy(self)
+        other.plan = replace(self.plan, timing=timing)
+        return other
 
     def spent(self, policy: Policy) -> Evaluation | None:
         """What the policy's network spends, built without recovery, which changes no cost; None where it cannot be."""

@@ -32,6 +32,7 @@ from moco.report.tables import (
     classes_table,
     comparison_table,
     definitions,
+    rivals_table,
     trials_table,
 )
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
@@ -44,6 +45,12 @@ _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
     "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
+)
+_RIVALS_NOTE = (
+    "Made without the search, and measured when the delivered network was certified: scored on the same images, tested "
+    "as strictly as an attempt at the certificate, timed as long; that is no certificate. A baseline is better where "
+    "floor and bounds hold and its score is better by more than both intervals. Its processor time is that of making, "
+    "training, scoring and timing it; the chosen network's is that of the search. Files: baselines/ in the run folder."
 )
 _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
@@ -108,9 +115,13 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     if result.retimed:
         names = ", ".join(label(name) for name in result.retimed)
         text += f" The chosen network was timed again, longer, at the end ({names})."
-    if not any(baseline.name != "reference" for baseline in result.baselines):
+    starts = any(baseline.name != "reference" for baseline in result.baselines)
+    if not starts and not result.rivals:
         text += " The search had no baselines."
-    return section("comparison", "Was the search worth it?", comparison_table(compare(result, trials)), note(text))
+    parts = [comparison_table(compare(result, trials)), note(text)]
+    if result.rivals:
+        parts += [rivals_table(result), note(_RIVALS_NOTE)]
+    return section("comparison", "Was the search worth it?", *parts)
 
 
 def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:

@@ -149,6 +149,10 @@ class Finisher:
             self._scored[number] = correct(logits_of(session, images), labels)
         return self._scored[number]
 
+    def right(self, trial: Trial | None) -> Correct:
+        """Which certification images the trial's file, or the reference's, gets right, once all is certified."""
+        return self._right(trial)
+
     def close(self) -> None:
         """Close the sessions of all candidates."""
         while self._sessions:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from moco.errors import RunFolderError
 from moco.execution.workers import Execution
 from moco.interfaces import Reporter
+from moco.processor_time import processor_s
 from moco.report.card import card
 from moco.report.page import write_report
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
+from moco.run.rivals import Rivals
 from moco.run.session import RunSession
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
@@ -50,9 +52,12 @@ class Search:
         self.plan = self.job.plan
         self.manifest = manifest_of(self.prepared, session.times)
         self.space = self.manifest.space
+        self.rivals = Rivals(self.prepared, self.out, self._step)
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
+        self.rivals.check()
+        begun_s = None if resume else processor_s()
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
         ledger = self._ledger(resume) if self.plan.recording.ledger else None
@@ -64,9 +69,8 @@ class Search:
             with self.execution() as where:
                 study = self._study(ledger, where)
                 self._search(study, where)
-            if self.progress is not None:
-                self.progress.step("certifying on unseen images and timing the winner again")
-            result = self._report(self._deliver(study))
+            self._step("certifying on unseen images and timing the winner again")
+            result = self._report(self._deliver(study, begun_s))
         except BaseException:
             for reporter in self.job.reporters:
                 reporter.abandon()
@@ -75,6 +79,11 @@ class Search:
             if ledger is not None:
                 ledger.close()
         return result
+
+    def _step(self, text: str) -> None:
+        """Show what is being done."""
+        if self.progress is not None:
+            self.progress.step(text)
 
     def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
@@ -105,8 +114,11 @@ class Search:
         if study.stop_requested and not study.trials:
             raise KeyboardInterrupt
 
-    def _deliver(self, study: Study) -> Result:
-        """Certify, and write the networks and result.json."""
+    def _deliver(self, study: Study, begun_s: float | None) -> Result:
+        """Certify, write the networks and result.json, then look at the baselines.
+
+        `begun_s` is the processor time when the search began; None where it began in another process.
+        """
         with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
             delivery = finisher.deliver()
             if finisher.corrected:
@@ -122,14 +134,24 @@ class Search:
                 *_reporter_warnings(self.job.reporters),
             ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
+            if begun_s is not None:
+                result = replace(result, processor_s=processor_s() - begun_s)
             self._write_networks(result, delivery, finisher)
-        write_json(self.out / RESULT, result.to_json())
-        if delivery is not None:
-            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
-            write_text(self.out / "best" / "card.md", text)
+            self._write_result(result)
+            if self.rivals.baselines:
+                rivals = self.rivals.beside(delivery, finisher)
+                result = replace(result, rivals=rivals, warnings=(*result.warnings, *self.rivals.warnings))
+                self._write_result(result)
         seal(self.out / "best")
         seal(self.out / "front")
         return result
+
+    def _write_result(self, result: Result) -> None:
+        """result.json, and the card of the network that is delivered."""
+        write_json(self.out / RESULT, result.to_json())
+        if result.best is not None:
+            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
+            write_text(self.out / "best" / "card.md", text)
 
     def _report(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
