@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "certification": CORE,
     "execution": CORE,
     "evaluation": FILES | {"certification"},
+    "baselines": FILES | {"models", "evaluation"},
     "analysis": FILES,
     "tracking": CORE | {"run_folder"},
     "run_folder": CORE | {"compression"},
@@ -30,8 +31,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "searchers": CORE,
     "objectives": CORE,
     "hardware": CORE | {"export"},
-    "run": RUN | {"models", "objectives"},
-    "experiment": NETWORKS | FILES | {"analysis", "execution", "run_folder", "tracking", "objectives", "run"},
+    "run": RUN | {"models", "objectives", "baselines"},
+    "experiment": NETWORKS
+    | FILES
+    | {"analysis", "baselines", "execution", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }
@@ -53,7 +56,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.testing.target",
         "moco.tracking.mlflow_model",
     ),
-    "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration"),
+    "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration", "moco.export.static_quantization"),
     "onnxscript": ("moco.export",),
     "optuna_dashboard": ("moco.tracking",),
     "pandas": (),
