@@ -19,7 +19,9 @@ from scipy.stats import spearmanr
 
 from benchmarks.recovery import Case, load
 from moco.compression.methods.filter_pruning import rounded_width
-from moco.recovery.fine_tuning import FineTuningOptions, descend_, label_loss
+from moco.recovery.descent import descend_
+from moco.recovery.fine_tuning import label_loss
+from moco.recovery.training_plan import FineTuningOptions
 from tests.policies import policy_of
 
 QUICK = {

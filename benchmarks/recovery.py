@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,10 +33,12 @@ from moco.export.template import build_template
 from moco.models import build_model, load_weights
 from moco.randomness import generator
 from moco.recovery.batch_norm import batch_statistics, re_estimate
-from moco.recovery.distillation import teacher_loss
-from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_, label_loss
+from moco.recovery.descent import Tuned, descend_
+from moco.recovery.distillation import DistillationOptions, Teacher, teacher_loss
+from moco.recovery.fine_tuning import label_loss
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
+from moco.recovery.training_plan import FineTuningOptions
 from tests.policies import policy_of
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -153,7 +155,8 @@ def trained(case: Case, kind: str, plan: FineTuningOptions, seed: int) -> tuple[
     network, data = case.pruned(True, True), case.data
     loss = label_loss(data.train_labels)
     if "distillation" in kind:
-        loss = teacher_loss(case.compressor.network, data.train, data.train_labels, plan.augments)
+        plan = replace(plan, views=DistillationOptions.views)
+        loss = teacher_loss(Teacher(case.compressor.network, data.train, plan.arithmetic), data.train_labels)
     if "QAT" not in kind:
         return network, descend_(network, data.train, loss, plan, rng_seed=seed)
     layers = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]

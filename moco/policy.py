@@ -19,6 +19,8 @@ class Policy:
     """
 
     text: str
+    weights: str | None = None
+    """SHA-256 of the file of weights that a training gave its network; None where the settings alone make them."""
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> Policy:
@@ -32,8 +34,13 @@ class Policy:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of the canonical text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of the canonical text, and of the trained weights where there are some."""
+        return hashlib.sha256(f"{self.text}{self.weights or ''}".encode()).hexdigest()
+
+    @property
+    def untrained(self) -> Policy:
+        """The policy without the weights of a training."""
+        return Policy(self.text)
 
 
 def in_words(key: str, value: Any) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+from moco.crew import MOST_DOUBTED, Crew, Pending
 from moco.errors import DeadlyPolicyError, LostError, MocoError, PolicyRejectedError, RunFolderError, in_one_line
 from moco.guarded_searcher import ANSWER_SECONDS, GuardedSearcher
+from moco.improvement import Improvement
 from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
@@ -49,6 +51,10 @@ class Budget:
     """Wall-clock, earlier sessions of a resumed search included, given starts not; None without a limit."""
     answer_seconds: float | None = None
     """How long one ask or tell of the searcher may take; None takes `moco.guarded_searcher.ANSWER_SECONDS`."""
+    processor_seconds: float | None = None
+    """Of the processor, as the study's clock counts them; None without a limit."""
+    patience: int | None = None
+    """The search ends after so many counted trials without a better one (`moco.improvement`); None goes on."""
 
 
 @dataclass(frozen=True)
@@ -65,64 +71,10 @@ class Start:
         return {"start": self.name, "given": True} if self.given else {"start": self.name}
 
 
-@dataclass(frozen=True)
-class _Pending:
-    suggestion: Suggestion
-    policy: Policy
-    started: float
-    search_s: float
-
-
-class _Crew:
-    """The evaluations under way; a policy that is under way already waits for its twin."""
-
-    def __init__(self, executor: Executor, evaluate: Callable[[Policy], Evaluation]) -> None:
-        self._executor, self._evaluate = executor, evaluate
-        self._pending: dict[Future[Evaluation], _Pending] = {}
-        self._waiting: list[_Pending] = []
-        self.doubted: set[Future[Evaluation]] = set()  # at these workers have died; they are pending still
-
-    def __len__(self) -> int:
-        return len(self._pending) + len(self._waiting)
-
-    @property
-    def n_counted(self) -> int:
-        """How many of them count in the budget."""
-        return sum(not asked.suggestion.given for asked in (*self._pending.values(), *self._waiting))
-
-    def take(self, asked: _Pending) -> None:
-        """Begin the evaluation, or let it wait for that of the same policy."""
-        if any(asked.policy == other.policy for other in self._pending.values()):
-            self._waiting.append(asked)
-        else:
-            self._pending[self._executor.submit(self._evaluate, asked.policy)] = asked
-
-    def finished(self) -> list[tuple[_Pending, Future[Evaluation]]]:
-        """Those that are done, in the order in which they were asked; maybe none.
-
-        What workers have died at comes with the next that ends otherwise, and alone where there is none or after many.
-        """
-        done = wait(self._pending.keys() - self.doubted, return_when=FIRST_COMPLETED).done
-        self.doubted |= done
-        deadly = all(isinstance(future.exception(), DeadlyPolicyError) for future in done)
-        if done and deadly and len(self.doubted) < FAILURES_AT_FIRST:
-            return []
-        done, self.doubted = self.doubted, set()
-        taken = [(self._pending.pop(future), future) for future in done]
-        return sorted(taken, key=lambda pair: pair[0].started)
-
-    def twins(self) -> list[_Pending]:
-        """Those that waited for an evaluation that is done now; they are no longer in the crew."""
-        busy = {asked.policy for asked in self._pending.values()}
-        free = [asked for asked in self._waiting if asked.policy not in busy]
-        self._waiting = [asked for asked in self._waiting if asked.policy in busy]
-        return free
-
-
 class Study:
     """One search; `run` may be called again with a larger budget."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a part of the loop
         self,
         problem: Problem,
         searcher: Searcher,
@@ -131,32 +83,43 @@ class Study:
         starts: Sequence[Start] = (),
         ledger: Ledger | None = None,
         reporters: Sequence[Reporter] = (),
+        heard: Callable[[Trial], Trial] | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Take up where the ledger ends: the searcher is told all that it holds.
 
-        A ConfigError where the searcher cannot take the problem.
+        `heard` makes of a trial what the searcher hears of it, by default the trial as it is; of trained finalists it
+        never hears. `clock` counts the
+        processor seconds of the search. A ConfigError where the searcher cannot take the problem.
         """
         refuse_misfit(searcher, type(searcher).__name__, problem)
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
-        self._guarded = GuardedSearcher(searcher, problem.space, self._aborted)
-        self.ledger, self.reporters = ledger, reporters
+        self.ledger, self.reporters, self.clock = ledger, reporters, clock
         self.trials: list[Trial] = list(ledger.trials()) if ledger is not None else []
         self.stop_requested = False
         self._known: dict[Policy, Trial] = {}
         self._last_record_s = self._last_tell_s = 0.0
         self._n_policies = problem.space.n_policies()
         self._earlier_s = elapsed_of(self.trials)
-        self._n_given = 0
+        self._n_beside = 0
         self._counting_since: float | None = None
         self._workers = 1
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
-            self._guarded.tell(trial)
+        self.begin_anew(searcher, heard)
         taken = {trial.suggestion.id for trial in self.trials}
         suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
         self._starts_left = sorted(left, key=lambda suggestion: not suggestion.given)
+
+    def begin_anew(self, searcher: Searcher, heard: Callable[[Trial], Trial] | None = None) -> None:
+        """Go on with a searcher that has been told nothing: it hears all trials so far, as `heard` has them."""
+        self.searcher, self.heard = searcher, heard
+        self._guarded = GuardedSearcher(searcher, self.problem.space, self._aborted)
+        self._progress = Improvement()
+        for trial in self.trials:
+            self._tell(trial)
 
     @property
     def elapsed_s(self) -> float:
@@ -169,8 +132,8 @@ class Study:
 
     @property
     def n_counted(self) -> int:
-        """Number of trials that count in the budget: all but given starts."""
-        return len(self.trials) - self._n_given
+        """Number of trials that count in the budget: all but given starts and finalists."""
+        return len(self.trials) - self._n_beside
 
     @property
     def n_distinct(self) -> int:
@@ -194,7 +157,7 @@ class Study:
         DeviceLostError or WorkersLostError where the device went away, or workers die: no trial is made of it, and the
         error has the finished ones. A policy at which workers die is a failed trial, unless five such come in a row.
         """
-        crew, self._workers = _Crew(executor or InlineExecutor(), self.evaluate), workers
+        crew, self._workers = Crew(executor or InlineExecutor(), self.evaluate), workers
         self._guarded.limit_s = budget.answer_seconds or ANSWER_SECONDS
         lost: Any = None
         try:
@@ -211,7 +174,7 @@ class Study:
                         raise lost
                     return self.trials
                 done = crew.finished()
-                many = len(done) >= FAILURES_AT_FIRST and all(isinstance(f.exception(), LOST) for _, f in done)
+                many = len(done) >= MOST_DOUBTED and all(isinstance(f.exception(), LOST) for _, f in done)
                 for asked, future in done:
                     gone = future.exception()
                     if isinstance(gone, LOST) and (lost or many or not isinstance(gone, DeadlyPolicyError)):
@@ -222,7 +185,7 @@ class Study:
         finally:
             self._earlier_s, self._counting_since = self.elapsed_s, None
 
-    def _take_twins(self, crew: _Crew, on_trial: Callable[[Trial], None] | None, *, more: bool) -> None:
+    def _take_twins(self, crew: Crew, on_trial: Callable[[Trial], None] | None, *, more: bool) -> None:
         """Finish those whose twin is done; where it failed they get their own evaluation, if there is to be `more`."""
         for asked in crew.twins():
             if asked.policy in self._known:
@@ -230,18 +193,25 @@ class Study:
             elif more:
                 crew.take(asked)
 
-    def _may_ask(self, budget: Budget, crew: _Crew) -> bool:
+    def _may_ask(self, budget: Budget, crew: Crew) -> bool:
         if self.stop_requested:
             return False
         if self._starts_left and self._starts_left[0].given:
             return True
-        if self.n_counted + crew.n_counted >= budget.trials:
-            return False
-        if budget.seconds is not None and self.elapsed_s >= budget.seconds:
+        if self.n_counted + crew.n_counted >= budget.trials or self._is_late(budget) or self._is_stalled(budget):
             return False
         return self._n_policies is None or len(self._known) + len(crew) < self._n_policies
 
-    def _ask(self) -> _Pending:
+    def _is_late(self, budget: Budget) -> bool:
+        late = budget.seconds is not None and self.elapsed_s >= budget.seconds
+        spent_s = None if self.clock is None else self.clock()
+        limit_s = budget.processor_seconds
+        return late or (limit_s is not None and spent_s is not None and spent_s >= limit_s)
+
+    def _is_stalled(self, budget: Budget) -> bool:
+        return budget.patience is not None and not self._starts_left and self._progress.since >= budget.patience
+
+    def _ask(self) -> Pending:
         started = time.perf_counter()
         if self._starts_left:
             suggestion = self._starts_left.pop(0)
@@ -250,7 +220,7 @@ class Study:
             suggestion, policy = self._guarded.ask()
         if self._counting_since is None and not suggestion.given:
             self._counting_since = started
-        return _Pending(suggestion, policy, started, time.perf_counter() - started)
+        return Pending(suggestion, policy, started, time.perf_counter() - started)
 
     def _aborted(self, text: str) -> SearchAbortedError:
         return SearchAbortedError(text, self.trials)
@@ -272,7 +242,7 @@ class Study:
             return replace(blank, reason=starred(in_one_line(error)))
         return replace(blank, state=TrialState.COMPLETE, evaluation=evaluation, outcome=outcome, score=score)
 
-    def _finish(self, asked: _Pending, ended: Trial, on_trial: Callable[[Trial], None] | None) -> None:
+    def _finish(self, asked: Pending, ended: Trial, on_trial: Callable[[Trial], None] | None) -> None:
         """Number the trial, record it, tell the searcher, report it."""
         trial = replace(
             ended,
@@ -282,6 +252,7 @@ class Study:
             point=self.problem.space.executed(asked.policy, asked.suggestion.point),
             seconds=time.perf_counter() - asked.started + self._last_record_s + self._last_tell_s,
             elapsed_s=self.elapsed_s,
+            processor_s=None if self.clock is None else self.clock(),
         )
         if trial.evaluation is not None:
             # How long it takes to write a trial and to tell it is known afterwards, so it is charged to the next one.
@@ -289,23 +260,62 @@ class Study:
             seconds = {**trial.evaluation.seconds, **spent} if trial.distinct else spent
             trial = replace(trial, evaluation=replace(trial.evaluation, seconds=seconds))
         started = time.perf_counter()
-        if self.ledger is not None:
-            self.ledger.record(trial)
-        for reporter in self.reporters:
-            reporter.report(trial)
+        self._record(trial)
         self._last_record_s = time.perf_counter() - started
-        self.trials.append(trial)
-        self._remember(trial)
         started = time.perf_counter()
-        self._guarded.tell(trial)
+        self._tell(trial)
         self._last_tell_s = time.perf_counter() - started
         if on_trial is not None:
             on_trial(trial)
         self._check_failures(trial)
 
+    def add(self, suggestion: Suggestion, policy: Policy, make: Callable[[], tuple[Policy, Evaluation]]) -> Trial:
+        """Record what is not the searcher's, a finalist: `make` trains it, and gives its policy and its evaluation.
+
+        The `policy` is the untrained one, of which a trial that fails is.
+        """
+        started, future = time.perf_counter(), Future[Evaluation]()
+        try:
+            policy, evaluation = make()
+            future.set_result(evaluation)
+        except (KeyboardInterrupt, RunFolderError, *LOST):
+            raise
+        except BaseException as error:  # as of any candidate
+            future.set_exception(error)
+        seconds = time.perf_counter() - started
+        self._earlier_s += seconds
+        trial = replace(
+            self._outcome(future),
+            number=len(self.trials),
+            suggestion=suggestion,
+            policy=policy,
+            point=suggestion.point,
+            seconds=seconds,
+            elapsed_s=self.elapsed_s,
+            processor_s=None if self.clock is None else self.clock(),
+        )
+        self._record(trial)
+        return trial
+
+    def _record(self, trial: Trial) -> None:
+        if self.ledger is not None:
+            self.ledger.record(trial)
+        for reporter in self.reporters:
+            reporter.report(trial)
+        self.trials.append(trial)
+        self._remember(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        """Let the searcher hear of the trial, unless it is a finalist."""
+        if not trial.suggestion.finalist:
+            heard = trial if self.heard is None else self.heard(trial)
+            ranked = rank(heard) if heard.state is TrialState.COMPLETE else None
+            self._progress.see(ranked, counted=heard.suggestion.counted)
+            self._guarded.tell(heard)
+
     def _remember(self, trial: Trial) -> None:
-        if trial.suggestion.given:
-            self._n_given += 1
+        if not trial.suggestion.counted:
+            self._n_beside += 1
         if trial.policy is not None and trial.state is not TrialState.FAILED:
             self._known.setdefault(trial.policy, trial)
 

@@ -13,6 +13,9 @@ from moco.policy import Policy
 FIRST_MADE = "first_made_s"
 """Key of an evaluation's `details`: seconds by stage that a stored evaluation took when it was made."""
 
+FINALIST = "finalist"
+"""Key of a suggestion's `notes`: of which trial's network it is a training, and how far (`moco.finalists`)."""
+
 FAILURES = "failures"
 """Key of a suggestion's `notes`: what the searcher failed at since its last suggestion, a text each."""
 
@@ -33,7 +36,7 @@ class Suggestion:
     """A point that a searcher proposes.
 
     Attributes:
-        id: the number of the ask, from 0; starts that the study brings itself have negative ids.
+        id: the number of the ask, from 0; what the study brings itself, starts and finalists, has negative ids.
         point: a value for every parameter of the space.
         notes: JSON that the searcher wants back with the trial (raw actions, a generation, …).
     """
@@ -53,6 +56,16 @@ class Suggestion:
     def given(self) -> bool:
         """Whether it is a start that was declared as given: it counts in no budget."""
         return self.id < 0 and self.notes.get("given") is True
+
+    @property
+    def finalist(self) -> bool:
+        """Whether it is a training of an earlier trial's network: no searcher hears of it."""
+        return self.id < 0 and FINALIST in self.notes
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts in the budget of trials."""
+        return not (self.given or self.finalist)
 
 
 @dataclass(frozen=True)
@@ -157,6 +170,7 @@ class Trial:
         distinct: False where the policy had been evaluated before in this search.
         seconds: wall-clock time of this trial.
         elapsed_s: of the whole search when it was recorded (`Study.elapsed_s`); None where an older moco recorded it.
+        processor_s: likewise, of all processors together (`moco.processor_clock`); None where nobody counted them.
     """
 
     number: int
@@ -171,6 +185,7 @@ class Trial:
     distinct: bool = True
     seconds: float = 0.0
     elapsed_s: float | None = None
+    processor_s: float | None = None
 
     def copied(self) -> Trial:
         """A trial of which nothing can be changed that this one holds, for code of others."""
@@ -187,8 +202,15 @@ class Trial:
 
     @property
     def origin(self) -> str:
-        """`reference`, `int8`, `ladder …` for a start, `search` for a searcher's suggestion."""
+        """`reference`, `int8`, `ladder …` for a start, `search` for a searcher's suggestion, `finalist`."""
+        if self.suggestion.finalist:
+            return FINALIST
         return str(self.suggestion.notes.get("start", "search")) if self.suggestion.id < 0 else "search"
+
+    @property
+    def is_start(self) -> bool:
+        """Whether the study brought it before it asked the searcher."""
+        return self.suggestion.id < 0 and not self.suggestion.finalist
 
 
 def elapsed_of(trials: Iterable[Trial]) -> float:

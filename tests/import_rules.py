@@ -12,6 +12,7 @@ CORE = frozenset({"core"})
 NETWORKS = CORE | {"models", "data"}
 FILES = CORE | {"compression", "recovery", "export"}
 RUN = FILES | {"data", "analysis", "certification", "evaluation", "execution", "run_folder", "report", "tracking"}
+RUN |= {"finalists"}
 ALLOWED: dict[str, frozenset[str]] = {
     "core": frozenset(),
     "models": CORE,
@@ -24,6 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "evaluation": FILES | {"certification"},
     "baselines": FILES | {"models", "evaluation"},
     "analysis": FILES,
+    "finalists": FILES | {"models", "certification", "evaluation", "run_folder"},
     "tracking": CORE | {"run_folder"},
     "run_folder": CORE | {"compression"},
     "comparison": CORE | {"run_folder", "tracking"},
@@ -34,7 +36,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "run": RUN | {"models", "objectives", "baselines"},
     "experiment": NETWORKS
     | FILES
-    | {"analysis", "baselines", "execution", "run_folder", "tracking", "objectives", "run"},
+    | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }

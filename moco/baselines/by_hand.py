@@ -51,6 +51,7 @@ class Recipe:
         return OnceTrained(
             DistillationOptions(
                 learning_rate=self.learning_rate,
+                schedule="one_cycle",
                 epochs=self.epochs,
                 seconds=self.processor_seconds,
                 shift=self.shift,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -31,6 +31,8 @@ from moco.policy import Policy
 from moco.recovery.recovery import Recovery, RecoveryPlan, TrainingImages
 from moco.recovery.step import Candidate, Moment
 
+LoadWeights = Callable[[str, nn.Module], None]
+"""Loads the trained weights of that hash into a network of their structure, in place."""
 PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
 WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error")
 
@@ -68,6 +70,7 @@ class Builder:
         training: TrainingImages | None = None,
         template: Template | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
+        load_weights: LoadWeights | None = None,
     ) -> None:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
@@ -75,7 +78,7 @@ class Builder:
         estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
         are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
-        itself. A CompressionError where the network cannot be exported, or the images are not finite.
+        itself, `load_weights` what policies with trained weights get them by. A CompressionError where the network cannot be exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
             raise CompressionError(
@@ -86,7 +89,7 @@ class Builder:
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = template or build_template(compressor.network, self.images[:2])
-        self.metadata = dict(metadata)
+        self.metadata, self.load_weights = dict(metadata), load_weights
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -115,8 +118,13 @@ class Builder:
         return other
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
-        """The compressed and recovered network of the policy, before integers; errors as in `build`."""
+        """The compressed and recovered network of the policy, before integers; errors as in `build`.
+
+        Trained weights are loaded, and nothing is recovered again.
+        """
         watch, compressor = watch or Stopwatch(), self.compressor
+        if policy.weights is not None:
+            return self._trained(policy, policy.weights, watch)
         with watch.stage("compress"):
             kept = compressor.kept(policy)
             thin = compressor.graph.thin(compressor.network, kept)
@@ -129,6 +137,15 @@ class Builder:
             verify_parameters(candidate.network, cost_of(compressor.costs, policy)["parameters"])
         candidate = self._recovered(Moment.AFTER_SURGERY, candidate, watch)
         return self._recovered(Moment.TRAINING, candidate, watch).network
+
+    def _trained(self, policy: Policy, weights: str, watch: Stopwatch) -> nn.Module:
+        if self.load_weights is None:
+            raise CompressionError(f"the trained weights {weights[:12]} are not at hand")
+        with watch.stage("compress"):
+            network = self.compressor.compress(policy)
+            self.load_weights(weights, network)
+            verify_parameters(network, cost_of(self.compressor.costs, policy)["parameters"])
+            return network.eval()
 
     def _recovered(self, moment: Moment, candidate: Candidate, watch: Stopwatch) -> Candidate:
         if not self.recovery.changes(moment, candidate.policy):

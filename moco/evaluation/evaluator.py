@@ -6,6 +6,7 @@ What is scored is what is timed is what is shipped: one file, by hash (W08).
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from copy import copy
@@ -92,6 +93,7 @@ class Evaluator:
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
         self.unmeasured: dict[str, str] = {}
+        self.image_s = 0.0  # that the reference takes to score an image
         self.reference = self._reference()
         self.plan = replace(plan, timing={name: p for name, p in plan.timing.items() if name not in self.unmeasured})
 
@@ -254,7 +256,9 @@ class Evaluator:
         return reference
 
     def _measured_reference(self, artifact: Artifact, session: Session) -> Reference:
+        began_s = time.perf_counter()
         right = correct(logits_of(session, self.search.images), self.search.labels)
+        self.image_s = (time.perf_counter() - began_s) / len(self.search.labels)
         metrics = error_metrics(right, right) | self._counted(artifact, NEUTRAL)
         for name, plan in self.plan.timing.items():
             if name in self.plan.constants:

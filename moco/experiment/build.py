@@ -20,6 +20,7 @@ from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
 from moco.errors import ConfigError
+from moco.experiment.finalists import finalists_plan
 from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.experiment.schema_baselines import ByHandConfig, SiblingConfig
@@ -92,6 +93,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             workers=experiment.workers or 1,
         ),
         delivery=DeliveryOptions(**experiment.certificate.model_dump()),
+        finalists=finalists_plan(experiment),
         recording=recording,
         baselines=_told_apart(_baselines(experiment, folder)),
     )

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from moco.errors import ConfigError
 from moco.experiment.explain import explain, refuse_unknown_keys, refuse_what_is_not_plain
+from moco.experiment.finalists import finalists_plan
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment
 from moco.experiment.yaml_text import MOST_BYTES, plain_values
@@ -54,6 +55,7 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
     for key_path, named in experiment.imports.items() if not allow_import else ():
         raise ConfigError(not_allowed(key_path, named))  # now and not after minutes; none is imported without leave
     _check_starts(experiment)
+    finalists_plan(experiment)
     return experiment
 
 

@@ -66,6 +66,7 @@ class StartConfig(Section):
         return self
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 START_SOURCES = ("policies", "store", "sensitivity")
 StartWord = Literal["none", "reference", "ladder", "store", "sensitivity"]
 Starts = StartWord | StartConfig | Annotated[tuple[StartWord | StartConfig, ...], Field(min_length=1)]
@@ -120,11 +121,23 @@ class CompareConfig(Section):
 
 
 class BudgetConfig(Section):
-    """When the search ends: after so many trials or so many seconds, whatever comes first."""
+    """When the search ends: after so many trials or seconds, or when it stalls, whatever comes first."""
 
     trials: Count = 100
     seconds: Seconds | None = None
     answer_seconds: Seconds | None = None  # for one answer of the searcher's; by default an hour
+    processor_seconds: Seconds | None = None  # of all processors together, preparation included
+    patience: Count | None = None  # trials without a better one, after which it has stalled
+
+
+class FinalistsConfig(Section):
+    """How finalists are trained after the search; defaults as in moco.finalists.plan."""
+
+    share: Share | None = None  # of the budget's seconds
+    candidates: Count | None = None
+    keep: Share | None = None
+    last: Share | None = None
+    training: dict[str, Any] = Field(default_factory=dict)  # options of moco.finalists.plan.FinalistTraining
 
 
 class CertificateConfig(Section):
@@ -181,6 +194,7 @@ class Experiment(Section):
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()
     budget: BudgetConfig = BudgetConfig()
+    finalists: bool | FinalistsConfig | None = None  # true takes the defaults, false or null trains none
     workers: Count | None = None  # processes that evaluate at the same time; None is one
     compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import DataError
+from moco.models.arithmetic import Arithmetic, computing_in
+from moco.models.augmentation import View, shifted
 from moco.randomness import derived_seed
 from moco.torch_threads import one_thread
 
@@ -92,19 +94,6 @@ def initialise(network: nn.Module, rng: torch.Generator) -> None:
             nn.init.zeros_(module.bias)
 
 
-def shifted(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
-    """The batch with each image moved by up to `shift` pixels in each direction, zeros moving in."""
-    if shift == 0:
-        return images
-    count, _, height, width = images.shape
-    padded = F.pad(images, (shift,) * 4)
-    down, right = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=rng)
-    rows = (down + torch.arange(height))[:, None, :, None]
-    columns = (right + torch.arange(width))[:, None, None, :]
-    channels = torch.arange(images.shape[1])[None, :, None, None]
-    return padded[torch.arange(count)[:, None, None, None], channels, rows, columns]
-
-
 def learning_rate_factor(progress: float) -> float:
     """Share of the peak learning rate at that share of the training: up in the first tenth, then half a cosine."""
     if progress < WARM_UP:
@@ -118,14 +107,20 @@ def _descend(network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingP
     def loss(logits: Tensor, batch: Batch) -> Tensor:
         return F.cross_entropy(logits, labels[batch.rows], label_smoothing=plan.label_smoothing)
 
-    def learning_rate(step: int) -> float:
-        return plan.learning_rate * learning_rate_factor((step // steps + step % steps / steps) / plan.epochs)
-
     groups = parameter_groups(network.parameters(), plan.weight_decay)
     optimizer = torch.optim.SGD(groups, lr=0.0, momentum=plan.momentum, nesterov=True)
-    batches = batches_of(images, plan.batch_size, rng, lambda batch, rng: shifted(batch, plan.shift, rng))
-    losses = list(islice(descend(network, batches, loss, optimizer, learning_rate), plan.epochs * steps))
+    descent = Descent(network, loss, optimizer)
+    losses = []
+    for step, rows in enumerate(islice(_rows_without_end(len(images), plan.batch_size, rng), plan.epochs * steps)):
+        progress = (step // steps + step % steps / steps) / plan.epochs
+        batch = Batch(shifted(images[rows], plan.shift, rng), rows)
+        losses.append(descent.step(batch, plan.learning_rate * learning_rate_factor(progress)))
     return float(torch.tensor(losses[-steps:]).mean())
+
+
+def _rows_without_end(count: int, size: int, rng: torch.Generator) -> Iterator[Tensor]:
+    while True:
+        yield from batches_of_rows(count, size, rng)
 
 
 @dataclass(frozen=True)
@@ -134,49 +129,46 @@ class Batch:
 
     images: Tensor
     rows: Tensor
+    view: View | None = None  # by which the set was seen, where one was
 
 
 BatchLoss = Callable[[Tensor, Batch], Tensor]
-"""The loss of logits (n, classes) for the batch that they were given for."""
+"""The loss of logits (n, classes) in float32 for the batch that they were given for."""
 
 
-def descend(
-    network: nn.Module,
-    batches: Iterable[Batch],
-    loss: BatchLoss,
-    optimizer: torch.optim.Optimizer,
-    learning_rate: Callable[[int], float],
-    check: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> Iterator[float]:
-    """The loss of each step over the batches; a step is made when it is asked for, and trains the network in place.
+@dataclass(frozen=True)
+class Descent:
+    """Gradient descent on any loss of a network's logits, step by step and in place."""
 
-    `learning_rate` is of a step, counted from 0 on. `check` is called with each step and its loss before the weights
-    change, and may refuse it.
-    """
-    for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
-        found = loss(network(batch.images), batch)
+    network: nn.Module
+    loss: BatchLoss
+    optimizer: torch.optim.Optimizer
+    clip: float | None = None  # the largest norm of all gradients together; longer ones are scaled down to it
+    arithmetic: Arithmetic = "float32"
+
+    def step(self, batch: Batch, learning_rate: float, check: Callable[[float], None] = lambda _loss: None) -> float:
+        """Make a step and give its loss; `check` is called with it before the weights change, and may refuse it."""
+        with computing_in(self.arithmetic):
+            logits = self.network(batch.images)
+        found = self.loss(logits.float(), batch)
         value = float(found.detach())
-        check(step, value)
-        optimizer.zero_grad()
+        check(value)
+        self.optimizer.zero_grad()
         found.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        yield value
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], self.clip)
+        self.optimizer.step()
+        return value
 
 
-def batches_of(
-    images: Tensor, size: int, rng: torch.Generator, seen: Callable[[Tensor, torch.Generator], Tensor]
-) -> Iterator[Batch]:
-    """Batches without end; a last one of an epoch that is smaller is left out, unless it is the only one.
+def batches_of_rows(count: int, size: int, rng: torch.Generator) -> tuple[Tensor, ...]:
+    """The places of `count` images in an order that is drawn, in batches; a last one that is smaller is left out.
 
-    The images are normalised, (n, channels, height, width). `rng` is of their order, another one in each epoch, and of
-    `seen`: a batch's images as the network sees them, moved or mirrored at random.
+    Unless it is the only one.
     """
-    while True:
-        order = torch.randperm(len(images), generator=rng)
-        for rows in torch.split(order, size)[: max(1, len(images) // size)]:
-            yield Batch(seen(images[rows], rng), rows)
+    return torch.split(torch.randperm(count, generator=rng), size)[: max(1, count // size)]
 
 
 def parameter_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

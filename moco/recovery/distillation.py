@@ -11,7 +11,6 @@ any temperature. Without labels the first term is left out, so any images will d
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
+from moco.models.arithmetic import Arithmetic, computing_in, lay_out, memory_order
+from moco.models.augmentation import View
 from moco.models.training import Batch, BatchLoss
-from moco.recovery.fine_tuning import FineTuningOptions, FineTuningStep, written_training
+from moco.recovery.fine_tuning import FineTuningStep
 from moco.recovery.step import RecoveryContext, written
+from moco.recovery.training_plan import FineTuningOptions, written_training
+
+ANSWERS_BYTES = 10**9
+"""Most memory that a teacher's answers may take; where a plan's views need more, it answers in each step."""
+BATCH = 128
+"""Images that a teacher is shown at once."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class DistillationOptions(FineTuningOptions):
     """How a compressed network is trained on, and how a teacher's answers count."""
 
     step = "distillation"
+    views: int | None = 4
     temperature: float = 4.0  # tau; larger ones show more of which wrong classes the teacher thinks likely
     weight: float = 1.0  # lambda, of the teacher's term beside the labels' term
 
@@ -43,10 +51,10 @@ class DistillationStep(FineTuningStep):
 
     name, Options = "distillation", DistillationOptions
 
-    def loss(self, context: RecoveryContext) -> BatchLoss:
-        """L, with the original network as teacher."""
-        answers = self.options.temperature, self.options.weight
-        return teacher_loss(context.network, *context.training_set, self.options.augments, *answers)
+    def prepare(self, context: RecoveryContext) -> BatchLoss:
+        """L, with the original network as teacher; all candidates share its answers."""
+        teacher = Teacher(context.network, context.training_set[0], self.options.arithmetic)
+        return teacher_loss(teacher, context.training_set[1], self.options.temperature, self.options.weight)
 
     def written(self) -> str:
         """The plan, temperature and weight."""
@@ -58,28 +66,64 @@ def written_answers(temperature: float, weight: float) -> str:
     return written("Distillation", {"temperature": temperature, "weight": weight})
 
 
+class Teacher:
+    """What a network answers on a set of images, normalised, (n, channels, height, width).
+
+    It answers in evaluation mode and is never changed. Where its images are seen in views that come round (`View`), and
+    the answers of all of them take at most `ANSWERS_BYTES`, it is shown a whole view once, when that is first asked
+    for, in the order of the set: so an answer never depends on who asked first, or on what was interrupted.
+    """
+
+    def __init__(self, network: nn.Module, images: Tensor, arithmetic: Arithmetic = "float32") -> None:
+        """Take a copy of the network."""
+        self._network, self._images, self._arithmetic = copy.deepcopy(network).eval(), images, arithmetic
+        self._order = memory_order(self._network, images)
+        lay_out(self._network, self._order)
+        self._answers: dict[View, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def answers(self, batch: Batch) -> Tensor:
+        """Its logits of the batch's images, (batch, classes), in float32."""
+        view = batch.view
+        if view is None or not view.recurs:
+            return self._answered(batch.images)
+        if view not in self._answers:
+            first, *rest = torch.split(torch.arange(len(self)), BATCH)
+            begun = self._shown(view, first)
+            views = view.of or 1
+            if views * len(self) * begun[0].numel() * begun.element_size() > ANSWERS_BYTES:
+                return self._answered(batch.images)
+            while len(self._answers) >= views:
+                del self._answers[next(iter(self._answers))]
+            self._answers[view] = torch.cat([begun, *(self._shown(view, rows) for rows in rest)])
+        return self._answers[view][batch.rows]
+
+    def _shown(self, view: View, rows: Tensor) -> Tensor:
+        return self._answered(view.shown(self._images, rows))
+
+    def _answered(self, images: Tensor) -> Tensor:
+        with torch.no_grad(), computing_in(self._arithmetic):
+            answers: Tensor = self._network(images.contiguous(memory_format=self._order))
+        return answers.float()
+
+
 def teacher_loss(
-    teacher: nn.Module,
-    images: Tensor,
+    teacher: Teacher,
     labels: Tensor | None,
-    augmented: bool,
     temperature: float = DistillationOptions.temperature,
     weight: float = DistillationOptions.weight,
 ) -> BatchLoss:
-    """L over batches of these images, normalised, (n, channels, height, width), for `descend_`.
+    """L over batches of the teacher's images, for `descend_`; with a label (n,) for each image, or without labels.
 
-    There is a label (n,) for each image, or there are none: None. The teacher answers in evaluation mode and is never
-    changed; an image is shown to it once, unless the images are `augmented`: other ones each time. A wrong number of
-    labels, and a student of other classes, are a CompressionError.
+    A wrong number of labels, and a student of other classes, are a CompressionError.
     """
-    if labels is not None and len(labels) != len(images):
-        raise CompressionError(f"distillation: expected a label for each of {len(images)} images, got {len(labels)}")
-    network = copy.deepcopy(teacher).eval()
-    remembered = None if augmented else _remembered_answers(network, images)
+    if labels is not None and len(labels) != len(teacher):
+        raise CompressionError(f"distillation: expected a label for each of {len(teacher)} images, got {len(labels)}")
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            wanted: Tensor = network(batch.images) if remembered is None else remembered(batch)
+        wanted = teacher.answers(batch)
         if wanted.shape != logits.shape:
             raise CompressionError(
                 f"distillation: the teacher gives logits {tuple(wanted.shape)}, the student "
@@ -98,23 +142,3 @@ def distillation_loss(
     soft = F.cross_entropy(student / temperature, (teacher / temperature).softmax(1))
     loss = weight * temperature**2 * soft
     return loss if labels is None else loss + F.cross_entropy(student, labels)
-
-
-def _remembered_answers(teacher: nn.Module, images: Tensor) -> Callable[[Batch], Tensor]:
-    """The teacher's logits of a batch; an image is shown to it once, when it is first asked for."""
-    logits: Tensor | None = None
-    known = torch.zeros(len(images), dtype=torch.bool)
-
-    def answers(batch: Batch) -> Tensor:
-        nonlocal logits
-        unknown = batch.rows[~known[batch.rows]]
-        if len(unknown):
-            found = teacher(images[unknown])
-            if logits is None:
-                logits = found.new_empty((len(images), *found.shape[1:]))
-            logits[unknown] = found
-            known[unknown] = True
-        assert logits is not None
-        return logits[batch.rows]
-
-    return answers

@@ -32,10 +32,13 @@ from moco.compression.policy_settings import bits_by_part
 from moco.compression.precision import FLOAT_BITS, Bits
 from moco.errors import CompressionError
 from moco.export.bits import Scale, highest_weight_code
+from moco.models.arithmetic import Arithmetic
 from moco.models.training import BatchLoss
-from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
-from moco.recovery.fine_tuning import FineTuningOptions, FineTuningStep, written_training
+from moco.recovery.descent import Tuned
+from moco.recovery.distillation import DistillationOptions, Teacher, teacher_loss, written_answers
+from moco.recovery.fine_tuning import Cycle, FineTuningStep
 from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.training_plan import FineTuningOptions, written_training
 
 BATCH = 64
 
@@ -45,7 +48,13 @@ class QuantizationAwareOptions(FineTuningOptions):
     """How a compressed network is trained on, and whether the original network's answers are learned from too."""
 
     step = "quantization_aware"
+    views: int | None = 4
     distil: bool = False
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """float32 unless bfloat16 is asked for: that rounds codes of 8 bits to others."""
+        return "float32" if self.precision == "auto" else self.precision
 
 
 class QuantizationAwareStep(FineTuningStep):
@@ -54,19 +63,23 @@ class QuantizationAwareStep(FineTuningStep):
     name, Options = "quantization_aware", QuantizationAwareOptions
     keeps_whole_ranges = True
 
-    def apply(self, candidate: Candidate, context: RecoveryContext, prepared: object) -> nn.Module:
+    def prepare(self, context: RecoveryContext) -> BatchLoss:
+        """The loss of the labels, and of the original's answers where asked."""
+        if not self.options.distil:
+            return super().prepare(context)
+        images, labels = context.training_set
+        return teacher_loss(Teacher(context.network, images, self.options.arithmetic), labels)
+
+    def train(
+        self, candidate: Candidate, context: RecoveryContext, prepared: BatchLoss, cycle: Cycle | None = None
+    ) -> Tuned:
         """Train in codes; a network without any is fine-tuned."""
         bits = bits_by_part(candidate.policy)
         if not bits:
-            return super().apply(candidate, context, prepared)
+            return super().train(candidate, context, prepared, cycle)
         with quantization_aware(candidate.network, bits, context.images) as quantization:
-            return self.train(candidate.network, context, quantization.calibrate)
-
-    def loss(self, context: RecoveryContext) -> BatchLoss:
-        """Of the labels, and of the original's answers where asked."""
-        if self.options.distil:
-            return teacher_loss(context.network, *context.training_set, self.options.augments)
-        return super().loss(context)
+            calibrate = quantization.calibrate
+            return self.descend(candidate.network, context, prepared, cycle or Cycle(), calibrate)
 
     def written(self) -> str:
         """The plan, and what it learns from."""
@@ -85,7 +98,7 @@ class FakeQuantization:
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest value of each layer's input."""
-        return {name: (read.low, read.high) for name, read in self.inputs.items()}
+        return {name: (float(read.ends[0]), float(read.ends[1])) for name, read in self.inputs.items()}
 
     def calibrate(self, *_epoch: object) -> None:
         """Take the ranges of the float network, as the export does; a CompressionError names a layer without one."""
@@ -110,7 +123,7 @@ class FakeQuantization:
         for read in self.inputs.values():
             read.observing = not codes
             if not codes:
-                read.low, read.high = math.inf, -math.inf
+                read.forget()
 
 
 @contextmanager
@@ -128,7 +141,7 @@ def quantization_aware(network: nn.Module, bits: Mapping[str, Bits], images: Ten
         for name, layer in layers.items():
             parametrize.register_parametrization(layer, "weight", weights[name])
             undone.callback(parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False)
-            undone.enter_context(layer.register_forward_pre_hook(inputs[name]))
+            undone.enter_context(inputs[name].of(layer))
         quantization = FakeQuantization(network, images, weights, inputs)
         quantization.calibrate()
         yield quantization
@@ -168,20 +181,42 @@ class FakeQuantizedWeight(nn.Module):
 
 
 class FakeQuantizedInput:
-    """A forward pre-hook that shows a layer its input in codes, or notes the range of what it would be shown."""
+    """A forward pre-hook that shows a layer its input in codes, or notes the range of what it would be shown.
+
+    The range is a buffer of the layer, since where a training stands depends on it (moco/recovery/checkpoint.py).
+    """
+
+    BUFFER = "range_of_its_input"
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        self.low, self.high = math.inf, -math.inf
+        self.ends = torch.empty(2)  # lowest and highest value
+        self.forget()
         self.observing = True
 
+    def forget(self) -> None:
+        """Note the range anew."""
+        self.ends.copy_(torch.tensor([math.inf, -math.inf]))
+
+    @contextmanager
+    def of(self, layer: nn.Module) -> Iterator[None]:
+        """Stand before the layer, within."""
+        layer.register_buffer(self.BUFFER, self.ends, persistent=False)
+        hook = layer.register_forward_pre_hook(self)
+        try:
+            yield
+        finally:
+            hook.remove()
+            delattr(layer, self.BUFFER)
+
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """What the layer reads instead of its inputs; only the first is quantized."""
+        """What the layer reads instead of its inputs, in float32; only the first is quantized."""
         values, *rest = inputs
         if not self.observing:
-            return fake_quantized_activation(values, Scale.of(self.low, self.high, self.bits)), *rest
-        low, high = values.detach().aminmax()
-        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
+            low, high = self.ends.tolist()
+            return fake_quantized_activation(values.float(), Scale.of(low, high, self.bits)), *rest
+        low, high = values.detach().float().aminmax()
+        self.ends.copy_(torch.stack((torch.minimum(self.ends[0], low), torch.maximum(self.ends[1], high))))
         return inputs
 
 

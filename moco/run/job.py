@@ -226,7 +226,7 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             plan.ranges,
             job.target.capabilities.placement,
             seed=derived_seed(seed, "recovery"),
-            training=partial(_training_images, job.data),
+            training=partial(training_images, job.data),
             template=traced.template,
             metadata=job.description.metadata,
         )
@@ -240,7 +240,8 @@ def _calibration_images(data: SplitData, most: int) -> torch.Tensor:
     return torch.from_numpy(data.train.images(data.splits.calibration[:most]))
 
 
-def _training_images(data: SplitData) -> tuple[torch.Tensor, torch.Tensor]:
+def training_images(data: SplitData) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those of the training split, (n, channels, height, width), and their labels (n,)."""
     images, labels = data.images("train")
     return torch.from_numpy(images), torch.from_numpy(labels)
 

@@ -13,6 +13,7 @@ from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.compression.space.network_space import SpaceOptions
 from moco.data.split_data import DataSpec
 from moco.export.ranges import RangeOptions
+from moco.finalists.plan import FinalistsPlan
 from moco.measurement import TimingPlan
 from moco.models.trained import ModelSpec
 from moco.randomness import derived_seed
@@ -125,3 +126,4 @@ class JobPlan:
     delivery: DeliveryOptions
     recording: Recording
     baselines: tuple[Baseline, ...] = ()
+    finalists: FinalistsPlan | None = None  # None trains none

@@ -22,7 +22,7 @@ from moco.evaluation.builder import Stopwatch
 from moco.evaluation.evaluator import Evaluator
 from moco.interfaces import Artifact
 from moco.models.trained import Task
-from moco.processor_time import processor_s
+from moco.processor_clock import ProcessorClock
 from moco.randomness import derived_seed
 from moco.run.delivery import Delivery, Finisher
 from moco.run.fresh_evidence import Evidence, beats, evidence_of, of_delivered, timed_ends
@@ -90,7 +90,7 @@ class Rivals:
             self.warnings.append(f"{baseline.where}: '{baseline.name}' was interrupted; --resume makes it")
 
     def _rival(self, kept: Kept, finisher: Finisher) -> tuple[Rival, Evidence]:
-        begun_s, made, job = processor_s(), kept.made, self.prepared.job
+        clock, made, job = ProcessorClock(kept.processor_s), kept.made, self.prepared.job
         with closing(job.target.load(made.artifact)) as session:
             counted = {"size_mb": MetricValue(made.artifact.size_bytes / 1e6), **made.costs}
             evaluation = self._evaluator().measured(session, counted, Stopwatch())
@@ -103,7 +103,7 @@ class Rivals:
             self.warnings.append(f"the baseline '{made.name}' was timed with a warning: {doubt}")
         rival = replace(
             evidence.record(made.name),
-            processor_s=kept.processor_s + processor_s() - begun_s,
+            processor_s=clock(),
             note=made.note,
             file=str(made.artifact.path.relative_to(self.folder.parent)),
             sha256=made.artifact.sha256,
@@ -128,12 +128,11 @@ class Rivals:
             yield from earlier
             return
         self.progress(f"making the baseline '{baseline.name}'")
-        found, begun_s = list[Kept](), processor_s()
+        found, clock = list[Kept](), ProcessorClock()
         for made in baseline.make(self.ground):
-            kept = Kept(self._stored(made), processor_s() - begun_s)
-            found.append(kept)
-            yield kept
-            begun_s = processor_s()
+            found.append(Kept(self._stored(made), clock()))
+            yield found[-1]
+            clock = ProcessorClock()
         write_json(self.folder / KEPT, {**known, asked: [_written(kept) for kept in found]})
 
     def _known(self) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 from moco.errors import RunFolderError
 from moco.execution.workers import Execution
-from moco.interfaces import Reporter
-from moco.processor_time import processor_s
+from moco.finalists.trained_weights import TrainedWeights
+from moco.interfaces import Reporter, Searcher
 from moco.report.card import card
 from moco.report.page import write_report
 from moco.run.delivery import Delivery, Finisher
+from moco.run.finals import Finals
 from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
@@ -24,6 +25,7 @@ from moco.run_folder.result import Result
 from moco.run_folder.seal import seal
 from moco.run_folder.writing import (
     EXPERIMENT,
+    FINALISTS,
     MANIFEST,
     RESULT,
     clear,
@@ -34,7 +36,7 @@ from moco.run_folder.writing import (
     write_yaml,
 )
 from moco.strategy import failure_warnings
-from moco.study import SearchAbortedError, Study
+from moco.study import Budget, SearchAbortedError, Study
 from moco.tracking.database import ledger_address
 from moco.tracking.optuna_study import OptunaLedger
 
@@ -51,26 +53,33 @@ class Search:
         self.job: Job = self.prepared.job
         self.plan = self.job.plan
         self.manifest = manifest_of(self.prepared, session.times)
-        self.space = self.manifest.space
+        self.space, self.clock = self.manifest.space, session.clock
+        self.weights = TrainedWeights(self.out / FINALISTS)
+        self.prepared.evaluator.builder.load_weights = self.weights.load
         self.rivals = Rivals(self.prepared, self.out, self._step)
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
         self.rivals.check()
-        begun_s = None if resume else processor_s()
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
         ledger = self._ledger(resume) if self.plan.recording.ledger else None
+        earlier = [] if ledger is None else ledger.trials()
+        self.clock.earlier_s = max((trial.processor_s or 0.0 for trial in earlier), default=0.0)
+        finals = None if self.plan.finalists is None else Finals.of(self.prepared, self.weights, self.clock, earlier)
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
         for reporter in self.job.reporters:
             reporter.start(self.manifest.to_json(), self.out)
         try:
             with self.execution() as where:
-                study = self._study(ledger, where)
-                self._search(study, where)
+                study = self._study(ledger, where, finals)
+                if finals is None:
+                    self._search(study, where, self.plan.search.budget)
+                else:
+                    self._search_and_train(study, where, finals)
             self._step("certifying on unseen images and timing the winner again")
-            result = self._report(self._deliver(study, begun_s))
+            result = self._report(self._deliver(study))
         except BaseException:
             for reporter in self.job.reporters:
                 reporter.abandon()
@@ -85,25 +94,47 @@ class Search:
         if self.progress is not None:
             self.progress.step(text)
 
-    def _study(self, ledger: OptunaLedger | None, where: Execution) -> Study:
+    def _study(self, ledger: OptunaLedger | None, where: Execution, finals: Finals | None) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
-        (strategy,) = self.plan.search.strategies
-        problem, starts, reporters = self.prepared.problem, self.prepared.starts, self.job.reporters
-        searcher = strategy.build(problem, self.plan.seed)
-        study = Study(problem, searcher, where.evaluate, starts=starts, ledger=ledger, reporters=reporters)
-        for reporter in reporters:
+        study = Study(
+            self.prepared.problem,
+            self._searcher(),
+            where.evaluate,
+            starts=self.prepared.starts,
+            ledger=ledger,
+            reporters=self.job.reporters,
+            heard=None if finals is None else finals.heard([] if ledger is None else ledger.trials()),
+            clock=self.clock,
+        )
+        for reporter in self.job.reporters:
             for trial in study.trials:
                 reporter.report(trial)
         return study
 
-    def _search(self, study: Study, where: Execution) -> None:
+    def _searcher(self) -> Searcher:
+        (strategy,) = self.plan.search.strategies
+        return strategy.build(self.prepared.problem, self.plan.seed)
+
+    def _search_and_train(self, study: Study, where: Execution, finals: Finals) -> None:
+        """A search, the first round of its finalists, a search that knows what that showed, and the other rounds."""
+        first, *others = finals.plan.rounds
+        self._search(study, where, finals.split.first)
+        finals.split.begin_training()
+        finals.train(study, (first,), self._step)
+        if others and not study.stop_requested and not finals.has_begun(others[0], study.trials):
+            study.begin_anew(self._searcher(), finals.heard(study.trials))
+            self._search(study, where, finals.split.second())
+        finals.train(study, tuple(others), self._step)
+        write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _search(self, study: Study, where: Execution, budget: Budget) -> None:
         if self.progress is not None:
-            self.progress.begin(study, self.plan.search.budget)
+            self.progress.begin(study, budget)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
             on_trial = self.progress.trial if self.progress is not None else None
-            study.run(self.plan.search.budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
+            study.run(budget, executor=where.executor, workers=where.workers, on_trial=on_trial)
         except SearchAbortedError as error:
             kept = "the finished trials are in the ledger, fix the cause and use --resume"
             advice = kept if self.plan.recording.ledger else "fix the cause"
@@ -114,11 +145,8 @@ class Search:
         if study.stop_requested and not study.trials:
             raise KeyboardInterrupt
 
-    def _deliver(self, study: Study, begun_s: float | None) -> Result:
-        """Certify, write the networks and result.json, then look at the baselines.
-
-        `begun_s` is the processor time when the search began; None where it began in another process.
-        """
+    def _deliver(self, study: Study) -> Result:
+        """Certify, write the networks and result.json, then look at the baselines."""
         with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
             delivery = finisher.deliver()
             if finisher.corrected:
@@ -134,8 +162,7 @@ class Search:
                 *_reporter_warnings(self.job.reporters),
             ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
-            if begun_s is not None:
-                result = replace(result, processor_s=processor_s() - begun_s)
+            result = replace(result, processor_s=self.clock())
             self._write_networks(result, delivery, finisher)
             self._write_result(result)
             if self.rivals.baselines:

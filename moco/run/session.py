@@ -18,6 +18,7 @@ from moco.data import DataSets
 from moco.data.description import InputDescription
 from moco.errors import DeviceLostError, LostError, MocoError, RunFailedError, RunFolderError
 from moco.file_lock import Lock
+from moco.processor_clock import ProcessorClock
 from moco.run.build import job_of
 from moco.run.job import Job, Prepared, prepare
 from moco.run.plan import JobPlan
@@ -41,6 +42,7 @@ class RunSession:
     out: Path
     times: tuple[str, ...]  # when its sessions were started, this one last
     lock: Lock  # that it alone writes to its ledger
+    clock: ProcessorClock  # of this session, since it began to prepare
 
 
 @contextmanager
@@ -114,7 +116,7 @@ def session(
     come from Python in place of the plan's. A MocoError says what is wrong; another search may own the folder, or have
     begun there.
     """
-    record = plan.recording
+    record, clock = plan.recording, ProcessorClock()
     lock_held = owned(out, study if record.ledger else None, record.storage, resume=resume)
     with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
         job = job_of(plan, *given)
@@ -135,7 +137,7 @@ def session(
         stack.push(partial(_forget_files, out))
         prepared = stack.enter_context(closing(_prepared(job, out / FILES, begun)))
         earlier = begun.sessions if begun else ()
-        yield RunSession(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock)
+        yield RunSession(prepared, out, (*earlier, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")), lock, clock)
 
 
 def _is_gone(ledger: Path) -> bool:

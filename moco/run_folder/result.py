@@ -195,7 +195,7 @@ class Result(Record):
     certificate: CertificateRecord | None = None
     per_class: tuple[ClassRecord, ...] = ()  # by label; classes without an image are left out
     seconds: Mapping[str, float | None] = field(default_factory=dict)  # by stage, with `other` and `total`
-    processor_s: float | None = left_out()  # of search and ending, all processes; None where it went on after a stop
+    processor_s: float | None = left_out()  # of preparing, search and ending, all processes and sessions
     cache: CacheRecord = CacheRecord()
     space: SpaceRecord = field(default_factory=SpaceRecord)
     warnings: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from moco.whole_file import write_bytes, writes
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
+FINALISTS = "finalists"  # the folder of trained weights
 LOCK = ".lock"  # in the run folder while a search runs there
 ELSEWHERE = "wait until it ends, or choose another --out"
 

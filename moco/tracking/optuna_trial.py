@@ -76,10 +76,11 @@ def trial_of(data: Mapping[str, Any]) -> Trial:
         suggestion=Suggestion(**data["suggestion"]),
         state=TrialState(data["state"]),
         point=data["point"],
-        policy=None if data["policy"] is None else Policy(data["policy"]),
+        policy=None if data["policy"] is None else Policy(data["policy"], data.get("weights")),
         evaluation=None if data["evaluation"] is None else Evaluation.from_json(data["evaluation"]),
         outcome=None if data["outcome"] is None else Outcome(*(tuple(values) for values in data["outcome"])),
         elapsed_s=data.get("elapsed_s"),
+        processor_s=data.get("processor_s"),
     )
     _check(trial)
     return trial
@@ -151,7 +152,14 @@ def _to_json(trial: Trial) -> dict[str, Any]:
         "evaluation": None if trial.evaluation is None else trial.evaluation.to_json(),
         "outcome": None if trial.outcome is None else astuple(trial.outcome),
         "elapsed_s": trial.elapsed_s,
+        **_if_there("processor_s", trial.processor_s),
+        **_if_there("weights", None if trial.policy is None else trial.policy.weights),
     }
+
+
+def _if_there(name: str, value: Any) -> dict[str, Any]:
+    """The value by its name; nothing where there is none, so that records stay what they were."""
+    return {} if value is None else {name: value}
 
 
 def _plain(value: Any) -> Any:

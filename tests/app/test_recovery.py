@@ -20,10 +20,10 @@ from moco.experiment.plugins import chosen_step
 from moco.experiment.schema_space import RecoverySection
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
-from moco.recovery.fine_tuning import FineTuningOptions
 from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
 from moco.recovery.recovery import RecoveryPlan
 from moco.recovery.refit import RefitOptions
+from moco.recovery.training_plan import FineTuningOptions
 from moco.registry import plugin
 from moco.run.job import Prepared, prepare
 from tests.app.tiny import settings

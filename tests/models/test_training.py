@@ -9,7 +9,8 @@ import torch
 from moco.data import DataSets, load_data
 from moco.errors import DataError
 from moco.models import build_model, train
-from moco.models.training import TrainingPlan, learning_rate_factor, shifted
+from moco.models.augmentation import shifted
+from moco.models.training import TrainingPlan, learning_rate_factor
 
 SHORT = TrainingPlan(epochs=1)
 

@@ -10,12 +10,16 @@ import torch
 from torch import nn
 
 from moco.errors import CompressionError, ConfigError
-from moco.recovery.distillation import DistillationOptions, distillation_loss, teacher_loss
-from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_
+from moco.models.training import Batch
+from moco.recovery.descent import Tuned, descend_
+from moco.recovery.distillation import DistillationOptions, Teacher, distillation_loss, teacher_loss
+from moco.recovery.training_plan import FineTuningOptions
 from tests.compression.toys import images, tiny
 
 IMAGES = images(64, 1, 8)
 LABELS = torch.arange(64) % 10
+TRIED = 2
+"""Images on which a teacher is tried in channels_last memory."""
 PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=3, schedule="constant")
 
 
@@ -44,7 +48,7 @@ def distill_(
     *,
     rng_seed: int,
 ) -> Tuned:
-    return descend_(student, images, teacher_loss(teacher, images, labels, plan.augments), plan, rng_seed=rng_seed)
+    return descend_(student, images, teacher_loss(Teacher(teacher, images), labels), plan, rng_seed=rng_seed)
 
 
 def damaged() -> nn.Module:
@@ -114,21 +118,39 @@ def test_labels_count_too() -> None:
     assert not torch.equal(plain.linear.weight, labelled.linear.weight)
 
 
-def test_an_image_is_shown_to_the_teacher_once_unless_it_is_augmented() -> None:
+def test_a_view_is_shown_to_the_teacher_once() -> None:
     seen: list[int] = []
     distill_(tiny(), Counting(tiny(), seen), IMAGES, None, PLAN, rng_seed=0)
-    assert sum(seen) == 64
+    assert sum(seen) == TRIED + 64
 
-    seen.clear()
-    distill_(tiny(), Counting(tiny(), seen), IMAGES, None, replace(PLAN, shift=1), rng_seed=0)
-    assert sum(seen) == 3 * 64
+    for views, shown in ((2, 2), (5, 3), (None, 3)):
+        seen.clear()
+        distill_(tiny(), Counting(tiny(), seen), IMAGES, None, replace(PLAN, shift=1, views=views), rng_seed=0)
+        assert sum(seen) == TRIED + shown * 64
 
 
-def test_remembered_answers_are_those_of_the_images_asked_for() -> None:
-    remembered, fresh = damaged(), damaged()
-    distill_(remembered, tiny(), IMAGES, None, PLAN, rng_seed=0)
-    descend_(fresh, IMAGES, teacher_loss(tiny(), IMAGES, None, augmented=True), PLAN, rng_seed=0)
-    torch.testing.assert_close(remembered.state_dict(), fresh.state_dict(), rtol=1e-3, atol=1e-4)
+def test_later_trainings_and_other_networks_share_the_answers() -> None:
+    seen: list[int] = []
+    loss, plan = teacher_loss(Teacher(Counting(tiny(), seen), IMAGES), LABELS), replace(PLAN, shift=1, views=2)
+    for seed in (0, 1):
+        descend_(damaged(), IMAGES, loss, plan, rng_seed=seed, views_seed=7)
+    assert sum(seen) == TRIED + 2 * 64
+
+
+@pytest.mark.parametrize("limit", [10**9, 0])
+def test_remembered_answers_are_those_of_the_images_asked_for(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moco.recovery.distillation.ANSWERS_BYTES", limit)
+    network, teacher, batches = tiny(), Teacher(tiny(), IMAGES), []
+
+    def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        batches.append(batch)
+        with torch.no_grad():
+            torch.testing.assert_close(teacher.answers(batch), network(batch.images), rtol=1e-3, atol=1e-5)
+        return logits.square().mean()
+
+    descend_(tiny(), IMAGES, loss, replace(PLAN, shift=1, flip=True, views=2), rng_seed=0)
+    assert len(batches) == 12
+    assert len(teacher._answers) == (2 if limit else 0)
 
 
 def test_the_teacher_is_left_as_it_was() -> None:

@@ -14,8 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import CustomOptions, CustomStep, RecoveryFunction
-from moco.recovery.fine_tuning import FineTuningOptions, Tuned, decay, descend_, label_loss
+from moco.recovery.descent import Tuned, descend_
+from moco.recovery.fine_tuning import label_loss
 from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.training_plan import FineTuningOptions, decay
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of
 
@@ -118,7 +120,7 @@ def test_epochs_may_be_parts(epochs: float, steps: int) -> None:
 
 def test_the_clock_ends_it_after_a_step_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(1000))
-    monkeypatch.setattr("moco.recovery.fine_tuning.time.thread_time", lambda: float(next(now)))
+    monkeypatch.setattr("moco.recovery.descent.time.thread_time", lambda: float(next(now)))
     by_clock = fine_tune_(tiny(), IMAGES, LABELS, replace(PLAN, epochs=None, seconds=6.0), rng_seed=0)
     first = fine_tune_(tiny(), IMAGES, LABELS, replace(PLAN, epochs=None, seconds=1e-6), rng_seed=0)
 
@@ -216,7 +218,7 @@ def test_divergence_names_the_step_and_the_layer() -> None:
     with pytest.raises(
         CompressionError, match=r"'[a-z0-9._]+' is not finite .*step \d+; lower recovery\.fine_tuning\.learning_rate"
     ):
-        fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=100.0, epochs=30), rng_seed=0)
+        fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=100.0, epochs=30, clip=None), rng_seed=0)
     assert not network.training
 
 
@@ -242,7 +244,7 @@ def test_fewer_images_than_a_batch_are_one_batch() -> None:
     [
         ({"learning_rate": 0.0}, r"^recovery\.fine_tuning\.learning_rate: expected a finite number above 0, got 0.0"),
         ({"optimizer": "adam"}, r"^recovery\.fine_tuning\.optimizer: expected one of sgd, adamw; got 'adam'"),
-        ({"schedule": "linear"}, r"^recovery\.fine_tuning\.schedule: expected one of constant, cosine"),
+        ({"schedule": "linear"}, r"^recovery\.fine_tuning\.schedule: expected one of one_cycle, cosine"),
         ({"momentum": 1.0}, r"^recovery\.fine_tuning\.momentum: expected a finite number below 1"),
         ({"epochs": float("nan")}, r"^recovery\.fine_tuning\.epochs"),
         (

@@ -22,14 +22,16 @@ from moco.export.quantize import observed_tensors, quantizable_layers, quantize
 from moco.export.template import build_template
 from moco.models import build_model, train
 from moco.models.training import BatchLoss, TrainingPlan
-from moco.recovery.distillation import teacher_loss
-from moco.recovery.fine_tuning import FineTuningOptions, Tuned, descend_, label_loss
+from moco.recovery.descent import Tuned, descend_
+from moco.recovery.distillation import Teacher, teacher_loss
+from moco.recovery.fine_tuning import label_loss
 from moco.recovery.quantization_aware import (
     FakeQuantization,
     fake_quantized_activation,
     fake_quantized_weight,
     quantization_aware,
 )
+from moco.recovery.training_plan import FineTuningOptions
 from tests.compression.toys import images, seeded, tiny
 
 IMAGES = images(64, 1, 8)
@@ -269,7 +271,7 @@ def test_a_depthwise_network_is_trained_too() -> None:
 def test_a_teacher_may_give_the_loss() -> None:
     network, teacher = tiny(), tiny()
     with quantization_aware(network, all_in(Bits(2, 4), network), IMAGES) as quantization:
-        loss = teacher_loss(teacher, IMAGES, None, augmented=False)
+        loss = teacher_loss(Teacher(teacher, IMAGES), None)
         plan = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=10)
         losses = tune_(quantization, IMAGES, loss, plan, rng_seed=0).losses
 

@@ -1,0 +1,65 @@
+"""How the finalists of a search are trained: successive halving over rounds (Jamieson and Talwalkar 2016).
+
+Each round but the last gives every finalist of it the same time and keeps the more promising share of them; the last
+one trains a single network with what is left. Every round goes on from the weights of the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from moco.errors import ConfigError
+from moco.recovery.training_plan import DistillationOptions
+
+LEAST_STEPS = 20
+"""Of a training: what fewer steps give says nothing of what more will."""
+
+
+@dataclass(frozen=True)
+class FinalistTraining(DistillationOptions):
+    """How a finalist is trained in each round; how long is the budget's, and not an option."""
+
+    step = "finalists.training"
+
+    def key(self, name: str) -> str:
+        """Where an option stands in an experiment."""
+        return f"{self.step}.{name}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: so many finalists, each for that share of the seconds that all training has."""
+
+    number: int  # from 0 on
+    finalists: int
+    share: float
+
+
+@dataclass(frozen=True)
+class FinalistsPlan:
+    """What a search's finalists are given."""
+
+    share: float = 0.65  # of the budget's seconds, and all that a search that ends early leaves
+    candidates: int = 4  # of the first round
+    keep: float = 0.5  # share of a round's finalists that go on to the next, at least one
+    last: float = 0.6  # share of the training's seconds for the one of the last round
+    training: FinalistTraining = field(default_factory=lambda: FinalistTraining())
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("share", 0, 1), ("keep", 0, 1), ("last", 0, 1)):
+            if not low < (value := getattr(self, name)) < high:
+                raise ConfigError(f"finalists.{name}: expected a number above {low} and below {high}, got {value}")
+        if self.candidates < 1:
+            raise ConfigError(f"finalists.candidates: expected at least 1, got {self.candidates}")
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The rounds in their order; their shares, each times its finalists, sum to 1."""
+        sizes = [self.candidates]
+        while sizes[-1] > 1:
+            sizes.append(max(1, min(sizes[-1] - 1, math.floor(sizes[-1] * self.keep))))
+        *before, _ = sizes
+        each = (1 - self.last) / max(len(before), 1)
+        rounds = [Round(number, size, each / size) for number, size in enumerate(before)]
+        return (*rounds, Round(len(before), 1, self.last if before else 1.0))

@@ -1,0 +1,107 @@
+"""What error a compressed network will have after so many steps of training, learned from those that were trained.
+
+Untrained accuracy says little: after half of its blocks are gone a network answers by chance, and a few epochs later
+as well as before. Two laws that hold widely take its place. The error that a training tends to grows as a power of the
+capacity that was taken (Hestness et al. 2017, Rosenfeld et al. 2020), and the rest of the way there shrinks as a power
+of the steps:
+
+    limit(p) = e_ref * prod_i ratio_i(p) ** w_i        ratio_i: reference to network, of macs, parameters and bits
+    error(p, n) = limit + (untrained - limit) * (1 + n / n_0) ** -a
+
+The exponents, n_0 and a are few, positive, and known roughly from published networks, so they have priors; what was
+trained in this search moves them. They are fitted by least squares to all scores (the maximum a posteriori), their
+uncertainty is that of the linearised model (Laplace). How far a network that was trained itself is off the law is
+carried to its further steps, as far as its score can be trusted (freeze-thaw, Swersky et al. 2014).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+PRIOR_MEANS = np.log([0.25, 0.08, 0.35, 12.0, 0.7])
+"""Of the logarithms of the exponents of macs, parameters and bits, of n_0 in steps and of a."""
+PRIOR_SDS = np.array([0.6, 0.8, 0.8, 1.2, 0.4])
+MODEL_SD = 0.06
+"""How far networks lie off the law, as a share of their error."""
+LEAST_ERROR = 1e-4
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """A compressed network before its training: what it gives, and what was taken from it."""
+
+    error: float  # top-1 on the search split, of the network as the search has scored it
+    ratios: tuple[float, float, float]  # reference to network: macs, parameters, and bits of a product, each >= 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a network had after a training of so many steps, counted from the untrained one."""
+
+    network: Untrained
+    steps: int
+    error: float
+    sem: float  # standard error of its difference to the reference's
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An error to come, and its standard deviation."""
+
+    error: float
+    sd: float
+
+
+class Promise:
+    """The law, fitted to the scores of one search."""
+
+    def __init__(self, reference_error: float, scores: Sequence[Score] = ()) -> None:
+        """Fit it; `reference_error` is the uncompressed network's, on the images of the scores."""
+        self.reference_error = max(reference_error, LEAST_ERROR)
+        self._theta, self._covariance = self._fitted(scores)
+        self._offsets = {score.network: self._offset(score) for score in sorted(scores, key=lambda s: s.steps)}
+
+    def forecast(self, network: Untrained, steps: int) -> Forecast:
+        """Its error after so many steps in all; of one that was trained, on top of what it has shown."""
+        mean, slopes = self._log_error(self._theta, network, steps), self._slopes(network, steps)
+        offset, variance = self._offsets.get(network, (0.0, MODEL_SD**2))
+        sd = math.sqrt(float(slopes @ self._covariance @ slopes) + variance)
+        error = math.exp(mean + offset)
+        return Forecast(error, error * sd)
+
+    def _offset(self, score: Score) -> tuple[float, float]:
+        """How far the network is off the law, in logarithms, shrunk by its noise; and the variance that is left."""
+        noise = (score.sem / max(score.error, LEAST_ERROR)) ** 2
+        seen = math.log(max(score.error, LEAST_ERROR)) - self._log_error(self._theta, score.network, score.steps)
+        kept = MODEL_SD**2 / (MODEL_SD**2 + noise)
+        return kept * seen, kept * noise
+
+    def _fitted(self, scores: Sequence[Score]) -> tuple[np.ndarray, np.ndarray]:
+        """The parameters and their covariance."""
+        targets = np.log([max(score.error, LEAST_ERROR) for score in scores])
+        sds = [math.hypot(score.sem / max(score.error, LEAST_ERROR), MODEL_SD) for score in scores]
+
+        def residuals(theta: np.ndarray) -> np.ndarray:
+            law = [self._log_error(theta, score.network, score.steps) for score in scores]
+            return np.concatenate([(theta - PRIOR_MEANS) / PRIOR_SDS, (np.array(law) - targets) / sds])
+
+        found = least_squares(residuals, PRIOR_MEANS)
+        return found.x, np.linalg.inv(found.jac.T @ found.jac)
+
+    def _log_error(self, theta: np.ndarray, network: Untrained, steps: int) -> float:
+        *exponents, n_0, a = np.exp(theta)
+        taken = sum(w * math.log(max(ratio, 1.0)) for w, ratio in zip(exponents, network.ratios, strict=True))
+        limit = min(self.reference_error * math.exp(taken), 1.0)
+        left = (1 + steps / n_0) ** -a
+        return math.log(max(limit + (max(network.error, 0.0) - limit) * left, LEAST_ERROR))
+
+    def _slopes(self, network: Untrained, steps: int, width: float = 1e-4) -> np.ndarray:
+        """Derivatives of the logarithm of the error by the parameters."""
+        moves = width * np.eye(len(self._theta))
+        ends = [[self._log_error(self._theta + sign * move, network, steps) for sign in (1, -1)] for move in moves]
+        return np.array([(high - low) / (2 * width) for high, low in ends])

@@ -1,0 +1,71 @@
+"""What a network is worth that will have a forecast error: its score, times the chance that it may be delivered."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from moco.certification.certificate import DISCORDANCE, Floor
+from moco.finalists.promise import Forecast
+from moco.metrics import TOP1_ERROR, TOP5_ERROR
+from moco.problem import Problem
+from moco.trial import Evaluation, MetricValue, Trial
+
+
+@dataclass(frozen=True)
+class FloorTest:
+    """What a delivery has to pass: a floor on unseen images."""
+
+    floor: Floor
+    images: int
+    confidence: float  # one-sided, of one attempt
+
+    def chance(self, forecast: Forecast, reference_error: float) -> float:
+        """Probability that a network of this error is certified."""
+        lost = forecast.error - reference_error
+        discordance = max(DISCORDANCE, abs(lost))
+        allowed = -self.floor.value if self.floor.relative else 1 - self.floor.value - reference_error
+        noise = math.sqrt(discordance / self.images)
+        needed = allowed - NormalDist().inv_cdf(self.confidence) * noise
+        return NormalDist().cdf((needed - lost) / math.hypot(forecast.sd, noise))
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Judges networks of a problem by the errors that are forecast for them."""
+
+    problem: Problem
+    reference_error: float  # on the search split
+    test: FloorTest | None  # None where no floor is asked: the bounds alone decide then
+    safe_score: float  # of what can be delivered in any case
+
+    def __call__(self, trial: Trial, forecast: Forecast) -> float:
+        """What more than the safe score is to be expected; minus infinity where it would miss a bound on a resource."""
+        assert trial.evaluation is not None
+        promised = self.promised(trial.evaluation, forecast)
+        metrics = self.problem.metrics(promised)
+        others = [bound for bound in self.problem.bounds if bound.metric not in {TOP1_ERROR, TOP5_ERROR}]
+        if any(bound.violation(metrics[bound.metric]) > 0 for bound in others):
+            return -math.inf
+        gain = self.problem.unbounded_score(promised) - self.safe_score
+        return gain if self.test is None else max(gain, 0.0) * self.test.chance(forecast, self.reference_error)
+
+    def heard(self, trial: Trial, forecast: Forecast) -> Trial:
+        """The trial as if its network had been trained: what a searcher hears of it."""
+        assert trial.evaluation is not None
+        promised = self.promised(trial.evaluation, forecast)
+        try:
+            outcome, score = self.problem.judge(promised), self.problem.score(promised)
+        except ValueError:
+            return trial
+        return replace(trial, evaluation=promised, outcome=outcome, score=score)
+
+    def promised(self, evaluation: Evaluation, forecast: Forecast) -> Evaluation:
+        """The evaluation with the forecast error; top-5 falls by the same share."""
+        before = evaluation.metrics[TOP1_ERROR].value
+        share = forecast.error / before if before > 0 else 1.0
+        errors = {TOP1_ERROR: MetricValue(forecast.error, forecast.sd)}
+        if TOP5_ERROR in evaluation.metrics:
+            errors[TOP5_ERROR] = MetricValue(min(share, 1.0) * evaluation.metrics[TOP5_ERROR].value)
+        return replace(evaluation, metrics={**evaluation.metrics, **errors})

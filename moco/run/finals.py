@@ -1,0 +1,208 @@
+"""After the search, its finalists: picked by what training promises, trained in rounds, each round scored."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from moco.compression.policy_settings import changes_weights
+from moco.errors import ConfigError
+from moco.finalists.history import Finalist, asked, completed, finalists
+from moco.finalists.plan import LEAST_STEPS, FinalistsPlan, Round
+from moco.finalists.promise import Promise, Score, Untrained
+from moco.finalists.trained_weights import TrainedWeights
+from moco.finalists.trainer import Trainer
+from moco.finalists.worth import FloorTest, Worth
+from moco.metrics import TOP1_ERROR
+from moco.policy import Policy
+from moco.randomness import derived_seed
+from moco.run.budget_split import BudgetSplit
+from moco.run.job import Prepared, training_images
+from moco.study import Budget, Study, best
+from moco.trial import Evaluation, Trial, TrialState, elapsed_of
+
+FILES_S = 2.0
+"""Of building, writing and loading a delivered file again, and its place in the report."""
+INT8_PRODUCT = 64.0
+"""Bit operations of a multiplication in int8, which loses nothing to speak of."""
+
+
+class Finals:
+    """The finalists of one search."""
+
+    def __init__(self, prepared: Prepared, plan: FinalistsPlan, trainer: Trainer, split: BudgetSplit) -> None:
+        """Take what is trained by, and the split of the search's seconds."""
+        self.prepared, self.plan, self.trainer, self.split = prepared, plan, trainer, split
+        self.reference = prepared.evaluator.reference.evaluation
+        self._untrained: dict[int, Untrained] = {}
+
+    @staticmethod
+    def of(prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float], earlier: Sequence[Trial]) -> Finals:
+        """The finalists of a search that asks for some; a ConfigError where its budget leaves no first round.
+
+        `clock` counts its processor seconds, `earlier` are the trials of its earlier sessions.
+        """
+        plan, job = prepared.job.plan.finalists, prepared.job
+        assert plan is not None
+        began_s, earlier_s = time.perf_counter(), elapsed_of(earlier)
+
+        def spent_s(budget: Budget) -> float:
+            if budget.processor_seconds is not None:
+                return clock()
+            return earlier_s + time.perf_counter() - began_s
+
+        split = BudgetSplit(job.plan.search.budget, plan, spent_s, delivery_s(prepared))
+        images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
+        finals = Finals(
+            prepared, plan, Trainer(prepared.evaluator.builder, images, plan.training, weights, seed), split
+        )
+        if not earlier:
+            finals.check()
+        return finals
+
+    def has_begun(self, one: Round, trials: Sequence[Trial]) -> bool:
+        """Whether a finalist of the round was trained already."""
+        return bool(self._of_round(trials, one.number))
+
+    def check(self) -> None:
+        """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
+        first = self.plan.rounds[0]
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        training_s = self.split.training_s()
+        if training_s * first.share * first.finalists < round_s:
+            needed = round_s / (first.share * first.finalists)
+            raise ConfigError(
+                f"finalists: the budget leaves {max(training_s, 0):.0f} s for training, and a first round of "
+                f"{first.finalists} finalists, {LEAST_STEPS} steps each, takes about {round_s:.0f} s here; leave "
+                f"{needed:.0f} s for training (budget, finalists.share), or take fewer finalists.candidates"
+            )
+
+    def heard(self, trials: Sequence[Trial]) -> Callable[[Trial], Trial]:
+        """What a searcher hears of a trial, once these finalists are known: what it will be after its training."""
+        promise, worth = self._promise(trials), self._worth(trials)
+
+        def heard(trial: Trial) -> Trial:
+            if not self._can_train(trial):
+                return trial
+            return worth.heard(trial, promise.forecast(self._network(trial), self._steps_to_come(trial, trials)))
+
+        return heard
+
+    def train(self, study: Study, rounds: tuple[Round, ...], told: Callable[[str], None]) -> None:
+        """Train the finalists of these rounds that the ledger does not hold yet; `told` hears of each."""
+        for one in rounds:
+            while len(done := self._of_round(study.trials, one.number)) < one.finalists and not study.stop_requested:
+                picked = self._picked(study.trials, one.number)
+                if picked is None:
+                    break
+                steps = self._steps_now(picked.trial, one, study.trials)
+                if steps < LEAST_STEPS:
+                    return
+                told(
+                    f"training, round {one.number + 1} of {len(self.plan.rounds)}: finalist {len(done) + 1} of "
+                    f"{one.finalists}, the network of trial {picked.of}, {steps} steps"
+                )
+                self._train(study, picked, one, steps)
+
+    def _train(self, study: Study, picked: Finalist, one: Round, steps: int) -> None:
+        policy, evaluator = picked.trial.policy, self.prepared.evaluator
+        assert policy is not None
+
+        def make() -> tuple[Policy, Evaluation]:
+            trained = self.trainer.train(policy, steps, picked.round + 1)
+            evaluation = evaluator.evaluate(trained.policy)
+            return trained.policy, replace(evaluation, seconds={**evaluation.seconds, "train": trained.processor_s})
+
+        base = study.trials[picked.of]
+        place = sum(trial.suggestion.finalist for trial in study.trials)
+        study.add(asked(base, one.number, picked.steps + steps, place), policy, make)
+
+    def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
+        """The most promising network of the round before that is not in this round yet; None where none is worth it."""
+        there = {one.of for one in self._of_round(trials, round_number)}
+        if round_number == 0:
+            known = {trial.policy for trial in trials if trial.number in there}
+            pool = [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in known]
+        else:
+            pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
+        promise, worth = self._promise(trials), self._worth(trials)
+
+        def promised(one: Finalist) -> float:
+            base = trials[one.of]
+            forecast = promise.forecast(self._network(base), one.steps + self._steps_to_come(base, trials))
+            return worth(one.trial, forecast)
+
+        found = max(pool, key=promised, default=None)
+        return found if found is not None and promised(found) > (0.0 if worth.test else -math.inf) else None
+
+    def _of_round(self, trials: Sequence[Trial], number: int) -> list[Finalist]:
+        return [one for one in finalists(trials) if one.round == number]
+
+    def _can_train(self, trial: Trial) -> bool:
+        """Whether the trial's network is one that training can give something back to."""
+        whole = trial.state is TrialState.COMPLETE and trial.distinct and not trial.suggestion.finalist
+        return whole and trial.policy is not None and changes_weights(trial.policy)
+
+    def _network(self, trial: Trial) -> Untrained:
+        """The untrained network of a trial, as the promise sees it."""
+        if trial.number not in self._untrained:
+            assert trial.evaluation is not None
+            ours, whole = trial.evaluation.metrics, self.reference.metrics
+            kept = {name: ours[name].value / whole[name].value for name in ("macs", "parameters")}
+            bits = ours["bops"].value / ours["macs"].value if ours["macs"].value else INT8_PRODUCT
+            ratios = 1 / max(kept["macs"], 1e-3), 1 / max(kept["parameters"], 1e-3), max(INT8_PRODUCT / bits, 1.0)
+            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR].value, ratios)
+        return self._untrained[trial.number]
+
+    def _promise(self, trials: Sequence[Trial]) -> Promise:
+        found = [one for one in completed(finalists(trials)) if one.trial.evaluation is not None]
+        errors = [one.trial.evaluation.metrics[TOP1_ERROR] for one in found if one.trial.evaluation is not None]
+        scores = [
+            Score(self._network(trials[one.of]), one.steps, error.value, error.sem or 0.0)
+            for one, error in zip(found, errors, strict=True)
+        ]
+        return Promise(self.reference.metrics[TOP1_ERROR].value, scores)
+
+    def _worth(self, trials: Sequence[Trial]) -> Worth:
+        job, delivery = self.prepared.job, self.prepared.job.plan.delivery
+        sure = 1 - (1 - delivery.confidence) / delivery.attempts
+        test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
+        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or Policy.of({})))
+        problem = self.prepared.problem
+        score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
+        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)
+
+    def _steps_to_come(self, base: Trial, trials: Sequence[Trial]) -> int:
+        """Steps that the trial's network will still be given if it goes on to the last round."""
+        shares, per_share_s = self._shares_left(trials), self._per_share_s(trials)
+        first = min((number for number, _ in shares), default=0)
+        own = sum({number: share for number, share in shares if number >= first}.values())
+        assert base.policy is not None
+        return int(own * per_share_s / self.trainer.step_s(base.policy))
+
+    def _steps_now(self, trial: Trial, one: Round, trials: Sequence[Trial]) -> int:
+        assert trial.policy is not None
+        return int(one.share * self._per_share_s(trials) / self.trainer.step_s(trial.policy.untrained))
+
+    def _per_share_s(self, trials: Sequence[Trial]) -> float:
+        """Seconds that a share of 1 has by now."""
+        left = sum(share for _, share in self._shares_left(trials))
+        return max(self.split.training_s(), 0.0) / left if left else 0.0
+
+    def _shares_left(self, trials: Sequence[Trial]) -> list[tuple[int, float]]:
+        """Round and share of each training that is still to come."""
+        found = []
+        for one in self.plan.rounds:
+            missing = one.finalists - len(self._of_round(trials, one.number))
+            found += [(one.number, one.share)] * max(missing, 0)
+        return found
+
+
+def delivery_s(prepared: Prepared) -> float:
+    """Seconds that certifying candidates and timing the winner will take, at most."""
+    job, delivery = prepared.job, prepared.job.plan.delivery
+    timed_s = 2 * delivery.seconds * len(prepared.evaluator.plan.timing)
+    images = (1 + delivery.attempts) * job.data.splits.sizes["certification"]
+    return timed_s + images * prepared.evaluator.image_s + FILES_S * delivery.attempts
