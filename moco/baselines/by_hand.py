@@ -27,6 +27,17 @@ IMAGES = 256
 """Calibration images by which the branches are put into order, at most."""
 
 
+@dataclass(frozen=True)
+class RecipeTraining(DistillationOptions):
+    """How the recipe trains."""
+
+    step = "by_hand"
+
+    def key(self, name: str) -> str:
+        """Where an option stands in an experiment."""
+        return f"baselines: {self.step}.{'processor_seconds' if name == 'seconds' else name}"
+
+
 class OnceTrained(DistillationStep):
     """A distillation that may end by the clock: its network is built once, and nobody asks for the same bytes again."""
 
@@ -49,7 +60,7 @@ class Recipe:
     def distillation(self) -> OnceTrained:
         """Its training."""
         return OnceTrained(
-            DistillationOptions(
+            RecipeTraining(
                 learning_rate=self.learning_rate,
                 schedule="one_cycle",
                 epochs=self.epochs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from moco.errors import nearest
 from moco.experiment.schema_base import Count, Rate, Seconds, Section
@@ -43,12 +43,25 @@ class ByHandConfig(Section):
     by_hand: RecipeConfig
 
 
-BaselineConfig = Literal["quantize_static"] | SiblingConfig | ByHandConfig
 _KINDS: dict[str, type[Section]] = {"by_hand": ByHandConfig, "model": SiblingConfig, "import": SiblingConfig}
 
 
+def _kind(given: object) -> str:
+    """The kind that a value is of, so that no other one complains of it."""
+    named = next((kind for key, kind in _KINDS.items() if isinstance(given, dict) and key in given), type(given))
+    return named.__name__ if issubclass(named, Section) else STATIC
+
+
+BaselineConfig = Annotated[
+    Annotated[Literal["quantize_static"], Tag(STATIC)]
+    | Annotated[SiblingConfig, Tag(SiblingConfig.__name__)]
+    | Annotated[ByHandConfig, Tag(ByHandConfig.__name__)],
+    Discriminator(_kind),
+]
+
+
 def check_baseline(given: object) -> None:
-    """Pass what is of one of the kinds; a ValueError says what came instead, so that no kind complains for another."""
+    """Pass what is of one of the kinds and has its keys; a ValueError says what came instead."""
     expected = f"expected '{STATIC}', {{model: …}}, {{import: …}} or {{by_hand: {{…}}}}, got {given!r}"
     if isinstance(given, str):
         if given != STATIC:
