@@ -78,7 +78,8 @@ class Builder:
         estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
         are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
-        itself, `load_weights` what policies with trained weights get them by. A CompressionError where the network cannot be exported, or the images are not finite.
+        itself, `load_weights` what policies with trained weights get them by. A CompressionError where the network
+        cannot be exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
             raise CompressionError(

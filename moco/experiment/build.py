@@ -105,7 +105,7 @@ def comparison_of(plan: JobPlan, strategies: Sequence[Strategy], out: Path) -> J
     Its runs share the store, and all that they are known by but their strategies and seeds.
     """
     record, store = plan.recording, plan.candidates.store
-    shared = {name: section for name, section in record.config.items() if name != "compare"}
+    shared = {name: section for name, section in record.config.items() if name not in {"compare", "finalists"}}
     shared |= {"searcher": {"start": plan.search.start}, "comparison": True}
     settings, older = settings_hashes(shared, shared, record.storage)
     return replace(
@@ -113,6 +113,7 @@ def comparison_of(plan: JobPlan, strategies: Sequence[Strategy], out: Path) -> J
         search=replace(plan.search, strategies=tuple(strategies)),
         candidates=replace(plan.candidates, store=store if store is not None else out / STORE),
         recording=replace(record, settings=settings, older_settings=older, mlflow=None),
+        finalists=None,
     )
 
 

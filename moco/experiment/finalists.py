@@ -19,9 +19,7 @@ def finalists_plan(experiment: Experiment) -> FinalistsPlan | None:
     section = asked if isinstance(asked, FinalistsConfig) else FinalistsConfig()
     for name in OF_THE_BUDGET:
         if name in section.training:
-            raise ConfigError(
-                f"finalists.training.{name}: how long finalists are trained is the budget's; leave it out"
-            )
+            raise ConfigError(f"finalists.training.{name}: leave it out, the budget says how long")
     if experiment.budget.processor_seconds is None and experiment.budget.seconds is None:
         raise ConfigError(
             "finalists: expected budget.processor_seconds or budget.seconds, got neither: how long finalists are "

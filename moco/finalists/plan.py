@@ -7,10 +7,11 @@ one trains a single network with what is left. Every round goes on from the weig
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from moco.errors import ConfigError
-from moco.recovery.training_plan import DistillationOptions
+from moco.recovery.distillation import DistillationOptions
+from moco.recovery.training_plan import Schedule
 
 LEAST_STEPS = 20
 """Of a training: what fewer steps give says nothing of what more will."""
@@ -21,6 +22,9 @@ class FinalistTraining(DistillationOptions):
     """How a finalist is trained in each round; how long is the budget's, and not an option."""
 
     step = "finalists.training"
+    schedule: Schedule = "one_cycle"
+    learning_rate: float = 0.02
+    batch_size: int = 64
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""
@@ -44,7 +48,7 @@ class FinalistsPlan:
     candidates: int = 4  # of the first round
     keep: float = 0.5  # share of a round's finalists that go on to the next, at least one
     last: float = 0.6  # share of the training's seconds for the one of the last round
-    training: FinalistTraining = field(default_factory=lambda: FinalistTraining())
+    training: FinalistTraining = FinalistTraining()
 
     def __post_init__(self) -> None:
         for name, low, high in (("share", 0, 1), ("keep", 0, 1), ("last", 0, 1)):

@@ -46,9 +46,7 @@ class TrainedWeights:
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
-            raise RunFolderError(
-                f"{path}: the weights of a trained finalist cannot be read: {error.strerror}"
-            ) from None
+            raise RunFolderError(f"{path}: trained weights that cannot be read: {error.strerror}") from None
         if found != weights:
             raise RunFolderError(f"{path}: the weights of a trained finalist were changed; search again")
         load_weights(network, path)

@@ -12,10 +12,9 @@ from moco.evaluation.builder import Builder
 from moco.finalists.trained_weights import TrainedWeights
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
-from moco.recovery.distillation import DistillationStep
+from moco.recovery.distillation import DistillationOptions, DistillationStep
 from moco.recovery.fine_tuning import Cycle
 from moco.recovery.step import Candidate, RecoveryContext
-from moco.recovery.training_plan import DistillationOptions
 
 PROBE_STEPS = 2
 BACKWARD = 2.0

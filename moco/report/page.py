@@ -32,6 +32,7 @@ from moco.report.tables import (
     classes_table,
     comparison_table,
     definitions,
+    finalists_table,
     rivals_table,
     trials_table,
 )
@@ -50,7 +51,7 @@ _RIVALS_NOTE = (
     "Made without the search, and measured when the delivered network was certified: scored on the same images, tested "
     "as strictly as an attempt at the certificate, timed as long; that is no certificate. A baseline is better where "
     "floor and bounds hold and its score is better by more than both intervals. Its processor time is that of making, "
-    "training, scoring and timing it; the chosen network's is that of the search. Files: baselines/ in the run folder."
+    "training, scoring and timing it; the chosen one's is the search's, preparation included. Files: baselines/ in the run folder."
 )
 _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
@@ -81,6 +82,7 @@ def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[st
     sections = [
         _verdict_section(result, manifest),
         _comparison_section(result, trials),
+        _finalists_section(result, trials),
         _front_section(result, trials),
         _anytime_section(result, trials),
         _policy_section(result, manifest),
@@ -122,6 +124,16 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     if result.rivals:
         parts += [rivals_table(result), note(_RIVALS_NOTE)]
     return section("comparison", "Was the search worth it?", *parts)
+
+
+def _finalists_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
+    if not result.finalists:
+        return Html("")
+    text = (
+        "The most promising networks of the search were trained on, round by round; of each round the better ones "
+        "went on to the next. All numbers are those after the round, the accuracy on the search images."
+    )
+    return section("finalists", "Finalists", finalists_table(result.finalists, trials, result.best), note(text))
 
 
 def _front_section(result: Result, trials: Sequence[TrialRecord]) -> Html:

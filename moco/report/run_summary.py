@@ -65,6 +65,7 @@ def _budget(result: Result, manifest: Manifest) -> str:
     budget = result.budget or TrialsAndSeconds.from_json(manifest.setting("budget") or {})
     parts = [f"{budget.trials} trials"] if budget.trials is not None else []
     parts += [seconds(budget.seconds)] if budget.seconds is not None else []
+    parts += [f"{seconds(budget.processor_seconds)} of the processor"] if budget.processor_seconds is not None else []
     return " or ".join(parts) or NOT_AVAILABLE
 
 

@@ -10,8 +10,8 @@ from moco.report.formatting import NOT_AVAILABLE, label, ordered, seconds, shown
 from moco.report.policy_text import describe_groups
 from moco.report.verdict import Row, accuracy_text, compared_metrics
 from moco.run_folder.manifest import GroupRecord
-from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord, Result
-from moco.run_folder.trial_record import TrialRecord
+from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord, FinalistRecord, Result
+from moco.run_folder.trial_record import Delivered, TrialRecord
 
 PROCESSOR_TIME = "processor time"
 
@@ -56,6 +56,23 @@ def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -
     metrics = [name for name in ordered(name for t in trials for name in t.metrics) if name in COLUMNS]
     head = ["trial", "origin", "state", *(label(name) for name in metrics), "score", "time", "policy or reason"]
     return table(head, [_trial_row(trial, metrics, groups) for trial in trials], "All trials", "wide small")
+
+
+def finalists_table(finalists: Sequence[FinalistRecord], trials: Sequence[TrialRecord], best: Delivered | None) -> Html:
+    """Every finalist after every round: how long it was trained, and what it then gave."""
+    by_number = {trial.number: trial for trial in trials}
+    known = [by_number[one.trial] for one in finalists if one.trial in by_number]
+    metrics = [name for name in ordered(name for trial in known for name in trial.metrics) if name in COLUMNS]
+    head = ["round", "trial", "network of", "steps", "processor time", *map(label, metrics), "feasible"]
+    rows = []
+    for one in finalists:
+        trial = by_number.get(one.trial)
+        values = {} if trial is None else trial.metrics
+        cells = [shown(name, values.get(name)) for name in metrics]
+        chosen = "chosen" if best is not None and best.trial == one.trial else None
+        about = str(one.round + 1), str(one.trial), f"trial {one.of}", f"{one.steps:,}", seconds(one.processor_s)
+        rows.append(row(*about, *cells, yes_no(None if trial is None else trial.feasible), class_=chosen))
+    return table(head, rows, "Finalists, round by round", "wide")
 
 
 def attempts_table(certificate: CertificateRecord) -> Html:

@@ -139,10 +139,18 @@ def _summary(result: Result, network: str) -> str:
             accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
     origin = "search" if result.best is None else result.best.origin
-    start = network if origin == "search" else f"{network} (the start '{origin}')"
+    start = network + _came_about(origin, result)
     if COST in metrics:
         start += f" at {shown_ratio(metrics[COST])} the cost"
     return f"{start}: {', '.join(facts)}" if facts else start
+
+
+def _came_about(origin: str, result: Result) -> str:
+    """How the chosen network came about, where not by the searcher alone."""
+    trained = next((one for one in result.finalists or () if result.best and one.trial == result.best.trial), None)
+    if trained is not None:
+        return f" (the network of trial {trained.of}, trained on for {trained.steps:,} steps)"
+    return "" if origin == "search" else f" (the start '{origin}')"
 
 
 def claims(certificate: CertificateRecord) -> list[Claim]:

@@ -33,7 +33,7 @@ class Progress:
         self._live: Live | None = None
         self._last_line = self._began = 0.0
         self._previous: Any = None
-        self._stop_early = False
+        self._stop_early = self._has_begun = False
 
     def __enter__(self) -> Progress:
         """Take over Ctrl-C."""
@@ -94,8 +94,9 @@ class Progress:
         self._began = time.monotonic()
         self._done_before = len(study.trials)
         study.stop_requested = self._stop_early
-        if study.trials:
+        if study.trials and self._done_before and not self._has_begun:
             self.console.print(f"resumed after {len(study.trials)} finished trials")
+        self._has_begun = True
         self.step(f"{self.title}searching")
 
     def trial(self, trial: Trial) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from moco import pareto
 from moco.compression.space.network_space import space_summary
 from moco.constraints import Bound
+from moco.finalists.history import Finalist, finalists
 from moco.guarded_objective import terms_of
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
@@ -20,7 +21,7 @@ from moco.run_folder.manifest import Manifest, SpaceRecord
 from moco.run_folder.record import as_json
 from moco.run_folder.result import Interval, Result, TrialsAndSeconds
 from moco.run_folder.trial_record import Baseline, Delivered, TrialSummary
-from moco.study import Start, Study
+from moco.study import Budget, Start, Study
 from moco.trial import Trial
 
 STAGES = ("search", "compress", "recover", "calibrate", "export", "load", "score", "measure", "tracking", "record")
@@ -85,7 +86,7 @@ def result_of(
         given=sum(trial.suggestion.given for trial in trials),
         distinct=study.n_distinct,
         feasible=sum(trial.feasible for trial in trials),
-        budget=TrialsAndSeconds(trials=plan.search.budget.trials, seconds=plan.search.budget.seconds),
+        budget=_budget(plan.search.budget),
         failure=None if delivery is not None else _failure(trials),
         best=None if delivery is None else _best(delivery),
         retimed={} if delivery is None else _retimed(delivery, finisher),
@@ -95,6 +96,8 @@ def result_of(
             value=None if reference_point is None else pareto.hypervolume(losses, reference_point),
             reference_point=reference_point,
         ),
+        finalists=None if plan.finalists is None else tuple(map(_finalist, finalists(trials))),
+        processor_s=max((trial.processor_s for trial in trials if trial.processor_s is not None), default=None),
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in baselines(trials)),
         certificate=None if delivery is None else _certificate(delivery, finisher),
@@ -106,6 +109,22 @@ def result_of(
         ),
         space=space,
         warnings=tuple(warnings),
+    )
+
+
+def _budget(budget: Budget) -> TrialsAndSeconds:
+    limits = {"seconds": budget.seconds, "processor_seconds": budget.processor_seconds}
+    return TrialsAndSeconds(trials=budget.trials, **limits)
+
+
+def _finalist(found: Finalist) -> results.FinalistRecord:
+    failed = found.trial.evaluation is None
+    return results.FinalistRecord(
+        trial=found.trial.number,
+        of=found.of,
+        round=found.round,
+        steps=found.steps,
+        processor_s=None if failed else found.processor_s,
     )
 
 

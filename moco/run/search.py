@@ -162,7 +162,6 @@ class Search:
                 *_reporter_warnings(self.job.reporters),
             ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
-            result = replace(result, processor_s=self.clock())
             self._write_networks(result, delivery, finisher)
             self._write_result(result)
             if self.rivals.baselines:

@@ -25,6 +25,7 @@ class TrialsAndSeconds(Record):
 
     trials: int | None = None
     seconds: float | None = None
+    processor_seconds: float | None = left_out()
 
 
 SAMPLES = "samples_"  # what the key of an interval's samples begins with; their unit follows
@@ -70,6 +71,17 @@ class StartRecord(Record):
     name: str
     counted: bool
     trial: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistRecord(Record):
+    """A network that was trained on after the search, as it was after one round."""
+
+    trial: int  # its own, of which the metrics are
+    of: int  # the trial whose network was trained
+    round: int  # from 0 on
+    steps: int  # of all its rounds together
+    processor_s: float | None = None  # that the training of this round took; None where it failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,13 +201,14 @@ class Result(Record):
     intervals: Mapping[str, tuple[float | None, ...] | None] = field(default_factory=dict)  # 95 %, of its metrics
     front: tuple[TrialSummary, ...] = ()
     hypervolume: HypervolumeRecord = HypervolumeRecord()
+    finalists: tuple[FinalistRecord, ...] | None = left_out()  # None where the search asked for none
+    processor_s: float | None = left_out()  # of the processor, by the end of the last trial, preparation included
     starts: tuple[StartRecord, ...] = ()
     baselines: tuple[Baseline, ...] = ()  # starts
     rivals: tuple[Rival, ...] = ()  # baselines that were made beside the search
     certificate: CertificateRecord | None = None
     per_class: tuple[ClassRecord, ...] = ()  # by label; classes without an image are left out
     seconds: Mapping[str, float | None] = field(default_factory=dict)  # by stage, with `other` and `total`
-    processor_s: float | None = left_out()  # of preparing, search and ending, all processes and sessions
     cache: CacheRecord = CacheRecord()
     space: SpaceRecord = field(default_factory=SpaceRecord)
     warnings: tuple[str, ...] = ()
