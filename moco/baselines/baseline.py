@@ -14,9 +14,6 @@ from moco.interfaces import Artifact, Capabilities
 from moco.models.trained import Task
 from moco.trial import MetricValue
 
-KEPT_IN_INT8 = ("parameters", "macs", "flops")
-"""Exact costs that do not depend on which tensors ONNX Runtime has put into codes."""
-
 
 @dataclass(frozen=True)
 class Ground:

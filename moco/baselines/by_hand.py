@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from moco.baselines.baseline import KEPT_IN_INT8, Baseline, Ground, Made, costs_of
+from moco.baselines.baseline import Baseline, Ground, Made, costs_of
 from moco.compression.channels.branch_order import removal_order
 from moco.compression.channels.branches import Branch
+from moco.compression.costs import OF_ANY_PRECISION
 from moco.compression.methods.depth import Depth, DepthOptions
 from moco.compression.precision import INT8
 from moco.compression.space.codec import cost_of
@@ -102,7 +103,7 @@ class ByHand(Baseline):
         trained, _ = builder.recovering(plan, ground.seed, lambda: (images, labels)).build(policy)
         file = statically_quantized(trained.path, builder.calibration, builder.folder)
         trained.path.unlink(missing_ok=True)
-        yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, policy), KEPT_IN_INT8))
+        yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, policy), OF_ANY_PRECISION))
 
     @staticmethod
     def _branches(ground: Ground) -> tuple[Branch, ...]:

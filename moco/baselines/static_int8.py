@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moco.baselines.baseline import KEPT_IN_INT8, Baseline, Ground, Made, costs_of
+from moco.baselines.baseline import Baseline, Ground, Made, costs_of
+from moco.compression.costs import OF_ANY_PRECISION
 from moco.compression.policy_settings import NEUTRAL
 from moco.compression.precision import INT8
 from moco.compression.space.codec import cost_of
@@ -27,4 +28,4 @@ class StaticInt8(Baseline):
         """One file."""
         builder = ground.builder
         file = statically_quantized(ground.reference.path, builder.calibration, builder.folder)
-        yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, NEUTRAL), KEPT_IN_INT8))
+        yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, NEUTRAL), OF_ANY_PRECISION))

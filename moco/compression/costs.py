@@ -126,6 +126,10 @@ class AnalyticCost:
         )
 
 
+OF_ANY_PRECISION = ("macs", "flops", "parameters")
+"""The costs that do not depend on which layers are in how many bits."""
+
+
 def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> AnalyticCost:
     """The cost function of a network with these channel groups."""
     layers = {layer.name: network.get_submodule(layer.name) for layer in counts.layers}

@@ -71,6 +71,11 @@ class BuiltCandidate:
     seconds: Mapping[str, float]  # spent by stage so far
 
 
+def size_of(artifact: Artifact) -> dict[str, MetricValue]:
+    """The size of a file as a metric."""
+    return {"size_mb": MetricValue(artifact.size_bytes / 1e6)}
+
+
 class Evaluator:
     """Evaluates policies on one target; a stored evaluation is not made again.
 
@@ -275,7 +280,7 @@ class Evaluator:
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
     def _counted(self, artifact: Artifact, policy: Policy) -> dict[str, MetricValue]:
-        return {"size_mb": MetricValue(artifact.size_bytes / 1e6), **self._costs(policy)}
+        return {**size_of(artifact), **self._costs(policy)}
 
     def _costs(self, policy: Policy) -> dict[str, MetricValue]:
         costs = cost_of(self.builder.compressor.costs, policy)

@@ -51,7 +51,7 @@ _RIVALS_NOTE = (
     "Made without the search, and measured when the delivered network was certified: scored on the same images, tested "
     "as strictly as an attempt at the certificate, timed as long; that is no certificate. A baseline is better where "
     "floor and bounds hold and its score is better by more than both intervals. Its processor time is that of making, "
-    "training, scoring and timing it; the chosen one's is the search's, preparation included. Files: baselines/ in the run folder."
+    "training, scoring and timing it; the chosen one's is the search's, preparation included. Files: baselines/ here."
 )
 _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "

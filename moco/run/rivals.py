@@ -19,7 +19,7 @@ from moco.baselines.baseline import Baseline, Ground, Made
 from moco.errors import MocoError
 from moco.evaluation.accuracy import correct, logits_of
 from moco.evaluation.builder import Stopwatch
-from moco.evaluation.evaluator import Evaluator
+from moco.evaluation.evaluator import Evaluator, size_of
 from moco.interfaces import Artifact
 from moco.models.trained import Task
 from moco.processor_clock import ProcessorClock
@@ -92,7 +92,7 @@ class Rivals:
     def _rival(self, kept: Kept, finisher: Finisher) -> tuple[Rival, Evidence]:
         clock, made, job = ProcessorClock(kept.processor_s), kept.made, self.prepared.job
         with closing(job.target.load(made.artifact)) as session:
-            counted = {"size_mb": MetricValue(made.artifact.size_bytes / 1e6), **made.costs}
+            counted = {**size_of(made.artifact), **made.costs}
             evaluation = self._evaluator().measured(session, counted, Stopwatch())
             images, labels = job.data.images("certification")
             right = correct(logits_of(session, images), labels)
