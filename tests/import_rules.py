@@ -67,7 +67,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "pydantic": ("moco.experiment",),
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
-    "safetensors": ("moco.models", "moco.run_folder.writing"),
+    "safetensors": ("moco.models", "moco.recovery.checkpoint", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
     "tensorly": ("moco.compression.methods.low_rank",),
     "timm": ("moco.models.timm_zoo",),

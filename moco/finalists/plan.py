@@ -23,8 +23,8 @@ class FinalistTraining(DistillationOptions):
 
     step = "finalists.training"
     schedule: Schedule = "one_cycle"
-    learning_rate: float = 0.02
-    batch_size: int = 64
+    learning_rate: float = 0.01
+    batch_size: int = 32
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
 from moco.finalists.trained_weights import TrainedWeights
+from moco.models.training import Batch
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
-from moco.recovery.distillation import DistillationOptions, DistillationStep
+from moco.recovery.descent import descend_
+from moco.recovery.distillation import DistillationOptions, DistillationStep, Teacher, teacher_loss
 from moco.recovery.fine_tuning import Cycle
 from moco.recovery.step import Candidate, RecoveryContext
 
@@ -44,24 +47,40 @@ class Trainer:
         self.builder, self.options, self.weights = builder, options, weights
         compressor = builder.compressor
         self.context = RecoveryContext(compressor.network, compressor.graph, builder.images, seed, training)
-        self.loss = DistillationStep(options).prepare(self.context)
+        self.teacher = Teacher(compressor.network, training[0], options.arithmetic)
+        self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
-        self._step_s: list[tuple[float, float]] = []  # (share of the reference's macs, seconds of a step)
+        self._rates_s: list[float] = []  # seconds of a step, as if on the whole reference
+        self._view_s: float | None = None  # that the teacher takes for a whole view
+
+    def steps_in(self, policy: Policy, seconds: float) -> int:
+        """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell."""
+        if not self._rates_s:
+            self._probe()
+        step_s = self.step_s(policy)
+        views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
+        unanswered = max(views - self.teacher.views_kept, 0)
+        return max(int((seconds - unanswered * (self._view_s or 0.0)) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
-        """Processor seconds that a step on the policy's network will take, as steps of others did."""
-        share = self._share(policy)
-        if not self._step_s:
+        """Processor seconds of a step on the policy's network, the teacher's answers left out."""
+        if not self._rates_s:
             self._probe()
-        rates = [seconds / share_of for share_of, seconds in self._step_s]
-        return share * sum(rates) / len(rates)
+        return self._share(policy) * sum(self._rates_s) / len(self._rates_s)
+
+    @property
+    def view_s(self) -> float:
+        """Processor seconds that the teacher's answers to one view of all images take; 0 where one is answered."""
+        if not self._rates_s:
+            self._probe()
+        return 0.0 if self.teacher.views_kept else self._view_s or 0.0
 
     def train(self, policy: Policy, steps: int, cycle: int) -> Trained:
         """So many steps more; `cycle` counts the rounds that the network was trained in, from 0 on.
 
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
-        clock = ProcessorClock()
+        clock, answered_s = ProcessorClock(), self.teacher.kept_s
         network = self.builder.compressed(policy)
         step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch))
         checkpoint = self.weights.checkpoint(policy, cycle)
@@ -71,7 +90,7 @@ class Trainer:
         step.train(candidate, self.context, self.loss, Cycle(cycle, checkpoint))
         trained = Policy(policy.text, self.weights.keep(network))
         checkpoint.unlink(missing_ok=True)
-        self._step_s.append((self._share(policy), clock() / steps))
+        self._rates_s.append((clock() - (self.teacher.kept_s - answered_s)) / steps / self._share(policy))
         return Trained(trained, clock())
 
     def _share(self, policy: Policy) -> float:
@@ -80,16 +99,15 @@ class Trainer:
         return max(cost_of(self.builder.compressor.costs, policy)["macs"] / whole, 0.02)
 
     def _probe(self) -> None:
-        """Time steps on the reference itself."""
+        """Time a few steps on the reference itself, and the teacher on as many images."""
+        images, labels = (tensor[: self.options.batch_size] for tensor in self.context.training_set)
+        teacher = Teacher(self.context.network, images, self.options.arithmetic)
         clock = ProcessorClock()
-        plan = replace(self.options, epochs=PROBE_STEPS / self.steps_in_epoch, shift=0, flip=False)
-        network = self.builder.compressed(Policy.of({}))
-        images, labels = self.context.training_set
-        few = images[: self.options.batch_size], labels[: self.options.batch_size]
-        context = replace(self.context, training=few)
-        plan = replace(plan, epochs=float(PROBE_STEPS))
-        step = DistillationStep(plan)
-        candidate = Candidate(network, Policy.of({}), {}, {})
-        with torch.random.fork_rng(devices=[]):
-            step.train(candidate, context, step.prepare(context))
-        self._step_s.append((1.0, clock() / PROBE_STEPS))
+        for _ in range(PROBE_STEPS):
+            teacher.answers(Batch(images, torch.arange(len(images))))
+        answered_s = clock()
+        plan = replace(self.options, epochs=float(PROBE_STEPS))
+        loss = teacher_loss(teacher, labels, self.options.temperature, self.options.weight)
+        descend_(self.builder.compressed(Policy.of({})), images, loss, plan, rng_seed=0)
+        self._rates_s.append((clock() - 2 * answered_s) / PROBE_STEPS)
+        self._view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)

@@ -11,6 +11,7 @@ any temperature. Without labels the first term is left out, so any images will d
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import dataclass
 
 import torch
@@ -80,9 +81,15 @@ class Teacher:
         self._order = memory_order(self._network, images)
         lay_out(self._network, self._order)
         self._answers: dict[View, Tensor] = {}
+        self.kept_s = 0.0  # processor seconds that answers took which are kept
 
     def __len__(self) -> int:
         return len(self._images)
+
+    @property
+    def views_kept(self) -> int:
+        """How many views it has answered for good."""
+        return len(self._answers)
 
     def answers(self, batch: Batch) -> Tensor:
         """Its logits of the batch's images, (batch, classes), in float32."""
@@ -90,6 +97,7 @@ class Teacher:
         if view is None or not view.recurs:
             return self._answered(batch.images)
         if view not in self._answers:
+            began_s = time.thread_time()
             first, *rest = torch.split(torch.arange(len(self)), BATCH)
             begun = self._shown(view, first)
             views = view.of or 1
@@ -98,6 +106,7 @@ class Teacher:
             while len(self._answers) >= views:
                 del self._answers[next(iter(self._answers))]
             self._answers[view] = torch.cat([begun, *(self._shown(view, rows) for rows in rest)])
+            self.kept_s += time.thread_time() - began_s
         return self._answers[view][batch.rows]
 
     def _shown(self, view: View, rows: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from moco.compression.policy_settings import changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
-from moco.finalists.plan import LEAST_STEPS, FinalistsPlan, Round
+from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
@@ -32,35 +32,27 @@ INT8_PRODUCT = 64.0
 class Finals:
     """The finalists of one search."""
 
-    def __init__(self, prepared: Prepared, plan: FinalistsPlan, trainer: Trainer, split: BudgetSplit) -> None:
-        """Take what is trained by, and the split of the search's seconds."""
-        self.prepared, self.plan, self.trainer, self.split = prepared, plan, trainer, split
+    def __init__(self, prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float]) -> None:
+        """Take a search that asks for finalists, where weights are kept, and what counts its processor seconds."""
+        job, asked_for = prepared.job, prepared.job.plan.finalists
+        assert asked_for is not None
+        self.prepared, self.plan, self.clock = prepared, asked_for, clock
+        images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
+        self.trainer = Trainer(prepared.evaluator.builder, images, asked_for.training, weights, seed)
         self.reference = prepared.evaluator.reference.evaluation
         self._untrained: dict[int, Untrained] = {}
+        self.begin(())
 
-    @staticmethod
-    def of(prepared: Prepared, weights: TrainedWeights, clock: Callable[[], float], earlier: Sequence[Trial]) -> Finals:
-        """The finalists of a search that asks for some; a ConfigError where its budget leaves no first round.
-
-        `clock` counts its processor seconds, `earlier` are the trials of its earlier sessions.
-        """
-        plan, job = prepared.job.plan.finalists, prepared.job
-        assert plan is not None
+    def begin(self, earlier: Sequence[Trial]) -> None:
+        """Divide the budget, of which the trials of earlier sessions have spent something."""
         began_s, earlier_s = time.perf_counter(), elapsed_of(earlier)
 
         def spent_s(budget: Budget) -> float:
             if budget.processor_seconds is not None:
-                return clock()
+                return self.clock()
             return earlier_s + time.perf_counter() - began_s
 
-        split = BudgetSplit(job.plan.search.budget, plan, spent_s, delivery_s(prepared))
-        images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
-        finals = Finals(
-            prepared, plan, Trainer(prepared.evaluator.builder, images, plan.training, weights, seed), split
-        )
-        if not earlier:
-            finals.check()
-        return finals
+        self.split = BudgetSplit(self.prepared.job.plan.search.budget, self.plan, spent_s, delivery_s(self.prepared))
 
     def has_begun(self, one: Round, trials: Sequence[Trial]) -> bool:
         """Whether a finalist of the round was trained already."""
@@ -69,7 +61,7 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({})) + self.trainer.view_s
         training_s = self.split.training_s()
         if training_s * first.share * first.finalists < round_s:
             needed = round_s / (first.share * first.finalists)
@@ -98,7 +90,7 @@ class Finals:
                 if picked is None:
                     break
                 steps = self._steps_now(picked.trial, one, study.trials)
-                if steps < LEAST_STEPS:
+                if steps is None:
                     return
                 told(
                     f"training, round {one.number + 1} of {len(self.plan.rounds)}: finalist {len(done) + 1} of "
@@ -180,11 +172,16 @@ class Finals:
         first = min((number for number, _ in shares), default=0)
         own = sum({number: share for number, share in shares if number >= first}.values())
         assert base.policy is not None
-        return int(own * per_share_s / self.trainer.step_s(base.policy))
+        return self.trainer.steps_in(base.policy, own * per_share_s)
 
-    def _steps_now(self, trial: Trial, one: Round, trials: Sequence[Trial]) -> int:
+    def _steps_now(self, trial: Trial, one: Round, trials: Sequence[Trial]) -> int | None:
+        """Steps that the trial's network is given in this round; None where there is no time for any more."""
         assert trial.policy is not None
-        return int(one.share * self._per_share_s(trials) / self.trainer.step_s(trial.policy.untrained))
+        policy = trial.policy.untrained
+        steps = self.trainer.steps_in(policy, one.share * self._per_share_s(trials))
+        if self.trainer.steps_in(policy, self.split.training_s()) < LEAST_STEPS:
+            return None
+        return max(steps, LEAST_STEPS)
 
     def _per_share_s(self, trials: Sequence[Trial]) -> float:
         """Seconds that a share of 1 has by now."""

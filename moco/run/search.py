@@ -39,6 +39,7 @@ from moco.strategy import failure_warnings
 from moco.study import Budget, SearchAbortedError, Study
 from moco.tracking.database import ledger_address
 from moco.tracking.optuna_study import OptunaLedger
+from moco.trial import Trial
 
 
 class Search:
@@ -63,10 +64,10 @@ class Search:
         self.rivals.check()
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
+        finals = self._finals(resume)
         ledger = self._ledger(resume) if self.plan.recording.ledger else None
-        earlier = [] if ledger is None else ledger.trials()
-        self.clock.earlier_s = max((trial.processor_s or 0.0 for trial in earlier), default=0.0)
-        finals = None if self.plan.finalists is None else Finals.of(self.prepared, self.weights, self.clock, earlier)
+        if earlier := [] if ledger is None else ledger.trials():
+            self._take_up(earlier, finals)
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
         for reporter in self.job.reporters:
@@ -88,6 +89,21 @@ class Search:
             if ledger is not None:
                 ledger.close()
         return result
+
+    def _finals(self, resume: bool) -> Finals | None:
+        """The finalists, where some are asked for; a ConfigError where a new search has no time for a first round."""
+        if self.plan.finalists is None:
+            return None
+        finals = Finals(self.prepared, self.weights, self.clock)
+        if not resume:
+            finals.check()
+        return finals
+
+    def _take_up(self, earlier: Sequence[Trial], finals: Finals | None) -> None:
+        """Count what earlier sessions have spent."""
+        self.clock.earlier_s = max(trial.processor_s or 0.0 for trial in earlier)
+        if finals is not None:
+            finals.begin(earlier)
 
     def _step(self, text: str) -> None:
         """Show what is being done."""

@@ -1,0 +1,78 @@
+"""A search whose finalists are trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moco.errors import ConfigError
+from moco.experiment.finalists import finalists_plan
+from moco.experiment.loading import experiment_of
+from moco.finalists.plan import FinalistsPlan
+from tests.app.tiny import moco, one_line, read, settings, write
+
+SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.05}}
+WITHOUT_FLOAT = {"quantization": {"precision": ["int8"]}}
+
+
+def test_finalists_are_a_word_or_a_section() -> None:
+    budget = {"processor_seconds": 100}
+    assert finalists_plan(experiment_of(settings(budget=budget))) is None
+    assert finalists_plan(experiment_of(settings(budget=budget, finalists=False))) is None
+    assert finalists_plan(experiment_of(settings(budget=budget, finalists=True))) == FinalistsPlan()
+    given = finalists_plan(experiment_of(settings(budget=budget, finalists=SHORT)))
+    assert given is not None
+    assert (given.candidates, given.training.learning_rate) == (2, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("budget", "finalists", "message"),
+    [
+        ({}, True, r"^finalists: expected budget\.processor_seconds or budget\.seconds, got neither: how long"),
+        ({"seconds": 9}, {"training": {"epochs": 3.0}}, r"^finalists\.training\.epochs: leave it out, the budget says"),
+        (
+            {"seconds": 9},
+            {"training": {"learning_rat": 1}},
+            r"^finalists\.training\.learning_rat: unknown key",
+        ),
+        ({"seconds": 9}, {"candidate": 3}, r"^finalists\.candidate: unknown key; did you mean 'candidates'"),
+        ({"seconds": 9}, {"share": 1.5}, r"^finalists\.share: "),
+    ],
+)
+def test_what_makes_no_finalists_is_refused_when_it_is_read(budget: Any, finalists: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        experiment_of(settings(budget=budget, finalists=finalists))
+
+
+def test_a_budget_too_small_for_a_first_round_is_refused_before_the_search(tmp_path: Path) -> None:
+    file = write(tmp_path / "tiny.yaml", budget={"seconds": 0.5}, finalists=SHORT)
+    line = one_line(moco("search", file, "--out", tmp_path / "run"), 2)
+    assert line.startswith("finalists: the budget leaves 0 s for training, and a first round of 2 finalists, 20 steps")
+    assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "study.db").exists()
+
+
+@pytest.mark.slow
+def test_a_finalist_is_trained_kept_and_delivered(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    file = write(
+        tmp_path / "tiny.yaml",
+        budget={"trials": 12, "processor_seconds": 40},
+        space=WITHOUT_FLOAT,
+        finalists=SHORT,
+        objective={"floor": "-5 pp"},
+    )
+    assert moco("search", file, "--out", run).exit_code == 0
+    result, trials = read(run / "result.json"), read(run / "trials.json")
+    found = result["finalists"]
+    assert [one["round"] for one in found] == [0, 0, 1]
+    assert found[2]["of"] in {found[0]["of"], found[1]["of"]}
+    assert found[2]["steps"] > max(one["steps"] for one in found[:2])
+    errors = {trial["number"]: trial["evaluation"]["metrics"]["top1_error"][0] for trial in trials}
+    assert errors[found[2]["trial"]] < errors[found[2]["of"]]
+    assert result["best"]["trial"] in {one["trial"] for one in found}
+    assert result["certificate"]["holds"]
+    assert "trained on for" in (run / "report.html").read_text(encoding="utf-8")
+    assert moco("search", file, "--out", run, "--resume").exit_code == 0
+    assert read(run / "result.json")["best"]["sha256"] == result["best"]["sha256"]
