@@ -34,10 +34,11 @@ from moco.models import build_model, load_weights
 from moco.randomness import generator
 from moco.recovery.batch_norm import batch_statistics, re_estimate
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.distillation import DistillationOptions, Teacher, teacher_loss
+from moco.recovery.distillation import DistillationOptions, teacher_loss
 from moco.recovery.fine_tuning import label_loss
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.refit import RefitOptions, observe, refit_
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions
 from tests.policies import policy_of
 

@@ -20,6 +20,7 @@ from moco.inline_executor import InlineExecutor
 from moco.interfaces import Ledger, Reporter, Searcher, refuse_misfit
 from moco.policy import Policy
 from moco.problem import Problem
+from moco.processor_clock import ProcessorClock
 from moco.redaction import starred
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
 
@@ -89,8 +90,8 @@ class Study:
         """Take up where the ledger ends: the searcher is told all that it holds.
 
         `heard` makes of a trial what the searcher hears of it, by default the trial as it is; of trained finalists it
-        never hears. `clock` counts the
-        processor seconds of the search. A ConfigError where the searcher cannot take the problem.
+        never hears. `clock` counts the processor seconds of the search; without one they are counted where a budget
+        limits them. A ConfigError where the searcher cannot take the problem.
         """
         refuse_misfit(searcher, type(searcher).__name__, problem)
         self.problem, self.searcher, self.evaluate = problem, searcher, evaluate
@@ -157,6 +158,8 @@ class Study:
         DeviceLostError or WorkersLostError where the device went away, or workers die: no trial is made of it, and the
         error has the finished ones. A policy at which workers die is a failed trial, unless five such come in a row.
         """
+        if budget.processor_seconds is not None and self.clock is None:
+            self.clock = ProcessorClock(max((trial.processor_s or 0.0 for trial in self.trials), default=0.0))
         crew, self._workers = Crew(executor or InlineExecutor(), self.evaluate), workers
         self._guarded.limit_s = budget.answer_seconds or ANSWER_SECONDS
         lost: Any = None

@@ -1,7 +1,7 @@
 """The command line: a thin layer over the functions of moco.app. Errors are one line, exit codes those of the design.
 
-0 done, 1 failed, 2 bad usage or configuration, 3 finished without a feasible network. Each command gives an `Answer`,
-and all have `--json`, `--quiet` and `--verbose` (moco/app/command.py).
+0 done, 1 failed, 2 bad usage or configuration, 3 finished without a network that keeps what was asked. Each command
+gives an `Answer`, and all have `--json`, `--quiet` and `--verbose` (moco/app/command.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typer import Argument, Option
 from moco import __version__
 from moco.app.command import Commands, command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Workers, searcher_names
-from moco.app.output import DONE, FAILED, INFEASIBLE, Answer, Output
+from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 
 DEMO = "digits.yaml"
 
@@ -125,7 +125,7 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
     with Progress(output.progress, detailed=output.verbose) as progress:
         found = compare_experiment(loaded, request, folder, overrides=replaced, resume=resume, progress=progress)
     finished = any(run.state == "finished" for run in found.runs)
-    code = FAILED if not finished else DONE if any(run.feasible for run in found.runs) else INFEASIBLE
+    code = FAILED if not finished else DONE if any(run.feasible for run in found.runs) else UNMET
     shown = (compare_summary(found), *kept, f"report: {folder / PAGE}")
     return Answer(found.to_json(), shown, comparison_line(found), code)
 
@@ -311,7 +311,7 @@ def _search(output: Output, experiment: Any, out: Path | None, modules: Path | N
     from moco.experiment.build import Overrides
     from moco.report.console import console_summary, outcome_line
     from moco.run.progress import Progress
-    from moco.run_folder.result import Result
+    from moco.run_folder import result as results
 
     folder = out or Path("runs") / experiment.name
     kept = shared_file_lines(experiment, folder)
@@ -319,8 +319,8 @@ def _search(output: Output, experiment: Any, out: Path | None, modules: Path | N
         found = search_experiment(
             experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
         )
-    result = Result.from_json(found)
-    code = INFEASIBLE if result.exit == "infeasible" else DONE
+    result = results.Result.from_json(found)
+    code = DONE if result.exit == results.DONE else UNMET
     shown = (console_summary(result), *kept, f"report: {folder / 'report.html'}")
     return Answer(found, shown, outcome_line(result), code)
 

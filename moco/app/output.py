@@ -23,7 +23,7 @@ from rich.console import Console, RenderableType
 from moco.errors import ConfigError, printed
 from moco.redaction import starred
 
-DONE, FAILED, USAGE, INFEASIBLE = 0, 1, 2, 3
+DONE, FAILED, USAGE, UNMET = 0, 1, 2, 3
 PLAIN_WIDTH = 120
 
 

@@ -92,8 +92,8 @@ class Certificate:
 
     @property
     def reported(self) -> Attempt:
-        """The attempt that this certificate is about: the one that holds, or the first."""
-        return self.attempts[-1] if self.holds else self.attempts[0]
+        """The attempt that this certificate is about: the one that holds, or the one that came closest."""
+        return self.attempts[-1] if self.holds else _closest(self.attempts)
 
 
 def certify(
@@ -104,11 +104,11 @@ def certify(
     confidence: float = 0.95,
     max_attempts: int = 1,
 ) -> Certificate:
-    """The certificate of the first candidate that holds, or of the first one where none does.
+    """The certificate of the first candidate that holds; where none does, of the one with the highest lower bound.
 
     Candidates come best first, in an order that must not depend on the certification images. At most `max_attempts` of
-    them (K, fixed before the first is scored, or their number where there are fewer) are tried; the correction is for
-    all K, tried or not, so that `confidence` is that of the whole procedure. Without a floor only the first is scored.
+    them (K, fixed before the first is scored) are tried; the correction is for all K, tried or not, so that
+    `confidence` is that of the whole procedure. Without a floor only the first is scored, at full confidence.
 
     `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
     `reference_correct` is the reference's. A ConfigError refuses no candidate, no attempt, and a confidence outside
@@ -117,7 +117,7 @@ def certify(
     check_confidence(confidence)
     if not candidates or max_attempts < 1:
         raise ConfigError(f"certificate: expected a candidate and an attempt, got {len(candidates)} and {max_attempts}")
-    allowed = min(max_attempts, len(candidates)) if floor is not None else 1
+    allowed = max_attempts if floor is not None else 1
     corrected = 1 - (1 - confidence) / allowed
     reference = correct_array(reference_correct)
     attempts: list[Attempt] = []
@@ -125,7 +125,7 @@ def certify(
         attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
         if attempts[-1].holds:
             break
-    reported = attempts[-1] if attempts[-1].holds else attempts[0]
+    reported = attempts[-1] if attempts[-1].holds else _closest(attempts)
     return Certificate(
         statement=_statement(reported, floor, confidence, len(reference), len(attempts)),
         floor=None if floor is None else floor.value,
@@ -187,6 +187,11 @@ def _attempt(
     return Attempt(candidate, estimate, lower, paired.lost, paired.gained, holds)
 
 
+def _closest(attempts: Sequence[Attempt]) -> Attempt:
+    """Of attempts that do not hold, all at one confidence, the one with the highest bound; of equals the first."""
+    return max(attempts, key=lambda attempt: attempt.lower_bound)
+
+
 def _statement(reported: Attempt, floor: Floor | None, confidence: float, images: int, tried: int) -> str:
     text = (
         f"With {100 * confidence:g} % confidence the network's top-1 accuracy is {_bound(reported, floor)}, "
@@ -195,9 +200,13 @@ def _statement(reported: Attempt, floor: Floor | None, confidence: float, images
     if floor is None:
         return f"{text}."
     if reported.holds:
-        others = f" ({tried - 1} that did better in the search did not reach it)" if tried > 1 else ""
+        others = f" ({_first(tried - 1)} did not reach it)" if tried > 1 else ""
         return f"{text}: the floor of {floor} holds{others}."
     return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
+
+
+def _first(candidates: int) -> str:
+    return "the first candidate" if candidates == 1 else f"the first {candidates} candidates"
 
 
 def _bound(reported: Attempt, floor: Floor | None) -> str:

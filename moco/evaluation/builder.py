@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -31,10 +32,18 @@ from moco.policy import Policy
 from moco.recovery.recovery import Recovery, RecoveryPlan, TrainingImages
 from moco.recovery.step import Candidate, Moment
 
-LoadWeights = Callable[[str, nn.Module], None]
-"""Loads the trained weights of that hash into a network of their structure, in place."""
 PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
 WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error")
+
+
+class WeightFiles(Protocol):
+    """Where weights are kept that a training has given networks, by the hash of their file."""
+
+    def load(self, weights: str, network: nn.Module) -> None:
+        """Load the weights into a network of their structure, in place."""
+
+    def in_codes(self, weights: str) -> bool:
+        """Whether they were trained in integer codes, and so to live with whole ranges."""
 
 
 class Stopwatch:
@@ -70,7 +79,7 @@ class Builder:
         training: TrainingImages | None = None,
         template: Template | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
-        load_weights: LoadWeights | None = None,
+        trained: WeightFiles | None = None,
     ) -> None:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
@@ -78,7 +87,7 @@ class Builder:
         estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
         are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
-        itself, `load_weights` what policies with trained weights get them by. A CompressionError where the network
+        itself, `trained` where policies with trained weights get them. A CompressionError where the network
         cannot be exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
@@ -90,7 +99,7 @@ class Builder:
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = template or build_template(compressor.network, self.images[:2])
-        self.metadata, self.load_weights = dict(metadata), load_weights
+        self.metadata, self.trained = dict(metadata), trained
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -140,11 +149,11 @@ class Builder:
         return self._recovered(Moment.TRAINING, candidate, watch).network
 
     def _trained(self, policy: Policy, weights: str, watch: Stopwatch) -> nn.Module:
-        if self.load_weights is None:
+        if self.trained is None:
             raise CompressionError(f"the trained weights {weights[:12]} are not at hand")
         with watch.stage("compress"):
             network = self.compressor.compress(policy)
-            self.load_weights(weights, network)
+            self.trained.load(weights, network)
             verify_parameters(network, cost_of(self.compressor.costs, policy)["parameters"])
             return network.eval()
 
@@ -156,16 +165,21 @@ class Builder:
 
     def _exported(self, policy: Policy, thin: nn.Module, watch: Stopwatch) -> onnx.ModelProto:
         """The graph, in int8 where asked, after its float form gave what the network gives."""
-        bits = bits_by_part(policy)
+        bits, whole = bits_by_part(policy), self._keeps_whole_ranges(policy)
         try:
             with watch.stage("export"):
                 proto = self._template(policy, thin).render(thin)
-            return self._quantized(proto, thin, bits, watch)
+            return self._quantized(proto, thin, bits, watch, whole=whole)
         except CompressionError:
             # A graph that bakes its widths in cannot take other weights: this candidate gets an export of its own.
             with watch.stage("export"):
                 proto = self._template(policy, thin, own=True).render(thin)
-            return self._quantized(proto, thin, bits, watch)
+            return self._quantized(proto, thin, bits, watch, whole=whole)
+
+    def _keeps_whole_ranges(self, policy: Policy) -> bool:
+        if policy.weights is None or self.trained is None:
+            return self.recovery.plan.keeps_whole_ranges
+        return self.trained.in_codes(policy.weights)
 
     def _template(self, policy: Policy, thin: nn.Module, *, own: bool = False) -> Template:
         """The graph that takes the weights of `thin`: the template without the branches that the policy removes.
@@ -180,15 +194,15 @@ class Builder:
         return build_template(whole, self.images[:2]).without(branches)
 
     def _quantized(
-        self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch
+        self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch, *, whole: bool
     ) -> onnx.ModelProto:
+        """The graph in these bits; where `whole`, the network has learned to live with whole ranges."""
         if not bits:
             with watch.stage("export"):
                 logits = outputs(open_session(proto), self.calibration[:PARITY_IMAGES])[0]
                 self._check_parity(logits, thin)
             return proto
-        whole = self.recovery.plan.keeps_whole_ranges or set(bits.values()) == {INT8_BITS}
-        options = self.ranges or (WHOLE if whole else BY_OUTPUT_ERROR)
+        options = self.ranges or (WHOLE if whole or set(bits.values()) == {INT8_BITS} else BY_OUTPUT_ERROR)
         with watch.stage("export"):
             tensors = self._observed(proto, bits)
         with watch.stage("calibrate"):

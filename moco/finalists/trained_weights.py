@@ -8,10 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from moco.errors import RunFolderError
-from moco.models.weights import load_weights
+from moco.models.weights import load_weights, weights_metadata
 from moco.policy import Policy
 from moco.run_folder.writing import write_weights
 from moco.whole_file import write_bytes
+
+CODES = "codes"
+"""Key in a file's metadata of weights that were trained in integer codes."""
 
 
 class TrainedWeights:
@@ -26,11 +29,11 @@ class TrainedWeights:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{policy.key[:16]}-{cycle}.checkpoint.safetensors"
 
-    def keep(self, network: nn.Module) -> str:
-        """Write the network's weights, and give their hash."""
+    def keep(self, network: nn.Module, *, in_codes: bool = False) -> str:
+        """Write the network's weights, and give their hash; the file says whether they were trained `in_codes`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         fresh = self.folder / "fresh.safetensors"
-        write_weights(fresh, network)
+        write_weights(fresh, network, {CODES: "true"} if in_codes else None)
         content = fresh.read_bytes()
         found = hashlib.sha256(content).hexdigest()
         write_bytes(self._path(found), content)
@@ -42,6 +45,13 @@ class TrainedWeights:
 
         A RunFolderError where they are gone or are others now, a DataError where they do not fit.
         """
+        load_weights(network, self._checked(weights))
+
+    def in_codes(self, weights: str) -> bool:
+        """Whether the weights were trained in integer codes; errors as `load`."""
+        return CODES in weights_metadata(self._checked(weights))
+
+    def _checked(self, weights: str) -> Path:
         path = self._path(weights)
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -49,7 +59,7 @@ class TrainedWeights:
             raise RunFolderError(f"{path}: trained weights that cannot be read: {error.strerror}") from None
         if found != weights:
             raise RunFolderError(f"{path}: the weights of a trained finalist were changed; search again")
-        load_weights(network, path)
+        return path
 
     def _path(self, weights: str) -> Path:
         return self.folder / f"{weights[:16]}.safetensors"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from moco.compression.policy_settings import bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
 from moco.finalists.trained_weights import TrainedWeights
@@ -15,9 +17,11 @@ from moco.models.training import Batch
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
 from moco.recovery.descent import descend_
-from moco.recovery.distillation import DistillationOptions, DistillationStep, Teacher, teacher_loss
+from moco.recovery.distillation import DistillationOptions, DistillationStep, teacher_loss
 from moco.recovery.fine_tuning import Cycle
-from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.quantization_aware import quantization_aware
+from moco.recovery.step import RecoveryContext
+from moco.recovery.teacher import Teacher
 
 PROBE_STEPS = 2
 BACKWARD = 2.0
@@ -29,6 +33,7 @@ class Trained:
     """A finalist after a round."""
 
     policy: Policy  # with its new weights
+    network: nn.Module  # in float
     processor_s: float  # that the round took
 
 
@@ -51,16 +56,19 @@ class Trainer:
         self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
         self._rates_s: list[float] = []  # seconds of a step, as if on the whole reference
-        self._view_s: float | None = None  # that the teacher takes for a whole view
+        self._probed_view_s = 0.0  # that the teacher takes for a whole view, as a few images tell
 
     def steps_in(self, policy: Policy, seconds: float) -> int:
-        """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell."""
+        """Steps on the policy's network that fit into so many processor seconds, as far as earlier ones tell.
+
+        The teacher's answers to the first view, which all finalists see, are not among them (`first_view_s`).
+        """
         if not self._rates_s:
             self._probe()
         step_s = self.step_s(policy)
         views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
-        unanswered = max(views - self.teacher.views_kept, 0)
-        return max(int((seconds - unanswered * (self._view_s or 0.0)) / step_s), 0)
+        unanswered = max(views - max(self.teacher.views_answered, 1), 0)
+        return max(int((seconds - unanswered * self._view_s) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
         """Processor seconds of a step on the policy's network, the teacher's answers left out."""
@@ -69,29 +77,39 @@ class Trainer:
         return self._share(policy) * sum(self._rates_s) / len(self._rates_s)
 
     @property
-    def view_s(self) -> float:
-        """Processor seconds that the teacher's answers to one view of all images take; 0 where one is answered."""
+    def first_view_s(self) -> float:
+        """Processor seconds that the teacher's answers to a first view of all images will take; 0 once they did."""
         if not self._rates_s:
             self._probe()
-        return 0.0 if self.teacher.views_kept else self._view_s or 0.0
+        return 0.0 if self.teacher.views_answered else self._view_s
 
-    def train(self, policy: Policy, steps: int, cycle: int) -> Trained:
-        """So many steps more; `cycle` counts the rounds that the network was trained in, from 0 on.
+    def train(self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False) -> Trained:
+        """So many steps more, maybe in the integer codes of the policy; `cycle` counts the network's rounds from 0 on.
 
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
-        clock, answered_s = ProcessorClock(), self.teacher.kept_s
-        network = self.builder.compressed(policy)
-        step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch))
-        checkpoint = self.weights.checkpoint(policy, cycle)
-        compressor = self.builder.compressor
-        kept = compressor.kept(policy)
-        candidate = Candidate(network, policy, kept, compressor.kept_of_batch_norms(kept))
-        step.train(candidate, self.context, self.loss, Cycle(cycle, checkpoint))
-        trained = Policy(policy.text, self.weights.keep(network))
+        clock, answered_s = ProcessorClock(), self.teacher.answered_s
+        network, checkpoint = self.builder.compressed(policy), self.weights.checkpoint(policy, cycle)
+        precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
+        step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
+        descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint))
+        built_s = clock()
+        if in_codes:
+            with quantization_aware(network, bits_by_part(policy), self.context.images) as quantization:
+                descend(quantization.calibrate)
+        else:
+            descend()
+        if not in_codes:
+            descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
+            self._rates_s.append(descended_s / steps / self._share(policy))
+        trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         checkpoint.unlink(missing_ok=True)
-        self._rates_s.append((clock() - (self.teacher.kept_s - answered_s)) / steps / self._share(policy))
-        return Trained(trained, clock())
+        return Trained(trained, network, clock())
+
+    @property
+    def _view_s(self) -> float:
+        known = self.teacher.views_answered
+        return self.teacher.answered_s / known if known else self._probed_view_s
 
     def _share(self, policy: Policy) -> float:
         """What a step on the network takes of one on the reference, by their macs."""
@@ -110,4 +128,4 @@ class Trainer:
         loss = teacher_loss(teacher, labels, self.options.temperature, self.options.weight)
         descend_(self.builder.compressed(Policy.of({})), images, loss, plan, rng_seed=0)
         self._rates_s.append((clock() - 2 * answered_s) / PROBE_STEPS)
-        self._view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)
+        self._probed_view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)

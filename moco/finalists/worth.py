@@ -6,29 +6,32 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
-from moco.certification.certificate import DISCORDANCE, Floor
+from moco.certification.attempt_order import FloorTest
+from moco.certification.certificate import DISCORDANCE
 from moco.finalists.promise import Forecast
 from moco.metrics import TOP1_ERROR, TOP5_ERROR
 from moco.problem import Problem
 from moco.trial import Evaluation, MetricValue, Trial
 
 
-@dataclass(frozen=True)
-class FloorTest:
-    """What a delivery has to pass: a floor on unseen images."""
+def slack(test: FloorTest, error: float, reference_error: float) -> float:
+    """How much more error the certificate allows than this, its own margin taken off; below 0 where it does not.
 
-    floor: Floor
-    images: int
-    confidence: float  # one-sided, of one attempt
+    The test's confidence is that of one attempt.
+    """
+    lost = error - reference_error
+    allowed = -test.floor.value if test.floor.relative else 1 - test.floor.value - reference_error
+    return allowed - NormalDist().inv_cdf(test.confidence) * _noise(test, lost) - lost
 
-    def chance(self, forecast: Forecast, reference_error: float) -> float:
-        """Probability that a network of this error is certified."""
-        lost = forecast.error - reference_error
-        discordance = max(DISCORDANCE, abs(lost))
-        allowed = -self.floor.value if self.floor.relative else 1 - self.floor.value - reference_error
-        noise = math.sqrt(discordance / self.images)
-        needed = allowed - NormalDist().inv_cdf(self.confidence) * noise
-        return NormalDist().cdf((needed - lost) / math.hypot(forecast.sd, noise))
+
+def chance(test: FloorTest, forecast: Forecast, reference_error: float) -> float:
+    """Probability that a network of this error is certified, in one attempt of the test's confidence."""
+    deviation = math.hypot(forecast.sd, _noise(test, forecast.error - reference_error))
+    return NormalDist().cdf(slack(test, forecast.error, reference_error) / deviation)
+
+
+def _noise(test: FloorTest, lost: float) -> float:
+    return math.sqrt(max(DISCORDANCE, abs(lost)) / test.images)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Worth:
         if any(bound.violation(metrics[bound.metric]) > 0 for bound in others):
             return -math.inf
         gain = self.problem.unbounded_score(promised) - self.safe_score
-        return gain if self.test is None else max(gain, 0.0) * self.test.chance(forecast, self.reference_error)
+        return gain if self.test is None else max(gain, 0.0) * chance(self.test, forecast, self.reference_error)
 
     def heard(self, trial: Trial, forecast: Forecast) -> Trial:
         """The trial as if its network had been trained: what a searcher hears of it."""

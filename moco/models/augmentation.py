@@ -44,11 +44,6 @@ class View:
     number: int = 0
     of: int | None = None  # how many views there are, which come round; None for another one each time
 
-    @property
-    def recurs(self) -> bool:
-        """Whether the set will be seen like this again."""
-        return self.of is not None
-
     def shown(self, images: Tensor, rows: Tensor) -> Tensor:
         """These rows of all images (n, channels, height, width) as they are seen."""
         seen = images[rows]

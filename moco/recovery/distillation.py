@@ -10,26 +10,17 @@ any temperature. Without labels the first term is left out, so any images will d
 
 from __future__ import annotations
 
-import copy
-import time
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import CompressionError
-from moco.models.arithmetic import Arithmetic, computing_in, lay_out, memory_order
-from moco.models.augmentation import View
 from moco.models.training import Batch, BatchLoss
 from moco.recovery.fine_tuning import FineTuningStep
 from moco.recovery.step import RecoveryContext, written
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions, written_training
-
-ANSWERS_BYTES = 10**9
-"""Most memory that a teacher's answers may take; where a plan's views need more, it answers in each step."""
-BATCH = 128
-"""Images that a teacher is shown at once."""
 
 
 @dataclass(frozen=True)
@@ -65,57 +56,6 @@ class DistillationStep(FineTuningStep):
 def written_answers(temperature: float, weight: float) -> str:
     """How a teacher's answers count, as stores hold it."""
     return written("Distillation", {"temperature": temperature, "weight": weight})
-
-
-class Teacher:
-    """What a network answers on a set of images, normalised, (n, channels, height, width).
-
-    It answers in evaluation mode and is never changed. Where its images are seen in views that come round (`View`), and
-    the answers of all of them take at most `ANSWERS_BYTES`, it is shown a whole view once, when that is first asked
-    for, in the order of the set: so an answer never depends on who asked first, or on what was interrupted.
-    """
-
-    def __init__(self, network: nn.Module, images: Tensor, arithmetic: Arithmetic = "float32") -> None:
-        """Take a copy of the network."""
-        self._network, self._images, self._arithmetic = copy.deepcopy(network).eval(), images, arithmetic
-        self._order = memory_order(self._network, images)
-        lay_out(self._network, self._order)
-        self._answers: dict[View, Tensor] = {}
-        self.kept_s = 0.0  # processor seconds that answers took which are kept
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @property
-    def views_kept(self) -> int:
-        """How many views it has answered for good."""
-        return len(self._answers)
-
-    def answers(self, batch: Batch) -> Tensor:
-        """Its logits of the batch's images, (batch, classes), in float32."""
-        view = batch.view
-        if view is None or not view.recurs:
-            return self._answered(batch.images)
-        if view not in self._answers:
-            began_s = time.thread_time()
-            first, *rest = torch.split(torch.arange(len(self)), BATCH)
-            begun = self._shown(view, first)
-            views = view.of or 1
-            if views * len(self) * begun[0].numel() * begun.element_size() > ANSWERS_BYTES:
-                return self._answered(batch.images)
-            while len(self._answers) >= views:
-                del self._answers[next(iter(self._answers))]
-            self._answers[view] = torch.cat([begun, *(self._shown(view, rows) for rows in rest)])
-            self.kept_s += time.thread_time() - began_s
-        return self._answers[view][batch.rows]
-
-    def _shown(self, view: View, rows: Tensor) -> Tensor:
-        return self._answered(view.shown(self._images, rows))
-
-    def _answered(self, images: Tensor) -> Tensor:
-        with torch.no_grad(), computing_in(self._arithmetic):
-            answers: Tensor = self._network(images.contiguous(memory_format=self._order))
-        return answers.float()
 
 
 def teacher_loss(

@@ -35,9 +35,10 @@ from moco.export.bits import Scale, highest_weight_code
 from moco.models.arithmetic import Arithmetic
 from moco.models.training import BatchLoss
 from moco.recovery.descent import Tuned
-from moco.recovery.distillation import DistillationOptions, Teacher, teacher_loss, written_answers
+from moco.recovery.distillation import DistillationOptions, teacher_loss, written_answers
 from moco.recovery.fine_tuning import Cycle, FineTuningStep
 from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions, written_training
 
 BATCH = 64

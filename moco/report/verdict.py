@@ -10,7 +10,7 @@ from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERRO
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, seconds, shown_ratio
 from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
-from moco.run_folder.result import BoundRecord, CertificateRecord, Result, Rival
+from moco.run_folder.result import INFEASIBLE, BoundRecord, CertificateRecord, Result, Rival
 from moco.run_folder.trial_record import Baseline, TrialRecord
 
 
@@ -117,10 +117,12 @@ def _names(rivals: Sequence[Rival]) -> str:
 
 
 def is_feasible(result: Result) -> bool:
-    """Whether the chosen network meets the constraints on the search split."""
-    if result.best is None or result.exit == "infeasible":
+    """Whether the chosen network meets the constraints: on the search split, or the floor by its certificate."""
+    if result.best is None or result.exit == INFEASIBLE:
         return False
-    return result.best.feasible is not False and result.feasible != 0
+    if result.best.feasible is not None:  # also by unseen images, where on the search split none was
+        return result.best.feasible
+    return result.feasible != 0
 
 
 def chosen_metrics(result: Result) -> dict[str, float]:
@@ -178,8 +180,8 @@ def _of_floor(certificate: CertificateRecord) -> list[Claim]:
     text += f" ({', '.join(told)})" if told else ""
     before = len(certificate.attempts) - 1
     if holds and before > 0:
-        better = "the network" if before == 1 else f"the {before} networks"
-        text += f"; {better} that did better in the search did not reach the floor"
+        first = "candidate" if before == 1 else f"{before} candidates"
+        text += f"; the first {first} did not reach it"
     return [Claim(bool(holds), text)]
 
 

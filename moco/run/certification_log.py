@@ -2,14 +2,16 @@
 
 A search that is resumed ends again, and each delivery tests candidates on the same images. The probability of a false
 certificate is a budget: what a delivery has spent is gone, and a later one tests with what is left. A network that was
-certified once stays certified; it is not tested again. Nor are the candidates of a delivery in which none held: where
-the process was killed before that was written, the next one says the same of them.
+certified once stays certified, and one that missed the floor is not tried again. A delivery of the same trials says
+what the earlier one said, as where the process was killed before that was written.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,50 @@ LEAST = 1e-9
 """Probability that is still tested with when all is spent: its bound is so wide that nothing holds by chance."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a delivery asks: which of these policies holds, so surely, in at most so many attempts."""
+
+    policies: tuple[Policy, ...]  # of all trials that may be delivered, whatever their order
+    confidence: float
+    attempts: int
+
+    @property
+    def key(self) -> str:
+        """By which it is known again."""
+        text = " ".join([f"{self.confidence:g}", str(self.attempts), *sorted(policy.key for policy in self.policies)])
+        return sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a delivery has said: its certificate, and the policies of the attempts in their order."""
+
+    certificate: Certificate
+    tried: tuple[str, ...]  # keys
+
+    @property
+    def delivered(self) -> str:
+        """Key of the policy that the certificate is about."""
+        return self.tried[self.certificate.attempts.index(self.certificate.reported)]
+
+
 class CertificationLog:
     """The attempts of all endings of one search."""
 
     def __init__(self, folder: Path) -> None:
         """Read what earlier endings left; a RunFolderError where that cannot be read."""
         self._path = folder / CERTIFICATION
-        kept: dict[str, Any] = {"spent": 0.0, "held": {}, "failed": {}}
+        kept: dict[str, Any] = {"spent": 0.0, "held": {}, "missed": [], "answers": {}}
         try:
             kept |= json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError) as error:
             raise RunFolderError(f"{self._path}: cannot be read: {error}; it must not be changed by hand") from None
+        self._others = kept  # also what older versions wrote
         self._spent, self._held = float(kept["spent"]), dict(kept["held"])
-        self._failed = dict(kept["failed"])
+        self._missed, self._answers = list(kept["missed"]), dict(kept["answers"])
 
     def confidence_left(self, confidence: float) -> float:
         """The confidence that this delivery must ask for, so that all deliveries together keep `confidence`."""
@@ -49,31 +80,31 @@ class CertificationLog:
 
     def held(self, policy: Policy) -> Certificate | None:
         """The certificate that an earlier delivery gave the policy's network."""
-        return _certificate(self._held.get(policy.key))
+        stored = self._held.get(policy.key)
+        return None if stored is None else _certificate(stored)
 
-    def failed(self, candidates: Sequence[Policy], confidence: float, allowed: int) -> Certificate | None:
-        """The certificate of an earlier delivery of these candidates, in this order, so asked for: none held."""
-        return _certificate(self._failed.get(_asked(candidates, confidence, allowed)))
+    def missed(self, policy: Policy | None) -> bool:
+        """Whether an earlier delivery tried the policy's network, and it did not hold."""
+        return policy is not None and policy.key in self._missed
 
-    def add(
-        self, certificate: Certificate, candidates: Sequence[Policy], delivered: Policy, confidence: float, allowed: int
-    ) -> None:
-        """Write down what was spent of 1 - `confidence` on `candidates`: each attempt its share of what was left."""
-        left = 1 - self.confidence_left(confidence)
-        self._spent += len(certificate.attempts) * left / min(allowed, len(candidates))
+    def answer(self, question: Question) -> Answer | None:
+        """What an earlier delivery of the same trials, so asked for, has said."""
+        stored = self._answers.get(question.key)
+        return None if stored is None else Answer(_certificate(stored["certificate"]), tuple(stored["tried"]))
+
+    def add(self, question: Question, certificate: Certificate, tried: Sequence[Policy], allowed: int) -> None:
+        """Write down what was spent: each attempt its share, of so many allowed, of the confidence that was left."""
+        left = 1 - self.confidence_left(question.confidence)
+        self._spent += len(certificate.attempts) * left / allowed
+        answer = Answer(certificate, tuple(policy.key for policy in tried[: len(certificate.attempts)]))
         if certificate.holds:
-            self._held[delivered.key] = certificate.to_json()
-        else:
-            self._failed[_asked(candidates, confidence, allowed)] = certificate.to_json()
-        failed = {"failed": self._failed} if self._failed else {}
-        write_json(self._path, {"spent": self._spent, "held": self._held, **failed})
+            self._held[answer.delivered] = certificate.to_json()
+        misses = [key for key, attempt in zip(answer.tried, certificate.attempts, strict=True) if not attempt.holds]
+        self._missed += [key for key in misses if key not in self._missed]
+        self._answers[question.key] = {"tried": list(answer.tried), "certificate": certificate.to_json()}
+        now = {"spent": self._spent, "held": self._held, "missed": self._missed, "answers": self._answers}
+        write_json(self._path, {**self._others, **now})
 
 
-def _asked(candidates: Sequence[Policy], confidence: float, allowed: int) -> str:
-    return " ".join([f"{confidence:g}", str(allowed), *(policy.key for policy in candidates)])
-
-
-def _certificate(stored: Mapping[str, Any] | None) -> Certificate | None:
-    if stored is None:
-        return None
+def _certificate(stored: Mapping[str, Any]) -> Certificate:
     return Certificate(**{**stored, "attempts": tuple(Attempt(**attempt) for attempt in stored["attempts"])})

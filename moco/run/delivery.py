@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,22 +12,24 @@ from torch import nn
 from moco import pareto
 from moco.certification.certificate import Certificate, certify
 from moco.certification.confidence_bounds import absolute_lower_bound
+from moco.compression.policy_settings import NEUTRAL
 from moco.errors import CompressionError
 from moco.evaluation.accuracy import Correct, correct, logits_of
-from moco.evaluation.builder import Stopwatch
 from moco.interfaces import Artifact, Session
-from moco.measurement import RatioEstimate, Samples
-from moco.metrics import METRICS, TOP1_ERROR, TOP5_ERROR
+from moco.metrics import ERRORS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
-from moco.randomness import derived_seed
-from moco.readings import READINGS, Reading
-from moco.run.certification_log import CertificationLog
+from moco.run.candidates import by_score, deliverable, to_certify, worth
+from moco.run.certification_log import CertificationLog, Question
 from moco.run.job import Prepared
+from moco.run.longer_timing import LongerTiming
 from moco.run.recount import Recount, from_store
 from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
-from moco.study import best, rank
+from moco.study import best
 from moco.trial import MetricValue, Trial
+
+REPLACEMENTS = 2
+"""How often candidates that a longer timing finds beyond a bound are replaced: each one costs seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,39 +59,41 @@ class Finisher:
         self.prepared, self.trials = prepared, list(trials)
         self.corrected = False
         self.log = CertificationLog(folder)
-        self.warnings: list[str] = []
+        self._told: list[str] = []
         self.floor = prepared.job.floor
         self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
         self._sessions: dict[Policy, Session] = {}
-        self._retimed: dict[int, dict[str, Interval]] = {}
-        self._pessimistic: dict[tuple[int, str], Interval] = {}
+        self.timing = LongerTiming(prepared, self._session)
         self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
         self._scored: dict[int | None, Correct] = {}
+        self._late: set[Policy] = set()  # beyond a bound, by the longer timing
+        self._timed_bounds = [bound.metric for bound in prepared.problem.bounds if bound.metric not in ERRORS]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be said of the delivery."""
+        return [*self._told, *self.timing.warnings]
 
     def deliver(self) -> Delivery | None:
-        """The first candidate, in a fixed order, whose bounds and floor hold; the best one where none does.
+        """The first candidate, in a fixed order, whose bounds and floor hold; where none does, what came closest.
 
-        What the evaluation store said of the best, the front and the baselines is counted and scored again before:
-        `trials` are then what was found.
-
-        The order is fixed before an image of the certification split is read: the best feasible trial, then the rest
-        of the feasible front by score. None where no trial is complete.
+        What the evaluation store said of the candidates, the front and the baselines is counted and scored again
+        before: `trials` are then what was found. The candidates and their order are fixed before an image of the
+        certification split is read (moco/run/candidates.py). None where no trial is complete.
         """
         self._recount()
-        candidates = self._candidates()
-        if not candidates:
+        if best(self.trials) is None:
             return None
-        within = self._within_bounds(candidates)
-        certified = best(trial for trial in self.trials if self._earlier(trial) is not None)
-        earlier = None if certified is None else self._earlier(certified)
-        if certified is not None and earlier is not None:
-            within = within[: within.index(certified)] if certified in within else within
-            if not within or not self.log.has_confidence_left(self.prepared.job.plan.delivery.confidence):
-                return self._delivery(certified, earlier)
-        certificate = self._certified(within)
-        if certified is not None and earlier is not None and not certificate.holds:
-            return self._delivery(certified, earlier)
-        return self._delivery(_of(within, certificate.reported.candidate), certificate)
+        if self.floor is None:
+            within = self._first_within(self._candidates())
+            return self._delivery(within[0], self._certificate(within))
+        found, earlier = self._said_before() or self._tried_now(), self._certified_before()
+        if earlier is not None and (found is None or not found[1].holds):
+            found = earlier
+        assert found is not None
+        if found[0].policy == NEUTRAL and found[1].holds:
+            self._told.append("no compressed network was certified: the one that is delivered is the uncompressed one")
+        return self._delivery(*found)
 
     def _recount(self) -> None:
         """Replace the store's word on what result.json names by their files' own, until none of it is left there."""
@@ -111,33 +115,67 @@ class Finisher:
                     self.corrected = True
                     if self.prepared.evaluator.store is not None:
                         self.prepared.evaluator.store.forget(policy)
-                    self.warnings.append(found.told(before))
+                    self._told.append(found.told(before))
 
-    def _earlier(self, trial: Trial) -> Certificate | None:
-        """What an earlier delivery has certified of the trial's network; it is not tested again."""
-        return None if trial.policy is None else self.log.held(trial.policy)
+    def _certified_before(self) -> tuple[Trial, Certificate] | None:
+        """The best trial whose network an earlier delivery has certified, which is not tested again."""
+        complete = [
+            (trial, trial.policy) for trial in self.trials if trial.score is not None and trial.policy is not None
+        ]
+        of_trials = [(trial, self.log.held(policy)) for trial, policy in complete]
+        found = [(trial, certificate) for trial, certificate in of_trials if certificate is not None]
+        problem = self.prepared.problem
+        return max(found, key=lambda pair: (worth(pair[0], problem), -pair[0].number), default=None)
 
-    def _certified(self, candidates: Sequence[Trial]) -> Certificate:
-        """The certificate of the candidates in their order, with the confidence that earlier endings have left."""
+    def _said_before(self) -> tuple[Trial, Certificate] | None:
+        """What an earlier delivery of the same trials has said; they are not tested again."""
+        answer = self.log.answer(self._question())
+        if answer is None:
+            return None
+        tried = [self._named(key) for key in answer.tried]
+        again = zip(answer.certificate.attempts, tried, strict=True)
+        attempts = tuple(replace(attempt, candidate=trial.number) for attempt, trial in again)
+        certificate = replace(answer.certificate, attempts=attempts)
+        return _of(tried, certificate.reported.candidate), certificate
+
+    def _tried_now(self) -> tuple[Trial, Certificate] | None:
+        """What the certification images say; None where only what is certified already could be tried."""
         options = self.prepared.job.plan.delivery
-        policies = [trial.policy for trial in candidates if trial.policy is not None]
-        failed = None if self.floor is None else self.log.failed(policies, options.confidence, options.attempts)
-        if failed is not None:
-            again = zip(failed.attempts, candidates, strict=False)
-            return replace(failed, attempts=tuple(replace(attempt, candidate=t.number) for attempt, t in again))
-        confidence = self.log.confidence_left(options.confidence)
+        if self._certified_before() is not None and not self.log.has_confidence_left(options.confidence):
+            return None
+        question, candidates = self._question(), self._fixed()
+        if not candidates:
+            return None
+        certificate = self._certificate(candidates, question)
+        return _of(candidates, certificate.reported.candidate), certificate
+
+    def _question(self) -> Question:
+        options = self.prepared.job.plan.delivery
+        policies = [trial.policy for trial in self._pool() if trial.policy is not None]
+        return Question(tuple(policies), options.confidence, options.attempts)
+
+    def _named(self, key: str) -> Trial:
+        """The trial of the policy of this key."""
+        return next(trial for trial in self._pool() if trial.policy is not None and trial.policy.key == key)
+
+    def _certificate(self, candidates: Sequence[Trial], question: Question | None = None) -> Certificate:
+        """The certificate of the candidates in their order, with the confidence that earlier endings have left.
+
+        What misses a bound on top-5 on the certification images is left out, and paid for.
+        """
+        options = self.prepared.job.plan.delivery
+        within = [trial for trial in candidates if self._hold(trial, TOP5_ERROR)] or candidates[:1]
         certificate = certify(
-            [trial.number for trial in candidates],
-            lambda number: self._right(_of(candidates, number)).top1,
+            [trial.number for trial in within],
+            lambda number: self._right(_of(within, number)).top1,
             self._right(None).top1,
             self.floor,
-            confidence,
-            options.attempts,
+            self.log.confidence_left(options.confidence),
+            min(options.attempts, len(candidates)),
         )
-        if self.floor is not None:
-            delivered = _of(candidates, certificate.reported.candidate)
-            assert delivered.policy is not None
-            self.log.add(certificate, policies, delivered.policy, options.confidence, options.attempts)
+        if question is not None:
+            tried = [trial.policy for trial in within if trial.policy is not None]
+            self.log.add(question, certificate, tried, min(options.attempts, len(candidates)))
         return certificate
 
     def _right(self, trial: Trial | None) -> Correct:
@@ -175,35 +213,51 @@ class Finisher:
                 "changed since the search began? Start a new search in another folder, with `store: false`"
             )
 
-    def _candidates(self) -> list[Trial]:
-        first = best(self.trials)
-        if first is None:
-            return []
-        if not first.feasible:
-            return [first]
-        rest = [trial for trial in pareto.front(self.trials) if trial.policy != first.policy]
-        ordered = [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)]
-        return ordered[: self.prepared.job.plan.delivery.attempts]
+    def _pool(self) -> list[Trial]:
+        """The trials that may be delivered: a best effort alone where none keeps the other bounds."""
+        if self.floor is None:
+            return by_score(self.trials, self.prepared.job.plan.delivery.attempts)
+        return deliverable(self.trials, self.prepared.problem) or by_score(self.trials, 1)
 
-    def _within_bounds(self, candidates: list[Trial]) -> list[Trial]:
-        """Candidates whose bounds still hold when timed longer; the first alone where none's do."""
-        if all(bound.metric == TOP1_ERROR for bound in self.prepared.problem.bounds):
-            return candidates
-        within = []
-        for trial in candidates:
-            if all(bound.holds for bound in self._bounds(trial)):
-                within.append(trial)
-                if self.floor is None:
-                    break
-        return within or candidates[:1]
+    def _candidates(self) -> list[Trial]:
+        """What is to be tried, in its order, as far as is known by now."""
+        pool = self._pool()
+        if self.floor is None or not pool:
+            return pool
+        earlier = self._certified_before()
+        left = [trial for trial in pool if trial.policy not in self._late and not self.log.missed(trial.policy)]
+        confidence = self.log.confidence_left(self.prepared.job.plan.delivery.confidence)
+        return to_certify(left or pool, self.prepared, confidence, None if earlier is None else earlier[0])
+
+    def _fixed(self) -> list[Trial]:
+        """The candidates in their order; others take the place of those that a longer timing finds beyond a bound."""
+        planned = first = self._candidates()
+        for _ in range(REPLACEMENTS):
+            late = [trial for trial in planned if not self._hold(trial, *self._timed_bounds)]
+            if not late:
+                return planned
+            self._late |= {trial.policy for trial in late if trial.policy is not None}
+            self._recount()
+            planned = self._candidates()
+        within = [trial for trial in planned if self._hold(trial, *self._timed_bounds)]
+        return within or ([] if self._certified_before() else first[:1])
+
+    def _first_within(self, candidates: list[Trial]) -> list[Trial]:
+        """The first candidate whose bounds hold when timed longer; the first of all where none's do."""
+        names = [bound.metric for bound in self.prepared.problem.bounds]
+        return [next((trial for trial in candidates if self._hold(trial, *names)), candidates[0])]
+
+    def _hold(self, trial: Trial, *metrics: str) -> bool:
+        """Whether the trial's file keeps all bounds on these metrics but the floor."""
+        return all(bound.holds for bound in self._bounds(trial, metrics))
 
     def _delivery(self, trial: Trial, certificate: Certificate) -> Delivery:
         assert trial.policy is not None
         assert trial.evaluation is not None
         artifact, network = self.built(trial.policy)
-        retimed = self._timed_again(trial)
+        retimed = self.timing.timed(trial)
         measured = {name: interval.value for name, interval in retimed.items()}
-        metrics = self._metrics(trial, measured)
+        metrics = self.timing.metrics(trial, measured)
         bounds, per_class = self._bounds(trial), self._per_class(trial)
         return Delivery(trial, artifact, network, metrics, certificate, retimed, bounds, per_class)
 
@@ -225,14 +279,14 @@ class Finisher:
             for label, chosen in of_class.items()
         )
 
-    def _bounds(self, trial: Trial) -> list[BoundRecord]:
-        """Every bound but the floor, against the pessimistic end of the longer measurement."""
-        intervals, found = self.intervals(trial), []
+    def _bounds(self, trial: Trial, metrics: Collection[str] | None = None) -> list[BoundRecord]:
+        """Every bound but the floor, on these metrics, against the pessimistic end of the longer measurement."""
+        found = []
         for bound in self.prepared.problem.bounds:
-            if bound.metric == TOP1_ERROR:
+            if bound.metric == TOP1_ERROR or (metrics is not None and bound.metric not in metrics):
                 continue
-            interval = self._top5(trial) if bound.metric == TOP5_ERROR else intervals[bound.metric]
-            interval = self._pessimistic.get((trial.number, bound.metric), interval)
+            interval = self._top5(trial) if bound.metric == TOP5_ERROR else self.timing.intervals(trial)[bound.metric]
+            interval = self.timing.pessimistic(trial, bound.metric) or interval
             upper = interval.high if bound.op == "<=" else interval.low  # the pessimistic end, by its old name
             found.append(
                 BoundRecord(
@@ -252,49 +306,6 @@ class Finisher:
         error = 1 - float(right.mean())
         return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - options.confidence) / options.attempts))
 
-    def intervals(self, trial: Trial) -> dict[str, Interval]:
-        """Every metric on the longer measurement; what is derived has the extremes of what it is derived from."""
-        retimed = self._timed_again(trial)
-        best_ends, worst_ends = {}, {}
-        for name, interval in retimed.items():
-            ends = interval.low, interval.high
-            best_ends[name], worst_ends[name] = ends[::-1] if METRICS[name].direction == "maximize" else ends
-        values = self._metrics(trial, {name: interval.value for name, interval in retimed.items()})
-        extremes = self._metrics(trial, best_ends), self._metrics(trial, worst_ends)
-        found = {}
-        for name, metric in values.items():
-            low, high = sorted(extreme[name].value for extreme in extremes)
-            found[name] = Interval(metric.value, low, high)
-        return found
-
-    def _metrics(self, trial: Trial, measured: Mapping[str, float]) -> dict[str, MetricValue]:
-        assert trial.evaluation is not None
-        again = {name: MetricValue(value) for name, value in measured.items()}
-        return self.prepared.problem.metrics(replace(trial.evaluation, metrics={**trial.evaluation.metrics, **again}))
-
-    def _timed_again(self, trial: Trial) -> dict[str, Interval]:
-        if trial.number not in self._retimed:
-            evaluator, options = self.prepared.evaluator, self.prepared.job.plan.delivery
-            found = {}
-            for name, plan in evaluator.plan.timing.items():
-                seed = derived_seed(self.prepared.job.plan.seed, "retiming", name)
-                longer = replace(plan, seconds=options.seconds, seed=seed)
-                sessions = [evaluator.reference.session, self._session(trial)]
-                with evaluator.undisturbed(Stopwatch()):
-                    measured = self.prepared.job.target.measure(sessions, longer)
-                self.warnings += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
-                constant = evaluator.reference.evaluation.metrics[name].value
-                reading = READINGS[name]
-                ratio = measured.ratio(series=reading.series)
-                value = reading.value(constant, ratio.value)
-                found[name] = _interval(reading, ratio, constant, value, measured.series(reading.series) or ())
-                # A bound is judged one-sided, at the confidence that all candidates together keep.
-                sure = replace(longer, confidence=1 - 2 * (1 - options.confidence) / options.attempts)
-                pessimistic = replace(measured, plan=sure).ratio(series=reading.series)
-                self._pessimistic[trial.number, name] = _interval(reading, pessimistic, constant, value)
-            self._retimed[trial.number] = found
-        return self._retimed[trial.number]
-
     def _session(self, trial: Trial) -> Session:
         assert trial.policy is not None
         if trial.policy not in self._sessions:
@@ -304,7 +315,3 @@ class Finisher:
 
 def _of(candidates: Sequence[Trial], number: int | str) -> Trial:
     return next(trial for trial in candidates if trial.number == int(number))
-
-
-def _interval(reading: Reading, ratio: RatioEstimate, constant: float, value: float, samples: Samples = ()) -> Interval:
-    return Interval(value, *reading.ends(constant, ratio), samples, reading.unit)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from moco.certification.attempt_order import FloorTest
 from moco.compression.policy_settings import changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
@@ -14,7 +15,7 @@ from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
-from moco.finalists.worth import FloorTest, Worth
+from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.randomness import derived_seed
@@ -23,6 +24,10 @@ from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study, best
 from moco.trial import Evaluation, Trial, TrialState, elapsed_of
 
+FLOAT_ERROR = "float_error"
+"""Key of a finalist's details: the top-1 error of its network before integers."""
+LEAST_LOSS = 0.002
+"""Of accuracy by integers: less is not worth a training in codes."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
 INT8_PRODUCT = 64.0
@@ -61,10 +66,10 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({})) + self.trainer.view_s
-        training_s = self.split.training_s()
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        training_s = self.split.training_s() - self.trainer.first_view_s
         if training_s * first.share * first.finalists < round_s:
-            needed = round_s / (first.share * first.finalists)
+            needed = round_s / (first.share * first.finalists) + self.trainer.first_view_s
             raise ConfigError(
                 f"finalists: the budget leaves {max(training_s, 0):.0f} s for training, and a first round of "
                 f"{first.finalists} finalists, {LEAST_STEPS} steps each, takes about {round_s:.0f} s here; leave "
@@ -101,15 +106,25 @@ class Finals:
     def _train(self, study: Study, picked: Finalist, one: Round, steps: int) -> None:
         policy, evaluator = picked.trial.policy, self.prepared.evaluator
         assert policy is not None
+        in_codes = self._loses_by_codes(picked.trial, self._worth(study.trials))
 
         def make() -> tuple[Policy, Evaluation]:
-            trained = self.trainer.train(policy, steps, picked.round + 1)
+            trained = self.trainer.train(policy, steps, picked.round + 1, in_codes=in_codes)
             evaluation = evaluator.evaluate(trained.policy)
-            return trained.policy, replace(evaluation, seconds={**evaluation.seconds, "train": trained.processor_s})
+            details = {**evaluation.details, FLOAT_ERROR: evaluator.float_error(trained.network)}
+            seconds = {**evaluation.seconds, "train": trained.processor_s}
+            return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
         base = study.trials[picked.of]
         place = sum(trial.suggestion.finalist for trial in study.trials)
         study.add(asked(base, one.number, picked.steps + steps, place), policy, make)
+
+    def _loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
+        """Whether integers cost the network more than the certificate can spare: then it is trained on in codes."""
+        if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
+            return False
+        spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
+        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
         """The most promising network of the round before that is not in this round yet; None where none is worth it."""
@@ -186,7 +201,7 @@ class Finals:
     def _per_share_s(self, trials: Sequence[Trial]) -> float:
         """Seconds that a share of 1 has by now."""
         left = sum(share for _, share in self._shares_left(trials))
-        return max(self.split.training_s(), 0.0) / left if left else 0.0
+        return max(self.split.training_s() - self.trainer.first_view_s, 0.0) / left if left else 0.0
 
     def _shares_left(self, trials: Sequence[Trial]) -> list[tuple[int, float]]:
         """Round and share of each training that is still to come."""

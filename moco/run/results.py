@@ -69,7 +69,6 @@ def result_of(
     reference_point = problem.loss_point(problem.reference_point) if problem.reference_point else None
     front = pareto.front(trials)
     losses = [trial.outcome.losses for trial in front if trial.outcome is not None]
-    feasible = delivery is not None and delivery.trial.feasible
     store = prepared.evaluator.store
     return Result(
         experiment=plan.name,
@@ -77,7 +76,7 @@ def result_of(
         description=prepared.job.description.to_json() or None,
         searcher=plan.search.strategies[0].searcher,
         seed=plan.seed,
-        exit="done" if feasible else "infeasible",
+        exit=_exit(delivery),
         stopped=(study.stop_requested and study.n_counted < plan.search.budget.trials) or None,
         objective=results.Objective(protocol=plan.objective.name, text=_asked(prepared)),
         objectives=tuple(problem.objectives),
@@ -126,6 +125,15 @@ def _finalist(found: Finalist) -> results.FinalistRecord:
         steps=found.steps,
         processor_s=None if failed else found.processor_s,
     )
+
+
+def _exit(delivery: Delivery | None) -> str:
+    """How the search ended; where the floor holds on unseen images, what the search split said of it is overruled."""
+    if delivery is not None and delivery.certificate.floor is not None and delivery.holds:
+        return results.DONE
+    if delivery is None or not delivery.trial.feasible:
+        return results.INFEASIBLE
+    return results.DONE if delivery.certificate.floor is None else results.UNCERTIFIED
 
 
 def _failure(trials: Sequence[Trial]) -> str | None:
@@ -178,7 +186,8 @@ def timing_warnings(trials: Sequence[Trial]) -> list[str]:
 
 def _best(delivery: Delivery) -> Delivered:
     trial = delivery.trial
-    of_trial = {"score": trial.score, "feasible": trial.feasible, "origin": trial.origin}
+    certified = delivery.certificate.floor is not None and delivery.holds
+    of_trial = {"score": trial.score, "feasible": trial.feasible or certified, "origin": trial.origin}
     return Delivered.of(trial, delivery.metrics, **of_trial, holds=delivery.holds, sha256=delivery.artifact.sha256)
 
 
@@ -195,7 +204,7 @@ def _baseline(prepared: Prepared, trial: Trial) -> Baseline:
 
 def _retimed(delivery: Delivery, finisher: Finisher) -> dict[str, Interval]:
     """The longer timings with their raw samples, and the cost that they make."""
-    cost = {COST: finisher.intervals(delivery.trial)[COST]} if COST in delivery.metrics else {}
+    cost = {COST: finisher.timing.intervals(delivery.trial)[COST]} if COST in delivery.metrics else {}
     return {**delivery.retimed, **cost}
 
 
@@ -207,7 +216,7 @@ def _intervals(delivery: Delivery, finisher: Finisher) -> dict[str, tuple[float,
         for name, m in delivery.trial.evaluation.metrics.items()
         if name in ERRORS and m.sem is not None
     }
-    timed = finisher.intervals(delivery.trial)
+    timed = finisher.timing.intervals(delivery.trial)
     names = [name for name in (*delivery.retimed, COST) if name in delivery.metrics]
     return errors | {name: (timed[name].low, timed[name].high) for name in names}
 

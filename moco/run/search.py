@@ -56,7 +56,7 @@ class Search:
         self.manifest = manifest_of(self.prepared, session.times)
         self.space, self.clock = self.manifest.space, session.clock
         self.weights = TrainedWeights(self.out / FINALISTS)
-        self.prepared.evaluator.builder.load_weights = self.weights.load
+        self.prepared.evaluator.builder.trained = self.weights
         self.rivals = Rivals(self.prepared, self.out, self._step)
 
     def run(self, resume: bool = False) -> Result:

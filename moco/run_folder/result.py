@@ -28,6 +28,9 @@ class TrialsAndSeconds(Record):
     processor_seconds: float | None = left_out()
 
 
+DONE, UNCERTIFIED, INFEASIBLE = "done", "uncertified", "infeasible"
+"""How a search ends: as asked, with a floor that does not hold on unseen images, or with a best effort or nothing."""
+
 SAMPLES = "samples_"  # what the key of an interval's samples begins with; their unit follows
 
 
@@ -185,7 +188,7 @@ class Result(Record):
     description: Mapping[str, Any] | None = left_out()  # of its images and classes: names, size, normalisation
     searcher: str
     seed: int
-    exit: str | None = None  # `done` or `infeasible`
+    exit: str | None = None  # `done`, `uncertified` or `infeasible`; older versions wrote `done` for `uncertified` too
     stopped: bool | None = left_out()  # whether its user ended it before its budget was spent
     objective: Objective = Objective()
     objectives: tuple[str, ...] = ()  # names in the order of the losses

@@ -319,6 +319,7 @@ def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
         [
             Path(sys.executable).with_name("moco"), "demo",
             "--set", "budget.trials=3", "--set", "model.train.epochs=2", "--set", "tracking.mlflow=false",
+            "--set", "finalists=false",
         ],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip

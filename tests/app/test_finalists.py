@@ -11,6 +11,7 @@ from moco.errors import ConfigError
 from moco.experiment.finalists import finalists_plan
 from moco.experiment.loading import experiment_of
 from moco.finalists.plan import FinalistsPlan
+from moco.models.training import Descent
 from tests.app.tiny import moco, one_line, read, settings, write
 
 SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.05}}
@@ -71,8 +72,56 @@ def test_a_finalist_is_trained_kept_and_delivered(tmp_path: Path) -> None:
     assert found[2]["steps"] > max(one["steps"] for one in found[:2])
     errors = {trial["number"]: trial["evaluation"]["metrics"]["top1_error"][0] for trial in trials}
     assert errors[found[2]["trial"]] < errors[found[2]["of"]]
-    assert result["best"]["trial"] in {one["trial"] for one in found}
-    assert result["certificate"]["holds"]
-    assert "trained on for" in (run / "report.html").read_text(encoding="utf-8")
+    trained = {one["trial"] for one in found} & {one["trial"] for one in result["front"]}
+    assert trained
+    assert all((run / "front" / str(number) / "model.onnx").is_file() for number in trained)
+    assert "Finalists, round by round" in (run / "report.html").read_text(encoding="utf-8")
     assert moco("search", file, "--out", run, "--resume").exit_code == 0
     assert read(run / "result.json")["best"]["sha256"] == result["best"]["sha256"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, steps = tmp_path / "run", Descent.step
+    file = write(
+        tmp_path / "tiny.yaml",
+        budget={"trials": 6, "processor_seconds": 30},
+        space=WITHOUT_FLOAT,
+        finalists=SHORT,
+    )
+    made: list[int] = []
+
+    def interrupted(*given: Any, **more: Any) -> float:
+        made.append(1)
+        if len(made) == 60:
+            raise KeyboardInterrupt
+        return steps(*given, **more)
+
+    monkeypatch.setattr(Descent, "step", interrupted)
+    monkeypatch.setattr("moco.recovery.checkpoint.EVERY_SECONDS", 0.0)
+    assert moco("search", file, "--out", run).exit_code == 1
+    assert list((run / "finalists").glob("*.checkpoint.safetensors"))
+    monkeypatch.setattr(Descent, "step", steps)
+    assert moco("search", file, "--out", run, "--resume").exit_code in {0, 3}
+    found = read(run / "result.json")["finalists"]
+    assert [one["round"] for one in found] == [0, 0, 1]
+    assert not list((run / "finalists").glob("*.checkpoint.safetensors"))
+    assert len(list((run / "finalists").iterdir())) == 3
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_fails_and_the_others_go_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    training = {**SHORT, "training": {"learning_rate": 90.0, "clip": None}}
+    file = write(
+        tmp_path / "tiny.yaml",
+        budget={"trials": 5, "processor_seconds": 20},
+        space=WITHOUT_FLOAT,
+        finalists=training,
+    )
+    assert moco("search", file, "--out", run).exit_code in {0, 3}
+    trials = read(run / "trials.json")
+    failed = [trial for trial in trials if trial["origin"] == "finalist" and trial["state"] == "failed"]
+    assert failed
+    assert "learning_rate (90)" in failed[0]["reason"]
+    assert read(run / "result.json")["best"]["origin"] != "finalist"

@@ -15,6 +15,12 @@ EXPORTED: dict[str, Any] = {}
 
 
 @pytest.fixture(autouse=True)
+def _in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings compute, and are written in a store's key, as on a processor without bfloat16."""
+    monkeypatch.setattr("moco.models.arithmetic.has_bfloat16", lambda: False)
+
+
+@pytest.fixture(autouse=True)
 def _exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     export = template.export_graph
 

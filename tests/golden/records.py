@@ -48,9 +48,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def elsewhere() -> str:
-    """Why numbers may differ in their last digits here from those that were recorded; empty where they may not."""
+def elsewhere(processor: str | None = None) -> str:
+    """Why numbers may differ in their last digits here from those that were recorded; empty where they may not.
+
+    `processor` is that of a record which was written later than the others, on another one.
+    """
     recorded = read("environment")
+    recorded["processor"] = processor or recorded["processor"]
     other = [name for name, value in environment().items() if recorded.get(name) != value]
     return f"recorded with another {', '.join(other)}" if other else ""
 

@@ -13,9 +13,10 @@ from torch import nn
 
 from moco.compression.precision import INT8_BITS
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.distillation import Teacher, teacher_loss
+from moco.recovery.distillation import teacher_loss
 from moco.recovery.fine_tuning import label_loss
 from moco.recovery.quantization_aware import quantization_aware
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions
 from tests.compression.toys import images, tiny
 

@@ -10,16 +10,18 @@ import torch
 from torch import nn
 
 from moco.errors import CompressionError, ConfigError
+from moco.models.augmentation import View
 from moco.models.training import Batch
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.distillation import DistillationOptions, Teacher, distillation_loss, teacher_loss
+from moco.recovery.distillation import DistillationOptions, distillation_loss, teacher_loss
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions
 from tests.compression.toys import images, tiny
 
 IMAGES = images(64, 1, 8)
 LABELS = torch.arange(64) % 10
-TRIED = 2
-"""Images on which a teacher is tried in channels_last memory."""
+TRIED = 4
+"""Images on which a teacher is tried: two in channels_last memory, one for its classes, one for its counts."""
 PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=3, schedule="constant")
 
 
@@ -123,10 +125,10 @@ def test_a_view_is_shown_to_the_teacher_once() -> None:
     distill_(tiny(), Counting(tiny(), seen), IMAGES, None, PLAN, rng_seed=0)
     assert sum(seen) == TRIED + 64
 
-    for views, shown in ((2, 2), (5, 3), (None, 3)):
+    for views, wanted in ((2, TRIED + 2 * 64), (5, TRIED + 3 * 64), (None, 2 + 3 * 64)):
         seen.clear()
         distill_(tiny(), Counting(tiny(), seen), IMAGES, None, replace(PLAN, shift=1, views=views), rng_seed=0)
-        assert sum(seen) == TRIED + shown * 64
+        assert sum(seen) == wanted
 
 
 def test_later_trainings_and_other_networks_share_the_answers() -> None:
@@ -139,7 +141,7 @@ def test_later_trainings_and_other_networks_share_the_answers() -> None:
 
 @pytest.mark.parametrize("limit", [10**9, 0])
 def test_remembered_answers_are_those_of_the_images_asked_for(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moco.recovery.distillation.ANSWERS_BYTES", limit)
+    monkeypatch.setattr("moco.recovery.teacher.ANSWERS_BYTES", limit)
     network, teacher, batches = tiny(), Teacher(tiny(), IMAGES), []
 
     def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -151,6 +153,17 @@ def test_remembered_answers_are_those_of_the_images_asked_for(limit: int, monkey
     descend_(tiny(), IMAGES, loss, replace(PLAN, shift=1, flip=True, views=2), rng_seed=0)
     assert len(batches) == 12
     assert len(teacher._answers) == (2 if limit else 0)
+
+
+@pytest.mark.slow  # an export
+def test_the_runtime_answers_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moco.recovery.teacher.RUNTIME_MACS", 0)
+    teacher, view, rows = Teacher(tiny(), IMAGES), View(seed=1, shift=1, flip=True, of=2), torch.arange(40, 64)
+    answers = teacher.answers(Batch(view.shown(IMAGES, rows), rows, view))
+
+    assert teacher._quickly != teacher._answered
+    with torch.no_grad():
+        torch.testing.assert_close(answers, tiny()(view.shown(IMAGES, rows)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_teacher_is_left_as_it_was() -> None:

@@ -15,14 +15,16 @@ from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import CustomOptions, CustomStep, RecoveryFunction
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.fine_tuning import label_loss
-from moco.recovery.step import Candidate, RecoveryContext
+from moco.recovery.fine_tuning import FineTuningStep, label_loss
+from moco.recovery.quantization_aware import QuantizationAwareStep
+from moco.recovery.step import Candidate, PrunedGroups, RecoveryContext
 from moco.recovery.training_plan import FineTuningOptions, decay
 from tests.compression.toys import images, tiny
 from tests.policies import policy_of
 
 IMAGES = images(70, 1, 8)
 LABELS = torch.arange(70) % 10
+PRECISIONS = ("auto", "float32", "bfloat16")
 PLAN = FineTuningOptions(learning_rate=0.01, batch_size=16, epochs=1, shift=1, flip=True)
 
 
@@ -93,6 +95,54 @@ def test_one_step_of_gradient_descent_is_that_of_the_book() -> None:
     torch.testing.assert_close(network[1].weight.data, weight.data - 0.5 * (weight.grad + 0.1 * weight.data))
     torch.testing.assert_close(network[1].bias.data, bias.data - 0.5 * bias.grad)  # biases do not decay
     assert result.losses == pytest.approx([float(F.cross_entropy(linear()(batch), labels).detach())])
+
+
+@pytest.mark.parametrize(("clip", "share"), [(0.1, 0.1), (None, None), (100.0, None)])
+def test_gradients_longer_than_the_clip_are_scaled_to_it(clip: float | None, share: float | None) -> None:
+    network, wanted = linear(), linear()
+    batch, labels = 4 * torch.arange(8.0).reshape(2, 1, 2, 2), torch.tensor([1, 0])
+    plan = FineTuningOptions(
+        learning_rate=0.5, momentum=0.0, weight_decay=0.0, batch_size=2, schedule="constant", clip=clip
+    )
+    F.cross_entropy(wanted(batch), labels).backward()
+    gradients = [parameter.grad for parameter in wanted.parameters()]
+    norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    assert 0.1 < norm < 100
+    fine_tune_(network, batch, labels, replace(plan, keep_zeros=False), rng_seed=0)
+    factor = 0.5 if share is None else 0.5 * share / norm
+    for parameter, before, gradient in zip(network.parameters(), linear().parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.data, before.data - factor * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_in_bfloat16_a_seed_gives_the_same_network_too() -> None:
+    plan = replace(PLAN, precision="bfloat16")
+    first = tuned(plan)
+    assert same(tuned(plan), first)
+    assert not same(tuned(replace(PLAN, precision="float32")), first)
+    assert all(tensor.dtype in {torch.float32, torch.int64} for tensor in first.values())
+
+
+def test_bfloat16_on_a_processor_without_it_is_told_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressor = Compressor.of(tiny(), IMAGES[:2])
+    context = RecoveryContext(compressor.network, compressor.graph, IMAGES, 0, (IMAGES, LABELS))
+    monkeypatch.setattr("moco.recovery.fine_tuning.has_bfloat16", lambda: False)
+    told = {
+        p: [*FineTuningStep(replace(PLAN, precision=p)).warnings(PrunedGroups(), context, None)] for p in PRECISIONS
+    }
+    assert [len(lines) for lines in told.values()] == [0, 0, 1]
+    assert told["bfloat16"][0].startswith(
+        "recovery.fine_tuning.precision: this processor has no instructions for bfloat16"
+    )
+    monkeypatch.setattr("moco.recovery.fine_tuning.has_bfloat16", lambda: True)
+    assert not [*FineTuningStep(replace(PLAN, precision="bfloat16")).warnings(PrunedGroups(), context, None)]
+
+
+def test_the_stores_key_tells_what_a_training_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, auto in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr("moco.models.arithmetic.has_bfloat16", lambda has=has: has)
+        assert f"precision='{auto}'" in FineTuningStep(PLAN).written()
+        assert FineTuningStep(PLAN).written() == FineTuningStep(replace(PLAN, precision=auto)).written()  # type: ignore[arg-type]
+        assert "precision='float32'" in QuantizationAwareStep().written()  # codes are not rounded once more
 
 
 def test_adamw_is_torchs() -> None:

@@ -23,7 +23,7 @@ from moco.export.template import build_template
 from moco.models import build_model, train
 from moco.models.training import BatchLoss, TrainingPlan
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.distillation import Teacher, teacher_loss
+from moco.recovery.distillation import teacher_loss
 from moco.recovery.fine_tuning import label_loss
 from moco.recovery.quantization_aware import (
     FakeQuantization,
@@ -31,6 +31,7 @@ from moco.recovery.quantization_aware import (
     fake_quantized_weight,
     quantization_aware,
 )
+from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import FineTuningOptions
 from tests.compression.toys import images, seeded, tiny
 

@@ -1,0 +1,184 @@
+"""Which candidates are tried on the certification images, and in which order: fixed before one of them is read.
+
+A certificate tries candidates until one holds, at most K of them, each at confidence 1 - alpha / K (certificate.py).
+Whatever set is tried, what is worth most goes first. So the most that can be expected, after candidate j has failed and
+with k attempts left, is
+
+    f(j, k) = max over i of less worth than j:  p_ij v_i + (1 - p_ij) f(i, k - 1)
+
+where v_i is what delivering candidate i is worth and p_ij the probability that it holds although j has failed: networks
+of one search share their luck, so that a likeness of what failed is no way back, and the last attempt falls to a safe
+network by itself. Fewer attempts than K are planned where the smaller correction is worth more than another candidate.
+Where more than one is allowed, a network that is known to be safe, and likelier to hold than not, is among those tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
+
+from moco.certification.certificate import DISCORDANCE, Floor
+from moco.certification.shrinkage import Array, Belief, shrunk
+
+SHARED = 0.3
+"""Share of the luck on an image split that networks have in common, as they lose much the same images.
+
+The median correlation, over images, of what two networks of one search lose and gain: 0.25 to 0.48 on digits.
+"""
+
+DEGREES = 3.0
+"""Of freedom of the common luck, by Student's t: images may be unlike each other as no standard error foresees."""
+
+EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 17), 0.97, 1])
+"""Of the common luck's distribution, cut into pieces: bad luck finely, as it decides what is a way back."""
+
+TINY = 1e-300
+
+MOST_PLANNED = 12
+"""More attempts never paid: each one widens the bounds of all."""
+
+MOST_CONSIDERED = 400
+"""Networks that come into question at all, by what is to be expected of each alone."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the search says of its networks, an entry each: (networks,)."""
+
+    differences: Array  # accuracy minus the reference's on the search images, as fractions
+    sems: Array  # standard errors of these; nan where unknown
+    values: Array  # what it is worth to deliver the network, above a delivery without a certificate; > 0
+    costs: Array  # by which networks are alike, on any scale
+    safe: NDArray[np.bool_]  # known before the search to lose little: no luck of the search has picked them
+    trained: NDArray[np.bool_]  # finalists, of which networks of like cost that were not trained say nothing
+    images: int  # of the search split
+    reference_accuracy: float  # on the search images
+
+
+@dataclass(frozen=True)
+class FloorTest:
+    """What a network has to pass: a floor, on so many images."""
+
+    floor: Floor
+    images: int
+    confidence: float  # of all attempts together
+
+
+def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[int]:
+    """Places of the networks to try, in their order: at most so many, at least one; none where there is no network."""
+    if not len(scored.values):
+        return []
+    hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
+    plans: list[tuple[list[int], float]] = []
+    for planned in range(1, most + 1):
+        chances = hopes.at(1 - (1 - test.confidence) / planned)
+        kept = _way_back(scored, chances @ hopes.weights) if most > 1 else None
+        plans.append(best_order(scored.values, chances, hopes.weights, planned, kept))
+    order, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
+    return order or [int(np.argmax(hopes.belief.mean))]
+
+
+def _way_back(scored: Scored, chances: Array) -> int | None:
+    """The safe network that is likeliest to hold, where one is likelier to hold than not."""
+    best = int(np.argmax(np.where(scored.safe, chances, 0.0)))
+    return best if scored.safe[best] and chances[best] > 1 / 2 else None
+
+
+def best_order(
+    values: Array, chances: Array, weights: Array, most: int, kept: int | None = None
+) -> tuple[list[int], float]:
+    """The order of at most so many candidates from which most is to be expected, and how much that is.
+
+    `values` are (candidates,), `chances` (candidates, cases), and `weights` (cases,) how likely each case is: within
+    one case the candidates hold independently of each other. Of what has failed before only the last is remembered.
+    The candidate that is to be `kept` is in the order.
+    """
+    falling = _considered(values, chances @ weights, kept)
+    worth, cases = values[falling], chances[falling]
+    alone = cases @ weights
+    both = ((1 - cases) * weights) @ cases.T  # that one fails and another holds
+    # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
+    odds = np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]])
+    rows, columns = np.arange(len(worth) + 1), np.arange(len(worth))
+    closed, end = columns < rows[:, None], np.zeros(len(rows))
+    if kept is not None:
+        last = int(np.flatnonzero(falling == kept)[0])
+        closed |= (rows[:, None] <= last) & (last < columns)
+        end[: last + 1] = -np.inf
+    expected, following = end, []
+    for _ in range(most):
+        onward = expected[1:]
+        finite = np.where(np.isneginf(onward), 0.0, onward)
+        then = np.where(closed | np.isneginf(onward), -np.inf, odds * worth + (1 - odds) * finite)
+        following.append(np.where(then.max(axis=1) > end, then.argmax(axis=1), -1))
+        expected = np.maximum(then.max(axis=1), end)
+    return [int(falling[place]) for place in _walk(following)], float(expected[0])
+
+
+def _considered(values: Array, chances: Array, kept: int | None) -> NDArray[np.intp]:
+    """Places of the candidates that come into question, by falling value; of equal ones the likelier first."""
+    promising = np.argsort(-chances * values, kind="stable")[:MOST_CONSIDERED]
+    falling = np.lexsort((-chances, -values))
+    return falling[np.isin(falling, [*promising, *([] if kept is None else [kept])])]
+
+
+def _walk(following: list[NDArray[np.intp]]) -> list[int]:
+    """The candidates from the beginning on, by what follows which row: the table of the most attempts is the last."""
+    order: list[int] = []
+    for after in reversed(following):
+        place = int(after[order[-1] + 1 if order else 0])
+        if place < 0:
+            break
+        order.append(place)
+    return order
+
+
+class Hopes:
+    """How likely each network is to pass the test, once the luck of the search is taken off its score."""
+
+    def __init__(self, scored: Scored, test: FloorTest) -> None:
+        discordances = _discordances(scored)
+        sems = np.sqrt(discordances / (scored.images + 2))
+        self.test = test
+        self.belief: Belief = shrunk(scored.differences, sems * (1 - SHARED) ** 0.5, scored.costs, scored.trained)
+        if test.floor.relative:
+            self._base, luck, spread = 0.0, SHARED * sems**2, discordances
+            # Of what is tested the floor is the null: there at least the floor's own share of images is discordant.
+            under_null = np.maximum(discordances, abs(test.floor.value)) - test.floor.value**2
+        else:
+            self._base = scored.reference_accuracy
+            accuracies = np.clip(self._base + scored.differences, 0.0, 1.0)
+            spread = np.maximum(accuracies * (1 - accuracies), 0.5 / test.images)
+            luck = np.maximum(spread / scored.images - (1 - SHARED) * sems**2, 0.0)
+            under_null = np.full(len(spread), max(test.floor.value * (1 - test.floor.value), 0.5 / test.images))
+        self._common = np.sqrt(luck + SHARED * spread / test.images)
+        self._own = (1 - SHARED) * spread / test.images
+        self._under_null = under_null
+        self._luck = np.asarray(stdtrit(DEGREES, (EDGES[1:] + EDGES[:-1]) / 2))
+        self.weights: Array = np.diff(EDGES)
+
+    def at(self, confidence: float) -> Array:
+        """Probabilities that the bound reaches the floor, by networks and cases of common luck: (networks, cases).
+
+        The one-sided confidence is that of one attempt.
+        """
+        z, images = NormalDist().inv_cdf(confidence), self.test.images
+        needed = self.test.floor.value - self._base + z * np.sqrt(self._under_null / images)
+        found = np.zeros((len(needed), len(self._luck)))
+        means = self._common[:, None] * self._luck - needed[:, None]
+        for part in range(self.belief.weights.shape[1]):
+            deviations = np.sqrt(self.belief.variances[:, part] + self._own)[:, None]
+            passed = ndtr((self.belief.means[:, part, None] + means) / deviations)
+            found += self.belief.weights[:, part, None] * passed
+        return found
+
+
+def _discordances(scored: Scored) -> Array:
+    """Share of images that are right for one of network and reference alone, from the standard errors where known."""
+    known = (scored.images + 2) * scored.sems**2
+    least = np.maximum(np.abs(scored.differences), 1 / (scored.images + 2))
+    return np.maximum(np.where(np.isnan(known), DISCORDANCE, known), least)

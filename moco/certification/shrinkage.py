@@ -1,0 +1,122 @@
+"""What a search's scores say of the networks once the luck of having been picked is taken off (the winner's curse).
+
+The best of many is the best also because its errors on the search split were lucky. Each accuracy is therefore pulled
+towards what networks of like cost show, the more the less that the networks differ beyond chance:
+
+1. expected at its cost: a line through its neighbours by cost, by medians (Theil 1950, Sen 1968), so that the networks
+   that are broken do not bend it;
+2. spread around that: a mixture of normal distributions around 0 of fixed widths, from none to the widest, whose
+   weights are fitted to all residuals (adaptive shrinkage: Stephens 2017, Biostatistics 18:275-294). It has a narrow
+   middle and long tails at once: a network that stands far out of the crowd is not pulled back into it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEAST_TRIALS = 4
+"""Fewer networks say nothing of each other: their scores are taken as they are."""
+NEIGHBOURS = 8, 40
+"""Networks that a line is laid through: a third of all, within these numbers."""
+WIDTHS = 12
+STEPS = 200
+FOR_NO_SPREAD = 10.0
+"""As many networks are added to those that differ by chance alone (Stephens 2017): when in doubt, pull."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """True accuracies, each a mixture of normal distributions: (networks, parts) of weights that sum to 1."""
+
+    weights: Array
+    means: Array
+    variances: Array
+
+    @property
+    def mean(self) -> Array:
+        """The expected accuracies, (networks,)."""
+        return np.asarray((self.weights * self.means).sum(axis=1))
+
+
+def shrunk(measured: Array, sems: Array, costs: Array, apart: NDArray[np.bool_] | None = None) -> Belief:
+    """What is to be believed of networks from their measured accuracies, as `_pulled`; those `apart` stand alone.
+
+    A network apart says nothing of the others, nor they of it: its score is taken as it is.
+    """
+    if apart is None or not apart.any():
+        return _pulled(measured, sems, costs)
+    others = _pulled(measured[~apart], sems[~apart], costs[~apart])
+    shape = len(measured), others.weights.shape[1]
+    weights, means = np.zeros(shape), np.repeat(measured[:, None], shape[1], axis=1)
+    variances = np.repeat(sems[:, None] ** 2, shape[1], axis=1)
+    weights[apart, 0] = 1.0
+    weights[~apart], means[~apart], variances[~apart] = others.weights, others.means, others.variances
+    return Belief(weights, means, variances)
+
+
+def _pulled(measured: Array, sems: Array, costs: Array) -> Belief:
+    """What is to be believed of networks from their measured accuracies, all (networks,).
+
+    The standard errors, all > 0, are those of the luck that is a network's own; costs are on any scale, of which only
+    the order and the ties count.
+    """
+    if len(measured) < LEAST_TRIALS:
+        return Belief(np.ones((len(measured), 1)), measured[:, None].copy(), (sems**2)[:, None])
+    expected, doubt = _expected_at(measured, costs)
+    residuals, noise = measured - expected, sems**2
+    spreads = _widths(residuals, sems) ** 2
+    of_parts = noise[:, None] + spreads
+    densities = np.exp(-(residuals[:, None] ** 2) / of_parts / 2 - np.log(of_parts) / 2 + np.log(noise)[:, None] / 2)
+    weights = densities * _shares(densities)
+    kept = spreads / of_parts
+    means = expected[:, None] + kept * residuals[:, None]
+    variances = kept * noise[:, None] + ((1 - kept) * doubt[:, None]) ** 2
+    return Belief(weights / weights.sum(axis=1, keepdims=True), means, variances)
+
+
+def _widths(residuals: Array, sems: Array) -> Array:
+    """Standard deviations of the mixture's parts, from none up to twice the largest residual."""
+    least, most = sems.min() / 4, max(2 * np.abs(residuals).max(), sems.min())
+    return np.concatenate([[0.0], np.geomspace(least, most, WIDTHS)])
+
+
+def _shares(densities: Array) -> Array:
+    """How many networks each part has, as shares (parts,), by expectation and maximisation."""
+    shares = np.full(densities.shape[1], 1 / densities.shape[1])
+    prior = np.zeros_like(shares)
+    prior[0] = FOR_NO_SPREAD
+    for _ in range(STEPS):
+        joint = densities * shares
+        counts = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).sum(axis=0) + prior
+        shares = counts / counts.sum()
+    return np.asarray(shares)
+
+
+def _expected_at(measured: Array, costs: Array) -> tuple[Array, Array]:
+    """The accuracy that each network's neighbours lead to expect, and that number's standard error."""
+    count = len(measured)
+    size = min(count, int(np.clip(count // 3, *NEIGHBOURS)))
+    order = np.argsort(costs, kind="stable")
+    places = np.unique(costs, return_inverse=True)[1].astype(float)
+    expected, doubt = np.empty(count), np.empty(count)
+    for place, network in enumerate(order):
+        start = min(max(place - size // 2, 0), count - size)
+        near = order[start : start + size]
+        expected[network], doubt[network] = _line_at(places[network], places[near], measured[near])
+    return expected, doubt
+
+
+def _line_at(place: float, places: Array, measured: Array) -> tuple[float, float]:
+    """The line through the points, at this place: slope and height by medians; and its standard error."""
+    left, right = np.triu_indices(len(places), 1)
+    steps = places[right] - places[left]
+    slopes = (measured[right] - measured[left])[steps != 0] / steps[steps != 0]
+    heights = measured - (np.median(slopes) if len(slopes) else 0.0) * (places - place)
+    height = float(np.median(heights))
+    deviation = 1.4826 * float(np.median(np.abs(heights - height)))  # of a normal distribution, by its median
+    return height, 1.2533 * deviation / len(heights) ** 0.5

@@ -1,0 +1,124 @@
+"""Which trials may be delivered, and which of them are put to the certification images, in which order.
+
+With an accuracy floor it is the order from which most is to be expected (moco/certification/attempt_order.py), over all
+trials that keep the other bounds: what misses the floor on the search images may be the network that is certified in
+the end. Without a floor it is the best trial, then the rest of the front by score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moco import pareto
+from moco.certification.attempt_order import FloorTest, Scored, attempts_planned
+from moco.metrics import ERRORS, TOP1_ERROR
+from moco.policy import Policy
+from moco.problem import Problem
+from moco.run.job import Prepared
+from moco.space import SearchSpace
+from moco.study import best, rank
+from moco.trial import Evaluation, Trial, TrialState
+
+LESS = 0.3
+"""Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
+
+
+def by_score(trials: Sequence[Trial], most: int) -> list[Trial]:
+    """The best trial, then the rest of the feasible front, the best first; a best effort stands alone."""
+    first = best(trials)
+    if first is None:
+        return []
+    if not first.feasible:
+        return [first]
+    rest = [trial for trial in pareto.front(trials) if trial.policy != first.policy]
+    return [first, *sorted(rest, key=lambda t: (rank(t), -t.number), reverse=True)][:most]
+
+
+def deliverable(trials: Sequence[Trial], problem: Problem) -> list[Trial]:
+    """One complete trial of each policy that keeps every bound on the search split but maybe the floor."""
+    found: dict[object, Trial] = {}
+    for trial in trials:
+        if trial.state is TrialState.COMPLETE and trial.policy is not None and _kept_but_floor(trial, problem):
+            found.setdefault(trial.policy, trial)
+    return list(found.values())
+
+
+def worth(trial: Trial, problem: Problem) -> float:
+    """The score, as if the floor were met."""
+    assert trial.score is not None
+    assert trial.evaluation is not None
+    return trial.score if trial.feasible else problem.unbounded_score(trial.evaluation)
+
+
+def to_certify(
+    trials: Sequence[Trial], prepared: Prepared, confidence: float, certified: Trial | None = None
+) -> list[Trial]:
+    """The deliverable trials to try for the floor, in their order, at this confidence of all attempts together.
+
+    Where a network is `certified` already, only better ones are worth an attempt; maybe none is.
+    """
+    problem, floor = prepared.problem, prepared.job.floor
+    assert floor is not None
+    worths = np.array([worth(trial, problem) for trial in trials])
+    reference = prepared.evaluator.reference.evaluation
+    if certified is None:
+        values = _above_none(worths, problem.unbounded_score(reference))
+    else:
+        values = worths - worth(certified, problem)
+    chosen = [trial for trial, value in zip(trials, values, strict=True) if value > 0]
+    sizes, whole = prepared.job.data.splits.sizes, _whole(prepared.space)
+    scored = Scored(
+        differences=reference.metrics[TOP1_ERROR].value - np.array([_error(trial)[0] for trial in chosen]),
+        sems=np.array([_error(trial)[1] for trial in chosen]),
+        values=values[values > 0],
+        costs=_costs(chosen, problem),
+        safe=np.array([trial.policy in whole for trial in chosen], dtype=bool),
+        trained=np.array([trial.suggestion.finalist for trial in chosen], dtype=bool),
+        images=sizes["search"],
+        reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
+    )
+    test = FloorTest(floor, sizes["certification"], confidence)
+    return [chosen[place] for place in attempts_planned(scored, test, prepared.job.plan.delivery.attempts)]
+
+
+def _whole(space: SearchSpace) -> set[Policy]:
+    """The policies that only choose among words, such as the whole network in int8; not the reference."""
+    return {space.canonical(space.uniform(0.0, variant)) for variant in range(1, space.n_variants())}
+
+
+def _kept_but_floor(trial: Trial, problem: Problem) -> bool:
+    if trial.feasible:
+        return True
+    assert trial.outcome is not None
+    judged = zip(problem.bounds, trial.outcome.violations, strict=True)
+    return all(violation <= 0 for bound, violation in judged if bound.metric != TOP1_ERROR)
+
+
+def _above_none(worths: NDArray[np.float64], reference: float) -> NDArray[np.float64]:
+    """What each is worth above a delivery that is not certified.
+
+    The reference is the measure: what is no better is worth as much, and what is not certified is worth less than it.
+    """
+    gain = worths.max(initial=reference) - reference
+    return np.asarray(np.maximum(worths - reference, 0.0) + (LESS * gain or 1.0))
+
+
+def _error(trial: Trial) -> tuple[float, float]:
+    """Top-1 error on the search split and its standard error, nan where it is unknown."""
+    evaluation: Evaluation | None = trial.evaluation
+    assert evaluation is not None
+    metric = evaluation.metrics[TOP1_ERROR]
+    return metric.value, float("nan") if metric.sem is None else metric.sem
+
+
+def _costs(trials: Sequence[Trial], problem: Problem) -> NDArray[np.float64]:
+    """By which trials are alike: the sum of their places in each loss that is no error."""
+    costs = np.zeros(len(trials))
+    for place, name in enumerate(problem.objectives):
+        if name not in ERRORS:
+            losses = [trial.outcome.losses[place] for trial in trials if trial.outcome is not None]
+            costs += np.unique(losses, return_inverse=True)[1]
+    return costs

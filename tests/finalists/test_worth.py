@@ -1,0 +1,73 @@
+"""What a network is worth that will have a forecast error."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from optuna.distributions import IntDistribution
+
+from moco.certification.attempt_order import FloorTest
+from moco.certification.certificate import Floor
+from moco.certification.confidence_bounds import paired_lower_bound
+from moco.constraints import Bound
+from moco.finalists.promise import Forecast
+from moco.finalists.worth import Worth, chance, slack
+from moco.problem import Problem
+from moco.space import SearchSpace
+from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
+
+TEST = FloorTest(Floor(-0.02), 4000, 0.95)
+REFERENCE = 0.065
+
+
+def test_the_chance_is_how_often_such_networks_are_certified() -> None:
+    # Two implementations: the normal approximation, and Tango's bound on images drawn for such a network.
+    rng = np.random.default_rng(0)
+    for lost in (0.008, 0.0125, 0.017):
+        held = 0
+        for _ in range(300):
+            kind = rng.choice(3, 4000, p=[0.025 + lost / 2, 0.025 - lost / 2, 0.95])  # lost, gained, both alike
+            bound = paired_lower_bound(kind != 1, kind != 0, TEST.confidence)
+            held += bound.lower >= TEST.floor.value
+        assert chance(TEST, Forecast(REFERENCE + lost, 1e-6), REFERENCE) == pytest.approx(held / 300, abs=0.08)
+
+
+def test_the_slack_is_nought_where_a_certificate_is_as_likely_as_not() -> None:
+    error = REFERENCE + 0.0125
+    spare = slack(TEST, error, REFERENCE)
+    assert chance(TEST, Forecast(error + spare, 0.003), REFERENCE) == pytest.approx(0.5, abs=0.01)
+    absolute = FloorTest(Floor(1 - REFERENCE - 0.02, relative=False), 4000, 0.95)
+    assert slack(absolute, error, REFERENCE) == pytest.approx(spare)
+
+
+def problem(*bounds: Bound) -> Problem:
+    space = SearchSpace({"n": IntDistribution(0, 9)})
+    return Problem(space, {"cost": "minimize"}, bounds=(Bound("top1_error", "<=", REFERENCE + 0.02), *bounds))
+
+
+def trial(cost: float) -> Trial:
+    evaluation = Evaluation({"top1_error": MetricValue(0.4), "cost": MetricValue(cost)})
+    outcome = problem().judge(evaluation)
+    return Trial(0, Suggestion(0, {"n": 1}), TrialState.COMPLETE, {"n": 1}, None, evaluation, outcome, -cost)
+
+
+def test_a_network_is_worth_what_it_saves_times_its_chance() -> None:
+    worth, sure, unsure = Worth(problem(), REFERENCE, TEST, -0.4), Forecast(REFERENCE, 0.001), Forecast(0.0775, 0.003)
+    assert worth(trial(0.3), sure) == pytest.approx(0.1, rel=1e-3)
+    assert worth(trial(0.3), unsure) == pytest.approx(0.1 * chance(TEST, unsure, REFERENCE))
+    assert worth(trial(0.5), sure) == 0
+    assert Worth(problem(Bound("cost", "<=", 0.2)), REFERENCE, TEST, -0.4)(trial(0.3), sure) == -math.inf
+    assert Worth(problem(), REFERENCE, None, -0.4)(trial(0.5), sure) == pytest.approx(-0.1)
+
+
+def test_a_searcher_hears_of_the_network_after_its_training() -> None:
+    before = trial(0.3)
+    assert not before.feasible
+    heard = Worth(problem(), REFERENCE, TEST, -0.4).heard(before, Forecast(REFERENCE + 0.01, 0.002))
+    assert heard.feasible
+    assert heard.evaluation is not None
+    assert heard.evaluation.metrics["top1_error"] == MetricValue(REFERENCE + 0.01, 0.002)
+    assert before.evaluation is not None
+    assert before.evaluation.metrics["top1_error"].value == 0.4
