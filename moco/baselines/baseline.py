@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from moco.evaluation.builder import Builder
 from moco.interfaces import Artifact, Capabilities
 from moco.models.trained import Task
+from moco.policy import Policy
 from moco.trial import MetricValue
 
 
@@ -37,12 +39,22 @@ class Ground:
 
 @dataclass(frozen=True)
 class Made:
-    """A baseline's file, its exact costs as far as they are known, and what its processor seconds leave out."""
+    """A baseline's file, and what is known of it.
+
+    Attributes:
+        costs: the exact costs, as far as they are known.
+        note: what its processor seconds leave out.
+        of, policy, network: of a network of its own, its name, what was done to it, and the network that the file was
+            exported from; None where that is not at hand.
+    """
 
     name: str
     artifact: Artifact
     costs: Mapping[str, MetricValue] = field(default_factory=dict)
     note: str | None = None
+    of: str | None = None
+    policy: Policy | None = None
+    network: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,11 @@ class Baseline(ABC):
 
     where: str
     name: str
+
+    @property
+    def may_be_delivered(self) -> bool:
+        """Whether its networks are candidates too."""
+        return False
 
     @property
     def warnings(self) -> tuple[str, ...]:

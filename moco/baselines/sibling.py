@@ -19,7 +19,7 @@ from moco.evaluation.builder import Builder
 from moco.interfaces import Capabilities
 from moco.models.finite import check_finite
 from moco.models.plain import plain
-from moco.models.trained import ModelSpec, Task, trained_network
+from moco.models.trained import ModelSpec, Task, network_hash, trained_network
 from moco.policy import Policy
 from moco.recovery.recovery import RecoveryPlan
 
@@ -31,6 +31,12 @@ class Sibling(Baseline):
     """A network of the user's choice, for the same images and classes."""
 
     model: ModelSpec
+    candidate: bool = False  # whether it may be delivered
+
+    @property
+    def may_be_delivered(self) -> bool:
+        """As its user says."""
+        return self.candidate
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -45,10 +51,12 @@ class Sibling(Baseline):
         """In float, then in int8 where the target runs it."""
         network = self._network(ground, self.model)
         builder = builder_of(network, ground)
-        note = None if self.model.train is not None else TRAINED_APART
+        note, tensors = None if self.model.train is not None else TRAINED_APART, network_hash(network)
         for suffix, policy in policies_of(builder, ground.capabilities).items():
-            file, _ = builder.build(policy)
-            yield Made(f"{self.name}{suffix}", file, costs_of(cost_of(builder.compressor.costs, policy)), note)
+            file, built = builder.build(policy)
+            costs = costs_of(cost_of(builder.compressor.costs, policy))
+            own = Policy(policy.text, tensors)
+            yield Made(f"{self.name}{suffix}", file, costs, note, of=self.name, policy=own, network=built)
 
     def _network(self, ground: Ground, model: ModelSpec) -> nn.Module:
         """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes."""

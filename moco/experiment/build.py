@@ -152,7 +152,7 @@ def _model(experiment: Experiment, folder: Path | None, sibling: SiblingConfig |
     model = sibling or experiment.model
     train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
     return ModelSpec(
-        **model.model_dump(exclude={"train"}),
+        **model.model_dump(exclude={"train", "candidate"}),
         train=train,
         seed=experiment.seed,
         folder=folder,
@@ -166,7 +166,7 @@ def _baselines(experiment: Experiment, folder: Path | None) -> Iterator[Baseline
         where = f"baselines[{place}]"
         if isinstance(given, SiblingConfig):
             model = _model(experiment, folder, given)
-            yield Sibling(where, model.shown, model)
+            yield Sibling(where, model.shown, model, given.candidate)
         elif isinstance(given, ByHandConfig):
             yield ByHand(f"{where}.{BY_HAND}", BY_HAND, Recipe(**given.by_hand.model_dump()))
         else:

@@ -17,6 +17,7 @@ class SiblingConfig(ModelConfig):
     """A smaller network that was trained apart: what the section `model` takes, its name under the key `model`."""
 
     name: str | None = Field(default=None, alias="model")
+    candidate: bool = False  # whether it may be delivered
 
 
 class RecipeConfig(Section):

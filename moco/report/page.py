@@ -166,6 +166,8 @@ def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 def _policy_section(result: Result, manifest: Manifest) -> Html:
     if result.best is None:
         return Html("")
+    if (sibling := result.best.network) is not None:
+        return section("policy", "What was done, layer by layer", note(f"{sibling} is no network of the search."))
     figure = policy_figure(manifest.network.layers, result.best.policy)
     lines = describe_groups(result.best.policy, result.groups)
     words = details("The policy in words", listed(lines)) if lines else Html("")

@@ -141,6 +141,7 @@ def _summary(result: Result, network: str) -> str:
             accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
     origin = "search" if result.best is None else result.best.origin
+    network = (result.best and result.best.network) or network
     start = network + _came_about(origin, result)
     if COST in metrics:
         start += f" at {shown_ratio(metrics[COST])} the cost"
@@ -152,6 +153,8 @@ def _came_about(origin: str, result: Result) -> str:
     trained = next((one for one in result.finalists or () if result.best and one.trial == result.best.trial), None)
     if trained is not None:
         return f" (the network of trial {trained.of}, trained on for {trained.steps:,} steps)"
+    if result.best is not None and result.best.network is not None:
+        return f" (the sibling '{origin}', not of the search)"
     return "" if origin == "search" else f" (the start '{origin}')"
 
 

@@ -27,6 +27,7 @@ from moco.randomness import derived_seed
 from moco.run.delivery import Delivery, Finisher
 from moco.run.fresh_evidence import Evidence, beats, evidence_of, of_delivered, timed_ends
 from moco.run.job import Prepared
+from moco.run.sibling_trials import NO_SIBLINGS, SiblingTrials, sibling_trials
 from moco.run_folder.result import Rival
 from moco.run_folder.writing import write_json
 from moco.store_table import MALFORMED
@@ -53,6 +54,7 @@ class Rivals:
         job, evaluator = prepared.job, prepared.evaluator
         self.prepared, self.folder, self.progress = prepared, out / FOLDER, progress
         self.baselines = tuple(each for each in job.plan.baselines if each.fits(job.target.capabilities))
+        self._ready: dict[str, list[Kept]] = {}  # by key path, those that were made for this ending already
         self.warnings = [text for each in self.baselines for text in each.warnings]
         outputs = evaluator.reference.session.run(evaluator.search.images[:1]).shape[1]
         self.ground = Ground(
@@ -68,6 +70,19 @@ class Rivals:
         """Pass baselines that can be made of this network and its images; a ConfigError says which cannot."""
         for baseline in self.baselines:
             baseline.check(self.ground)
+
+    def candidates(self, first: int) -> SiblingTrials:
+        """Trials, numbered from `first` on, of the baselines that may be delivered, made for this ending."""
+        found = NO_SIBLINGS
+        for baseline in self.baselines:
+            if baseline.may_be_delivered:
+                try:
+                    self._ready[baseline.where] = list(self._new(baseline))
+                    siblings = [kept.made for kept in self._ready[baseline.where]]
+                    found += sibling_trials(self.prepared, siblings, first + len(found.trials))
+                except MocoError as error:
+                    self.warnings.append(f"{baseline.where}: '{baseline.name}' is no candidate: {error}")
+        return found
 
     def beside(self, delivery: Delivery | None, finisher: Finisher) -> tuple[Rival, ...]:
         """What the baselines show on the evidence that the delivered network has, which is fixed by now."""
@@ -122,18 +137,22 @@ class Rivals:
 
     def _made(self, baseline: Baseline) -> Iterator[Kept]:
         """The baseline's networks, from the run folder where an earlier ending has made them."""
-        asked = hashlib.sha256(f"{baseline} {sorted(self.prepared.job.fingerprint.items())}".encode()).hexdigest()
-        known = self._known()
-        if (earlier := _kept(known.get(asked), self.folder.parent)) is not None:
-            yield from earlier
-            return
+        earlier = self._ready.get(baseline.where) or _kept(self._known().get(self._asked(baseline)), self.folder.parent)
+        yield from self._new(baseline) if earlier is None else earlier
+
+    def _asked(self, baseline: Baseline) -> str:
+        """By what a baseline is known again."""
+        return hashlib.sha256(f"{baseline} {sorted(self.prepared.job.fingerprint.items())}".encode()).hexdigest()
+
+    def _new(self, baseline: Baseline) -> Iterator[Kept]:
+        """The baseline's networks, made now; the run folder keeps their files."""
         self.progress(f"making the baseline '{baseline.name}'")
         found, clock = list[Kept](), ProcessorClock()
         for made in baseline.make(self.ground):
             found.append(Kept(self._stored(made), clock()))
             yield found[-1]
             clock = ProcessorClock()
-        write_json(self.folder / KEPT, {**known, asked: [_written(kept) for kept in found]})
+        write_json(self.folder / KEPT, {**self._known(), self._asked(baseline): [_written(kept) for kept in found]})
 
     def _known(self) -> dict[str, Any]:
         try:

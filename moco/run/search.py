@@ -163,9 +163,10 @@ class Search:
 
     def _deliver(self, study: Study) -> Result:
         """Certify, write the networks and result.json, then look at the baselines."""
-        with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
+        siblings = self.rivals.candidates(len(study.trials))
+        with closing(Finisher(self.prepared, self.out, study.trials, siblings)) as finisher:
             delivery = finisher.deliver()
-            if finisher.corrected:
+            if finisher.corrected or siblings.trials:
                 write_trials(self.out, finisher.trials, self.prepared.problem.objectives)
             of_timings = [*timing_warnings(study.trials), *finisher.warnings]
             of_store = [text for text in self.prepared.evaluator.warnings if text not in self.prepared.warnings]
@@ -230,19 +231,18 @@ class Search:
         clear(self.out / "front")
         name, ranking, said = self.job.network_name, self.plan.space.ranking, self.job.description.metadata
         if delivery is not None:
-            assert delivery.trial.policy is not None
             assert result.certificate is not None
             best = self.out / "best"
-            write_network(
-                best, delivery.artifact, delivery.trial.policy, name, delivery.network, ranking=ranking, metadata=said
-            )
+            trial, of = delivery.trial, delivery.trial.suggestion.sibling or name
+            assert trial.policy is not None
+            write_network(best, delivery.artifact, trial.policy, of, delivery.network, ranking=ranking, metadata=said)
             write_json(best / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None
-            policy = finisher.trials[entry.trial].policy
-            assert policy is not None
-            folder = self.out / "front" / str(entry.trial)
-            write_network(folder, finisher.built(policy)[0], policy, name, ranking=ranking)
+            trial, folder = finisher.trials[entry.trial], self.out / "front" / str(entry.trial)
+            assert trial.policy is not None
+            of = trial.suggestion.sibling or name
+            write_network(folder, finisher.built(trial.policy)[0], trial.policy, of, ranking=ranking)
 
 
 def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:
