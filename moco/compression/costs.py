@@ -128,6 +128,25 @@ class AnalyticCost:
 
 OF_ANY_PRECISION = ("macs", "flops", "parameters")
 """The costs that do not depend on which layers are in how many bits."""
+INT8_PRODUCT = 64.0
+"""Bit operations of a multiplication in int8, which loses nothing to speak of."""
+LEAST_SHARE = 1e-3
+
+
+def macs_share(whole: Mapping[str, float], compressed: Mapping[str, float]) -> float:
+    """Share of the multiply-accumulates that a compressed network has left, by the exact costs of both."""
+    return max(compressed["macs"] / whole["macs"], LEAST_SHARE)
+
+
+def capacity_ratios(whole: Mapping[str, float], compressed: Mapping[str, float]) -> tuple[float, float, float]:
+    """How many times more the whole network has of multiply-accumulates, parameters, and bits in a product.
+
+    By the exact costs of both; each at least 1. Of the bits those beyond int8 count for nothing.
+    """
+    macs = macs_share(whole, compressed)
+    parameters = max(compressed["parameters"] / whole["parameters"], LEAST_SHARE)
+    product = compressed["bops"] / compressed["macs"] if compressed["macs"] else INT8_PRODUCT
+    return max(1 / macs, 1.0), max(1 / parameters, 1.0), max(INT8_PRODUCT / product, 1.0)
 
 
 def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> AnalyticCost:

@@ -9,7 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from moco.compression.policy_settings import bits_by_part
+from moco.compression.costs import macs_share
+from moco.compression.policy_settings import NEUTRAL, bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
 from moco.finalists.trained_weights import TrainedWeights
@@ -112,9 +113,9 @@ class Trainer:
         return self.teacher.answered_s / known if known else self._probed_view_s
 
     def _share(self, policy: Policy) -> float:
-        """What a step on the network takes of one on the reference, by their macs."""
-        whole = cost_of(self.builder.compressor.costs, Policy.of({}))["macs"]
-        return max(cost_of(self.builder.compressor.costs, policy)["macs"] / whole, 0.02)
+        """What a step on the network takes of one on the reference, by their multiply-accumulates."""
+        costs = self.builder.compressor.costs
+        return macs_share(cost_of(costs, NEUTRAL), cost_of(costs, policy))
 
     def _probe(self) -> None:
         """Time a few steps on the reference itself, and the teacher on as many images."""
@@ -126,6 +127,6 @@ class Trainer:
         answered_s = clock()
         plan = replace(self.options, epochs=float(PROBE_STEPS))
         loss = teacher_loss(teacher, labels, self.options.temperature, self.options.weight)
-        descend_(self.builder.compressed(Policy.of({})), images, loss, plan, rng_seed=0)
+        descend_(self.builder.compressed(NEUTRAL), images, loss, plan, rng_seed=0)
         self._rates_s.append((clock() - 2 * answered_s) / PROBE_STEPS)
         self._probed_view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)

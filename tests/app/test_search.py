@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,23 @@ def test_without_a_feasible_network_the_best_effort_is_delivered_and_named_so(se
     assert (tmp_path / "run" / "report.html").is_file()
     assert "best effort" in result["output"]
     assert "best effort" in (tmp_path / "run" / "best" / "card.md").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_floor_that_no_candidate_is_certified_for_ends_with_3(experiment: Any, tmp_path: Path, as_json: bool) -> None:
+    """On 20 search images the trials look as if they lost nothing; on 300 unseen ones a lost one is one too many."""
+    few = {"calibration": 32, "search": 20, "certification": 300}
+    yaml = experiment(
+        data={"splits": few}, objective={"floor": "-1 pp"}, searcher={"start": "none"}, budget={"trials": 4},
+        space={"filter_pruning": {"keep": [0.85, 0.95]}, "quantization": None}, certificate={"attempts": 1},
+    )  # fmt: skip
+    done = moco("search", yaml, "--out", tmp_path / "run", "--quiet", *(["--json"] if as_json else []))
+    result = json.loads(done.stdout) if as_json else read(tmp_path / "run" / "result.json")
+    assert done.exit_code == 3
+    assert (result["exit"], result["certificate"]["holds"], result["best"]["holds"]) == ("uncertified", False, False)
+    assert result["best"]["feasible"] is True
+    assert as_json or done.stdout.startswith("not certified: ")
+    assert (tmp_path / "run" / "best" / "model.onnx").is_file()
 
 
 @pytest.mark.parametrize(

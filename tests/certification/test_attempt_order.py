@@ -1,4 +1,4 @@
-"""Which candidates are tried, in which order: against enumeration, and against the order by score on simulations."""
+"""Which candidates are tried, in which order: against enumeration, and the order by score on simulated searches."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ class SimulatedSearch:
         lost = np.minimum(0.08 * ((0.6 - cost) / 0.4) ** 1.5 * rng.lognormal(0, 0.8, 38), 0.6)
         discordance = np.maximum(0.02 + 1.3 * lost, lost + 0.004)
         self.cost = np.append(cost, [0.4, 1.0])
-        p_lost = np.append((discordance + lost) / 2, [0.004, 0.0])
-        p_gained = np.append((discordance - lost) / 2, [0.003, 0.0])
+        p_lost = np.append((discordance + lost) / 2, [0.002, 0.0])
+        p_gained = np.append((discordance - lost) / 2, [0.002, 0.0])
         p = np.stack([p_lost, p_gained, 1 - p_lost - p_gained], axis=1)
         self.seen, self.unseen = (rng.multinomial(images, p)[:, :2] for images in (297, 500))
 
@@ -185,7 +185,7 @@ def test_more_is_delivered_than_by_score_and_without_a_certificate_less_often(at
     now = np.array([search.delivered(search.planned(attempts)) for search in searches])
     assert now.mean() < before.mean()
     assert (now == 1).sum() <= (before == 1).sum()
-    assert attempts == 1 or (now == 1).mean() <= 0.05, "int8 itself fails at times, on so few images"
+    assert attempts == 1 or not (now == 1).any(), "int8 is a way back"
 
 
 def test_a_finalist_is_not_pulled_to_networks_that_were_not_trained() -> None:

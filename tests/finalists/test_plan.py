@@ -15,7 +15,7 @@ from moco.study import Budget
 
 @pytest.mark.parametrize("candidates", [1, 2, 3, 4, 9])
 def test_rounds_halve_and_share_all_seconds(candidates: int) -> None:
-    rounds = FinalistsPlan(candidates=candidates).rounds
+    rounds = FinalistsPlan(candidates=candidates, keep=0.5).rounds
     sizes = [one.finalists for one in rounds]
     assert sizes[0] == candidates
     assert sizes[-1] == 1

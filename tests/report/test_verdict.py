@@ -47,10 +47,18 @@ def test_a_start_that_is_delivered_is_named() -> None:
     assert searched == verdict(a_result(), "ResNet-20")
 
 
-@pytest.mark.parametrize(("attempts", "better"), [(2, "the network"), (3, "the 2 networks")])
-def test_a_later_candidate_says_that_better_ones_did_not_reach_the_floor(attempts: int, better: str) -> None:
+@pytest.mark.parametrize(("attempts", "first"), [(2, "the first candidate"), (3, "the first 2 candidates")])
+def test_a_later_candidate_says_that_the_first_ones_did_not_reach_the_floor(attempts: int, first: str) -> None:
     found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}] * attempts}))
-    assert found.text.endswith(f" pp); {better} that did better in the search did not reach the floor.")
+    assert found.text.endswith(f" pp); {first} did not reach it.")
+
+
+@pytest.mark.parametrize(("exit_", "status"), [("uncertified", Status.NOT_CERTIFIED), ("done", Status.CERTIFIED)])
+def test_a_certificate_says_more_than_the_search_split(exit_: str, status: Status) -> None:
+    """No trial was feasible there, but the network was tried, and its floor holds or does not."""
+    certificate = CERTIFICATE if exit_ == "done" else CERTIFICATE | {"holds": False, "lower_bound": -0.03}
+    found = verdict(a_result(exit=exit_, feasible=0, best=BEST | {"feasible": True}, certificate=certificate))
+    assert found.status is status
 
 
 def test_a_floor_that_is_missed_gives_its_evidence() -> None:
