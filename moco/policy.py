@@ -20,7 +20,10 @@ class Policy:
 
     text: str
     weights: str | None = None
-    """SHA-256 of the file of weights that a training gave its network; None where the settings alone make them."""
+    """SHA-256 of the file of weights that a training gave its network; None where the settings alone make them.
+
+    Of a sibling of the network that is searched, the hash of that network.
+    """
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> Policy:

@@ -16,6 +16,9 @@ FIRST_MADE = "first_made_s"
 FINALIST = "finalist"
 """Key of a suggestion's `notes`: of which trial's network it is a training, and how far (`moco.finalists`)."""
 
+SIBLING = "sibling"
+"""Key of a suggestion's `notes`: the network of a sibling's trial."""
+
 FAILURES = "failures"
 """Key of a suggestion's `notes`: what the searcher failed at since its last suggestion, a text each."""
 
@@ -66,6 +69,11 @@ class Suggestion:
     def counted(self) -> bool:
         """Whether it counts in the budget of trials."""
         return not (self.given or self.finalist)
+
+    @property
+    def sibling(self) -> str | None:
+        """The name of the network that it is a trial of, where that is not the one that is searched."""
+        return str(self.notes[SIBLING]) if self.id < 0 and SIBLING in self.notes else None
 
 
 @dataclass(frozen=True)

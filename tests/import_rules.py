@@ -23,6 +23,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "certification": CORE,
     "execution": CORE,
     "evaluation": FILES | {"certification"},
+    "baselines": FILES | {"models", "evaluation"},
     "analysis": FILES,
     "finalists": FILES | {"models", "certification", "evaluation", "run_folder"},
     "tracking": CORE | {"run_folder"},
@@ -32,10 +33,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "searchers": CORE,
     "objectives": CORE,
     "hardware": CORE | {"export"},
-    "run": RUN | {"models", "objectives"},
+    "run": RUN | {"models", "objectives", "baselines"},
     "experiment": NETWORKS
     | FILES
-    | {"analysis", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
+    | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
 }
@@ -57,7 +58,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.testing.target",
         "moco.tracking.mlflow_model",
     ),
-    "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration"),
+    "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration", "moco.export.static_quantization"),
     "onnxscript": ("moco.export",),
     "optuna_dashboard": ("moco.tracking",),
     "pandas": (),

@@ -126,6 +126,8 @@ class AnalyticCost:
         )
 
 
+OF_ANY_PRECISION = ("macs", "flops", "parameters")
+"""The costs that do not depend on which layers are in how many bits."""
 INT8_PRODUCT = 64.0
 """Bit operations of a multiplication in int8, which loses nothing to speak of."""
 LEAST_SHARE = 1e-3

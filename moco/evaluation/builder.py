@@ -119,9 +119,13 @@ class Builder:
 
     def without_recovery(self) -> Builder:
         """A builder of the same files but for what a recovery would have changed in their weights."""
-        bare = copy(self)
-        bare.recovery = Recovery(self.compressor.network, self.compressor.graph, self.images, RecoveryPlan())
-        return bare
+        return self.recovering(RecoveryPlan())
+
+    def recovering(self, plan: RecoveryPlan, seed: int = 0, training: TrainingImages | None = None) -> Builder:
+        """A builder of the same files but for their weights, which are recovered by another plan."""
+        other, compressor = copy(self), self.compressor
+        other.recovery = Recovery(compressor.network, compressor.graph, self.images, plan, seed, training)
+        return other
 
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers; errors as in `build`.

@@ -73,6 +73,11 @@ class BuiltCandidate:
     seconds: Mapping[str, float]  # spent by stage so far
 
 
+def size_of(artifact: Artifact) -> dict[str, MetricValue]:
+    """The size of a file as a metric."""
+    return {"size_mb": MetricValue(artifact.size_bytes / 1e6)}
+
+
 class Evaluator:
     """Evaluates policies on one target; a stored evaluation is not made again.
 
@@ -161,10 +166,19 @@ class Evaluator:
                     session = stack.enter_context(closing(self.target.load(artifact)))
             except MeasurementError as error:
                 raise PolicyRejectedError(str(error)) from error
-            scored = self._scored(session, watch)
-            measured = self._measured(session, watch)
-        metrics = {**scored, **built.counted, **measured.metrics}
-        return replace(measured, metrics=metrics, seconds=watch.seconds, artifact_sha256=artifact.sha256)
+            return self.measured(session, built.counted, watch)
+
+    def measured(self, session: Session, counted: Mapping[str, MetricValue], watch: Stopwatch) -> Evaluation:
+        """An open file scored and timed beside the reference; `counted` is what is known of it without running it."""
+        scored, timed = self._scored(session, watch), self._measured(session, watch)
+        metrics, sha256 = {**scored, **counted, **timed.metrics}, session.artifact.sha256
+        return replace(timed, metrics=metrics, seconds=watch.seconds, artifact_sha256=sha256)
+
+    def timing_by(self, timing: Mapping[str, TimingPlan]) -> Evaluator:
+        """An evaluator with the same reference that times by other plans of the same metrics; it closes nothing."""
+        other = copy(self)
+        other.plan = replace(self.plan, timing=timing)
+        return other
 
     def float_error(self, network: nn.Module) -> float:
         """Top-1 error of a compressed network in float, on the search images."""
@@ -275,7 +289,7 @@ class Evaluator:
         return Reference(artifact, session, right, Evaluation(metrics, artifact_sha256=artifact.sha256))
 
     def _counted(self, artifact: Artifact, policy: Policy) -> dict[str, MetricValue]:
-        return {"size_mb": MetricValue(artifact.size_bytes / 1e6), **self._costs(policy)}
+        return {**size_of(artifact), **self._costs(policy)}
 
     def _costs(self, policy: Policy) -> dict[str, MetricValue]:
         costs = cost_of(self.builder.compressor.costs, policy)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from torch import nn
 
 from moco.analysis.payoff.paying_space import PayOffUse
 from moco.analysis.payoff.probe import ProbePlan
+from moco.baselines.baseline import Baseline
+from moco.baselines.by_hand import BY_HAND, ByHand, Recipe
+from moco.baselines.sibling import Sibling
+from moco.baselines.static_int8 import QUANTIZE_STATIC, StaticInt8
 from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
@@ -18,6 +23,7 @@ from moco.errors import ConfigError
 from moco.experiment.finalists import finalists_plan
 from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
+from moco.experiment.schema_baselines import ByHandConfig, SiblingConfig
 from moco.export.ranges import RangeOptions
 from moco.home import shared_file
 from moco.models import import_object
@@ -89,6 +95,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
         delivery=DeliveryOptions(**experiment.certificate.model_dump()),
         finalists=finalists_plan(experiment),
         recording=recording,
+        baselines=_told_apart(_baselines(experiment, folder)),
     )
 
 
@@ -140,16 +147,40 @@ def _command(experiment: Experiment) -> str:
     return f"moco search experiment.yaml --out again{imports}"
 
 
-def _model(experiment: Experiment, folder: Path | None) -> ModelSpec:
-    model = experiment.model
+def _model(experiment: Experiment, folder: Path | None, sibling: SiblingConfig | None = None) -> ModelSpec:
+    """The network that is searched, or a sibling of it."""
+    model = sibling or experiment.model
     train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
     return ModelSpec(
-        **model.model_dump(exclude={"train"}),
+        **model.model_dump(exclude={"train", "candidate"}),
         train=train,
         seed=experiment.seed,
         folder=folder,
         allow_import=experiment.allow_import,
     )
+
+
+def _baselines(experiment: Experiment, folder: Path | None) -> Iterator[Baseline]:
+    """The baselines in their order."""
+    for place, given in enumerate(experiment.baselines):
+        where = f"baselines[{place}]"
+        if isinstance(given, SiblingConfig):
+            model = _model(experiment, folder, given)
+            yield Sibling(where, model.shown, model, given.candidate)
+        elif isinstance(given, ByHandConfig):
+            yield ByHand(f"{where}.{BY_HAND}", BY_HAND, Recipe(**given.by_hand.model_dump()))
+        else:
+            yield StaticInt8(where, QUANTIZE_STATIC)
+
+
+def _told_apart(baselines: Iterable[Baseline]) -> tuple[Baseline, ...]:
+    """The baselines, a name that stood before with its number added."""
+    seen, found = Counter[str](), []
+    for baseline in baselines:
+        seen[baseline.name] += 1
+        again = seen[baseline.name]
+        found.append(baseline if again == 1 else replace(baseline, name=f"{baseline.name} #{again}"))
+    return tuple(found)
 
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:

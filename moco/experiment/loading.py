@@ -110,10 +110,20 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
             published = section == "model" and is_published(path, str(holder.get("name")))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
+    if isinstance(baselines := changed.get("baselines"), list):
+        changed["baselines"] = [_absolute_weights(baseline, folder) for baseline in baselines]
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
         changed["searcher"] = {**searcher, "start": _absolute_starts(searcher["start"], folder)}
     return changed
+
+
+def _absolute_weights(baseline: Any, folder: Path) -> Any:
+    """The baseline with the path of its weights made absolute; whatever has no such path stays as it is."""
+    path = baseline.get("weights") if isinstance(baseline, dict) else None
+    if not isinstance(path, str) or is_published(path, str(baseline.get("model"))):
+        return baseline
+    return {**baseline, "weights": _against(folder, path)}
 
 
 def _absolute_starts(start: Any, folder: Path) -> Any:

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from moco.compression.methods.method import Method
 from moco.errors import nearest
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section, Seed
+from moco.experiment.schema_baselines import BaselineConfig, SiblingConfig, check_baseline
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
 from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET, Chosen
@@ -197,6 +198,7 @@ class Experiment(Section):
     workers: Count | None = None  # processes that evaluate at the same time; None is one
     compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()
+    baselines: tuple[BaselineConfig, ...] = ("quantize_static",)  # [] makes none
     tracking: TrackingConfig = TrackingConfig()
     store: bool | str | None = True  # a file for later searches to use, true or null for the usual one, false for none
     folder: str | None = None  # where import paths are looked up first; by default the file's own
@@ -226,7 +228,15 @@ class Experiment(Section):
         found = {"model.import": self.model.import_path, "data.import": self.data.import_path}
         steps = [step for step in self.plugins.recovery if step.cls.takes_function]
         functions = {f"recovery.{step.name}.import": step.options for step in steps}
-        return {where: path for where, path in {**found, **functions}.items() if path is not None}
+        siblings = {f"baselines[{n}].import": path for n, path in enumerate(map(_import_of, self.baselines))}
+        return {where: path for where, path in {**found, **functions, **siblings}.items() if path is not None}
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _known_baselines(cls, given: object) -> object:
+        for baseline in given if isinstance(given, (list, tuple)) else ():
+            check_baseline(baseline)
+        return _with_tuples(given)
 
     @field_validator("name")
     @classmethod
@@ -236,6 +246,10 @@ class Experiment(Section):
                 f"expected at most 100 letters, digits and . _ + - (it names the run folder), got {name!r}"
             )
         return name
+
+
+def _import_of(baseline: BaselineConfig) -> str | None:
+    return baseline.import_path if isinstance(baseline, SiblingConfig) else None
 
 
 def _check_start(start: object) -> None:

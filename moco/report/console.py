@@ -10,7 +10,7 @@ from rich.text import Text
 
 from moco.metrics import COLUMNS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
-from moco.report.formatting import NOT_AVAILABLE, after_trials, label, shown, shown_ratio, unit
+from moco.report.formatting import NOT_AVAILABLE, after_trials, label, seconds, shown, shown_ratio, unit
 from moco.report.tables import yes_no
 from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.comparison_record import ComparisonRecord
@@ -58,10 +58,12 @@ def _table(first: str, *others: str) -> Table:
 
 def _networks(rows: list[Row]) -> Table:
     metrics = [name for name in compared_metrics(rows) if name in COLUMNS] or compared_metrics(rows)
-    table = _table("network", *(f"{label(name)} {unit(name)}".rstrip() for name in metrics), "feasible")
+    timed = ["CPU"] if any(row.processor_s is not None for row in rows) else []
+    table = _table("network", *(f"{label(name)} {unit(name)}".rstrip() for name in metrics), "feasible", *timed)
     for row in rows:
         style = "bold" if row.name in {"chosen", "best effort"} else None
-        table.add_row(Text(row.name), *(_cell(row, name) for name in metrics), yes_no(row.feasible), style=style)
+        last = ["" if row.processor_s is None else seconds(row.processor_s)] if timed else []
+        table.add_row(Text(row.name), *(_cell(row, name) for name in metrics), yes_no(row.feasible), *last, style=style)
     return table
 
 

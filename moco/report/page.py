@@ -33,6 +33,7 @@ from moco.report.tables import (
     comparison_table,
     definitions,
     finalists_table,
+    rivals_table,
     trials_table,
 )
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
@@ -45,6 +46,12 @@ _COMPARISON_NOTE = (
     "Under each value: its ratio to the reference (new / reference) and, where it was estimated, its 95 % interval. "
     "Accuracies are those of the search split; their interval is that of the paired difference to the reference. "
     "A ladder 0.35 is a uniform policy: each layer 35 % of the way from whole to the least that it may keep."
+)
+_RIVALS_NOTE = (
+    "Made without the search, and measured when the delivered network was certified: scored on the same images, tested "
+    "as strictly as an attempt at the certificate, timed as long; that is no certificate. A baseline is better where "
+    "floor and bounds hold and its score is better by more than both intervals. Its processor time is that of making, "
+    "training, scoring and timing it; the chosen one's is the search's, preparation included. Files: baselines/ here."
 )
 _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
@@ -110,9 +117,13 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     if result.retimed:
         names = ", ".join(label(name) for name in result.retimed)
         text += f" The chosen network was timed again, longer, at the end ({names})."
-    if not any(baseline.name != "reference" for baseline in result.baselines):
+    starts = any(baseline.name != "reference" for baseline in result.baselines)
+    if not starts and not result.rivals:
         text += " The search had no baselines."
-    return section("comparison", "Was the search worth it?", comparison_table(compare(result, trials)), note(text))
+    parts = [comparison_table(compare(result, trials)), note(text)]
+    if result.rivals:
+        parts += [rivals_table(result), note(_RIVALS_NOTE)]
+    return section("comparison", "Was the search worth it?", *parts)
 
 
 def _finalists_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
@@ -155,6 +166,8 @@ def _anytime_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 def _policy_section(result: Result, manifest: Manifest) -> Html:
     if result.best is None:
         return Html("")
+    if (sibling := result.best.network) is not None:
+        return section("policy", "What was done, layer by layer", note(f"{sibling} is no network of the search."))
     figure = policy_figure(manifest.network.layers, result.best.policy)
     lines = describe_groups(result.best.policy, result.groups)
     words = details("The policy in words", listed(lines)) if lines else Html("")

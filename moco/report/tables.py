@@ -13,6 +13,8 @@ from moco.run_folder.manifest import GroupRecord
 from moco.run_folder.result import AttemptRecord, BoundRecord, CertificateRecord, FinalistRecord, Result
 from moco.run_folder.trial_record import Delivered, TrialRecord
 
+PROCESSOR_TIME = "processor time"
+
 
 def table(head: Sequence[str], rows: Sequence[Html], caption: str, class_: str | None = None) -> Html:
     """A table in a box that scrolls by itself where the page is narrow."""
@@ -31,8 +33,22 @@ def definitions(pairs: Mapping[str, str]) -> Html:
 def comparison_table(rows: Sequence[Row]) -> Html:
     """Networks down, metrics across: value, ratio to the reference and 95 % interval."""
     metrics = compared_metrics(rows)
-    head, cells = ["network", *map(label, metrics), "feasible"], [_comparison_row(found, metrics) for found in rows]
+    timed = any(found.processor_s is not None for found in rows)
+    head = ["network", *map(label, metrics), "feasible", *([PROCESSOR_TIME] if timed else [])]
+    cells = [_comparison_row(found, metrics, timed) for found in rows]
     return table(head, cells, "Chosen network, reference and baselines", "wide")
+
+
+def rivals_table(result: Result) -> Html:
+    """The baselines made without the search, on the evidence that the delivered network has."""
+    rows = []
+    for rival in result.rivals:
+        unseen, terms = rival.unseen or AttemptRecord(), result.certificate or CertificateRecord()
+        accuracies = (accuracy_text(value, terms) for value in (unseen.estimate, unseen.lower_bound))
+        cells = [*accuracies, yes_no(rival.holds), yes_no(rival.better), seconds(rival.processor_s)]
+        rows.append(row(rival.name, *cells, rival.note or ""))
+    head = ["baseline", "measured", "lower bound", "holds", "better", PROCESSOR_TIME, "note"]
+    return table(head, rows, "Baselines on the certification images")
 
 
 def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -> Html:
@@ -108,12 +124,13 @@ def _attempted(attempt: AttemptRecord) -> str:
     return NOT_AVAILABLE if attempt.candidate is None else str(attempt.candidate)
 
 
-def _comparison_row(found: Row, metrics: Sequence[str]) -> Html:
+def _comparison_row(found: Row, metrics: Sequence[str], timed: bool) -> Html:
     trial = Html("") if found.trial is None else element("small", f"trial {found.trial}")
     cells = [_comparison_cell(found, name) for name in metrics]
     first = join([element("span", found.name), trial])
     class_ = "chosen" if found.name in {"chosen", "best effort"} else None
-    return row(first, *cells, yes_no(found.feasible), class_=class_)
+    last = [NOT_AVAILABLE if found.processor_s is None else seconds(found.processor_s)] if timed else []
+    return row(first, *cells, yes_no(found.feasible), *last, class_=class_)
 
 
 def _comparison_cell(found: Row, name: str) -> Html:

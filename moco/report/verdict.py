@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval, percent
-from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, shown_ratio
+from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, seconds, shown_ratio
 from moco.report.run_summary import plain
 from moco.run_folder.reading import numbers
-from moco.run_folder.result import INFEASIBLE, BoundRecord, CertificateRecord, Result
+from moco.run_folder.result import INFEASIBLE, BoundRecord, CertificateRecord, Result, Rival
 from moco.run_folder.trial_record import Baseline, TrialRecord
 
 
@@ -54,7 +54,9 @@ class Claim:
 def verdict(result: Result, network: str | None = None) -> Verdict:
     """What came of the search; the network has the result's own name unless one is given."""
     found = _outcome(result, network)
-    return replace(found, text=f"{found.text} {_stopped(result)}") if result.stopped else found
+    more = [_stopped(result)] if result.stopped else []
+    more += [beaten_by(result)] if any(rival.better for rival in result.rivals) else []
+    return replace(found, text=" ".join([found.text, *more]))
 
 
 def _stopped(result: Result) -> str:
@@ -86,6 +88,34 @@ def _status(certificate: CertificateRecord, evidence: Sequence[Claim]) -> Status
     return Status.WITHIN if hold else Status.BEYOND
 
 
+def beaten_by(result: Result) -> str:
+    """The sentence on the baselines that do better than the delivered network, of which the first is the best."""
+    better = sorted((rival for rival in result.rivals if rival.better), key=lambda rival: rival.metrics.get(COST, 0.0))
+    first, *others = better
+    costs = first.metrics.get(COST), chosen_metrics(result).get(COST)
+    facts = [] if costs[0] is None else [f"{shown_ratio(costs[0])} the cost"]
+    facts += [] if costs[1] is None else [f"not {shown_ratio(costs[1])}"]
+    if first.unseen is not None and result.certificate is not None:
+        measured, lower = (
+            accuracy_text(n, result.certificate) for n in (first.unseen.estimate, first.unseen.lower_bound)
+        )
+        facts.append(f"top-1 measured {measured}, lower bound {lower}, on the same unseen images but not certified")
+    if first.processor_s is not None:
+        facts.append(f"{seconds(first.processor_s)} of processor time{_of_search(result, first)}")
+    also = f"; so {'do' if len(others) > 1 else 'does'} {_names(others)}" if others else ""
+    return f"Without a search, the baseline '{first.name}' does better: {', '.join(facts)}{also}."
+
+
+def _of_search(result: Result, rival: Rival) -> str:
+    """What the search took in comparison, and what the baseline's seconds leave out."""
+    took = "" if result.processor_s is None else f" against the search's {seconds(result.processor_s)}"
+    return took if rival.note is None else f"{took} ({rival.note})"
+
+
+def _names(rivals: Sequence[Rival]) -> str:
+    return " and ".join(f"'{rival.name}'" for rival in rivals)
+
+
 def is_feasible(result: Result) -> bool:
     """Whether the chosen network meets the constraints: on the search split, or the floor by its certificate."""
     if result.best is None or result.exit == INFEASIBLE:
@@ -111,6 +141,7 @@ def _summary(result: Result, network: str) -> str:
             accuracy += f" (reference {plotted(TOP1_ERROR, reference[TOP1_ERROR]):.1f} %)"
         facts.append(accuracy)
     origin = "search" if result.best is None else result.best.origin
+    network = (result.best and result.best.network) or network
     start = network + _came_about(origin, result)
     if COST in metrics:
         start += f" at {shown_ratio(metrics[COST])} the cost"
@@ -122,6 +153,8 @@ def _came_about(origin: str, result: Result) -> str:
     trained = next((one for one in result.finalists or () if result.best and one.trial == result.best.trial), None)
     if trained is not None:
         return f" (the network of trial {trained.of}, trained on for {trained.steps:,} steps)"
+    if result.best is not None and result.best.network is not None:
+        return f" (the sibling '{origin}', not of the search)"
     return "" if origin == "search" else f" (the start '{origin}')"
 
 
@@ -199,12 +232,14 @@ class Row:
     metrics: Mapping[str, float]  # in stored units
     ratios: Mapping[str, float | None] = field(default_factory=dict)  # value / reference by metric
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 95 %, in stored units
+    processor_s: float | None = None  # that making and measuring it took; None where that is not known
 
 
 def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
-    """The chosen network, the reference, then the baselines; without a chosen network the rest."""
+    """The chosen network, the reference, the starts, then the other baselines; without a chosen network the rest."""
     reference, best, baselines = numbers(result.reference), result.best, _baselines(result)
-    if any(COST in entry.metrics for entry in ([] if best is None else [best]) + baselines):
+    all_metrics = [entry.metrics for entry in ([] if best is None else [best]) + baselines]
+    if any(COST in metrics for metrics in (*all_metrics, *(rival.metrics for rival in result.rivals))):
         reference.setdefault(COST, 1.0)
     by_number = {trial.number: trial for trial in trials}
     rows = [Row("reference", None, None, reference)]
@@ -212,12 +247,19 @@ def compare(result: Result, trials: Sequence[TrialRecord] = ()) -> list[Row]:
         metrics = chosen_metrics(result)
         name = "chosen" if is_feasible(result) else "best effort"
         ratios = _ratios(metrics, reference)
-        rows.insert(0, Row(name, best.trial, is_feasible(result), metrics, ratios, _chosen_intervals(result)))
+        ends, spent_s = _chosen_intervals(result), result.processor_s
+        rows.insert(0, Row(name, best.trial, is_feasible(result), metrics, ratios, ends, spent_s))
     for entry in baselines:
         metrics = numbers(entry.metrics)
         intervals = _trial_intervals(None if entry.trial is None else by_number.get(entry.trial), metrics)
         rows.append(Row(entry.name, entry.trial, entry.feasible, metrics, _ratios(metrics, reference), intervals))
-    return rows
+    return rows + [_row(rival, reference) for rival in result.rivals]
+
+
+def _row(rival: Rival, reference: Mapping[str, float]) -> Row:
+    metrics = numbers(rival.metrics)
+    ends = {name: (two[0], two[1]) for name, two in rival.intervals.items() if len(two) == 2}
+    return Row(rival.name, None, rival.feasible, metrics, _ratios(metrics, reference), ends, rival.processor_s)
 
 
 def compared_metrics(rows: Sequence[Row]) -> list[str]:

@@ -23,6 +23,7 @@ from moco.run.certification_log import CertificationLog, Question
 from moco.run.job import Prepared
 from moco.run.longer_timing import LongerTiming
 from moco.run.recount import Recount, from_store
+from moco.run.sibling_trials import NO_SIBLINGS, SiblingTrials
 from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best
@@ -54,14 +55,20 @@ class Delivery:
 class Finisher:
     """Certifies and times again; builds each file that it needs once."""
 
-    def __init__(self, prepared: Prepared, folder: Path, trials: Sequence[Trial]) -> None:
-        """Take a search that is over, with its trials; `folder` holds the log of what was certified before."""
-        self.prepared, self.trials = prepared, list(trials)
+    def __init__(
+        self, prepared: Prepared, folder: Path, trials: Sequence[Trial], siblings: SiblingTrials = NO_SIBLINGS
+    ) -> None:
+        """Take a search that is over, with its trials; `folder` holds the log of what was certified before.
+
+        The `siblings` are candidates like the trials, whose numbers theirs follow.
+        """
+        trials = [*trials, *siblings.trials]
+        self.prepared, self.trials = prepared, trials
         self.corrected = False
         self.log = CertificationLog(folder)
         self._told: list[str] = []
         self.floor = prepared.job.floor
-        self._built: dict[Policy, tuple[Artifact, nn.Module]] = {}
+        self._built: dict[Policy, tuple[Artifact, nn.Module]] = dict(siblings.built)
         self._sessions: dict[Policy, Session] = {}
         self.timing = LongerTiming(prepared, self._session)
         self._hashes = {t.policy: t.evaluation.artifact_sha256 for t in trials if t.policy and t.evaluation}
@@ -167,8 +174,8 @@ class Finisher:
         within = [trial for trial in candidates if self._hold(trial, TOP5_ERROR)] or candidates[:1]
         certificate = certify(
             [trial.number for trial in within],
-            lambda number: self._right(_of(within, number)).top1,
-            self._right(None).top1,
+            lambda number: self.right(_of(within, number)).top1,
+            self.right(None).top1,
             self.floor,
             self.log.confidence_left(options.confidence),
             min(options.attempts, len(candidates)),
@@ -178,7 +185,7 @@ class Finisher:
             self.log.add(question, certificate, tried, min(options.attempts, len(candidates)))
         return certificate
 
-    def _right(self, trial: Trial | None) -> Correct:
+    def right(self, trial: Trial | None) -> Correct:
         """Which certification images the trial's file, or the reference's, gets right."""
         number = None if trial is None else trial.number
         if number not in self._scored:
@@ -263,7 +270,7 @@ class Finisher:
         Of a network that an earlier delivery has certified it says no more than was read off them then.
         """
         _, labels = self.prepared.job.data.images("certification")
-        reference, network = self._right(None).top1, self._right(trial).top1
+        reference, network = self.right(None).top1, self.right(trial).top1
         of_class = {int(label): labels == label for label in np.unique(labels)}
         return tuple(
             ClassRecord(
@@ -298,7 +305,7 @@ class Finisher:
 
     def _top5(self, trial: Trial) -> Interval:
         """Top-5 error on the certification images, with its exact bound, corrected for all candidates."""
-        options, right = self.prepared.job.plan.delivery, self._right(trial).top5
+        options, right = self.prepared.job.plan.delivery, self.right(trial).top5
         error = 1 - float(right.mean())
         return Interval(error, 0.0, 1 - absolute_lower_bound(right, 1 - (1 - options.confidence) / options.attempts))
 

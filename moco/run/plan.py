@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.analysis.payoff.paying_space import PayOffUse
+from moco.baselines.baseline import Baseline
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.compression.space.network_space import SpaceOptions
 from moco.data.split_data import DataSpec
@@ -124,4 +125,5 @@ class JobPlan:
     search: SearchPlan
     delivery: DeliveryOptions
     recording: Recording
+    baselines: tuple[Baseline, ...] = ()
     finalists: FinalistsPlan | None = None  # None trains none

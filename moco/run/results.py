@@ -188,6 +188,7 @@ def _best(delivery: Delivery) -> Delivered:
     trial = delivery.trial
     certified = delivery.certificate.floor is not None and delivery.holds
     of_trial = {"score": trial.score, "feasible": trial.feasible or certified, "origin": trial.origin}
+    of_trial["network"] = trial.suggestion.sibling
     return Delivered.of(trial, delivery.metrics, **of_trial, holds=delivery.holds, sha256=delivery.artifact.sha256)
 
 

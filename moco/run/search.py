@@ -18,6 +18,7 @@ from moco.run.finals import Finals
 from moco.run.job import Job
 from moco.run.progress import Progress
 from moco.run.results import manifest_of, result_of, timing_warnings
+from moco.run.rivals import Rivals
 from moco.run.session import RunSession
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.result import Result
@@ -56,9 +57,11 @@ class Search:
         self.space, self.clock = self.manifest.space, session.clock
         self.weights = TrainedWeights(self.out / FINALISTS)
         self.prepared.evaluator.builder.trained = self.weights
+        self.rivals = Rivals(self.prepared, self.out, self._step)
 
     def run(self, resume: bool = False) -> Result:
         """Search until the budget is spent, then deliver and report."""
+        self.rivals.check()
         if self.progress is not None:
             self.progress.space(self.space, self.prepared.warnings, self.prepared.certificate_forecast)
         finals = self._finals(resume)
@@ -76,8 +79,7 @@ class Search:
                     self._search(study, where, self.plan.search.budget)
                 else:
                     self._search_and_train(study, where, finals)
-            if self.progress is not None:
-                self.progress.step("certifying on unseen images and timing the winner again")
+            self._step("certifying on unseen images and timing the winner again")
             result = self._report(self._deliver(study))
         except BaseException:
             for reporter in self.job.reporters:
@@ -103,6 +105,11 @@ class Search:
         if finals is not None:
             finals.begin(earlier)
 
+    def _step(self, text: str) -> None:
+        """Show what is being done."""
+        if self.progress is not None:
+            self.progress.step(text)
+
     def _study(self, ledger: OptunaLedger | None, where: Execution, finals: Finals | None) -> Study:
         """The study, with all that the ledger holds; trackers are told of earlier trials, and take each once."""
         study = Study(
@@ -126,15 +133,14 @@ class Search:
 
     def _search_and_train(self, study: Study, where: Execution, finals: Finals) -> None:
         """A search, the first round of its finalists, a search that knows what that showed, and the other rounds."""
-        told = self.progress.step if self.progress is not None else lambda _text: None
         first, *others = finals.plan.rounds
         self._search(study, where, finals.split.first)
         finals.split.begin_training()
-        finals.train(study, (first,), told)
+        finals.train(study, (first,), self._step)
         if others and not study.stop_requested and not finals.has_begun(others[0], study.trials):
             study.begin_anew(self._searcher(), finals.heard(study.trials))
             self._search(study, where, finals.split.second())
-        finals.train(study, tuple(others), told)
+        finals.train(study, tuple(others), self._step)
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
     def _search(self, study: Study, where: Execution, budget: Budget) -> None:
@@ -156,10 +162,11 @@ class Search:
             raise KeyboardInterrupt
 
     def _deliver(self, study: Study) -> Result:
-        """Certify, and write the networks and result.json."""
-        with closing(Finisher(self.prepared, self.out, study.trials)) as finisher:
+        """Certify, write the networks and result.json, then look at the baselines."""
+        siblings = self.rivals.candidates(len(study.trials))
+        with closing(Finisher(self.prepared, self.out, study.trials, siblings)) as finisher:
             delivery = finisher.deliver()
-            if finisher.corrected:
+            if finisher.corrected or siblings.trials:
                 write_trials(self.out, finisher.trials, self.prepared.problem.objectives)
             of_timings = [*timing_warnings(study.trials), *finisher.warnings]
             of_store = [text for text in self.prepared.evaluator.warnings if text not in self.prepared.warnings]
@@ -173,13 +180,21 @@ class Search:
             ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
             self._write_networks(result, delivery, finisher)
-        write_json(self.out / RESULT, result.to_json())
-        if delivery is not None:
-            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
-            write_text(self.out / "best" / "card.md", text)
+            self._write_result(result)
+            if self.rivals.baselines:
+                rivals = self.rivals.beside(delivery, finisher)
+                result = replace(result, rivals=rivals, warnings=(*result.warnings, *self.rivals.warnings))
+                self._write_result(result)
         seal(self.out / "best")
         seal(self.out / "front")
         return result
+
+    def _write_result(self, result: Result) -> None:
+        """result.json, and the card of the network that is delivered."""
+        write_json(self.out / RESULT, result.to_json())
+        if result.best is not None:
+            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
+            write_text(self.out / "best" / "card.md", text)
 
     def _report(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
@@ -216,19 +231,18 @@ class Search:
         clear(self.out / "front")
         name, ranking, said = self.job.network_name, self.plan.space.ranking, self.job.description.metadata
         if delivery is not None:
-            assert delivery.trial.policy is not None
             assert result.certificate is not None
             best = self.out / "best"
-            write_network(
-                best, delivery.artifact, delivery.trial.policy, name, delivery.network, ranking=ranking, metadata=said
-            )
+            trial, of = delivery.trial, delivery.trial.suggestion.sibling or name
+            assert trial.policy is not None
+            write_network(best, delivery.artifact, trial.policy, of, delivery.network, ranking=ranking, metadata=said)
             write_json(best / "certificate.json", result.certificate.to_json())
         for entry in result.front:
             assert entry.trial is not None
-            policy = finisher.trials[entry.trial].policy
-            assert policy is not None
-            folder = self.out / "front" / str(entry.trial)
-            write_network(folder, finisher.built(policy)[0], policy, name, ranking=ranking)
+            trial, folder = finisher.trials[entry.trial], self.out / "front" / str(entry.trial)
+            assert trial.policy is not None
+            of = trial.suggestion.sibling or name
+            write_network(folder, finisher.built(trial.policy)[0], trial.policy, of, ranking=ranking)
 
 
 def _reporter_warnings(reporters: Sequence[Reporter]) -> list[str]:

@@ -141,6 +141,27 @@ class CertificateRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rival(Record):
+    """A baseline that was made beside the search, measured at its end as the delivered network was.
+
+    Its accuracy on the certification images is measured, not certified: it was no candidate.
+    """
+
+    name: str
+    metrics: Mapping[str, float] = field(default_factory=dict)  # with the derived ones; errors on the search split
+    intervals: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # 95 %, of errors and of what was timed
+    feasible: bool | None = None  # on the search split
+    unseen: AttemptRecord | None = None  # on the certification images, in the certificate's terms
+    bounds: tuple[BoundRecord, ...] = ()  # all but the floor
+    holds: bool | None = None  # floor and bounds, on fresh evidence
+    better: bool = False  # than the delivered network: it holds, and what is asked for is better beyond the intervals
+    processor_s: float | None = None  # to build, train, score and time it
+    note: str | None = None  # what that leaves out
+    file: str | None = None  # in the run folder
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassRecord(Record):
     """Top-1 accuracy on the certification images of one class, those of the reference and of the delivered network."""
 
@@ -186,7 +207,8 @@ class Result(Record):
     finalists: tuple[FinalistRecord, ...] | None = left_out()  # None where the search asked for none
     processor_s: float | None = left_out()  # of the processor, by the end of the last trial, preparation included
     starts: tuple[StartRecord, ...] = ()
-    baselines: tuple[Baseline, ...] = ()
+    baselines: tuple[Baseline, ...] = ()  # starts
+    rivals: tuple[Rival, ...] = ()  # baselines that were made beside the search
     certificate: CertificateRecord | None = None
     per_class: tuple[ClassRecord, ...] = ()  # by label; classes without an image are left out
     seconds: Mapping[str, float | None] = field(default_factory=dict)  # by stage, with `other` and `total`

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from moco.metrics import METRICS, Direction
-from moco.run_folder.record import Record, unwritten
+from moco.run_folder.record import Record, left_out, unwritten
 from moco.trial import Evaluation, MetricValue, Trial
 
 _OF_TRIAL = ("number", "origin", "feasible", "distinct", "score", "reason", "seconds", "point", "evaluation")
@@ -98,6 +98,7 @@ class Delivered(TrialSummary):
     score: float | None = None
     feasible: bool | None = None  # on the search split; None where an older result does not say
     origin: str = "search"  # or the name of a start
+    network: str | None = left_out()  # where it is a sibling of the one that was searched, its name
     holds: bool | None = None  # floor and budgets, on fresh evidence
     sha256: str | None = None  # of the file
 

@@ -63,7 +63,8 @@ def experiment(tmp_path: Path, weights: Path) -> Any:
 @pytest.fixture(scope="session")
 def finished_yaml(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
     """The experiment of the finished search."""
-    return tiny.write(tmp_path_factory.mktemp("finished") / "tiny.yaml", model={"weights": str(weights)})
+    path, network = tmp_path_factory.mktemp("finished") / "tiny.yaml", {"weights": str(weights)}
+    return tiny.write(path, model=network, baselines=["quantize_static"])
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "searcher": {"name": "random", "start": "ladder"},
     "budget": {"trials": 8},
     "certificate": {"attempts": 2, "seconds": 0.02},
+    "baselines": [],
     "tracking": {"mlflow": False},
     "store": False,
 }

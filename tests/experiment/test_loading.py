@@ -288,6 +288,12 @@ def test_values_can_be_set_on_the_command_line(write: Any, override: str, found:
         ("model={name: x, weights: w, train: {epochs: 1}}", r"^model: expected 'weights' or 'train', got both$"),
         ("data.source=import", r"^data: source 'import' and the key 'import' belong together, got source 'import'$"),
         ("model={import: nothing}", r"^model\.import: expected 'package\.module:attribute', got 'nothing'$"),
+        ("baselines=[quantise_static]", r"^baselines: expected 'quantize_static', .*did you mean 'quantize_static'\?$"),
+        ("baselines=[{name: x}]", r"^baselines: expected 'quantize_static', \{model: …\}, .*, got \{'name': 'x'\}$"),
+        ("baselines=[{model: x, wieghts: w}]", r"^baselines: unknown key 'wieghts'; did you mean 'weights'\?$"),
+        ("baselines=[{by_hand: {drop: 1, epoch: 2}}]", r"^baselines: unknown key 'epoch'; did you mean 'epochs'\?$"),
+        ("baselines=[{by_hand: {drop: 1}}]", r"by_hand: expected either 'epochs' or 'processor_seconds', got neither$"),
+        ("baselines=quantize_static", r"^baselines: expected a list, got 'quantize_static'$"),
         # The command line itself.
         ("budget.trials", r"^--set budget\.trials: expected key=value with dots between keys"),
         ("=3", r"^--set =3: expected key=value"),

@@ -138,6 +138,30 @@ def test_a_best_that_is_marked_infeasible_is_a_best_effort() -> None:
     assert verdict(a_result(best=best)).status is Status.INFEASIBLE
 
 
+RIVAL = {
+    "name": "resnet20 int8", "metrics": {"cost": 0.13}, "better": True, "processor_s": 11.8, "note": "trained apart",
+    "unseen": {"estimate": -0.0125, "lower_bound": -0.019},
+}  # fmt: skip
+
+
+def test_a_baseline_that_does_better_is_named_with_both_costs() -> None:
+    others = [{"name": "by hand", "metrics": {"cost": 0.25}, "better": True}, {"name": "worse", "metrics": {}}]
+    found = verdict(a_result(rivals=[others[0], RIVAL, others[1]], processor_s=622.0))
+    assert found.status is Status.CERTIFIED
+    assert found.text.endswith(
+        " Without a search, the baseline 'resnet20 int8' does better: 0.13x the cost, not 0.38x, top-1 measured "
+        "-1.25 pp, lower bound -1.9 pp, on the same unseen images but not certified, 11.8 s of processor time against "
+        "the search's 10 min 22 s (trained apart); so does 'by hand'."
+    )
+    assert "Without a search" not in verdict(a_result(rivals=[others[1]])).text
+
+
+def test_a_baseline_is_named_where_the_search_found_nothing() -> None:
+    text = verdict(a_result(best=None, feasible=0, certificate=None, rivals=[RIVAL])).text
+    words = " Without a search, the baseline 'resnet20 int8' does better: 0.13x the cost, 11.8 s of processor time "
+    assert text.endswith(f"{words}(trained apart).")
+
+
 def test_a_search_without_any_network_says_so() -> None:
     found = verdict(a_result(best=None, feasible=0, certificate=None))
     assert (found.status, found.text) == (

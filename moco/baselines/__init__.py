@@ -1,0 +1,1 @@
+"""Networks that users would make without a search: what a search must beat to have been worth it."""
