@@ -36,6 +36,10 @@ DEGREES = 3.0
 EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 17), 0.97, 1])
 """Of the common luck's distribution, cut into pieces: bad luck finely, as it decides what is a way back."""
 
+LIKELY, SURE = 0.5, 0.9
+"""Chances of a safe network: to be worth an attempt, and to be taken for certain, as its kind is known better than by a
+few hundred images."""
+
 TINY = 1e-300
 
 MOST_PLANNED = 12
@@ -75,8 +79,12 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[int]:
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
     plans: list[tuple[list[int], float]] = []
     for planned in range(1, most + 1):
-        chances = hopes.at(1 - (1 - test.confidence) / planned)
-        kept = _way_back(scored, chances @ hopes.weights) if most > 1 else None
+        chances, kept = hopes.of_attempts(planned), None
+        if most > 1:
+            likelihoods = hopes.of_attempts(max(planned, 2)) @ hopes.weights
+            kept = _way_back(scored, likelihoods)
+            if kept is not None and likelihoods[kept] >= SURE:
+                chances[kept] = 1.0
         plans.append(best_order(scored.values, chances, hopes.weights, planned, kept))
     order, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
     return order or [int(np.argmax(hopes.belief.mean))]
@@ -84,8 +92,8 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[int]:
 
 def _way_back(scored: Scored, chances: Array) -> int | None:
     """The safe network that is likeliest to hold, where one is likelier to hold than not."""
-    best = int(np.argmax(np.where(scored.safe, chances, 0.0)))
-    return best if scored.safe[best] and chances[best] > 1 / 2 else None
+    best = int(np.argmax(np.where(scored.safe, chances, -1.0)))
+    return best if scored.safe[best] and chances[best] > LIKELY else None
 
 
 def best_order(
@@ -160,6 +168,10 @@ class Hopes:
         self._under_null = under_null
         self._luck = np.asarray(stdtrit(DEGREES, (EDGES[1:] + EDGES[:-1]) / 2))
         self.weights: Array = np.diff(EDGES)
+
+    def of_attempts(self, planned: int) -> Array:
+        """`at` the confidence of each of so many attempts."""
+        return self.at(1 - (1 - self.test.confidence) / planned)
 
     def at(self, confidence: float) -> Array:
         """Probabilities that the bound reaches the floor, by networks and cases of common luck: (networks, cases).

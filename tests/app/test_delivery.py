@@ -143,7 +143,7 @@ def test_one_policy_is_tried_once_and_no_more_than_allowed(prepared: Prepared, t
     thin = [lucky(trial(number, THIN, -0.2), prepared) for number in (0, 1)]
     trials = [*thin, trial(2, NEUTRAL, -1.0), trial(3, INT8, -0.9)]
     assert tried(delivered(prepared, trials, attempts=2)) == [0, 3]
-    assert tried(delivered(prepared, [lucky(thin[0], prepared, 0.07, 0.03), trials[3]], attempts=1)) == [3]
+    assert tried(delivered(prepared, [lucky(thin[0], prepared, 0.1, 0.03), trials[3]], attempts=1)) == [3]
 
 
 def test_a_second_ending_tests_with_the_confidence_that_the_first_has_left(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 
@@ -94,6 +95,13 @@ FLOOR = FloorTest(Floor(-0.02), 4000, 0.95)
 def test_a_single_network_is_tried_whatever_it_lost() -> None:
     assert attempts_planned(scored([-0.5]), FLOOR, 5) == [0]
     assert attempts_planned(scored([]), FLOOR, 5) == []
+
+
+def test_a_safe_network_is_a_way_back_beside_one_that_was_as_lucky() -> None:
+    """By their scores alone the second would take its place: it costs less, and seems to lose no more."""
+    alike = scored([-0.01, 0.0, 0.0, -0.015, -0.02], [0.006, 0.002, 0.002, 0.006, 0.006])
+    last = [attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)[-1] for safe in (2, 4)]
+    assert last == [2, 1], "what is not likely to hold is none"
 
 
 def test_where_nothing_can_hold_the_most_accurate_is_tried() -> None:
