@@ -8,7 +8,8 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from moco.errors import ConfigError, nearest, shortened
+from moco.errors import ConfigError, nearest
+from  import shortened
 from moco.space import LayerGroup, SearchSpace
 
 RISING, FALLING = 1, -1
