@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from reprlib import repr as shortened
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from moco.errors import ConfigError, nearest
-from  import shortened
 from moco.space import LayerGroup, SearchSpace
 
 RISING, FALLING = 1, -1
