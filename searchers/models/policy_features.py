@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
@@ -22,8 +22,10 @@ class PolicyFeatures:
     On a space without a neutral point the depth is the distance from the lower bound.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, directed: Collection[str] | None = None) -> None:
+        """`directed`: the numbers whose depth compresses; None for all."""
         self._space = space
+        self._directed = space.distributions.keys() if directed is None else directed
         self._columns: dict[str, tuple[int, ...]] = {}
         neutral = encode(space, project(space, space.neutral)) if space.neutral else np.zeros(len(space.distributions))
         self._neutral = [float(coordinate) for coordinate in neutral]
@@ -61,12 +63,13 @@ class PolicyFeatures:
     def compared(self, told: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(k, n) whether told inputs (k, width) are nowhere deeper than candidates (n, width), and nowhere less deep.
 
-        Choices have no depth: they must be the same.
+        Choices, and numbers that are not directed, have no depth: they must be the same.
         """
         shallower, deeper = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
-        for columns in self._columns.values():
+        for name, columns in self._columns.items():
+            has_depth = len(columns) == 1 and name in self._directed
             for column in columns:
                 off = told[:, column, None] - candidates[None, :, column]
-                shallower &= off <= SAME if len(columns) == 1 else np.abs(off) <= SAME
-                deeper &= off >= -SAME if len(columns) == 1 else np.abs(off) <= SAME
+                shallower &= off <= SAME if has_depth else np.abs(off) <= SAME
+                deeper &= off >= -SAME if has_depth else np.abs(off) <= SAME
         return shallower, deeper

@@ -61,7 +61,7 @@ class PolicyModels:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self.depths = PolicyFeatures(problem.space)
+        self.depths = PolicyFeatures(problem.space, problem.monotone or None)
         self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
         self._priors = np.array([kernel.prior for kernel in self._kernels])
         self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
@@ -69,7 +69,7 @@ class PolicyModels:
         self._metrics: list[dict[str, MetricValue]] = []
         self._variances: dict[str, tuple[tuple[int, OutcomeTransform], np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
-        self._grows = bool(problem.space.groups and problem.space.neutral)
+        self._grows = bool(problem.space.neutral)
         self._parts: frozenset[str] = frozenset()
         self._exact: frozenset[str] = frozenset()
 
