@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--problems", help="some of the half's")
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=AT[-1], help="of greybox")
     parser.add_argument("--out", type=Path, default=Path("runs/unseen"))
     asked = parser.parse_args()
     names = asked.problems.split(",") if asked.problems else HALVES[asked.half]
@@ -56,7 +57,7 @@ def main() -> None:
     for name in names:
         for strategy in asked.strategies.split(","):
             seeds = range(seeds_of(name, strategy, asked.seeds))
-            runs = [kept_run(name, strategy, seed, asked.out) for seed in seeds]
+            runs = [kept_run(name, strategy, seed, asked.out, asked.trials) for seed in seeds]
             if runs:
                 print(line(name, strategy, runs), flush=True)
 
@@ -68,9 +69,9 @@ def seeds_of(name: str, strategy: str, seeds: int) -> int:
     return min(seeds, 1) if strategy == "ladder" or strategy in SLOW else seeds
 
 
-def trials_of(name: str, strategy: str) -> int:
+def trials_of(name: str, strategy: str, ours: int) -> int:
     """Evaluations of a run."""
-    return {OURS: AT[-1], "ladder": len(compression(name).ladder())}.get(strategy, AT[1])
+    return {OURS: ours, "ladder": len(compression(name).ladder())}.get(strategy, AT[1])
 
 
 def as_they_see_it(name: str, strategy: str) -> str:
@@ -78,16 +79,19 @@ def as_they_see_it(name: str, strategy: str) -> str:
     return name if strategy == OURS else name.replace("-groups", "-plain")
 
 
-def kept_run(name: str, strategy: str, seed: int, folder: Path) -> dict[str, Any]:
+def kept_run(name: str, strategy: str, seed: int, folder: Path, ours: int) -> dict[str, Any]:
     """The run as it is on disk, made first where it is not."""
     name = as_they_see_it(name, strategy)
     code = code_of(searcher_of(strategy))
-    path = folder / f"{name}_{strategy.replace(' + ', '_')}_{seed}_{code}.json"
+    trials = trials_of(name, strategy, ours)
+    path = (
+        folder / f"{name}_{strategy.replace(' + ', '_')}_{seed}_{code}{f'_{trials}' if strategy == OURS else ''}.json"
+    )
     if (KEPT / path.name).exists():
         path = KEPT / path.name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        found = run(compression(name), strategy, seed, trials_of(name, strategy))
+        found = run(compression(name), strategy, seed, trials)
         path.write_text(json.dumps(found), encoding="utf-8")
         print(f"{path}: done", file=sys.stderr, flush=True)
     return dict(json.loads(path.read_text(encoding="utf-8")))

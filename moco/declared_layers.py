@@ -16,9 +16,7 @@ RISING, FALLING = 1, -1
 """Cost falls as the parameter rises, or as it falls."""
 
 
-def declared(
-    space: SearchSpace, groups: Mapping[str, Sequence[str]], monotone: Mapping[str, int]
-) -> SearchSpace:
+def declared(space: SearchSpace, groups: Mapping[str, Sequence[str]], monotone: Mapping[str, int]) -> SearchSpace:
     """The space with these layer groups, its neutral point where every parameter compresses least.
 
     A parameter without a direction is neutral at its lower bound, a choice at its first. Said twice, it is the same.
@@ -53,7 +51,9 @@ def _grouped(space: SearchSpace, groups: Mapping[str, Sequence[str]]) -> tuple[L
             raise ConfigError(f"groups.{group}: expected a list of names of parameters, got {shortened(names)}")
         for name in names:
             if name not in space.distributions:
-                raise ConfigError(f"groups.{group}: unknown parameter {name!r}{nearest(str(name), space.distributions)}")
+                raise ConfigError(
+                    f"groups.{group}: unknown parameter {name!r}{nearest(str(name), space.distributions)}"
+                )
             if name in owner:
                 raise ConfigError(
                     f"groups.{group}: parameter '{name}' is in group '{owner[name]}' already; name it in one of them"

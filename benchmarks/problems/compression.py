@@ -6,13 +6,13 @@
 | tuning | `deep` | 18 floats, 12 choices | widths in blocks of 8, blocks that can be dropped; measured latency |
 | tuning | `mixed` | 7 floats in steps, 7 choices | a short network, float32 or int8 by layer; exact cost |
 | tuning | `names` | 16 integers, plain | `w0`…, `q0`…: the user tells the directions, no groups; measured cost |
-| held out | `conv25` | 25 integers | filters kept from 5 % in steps, weight bits 3-8, activation bits by stage; exact cost |
-| held out | `vit` | 12 integers, 12 floats (log), 12 choices | heads, MLP widths and precision by block; measured latency |
+| held out | `conv25` | 25 integers | filters kept from 5 %, bits 3-8, those of activations by stage; exact cost |
+| held out | `vit` | 12 integers, 12 floats, 12 choices | heads, MLP widths, precision; measured latency |
 | held out | `mobile` | 24 numbers as choices, 5 choices | narrow, steep, unchained layers with few widths; exact cost |
 | held out | `sparse` | 21 numbers, plain | shares removed and ranks kept, so directions of both signs; measured cost |
 
-The halves were drawn (compression_spaces.py) before anything was tuned. `conv19` and `conv25` come in three variants: `-plain` is a dict of
-distributions; `-groups` tells layers and directions by `Problem(groups=…, monotone=…)`; `-region` bounds the error and
+The halves were drawn before anything was tuned (the commit that brought this file). `conv19` and `conv25` come in three
+variants: `-plain` is a dict of distributions; `-groups` tells layers and directions by `Problem(groups=…, monotone=…)`; `-region` bounds the error and
 gives the reference point too. The other problems bound the error, as a protocol does.
 
 Errors are counted on `images` images, measured costs have a relative error of `noise`: both are a function of the
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmarks.problems.networks import NEUTRAL, Make, Network, Settings
+from benchmarks.problems.networks import NEUTRAL, Network, Settings
 from moco.metrics import COST, TOP1_ERROR
 from moco.pareto import hypervolume
 from moco.policy import Policy

@@ -11,9 +11,10 @@ import sys
 
 import numpy as np
 
-from benchmarks.problems.compression import AS_NUMBER, COST, FRONTS, TOP1_ERROR, Compression, fronts
+from benchmarks.problems.compression import AS_NUMBER, FRONTS, Compression, fronts
 from benchmarks.problems.compression_spaces import MADE, compression
 from benchmarks.recorded.search import surrogate_front
+from moco.metrics import COST, TOP1_ERROR
 from moco.pareto import hypervolume
 
 
@@ -37,7 +38,10 @@ def volume(problem: Compression) -> float:
         return np.column_stack([expected[TOP1_ERROR], expected[COST]])
 
     starts = [
-        [int(np.argmin(np.abs(g - AS_NUMBER[k.read](point[k.name])))) for g, k in zip(grids, problem.knobs, strict=True)]
+        [
+            int(np.argmin(np.abs(g - AS_NUMBER[k.read](point[k.name]))))
+            for g, k in zip(grids, problem.knobs, strict=True)
+        ]
         for point in problem.ladder()
     ]
     reference = np.array(problem.reference_point)

@@ -144,7 +144,7 @@ def mobile() -> Compression:
 
 
 def sparse() -> Compression:
-    """Ten layers, a plain space: shares removed, so that cost falls as they rise, ranks kept, and one number of bits."""
+    """Ten layers, plain: shares removed, so that cost falls as they rise, ranks kept, and one number of bits."""
     make = Make(10, {"keep": 1.2, "rank": 0.8, "weight_bits": 0.4}, base=0.3, chance=0.99, steepness=1.6)
     knobs = [Knob("bits", IntDistribution(2, 8), ("weight_bits",), "bits", tuple(range(10)), "network")]
     for i in range(10):

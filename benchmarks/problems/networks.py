@@ -4,8 +4,8 @@
 
     h_i = s_i p(1 - keep_i) + r_i p(1 - rank_i) + t_i 4^(4 - weight bits) + u_i 4^(5 - activation bits) + v_i [dropped]
 
-where p(x) = (e^(3x) - 1 - 3x) / (e^1.5 - 2.5) is flat at first, 1 at half and steep beyond. Errors of neighbours help or
-hurt each other, and what is harmed is more easily harmed: with H = sum h_i + sum rho_i sqrt(h_i h_(i+1)),
+where p(x) = (e^(3x) - 1 - 3x) / (e^1.5 - 2.5) is flat at first, 1 at half and steep beyond. Neighbours help or hurt
+each other, and what is harmed is more easily harmed: with H = sum h_i + sum rho_i sqrt(h_i h_(i+1)),
 
     error = e_0 + (e_chance - e_0) G^q / (1 + G^q),      G = H (1 + c H)
 

@@ -69,7 +69,8 @@ class PolicyFeatures:
         for name, columns in self._columns.items():
             has_depth = len(columns) == 1 and name in self._directed
             for column in columns:
-                off = told[:, column, None] - candidates[None, :, column]
-                shallower &= off <= SAME if has_depth else np.abs(off) <= SAME
-                deeper &= off >= -SAME if has_depth else np.abs(off) <= SAME
+                one, other = told[:, column, None], candidates[None, :, column]
+                above, below = one <= other + SAME, one >= other - SAME
+                shallower &= above if has_depth else above & below
+                deeper &= below if has_depth else above & below
         return shallower, deeper

@@ -30,10 +30,19 @@ MOST_UNIFORM = 2000  # uniform policies among which the next rung is chosen
 
 
 def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
-    """Parameters by kind, in the order of the space; empty for a plain space of which nothing is known."""
+    """Parameters by kind, in the order of the space; empty for a plain space of which nothing is known.
+
+    Of layer groups the names tell the kinds. Without groups, parameters of a neutral value and a distribution that are
+    the same are of a kind; where few are, all are of one.
+    """
     found: dict[str, list[str]] = {}
-    for name in space.distributions if space.groups or space.neutral else ():
-        found.setdefault(kind_of(name), []).append(name)
+    if not space.groups and not space.neutral:
+        return {}
+    for name, distribution in space.distributions.items():
+        kind = kind_of(name) if space.groups else f"{distribution} from {space.neutral[name]}"
+        found.setdefault(kind, []).append(name)
+    if not space.groups and 2 * len(found) > len(space.distributions):
+        return {"all": tuple(space.distributions)}
     return {kind: tuple(names) for kind, names in found.items()}
 
 
