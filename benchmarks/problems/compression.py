@@ -12,8 +12,8 @@
 | held out | `sparse` | 21 numbers, plain | shares removed and ranks kept, so directions of both signs; measured cost |
 
 The halves were drawn before anything was tuned (the commit that brought this file). `conv19` and `conv25` come in three
-variants: `-plain` is a dict of distributions; `-groups` tells layers and directions by `Problem(groups=…, monotone=…)`; `-region` bounds the error and
-gives the reference point too. The other problems bound the error, as a protocol does.
+variants: `-plain` is a dict of distributions; `-groups` tells layers and directions by `Problem(groups=…, monotone=…)`;
+`-region` bounds the error and gives the reference point too. The other problems bound the error, as a protocol does.
 
 Errors are counted on `images` images, measured costs have a relative error of `noise`: both are a function of the
 policy, so a policy evaluates alike each time. What a search has reached is judged by the expected values: the share of
