@@ -40,6 +40,7 @@ from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
+from moco.searchers.steps.choices import with_ordered_choices
 from moco.searchers.steps.directions import ends, with_directions
 from moco.searchers.steps.ladder import all_uniform, kinds, opening, single_steps
 from moco.space import SearchSpace
@@ -85,8 +86,9 @@ class GreyboxSearcher:
 
     def _take(self, problem: Problem, otherwise: list[Point]) -> None:
         """Model this problem; `otherwise` is what a space without kinds begins with."""
+        problem, ordered = with_ordered_choices(problem)
         self._problem, self._space, self._has_kinds = problem, problem.space, bool(kinds(problem.space))
-        self._pool, self._models = CandidatePool(problem.space), PolicyModels(problem)
+        self._pool, self._models = CandidatePool(problem.space, ordered), PolicyModels(problem, ordered)
         self._opening = opening(problem.space)[: self._options.ladder] or otherwise[: self._options.ladder]
         self._uniform = all_uniform(problem.space)
 

@@ -12,7 +12,7 @@ from benchmarks.problems.compression import Compression, Knob
 from benchmarks.problems.networks import Make
 from moco.randomness import generator
 
-TUNING = ("conv19-plain", "conv19-groups", "conv19-region", "deep", "mixed", "names")
+TUNING = ("conv19-plain", "conv19-groups", "conv19-region", "deep", "mixed", "names", "choices")
 HELD_OUT = ("conv25-plain", "conv25-groups", "conv25-region", "vit", "mobile", "sparse")
 
 NOTHING = frozenset[str]()
@@ -81,6 +81,22 @@ def names() -> Compression:
     tells = frozenset({"directions", "bound"})
     network = make.network(generator(8, "networks"))
     return Compression("names", network, tuple(knobs), hand, noise=0.01, is_plain=True, tells=tells)
+
+
+def choices() -> Compression:
+    """Ten layers, five widths and three precisions as choices; added to the tuning half after the first figures."""
+    make = Make(10, {"keep": 1.2, "weight_bits": 1.0, "activation_bits": 0.1}, base=0.05, steepness=1.4, narrow=64)
+    knobs = []
+    for i in range(10):
+        group, words = f"layer{i}", CategoricalDistribution(("int4", "int8", "float32"))
+        widths = CategoricalDistribution((0.2, 0.4, 0.6, 0.8, 1.0))
+        knobs += [
+            Knob(f"{group}.width", widths, ("keep",), "share", (i,), group),
+            Knob(f"{group}.precision", words, ("weight_bits",), "precision", (i,), group),
+        ]
+    hand = {"keep": (1.0, 0.8, 0.6, 0.4), "weight_bits": (32.0, 8.0, 4.0)}
+    weights = {"macs": 0.5, "packed_size_mb": 0.5}
+    return Compression("choices", make.network(generator(11, "networks")), tuple(knobs), hand, weights, 0.1, 0.6)
 
 
 def conv25() -> Compression:
@@ -160,7 +176,7 @@ def sparse() -> Compression:
 
 
 MADE: dict[str, Callable[[], Compression]] = {
-    "conv19": conv19, "deep": deep, "mixed": mixed, "names": names,
+    "conv19": conv19, "deep": deep, "mixed": mixed, "names": names, "choices": choices,
     "conv25": conv25, "vit": vit, "mobile": mobile, "sparse": sparse,
 }  # fmt: skip
 VARIANTS = {"plain": NOTHING, "groups": LAYERS, "region": REGION}

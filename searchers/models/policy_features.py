@@ -22,16 +22,19 @@ class PolicyFeatures:
     On a space without a neutral point the depth is the distance from the lower bound.
     """
 
-    def __init__(self, space: SearchSpace, directed: Collection[str] | None = None) -> None:
-        """`directed`: the numbers whose depth compresses; None for all."""
-        self._space = space
-        self._directed = space.distributions.keys() if directed is None else directed
+    def __init__(
+        self, space: SearchSpace, directed: Collection[str] | None = None, ordered: Collection[str] = ()
+    ) -> None:
+        """`directed`: the numbers whose depth compresses; None for all. `ordered`: choices listed by depth."""
+        self._space, self._ordered = space, ordered
+        self._directed = {*(space.distributions if directed is None else directed), *ordered}
         self._columns: dict[str, tuple[int, ...]] = {}
         neutral = encode(space, project(space, space.neutral)) if space.neutral else np.zeros(len(space.distributions))
         self._neutral = [float(coordinate) for coordinate in neutral]
         width = 0
         for name, distribution in space.distributions.items():
-            size = len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 1
+            is_choice = isinstance(distribution, CategoricalDistribution) and name not in ordered
+            size = len(distribution.choices) if is_choice else 1  # type: ignore[attr-defined]
             self._columns[name] = tuple(range(width, width + size))
             width += size
         self.width = width
@@ -53,7 +56,7 @@ class PolicyFeatures:
         found = np.zeros((len(unit), self.width))
         for place, (name, distribution) in enumerate(self._space.distributions.items()):
             columns, coordinates, neutral = self._columns[name], unit[:, place], self._neutral[place]
-            if isinstance(distribution, CategoricalDistribution):
+            if isinstance(distribution, CategoricalDistribution) and name not in self._ordered:
                 chosen = np.minimum((coordinates * len(columns)).astype(int), len(columns) - 1)
                 found[np.arange(len(unit)), np.array(columns)[chosen]] = 1.0
             else:
