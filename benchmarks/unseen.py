@@ -10,7 +10,8 @@ and 200 evaluations: the median over seeds, with the least and the most; and the
 The libraries get 100 evaluations, and those that take seconds a suggestion one seed. What a user tells of layers and
 directions is for `greybox` alone, so the libraries have the same runs on `-groups` as on `-plain`.
 
-One file a run is kept while the searcher's code stays; the runs of slow searchers come with the project (`KEPT`).
+One file a run is kept while the searcher's code stays, and a ledger of those that take seconds a suggestion, so that a
+run that was broken off goes on. Finished runs of theirs may come with the project (`KEPT`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from benchmarks.quick_nehvi import quick_nehvi
 from benchmarks.timed import Timed
 from moco.registry import plugin
 from moco.study import Budget, Start, Study
+from moco.tracking.optuna_study import OptunaLedger
 
 AT = (50, 100, 200)
 OURS = "greybox"
@@ -91,23 +94,32 @@ def kept_run(name: str, strategy: str, seed: int, folder: Path, ours: int) -> di
         path = KEPT / path.name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        found = run(compression(name), strategy, seed, trials)
-        path.write_text(json.dumps(found), encoding="utf-8")
+        problem, url = compression(name), f"sqlite:///{path.with_suffix('.db').resolve()}"
+        ledger = OptunaLedger.open(url, strategy, problem.problem, code) if strategy in SLOW else None
+        with nullcontext() if ledger is None else closing(ledger):
+            path.write_text(json.dumps(run(problem, strategy, seed, trials, ledger=ledger)), encoding="utf-8")
         print(f"{path}: done", file=sys.stderr, flush=True)
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def run(
-    problem: Compression, strategy: str, seed: int, trials: int, options: dict[str, Any] | None = None
+    problem: Compression,
+    strategy: str,
+    seed: int,
+    trials: int,
+    options: dict[str, Any] | None = None,
+    ledger: OptunaLedger | None = None,
 ) -> dict[str, Any]:
-    """Shares after each evaluation, and milliseconds a suggestion."""
+    """Shares after each evaluation, and milliseconds a suggestion; goes on where the ledger ends."""
     starts = [Start(f"by hand {n}", point) for n, point in enumerate(problem.ladder())]
     cls = plugin("searcher", searcher_of(strategy))
     searcher = Timed(cls(problem.problem, cls.Options(**(options or {})), seed))
-    study = Study(problem.problem, searcher, problem.evaluate, starts=starts if strategy.startswith("ladder") else ())
+    first = starts if strategy.startswith("ladder") else ()
+    study = Study(problem.problem, searcher, problem.evaluate, starts=first, ledger=ledger)
+    known = len(study.trials)
     with quick_nehvi():
         done = study.run(Budget(trials))[:trials]
-    asked = sum(trial.suggestion.id >= 0 for trial in done)
+    asked = sum(trial.suggestion.id >= 0 for trial in done[known:])
     shares = [round(problem.share(done[: n + 1]), 4) for n in range(len(done))]
     return {"shares": shares, "ms": round(1000 * searcher.seconds / max(asked, 1), 1)}
 

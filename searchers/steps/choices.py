@@ -6,13 +6,13 @@ more than the neutral one, have no order.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalChoiceType, CategoricalDistribution
 
 from moco.problem import Problem
 from moco.space import SearchSpace
-
 
 LEAST = 3  # of two, order says nothing that the choice does not
 
@@ -25,7 +25,7 @@ def with_ordered_choices(problem: Problem) -> tuple[Problem, frozenset[str]]:
     return replace(problem, space=space), frozenset(listed)
 
 
-def ordered(space: SearchSpace, name: str) -> list[object]:
+def ordered(space: SearchSpace, name: str) -> list[CategoricalChoiceType]:
     """The choices from neutral to the cheapest; empty where there is no such order."""
     distribution = space.distributions[name]
     if not isinstance(distribution, CategoricalDistribution) or not space.neutral:
@@ -36,6 +36,6 @@ def ordered(space: SearchSpace, name: str) -> list[object]:
         costs = space.cost(space.canonical({**space.neutral, name: choice}))
         spent[place] = sum(costs[key] / whole[key] for key in whole if whole[key])
     places = sorted(spent, key=lambda place: -spent[place])
-    strictly = all(spent[a] > spent[b] for a, b in zip(places, places[1:], strict=False))
+    strictly = all(spent[a] > spent[b] for a, b in itertools.pairwise(places))
     choices = [distribution.choices[place] for place in places]
     return choices if strictly and choices[0] == space.neutral[name] and len(choices) >= LEAST else []

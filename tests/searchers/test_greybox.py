@@ -44,7 +44,7 @@ def values_of_plain(point: Point) -> Mapping[str, float]:
 
 def plain(n: int) -> tuple[Problem, list[Trial]]:
     """A search of the same parameters without groups, neutral values and exact costs."""
-    space = {name: d for name, d in layered_problem().space.distributions.items()}
+    space = dict(layered_problem().space.distributions.items())
     problem = Problem(space, {"top1_error": "minimize", "cost": "minimize"})
     return problem, run(GreyboxSearcher(problem, GreyboxOptions(ladder=8), 0), problem, values_of_plain, n)
 
@@ -88,14 +88,14 @@ def test_rungs_that_were_starts_are_not_asked_again() -> None:
 def test_directions_are_learned_from_both_ends_of_a_plain_space() -> None:
     """Told nothing, it goes on from the ends as with the directions, and finds more than from Sobol points."""
     problem, trials = plain(12)
-    low, high = ({n: bound for n, bound in zip(problem.space.distributions, each, strict=True)} for each in BOUNDS)
+    low, high = (dict(zip(problem.space.distributions, each, strict=True)) for each in BOUNDS)
     assert points(trials[:2]) == [low, high]
     asked = {tuple(point[f"l{i}.keep"] for i in range(LAYERS)) for point in points(trials[2:5])}
     assert asked == {(10,) * LAYERS, (16,) * LAYERS}  # half way in both, in one and in the other
 
 
 def test_where_one_end_is_better_in_everything_nothing_is_learned() -> None:
-    space = {name: d for name, d in layered_problem().space.distributions.items()}
+    space = dict(layered_problem().space.distributions.items())
     problem = Problem(space, {"top1_error": "minimize", "cost": "minimize"})
 
     def alike(point: Point) -> Mapping[str, float]:
