@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 
 from moco import constraints as grammar
 from moco.constraints import Bound
+from moco.declared_layers import declared
 from moco.errors import ConfigError, MocoError, in_one_line, nearest
 from moco.metrics import Direction, real_number
 from moco.space import SearchSpace
@@ -41,6 +42,8 @@ class Problem:
         unbounded_scorer: the score as it would be were every bound met; None where `scorer` does not ask.
         reference_point: value by objective, in its metric's unit, for the hypervolume; None where the user gives it
             later.
+        groups: names of parameters by layer, of a plain space whose parameters belong to layers.
+        monotone: by parameter, +1 where cost falls (and error grows) as it rises, -1 where it does as it falls.
     """
 
     space: SearchSpace
@@ -52,6 +55,8 @@ class Problem:
     scorer: Callable[[Evaluation], float] | None = None
     unbounded_scorer: Callable[[Evaluation], float] | None = None
     reference_point: Mapping[str, float] | None = None
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    monotone: Mapping[str, int] = field(default_factory=dict)
 
     if TYPE_CHECKING:  # the fields, but for a space that may be given as a dict
 
@@ -66,6 +71,8 @@ class Problem:
             scorer: Callable[[Evaluation], float] | None = None,
             unbounded_scorer: Callable[[Evaluation], float] | None = None,
             reference_point: Mapping[str, float] | None = None,
+            groups: Mapping[str, Sequence[str]] = ...,
+            monotone: Mapping[str, int] = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -74,6 +81,8 @@ class Problem:
             object.__setattr__(self, "space", SearchSpace(given))
         elif not isinstance(given, SearchSpace):
             raise ConfigError(f"space: expected a SearchSpace or a dict of distributions, got {type(given).__name__}")
+        object.__setattr__(self, "space", declared(self.space, self.groups, self.monotone))
+        object.__setattr__(self, "groups", {})  # they are the space's now
         if not self.objectives:
             raise ConfigError("objectives: expected at least one {metric: 'minimize' or 'maximize'}, got none")
         for name, direction in self.objectives.items():
@@ -95,6 +104,7 @@ class Problem:
             derived=dict(self.derived),
             reference=dict(self.reference),
             reference_point=point,
+            monotone=dict(self.monotone),
         )
 
     def judge(self, evaluation: Evaluation) -> Outcome:

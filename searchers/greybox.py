@@ -1,10 +1,11 @@
 """Grey-box search: what moco knows of compression, and a model of what it does not know.
 
-It begins with a ladder of uniform policies from light to heavy, and with single steps around the ladder's knee, in the
-order of a sensitivity analysis where there is one: few of the policies that a general optimiser would draw first are
-of any use. Then a Gaussian process over the decoded policy (channels, ranks, bits) models the logit of the error,
-which grows the further a policy is compressed; what a policy costs comes from the space, exactly, and what must be
-measured, such as latency, from a process of its own. Proposed is the policy of largest expected hypervolume
+A Gaussian process over the decoded policy (channels, ranks, bits) models the logit of the error, which grows the
+further a policy is compressed; what a policy costs comes from the space, exactly, and what must be measured, such as
+latency, from a process of its own. It begins with a ladder of uniform policies: few of the policies that a general
+optimiser would draw first are of any use. Neutral comes first, then all kinds of parameters half way, and each alone;
+the next rung is the uniform policy from which the process expects most, so the ladder climbs where the bounds are, and
+it ends where other policies are worth twice as much. Proposed is then the policy of largest expected hypervolume
 improvement (M. Emmerich, K. Giannakoglou and B. Naujoks, "Single- and multiobjective evolutionary optimization
 assisted by Gaussian random field metamodels", IEEE TEC 2006), or of largest expected improvement of the protocol's
 score, of draws that meet the constraints, among children of the present front: all of them legal, canonical and new.
@@ -13,7 +14,9 @@ Departures from the paper:
 1. The improvement is maximised over a pool of children and their children, not by an evolutionary run.
 2. It is a mean over quasi-random draws from the processes, taken as independent, not an integral.
 3. Variances of the processes are fitted whenever there are a fifth more trials, always from the same first guess.
-4. On a plain space there is no ladder: Sobol points come first, and every parameter has a process of its own.
+4. On a plain space there is no ladder unless the user tells layers or directions (`Problem(groups=…, monotone=…)`), or
+   both ends of the space show that all parameters trade an error for another loss (steps/directions.py). Otherwise
+   Sobol points come first, and every parameter has a process of its own.
 5. Pending asks are not modelled: suggestions depend on told trials only.
 """
 
@@ -37,12 +40,16 @@ from moco.searchers.shared import criteria
 from moco.searchers.shared.option_checks import at_least
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
-from moco.searchers.steps.ladder import rungs, single_steps
+from moco.searchers.steps.choices import with_ordered_choices
+from moco.searchers.steps.directions import ends, with_directions
+from moco.searchers.steps.ladder import all_uniform, kinds, opening, single_steps
 from moco.space import SearchSpace
 from moco.trial import Point, Suggestion, Trial, TrialState
 
 MODEL_FROM = 4
-"""Complete trials before there is anything to model; until then the neighbours of what was tried are uniform draws."""
+"""Complete trials before there is anything to model; until then what is proposed are uniform draws."""
+RUNGS_FROM = 2  # likewise while rungs may be proposed
+RUNG = 0.5  # a uniform policy is next while it is worth this share of what the best other candidate is
 PARENTS = 24  # children have so many parents at least, where there are: the front, then the fronts behind it
 ROUNDS, CHILDREN, BEST = 6, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
@@ -54,8 +61,8 @@ TRIED = 200  # candidates that are decoded at most to find so many that are new
 class GreyboxOptions:
     """Options of the grey-box search."""
 
-    ladder: int = 20  # uniform policies that come first, at most, >= 1; on a plain space so many Sobol points
-    steps: int = 20  # single steps around the ladder's knee that follow, at most, >= 0
+    ladder: int = 20  # asks in which uniform policies may be proposed, >= 1; on a plain space so many Sobol points
+    steps: int = 0  # single steps around the knee of the ladder's asks that follow them, at most, >= 0
     optimise: str = criteria.LOSSES  # `losses`, the whole front, or `score`, the one scalar that orders trials
 
     def __post_init__(self) -> None:
@@ -71,16 +78,22 @@ class GreyboxSearcher:
     capabilities = SearcherCapabilities(max_trials=1000, order=3)
 
     def __init__(self, problem: Problem, options: GreyboxOptions, seed: int) -> None:
-        self._problem, self._space, self._options = problem, problem.space, options
-        self._asks = ProposalCounter(problem, seed, redraws=1)
-        self._pool, self._models = CandidatePool(problem.space), PolicyModels(problem)
-        self._ladder = rungs(problem.space, options.ladder) or sobol(problem.space, options.ladder, seed)
+        self._options, self._asks = options, ProposalCounter(problem, seed, redraws=1)
+        self._take(problem, [*ends(problem), *sobol(problem.space, options.ladder, seed)])
         self._started: set[Policy] = set()
         self._told = TrialHistory()
         self._complete: list[Trial] = []
 
+    def _take(self, problem: Problem, otherwise: list[Point]) -> None:
+        """Model this problem; `otherwise` is what a space without kinds begins with."""
+        problem, ordered = with_ordered_choices(problem)
+        self._problem, self._space, self._has_kinds = problem, problem.space, bool(kinds(problem.space))
+        self._pool, self._models = CandidatePool(problem.space, ordered), PolicyModels(problem, ordered)
+        self._opening = opening(problem.space)[: self._options.ladder] or otherwise[: self._options.ladder]
+        self._uniform = all_uniform(problem.space)
+
     def ask(self) -> Suggestion:
-        """The next rung of the ladder, then the next step, then the candidate of largest expected improvement."""
+        """What the design has left, then the candidate of largest expected improvement."""
         designed: Point | None = None
         with self._asks.surviving("propose"):
             designed = self._told.next_of(self._design(), self._asks.count)
@@ -95,13 +108,23 @@ class GreyboxSearcher:
         if trial.state is TrialState.COMPLETE and not known:
             self._complete.append(trial)
         self._told.add(trial)
+        if (directed := with_directions(self._problem, self._told)) is not None:
+            self._take(directed, [])
 
     def _design(self) -> list[Point]:
-        """What the design has left: rungs of the ladder, then steps around its knee, none of a policy that was told."""
-        design = [point for point in self._ladder if self._space.canonical(point) not in self._started]
-        if self._space.groups and self._complete and self._options.steps:
-            design += single_steps(self._space, self._knee(len(design)), self._options.steps)
+        """What the design has left: the ladder's opening, then steps around its knee; nothing that was told."""
+        design = [point for point in self._opening if self._space.canonical(point) not in self._started]
+        if self._has_kinds and self._complete and self._options.steps and not self._is_on_the_ladder():
+            design += single_steps(self._space, self._knee(self._rungs()), self._options.steps)
         return [point for point in design if self._space.canonical(point) not in self._told]
+
+    def _rungs(self) -> int:
+        """How many asks are rungs of the ladder; starts take the place of some."""
+        return max(self._options.ladder - len(self._started), 0)
+
+    def _is_on_the_ladder(self) -> bool:
+        """Whether the next ask may be a rung."""
+        return self._has_kinds and self._asks.count < self._rungs()
 
     def _knee(self, n_first: int) -> Point:
         """The policy among the starts and the first asks that dominates most alone, or misses the bounds by least."""
@@ -117,24 +140,42 @@ class GreyboxSearcher:
 
     def _draw(self, rng: np.random.Generator) -> Point:
         """The most promising of the candidates that are new; a uniform draw where there is nothing to go by."""
-        if len(self._complete) < MODEL_FROM:
-            return decode(self._space, rng.random(len(self._space.distributions)))
+        if len(self._complete) < (RUNGS_FROM if self._is_on_the_ladder() else MODEL_FROM):
+            return self._anywhere(rng)
         self._models.learn(self._complete)
-        gain, depths = self._gain(rng), self._models.depths
-        parents, pool, worth = self._parents(), np.empty((0, len(self._space.distributions))), np.empty(0)
+        gain, parents = self._gain(rng), self._parents()
+        pool, worth = np.empty((0, len(self._space.distributions))), np.empty(0)
         for _ in range(ROUNDS):
             children = self._pool.children(parents, CHILDREN, rng)
-            worth = np.append(worth, gain(self._models.screened(depths.of_unit(children), gain.names)))
-            pool = np.vstack([pool, children])
+            pool, worth = np.vstack([pool, children]), np.append(worth, self._screened(children, gain))
             parents = pool[np.argsort(-worth, kind="stable")[:BEST]]
-        best = pool[np.argsort(-worth, kind="stable")[:TRIED]]
-        points = self._new(best)
+        if len(self._uniform) and self._is_on_the_ladder():
+            rungs = self._screened(self._uniform, gain)
+            if rungs.max() >= RUNG * worth.max():
+                return self._best_of(self._uniform, rungs, gain) or self._anywhere(rng)
+        return self._best_of(pool, worth, gain) or self._anywhere(rng)
+
+    def _anywhere(self, rng: np.random.Generator) -> Point:
+        """A uniform draw from the space."""
+        return decode(self._space, rng.random(len(self._space.distributions)))
+
+    def _screened(self, candidates: np.ndarray, gain: acquisition.Gain) -> np.ndarray:
+        """What candidates (n, n_parameters) are worth (n,) by the processes alone."""
+        return gain(self._models.screened(self._models.depths.of_unit(candidates), gain.names))
+
+    def _best_of(self, candidates: np.ndarray, worth: np.ndarray, gain: acquisition.Gain) -> Point | None:
+        """Of the candidates that are new and of most worth, the best by exact costs; None where none is new.
+
+        Rungs are few, so while asks are pending as many of the best are passed over: they may be those.
+        """
+        points = self._new(candidates[np.argsort(-worth, kind="stable")[:TRIED]])
         if not points:
-            return decode(self._space, rng.random(len(self._space.distributions)))
+            return None
         policies = [self._space.canonical(point) for point in points]
         executed = [self._space.executed(policy, point) for policy, point in zip(policies, points, strict=True)]
-        worth = gain(self._models.computed(depths.of_points(executed), policies, gain.names))
-        return points[int(np.argmax(worth))]
+        known = gain(self._models.computed(self._models.depths.of_points(executed), policies, gain.names))
+        passed = self._told.n_pending(self._asks.count) if candidates is self._uniform else 0
+        return points[int(np.argsort(-known, kind="stable")[min(passed, len(points) - 1)])]
 
     def _gain(self, rng: np.random.Generator) -> acquisition.Gain:
         if self._options.optimise == criteria.SCORE:

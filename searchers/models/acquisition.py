@@ -31,7 +31,7 @@ import numpy as np
 from scipy.stats import norm, qmc
 
 from moco.constraints import Bound
-from moco.metrics import Direction
+from moco.metrics import ERRORS, Direction
 from moco.pareto import non_dominated
 from moco.problem import Problem
 from moco.searchers.models.outcome_transforms import OutcomeTransform
@@ -41,6 +41,8 @@ from moco.trial import MetricValue, Trial
 DIRECTIONS = 128
 DRAWS = 32
 STEP = 1e-4  # of the differences that give the score's slopes, relative to the metric
+USEFUL = 0.25
+"""Without a reference point: of what compression adds to the error at most, the share beyond which no one would go."""
 MARGIN = 0.1  # without a reference point the front's extent and this share of it more is taken
 
 
@@ -110,6 +112,8 @@ def reference_point(problem: Problem, feasible: np.ndarray, reached: np.ndarray)
     else:
         worst, extent = reached.max(axis=0), reached.max(axis=0) - reached.min(axis=0)
         r = np.where(extent > 0, worst + MARGIN * extent, feasible.max(axis=0) + 1e-9)
+        useful = np.array([USEFUL if name in ERRORS else 1.0 for name in problem.objectives])
+        r = np.where(useful < 1, reached.min(axis=0) + useful * extent, r) if len(useful) > 1 else r
     for place, (name, way) in enumerate(problem.objectives.items()):
         for bound in problem.bounds:
             if bound.metric == name and (bound.op == "<=") == (way == Direction.MINIMIZE):

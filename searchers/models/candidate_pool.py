@@ -13,6 +13,8 @@ a categorical one to any other choice.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
@@ -28,10 +30,13 @@ FAR = 0.3  # share of discrete moves that go two places instead of one
 class CandidatePool:
     """Makes children in the unit cube of a space (n_parameters coordinates in the space's order)."""
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, ordered: Collection[str] = ()) -> None:
+        """`ordered`: choices that move by places, as they are listed."""
         names = list(space.distributions)
         self._sizes = np.array([_places(distribution) for distribution in space.distributions.values()])
-        self._is_choice = np.array([isinstance(d, CategoricalDistribution) for d in space.distributions.values()])
+        self._is_choice = np.array(
+            [isinstance(d, CategoricalDistribution) and name not in ordered for name, d in space.distributions.items()]
+        )
         self._kinds = _members(names, kinds(space).values())
         self._groups = _members(names, [group.parameters for group in space.groups])
         if not len(self._groups):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution
@@ -22,14 +22,19 @@ class PolicyFeatures:
     On a space without a neutral point the depth is the distance from the lower bound.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self._space = space
+    def __init__(
+        self, space: SearchSpace, directed: Collection[str] | None = None, ordered: Collection[str] = ()
+    ) -> None:
+        """`directed`: the numbers whose depth compresses; None for all. `ordered`: choices listed by depth."""
+        self._space, self._ordered = space, ordered
+        self._directed = {*(space.distributions if directed is None else directed), *ordered}
         self._columns: dict[str, tuple[int, ...]] = {}
         neutral = encode(space, project(space, space.neutral)) if space.neutral else np.zeros(len(space.distributions))
         self._neutral = [float(coordinate) for coordinate in neutral]
         width = 0
         for name, distribution in space.distributions.items():
-            size = len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 1
+            is_choice = isinstance(distribution, CategoricalDistribution) and name not in ordered
+            size = len(distribution.choices) if is_choice else 1  # type: ignore[attr-defined]
             self._columns[name] = tuple(range(width, width + size))
             width += size
         self.width = width
@@ -51,7 +56,7 @@ class PolicyFeatures:
         found = np.zeros((len(unit), self.width))
         for place, (name, distribution) in enumerate(self._space.distributions.items()):
             columns, coordinates, neutral = self._columns[name], unit[:, place], self._neutral[place]
-            if isinstance(distribution, CategoricalDistribution):
+            if isinstance(distribution, CategoricalDistribution) and name not in self._ordered:
                 chosen = np.minimum((coordinates * len(columns)).astype(int), len(columns) - 1)
                 found[np.arange(len(unit)), np.array(columns)[chosen]] = 1.0
             else:
@@ -61,12 +66,14 @@ class PolicyFeatures:
     def compared(self, told: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(k, n) whether told inputs (k, width) are nowhere deeper than candidates (n, width), and nowhere less deep.
 
-        Choices have no depth: they must be the same.
+        Choices, and numbers that are not directed, have no depth: they must be the same.
         """
         shallower, deeper = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
-        for columns in self._columns.values():
+        for name, columns in self._columns.items():
+            has_depth = len(columns) == 1 and name in self._directed
             for column in columns:
-                off = told[:, column, None] - candidates[None, :, column]
-                shallower &= off <= SAME if len(columns) == 1 else np.abs(off) <= SAME
-                deeper &= off >= -SAME if len(columns) == 1 else np.abs(off) <= SAME
+                one, other = told[:, column, None], candidates[None, :, column]
+                above, below = one <= other + SAME, one >= other - SAME
+                shallower &= above if has_depth else above & below
+                deeper &= below if has_depth else above & below
         return shallower, deeper

@@ -13,7 +13,7 @@ the errors that were told bound those that are predicted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,9 +59,10 @@ class _Modelled:
 class PolicyModels:
     """Processes of a problem's quantities, given the complete trials so far."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, ordered: Collection[str] = ()) -> None:
+        """`ordered`: choices that are listed by depth."""
         self._problem = problem
-        self.depths = PolicyFeatures(problem.space)
+        self.depths = PolicyFeatures(problem.space, problem.monotone or None, ordered)
         self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
         self._priors = np.array([kernel.prior for kernel in self._kernels])
         self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
@@ -69,7 +70,7 @@ class PolicyModels:
         self._metrics: list[dict[str, MetricValue]] = []
         self._variances: dict[str, tuple[tuple[int, OutcomeTransform], np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
-        self._grows = bool(problem.space.groups and problem.space.neutral)
+        self._grows = bool(problem.space.neutral)
         self._parts: frozenset[str] = frozenset()
         self._exact: frozenset[str] = frozenset()
 

@@ -8,13 +8,16 @@ the others rest, and together they go a part of it.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from moco.encoding import from_unit, to_unit
+from moco.encoding import encode, from_unit, to_unit
 from moco.policy import Policy
 from moco.searchers.agents.layer_states import LEAST_DIVERGENCE
 from moco.searchers.steps.measured_curves import declared_growth
@@ -22,16 +25,31 @@ from moco.space import SearchSpace, between, from_neutral, n_values
 from moco.trial import Point
 
 FINEST_DEGREE = 8  # of the lattice of a single kind: beyond it neighbours differ by less than is measured
-CONTINUOUS_STEP = 0.1  # a single step of a continuous parameter, of its range
+STEP = 0.1  # a single step of a parameter of many values, or of a continuous one, of its range
+MOST_UNIFORM = 2000  # uniform policies among which the next rung is chosen
 
 
 def kinds(space: SearchSpace) -> dict[str, tuple[str, ...]]:
-    """Parameters by kind, in the order of the space; empty for a plain space, whose parameters have none."""
+    """Parameters by kind, in the order of the space; empty for a plain space of which nothing is known.
+
+    Of layer groups the names tell the kinds. Without groups, parameters of a neutral value and a distribution that are
+    the same are of a kind; where few are, all are of one.
+    """
     found: dict[str, list[str]] = {}
-    owned = {name for group in space.groups for name in group.parameters}
-    for name in space.distributions if space.groups else ():
-        found.setdefault(name.rpartition(".")[2] if name in owned else name, []).append(name)
+    if not space.groups and not space.neutral:
+        return {}
+    for name, distribution in space.distributions.items():
+        kind = kind_of(name) if space.groups else f"{distribution} from {space.neutral[name]}"
+        found.setdefault(kind, []).append(name)
+    if not space.groups and 2 * len(found) > len(space.distributions):
+        return {"all": tuple(space.distributions)}
     return {kind: tuple(names) for kind, names in found.items()}
+
+
+def kind_of(name: str) -> str:
+    """What a parameter is called after its group, without the numbers that tell it from others: `keep`, `w` of `w3`."""
+    without = (re.sub(r"[\W_]*\d+", "", part).strip("_") for part in (name.rpartition(".")[2], name))
+    return next((kind for kind in without if kind), name)
 
 
 def at_depth(distribution: BaseDistribution, depth: float, neutral: object) -> Any:
@@ -65,6 +83,43 @@ def rungs(space: SearchSpace, most: int) -> list[Point]:
     return list(found.values())[:most]
 
 
+def opening(space: SearchSpace) -> list[Point]:
+    """What a ladder that learns begins with: neutral, all kinds half way, and each kind half way alone."""
+    names = list(kinds(space))
+    alone = [{other: 0.5 * (other == name) for other in names} for name in names]
+    depths = [dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.5), *(alone if len(names) > 1 else ())]
+    found: dict[Policy, Point] = {}
+    for depth in depths if names else ():
+        point = uniform(space, depth)
+        found.setdefault(space.canonical(point), point)
+    return list(found.values())
+
+
+def all_uniform(space: SearchSpace) -> np.ndarray:
+    """(n, n_parameters) coordinates of uniform policies, spread over the depths of all kinds: the rungs that may be."""
+    of = kinds(space)
+    if not of:
+        return np.empty((0, len(space.distributions)))
+    sizes = [max(n_values(space.distributions[name]) or MOST_UNIFORM for name in names) for names in of.values()]
+    levels = [np.linspace(0.0, 1.0, count) for count in levels_of(sizes, MOST_UNIFORM)]
+    points = [uniform(space, dict(zip(of, depths, strict=True))) for depths in itertools.product(*levels)]
+    return np.unique([encode(space, point) for point in points], axis=0)
+
+
+def levels_of(sizes: Sequence[int], most: int) -> list[int]:
+    """How many levels of each kind there are so that there are at most so many combinations, as alike as sizes allow.
+
+    One of each that can be varied at all, and no more, where even two of each are too many.
+    """
+    found = [1 for _ in sizes]
+    while True:
+        growing = [i for i, size in enumerate(sizes) if found[i] < size]
+        growing = [i for i in growing if math.prod(found) // found[i] * (found[i] + 1) <= most]
+        if not growing:
+            return found
+        found[min(growing, key=lambda i: found[i])] += 1
+
+
 def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
     """The policies that differ from the base by one parameter, a step away from neutral, at most so many.
 
@@ -89,15 +144,15 @@ def single_steps(space: SearchSpace, base: Point, most: int) -> list[Point]:
 
 
 def deeper(distribution: BaseDistribution, value: object, neutral: object) -> Any:
-    """The value one step further from neutral, a tenth of a continuous range or the next choice; the furthest stays."""
+    """The value one step further from neutral: the next, at least a tenth of the range away; the furthest stays."""
     if isinstance(distribution, CategoricalDistribution):
         choices = from_neutral(distribution, neutral)
         return choices[min(choices.index(value) + 1, len(choices) - 1)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     assert isinstance(value, (int, float))
-    steps = n_values(distribution) or 1 / CONTINUOUS_STEP
+    step = max(1 / (n_values(distribution) or math.inf), STEP)
     away = -1.0 if _falls(distribution, neutral) else 1.0
-    return from_unit(distribution, to_unit(distribution, value) + away / steps)
+    return from_unit(distribution, to_unit(distribution, value) + away * step)
 
 
 def _falls(distribution: FloatDistribution | IntDistribution, neutral: object) -> bool:

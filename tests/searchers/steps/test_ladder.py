@@ -5,7 +5,18 @@ from dataclasses import replace
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from moco.searchers.steps.ladder import at_depth, deeper, kinds, rungs, single_steps, uniform
+from moco.searchers.steps.ladder import (
+    all_uniform,
+    at_depth,
+    deeper,
+    kind_of,
+    kinds,
+    levels_of,
+    opening,
+    rungs,
+    single_steps,
+    uniform,
+)
 from moco.searchers.steps.measured_curves import declared_growth
 from moco.space import LayerGroup, SearchSpace
 from moco.testing.problems import SPACES
@@ -118,3 +129,25 @@ def test_steps_of_every_kind_of_parameter_stay_in_the_space() -> None:
     assert deeper(choices, "mixed", "float32") == "mixed"
     space = replace(layered_space(), neutral={})
     assert len(single_steps(space, space.uniform(1.0), 3)) == 3
+
+
+def test_a_step_in_many_values_is_a_tenth_of_the_range() -> None:
+    """A hundredth of the filters would tell nothing."""
+    assert deeper(IntDistribution(10, 100), 100, 100) == 91
+    assert deeper(IntDistribution(2, 8), 8, 8) == 7
+
+
+def test_kinds_are_told_by_names_without_the_numbers_of_layers() -> None:
+    names = ("layer1.0.keep", "w3", "conv.3", "keep_12", "activation_bits", "7")
+    assert [kind_of(name) for name in names] == ["keep", "w", "conv", "keep", "activation_bits", "7"]
+
+
+def test_the_rungs_that_may_be_are_uniform_and_spread_evenly() -> None:
+    space = layered_space()
+    assert [dict(point) for point in opening(space)[:2]] == [space.neutral, uniform(space, {"keep": 0.5, "bits": 0.5})]
+    assert len(opening(space)) == 4
+    assert len(all_uniform(space)) == 7 * 7  # widths times bits: all there are
+    assert len(all_uniform(SPACES["mixed"])) == 0
+    assert levels_of([7, 91, 91], 2000) == [7, 17, 16]
+    assert levels_of([3, 1], 100) == [3, 1]
+    assert levels_of([9] * 20, 2000) == [3, *[2] * 9, *[1] * 10]
