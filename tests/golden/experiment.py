@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "searcher": {"name": "random", "start": "ladder"},
     "budget": {"trials": 10},
     "certificate": {"attempts": 2, "seconds": 0.02},
+    "baselines": [],
     "store": True,
 }
 """Size alone is weighed: nothing is timed, so every number of the search is the same each time."""

@@ -12,7 +12,7 @@ from tests.golden.experiment import TIMED, content, experiment, searched
 from tests.golden.records import differences, elsewhere, masked, read, shape
 
 PROSE = ("objective.text", "warnings", "certificate.statement", "statement")
-TIMES = ("seconds", "*.seconds", "created", "sessions")
+TIMES = ("seconds", "*.seconds", "processor_s", "created", "sessions")
 MACHINE = ("hardware", "versions.*", "fingerprint.machine or runtime")
 MASKS = (*PROSE, *TIMES, *MACHINE)
 ROW_TIMES = ("seconds",)
