@@ -17,6 +17,7 @@ from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
+from moco.finalists.training_order import TrainingOrder
 from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
@@ -41,7 +42,7 @@ class Finals:
         """Take a search that asks for finalists, where weights are kept, and what counts its processor seconds."""
         job, asked_for = prepared.job, prepared.job.plan.finalists
         assert asked_for is not None
-        self.prepared, self.plan, self.clock = prepared, asked_for, clock
+        self.prepared, self.plan, self.weights, self.clock = prepared, asked_for, weights, clock
         images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
         self.trainer = Trainer(prepared.evaluator.builder, images, asked_for.training, weights, seed)
         self.reference = prepared.evaluator.reference.evaluation
@@ -98,33 +99,49 @@ class Finals:
         """Train the finalists of these rounds that the ledger does not hold yet; `told` hears of each."""
         for one in rounds:
             while len(done := self._of_round(study.trials, one.number)) < one.finalists and not study.stop_requested:
-                picked = self._picked(study.trials, one.number)
-                if picked is None:
+                order = self._under_way(study.trials, one.number) or self._ordered(study.trials, one)
+                if order is None:
                     break
-                steps = self._steps_now(picked.trial, one, study.trials)
-                if steps is None:
-                    return
                 told(
                     f"training, round {one.number + 1} of {len(self.plan.rounds)}: finalist {len(done) + 1} of "
-                    f"{one.finalists}, the network of trial {picked.of}, {steps} steps"
+                    f"{one.finalists}, the network of trial {order.of}, {order.steps} steps"
                 )
-                self._train(study, picked, one, steps)
+                self._train(study, order)
 
-    def _train(self, study: Study, picked: Finalist, one: Round, steps: int) -> None:
-        policy, evaluator = picked.trial.policy, self.prepared.evaluator
+    def _under_way(self, trials: Sequence[Trial], number: int) -> TrainingOrder | None:
+        """A training of this round that was interrupted."""
+        order = TrainingOrder.read(self.weights.folder)
+        if order is None or order.round != number or max(order.of, order.trial) >= len(trials):
+            return None
+        there = {one.of for one in self._of_round(trials, number)}
+        return None if order.of in there else order
+
+    def _ordered(self, trials: Sequence[Trial], one: Round) -> TrainingOrder | None:
+        """The next training of the round; None where no network is worth it, or no time is left."""
+        picked = self._picked(trials, one.number)
+        steps = None if picked is None else self._steps_now(picked.trial, one, trials)
+        if picked is None or steps is None:
+            return None
+        in_codes = self._loses_by_codes(picked.trial, self._worth(trials))
+        return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes)
+
+    def _train(self, study: Study, order: TrainingOrder) -> None:
+        policy, evaluator = study.trials[order.trial].policy, self.prepared.evaluator
         assert policy is not None
-        in_codes = self._loses_by_codes(picked.trial, self._worth(study.trials))
+        cycle = sum(one.of == order.of for one in finalists(study.trials))
 
         def make() -> tuple[Policy, Evaluation]:
-            trained = self.trainer.train(policy, steps, picked.round + 1, in_codes=in_codes)
+            trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes)
             evaluation = evaluator.evaluate(trained.policy)
             details = {**evaluation.details, FLOAT_ERROR: evaluator.float_error(trained.network)}
             seconds = {**evaluation.seconds, "train": trained.processor_s}
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
-        base = study.trials[picked.of]
+        order.write(self.weights.folder)
         place = sum(trial.suggestion.finalist for trial in study.trials)
-        study.add(asked(base, one.number, picked.steps + steps, place), policy, make)
+        steps = order.steps_before + order.steps
+        study.add(asked(study.trials[order.of], order.round, steps, place), policy, make)
+        TrainingOrder.done(self.weights.folder)
 
     def _loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
         """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.
@@ -190,7 +207,7 @@ class Finals:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
         sure = 1 - (1 - delivery.confidence) / delivery.attempts
         test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
-        safe = best(trial for trial in trials if trial.feasible and not changes_weights(trial.policy or NEUTRAL))
+        safe = best(trial for trial in trials if trial.feasible and not _is_trainable(trial.policy or NEUTRAL))
         problem = self.prepared.problem
         score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
         return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)

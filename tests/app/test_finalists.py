@@ -71,7 +71,7 @@ def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
         budget={"trials": 6, "processor_seconds": 40},
         space={"filter_pruning": None, "quantization": quantization},
         finalists=SHORT,
-        objective={"floor": "-50 pp"},
+        objective={"floor": "-5 pp"},
     )
     assert moco("search", file, "--out", run).exit_code in {0, 3}
     trials, found = read(run / "trials.json"), read(run / "result.json")["finalists"]
