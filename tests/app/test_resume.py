@@ -39,6 +39,7 @@ def told(run: Path) -> list[tuple[Any, ...]]:
     return [(trial["number"], trial["policy"], trial["origin"]) for trial in read(run / "trials.json")]
 
 
+@pytest.mark.slow
 def test_a_resumed_search_ends_as_the_uninterrupted_one(experiment: Any, finished: Path, tmp_path: Path) -> None:
     run, yaml = tmp_path / "run", experiment()
     assert moco("search", yaml, "--out", run, "--set", "budget.trials=4").exit_code == 0

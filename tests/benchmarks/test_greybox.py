@@ -43,6 +43,7 @@ def test_a_run_that_ended_early_has_no_later_share_but_the_ladder_stays() -> Non
     assert shares_at(RISING[:20], "ladder") == [RISING[19]] * 3
 
 
+@pytest.mark.slow
 def test_a_run_that_was_shorter_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digits, made = benchmark("digits"), []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.golden.experiment import content, experiment, moco
 from tests.golden.records import differences, elsewhere, masked, read, shape
 from tests.golden.test_run_folder import files, rows
@@ -39,6 +41,7 @@ def made(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_comparison_writes_what_it_wrote(tmp_path: Path) -> None:
     recorded, found = read("compare"), made(tmp_path)
     if elsewhere():

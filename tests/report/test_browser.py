@@ -63,6 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(write_example(tmp_path_factory.mktemp("run")))
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_without_a_network(report: Path, tmp_path: Path) -> None:
     drawn = Drawn(dom(report, tmp_path / "profile"))
     assert len(drawn.plots) == N_FIGURES

@@ -141,6 +141,7 @@ def test_nothing_of_a_branch_stays_in_the_file(precision: str, tmp_path: Path) -
         assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_the_order_is_that_of_the_divergence_as_branches_go() -> None:
     network, x = RESNET.network, images(32, seed=5)
     branches = RESNET.graph.branches.all
@@ -211,6 +212,7 @@ def test_a_network_that_still_holds_it_is_found_out() -> None:
         Depth().verify_network(RESNET.network, settings)
 
 
+@pytest.mark.slow
 def test_a_group_whose_first_layer_goes_is_proven_on_another(tmp_path: Path) -> None:
     group = next(g for g in RESNET.graph.groups.values() if len(g.producers) > 2 and "layer3" in g.name)
     settings = removing(RESNET, "layer3.1", "layer3.2").settings
