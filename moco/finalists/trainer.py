@@ -94,13 +94,13 @@ class Trainer:
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
         step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
         descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint))
-        built_s = clock()
+        built_s, is_timed = clock(), not (in_codes or checkpoint.exists())  # one that goes on makes fewer steps
         if in_codes:
             with quantization_aware(network, bits_by_part(policy), self.context.images) as quantization:
                 descend(quantization.calibrate)
         else:
             descend()
-        if not in_codes:
+        if is_timed:
             descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
             self._rates_s.append(descended_s / steps / self._share(policy))
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
