@@ -218,7 +218,7 @@ class Trial:
     @property
     def is_start(self) -> bool:
         """Whether the study brought it before it asked the searcher."""
-        return self.suggestion.id < 0 and not self.suggestion.finalist
+        return self.suggestion.id < 0 and not self.suggestion.finalist and self.suggestion.sibling is None
 
 
 def elapsed_of(trials: Iterable[Trial]) -> float:

@@ -125,7 +125,7 @@ def first_feasible(trials: Sequence[Trial]) -> TrialsAndSeconds | None:
 
 def first_beyond_starts(trials: Sequence[Trial]) -> TrialsAndSeconds | None:
     """When the searcher first had a feasible trial with a better score than every feasible start; None where never."""
-    starts = [t.score for t in trials if t.origin != "search" and t.feasible and t.score is not None]
+    starts = [t.score for t in trials if t.is_start and t.feasible and t.score is not None]
     bar = max(starts, default=-math.inf)
     beyond = [t.origin == "search" and t.feasible and t.score is not None and t.score > bar for t in trials]
     return _first(trials, beyond)

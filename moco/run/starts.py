@@ -219,8 +219,7 @@ def _told_apart(found: Sequence[Start]) -> Iterator[Start]:
 
 def baselines(trials: Sequence[Trial]) -> list[Trial]:
     """The starts that were evaluated; of earlier evaluations the best alone, as there may be many."""
-    started = [trial for trial in trials if trial.origin != "search" and trial.suggestion.sibling is None]
-    complete = [trial for trial in started if trial.evaluation is not None]
+    complete = [trial for trial in trials if trial.is_start and trial.evaluation is not None]
     earlier = [trial for trial in complete if trial.origin.startswith(STORED)]
     best_earlier = best(earlier)
     return [trial for trial in complete if trial not in earlier or trial is best_earlier]

@@ -12,6 +12,7 @@ from moco.errors import CompressionError
 from moco.improvement import Improvement
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
+from moco.run.starts import baselines
 from moco.study import Budget, Study
 from moco.tracking.optuna_trial import to_entry, to_trial
 from moco.trial import FINALIST, Evaluation, MetricValue, Suggestion, TrialState
@@ -33,6 +34,7 @@ def test_a_finalist_is_recorded_and_no_searcher_hears_of_it() -> None:
     assert (finalist.number, finalist.origin, finalist.policy) == (3, "finalist", TRAINED)
     assert ledger.recorded[-1] == finalist
     assert not finalist.is_start
+    assert baselines(study.trials) == []
     assert study.n_counted == 3
     assert len(study.run(Budget(5))) == 6  # it took nothing from the budget
     resumed = Learner()
