@@ -110,7 +110,8 @@ def best_order(
     alone = cases @ weights
     both = ((1 - cases) * weights) @ cases.T  # that one fails and another holds
     # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
-    odds = np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]])
+    # Where a candidate fails next to never, both of these are what rounding leaves: a share of them is still one.
+    odds = np.clip(np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
     rows, columns = np.arange(len(worth) + 1), np.arange(len(worth))
     closed, end = columns < rows[:, None], np.zeros(len(rows))
     if kept is not None:

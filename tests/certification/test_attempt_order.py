@@ -74,6 +74,17 @@ def test_what_is_to_be_kept_is_in_the_order() -> None:
     assert best_order(values, chances, np.ones(1), 2)[0] == [0, 1]
 
 
+def test_candidates_that_fail_next_to_never_promise_what_they_are_worth() -> None:
+    """The chance of their failure is what rounding leaves of 1, and so is that of another one after it."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        values, weights = rng.uniform(0.1, 1, 7), rng.dirichlet(np.ones(5))
+        chances = 1 - rng.uniform(0, 3e-16, (7, 5)) * (rng.uniform(size=(7, 5)) < 0.5)
+        order, expected = best_order(values, chances, weights, 4)
+        assert order[0] == np.argmax(values)
+        assert expected == pytest.approx(values.max())
+
+
 def scored(differences: list[float], sems: list[float] | None = None, **other: object) -> Scored:
     count = len(differences)
     given = {
