@@ -86,8 +86,9 @@ def test_one_step_of_gradient_descent_is_that_of_the_book() -> None:
     network, wanted = linear(), linear()
     batch, labels = torch.arange(8.0).reshape(2, 1, 2, 2) / 8, torch.tensor([0, 1])
     plan = FineTuningOptions(
-        learning_rate=0.5, momentum=0.0, weight_decay=0.1, batch_size=2, schedule="constant", keep_zeros=False
+        learning_rate=0.5, momentum=0.0, weight_decay=0.1, batch_size=2, schedule="constant", precision="float32"
     )
+    plan = replace(plan, keep_zeros=False)
     F.cross_entropy(wanted(batch), labels).backward()
     weight, bias = wanted[1].weight, wanted[1].bias
     result = fine_tune_(network, batch, labels, plan, rng_seed=0)
@@ -102,13 +103,13 @@ def test_gradients_longer_than_the_clip_are_scaled_to_it(clip: float | None, sha
     network, wanted = linear(), linear()
     batch, labels = 4 * torch.arange(8.0).reshape(2, 1, 2, 2), torch.tensor([1, 0])
     plan = FineTuningOptions(
-        learning_rate=0.5, momentum=0.0, weight_decay=0.0, batch_size=2, schedule="constant", clip=clip
+        learning_rate=0.5, momentum=0.0, weight_decay=0.0, batch_size=2, schedule="constant", precision="float32"
     )
     F.cross_entropy(wanted(batch), labels).backward()
     gradients = [parameter.grad for parameter in wanted.parameters()]
     norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
     assert 0.1 < norm < 100
-    fine_tune_(network, batch, labels, replace(plan, keep_zeros=False), rng_seed=0)
+    fine_tune_(network, batch, labels, replace(plan, keep_zeros=False, clip=clip), rng_seed=0)
     factor = 0.5 if share is None else 0.5 * share / norm
     for parameter, before, gradient in zip(network.parameters(), linear().parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.data, before.data - factor * gradient, rtol=1e-5, atol=1e-6)
@@ -125,7 +126,8 @@ def test_in_bfloat16_a_seed_gives_the_same_network_too() -> None:
 def test_bfloat16_on_a_processor_without_it_is_told_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     compressor = Compressor.of(tiny(), IMAGES[:2])
     context = RecoveryContext(compressor.network, compressor.graph, IMAGES, 0, (IMAGES, LABELS))
-    monkeypatch.setattr("moco.recovery.fine_tuning.has_bfloat16", lambda: False)
+    for reader in ("moco.models.arithmetic", "moco.recovery.fine_tuning"):
+        monkeypatch.setattr(f"{reader}.has_bfloat16", lambda: False)
     told = {
         p: [*FineTuningStep(replace(PLAN, precision=p)).warnings(PrunedGroups(), context, None)] for p in PRECISIONS
     }
