@@ -53,10 +53,10 @@ class Round:
 class FinalistsPlan:
     """What a search's finalists are given."""
 
-    share: float = 0.75  # of the budget's seconds, and all that a search that ends early leaves
-    candidates: int = 3  # of the first round
+    share: float = 0.8  # of the budget's seconds, and all that a search that ends early leaves
+    candidates: int = 2  # of the first round
     keep: float = 0.4  # share of a round's finalists that go on to the next, at least one
-    last: float = 0.75  # share of the training's seconds for the one of the last round
+    last: float = 0.85  # share of the training's seconds for the one of the last round
     training: FinalistTraining = FinalistTraining()
 
     def __post_init__(self) -> None:
