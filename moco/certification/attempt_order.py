@@ -10,6 +10,8 @@ where v_i is what delivering candidate i is worth and p_ij the probability that 
 of one search share their luck, so that a likeness of what failed is no way back, and the last attempt falls to a safe
 network by itself. Fewer attempts than K are planned where the smaller correction is worth more than another candidate.
 Where more than one is allowed, a network that is known to be safe, and likelier to hold than not, is among those tried.
+One that is as good as sure needs no wide test: it is tried last, with a tenth of the error probability, and leaves the
+rest to the others (Bonferroni with weights; Holm 1979, Wiens 2003).
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 
 LIKELY, SURE = 0.5, 0.9
 """Chances of a safe network: to be worth an attempt, and to be taken for certain, as its kind is known better than by a
 few hundred images."""
+
+OF_THE_WAY_BACK = 0.1
+"""Share of the error probability that a safe network is tested with which is taken for certain."""
 
 TINY = 1e-300
 
@@ -72,22 +77,45 @@ class FloorTest:
     confidence: float  # of all attempts together
 
 
-def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[int]:
-    """Places of the networks to try, in their order: at most so many, at least one; none where there is no network."""
+@dataclass(frozen=True)
+class PlannedAttempt:
+    """A network that is to be tried."""
+
+    place: int  # among those scored
+    share: float  # of the error probability of all attempts together
+
+
+def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[PlannedAttempt]:
+    """The networks to try, in their order: at most so many, at least one; none where there is no network."""
     if not len(scored.values):
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
-    plans: list[tuple[list[int], float]] = []
+    plans: list[tuple[list[PlannedAttempt], float]] = []
     for planned in range(1, most + 1):
-        chances, kept = hopes.of_attempts(planned), None
+        kept, sure = None, None
         if most > 1:
-            likelihoods = hopes.of_attempts(max(planned, 2)) @ hopes.weights
+            likelihoods = hopes.of_share(OF_THE_WAY_BACK) @ hopes.weights
             kept = _way_back(scored, likelihoods)
-            if kept is not None and likelihoods[kept] >= SURE:
-                chances[kept] = 1.0
-        plans.append(best_order(scored.values, chances, hopes.weights, planned, kept))
-    order, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
-    return order or [int(np.argmax(hopes.belief.mean))]
+            sure = kept if kept is not None and likelihoods[kept] >= SURE else None
+        chances = hopes.of_share(others_share(planned, sure is not None))
+        if sure is not None:
+            chances[sure] = 1.0
+        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept)
+        plans.append((_with_shares(order, sure), expected))
+    tried, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
+    return tried or [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
+
+
+def others_share(planned: int, way_back: bool) -> float:
+    """Share of the error probability of each of so many attempts but a way back, where there is one among them."""
+    return (1 - OF_THE_WAY_BACK) / (planned - 1) if way_back and planned > 1 else 1 / planned
+
+
+def _with_shares(order: list[int], sure: int | None) -> list[PlannedAttempt]:
+    """What is tried, the sure one last; alone it has all."""
+    each = others_share(len(order), sure in order) if order else 1.0
+    shares = [OF_THE_WAY_BACK if place == sure and len(order) > 1 else each for place in order]
+    return [PlannedAttempt(place, share) for place, share in zip(order, shares, strict=True)]
 
 
 def _way_back(scored: Scored, chances: Array) -> int | None:
@@ -170,9 +198,9 @@ class Hopes:
         self._luck = np.asarray(stdtrit(DEGREES, (EDGES[1:] + EDGES[:-1]) / 2))
         self.weights: Array = np.diff(EDGES)
 
-    def of_attempts(self, planned: int) -> Array:
-        """`at` the confidence of each of so many attempts."""
-        return self.at(1 - (1 - self.test.confidence) / planned)
+    def of_share(self, share: float) -> Array:
+        """`at` the confidence of an attempt with that share of the error probability."""
+        return self.at(1 - (1 - self.test.confidence) * share)
 
     def at(self, confidence: float) -> Array:
         """Probabilities that the bound reaches the floor, by networks and cases of common luck: (networks, cases).

@@ -1,9 +1,9 @@
 """Certificates: a one-sided confidence statement on images that the search never saw, paired with the reference (W01).
 
 The candidates come in an order that was fixed without these images. They are tried one after the other, at most K of
-them (K is fixed beforehand), each at confidence 1 - alpha / K, until one holds. By Bonferroni's inequality a network
-below the floor is certified with a probability of at most alpha, whatever the search did. The bounds themselves are
-in confidence_bounds.py.
+them (K is fixed beforehand), until one holds, each with its share of the error probability alpha: by default alpha / K,
+in any case fixed beforehand and alpha in all at most. By Bonferroni's inequality a network below the floor is certified
+with a probability of at most alpha, whatever the search did. The bounds themselves are in confidence_bounds.py.
 """
 
 from __future__ import annotations
@@ -102,26 +102,31 @@ def certify(
     reference_correct: ArrayLike,
     floor: Floor | None,
     confidence: float = 0.95,
-    max_attempts: int = 1,
+    shares: Sequence[float] = (1.0,),
 ) -> Certificate:
     """The certificate of the first candidate that holds; where none does, of the one with the highest lower bound.
 
-    Candidates come best first, in an order that must not depend on the certification images. At most `max_attempts` of
-    them (K, fixed before the first is scored) are tried; the correction is for all K, tried or not, so that
-    `confidence` is that of the whole procedure. Without a floor only the first is scored, at full confidence.
+    Candidates come best first, in an order that must not depend on the certification images. At most as many are tried
+    as there are `shares`, each with its own share of the error probability 1 - `confidence`, which is that of the whole
+    procedure: the shares are fixed before the first is scored, and paid for whether they are tried or not. Without a
+    floor only the first is scored, at full confidence.
 
     `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
-    `reference_correct` is the reference's. A ConfigError refuses no candidate, no attempt, and a confidence outside
-    [0.5, 1), a DataError a candidate that was not scored on the reference's images.
+    `reference_correct` is the reference's.
+
+    Raises:
+        ConfigError: no candidate, a confidence outside [0.5, 1), no share, or shares that are not above 0 or together
+            above 1.
+        DataError: a candidate that was not scored on the reference's images.
     """
     check_confidence(confidence)
-    if not candidates or max_attempts < 1:
-        raise ConfigError(f"certificate: expected a candidate and an attempt, got {len(candidates)} and {max_attempts}")
-    allowed = max_attempts if floor is not None else 1
-    corrected = 1 - (1 - confidence) / allowed
+    shares = _checked(shares) if floor is not None else (1.0,)
+    if not candidates:
+        raise ConfigError("certificate: expected a candidate, got none")
     reference = correct_array(reference_correct)
     attempts: list[Attempt] = []
-    for candidate in candidates[:allowed]:
+    for candidate, share in zip(candidates, shares, strict=False):
+        corrected = 1 - (1 - confidence) * share
         attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
         if attempts[-1].holds:
             break
@@ -133,10 +138,15 @@ def certify(
         lower_bound=reported.lower_bound,
         confidence=confidence,
         images=len(reference),
-        method=_method(floor, allowed),
+        method=_method(floor, shares),
         holds=reported.holds,
         attempts=tuple(attempts),
     )
+
+
+def equal_shares(attempts: int) -> tuple[float, ...]:
+    """The shares of so many attempts, all tested alike."""
+    return (1 / attempts,) * attempts
 
 
 def check_possible(floor: Floor, images: int, confidence: float = 0.95, max_attempts: int = 1) -> str:
@@ -188,7 +198,7 @@ def _attempt(
 
 
 def _closest(attempts: Sequence[Attempt]) -> Attempt:
-    """Of attempts that do not hold, all at one confidence, the one with the highest bound; of equals the first."""
+    """Of attempts that do not hold the one with the highest bound; of equals the first."""
     return max(attempts, key=lambda attempt: attempt.lower_bound)
 
 
@@ -221,6 +231,19 @@ def _points(difference: float) -> str:
     return f"{'-' if difference < 0 else '+'}{decimal(abs(100 * difference), 2)} points"
 
 
-def _method(floor: Floor | None, allowed: int) -> str:
+def _method(floor: Floor | None, shares: Sequence[float]) -> str:
     name = TANGO if floor is None or floor.relative else EXACT
-    return name if allowed == 1 else f"{name}, Bonferroni over {allowed} attempts"
+    if len(shares) == 1:
+        return name
+    weighed = "" if max(shares) == min(shares) else f" with shares of {', '.join(f'{s:.0%}' for s in shares)}"
+    return f"{name}, Bonferroni over {len(shares)} attempts{weighed}"
+
+
+def _checked(shares: Sequence[float]) -> Sequence[float]:
+    if not shares or min(shares) <= 0 or sum(shares) > 1 + 1e-9:
+        told = ", ".join(f"{share:g}" for share in shares) or "none"
+        raise ConfigError(
+            f"certificate: expected a share of the error probability for each attempt, above 0 and together at most 1, "
+            f"got {told}"
+        )
+    return shares

@@ -8,6 +8,7 @@ the end. Without a floor it is the best trial, then the rest of the front by sco
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,15 @@ from moco.run.job import Prepared
 from moco.space import SearchSpace
 from moco.study import best, rank
 from moco.trial import Evaluation, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial whose network is to be put to the certification images."""
+
+    trial: Trial
+    share: float  # of the error probability of all of them together
+
 
 LESS = 0.3
 """Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
@@ -55,7 +65,7 @@ def worth(trial: Trial, problem: Problem) -> float:
 
 def to_certify(
     trials: Sequence[Trial], prepared: Prepared, confidence: float, certified: Trial | None = None
-) -> list[Trial]:
+) -> list[Planned]:
     """The deliverable trials to try for the floor, in their order, at this confidence of all attempts together.
 
     Where a network is `certified` already, only better ones are worth an attempt; maybe none is.
@@ -81,7 +91,8 @@ def to_certify(
         reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
     )
     test = FloorTest(floor, sizes["certification"], confidence)
-    return [chosen[place] for place in attempts_planned(scored, test, prepared.job.plan.delivery.attempts)]
+    attempts = attempts_planned(scored, test, prepared.job.plan.delivery.attempts)
+    return [Planned(chosen[attempt.place], attempt.share) for attempt in attempts]
 
 
 def _whole(space: SearchSpace) -> set[Policy]:

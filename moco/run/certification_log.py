@@ -92,10 +92,12 @@ class CertificationLog:
         stored = self._answers.get(question.key)
         return None if stored is None else Answer(_certificate(stored["certificate"]), tuple(stored["tried"]))
 
-    def add(self, question: Question, certificate: Certificate, tried: Sequence[Policy], allowed: int) -> None:
-        """Write down what was spent: each attempt its share, of so many allowed, of the confidence that was left."""
+    def add(
+        self, question: Question, certificate: Certificate, tried: Sequence[Policy], shares: Sequence[float]
+    ) -> None:
+        """Write down what was spent: each attempt that was made its share of the error probability that was left."""
         left = 1 - self.confidence_left(question.confidence)
-        self._spent += len(certificate.attempts) * left / allowed
+        self._spent += sum(shares[: len(certificate.attempts)]) * left
         answer = Answer(certificate, tuple(policy.key for policy in tried[: len(certificate.attempts)]))
         if certificate.holds:
             self._held[answer.delivered] = certificate.to_json()

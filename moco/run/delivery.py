@@ -18,7 +18,7 @@ from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.interfaces import Artifact, Session
 from moco.metrics import ERRORS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
-from moco.run.candidates import by_score, deliverable, to_certify, worth
+from moco.run.candidates import Planned, by_score, deliverable, to_certify, worth
 from moco.run.certification_log import CertificationLog, Question
 from moco.run.job import Prepared
 from moco.run.longer_timing import LongerTiming
@@ -92,8 +92,8 @@ class Finisher:
         if best(self.trials) is None:
             return None
         if self.floor is None:
-            within = self._first_within(self._candidates())
-            return self._delivery(within[0], self._certificate(within))
+            within = self._first_within([planned.trial for planned in self._candidates()])
+            return self._delivery(within, self._certificate([Planned(within, 1.0)]))
         found, earlier = self._said_before() or self._tried_now(), self._certified_before()
         if earlier is not None and (found is None or not found[1].holds):
             found = earlier
@@ -106,7 +106,8 @@ class Finisher:
         """Replace the store's word on what result.json names by their files' own, until none of it is left there."""
         recount, asked = Recount(self.prepared), set[Policy]()
         while True:
-            shown = (*self._candidates(), *pareto.front(self.trials), *baselines(self.trials))
+            candidates = [planned.trial for planned in self._candidates()]
+            shown = (*candidates, *pareto.front(self.trials), *baselines(self.trials))
             promised = dict.fromkeys(trial.policy for trial in shown if from_store(trial))
             policies = [policy for policy in promised if policy is not None and policy not in asked]
             if not policies:
@@ -154,7 +155,7 @@ class Finisher:
         if not candidates:
             return None
         certificate = self._certificate(candidates, question)
-        return _of(candidates, certificate.reported.candidate), certificate
+        return _of([planned.trial for planned in candidates], certificate.reported.candidate), certificate
 
     def _question(self) -> Question:
         options = self.prepared.job.plan.delivery
@@ -165,24 +166,25 @@ class Finisher:
         """The trial of the policy of this key."""
         return next(trial for trial in self._pool() if trial.policy is not None and trial.policy.key == key)
 
-    def _certificate(self, candidates: Sequence[Trial], question: Question | None = None) -> Certificate:
+    def _certificate(self, candidates: Sequence[Planned], question: Question | None = None) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left.
 
         What misses a bound on top-5 on the certification images is left out, and paid for.
         """
         options = self.prepared.job.plan.delivery
-        within = [trial for trial in candidates if self._hold(trial, TOP5_ERROR)] or candidates[:1]
+        within = [one for one in candidates if self._hold(one.trial, TOP5_ERROR)] or candidates[:1]
+        trials, shares = [one.trial for one in within], [one.share for one in within]
         certificate = certify(
-            [trial.number for trial in within],
-            lambda number: self.right(_of(within, number)).top1,
+            [trial.number for trial in trials],
+            lambda number: self.right(_of(trials, number)).top1,
             self.right(None).top1,
             self.floor,
             self.log.confidence_left(options.confidence),
-            min(options.attempts, len(candidates)),
+            shares,
         )
         if question is not None:
-            tried = [trial.policy for trial in within if trial.policy is not None]
-            self.log.add(question, certificate, tried, min(options.attempts, len(candidates)))
+            tried = [trial.policy for trial in trials if trial.policy is not None]
+            self.log.add(question, certificate, tried, shares)
         return certificate
 
     def right(self, trial: Trial | None) -> Correct:
@@ -222,33 +224,33 @@ class Finisher:
             return by_score(self.trials, self.prepared.job.plan.delivery.attempts)
         return deliverable(self.trials, self.prepared.problem) or by_score(self.trials, 1)
 
-    def _candidates(self) -> list[Trial]:
+    def _candidates(self) -> list[Planned]:
         """What is to be tried, in its order, as far as is known by now."""
         pool = self._pool()
         if self.floor is None or not pool:
-            return pool
+            return [Planned(trial, 1.0) for trial in pool]
         earlier = self._certified_before()
         left = [trial for trial in pool if trial.policy not in self._late and not self.log.missed(trial.policy)]
         confidence = self.log.confidence_left(self.prepared.job.plan.delivery.confidence)
         return to_certify(left or pool, self.prepared, confidence, None if earlier is None else earlier[0])
 
-    def _fixed(self) -> list[Trial]:
+    def _fixed(self) -> list[Planned]:
         """The candidates in their order; others take the place of those that a longer timing finds beyond a bound."""
         planned = first = self._candidates()
         for _ in range(REPLACEMENTS):
-            late = [trial for trial in planned if not self._hold(trial, *self._timed_bounds)]
+            late = [one.trial for one in planned if not self._hold(one.trial, *self._timed_bounds)]
             if not late:
                 return planned
             self._late |= {trial.policy for trial in late if trial.policy is not None}
             self._recount()
             planned = self._candidates()
-        within = [trial for trial in planned if self._hold(trial, *self._timed_bounds)]
+        within = [one for one in planned if self._hold(one.trial, *self._timed_bounds)]
         return within or ([] if self._certified_before() else first[:1])
 
-    def _first_within(self, candidates: list[Trial]) -> list[Trial]:
+    def _first_within(self, candidates: list[Trial]) -> Trial:
         """The first candidate whose bounds hold when timed longer; the first of all where none's do."""
         names = [bound.metric for bound in self.prepared.problem.bounds]
-        return [next((trial for trial in candidates if self._hold(trial, *names)), candidates[0])]
+        return next((trial for trial in candidates if self._hold(trial, *names)), candidates[0])
 
     def _hold(self, trial: Trial, *metrics: str) -> bool:
         """Whether the trial's file keeps all bounds on these metrics but the floor."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from moco.certification.attempt_order import FloorTest
+from moco.certification.attempt_order import FloorTest, others_share
 from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import INT8_BITS
@@ -205,7 +205,8 @@ class Finals:
 
     def _worth(self, trials: Sequence[Trial]) -> Worth:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
-        sure = 1 - (1 - delivery.confidence) / delivery.attempts
+        # One of them, and a way back where one is allowed.
+        sure = 1 - (1 - delivery.confidence) * others_share(min(delivery.attempts, 2), way_back=True)
         test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
         safe = best(trial for trial in trials if trial.feasible and not _is_trainable(trial.policy or NEUTRAL))
         problem = self.prepared.problem

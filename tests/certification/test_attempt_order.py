@@ -9,7 +9,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from moco.certification.attempt_order import FloorTest, Hopes, Scored, attempts_planned, best_order
+from moco.certification.attempt_order import (
+    OF_THE_WAY_BACK,
+    FloorTest,
+    Hopes,
+    PlannedAttempt,
+    Scored,
+    attempts_planned,
+    best_order,
+)
 from moco.certification.certificate import Floor
 from moco.certification.confidence_bounds import bound_of_counts, paired_sem
 from moco.certification.shrinkage import shrunk
@@ -104,20 +112,28 @@ FLOOR = FloorTest(Floor(-0.02), 4000, 0.95)
 
 
 def test_a_single_network_is_tried_whatever_it_lost() -> None:
-    assert attempts_planned(scored([-0.5]), FLOOR, 5) == [0]
+    assert attempts_planned(scored([-0.5]), FLOOR, 5) == [PlannedAttempt(0, 1.0)]
     assert attempts_planned(scored([]), FLOOR, 5) == []
 
 
 def test_a_safe_network_is_a_way_back_beside_one_that_was_as_lucky() -> None:
     """By their scores alone the second would take its place: it costs less, and seems to lose no more."""
     alike = scored([-0.01, 0.0, 0.0, -0.015, -0.02], [0.006, 0.002, 0.002, 0.006, 0.006])
-    last = [attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)[-1] for safe in (2, 4)]
+    last = [attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)[-1].place for safe in (2, 4)]
     assert last == [2, 1], "what is not likely to hold is none"
+
+
+def test_a_way_back_that_is_sure_leaves_the_others_nine_tenths() -> None:
+    searched = scored([-0.009, 0.0, -0.015], [0.006, 0.002, 0.006], safe=np.array([False, True, False]))
+    order = attempts_planned(searched, FLOOR, 2)
+    assert order == [PlannedAttempt(0, 1 - OF_THE_WAY_BACK), PlannedAttempt(1, OF_THE_WAY_BACK)]
+    three = attempts_planned(replace(searched, differences=np.array([-0.011, 0.0, -0.009])), FLOOR, 3)
+    assert sum(one.share for one in three) == pytest.approx(1)
 
 
 def test_where_nothing_can_hold_the_most_accurate_is_tried() -> None:
     hopeless = scored([-0.9, -0.8, -0.85], [1e-6] * 3)
-    assert attempts_planned(hopeless, FloorTest(Floor(0.05), 4000, 0.95), 2)[-1] == 1
+    assert attempts_planned(hopeless, FloorTest(Floor(0.05), 4000, 0.95), 2)[-1].place == 1
 
 
 def test_equal_networks_are_no_trouble_and_fewer_attempts_are_planned_than_allowed() -> None:
@@ -173,15 +189,16 @@ class SimulatedSearch:
         p = np.stack([p_lost, p_gained, 1 - p_lost - p_gained], axis=1)
         self.seen, self.unseen = (rng.multinomial(images, p)[:, :2] for images in (297, 500))
 
-    def by_score(self, attempts: int) -> list[int]:
+    def by_score(self, attempts: int) -> list[PlannedAttempt]:
         """The order before: what looks feasible and is not dominated, the cheapest first."""
         errors = (self.seen[:, 0] - self.seen[:, 1]) / 297
         sems = np.array([paired_sem(int(lost), int(gained), 297) for lost, gained in self.seen])
         feasible = [place for place in np.argsort(self.cost) if errors[place] + 1.2816 * sems[place] <= 0.02]
         front = [place for n, place in enumerate(feasible) if all(errors[place] < errors[one] for one in feasible[:n])]
-        return front[:attempts] or [int(errors.argmin())]
+        tried = front[:attempts] or [int(errors.argmin())]
+        return [PlannedAttempt(place, 1 / len(tried)) for place in tried]
 
-    def planned(self, attempts: int) -> list[int]:
+    def planned(self, attempts: int) -> list[PlannedAttempt]:
         """The order now."""
         differences = (self.seen[:, 1] - self.seen[:, 0]) / 297
         sems = np.array([paired_sem(int(lost), int(gained), 297) for lost, gained in self.seen])
@@ -190,10 +207,10 @@ class SimulatedSearch:
         found = Scored(differences, sems, values, self.cost, safe, np.zeros(len(safe), dtype=bool), 297, 0.98)
         return attempts_planned(found, FloorTest(Floor(-0.02), 500, 0.95), attempts)
 
-    def delivered(self, order: list[int]) -> float:
+    def delivered(self, order: list[PlannedAttempt]) -> float:
         """The cost of what is certified; 1 where nothing is."""
-        confidence = 1 - 0.05 / len(order)
-        held = (place for place in order if lower(*map(int, self.unseen[place]), 500, confidence) >= -0.02)
+        counts = [(one.place, *map(int, self.unseen[one.place]), 1 - 0.05 * one.share) for one in order]
+        held = (place for place, lost, gained, sure in counts if lower(lost, gained, 500, sure) >= -0.02)
         return float(self.cost[next(held, 39)])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from moco.certification.certificate import Floor, certify, check_possible
+from moco.certification.certificate import Floor, certify, check_possible, equal_shares
 from moco.certification.confidence_bounds import (
     absolute_lower_bound,
     bound_of_counts,
@@ -148,7 +148,9 @@ def simulated_false_share(rng: np.random.Generator, searches: int, loss: float, 
     false = 0
     for search in range(searches):
         answers = {int(c): answered(reference, *unseen[search, c, :2]) for c in best[search]}
-        false += bool(certify(list(answers), answers.__getitem__, reference, Floor(-0.02), 0.95, attempts).holds)
+        false += bool(
+            certify(list(answers), answers.__getitem__, reference, Floor(-0.02), 0.95, equal_shares(attempts)).holds
+        )
     return false / searches
 
 
@@ -214,7 +216,8 @@ def certified(order: list[int], max_attempts: int = 5, floor: Floor | None = Flo
         scored.append(candidate)
         return answered(reference, *CANDIDATES[candidate])
 
-    return certify(order, correct_of, reference, floor, 0.95, min(max_attempts, len(order) or max_attempts)), scored
+    shares = equal_shares(min(max_attempts, len(order) or max_attempts))
+    return certify(order, correct_of, reference, floor, 0.95, shares), scored
 
 
 def test_candidates_are_tried_in_their_order_until_one_holds() -> None:
@@ -232,6 +235,25 @@ def test_each_attempt_pays_for_all_that_were_allowed() -> None:
     assert certificate.method == "Tango score bound for paired proportions, Bonferroni over 3 attempts"
     alone, _ = certified([12], max_attempts=3)
     assert alone.lower_bound == bound_of_counts(10, 20, 1000, 0.95).lower
+
+
+def test_each_attempt_is_tested_with_its_own_share() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.uniform(size=4000) < 0.93
+    bold, safe = (reference ^ (rng.uniform(size=4000) < share) for share in (0.06, 0.01))
+    shares = [0.9, 0.1]
+    found = certify([0, 1], [bold, safe].__getitem__, reference, Floor(-0.02), 0.95, shares=shares)
+    assert len(found.attempts) == 2, "the bold one loses some five points"
+    for attempt, right, share in zip(found.attempts, (bold, safe), shares, strict=True):
+        assert attempt.lower_bound == paired_lower_bound(reference, right, 1 - 0.05 * share).lower
+    assert found.method.endswith("Bonferroni over 2 attempts with shares of 90%, 10%")
+
+
+@pytest.mark.parametrize("shares", [[], [0.9, 0.2], [1.0, 0.0]])
+def test_shares_that_are_no_split_of_the_error_are_refused(shares: list[float]) -> None:
+    right = np.ones(10, dtype=bool)
+    with pytest.raises(ConfigError, match="expected a share of the error probability for each attempt"):
+        certify([0, 1], lambda _: right, right, Floor(-0.5), 0.95, shares=shares)
 
 
 def test_where_none_holds_the_one_that_came_closest_is_told_and_all_are_listed() -> None:
@@ -343,5 +365,5 @@ def test_confidences_out_of_range_are_refused(confidence: float) -> None:
 
 
 def test_no_candidate_is_no_certificate() -> None:
-    with pytest.raises(ConfigError, match="expected a candidate and an attempt, got 0 and 5"):
+    with pytest.raises(ConfigError, match="expected a candidate, got none"):
         certified([])
