@@ -29,6 +29,9 @@ from moco.trial import Evaluation, Trial, TrialState, elapsed_of
 
 FLOAT_ERROR = "float_error"
 """Key of a finalist's details: the top-1 error of its network before integers."""
+OPTIMISM = 1.0
+"""Standard deviations by which a forecast is hoped to be too high in all rounds but the last, which are there to learn:
+what is unsure and may be much better is worth a look (upper confidence bounds: Auer 2002)."""
 LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 FILES_S = 2.0
@@ -165,11 +168,12 @@ class Finals:
         pool = [one for one in completed(self._of_round(trials, round_number - 1)) if one.of not in there]
         pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if self._can_train(t) and t.policy not in trained]
         promise, worth = self._promise(trials), self._worth(trials)
+        doubt = 0.0 if round_number == self.plan.rounds[-1].number else OPTIMISM
 
         def promised(one: Finalist) -> float:
             base = trials[one.of]
             forecast = promise.forecast(self._network(base), one.steps + self._steps_to_come(base, trials))
-            return worth(one.trial, forecast)
+            return worth(one.trial, forecast.hoped(doubt))
 
         found = max(pool, key=promised, default=None)
         return found if found is not None and promised(found) > (0.0 if worth.test else -math.inf) else None
