@@ -28,6 +28,11 @@ def finalists(trials: Sequence[Trial]) -> list[Finalist]:
     return [_finalist(trial) for trial in trials if trial.suggestion.finalist]
 
 
+def of_round(trials: Sequence[Trial], number: int) -> list[Finalist]:
+    """Those of one round."""
+    return [one for one in finalists(trials) if one.round == number]
+
+
 def asked(base: Trial, round_number: int, steps: int, place: int) -> Suggestion:
     """The suggestion of a finalist's trial; `place` counts the finalists of a search from 0 on."""
     notes = {FINALIST: {"of": base.number, "round": round_number, "steps": steps}}

@@ -61,10 +61,6 @@ class Forecast:
     error: float
     sd: float
 
-    def hoped(self, deviations: float) -> Forecast:
-        """The forecast of who hopes that the error will be so many standard deviations lower."""
-        return Forecast(max(self.error - deviations * self.sd, LEAST_ERROR), self.sd)
-
 
 class Promise:
     """The law, fitted to the scores of one search."""

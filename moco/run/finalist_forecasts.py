@@ -1,0 +1,93 @@
+"""What each network of a search is forecast to give after training, and what that is worth, from its trials so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moco.certification.attempt_order import FloorTest, others_share
+from moco.compression.costs import capacity_ratios
+from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
+from moco.compression.precision import INT8_BITS
+from moco.finalists.history import completed, finalists
+from moco.finalists.promise import Promise, Score, Untrained
+from moco.finalists.worth import Worth, slack
+from moco.metrics import TOP1_ERROR
+from moco.policy import Policy
+from moco.run.job import Prepared
+from moco.study import best
+from moco.trial import Trial, TrialState
+
+FLOAT_ERROR = "float_error"
+"""Key of a finalist's details: the top-1 error of its network before integers."""
+LEAST_LOSS = 0.002
+"""Of accuracy by integers: less is not worth a training in codes."""
+
+
+class Forecasts:
+    """The promise and the worth of a search's networks; what was found of an untrained one is kept."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        """Take the search."""
+        self.prepared = prepared
+        self.reference = prepared.evaluator.reference.evaluation
+        self._untrained: dict[int, Untrained] = {}
+
+    def promise(self, trials: Sequence[Trial]) -> Promise:
+        """The law of errors, fitted to all finalists that were scored."""
+        found = [one for one in completed(finalists(trials)) if one.trial.evaluation is not None]
+        errors = [one.trial.evaluation.metrics[TOP1_ERROR] for one in found if one.trial.evaluation is not None]
+        scores = [
+            Score(self.untrained(trials[one.of]), one.steps, error.value, error.sem or 0.0)
+            for one, error in zip(found, errors, strict=True)
+        ]
+        return Promise(self.reference.metrics[TOP1_ERROR].value, scores)
+
+    def worth(self, trials: Sequence[Trial]) -> Worth:
+        """What a forecast is worth beside the best network that needs no training."""
+        job, delivery = self.prepared.job, self.prepared.job.plan.delivery
+        # One of them is certified, with a way back where one is allowed.
+        sure = 1 - (1 - delivery.confidence) * others_share(min(delivery.attempts, 2), way_back=True)
+        test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
+        safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
+        problem = self.prepared.problem
+        score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
+        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)
+
+    def untrained(self, trial: Trial) -> Untrained:
+        """The untrained network of a trial, as the promise sees it."""
+        if trial.number not in self._untrained:
+            assert trial.evaluation is not None
+            whole, ours = (
+                {name: metric.value for name, metric in found.metrics.items()}
+                for found in (self.reference, trial.evaluation)
+            )
+            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
+        return self._untrained[trial.number]
+
+    @staticmethod
+    def loses_by_codes(trial: Trial, worth: Worth) -> bool:
+        """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.
+
+        Of fewer than 8 bits that is known before; of others by the finalist's last round.
+        """
+        if trial.policy is not None and _has_few_bits(trial.policy):
+            return True
+        if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
+            return False
+        spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
+        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
+
+
+def can_be_trained(trial: Trial) -> bool:
+    """Whether the trial's network is one of the search's that training can give something back to."""
+    whole = trial.state is TrialState.COMPLETE and trial.distinct and not trial.suggestion.finalist
+    return whole and trial.policy is not None and is_trainable(trial.policy)
+
+
+def is_trainable(policy: Policy) -> bool:
+    """Whether the policy takes accuracy that training could give back."""
+    return changes_weights(policy) or _has_few_bits(policy)
+
+
+def _has_few_bits(policy: Policy) -> bool:
+    return any(min(bits.weights, bits.activations) < INT8_BITS.weights for bits in bits_of(policy).values())
