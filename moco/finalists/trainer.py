@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,8 +26,8 @@ from moco.recovery.step import RecoveryContext
 from moco.recovery.teacher import Teacher
 
 PROBE_STEPS = 2
-BACKWARD = 2.0
-"""Time of a backward pass in forward passes."""
+LEAST_S = 1e-3
+"""The processor's clock ticks: less than that was not measured."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Trainer:
         self.teacher = Teacher(compressor.network, training[0], options.arithmetic)
         self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
-        self._rates_s: list[float] = []  # seconds of a step, as if on the whole reference
+        self._rates_s: list[float] = []  # seconds of a step in each training, as if on the whole reference
+        self._probed_step_s = 0.0  # likewise, as a few steps tell
         self._probed_view_s = 0.0  # that the teacher takes for a whole view, as a few images tell
 
     def steps_in(self, policy: Policy, seconds: float) -> int:
@@ -64,24 +66,21 @@ class Trainer:
 
         The teacher's answers to the first view, which all finalists see, are not among them (`first_view_s`).
         """
-        if not self._rates_s:
-            self._probe()
         step_s = self.step_s(policy)
         views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
         unanswered = max(views - max(self.teacher.views_answered, 1), 0)
         return max(int((seconds - unanswered * self._view_s) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
-        """Processor seconds of a step on the policy's network, the teacher's answers left out."""
-        if not self._rates_s:
-            self._probe()
-        return self._share(policy) * sum(self._rates_s) / len(self._rates_s)
+        """Processor seconds of a step on the policy's network, without the teacher's answers to whole views."""
+        self._probe()
+        known = self._rates_s or [self._probed_step_s]
+        return self._share(policy) * sum(known) / len(known)
 
     @property
     def first_view_s(self) -> float:
         """Processor seconds that the teacher's answers to a first view of all images will take; 0 once they did."""
-        if not self._rates_s:
-            self._probe()
+        self._probe()
         return 0.0 if self.teacher.views_answered else self._view_s
 
     def train(self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False) -> Trained:
@@ -118,15 +117,28 @@ class Trainer:
         return macs_share(cost_of(costs, NEUTRAL), cost_of(costs, policy))
 
     def _probe(self) -> None:
-        """Time a few steps on the reference itself, and the teacher on as many images."""
+        """Time a few steps on the reference itself, and the teacher on as many images, unless more is known."""
+        if self._rates_s or self._probed_step_s:
+            return
         images, labels = (tensor[: self.options.batch_size] for tensor in self.context.training_set)
         teacher = Teacher(self.context.network, images, self.options.arithmetic)
-        clock = ProcessorClock()
-        for _ in range(PROBE_STEPS):
-            teacher.answers(Batch(images, torch.arange(len(images))))
-        answered_s = clock()
-        plan = replace(self.options, epochs=float(PROBE_STEPS))
         loss = teacher_loss(teacher, labels, self.options.temperature, self.options.weight)
-        descend_(self.builder.compressed(NEUTRAL), images, loss, plan, rng_seed=0)
-        self._rates_s.append((clock() - 2 * answered_s) / PROBE_STEPS)
-        self._probed_view_s = answered_s / PROBE_STEPS * len(self.teacher) / len(images)
+        network, plan = self.builder.compressed(NEUTRAL), replace(self.options, epochs=float(PROBE_STEPS))
+
+        def answers() -> None:
+            for _ in range(PROBE_STEPS):
+                teacher.answers(Batch(images, torch.arange(len(images))))
+
+        def steps() -> None:
+            descend_(network, images, loss, plan, rng_seed=0)
+
+        self._probed_step_s = max(_second_time_s(steps), LEAST_S) / PROBE_STEPS
+        self._probed_view_s = _second_time_s(answers) / PROBE_STEPS * len(self.teacher) / len(images)
+
+
+def _second_time_s(work: Callable[[], None]) -> float:
+    """Processor seconds that it takes once all that it needs has been made."""
+    work()
+    clock = ProcessorClock()
+    work()
+    return clock()

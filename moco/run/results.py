@@ -96,7 +96,7 @@ def result_of(
             reference_point=reference_point,
         ),
         finalists=None if plan.finalists is None else tuple(map(_finalist, finalists(trials))),
-        processor_s=max((trial.processor_s for trial in trials if trial.processor_s is not None), default=None),
+        processor_s=None if study.clock is None else study.clock(),
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in baselines(trials)),
         certificate=None if delivery is None else _certificate(delivery, finisher),
