@@ -83,8 +83,12 @@ class Trainer:
         self._probe()
         return 0.0 if self.teacher.views_answered else self._view_s
 
-    def train(self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False) -> Trained:
+    def train(
+        self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False, seconds: float | None = None
+    ) -> Trained:
         """So many steps more, maybe in the integer codes of the policy; `cycle` counts the network's rounds from 0 on.
+
+        Fewer are made where they would take more processor seconds than that: a machine may become slower.
 
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
@@ -92,16 +96,16 @@ class Trainer:
         network, checkpoint = self.builder.compressed(policy), self.weights.checkpoint(policy, cycle)
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
         step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
-        descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint))
+        descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint), seconds=seconds)
         built_s, is_timed = clock(), not (in_codes or checkpoint.exists())  # one that goes on makes fewer steps
         if in_codes:
             with quantization_aware(network, bits_by_part(policy), self.context.images) as quantization:
-                descend(quantization.calibrate)
+                tuned = descend(quantization.calibrate)
         else:
-            descend()
+            tuned = descend()
         if is_timed:
             descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
-            self._rates_s.append(descended_s / steps / self._share(policy))
+            self._rates_s.append(descended_s / tuned.steps / self._share(policy))
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         checkpoint.unlink(missing_ok=True)
         return Trained(trained, network, clock())

@@ -22,6 +22,7 @@ class TrainingOrder:
     steps: int  # of this round
     steps_before: int
     in_codes: bool = False
+    seconds: float | None = None  # of the processor, that it may take at most; fewer steps are made where it would
 
     def write(self, folder: Path) -> None:
         """Keep it in the folder of the finalists."""
@@ -34,7 +35,7 @@ class TrainingOrder:
         path = folder / FILE
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            return TrainingOrder(**{field.name: data[field.name] for field in fields(TrainingOrder)})
+            return TrainingOrder(**{f.name: data[f.name] for f in fields(TrainingOrder) if f.name in data})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -7,7 +7,7 @@ as long as the plan stops after epochs: one that stops by the clock trains for a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -74,14 +74,18 @@ class FineTuningStep(RecoveryStep):
         loss: BatchLoss,
         cycle: Cycle,
         on_epoch: OnEpoch | None = None,
+        seconds: float | None = None,
     ) -> Tuned:
-        """Train the network in place on the training images."""
+        """Train the network in place on the training images; where it is given, for so many processor seconds at most.
+
+        What such a training gives must be kept: another time it may end elsewhere.
+        """
         first = derived_seed(context.seed, "training")
         return descend_(
             network,
             context.training_set[0],
             loss,
-            self.options,
+            replace(self.options, seconds=seconds),
             rng_seed=derived_seed(first, "cycle", cycle.number) if cycle.number else first,
             views_seed=first,
             on_epoch=on_epoch,

@@ -117,7 +117,8 @@ class Finals:
         if steps is None:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
-        return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes)
+        left_s = self.split.training_s()
+        return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
 
     def _train(self, study: Study, order: TrainingOrder) -> None:
         policy, evaluator = study.trials[order.trial].policy, self.prepared.evaluator
@@ -125,7 +126,7 @@ class Finals:
         cycle = sum(one.of == order.of for one in finalists(study.trials))
 
         def make() -> tuple[Policy, Evaluation]:
-            trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes)
+            trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes, seconds=order.seconds)
             evaluation = evaluator.evaluate(trained.policy)
             details = {**evaluation.details, FLOAT_ERROR: evaluator.float_error(trained.network)}
             seconds = {**evaluation.seconds, "train": trained.processor_s}

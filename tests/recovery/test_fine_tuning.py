@@ -15,7 +15,7 @@ from moco.compression.compressor import Compressor
 from moco.errors import CompressionError, ConfigError
 from moco.recovery.custom import CustomOptions, CustomStep, RecoveryFunction
 from moco.recovery.descent import Tuned, descend_
-from moco.recovery.fine_tuning import FineTuningStep, label_loss
+from moco.recovery.fine_tuning import Cycle, FineTuningStep, label_loss
 from moco.recovery.quantization_aware import QuantizationAwareStep
 from moco.recovery.step import Candidate, PrunedGroups, RecoveryContext
 from moco.recovery.training_plan import FineTuningOptions, decay
@@ -113,6 +113,15 @@ def test_gradients_longer_than_the_clip_are_scaled_to_it(clip: float | None, sha
     factor = 0.5 if share is None else 0.5 * share / norm
     for parameter, before, gradient in zip(network.parameters(), linear().parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.data, before.data - factor * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_that_is_given_seconds_ends_in_time_and_else_where_its_epochs_do() -> None:
+    compressor = Compressor.of(tiny(), IMAGES[:2])
+    context = RecoveryContext(compressor.network, compressor.graph, IMAGES, 0, (IMAGES, LABELS))
+    step = FineTuningStep(replace(PLAN, epochs=10_000, learning_rate=1e-4))
+    assert step.descend(tiny(), context, label_loss(LABELS), Cycle(), seconds=0.3).steps < 10_000
+    step = FineTuningStep(replace(PLAN, epochs=2))
+    assert step.descend(tiny(), context, label_loss(LABELS), Cycle(), seconds=1e6).epochs == 2
 
 
 def test_in_bfloat16_a_seed_gives_the_same_network_too() -> None:
