@@ -1,6 +1,6 @@
 """Which candidates are tried on the certification images, and in which order: fixed before one of them is read.
 
-A certificate tries candidates until one holds, at most K of them, each at confidence 1 - alpha / K (certificate.py).
+A certificate tries candidates until one holds, at most K of them, each with its share of alpha (certificate.py).
 Whatever set is tried, what is worth most goes first. So the most that can be expected, after candidate j has failed and
 with k attempts left, is
 
@@ -91,12 +91,13 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
     plans: list[tuple[list[PlannedAttempt], float]] = []
+    narrowly = hopes.of_share(OF_THE_WAY_BACK) @ hopes.weights
+    surest = _way_back(scored, narrowly)
+    sure = surest if most > 1 and surest is not None and narrowly[surest] >= SURE else None
     for planned in range(1, most + 1):
-        kept, sure = None, None
-        if most > 1:
-            likelihoods = hopes.of_share(OF_THE_WAY_BACK) @ hopes.weights
-            kept = _way_back(scored, likelihoods)
-            sure = kept if kept is not None and likelihoods[kept] >= SURE else None
+        kept = sure
+        if sure is None and most > 1:
+            kept = _way_back(scored, hopes.of_share(1 / max(planned, 2)) @ hopes.weights)
         chances = hopes.of_share(others_share(planned, sure is not None))
         if sure is not None:
             chances[sure] = 1.0

@@ -1,8 +1,8 @@
 """Certificates: a one-sided confidence statement on images that the search never saw, paired with the reference (W01).
 
 The candidates come in an order that was fixed without these images. They are tried one after the other, at most K of
-them (K is fixed beforehand), until one holds, each with its share of the error probability alpha: by default alpha / K,
-in any case fixed beforehand and alpha in all at most. By Bonferroni's inequality a network below the floor is certified
+them (K is fixed beforehand), until one holds, each with its share of the error probability alpha, such as alpha / K,
+fixed beforehand and alpha in all at most. By Bonferroni's inequality a network below the floor is certified
 with a probability of at most alpha, whatever the search did. The bounds themselves are in confidence_bounds.py.
 """
 
@@ -108,7 +108,7 @@ def certify(
 
     Candidates come best first, in an order that must not depend on the certification images. At most as many are tried
     as there are `shares`, each with its own share of the error probability 1 - `confidence`, which is that of the whole
-    procedure: the shares are fixed before the first is scored, and paid for whether they are tried or not. Without a
+    procedure: the shares are fixed before the first is scored, and none grows where another is not tried. Without a
     floor only the first is scored, at full confidence.
 
     `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
@@ -233,10 +233,12 @@ def _points(difference: float) -> str:
 
 def _method(floor: Floor | None, shares: Sequence[float]) -> str:
     name = TANGO if floor is None or floor.relative else EXACT
-    if len(shares) == 1:
+    if len(shares) == 1 and shares[0] == 1:
         return name
-    weighed = "" if max(shares) == min(shares) else f" with shares of {', '.join(f'{s:.0%}' for s in shares)}"
-    return f"{name}, Bonferroni over {len(shares)} attempts{weighed}"
+    attempts = "1 attempt" if len(shares) == 1 else f"{len(shares)} attempts"
+    is_equal = max(shares) == min(shares) and math.isclose(sum(shares), 1)
+    weighed = "" if is_equal else f" with shares of {', '.join(f'{100 * share:.3g} %' for share in shares)}"
+    return f"{name}, Bonferroni over {attempts}{weighed}"
 
 
 def _checked(shares: Sequence[float]) -> Sequence[float]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from moco.trial import FINALIST, Suggestion, Trial, TrialState
 
+STEPS = "steps"
+"""Key of a finalist's details: steps that were made in all its rounds, fewer than asked where the machine was slow."""
 FIRST_ID = -1_000_000
 """Ids of their suggestions go down from here: those of starts never come as far."""
 
@@ -42,7 +44,8 @@ def asked(base: Trial, round_number: int, steps: int, place: int) -> Suggestion:
 def _finalist(trial: Trial) -> Finalist:
     said: Mapping[str, Any] = trial.suggestion.notes[FINALIST]
     seconds = 0.0 if trial.evaluation is None else float(trial.evaluation.seconds.get("train", 0.0))
-    return Finalist(trial, int(said["of"]), int(said["round"]), int(said["steps"]), seconds)
+    made = said[STEPS] if trial.evaluation is None else trial.evaluation.details.get(STEPS, said[STEPS])
+    return Finalist(trial, int(said["of"]), int(said["round"]), int(made), seconds)
 
 
 def completed(found: Sequence[Finalist]) -> list[Finalist]:

@@ -36,6 +36,7 @@ class Trained:
 
     policy: Policy  # with its new weights
     network: nn.Module  # in float
+    steps: int  # that were made
     processor_s: float  # that the round took
 
 
@@ -108,7 +109,7 @@ class Trainer:
             self._rates_s.append(descended_s / tuned.steps / self._share(policy))
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         checkpoint.unlink(missing_ok=True)
-        return Trained(trained, network, clock())
+        return Trained(trained, network, tuned.steps, clock())
 
     @property
     def _view_s(self) -> float:

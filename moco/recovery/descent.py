@@ -26,6 +26,10 @@ from moco.recovery.checkpoint import Checkpoint, Progress, fingerprint_of
 from moco.recovery.training_plan import FineTuningOptions, decay
 from moco.torch_threads import one_thread
 
+AHEAD = 0.3
+"""How far the clock may be ahead of the steps at the beginning, where both may end a training; less and less towards
+the end. What is done once, such as a teacher's answers, is done early."""
+
 OnEpoch = Callable[[int, float], None]
 """Called after each whole epoch with its number from 1 on and its mean loss; the network is in training mode."""
 
@@ -155,10 +159,14 @@ class _TrainingLoop:
         return time.thread_time() - self.thread_start_s
 
     def _progress(self, step: int) -> float:
-        """Share of the training that is done before this step, by steps or by time, whichever is further."""
-        by_steps = 0.0 if self.last_step is None else step / self.last_step
+        """Share of the training that is done before this step, by steps or by time, whichever is further.
+
+        Where both may end it the steps lead, unless the clock is far ahead of them: the machine has become slower then.
+        """
         by_clock = 0.0 if self.plan.seconds is None else self._spent_s() / self.plan.seconds
-        return max(by_steps, by_clock)
+        if self.last_step is None:
+            return by_clock
+        return max(step / self.last_step, by_clock - AHEAD * (1 - by_clock))
 
     def _learning_rate(self, step: int) -> float:
         progress = 0.0 if step == 0 else self._progress(step)

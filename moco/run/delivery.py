@@ -245,7 +245,9 @@ class Finisher:
             self._recount()
             planned = self._candidates()
         within = [one for one in planned if self._hold(one.trial, *self._timed_bounds)]
-        return within or ([] if self._certified_before() else first[:1])
+        left = within or ([] if self._certified_before() else first[:1])
+        all_shares = sum(one.share for one in left)
+        return [replace(one, share=one.share / all_shares) for one in left]
 
     def _first_within(self, candidates: list[Trial]) -> Trial:
         """The first candidate whose bounds hold when timed longer; the first of all where none's do."""

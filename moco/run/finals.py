@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
-from moco.finalists.history import Finalist, asked, completed, finalists, of_round
+from moco.finalists.history import STEPS, Finalist, asked, completed, finalists, of_round
 from moco.finalists.plan import LEAST_STEPS, Round
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
@@ -128,7 +128,8 @@ class Finals:
         def make() -> tuple[Policy, Evaluation]:
             trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes, seconds=order.seconds)
             evaluation = evaluator.evaluate(trained.policy)
-            details = {**evaluation.details, FLOAT_ERROR: evaluator.float_error(trained.network)}
+            made = {FLOAT_ERROR: evaluator.float_error(trained.network), STEPS: order.steps_before + trained.steps}
+            details = {**evaluation.details, **made}
             seconds = {**evaluation.seconds, "train": trained.processor_s}
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 

@@ -205,7 +205,9 @@ class Result(Record):
     front: tuple[TrialSummary, ...] = ()
     hypervolume: HypervolumeRecord = HypervolumeRecord()
     finalists: tuple[FinalistRecord, ...] | None = left_out()  # None where the search asked for none
-    processor_s: float | None = left_out()  # of the processor, from preparing until the winner was certified
+    processor_s: float | None = (
+        left_out()
+    )  # of the processor, from preparing until the winner was certified, siblings included
     starts: tuple[StartRecord, ...] = ()
     baselines: tuple[Baseline, ...] = ()  # starts
     rivals: tuple[Rival, ...] = ()  # baselines that were made beside the search

@@ -246,7 +246,7 @@ def test_each_attempt_is_tested_with_its_own_share() -> None:
     assert len(found.attempts) == 2, "the bold one loses some five points"
     for attempt, right, share in zip(found.attempts, (bold, safe), shares, strict=True):
         assert attempt.lower_bound == paired_lower_bound(reference, right, 1 - 0.05 * share).lower
-    assert found.method.endswith("Bonferroni over 2 attempts with shares of 90%, 10%")
+    assert found.method.endswith("Bonferroni over 2 attempts with shares of 90 %, 10 %")
 
 
 @pytest.mark.parametrize("shares", [[], [0.9, 0.2], [1.0, 0.0]])
