@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from moco.errors import CompressionError
+from moco.finalists.history import STEPS, finalists
 from moco.improvement import Improvement
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
@@ -56,6 +57,14 @@ def test_a_training_that_fails_is_a_failed_trial_of_the_untrained_policy() -> No
         "CompressionError: the loss is nan in step 3",
     )
     assert len(study.run(Budget(2))) == 3
+
+
+def test_steps_that_were_made_count_where_fewer_than_asked_were() -> None:
+    study = Study(WIDE, Learner(), Evaluate())
+    study.add(ASKED, Policy.of({"n": 3}), trained)
+    short = replace(trained()[1], details={STEPS: 12})
+    study.add(replace(ASKED, id=ASKED.id - 1), Policy.of({"n": 3}), lambda: (TRAINED, short))
+    assert [one.steps for one in finalists(study.trials)] == [20, 12]
 
 
 def test_weights_make_another_policy_which_the_ledger_keeps() -> None:

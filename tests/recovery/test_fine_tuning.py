@@ -121,7 +121,10 @@ def test_a_step_that_is_given_seconds_ends_in_time_and_else_where_its_epochs_do(
     step = FineTuningStep(replace(PLAN, epochs=10_000, learning_rate=1e-4))
     assert step.descend(tiny(), context, label_loss(LABELS), Cycle(), seconds=0.3).steps < 10_000
     step = FineTuningStep(replace(PLAN, epochs=2))
-    assert step.descend(tiny(), context, label_loss(LABELS), Cycle(), seconds=1e6).epochs == 2
+    hurried, unhurried = tiny(), tiny()
+    assert step.descend(hurried, context, label_loss(LABELS), Cycle(), seconds=1e6).epochs == 2
+    step.descend(unhurried, context, label_loss(LABELS), Cycle())
+    assert same(states(hurried), states(unhurried)), "a clock that is not needed changes nothing"
 
 
 def test_in_bfloat16_a_seed_gives_the_same_network_too() -> None:
