@@ -85,7 +85,7 @@ class FineTuningStep(RecoveryStep):
             network,
             context.training_set[0],
             loss,
-            replace(self.options, seconds=seconds),
+            self.options if seconds is None else replace(self.options, seconds=seconds),
             rng_seed=derived_seed(first, "cycle", cycle.number) if cycle.number else first,
             views_seed=first,
             on_epoch=on_epoch,
