@@ -112,19 +112,27 @@ def test_without_a_feasible_network_the_best_effort_is_delivered_and_named_so(se
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_floor_that_no_candidate_is_certified_for_ends_with_3(experiment: Any, tmp_path: Path, as_json: bool) -> None:
-    """On 20 search images the trials look as if they lost nothing; on 300 unseen ones a lost one is one too many."""
+    """On 20 search images trials look as if they lost nothing; on 300 unseen ones a lost one is one too many.
+
+    Whether they look so depends on the images, and on the last digits of the processor: one seed of a few does.
+    """
     few = {"calibration": 32, "search": 20, "certification": 300}
-    yaml = experiment(
-        data={"splits": few}, objective={"floor": "-1 pp"}, searcher={"start": "none"}, budget={"trials": 4},
-        space={"filter_pruning": {"keep": [0.85, 0.95]}, "quantization": None}, certificate={"attempts": 1},
-    )  # fmt: skip
-    done = moco("search", yaml, "--out", tmp_path / "run", "--quiet", *(["--json"] if as_json else []))
-    result = json.loads(done.stdout) if as_json else read(tmp_path / "run" / "result.json")
-    assert done.exit_code == 3
+    for seed in range(1, 5):
+        yaml = experiment(
+            seed=seed, data={"splits": few}, objective={"floor": "-1 pp"}, searcher={"start": "none"},
+            space={"filter_pruning": {"keep": [0.85, 0.95]}, "quantization": None}, certificate={"attempts": 1},
+            budget={"trials": 4},
+        )  # fmt: skip
+        run = tmp_path / f"run{seed}"
+        done = moco("search", yaml, "--out", run, "--quiet", *(["--json"] if as_json else []))
+        result = json.loads(done.stdout) if as_json else read(run / "result.json")
+        assert done.exit_code == 3
+        if result["exit"] != "infeasible":
+            break
     assert (result["exit"], result["certificate"]["holds"], result["best"]["holds"]) == ("uncertified", False, False)
     assert result["best"]["feasible"] is True
     assert as_json or done.stdout.startswith("not certified: ")
-    assert (tmp_path / "run" / "best" / "model.onnx").is_file()
+    assert (run / "best" / "model.onnx").is_file()
 
 
 @pytest.mark.parametrize(
