@@ -23,6 +23,10 @@ from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study
 from moco.trial import Evaluation, Trial, elapsed_of
 
+NOT_EVALUATING = frozenset({"train", "search", "wait"})
+"""Stages of a trial that its network does not take once it is trained."""
+LEAST_TRAINING_S = 0.5
+"""What a training is given though evaluating its network will take all that is left."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
 
@@ -117,7 +121,7 @@ class Finals:
         if steps is None:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
-        left_s = self.split.training_s()
+        left_s = max(self.split.training_s() - _evaluating_s(picked.trial), LEAST_TRAINING_S)
         return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
 
     def _train(self, study: Study, order: TrainingOrder) -> None:
@@ -162,6 +166,12 @@ class Finals:
         """Steps that are still to come for the trial's network, if it goes on to the last round."""
         assert base.policy is not None
         return self.steps.to_come(base.policy, trials)
+
+
+def _evaluating_s(trial: Trial) -> float:
+    """Seconds that exporting, scoring and timing the trial's network took, and will take again."""
+    assert trial.evaluation is not None
+    return sum(seconds for stage, seconds in trial.evaluation.seconds.items() if stage not in NOT_EVALUATING)
 
 
 def delivery_s(prepared: Prepared) -> float:
