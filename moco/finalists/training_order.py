@@ -1,4 +1,7 @@
-"""Which training is under way, kept in the run folder: an interrupted one goes on as it was meant, bit by bit."""
+"""Which training is under way, kept in the run folder: an interrupted one goes on as it was meant.
+
+Bit by bit, unless the machine has become so slow that its seconds end it before its steps do.
+"""
 
 from __future__ import annotations
 

@@ -23,6 +23,9 @@ from moco.space import SearchSpace
 from moco.study import best, rank
 from moco.trial import Evaluation, Trial, TrialState
 
+LESS = 0.3
+"""Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -30,10 +33,6 @@ class Planned:
 
     trial: Trial
     share: float  # of the error probability of all of them together
-
-
-LESS = 0.3
-"""Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
 
 
 def by_score(trials: Sequence[Trial], most: int) -> list[Trial]:
