@@ -108,14 +108,21 @@ class Study:
         self._failed_in_a_row, self._has_succeeded = 0, False  # of this session: its cause may be mended since the last
         for trial in self.trials:
             self._remember(trial)
-        self.begin_anew(searcher, heard)
+        self._begin(searcher, heard)
         taken = {trial.suggestion.id for trial in self.trials}
         suggestions = [Suggestion(-1 - i, start.point, start.notes()) for i, start in enumerate(starts)]
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
         self._starts_left = sorted(left, key=lambda suggestion: not suggestion.given)
 
     def begin_anew(self, searcher: Searcher, heard: Callable[[Trial], Trial] | None = None) -> None:
-        """Go on with a searcher that has been told nothing: it hears all trials so far, as `heard` has them."""
+        """Go on with a searcher that has been told nothing: it hears all trials so far, as `heard` has them.
+
+        The budget's patience counts from here.
+        """
+        self._begin(searcher, heard)
+        self._progress.since = 0
+
+    def _begin(self, searcher: Searcher, heard: Callable[[Trial], Trial] | None) -> None:
         self.searcher, self.heard = searcher, heard
         self._guarded = GuardedSearcher(searcher, self.problem.space, self._aborted)
         self._progress = Improvement()

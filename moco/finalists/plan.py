@@ -1,7 +1,8 @@
-"""How the finalists of a search are trained: successive halving over rounds (Jamieson and Talwalkar 2016).
+"""How the finalists of a search are trained: in rounds, each of which chooses by what the ones before have shown.
 
-Each round but the last gives every finalist of it the same time and keeps the more promising share of them; the last
-one trains a single network with what is left. Every round goes on from the weights of the one before.
+Each round but the last gives every finalist of it the same time, and of several the more promising share goes on
+(successive halving, Jamieson and Talwalkar 2016). The last one trains a single network with what is left: one of the
+round before, from its weights, or another that promises more by now.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class FinalistsPlan:
     """What a search's finalists are given."""
 
     share: float = 0.8  # of the budget's seconds, and all that a search that ends early leaves
-    candidates: int = 2  # of the first round
+    candidates: int = 1  # of the first round
     keep: float = 0.4  # share of a round's finalists that go on to the next, at least one
-    last: float = 0.85  # share of the training's seconds for the one of the last round
+    last: float = 0.65  # share of the training's seconds for the one of the last round
     training: FinalistTraining = FinalistTraining()
 
     def __post_init__(self) -> None:
@@ -68,11 +69,10 @@ class FinalistsPlan:
 
     @property
     def rounds(self) -> tuple[Round, ...]:
-        """The rounds in their order; their shares, each times its finalists, sum to 1."""
-        sizes = [self.candidates]
-        while sizes[-1] > 1:
-            sizes.append(max(1, min(sizes[-1] - 1, math.floor(sizes[-1] * self.keep))))
-        *before, _ = sizes
-        each = (1 - self.last) / max(len(before), 1)
+        """The rounds in their order, at least two; their shares, each times its finalists, sum to 1."""
+        before = [self.candidates]
+        while (size := math.floor(before[-1] * self.keep)) > 1:
+            before.append(size)
+        each = (1 - self.last) / len(before)
         rounds = [Round(number, size, each / size) for number, size in enumerate(before)]
-        return (*rounds, Round(len(before), 1, self.last if before else 1.0))
+        return (*rounds, Round(len(before), 1, self.last))

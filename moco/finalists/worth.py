@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -30,6 +31,26 @@ def chance(test: FloorTest, forecast: Forecast, reference_error: float) -> float
     return NormalDist().cdf(slack(test, forecast.error, reference_error) / deviation)
 
 
+@dataclass(frozen=True)
+class Hope:
+    """A network that may be delivered."""
+
+    gain: float  # of its score over the best network that needs no training; never below 0
+    chance: float  # that it is certified
+
+
+def expected(hopes: Iterable[Hope]) -> float:
+    """What more than the safe score is to be expected where they are tried by falling gain until one is certified.
+
+    As if each held or failed by itself.
+    """
+    found, left = 0.0, 1.0
+    for hope in sorted(hopes, key=lambda hope: -hope.gain):
+        found += left * hope.chance * hope.gain
+        left *= 1 - hope.chance
+    return found
+
+
 def _noise(test: FloorTest, lost: float) -> float:
     return math.sqrt(max(DISCORDANCE, abs(lost)) / test.images)
 
@@ -43,16 +64,30 @@ class Worth:
     test: FloorTest | None  # None where no floor is asked: the bounds alone decide then
     safe_score: float  # of what can be delivered in any case
 
-    def __call__(self, trial: Trial, forecast: Forecast) -> float:
-        """What more than the safe score is to be expected; minus infinity where it would miss a bound on a resource."""
+    def __call__(self, trial: Trial, forecast: Forecast, beside: Collection[Hope] = ()) -> float:
+        """What more than the safe score is to be expected of the network and those `beside` it.
+
+        Where no floor is asked it is the network's own gain, which may be below 0. Minus infinity where it would miss
+        a bound on a resource.
+        """
+        gain = self._gain(trial, forecast)
+        if self.test is None or gain == -math.inf:
+            return gain
+        return expected([self.hope(trial, forecast), *beside])
+
+    def hope(self, trial: Trial, forecast: Forecast) -> Hope:
+        """The network as one that may be delivered."""
+        certified = 1.0 if self.test is None else chance(self.test, forecast, self.reference_error)
+        return Hope(max(self._gain(trial, forecast), 0.0), certified)
+
+    def _gain(self, trial: Trial, forecast: Forecast) -> float:
         assert trial.evaluation is not None
         promised = self.promised(trial.evaluation, forecast)
         metrics = self.problem.metrics(promised)
         others = [bound for bound in self.problem.bounds if bound.metric not in {TOP1_ERROR, TOP5_ERROR}]
         if any(bound.violation(metrics[bound.metric]) > 0 for bound in others):
             return -math.inf
-        gain = self.problem.unbounded_score(promised) - self.safe_score
-        return gain if self.test is None else max(gain, 0.0) * chance(self.test, forecast, self.reference_error)
+        return self.problem.unbounded_score(promised) - self.safe_score
 
     def heard(self, trial: Trial, forecast: Forecast) -> Trial:
         """The trial as if its network had been trained: what a searcher hears of it."""

@@ -45,8 +45,9 @@ class Forecasts:
     def worth(self, trials: Sequence[Trial]) -> Worth:
         """What a forecast is worth beside the best network that needs no training."""
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
-        # One of them is certified, with a way back where one is allowed.
-        sure = 1 - (1 - delivery.confidence) * others_share(min(delivery.attempts, 2), way_back=True)
+        # One of them is certified, and what was trained by now and the safe network are ways back, where allowed.
+        tried = 2 + len({one.of for one in completed(finalists(trials))})
+        sure = 1 - (1 - delivery.confidence) * others_share(min(delivery.attempts, tried), way_back=True)
         test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
         safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
         problem = self.prepared.problem

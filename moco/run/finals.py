@@ -11,9 +11,11 @@ from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
 from moco.finalists.history import STEPS, Finalist, asked, completed, finalists, of_round
 from moco.finalists.plan import LEAST_STEPS, Round
+from moco.finalists.promise import Forecast
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
 from moco.finalists.training_order import TrainingOrder
+from moco.finalists.worth import expected
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
@@ -146,21 +148,28 @@ class Finals:
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
         """The most promising network that is not in this round yet; None where none is worth it.
 
-        It comes from the round before, or was not trained at all: what the search has found since then may join.
+        It comes from the round before, or was not trained at all: what the search has found since then may join. What
+        was trained by now is a way back for it, so that it may be bolder.
         """
         there = {one.of for one in of_round(trials, round_number)}
-        trained = {trials[one.of].policy for one in finalists(trials)}
+        trained = {one.of: one for one in completed(finalists(trials))}
+        tried = {trials[one.of].policy for one in finalists(trials)}
         pool = [one for one in completed(of_round(trials, round_number - 1)) if one.of not in there]
-        pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if can_be_trained(t) and t.policy not in trained]
+        pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if can_be_trained(t) and t.policy not in tried]
         promise, worth = self.forecasts.promise(trials), self.forecasts.worth(trials)
 
+        def forecast(one: Finalist, more_steps: int) -> Forecast:
+            return promise.forecast(self.forecasts.untrained(trials[one.of]), one.steps + more_steps)
+
+        hopes = {of: worth.hope(one.trial, forecast(one, 0)) for of, one in trained.items()}
+
         def promised(one: Finalist) -> float:
-            base = trials[one.of]
-            forecast = promise.forecast(self.forecasts.untrained(base), one.steps + self._steps_of(base, trials))
-            return worth(one.trial, forecast)
+            beside = [hope for of, hope in hopes.items() if of != one.of]
+            return worth(one.trial, forecast(one, self._steps_of(trials[one.of], trials)), beside)
 
         found = max(pool, key=promised, default=None)
-        return found if found is not None and promised(found) > (0.0 if worth.test else -math.inf) else None
+        least = -math.inf if worth.test is None else expected(hopes.values())
+        return found if found is not None and promised(found) > least else None
 
     def _steps_of(self, base: Trial, trials: Sequence[Trial]) -> int:
         """Steps that are still to come for the trial's network, if it goes on to the last round."""
