@@ -31,8 +31,8 @@ ResNet-20 on CIFAR-10 (6.4 % to 8.8 %, He et al. 2015), MobileNetV2 1.0 to 0.5 (
 and ResNet-50 to ResNet-18 on ImageNet. n_0 and a fit the trainings of docs/finalists.md, one network after 600 to 4,000
 steps: with an a of 1.0 to 1.5 to a tenth of a point, while 0.6 tells of a slow end that was not seen.
 """
-PRIOR_SDS = np.array([0.5, 0.8, 0.8, 0.7, 0.3])
-MODEL_SD = 0.06
+PRIOR_SDS = np.array([0.3, 0.8, 0.8, 0.5, 0.2])
+MODEL_SD = 0.035
 """How far networks lie off the law, as a share of their error."""
 LEAST_ERROR = 1e-4
 

@@ -8,9 +8,12 @@ from typing import Any
 from torch import nn
 
 from moco.errors import ConfigError, nearest
-from moco.models.cifar_resnet import ZOO
+from moco.models import cifar_mobilenet, cifar_resnet
 from moco.models.timm_zoo import PREFIX, build_timm, timm_names
 from moco.models.torchvision_zoo import build_torchvision, torchvision_names
+
+ZOO = {**cifar_resnet.ZOO, **cifar_mobilenet.ZOO}
+"""moco's own networks: a builder by name."""
 
 
 def model_names() -> list[str]:

@@ -110,6 +110,14 @@ def test_a_search_that_stalls_ends_and_so_does_its_continuation() -> None:
     assert len(again.run(Budget(100, patience=4))) == 8
 
 
+def test_a_search_that_begins_anew_has_all_its_patience() -> None:
+    study = Study(WIDE, Learner(script=[9, 5, 5, 6, 7]), Evaluate())
+    assert len(study.run(Budget(100, patience=3))) == 5
+    assert len(study.run(Budget(100, patience=3))) == 5
+    study.begin_anew(Learner(script=[8, 9, 7, 6]))
+    assert len(study.run(Budget(100, patience=3))) == 8
+
+
 def test_less_than_a_hundredth_better_is_no_improvement() -> None:
     seen = Improvement()
     for rank, since in (

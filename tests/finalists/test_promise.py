@@ -45,7 +45,7 @@ def test_scores_move_the_law_for_all_networks_and_make_it_surer() -> None:
 
 def test_a_network_that_was_trained_keeps_what_sets_it_apart() -> None:
     lucky, usual = without_blocks(10), without_blocks(10, error=0.21)
-    scores = [Score(lucky, 100, 0.080, 0.002), Score(usual, 100, 0.110, 0.002)]
+    scores = [Score(lucky, 100, 0.080, 0.001), Score(usual, 100, 0.110, 0.001)]
     promise = Promise(REFERENCE, scores)
     assert promise.forecast(lucky, 100).error == pytest.approx(0.080, abs=0.004)
     assert promise.forecast(lucky, 1000).error < promise.forecast(usual, 1000).error

@@ -13,7 +13,7 @@ from moco.certification.certificate import Floor
 from moco.certification.confidence_bounds import paired_lower_bound
 from moco.constraints import Bound
 from moco.finalists.promise import Forecast
-from moco.finalists.worth import Worth, chance, slack
+from moco.finalists.worth import Worth, chance, expected, slack
 from moco.problem import Problem
 from moco.space import SearchSpace
 from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
@@ -60,6 +60,17 @@ def test_a_network_is_worth_what_it_saves_times_its_chance() -> None:
     assert worth(trial(0.5), sure) == 0
     assert Worth(problem(Bound("cost", "<=", 0.2)), REFERENCE, TEST, -0.4)(trial(0.3), sure) == -math.inf
     assert Worth(problem(), REFERENCE, None, -0.4)(trial(0.5), sure) == pytest.approx(-0.1)
+
+
+def test_what_was_trained_by_now_is_a_way_back_for_what_is_bolder() -> None:
+    worth, sure, unsure = Worth(problem(), REFERENCE, TEST, -0.4), Forecast(REFERENCE, 0.001), Forecast(0.0775, 0.003)
+    cheap, safe = worth.hope(trial(0.1), unsure), worth.hope(trial(0.3), sure)
+    assert (cheap.gain, safe.gain) == pytest.approx((0.3, 0.1))
+    both = worth(trial(0.1), unsure, [safe])
+    assert both == pytest.approx(cheap.chance * 0.3 + (1 - cheap.chance) * safe.chance * 0.1)
+    assert both == pytest.approx(expected([safe, cheap])) == pytest.approx(worth(trial(0.3), sure, [cheap]))
+    assert both > max(worth(trial(0.1), unsure), worth(trial(0.3), sure))
+    assert expected([]) == 0
 
 
 def test_a_searcher_hears_of_the_network_after_its_training() -> None:

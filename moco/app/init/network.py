@@ -13,8 +13,8 @@ from torch import nn
 from moco.app.init.images import FoundImages
 from moco.errors import ConfigError, nearest
 from moco.models import build_model, model_names
-from moco.models.cifar_resnet import ZOO
 from moco.models.weight_shapes import Shapes, fits, weight_shapes
+from moco.models.zoo import ZOO
 
 SMALL = 64  # pixels: up to here a network for small images is guessed
 IMAGENET_CLASSES = 1000
