@@ -1,7 +1,6 @@
 """Trains a network of the zoo on CIFAR-10 from nothing, by moco's own loop, and writes its weights.
 
-`python -m benchmarks.train_network cifar_mobilenetv2 ../shared/data/cifar10 runs/mobilenetv2_cifar10.safetensors \\
-    --option width=0.5 --epochs 15`
+`python -m benchmarks.train_network cifar_mobilenetv2 ../shared/data/cifar10 WEIGHTS.safetensors --option width=0.5`
 
 Stochastic gradient descent with Nesterov momentum and one cosine cycle, images moved by up to 4 pixels and mirrored,
 in bfloat16 where the processor has it. A training that was interrupted goes on where it was: its state lies beside the
@@ -50,7 +49,7 @@ def main() -> None:
     with seeded_torch(derived_seed(arguments.seed, "network")):
         network = build_model(arguments.name, sets.train.classes, **options)
         initialise(network, torch.Generator().manual_seed(derived_seed(arguments.seed, "training")))
-    images, labels = torch.from_numpy(sets.train.images()), torch.from_numpy(sets.train.labels)
+    images, labels = torch.tensor(sets.train.images()), torch.tensor(sets.train.labels)
     plan = FineTuningOptions(
         learning_rate=arguments.rate, weight_decay=arguments.decay, batch_size=arguments.batch, epochs=arguments.epochs,
         schedule="one_cycle", shift=4, flip=True,
@@ -64,7 +63,7 @@ def main() -> None:
     descend_(network, images, label_loss(labels), plan, rng_seed=arguments.seed, on_epoch=told, checkpoint=state)
     write_weights(arguments.weights, network)
     state.unlink(missing_ok=True)
-    shown, right = torch.from_numpy(sets.test.images()), torch.from_numpy(sets.test.labels)
+    shown, right = torch.tensor(sets.test.images()), torch.tensor(sets.test.labels)
     with torch.no_grad():
         answers = torch.cat([network(part).argmax(1) for part in shown.split(BATCH)])
     print(f"{arguments.name}: top-1 {100 * (answers == right).double().mean():.2f} % on {len(right)} test images")

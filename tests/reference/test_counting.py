@@ -41,7 +41,9 @@ class Toy(nn.Module):
         ("cifar_mobilenetv2", {"width": 0.5}, 27_969_024, 700_490),
     ],
 )
-def test_cifar_networks_have_the_golden_counts(name: str, options: dict[str, object], macs: int, parameters: int) -> None:
+def test_cifar_networks_have_the_golden_counts(
+    name: str, options: dict[str, object], macs: int, parameters: int
+) -> None:
     counts = count(build_model(name, **options), (3, 32, 32))
 
     assert (counts.macs, counts.parameters) == (macs, parameters)
