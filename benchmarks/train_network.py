@@ -65,7 +65,7 @@ def main() -> None:
     state.unlink(missing_ok=True)
     shown, right = torch.tensor(sets.test.images()), torch.tensor(sets.test.labels)
     with torch.no_grad():
-        answers = torch.cat([network(part).argmax(1) for part in shown.split(BATCH)])
+        answers = torch.cat([network(part).argmax(1) for part in torch.split(shown, BATCH)])
     print(f"{arguments.name}: top-1 {100 * (answers == right).double().mean():.2f} % on {len(right)} test images")
     print(f"{clock():.0f} s of the processor")
 

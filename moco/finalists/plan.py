@@ -35,6 +35,7 @@ class FinalistTraining(DistillationOptions):
     learning_rate: float = 0.001
     weight_decay: float = 5e-3
     clip: float | None = 50.0
+    views: int | None = 3
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""
@@ -57,7 +58,7 @@ class FinalistsPlan:
     share: float = 0.8  # of the budget's seconds, and all that a search that ends early leaves
     candidates: int = 1  # of the first round
     keep: float = 0.4  # share of a round's finalists that go on to the next, at least one
-    last: float = 0.65  # share of the training's seconds for the one of the last round
+    last: float = 0.85  # share of the training's seconds for the one of the last round
     training: FinalistTraining = FinalistTraining()
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from moco.compression.counting import count
 from moco.errors import CompressionError
 from moco.export.calibration import open_session, outputs
+from moco.export.folding import fold, foldable_pairs
 from moco.export.template import build_template
 from moco.models.arithmetic import Arithmetic, computing_in, lay_out, memory_order
 from moco.models.augmentation import View
@@ -65,9 +66,9 @@ class Teacher:
     def _remembers(self, view: View) -> bool:
         return view.of is not None and view.of * len(self) * self._bytes_of_an_answer <= ANSWERS_BYTES
 
-    def _answered(self, images: Tensor) -> Tensor:
+    def _answered(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
         with torch.no_grad(), computing_in(self._arithmetic):
-            answers: Tensor = self._network(images.contiguous(memory_format=self._order))
+            answers: Tensor = (network or self._network)(images.contiguous(memory_format=self._order))
         return answers.float()
 
     @cached_property
@@ -77,10 +78,17 @@ class Teacher:
 
     @cached_property
     def _quickly(self) -> Callable[[Tensor], Tensor]:
-        """Its answers by the quicker way for a whole view: in float32 that is ONNX Runtime, by more than a third."""
+        """Its answers by the quicker way for a whole view, each by a third.
+
+        In float32 that is ONNX Runtime, in bfloat16 the network with its batch-norms folded.
+        """
         macs = count(self._network, self._images.shape[1:]).macs * len(self)
-        if self._arithmetic != "float32" or macs < RUNTIME_MACS:
+        if macs < RUNTIME_MACS:
             return self._answered
+        if self._arithmetic != "float32":
+            folded = fold(self._network, foldable_pairs(self._network, self._images[:2]))
+            lay_out(folded, self._order)
+            return lambda images: self._answered(images, folded)
         try:
             network = copy.deepcopy(self._network)
             lay_out(network, torch.contiguous_format)
