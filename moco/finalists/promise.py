@@ -27,9 +27,9 @@ from scipy.optimize import least_squares
 PRIOR_MEANS = np.log([0.5, 0.12, 0.25, 60.0, 0.9])
 """Of the logarithms of the weights of macs, parameters and bits, of n_0 in steps and of a.
 
-They fit what ResNet-56 lost on CIFAR-10 without 5 to 13 of its 25 removable branches, partly with narrower layers, after
-300 to 4,000 steps (docs/finalists.md). A power of the ratio, as errors of networks that are trained from nothing follow,
-had the light ones lose too much and the deep ones too little.
+They fit what ResNet-56 lost on CIFAR-10 without 5 to 13 of its 25 removable branches, partly with narrower layers,
+after 300 to 4,000 steps (docs/finalists.md). A power of the ratio, as errors of networks that are trained from nothing
+follow, had the light ones lose too much and the deep ones too little.
 """
 PRIOR_SDS = np.array([0.3, 0.8, 0.8, 0.5, 0.2])
 MODEL_SD = 0.035

@@ -16,8 +16,8 @@ def without_blocks(count: int, error: float | None = None) -> Untrained:
 
 
 def test_what_is_expected_before_anything_was_trained_is_what_was_measured_elsewhere() -> None:
-    # ResNet-56 on CIFAR-10, distilled for as long as 7 epochs of 625 steps of 32 images: 10 of 27 blocks left out lose 1.2 points,
-    # 9 lose 1.1, as measured by hand. The prior must have them within its doubt.
+    # ResNet-56 on CIFAR-10, distilled for as long as 7 epochs of 625 steps of 32 images: 10 of 27 blocks left out lose
+    # 1.2 points, 9 lose 1.1, as measured by hand. The prior must have them within its doubt.
     for count, lost in ((10, 0.012), (9, 0.011), (12, 0.0156), (15, 0.0281)):
         forecast = Promise(REFERENCE).forecast(without_blocks(count), 4375)
         assert abs(forecast.error - REFERENCE - lost) < forecast.sd
