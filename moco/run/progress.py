@@ -120,7 +120,7 @@ class Progress:
         left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - study.n_counted, 0)
         if self._budget.seconds is not None:
             left_s = min(left_s, max(self._budget.seconds - study.elapsed_s, 0.0))
-        text = f"{self.title}trial {trial.number} ({trial.origin}), {len(study.trials)}/{self._budget.trials} done"
+        text = f"{self.title}trial {trial.number} ({trial.origin}), {study.n_counted}/{self._budget.trials} done"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"score {top.score:.4g}" if top.feasible else "none feasible yet"

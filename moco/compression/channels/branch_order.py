@@ -3,6 +3,10 @@
 What leaving a branch out costs depends on which are gone already, and as a rule grows with them. So only the branches
 that may be the next are measured again: those whose last growth of the divergence is below that of the best one yet
 (M. Minoux, "Accelerated greedy algorithms", 1978).
+
+Answers are compared softened, as distillation compares them (Hinton et al. 2015): at a temperature of 1 a few images of
+which the network is unsure decide. Of the first seven branches of ResNet-56 by two sets of 256 images 3.5 were the same
+on average at a temperature of 1, and 5.7 at 4 (four and five sets).
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from moco.errors import CompressionError
 
 TOGETHER = 32
 """Images in a forward pass: the feature maps of a small network stay in the processor's cache."""
+TEMPERATURE = 4.0
+"""By which the logits are divided before they are compared; the same as distillation's own default."""
 DIGITS = 4
 """Of a divergence that count: what differs by less is rounding, and the earlier branch goes first."""
 
@@ -28,8 +34,8 @@ def removal_order(
 ) -> tuple[Branch, ...]:
     """The branches from the first to go to the last; those after the first `most` keep the order they have.
 
-    The divergence is that of the answers on `images` (n, channels, height, width), from the whole network's. The
-    network is left as it was. A CompressionError where its logits are not finite.
+    The divergence is that of the softened answers on `images` (n, channels, height, width), from the whole network's.
+    The network is left as it was. A CompressionError where its logits are not finite.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     with evaluating(network):
@@ -51,7 +57,7 @@ def removal_order(
 
 def _logits(network: nn.Module, images: torch.Tensor, gone: Sequence[Branch]) -> torch.Tensor:
     with torch.no_grad(), leaving_out(network, [branch.removal for branch in gone]):
-        return torch.cat([network(batch) for batch in torch.split(images, TOGETHER)])
+        return torch.cat([network(batch) for batch in torch.split(images, TOGETHER)]) / TEMPERATURE
 
 
 def _rounded(divergence: float) -> float:
