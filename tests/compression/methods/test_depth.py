@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from moco.compression.channels.branch_order import removal_order
+from moco.compression.channels.branch_order import TEMPERATURE, removal_order
 from moco.compression.channels.surgery import within
 from moco.compression.collecting import kl_divergence
 from moco.compression.compressor import Compressor, compress, rebuilt
@@ -151,7 +151,9 @@ def test_the_order_is_that_of_the_divergence_as_branches_go() -> None:
         whole = network(x)
         for _ in range(3):
             without = {
-                branch.name: kl_divergence(whole, compress(network, removing(RESNET, *gone, branch.name), x[:2])(x))
+                branch.name: kl_divergence(
+                    whole / TEMPERATURE, compress(network, removing(RESNET, *gone, branch.name), x[:2])(x) / TEMPERATURE
+                )
                 for branch in left
             }
             gone.append(min(without, key=lambda name: without[name]))
