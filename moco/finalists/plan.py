@@ -35,7 +35,6 @@ class FinalistTraining(DistillationOptions):
     learning_rate: float = 0.001
     weight_decay: float = 5e-3
     clip: float | None = 50.0
-    views: int | None = 3
 
     def key(self, name: str) -> str:
         """Where an option stands in an experiment."""
