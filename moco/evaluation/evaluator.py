@@ -15,13 +15,11 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
-from moco.evaluation.accuracy import BATCH, Correct, correct, error_metrics, logits_of
+from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
 from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
@@ -179,13 +177,6 @@ class Evaluator:
         other = copy(self)
         other.plan = replace(self.plan, timing=timing)
         return other
-
-    def float_error(self, network: nn.Module) -> float:
-        """Top-1 error of a compressed network in float, on the search images."""
-        with torch.no_grad():
-            parts = torch.split(torch.from_numpy(self.search.images), BATCH)
-            logits = np.concatenate([network(part).numpy() for part in parts])
-        return 1 - correct(logits, self.search.labels).accuracy
 
     def spent(self, policy: Policy) -> Evaluation | None:
         """What the policy's network spends, built without recovery, which changes no cost; None where it cannot be."""

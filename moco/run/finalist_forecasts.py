@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from moco.certification.attempt_order import FloorTest, others_share
 from moco.compression.costs import capacity_ratios
@@ -10,15 +11,18 @@ from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import INT8_BITS
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Promise, Score, Untrained
+from moco.finalists.second_look import Loss
 from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.run.job import Prepared
 from moco.study import best
-from moco.trial import Trial, TrialState
+from moco.trial import Evaluation, Trial, TrialState
 
 FLOAT_ERROR = "float_error"
 """Key of a finalist's details: the top-1 error of its network before integers."""
+SEEN_AGAIN = "top1_error_in_views"
+"""Key of a finalist's details: its top-1 error and the standard error of that, as the second look has them."""
 LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 
@@ -34,11 +38,10 @@ class Forecasts:
 
     def promise(self, trials: Sequence[Trial]) -> Promise:
         """The law of errors, fitted to all finalists that were scored."""
-        found = [one for one in completed(finalists(trials)) if one.trial.evaluation is not None]
-        errors = [one.trial.evaluation.metrics[TOP1_ERROR] for one in found if one.trial.evaluation is not None]
         scores = [
-            Score(self.untrained(trials[one.of]), one.steps, error.value, error.sem or 0.0)
-            for one, error in zip(found, errors, strict=True)
+            Score(self.untrained(trials[one.of]), one.steps, *_error(one.trial.evaluation))
+            for one in completed(finalists(trials))
+            if one.trial.evaluation is not None
         ]
         return Promise(self.reference.metrics[TOP1_ERROR].value, scores)
 
@@ -77,6 +80,19 @@ class Forecasts:
             return False
         spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
         return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
+
+
+def seen_again(evaluation: Evaluation, loss: Loss) -> dict[str, Any]:
+    """What the second look adds to a finalist's details; what integers cost it stays as the file has it."""
+    error = evaluation.metrics[TOP1_ERROR].value + loss.in_views - loss.as_they_are
+    return {FLOAT_ERROR: loss.error, SEEN_AGAIN: [error, loss.sem]}
+
+
+def _error(evaluation: Evaluation) -> tuple[float, float]:
+    """A finalist's error and its standard error, by the second look where there was one."""
+    error = evaluation.metrics[TOP1_ERROR]
+    value, sem = evaluation.details.get(SEEN_AGAIN, (error.value, error.sem or 0.0))
+    return float(value), float(sem)
 
 
 def can_be_trained(trial: Trial) -> bool:

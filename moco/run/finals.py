@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
 from moco.finalists.history import STEPS, Finalist, asked, completed, finalists, of_round
-from moco.finalists.plan import LEAST_STEPS, Round
+from moco.finalists.plan import LEAST_STEPS, FinalistTraining, Round
 from moco.finalists.promise import Forecast
+from moco.finalists.second_look import SecondLook
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
 from moco.finalists.training_order import TrainingOrder
@@ -19,7 +22,7 @@ from moco.finalists.worth import expected
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
-from moco.run.finalist_forecasts import FLOAT_ERROR, Forecasts, can_be_trained, is_trainable
+from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable, seen_again
 from moco.run.finalist_steps import FinalistSteps
 from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study
@@ -43,6 +46,7 @@ class Finals:
         self.prepared, self.plan, self.weights, self.clock = prepared, asked_for, weights, clock
         images, seed = training_images(job.data), derived_seed(job.plan.seed, "finalists")
         self.trainer = Trainer(prepared.evaluator.builder, images, asked_for.training, weights, seed)
+        self.look = _look(prepared, asked_for.training)
         self.forecasts = Forecasts(prepared)
         self.begin(())
 
@@ -134,8 +138,8 @@ class Finals:
         def make() -> tuple[Policy, Evaluation]:
             trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes, seconds=order.seconds)
             evaluation = evaluator.evaluate(trained.policy)
-            made = {FLOAT_ERROR: evaluator.float_error(trained.network), STEPS: order.steps_before + trained.steps}
-            details = {**evaluation.details, **made}
+            details = {**evaluation.details, STEPS: order.steps_before + trained.steps}
+            details |= seen_again(evaluation, self.look.loss(trained.network))
             seconds = {**evaluation.seconds, "train": trained.processor_s}
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
@@ -175,6 +179,13 @@ class Finals:
         """Steps that are still to come for the trial's network, if it goes on to the last round."""
         assert base.policy is not None
         return self.steps.to_come(base.policy, trials)
+
+
+def _look(prepared: Prepared, training: FinalistTraining) -> SecondLook:
+    """The search images, to look at once more with each finalist."""
+    search, seed = prepared.evaluator.search, derived_seed(prepared.job.plan.seed, "second look")
+    original = prepared.evaluator.builder.compressor.network
+    return SecondLook(original, torch.tensor(search.images), torch.tensor(search.labels), training, seed)
 
 
 def _evaluating_s(trial: Trial) -> float:
