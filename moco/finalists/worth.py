@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -61,24 +61,33 @@ class Worth:
 
     problem: Problem
     reference_error: float  # on the search split
-    test: FloorTest | None  # None where no floor is asked: the bounds alone decide then
+    # of a network where so many more are tried than the safe one: one, two, ...; none where no floor is asked, and the
+    # bounds alone decide
+    tests: tuple[FloorTest, ...]
     safe_score: float  # of what can be delivered in any case
 
-    def __call__(self, trial: Trial, forecast: Forecast, beside: Collection[Hope] = ()) -> float:
-        """What more than the safe score is to be expected of the network and those `beside` it.
+    def __call__(self, trial: Trial, forecast: Forecast, beside: Sequence[tuple[Trial, Forecast]] = ()) -> float:
+        """What more than the safe score is to be expected of trying the network, those `beside` it, or some of them.
 
         Where no floor is asked it is the network's own gain, which may be below 0. Minus infinity where it would miss
         a bound on a resource.
         """
         gain = self._gain(trial, forecast)
-        if self.test is None or gain == -math.inf:
+        if not self.tests or gain == -math.inf:
             return gain
-        return expected([self.hope(trial, forecast), *beside])
+        return self.of_trying([(trial, forecast), *beside])
 
-    def hope(self, trial: Trial, forecast: Forecast) -> Hope:
-        """The network as one that may be delivered."""
-        certified = 1.0 if self.test is None else chance(self.test, forecast, self.reference_error)
-        return Hope(max(self._gain(trial, forecast), 0.0), certified)
+    def of_trying(self, networks: Sequence[tuple[Trial, Forecast]]) -> float:
+        """What is to be expected where the best set of these is tried: each more of them costs the others confidence."""
+        found = 0.0
+        for count, test in enumerate(self.tests, start=1):
+            hopes = [self._hope(trial, forecast, test) for trial, forecast in networks]
+            promising = sorted(hopes, key=lambda hope: -hope.gain * hope.chance)
+            found = max(found, expected(promising[:count]))
+        return found
+
+    def _hope(self, trial: Trial, forecast: Forecast, test: FloorTest) -> Hope:
+        return Hope(max(self._gain(trial, forecast), 0.0), chance(test, forecast, self.reference_error))
 
     def _gain(self, trial: Trial, forecast: Forecast) -> float:
         assert trial.evaluation is not None

@@ -48,14 +48,18 @@ class Forecasts:
     def worth(self, trials: Sequence[Trial]) -> Worth:
         """What a forecast is worth beside the best network that needs no training."""
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
-        # One of them is certified, and what was trained by now and the safe network are ways back, where allowed.
-        tried = 2 + len({one.of for one in completed(finalists(trials))})
-        sure = 1 - (1 - delivery.confidence) * others_share(min(delivery.attempts, tried), way_back=True)
-        test = None if job.floor is None else FloorTest(job.floor, job.data.splits.sizes["certification"], sure)
+        tests: tuple[FloorTest, ...] = ()
+        if job.floor is not None:
+            # Of each but the safe network, which is a way back where more than one attempt is allowed.
+            shares = [
+                others_share(tried, way_back=True) for tried in range(min(delivery.attempts, 2), delivery.attempts + 1)
+            ]
+            images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
+            tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
         safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
         problem = self.prepared.problem
         score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
-        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, test, score)
+        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, tests, score)
 
     def untrained(self, trial: Trial) -> Untrained:
         """The untrained network of a trial, as the promise sees it."""
@@ -78,7 +82,7 @@ class Forecasts:
             return True
         if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
             return False
-        spare = 0.0 if worth.test is None else slack(worth.test, error, worth.reference_error)
+        spare = slack(worth.tests[0], error, worth.reference_error) if worth.tests else 0.0
         return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
 

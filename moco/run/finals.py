@@ -18,7 +18,6 @@ from moco.finalists.second_look import SecondLook
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
 from moco.finalists.training_order import TrainingOrder
-from moco.finalists.worth import expected
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
@@ -165,14 +164,14 @@ class Finals:
         def forecast(one: Finalist, more_steps: int) -> Forecast:
             return promise.forecast(self.forecasts.untrained(trials[one.of]), one.steps + more_steps)
 
-        hopes = {of: worth.hope(one.trial, forecast(one, 0)) for of, one in trained.items()}
+        ways_back = {of: (one.trial, forecast(one, 0)) for of, one in trained.items()}
 
         def promised(one: Finalist) -> float:
-            beside = [hope for of, hope in hopes.items() if of != one.of]
+            beside = [way_back for of, way_back in ways_back.items() if of != one.of]
             return worth(one.trial, forecast(one, self._steps_of(trials[one.of], trials)), beside)
 
         found = max(pool, key=promised, default=None)
-        least = -math.inf if worth.test is None else expected(hopes.values())
+        least = worth.of_trying([*ways_back.values()]) if worth.tests else -math.inf
         return found if found is not None and promised(found) > least else None
 
     def _steps_of(self, base: Trial, trials: Sequence[Trial]) -> int:
