@@ -78,7 +78,7 @@ class Worth:
         return self.of_trying([(trial, forecast), *beside])
 
     def of_trying(self, networks: Sequence[tuple[Trial, Forecast]]) -> float:
-        """What is to be expected where the best set of these is tried: each more of them costs the others confidence."""
+        """What is to be expected where the best set of these is tried: each more costs the others confidence."""
         found = 0.0
         for count, test in enumerate(self.tests, start=1):
             hopes = [self._hope(trial, forecast, test) for trial, forecast in networks]
