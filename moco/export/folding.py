@@ -105,6 +105,9 @@ def fold(network: nn.Module, pairs: Sequence[FoldablePair]) -> nn.Module:
     for pair in pairs:
         layer, batch_norm = folded.get_submodule(pair.layer), folded.get_submodule(pair.batch_norm)
         fuse: Any = fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fuse_conv_bn_eval
+        if batch_norm.weight is None:  # torch folds no linear layer into one without a scale
+            batch_norm.weight = nn.Parameter(torch.ones_like(batch_norm.running_mean))
+            batch_norm.bias = nn.Parameter(torch.zeros_like(batch_norm.running_mean))
         for name, module in ((pair.layer, fuse(layer, batch_norm)), (pair.batch_norm, nn.Identity())):
             parent, _, leaf = name.rpartition(".")
             setattr(folded.get_submodule(parent), leaf, module)

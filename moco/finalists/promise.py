@@ -77,7 +77,16 @@ class Offset:
 
     lasting: float
     passing: float  # a unit of what further steps would still take
-    variance: float  # of the lasting one
+    covariance: tuple[tuple[float, float], tuple[float, float]]  # of both
+
+    def at(self, left: float) -> tuple[float, float]:
+        """The offset where so much is left, and its variance."""
+        (lasting, both), (_, passing) = self.covariance
+        return self.lasting + self.passing * left, lasting + 2 * left * both + left**2 * passing
+
+
+UNKNOWN = Offset(0.0, 0.0, ((MODEL_SD**2, 0.0), (0.0, WAY_SD**2)))
+"""Of a network that was not trained."""
 
 
 class Promise:
@@ -92,18 +101,19 @@ class Promise:
     def forecast(self, network: Untrained, steps: int) -> Forecast:
         """Its error after so many steps in all; of one that was trained, on top of what it has shown."""
         mean, slopes = self._log_error(self._theta, network, steps), self._slopes(network, steps)
-        off, left = self._offsets.get(network, Offset(0.0, 0.0, MODEL_SD**2)), self._left(self._theta, network, steps)
-        sd = math.sqrt(float(slopes @ self._covariance @ slopes) + off.variance + (WAY_SD * left) ** 2)
-        error = math.exp(mean + off.lasting + off.passing * left)
+        off, variance = self._offsets.get(network, UNKNOWN).at(self._left(self._theta, network, steps))
+        sd = math.sqrt(float(slopes @ self._covariance @ slopes) + variance)
+        error = math.exp(mean + off)
         return Forecast(error, error * sd)
 
     def _offset(self, score: Score) -> Offset:
         """How far the network is off the law: what was seen, divided by how far each of its causes reaches."""
         seen = math.log(max(score.error, LEAST_ERROR)) - self._log_error(self._theta, score.network, score.steps)
         left = self._left(self._theta, score.network, score.steps)
-        whole = MODEL_SD**2 + (WAY_SD * left) ** 2 + _noise(score)
-        lasting = MODEL_SD**2 / whole
-        return Offset(lasting * seen, WAY_SD**2 * left / whole * seen, (1 - lasting) * MODEL_SD**2)
+        reach = np.array([MODEL_SD**2, WAY_SD**2 * left])
+        gain = reach / (MODEL_SD**2 + (WAY_SD * left) ** 2 + _noise(score))
+        (lasting, both), (_, passing) = np.diag([MODEL_SD**2, WAY_SD**2]) - np.outer(gain, reach)
+        return Offset(gain[0] * seen, gain[1] * seen, ((lasting, both), (both, passing)))
 
     def _fitted(self, scores: Sequence[Score]) -> tuple[np.ndarray, np.ndarray]:
         """The parameters and their covariance."""

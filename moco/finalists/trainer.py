@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,17 +14,22 @@ from moco.compression.costs import macs_share
 from moco.compression.policy_settings import NEUTRAL, bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
+from moco.finalists.cycles import CYCLES, averaged_, steps_of_cycles
 from moco.finalists.trained_weights import TrainedWeights
+from moco.models.augmentation import View
 from moco.models.training import Batch
 from moco.policy import Policy
 from moco.processor_clock import ProcessorClock
-from moco.recovery.descent import descend_
+from moco.randomness import derived_seed
+from moco.recovery.descent import OnEpoch, Tuned, descend_
 from moco.recovery.distillation import DistillationOptions, DistillationStep, teacher_loss
 from moco.recovery.fine_tuning import Cycle
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.step import RecoveryContext
 from moco.recovery.teacher import Teacher
 
+STATISTICS = 1024
+"""Training images from which the batch-norms of averaged weights take their statistics."""
 PROBE_STEPS = 2
 LEAST_S = 1e-3
 """The processor's clock ticks: less than that was not measured."""
@@ -94,22 +99,44 @@ class Trainer:
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
         clock, answered_s = ProcessorClock(), self.teacher.answered_s
-        network, checkpoint = self.builder.compressed(policy), self.weights.checkpoint(policy, cycle)
+        network = self.builder.compressed(policy)
+        parts = (steps,) if in_codes else steps_of_cycles(steps, self.steps_in_epoch)
+        checkpoints = [self.weights.checkpoint(policy, CYCLES * cycle + place) for place in range(len(parts))]
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
-        step = DistillationStep(replace(self.options, epochs=steps / self.steps_in_epoch, precision=precision))
-        descend = partial(step.descend, network, self.context, self.loss, Cycle(cycle, checkpoint), seconds=seconds)
-        built_s, is_timed = clock(), not (in_codes or checkpoint.exists())  # one that goes on makes fewer steps
+
+        def descended(place: int) -> Tuned:
+            options = replace(self.options, epochs=parts[place] / self.steps_in_epoch, precision=precision)
+            step, which = DistillationStep(options), Cycle(CYCLES * cycle + place, checkpoints[place])
+            limit_s = None if seconds is None else seconds * parts[place] / steps
+            return step.descend(network, self.context, self.loss, which, on_epoch, seconds=limit_s)
+
+        on_epoch: OnEpoch | None = None
+        built_s, is_timed = clock(), not (in_codes or checkpoints[0].exists())  # one that goes on makes fewer steps
         if in_codes:
             with quantization_aware(network, bits_by_part(policy), self.context.images) as quantization:
-                tuned = descend(quantization.calibrate)
+                on_epoch = quantization.calibrate
+                found = [descended(0)]
         else:
-            tuned = descend()
+            found = averaged_(network, [partial(descended, place) for place in range(len(parts))], self._seen())
+        made = sum(tuned.steps for tuned in found)
         if is_timed:
             descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
-            self._rates_s.append(descended_s / tuned.steps / self._share(policy))
+            self._rates_s.append(descended_s / made / self._share(policy))
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
-        checkpoint.unlink(missing_ok=True)
-        return Trained(trained, network, tuned.steps, clock())
+        for checkpoint in checkpoints:
+            checkpoint.unlink(missing_ok=True)
+        return Trained(trained, network, made, clock())
+
+    def _seen(self) -> Iterator[Tensor] | None:
+        """Training images as a training sees them, for the statistics of batch-norms; None where these are kept."""
+        return None if self.options.frozen_batch_norm else self._views_of_some()
+
+    def _views_of_some(self) -> Iterator[Tensor]:
+        images, seed = self.context.training_set[0], derived_seed(self.context.seed, "batch-norm")
+        view = View(seed, self.options.shift, self.options.flip)
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        for rows in torch.split(order[:STATISTICS], self.options.batch_size):
+            yield view.shown(images, rows)
 
     @property
     def _view_s(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import NormalDist
 
 from moco.certification.attempt_order import FloorTest
@@ -80,10 +81,9 @@ class Worth:
     def of_trying(self, networks: Sequence[tuple[Trial, Forecast]]) -> float:
         """What is to be expected where the best set of these is tried: each more costs the others confidence."""
         found = 0.0
-        for count, test in enumerate(self.tests, start=1):
+        for count, test in enumerate(self.tests[: len(networks)], start=1):
             hopes = [self._hope(trial, forecast, test) for trial, forecast in networks]
-            promising = sorted(hopes, key=lambda hope: -hope.gain * hope.chance)
-            found = max(found, expected(promising[:count]))
+            found = max(found, *(expected(tried) for tried in combinations(hopes, count)))
         return found
 
     def _hope(self, trial: Trial, forecast: Forecast, test: FloorTest) -> Hope:

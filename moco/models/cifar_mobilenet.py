@@ -14,11 +14,12 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 
 def cifar_mobilenetv2(num_classes: int = 10, width: float = 1.0) -> nn.Module:
-    """MobileNetV2 whose stem and second stage keep the image's size; `width` multiplies all channels.
+    """MobileNetV2 whose stem and second stage keep the image's size.
 
-    A ConfigError where the width is not above 0.
+    `width` multiplies the channels, which stay multiples of 8; those before the classifier are 1,280 at least. A
+    ConfigError where it is no number above 0.
     """
-    if not 0 < width < float("inf"):
+    if not isinstance(width, (int, float)) or not 0 < width < float("inf"):
         raise ConfigError(f"model.width: expected a finite number above 0, got {width}")
     network: nn.Module = import_torchvision().models.MobileNetV2(num_classes, width, [list(stage) for stage in STAGES])
     stem = next(module for module in network.modules() if isinstance(module, nn.Conv2d))

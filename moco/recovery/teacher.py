@@ -24,7 +24,7 @@ ANSWERS_BYTES = 10**9
 BATCH = 16
 """Images that are shown at once: few enough for their feature maps to stay in the processor's cache."""
 RUNTIME_MACS = 10**12
-"""Multiply-accumulates of a view from which on ONNX Runtime saves more seconds than an export takes."""
+"""Multiply-accumulates of a view from which on a quicker way saves more seconds than it takes to make it."""
 
 
 class Teacher:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from moco.certification.attempt_order import FloorTest, others_share
+from moco.certification.attempt_order import MOST_PLANNED, FloorTest, others_share
 from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import INT8_BITS
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.second_look import Loss
+from moco.finalists.training_order import TrainingOrder
 from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
@@ -21,8 +22,8 @@ from moco.trial import Evaluation, Trial, TrialState
 
 FLOAT_ERROR = "float_error"
 """Key of a finalist's details: the top-1 error of its network before integers."""
-SEEN_AGAIN = "top1_error_in_views"
-"""Key of a finalist's details: its top-1 error and the standard error of that, as the second look has them."""
+SEEN_AGAIN = "top1_error_seen_again"
+"""Key of a finalist's details: its top-1 error by the second look, and the standard error of what it lost there."""
 LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 
@@ -51,9 +52,8 @@ class Forecasts:
         tests: tuple[FloorTest, ...] = ()
         if job.floor is not None:
             # Of each but the safe network, which is a way back where more than one attempt is allowed.
-            shares = [
-                others_share(tried, way_back=True) for tried in range(min(delivery.attempts, 2), delivery.attempts + 1)
-            ]
+            most = min(delivery.attempts, MOST_PLANNED)
+            shares = [others_share(tried, way_back=True) for tried in range(min(most, 2), most + 1)]
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
             tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
         safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
@@ -86,8 +86,13 @@ class Forecasts:
         return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
 
 
-def seen_again(evaluation: Evaluation, loss: Loss) -> dict[str, Any]:
-    """What the second look adds to a finalist's details; what integers cost it stays as the file has it."""
+def seen_again(evaluation: Evaluation, loss: Loss, order: TrainingOrder) -> dict[str, Any]:
+    """What the second look adds to a finalist's details; what integers cost it stays as the file has it.
+
+    A network that was trained in codes is another one in float.
+    """
+    if order.in_codes:
+        return {FLOAT_ERROR: loss.error}
     error = evaluation.metrics[TOP1_ERROR].value + loss.in_views - loss.as_they_are
     return {FLOAT_ERROR: loss.error, SEEN_AGAIN: [error, loss.sem]}
 

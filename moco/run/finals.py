@@ -126,7 +126,8 @@ class Finals:
         if steps is None:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
-        left_s = max(self.split.training_s() - _evaluating_s(picked.trial), LEAST_TRAINING_S)
+        after_s = _evaluating_s(picked.trial) + self.look.seconds
+        left_s = max(self.split.training_s() - after_s, LEAST_TRAINING_S)
         return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
 
     def _train(self, study: Study, order: TrainingOrder) -> None:
@@ -137,8 +138,8 @@ class Finals:
         def make() -> tuple[Policy, Evaluation]:
             trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes, seconds=order.seconds)
             evaluation = evaluator.evaluate(trained.policy)
-            details = {**evaluation.details, STEPS: order.steps_before + trained.steps}
-            details |= seen_again(evaluation, self.look.loss(trained.network))
+            made = {STEPS: order.steps_before + trained.steps}
+            details = {**evaluation.details, **made, **seen_again(evaluation, self.look.loss(trained.network), order)}
             seconds = {**evaluation.seconds, "train": trained.processor_s}
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
@@ -184,7 +185,7 @@ def _look(prepared: Prepared, training: FinalistTraining) -> SecondLook:
     """The search images, to look at once more with each finalist."""
     search, seed = prepared.evaluator.search, derived_seed(prepared.job.plan.seed, "second look")
     original = prepared.evaluator.builder.compressor.network
-    return SecondLook(original, torch.tensor(search.images), torch.tensor(search.labels), training, seed)
+    return SecondLook(original, torch.from_numpy(search.images), torch.from_numpy(search.labels), training, seed)
 
 
 def _evaluating_s(trial: Trial) -> float:

@@ -61,3 +61,21 @@ def test_few_bits_and_a_reference_without_errors_have_a_forecast_too() -> None:
     few = Untrained(0.5, (1.0, 1.0, 4.0))
     assert Promise(0.0).forecast(few, 100).error > 0
     assert Promise(REFERENCE).forecast(few, 10**6).error > REFERENCE * 1.2
+
+
+def test_a_sure_score_leaves_less_doubt() -> None:
+    network = without_blocks(8)
+    promise, before = Promise(REFERENCE, [Score(network, 300, 0.12, 1e-4)]), Promise(REFERENCE)
+    assert promise.forecast(network, 300).error == pytest.approx(0.12, rel=0.01)
+    assert promise.forecast(network, 300).sd < 0.8 * before.forecast(network, 300).sd
+
+
+def test_the_less_of_its_way_is_left_the_more_a_score_tells_of_the_end() -> None:
+    network, end = without_blocks(8), 10**5
+    expected = {steps: Promise(REFERENCE).forecast(network, steps).error for steps in (100, 5000)}
+    found = {
+        steps: Promise(REFERENCE, [Score(network, steps, 1.2 * error, 1e-4)]).forecast(network, end)
+        for steps, error in expected.items()
+    }
+    assert found[5000].error > found[100].error > Promise(REFERENCE).forecast(network, end).error
+    assert found[5000].sd < found[100].sd

@@ -23,7 +23,7 @@ def test_the_width_multiplies_the_channels() -> None:
     assert network.features[0][0].out_channels == 16
 
 
-@pytest.mark.parametrize("width", [0, -1.0, float("nan")])
-def test_a_width_that_makes_no_network_is_refused(width: float) -> None:
+@pytest.mark.parametrize("width", [0, -1.0, float("nan"), "0.5"])
+def test_a_width_that_makes_no_network_is_refused(width: object) -> None:
     with pytest.raises(ConfigError, match=r"model\.width: expected a finite number above 0, got"):
         build_model("cifar_mobilenetv2", width=width)

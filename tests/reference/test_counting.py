@@ -36,7 +36,7 @@ class Toy(nn.Module):
         ("cifar_resnet56", {"shortcut": "A"}, 125_485_696, 853_018),
         ("cifar_resnet56", {"shortcut": "B"}, 125_747_840, 855_770),
         ("cifar_resnet18", {}, 555_422_720, 11_173_962),
-        # Parameters as torchvision's MobileNetV2 with as many classes has them, below.
+        # Parameters as torchvision's MobileNetV2 with as many classes has them.
         ("cifar_mobilenetv2", {}, 87_976_448, 2_236_682),
         ("cifar_mobilenetv2", {"width": 0.5}, 27_969_024, 700_490),
     ],

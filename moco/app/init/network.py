@@ -13,6 +13,7 @@ from torch import nn
 from moco.app.init.images import FoundImages
 from moco.errors import ConfigError, nearest
 from moco.models import build_model, model_names
+from moco.models.cifar_resnet import ZOO as RESNETS
 from moco.models.weight_shapes import Shapes, fits, weight_shapes
 from moco.models.zoo import ZOO
 
@@ -100,10 +101,10 @@ def _classes(shapes: Shapes) -> int | None:
 
 
 def _candidates(file: Path) -> list[str]:
-    """Names that the file's own name holds, the longest first, then moco's own networks."""
+    """Names that the file's own name holds, the longest first, then moco's own ResNets."""
     words = re.sub(r"[^a-z0-9]", "", file.stem.lower())
     named = [name for name in model_names() if name.replace("_", "") in words]
-    return list(dict.fromkeys([*sorted(named, key=len, reverse=True), *ZOO]))
+    return list(dict.fromkeys([*sorted(named, key=len, reverse=True), *RESNETS]))
 
 
 def input_channels(name: str) -> int:
