@@ -167,13 +167,13 @@ class Finals:
 
         ways_back = {of: (one.trial, forecast(one, 0)) for of, one in trained.items()}
 
-        def promised(one: Finalist) -> float:
+        def promised(one: Finalist) -> tuple[float, float]:
             beside = [way_back for of, way_back in ways_back.items() if of != one.of]
-            return worth(one.trial, forecast(one, self._steps_of(trials[one.of], trials)), beside)
+            then = forecast(one, self._steps_of(trials[one.of], trials))
+            return worth(one.trial, then, beside), worth(one.trial, then)
 
         found = max(pool, key=promised, default=None)
-        least = worth.of_trying([*ways_back.values()]) if worth.tests else -math.inf
-        return found if found is not None and promised(found) > least else None
+        return found if found is not None and promised(found)[1] > (0.0 if worth.tests else -math.inf) else None
 
     def _steps_of(self, base: Trial, trials: Sequence[Trial]) -> int:
         """Steps that are still to come for the trial's network, if it goes on to the last round."""
