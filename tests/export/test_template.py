@@ -180,6 +180,16 @@ def test_folding_is_exact(name: str) -> None:
         assert np.array_equal(stored[key], parameter.detach()), key
 
 
+def test_a_linear_layer_is_folded_into_a_batch_norm_without_a_scale() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3, affine=False))
+    network(torch.randn(32, 1, 2, 2))  # statistics
+    batch = torch.randn(5, 1, 2, 2)
+    folded = fold(network.eval(), foldable_pairs(network, batch))
+    assert not any(isinstance(module, nn.BatchNorm1d) for module in folded.modules())
+    torch.testing.assert_close(folded(batch), network(batch))
+
+
 def test_the_network_that_is_folded_is_left_as_it_was() -> None:
     network = tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

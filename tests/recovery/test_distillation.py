@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from moco.errors import CompressionError, ConfigError
+from moco.models.arithmetic import Arithmetic
 from moco.models.augmentation import View
 from moco.models.training import Batch
 from moco.recovery.descent import Tuned, descend_
@@ -155,15 +156,25 @@ def test_remembered_answers_are_those_of_the_images_asked_for(limit: int, monkey
     assert len(teacher._answers) == (2 if limit else 0)
 
 
-@pytest.mark.slow  # an export
-def test_the_runtime_answers_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arithmetic", "close"),
+    [
+        pytest.param("float32", 1e-4, marks=pytest.mark.slow),  # an export
+        ("bfloat16", 0.05),  # folded, in numbers of eight bits' precision
+    ],
+)
+def test_the_quicker_way_answers_as_the_network_does(
+    arithmetic: Arithmetic, close: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("moco.recovery.teacher.RUNTIME_MACS", 0)
-    teacher, view, rows = Teacher(tiny(), IMAGES), View(seed=1, shift=1, flip=True, of=2), torch.arange(40, 64)
+    teacher, view = Teacher(tiny(), IMAGES, arithmetic), View(seed=1, shift=1, flip=True, of=2)
+    rows = torch.arange(40, 64)
     answers = teacher.answers(Batch(view.shown(IMAGES, rows), rows, view))
 
     assert teacher._quickly != teacher._answered
     with torch.no_grad():
-        torch.testing.assert_close(answers, tiny()(view.shown(IMAGES, rows)), rtol=1e-4, atol=1e-5)
+        expected = tiny()(view.shown(IMAGES, rows))
+    torch.testing.assert_close(answers, expected, rtol=0, atol=close * float(expected.abs().max()))
 
 
 def test_the_teacher_is_left_as_it_was() -> None:
