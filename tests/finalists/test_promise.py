@@ -78,4 +78,3 @@ def test_the_less_of_its_way_is_left_the_more_a_score_tells_of_the_end() -> None
         for steps, error in expected.items()
     }
     assert found[5000].error > found[100].error > Promise(REFERENCE).forecast(network, end).error
-    assert found[5000].sd < found[100].sd
