@@ -21,7 +21,7 @@ CYCLES = 2
 
 
 def steps_of_cycles(steps: int, steps_in_epoch: int) -> tuple[int, ...]:
-    """How many steps each cycle has; one cycle has all where the images would not be seen twice in each."""
+    """How many steps each cycle has; one cycle has all where not each would see the images twice."""
     if steps < 2 * CYCLES * steps_in_epoch:
         return (steps,)
     return (steps - steps // CYCLES * (CYCLES - 1), *[steps // CYCLES] * (CYCLES - 1))

@@ -135,7 +135,9 @@ class Trainer:
         images, seed = self.context.training_set[0], derived_seed(self.context.seed, "batch-norm")
         view = View(seed, self.options.shift, self.options.flip)
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        for rows in torch.split(order[:STATISTICS], self.options.batch_size):
+        chosen = order[:STATISTICS]
+        # Of equal size, to within one image: a last part of a single image has no variance over a vector.
+        for rows in torch.tensor_split(chosen, math.ceil(len(chosen) / self.options.batch_size)):
             yield view.shown(images, rows)
 
     @property
