@@ -22,7 +22,7 @@ from moco.hardware.measuring.artifact_file import check_images, content_of
 from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import CLOCKS, interleave
-from moco.interfaces import Artifact, Capabilities, Finding, Normalize
+from moco.interfaces import Artifact, Capabilities, Finding, Normalize, QuantizePlacement
 from moco.interfaces import Session as AnySession
 from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
 from moco.readings import measured_by
@@ -36,7 +36,7 @@ of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (
 MOST_A_CORE = 8  # threads for each processor; more would only wait for each other
 KINDS = frozenset({"conv", "depthwise", "linear"})
 MIXED_KINDS = frozenset({"conv", "linear"})
-"""Fewer bits are for size alone: the codes of weights fill whole bytes in the file, and run as int8 at best."""
+"""Fewer bits are for size alone: they run as int8 at best."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ class ONNXRuntimeTarget:
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
             metrics=measured_by({TIME, LOAD, ENERGY, POWER} if self.counters else {TIME, LOAD}),
+            placement=QuantizePlacement(packed=True),
         )
 
     def connect(self) -> None:

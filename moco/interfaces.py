@@ -153,6 +153,8 @@ class QuantizePlacement:
         moved: operators that pass codes on as they are.
         fused: activations that are computed with the layer before them, so that no codes stand between the two.
         zero_points: layers whose weights need zero points, though these are 0.
+        packed: whether codes of fewer than 8 bits may lie side by side in the file, after operators that unpack them
+            (moco/export/packing.py); a target that folds constants before it looks for integer kernels loses nothing.
     """
 
     computed: frozenset[str] = frozenset({"Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"})
@@ -161,6 +163,7 @@ class QuantizePlacement:
     )
     fused: frozenset[str] = frozenset({"Relu", "Clip"})
     zero_points: frozenset[str] = frozenset({"Gemm"})
+    packed: bool = False
 
 
 @dataclass(frozen=True)

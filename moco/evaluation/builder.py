@@ -23,6 +23,7 @@ from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
 from moco.export.calibration import calibrate, open_session, outputs
+from moco.export.packing import pack, unpacked
 from moco.export.quantize import WIDEST, observed_tensors, quantize
 from moco.export.ranges import RangeOptions, estimate
 from moco.export.rewrites import compact, written
@@ -33,7 +34,7 @@ from moco.recovery.recovery import Recovery, RecoveryPlan, TrainingImages
 from moco.recovery.step import Candidate, Moment
 
 PARITY_IMAGES, PARITY_TOLERANCE = 1, 1e-3
-WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error")
+WHOLE, BY_OUTPUT_ERROR = RangeOptions(), RangeOptions("output_error", "output_error", below=8)
 
 
 class WeightFiles(Protocol):
@@ -84,7 +85,7 @@ class Builder:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
         `calibration` are unlabelled images (n, channels, height, width), for the `ranges` of integers. These are
-        estimated as the options say; None takes whole ranges, and by output error where a layer has fewer than 8 bits:
+        estimated as the options say; None takes whole ranges for codes of 8 bits, and by output error those of fewer:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
         are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
         itself, `trained` where policies with trained weights get them. A CompressionError where the network
@@ -112,7 +113,9 @@ class Builder:
         thin = self.compressed(policy, watch)
         proto = self._exported(policy, thin, watch)
         with watch.stage("export"):
-            verify_file(proto, policy, self.compressor.graph.filters(gone_of(policy)))
+            if self.placement.packed:
+                pack(proto, {part: bits.weights for part, bits in bits_by_part(policy).items()})
+            verify_file(unpacked(proto), policy, self.compressor.graph.filters(gone_of(policy)))
             compact(proto)
             helper.set_model_props(proto, self.metadata)
             return written(proto, self.folder), thin

@@ -89,6 +89,7 @@ class RangeOptions:
     percentile_images: int = 128  # how many of the calibration images `percentile` looks at
     error_images: int = 16  # how many `output_error` looks at; their tensors are all held at once
     shares: tuple[float, ...] = tuple(k / 20 for k in range(20, 3, -1))  # of the whole range; `output_error` tries them
+    below: int = 9  # `output_error` leaves codes of so many bits and more their whole range
 
     def __post_init__(self) -> None:
         for what, name, known in (
@@ -177,7 +178,7 @@ def activation_output_error(observed: Observed) -> dict[str, tuple[float, float]
     values, shares = _values_read(observed), observed.options.shares
     ranges = {}
     for (tensor, bits), nodes in observed.readers.items():
-        if not nodes:  # only additions, pooling or float layers read it
+        if not nodes or bits >= observed.options.below:  # without nodes, no layer in codes reads it
             continue
         layers, (low, high) = LayerErrors(observed.proto, nodes), observed.whole[tensor]
         errors = layers.of_data(values, [Scale.of(share * low, share * high, bits) for share in shares])
@@ -193,12 +194,14 @@ def weight_output_error(observed: Observed) -> dict[str, np.ndarray]:
     """By channel, the share whose codes change the channel's outputs least."""
     uses: dict[str, list[onnx.NodeProto]] = {}
     for node in (node for nodes in observed.readers.values() for node in nodes):
-        uses.setdefault(node.input[1].rpartition(".")[0], []).append(node)
+        layer = node.input[1].rpartition(".")[0]
+        if observed.layers[layer].weights < observed.options.below:
+            uses.setdefault(layer, []).append(node)
     values, shares = _values_read(observed), observed.options.shares
     found = {}
     for name, nodes in uses.items():
-        layer, bits = LayerErrors(observed.proto, nodes), observed.layers[name].weights
-        errors = [layer.of_weights(values, bits, share) for share in shares]
+        errors_of, bits = LayerErrors(observed.proto, nodes).of_weights, observed.layers[name].weights
+        errors = [errors_of(values, bits, share) for share in shares]
         found[name] = np.asarray(shares)[np.argmin(errors, axis=0)]
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 from moco.certification.attempt_order import MOST_PLANNED, FloorTest, others_share
 from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
-from moco.compression.precision import INT8_BITS
+from moco.compression.precision import Bits
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Promise, Score, Untrained
 from moco.finalists.second_look import Loss
@@ -24,6 +24,9 @@ FLOAT_ERROR = "float_error"
 """Key of a finalist's details: the top-1 error of its network before integers."""
 SEEN_AGAIN = "top1_error_seen_again"
 """Key of a finalist's details: its top-1 error by the second look, and the standard error of what it lost there."""
+FEWER_THAN_INT8 = Bits(weights=7, activations=7)
+IN_CODES = Bits(weights=3, activations=5)
+"""So few bits of either, or fewer, ask for a training in codes: 4-bit weights cost ResNet-56 half a point without."""
 LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 
@@ -76,9 +79,9 @@ class Forecasts:
     def loses_by_codes(trial: Trial, worth: Worth) -> bool:
         """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.
 
-        Of fewer than 8 bits that is known before; of others by the finalist's last round.
+        Of very few bits (`IN_CODES`) that is known before; of others by the finalist's last round.
         """
-        if trial.policy is not None and _has_few_bits(trial.policy):
+        if trial.policy is not None and _has_at_most(IN_CODES, trial.policy):
             return True
         if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
             return False
@@ -112,8 +115,9 @@ def can_be_trained(trial: Trial) -> bool:
 
 def is_trainable(policy: Policy) -> bool:
     """Whether the policy takes accuracy that training could give back."""
-    return changes_weights(policy) or _has_few_bits(policy)
+    return changes_weights(policy) or _has_at_most(FEWER_THAN_INT8, policy)
 
 
-def _has_few_bits(policy: Policy) -> bool:
-    return any(min(bits.weights, bits.activations) < INT8_BITS.weights for bits in bits_of(policy).values())
+def _has_at_most(few: Bits, policy: Policy) -> bool:
+    """Whether some layer has so few bits of weights, or so few of activations."""
+    return any(b.weights <= few.weights or b.activations <= few.activations for b in bits_of(policy).values())

@@ -22,6 +22,7 @@ from moco.certification.confidence_bounds import chance_warnings
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin
+from moco.compression.precision import MIXED
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.description import UNKNOWN, InputDescription
@@ -257,12 +258,18 @@ def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopw
         yield
 
 
+FEW_BITS = "packed, ranges of 8 bits whole"
+"""How files with codes of fewer than 8 bits are made, in the evaluation store's key: they were made otherwise before."""
+
+
 def store_key(job: Job) -> dict[str, Any]:
     """The evaluation store's key: all but the policy that an evaluation depends on."""
     plan, data, hashes = job.plan.candidates, job.data, job.data.splits.hashes
     described = {"file": job.description.metadata} if job.description.metadata else {}
+    few_bits = {"few_bits": FEW_BITS} if MIXED in job.plan.space.options.precisions else {}
     return {
         **described,
+        **few_bits,
         "network": job.network_hash,
         "data": list(data.content_hashes),
         "normalize": str((data.train.normalize, data.test.normalize)),
