@@ -39,9 +39,9 @@ class Stream:
     def packed(self, codes: np.ndarray) -> np.ndarray:
         """Codes (n,) int8 as bytes (k, 1), the last ones filled up to a whole number of both."""
         stored = np.pad((codes + self.highest).astype(np.uint8), (0, -len(codes) % 8))
-        return np.packbits(np.unpackbits(stored[:, None], axis=1, count=self.bits, bitorder="little"), bitorder="little")[
-            :, None
-        ]
+        return np.packbits(
+            np.unpackbits(stored[:, None], axis=1, count=self.bits, bitorder="little"), bitorder="little"
+        )[:, None]
 
     def unpacked(self, stream: np.ndarray) -> np.ndarray:
         """The codes int8 of bytes (k, 1), with those that fill it up."""

@@ -259,7 +259,7 @@ def _undisturbed(device: DeviceLock, reporters: Sequence[Reporter], watch: Stopw
 
 
 FEW_BITS = "packed, ranges of 8 bits whole"
-"""How files with codes of fewer than 8 bits are made, in the evaluation store's key: they were made otherwise before."""
+"""How files with codes of fewer than 8 bits are made, in the evaluation store's key: once it was otherwise."""
 
 
 def store_key(job: Job) -> dict[str, Any]:

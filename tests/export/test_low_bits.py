@@ -151,8 +151,9 @@ def test_relu6_bounds_its_codes_also_where_it_is_written_as_relu() -> None:
 
 def test_more_bits_are_closer_to_float_on_the_runtime() -> None:
     errors = [worst(in_bits("tiny A", dict.fromkeys(LAYERS["tiny A"], Bits(b, b))), "tiny A", images_of("tiny A", 7))
-              for b in (2, 4, 6, 8)]  # fmt: skip
+              for b in (2, 4, 6, 7)]  # fmt: skip
 
+    # Of 8 bits nothing is said: without VNNI the runtime adds two products in 16 bits, which 8 bits may overflow.
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.05 < errors[0]
 

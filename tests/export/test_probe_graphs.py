@@ -18,6 +18,7 @@ from moco.export.probe_graphs import MOST_REPEATS, Variant, factorised, pair_gra
 from moco.export.rewrites import written
 from moco.models import build_model
 from tests.export.graphs import optimized, run
+from tests.processors import exact_integers
 
 
 def conv(in_channels: int, out_channels: int, size: int, kernel: int = 3, stride: int = 1) -> LayerShape:
@@ -135,6 +136,7 @@ def test_the_graph_computes_what_torch_computes() -> None:
     np.testing.assert_allclose(run(proto, images), expected, rtol=1e-4, atol=1e-5)
 
 
+@exact_integers
 def test_int8_runs_as_integer_kernels_and_close_to_float(tmp_path: Path) -> None:
     geometry = PAIRS["residual"]
     proto = pair_graph(geometry, Variant(16, "int8"))

@@ -38,6 +38,7 @@ from tests.export.graphs import (
 )
 from tests.export.int8_graphs import LAYERS, float_of, initializers, inputs_of, worst
 from tests.policies import policy_of
+from tests.processors import exact_integers
 
 INT8_ONLY = ["tiny A", "tiny B", "shared", "mobilenet_v2"]
 
@@ -129,6 +130,7 @@ def test_the_runtimes_own_codes_are_those_of_the_scale(seed: int) -> None:
     np.testing.assert_array_equal(codes, np.clip(np.rint(x / np.float32(scale.scale)) + scale.zero_point, 0, 255))
 
 
+@exact_integers
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_subset_of_layers_gives_a_valid_graph_close_to_float(name: str) -> None:
     rng = np.random.default_rng(7)
@@ -142,6 +144,7 @@ def test_any_subset_of_layers_gives_a_valid_graph_close_to_float(name: str) -> N
         assert worst(proto, name, images_of(name, 7)) < (0.12 if name == "mobilenet_v2" else 0.04)
 
 
+@exact_integers
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_layers_of_a_pruned_network_in_int8_stay_close_to_it(name: str) -> None:
     thin = pruned(name, 2)
@@ -153,6 +156,7 @@ def test_all_layers_of_a_pruned_network_in_int8_stay_close_to_it(name: str) -> N
     assert float(np.abs(run(proto, batch) - wanted).max()) < 0.1 * float(np.ptp(wanted)) + 0.02
 
 
+@exact_integers
 def test_every_single_layer_alone_in_int8_stays_close_to_float() -> None:
     for layer in LAYERS["tiny A"]:
         proto = quantized(float_of("tiny A"), [layer], images_of("tiny A", 32))
@@ -294,6 +298,7 @@ class Padded(nn.Module):
         return self.head(torch.relu(self.second(self.pool(x))).mean((2, 3)))
 
 
+@exact_integers
 @pytest.mark.parametrize(
     ("value", "pool", "in_codes"),
     [

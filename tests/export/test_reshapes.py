@@ -16,6 +16,7 @@ from moco.export.template import build_template
 from tests.compression.toys import Chain, Concat, Halves, Shared, Shuffled, images, made
 from tests.export.graphs import expected, quantized, run
 from tests.policies import policy_of
+from tests.processors import exact_integers
 
 
 def reshape(source: list[int | str], target: list[int], result: list[int | str]) -> onnx.GraphProto:
@@ -107,6 +108,7 @@ def test_one_template_serves_other_widths(network: nn.Module, group: str) -> Non
         assert np.abs(run(proto, batch) - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
+@exact_integers
 def test_linear_layers_on_tokens_are_named_and_run_in_int8() -> None:
     network, batch = tokens(), images(8, side=8).numpy()
     proto = build_template(network, images(2, side=8)).render(network)

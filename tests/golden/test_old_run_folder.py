@@ -12,6 +12,7 @@ import pytest
 from tests.golden.experiment import TIMED, content, experiment, moco, searched
 from tests.golden.records import DATA, differences, elsewhere, other_exporter, read, shape
 from tests.golden.test_ledgers import dumped, restored
+from tests.processors import exact_integers
 
 RUN = DATA / "run"
 SECTIONS: dict[str, Any] = {
@@ -66,6 +67,7 @@ def made(folder: Path) -> dict[str, Any]:
     }
 
 
+@exact_integers
 @pytest.mark.skipif(
     other_exporter(), reason="a trial of then may win, whose file is refused where its bytes are others"
 )

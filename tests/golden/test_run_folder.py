@@ -10,6 +10,7 @@ import pytest
 
 from tests.golden.experiment import TIMED, content, experiment, searched
 from tests.golden.records import differences, elsewhere, masked, read, shape
+from tests.processors import exact_integers
 
 PROSE = ("objective.text", "warnings", "certificate.statement", "statement")
 TIMES = ("seconds", "*.seconds", "processor_s", "created", "sessions")
@@ -62,6 +63,7 @@ def files(run: Path) -> list[str]:
     return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
 
 
+@exact_integers
 def test_a_search_that_times_nothing_writes_what_it_wrote(tmp_path: Path) -> None:
     recorded, found = read("run_folder"), made(tmp_path)
     if elsewhere():

@@ -17,6 +17,7 @@ from tests.golden.experiment import TIMED, content, experiment, moco, searched
 from tests.golden.records import DATA, differences, elsewhere, other_exporter, read
 from tests.golden.test_files import EXPERIMENTS
 from tests.golden.test_ledgers import dumped, restored
+from tests.processors import exact_integers
 
 HERE = ("target", "versions")
 """What of a key this machine has a say in; all else is the same everywhere."""
@@ -118,6 +119,7 @@ def test_the_experiments_have_keys_of_their_own() -> None:
     assert len(set(keys.values())) == len(keys) - 1
 
 
+@exact_integers
 @pytest.mark.skipif(other_exporter(), reason="the winner is built anew, and is refused where its bytes are others")
 def test_an_old_store_answers(tmp_path: Path) -> None:
     """Every evaluation of the same search is taken from the file that the record holds."""
@@ -133,6 +135,7 @@ def test_an_old_store_answers(tmp_path: Path) -> None:
         assert now["evaluation"]["artifact_sha256"] == before["evaluation"]["artifact_sha256"]
 
 
+@exact_integers
 def test_a_store_is_written_as_it_was(tmp_path: Path, moco_home: Path) -> None:
     """The same rows under the same keys; what took time differs, and the packed size, which counts scales since."""
     with watched(read("store")["here"]):
