@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -108,12 +109,12 @@ def _unpacking(stream: Stream, tensors: list[onnx.TensorProto]) -> onnx.GraphPro
     left = packed.size * 8 // stream.bits - sum(sizes)
     graph, name = onnx.GraphProto(), f"{PACKED}{stream.bits}"
 
-    def constant(what: str, values: np.ndarray) -> str:
+    def constant(what: str, values: np.ndarray | np.generic) -> str:
         if what not in {i.name for i in graph.initializer}:
-            graph.initializer.append(numpy_helper.from_array(values, what))
+            graph.initializer.append(numpy_helper.from_array(np.asarray(values), what))
         return what
 
-    def apply(operator: str, *inputs: str, **attributes: int | str) -> str:
+    def apply(operator: str, *inputs: str, **attributes: Any) -> str:
         output = f"{name}_{len(graph.node)}"
         graph.node.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
