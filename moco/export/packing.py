@@ -75,10 +75,11 @@ def pack(proto: onnx.ModelProto, bits: Mapping[str, int]) -> None:
 
 def unpacked(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with the codes as 8-bit tensors, as they are once the file is loaded; as it is where none is packed."""
-    streams = [i for i in proto.graph.initializer if i.name.startswith(PACKED) and i.name[len(PACKED) :].isdigit()]
-    if not streams:
+    constants = {i.name for i in proto.graph.initializer}
+    shifts = [node for node in proto.graph.node if node.op_type == "BitShift" and node.input[0] in constants]
+    if not shifts:
         return proto
-    codes = {name: codes for stream in streams for name, codes in _streamed(proto.graph, stream)}
+    codes = {name: codes for shift in shifts for name, codes in _streamed(proto.graph, shift)}
     found = onnx.ModelProto()
     found.CopyFrom(proto)
     nodes = [node for node in found.graph.node if node.output[0] not in codes]
@@ -88,13 +89,16 @@ def unpacked(proto: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
-def _streamed(graph: onnx.GraphProto, stream: onnx.TensorProto) -> Iterator[tuple[str, np.ndarray]]:
+def _streamed(graph: onnx.GraphProto, shift: onnx.NodeProto) -> Iterator[tuple[str, np.ndarray]]:
+    """The codes of the stream that this node begins to unpack, by what they are called."""
     constants = {i.name: i for i in graph.initializer}
     readers = {node.input[0]: node for node in graph.node if node.input}
-    node = readers[stream.name]
+    node, bits = shift, 0
     while node.op_type != "Split":
         node = readers[node.output[0]]
-    codes = Stream(int(stream.name.removeprefix(PACKED))).unpacked(numpy_helper.to_array(stream))
+        if node.op_type == "Reshape":
+            bits = int(numpy_helper.to_array(constants[node.input[1]])[-1])
+    codes = Stream(bits).unpacked(numpy_helper.to_array(constants[shift.input[0]]))
     ends = np.cumsum(numpy_helper.to_array(constants[node.input[1]]))
     for part, values in zip(node.output, np.split(codes, ends[:-1]), strict=True):
         if (reshape := readers.get(part)) is not None:  # nothing reads what fills the stream up

@@ -20,6 +20,7 @@ from moco.errors import ConfigError, DataError, MocoError, RunFolderError, Space
 from moco.models import build_model
 from tests.app.tiny import SETTINGS, SPLITS, one_line
 from tests.app.tiny import moco as command
+from tests.processors import exact_integers
 
 QUICK = {
     "data": {"splits": SPLITS},
@@ -172,6 +173,7 @@ def test_compress_refuses_a_policy_that_does_not_fit(network: nn.Module, policy:
     assert network.training
 
 
+@exact_integers
 def test_what_is_delivered_loads_into_the_compressed_network(finished: Path, weights: Path) -> None:
     best = finished / "best"
     groups = json.loads((best / "policy.json").read_text(encoding="utf-8"))["groups"]

@@ -18,6 +18,7 @@ from moco.experiment.build import Overrides, build_job, recovery_plan
 from moco.experiment.loading import experiment_of
 from moco.experiment.plugins import chosen_step
 from moco.experiment.schema_space import RecoverySection
+from moco.export.packing import unpacked
 from moco.recovery.custom import CustomOptions, CustomStep
 from moco.recovery.distillation import DistillationOptions
 from moco.recovery.quantization_aware import QuantizationAwareOptions, fake_quantized_weight
@@ -170,7 +171,7 @@ def test_a_network_that_learned_four_bits_ships_in_the_very_codes_that_it_learne
     search = prepared("batch_norm", {"quantization_aware": TUNED})
     policy = policy_of({}, {"layer2.0.conv2": Bits(4, 8)})
     artifact, network = search.evaluator.builder.build(policy)
-    graph = onnx.load(artifact.path).graph
+    graph = unpacked(onnx.load(artifact.path)).graph
     stored = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     (node,) = [node for node in graph.node if node.op_type == "DequantizeLinear" and stored_kernel(node, stored)]
     codes, scales = stored[node.input[0]], stored[node.input[1]]

@@ -33,6 +33,13 @@ def codes_of(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer if ".weight_q" in i.name}
 
 
+def codes_by_place(proto: onnx.ModelProto) -> list[np.ndarray]:
+    """What is dequantized of four or two axes, whatever it is called."""
+    stored = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
+    read = [stored.get(node.input[0]) for node in proto.graph.node if node.op_type == "DequantizeLinear"]
+    return [codes for codes in read if codes is not None and codes.ndim > 1]
+
+
 @given(st.integers(2, 7), st.lists(st.integers(-64, 63), max_size=40))
 def test_what_is_packed_comes_back(bits: int, values: list[int]) -> None:
     stream, highest = Stream(bits), highest_weight_code(bits)
@@ -59,6 +66,8 @@ def test_the_runtime_answers_as_before(bits: int) -> None:
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert not codes_of(proto)
     compact(proto)
+    assert len(codes_by_place(unpacked(proto))) == len(before)
+    assert all(np.array_equal(*pair) for pair in zip(codes_by_place(unpacked(proto)), before.values(), strict=True))
     assert np.array_equal(outputs(open_session(proto), batch)[0], outputs(open_session(plain), batch)[0])
 
 

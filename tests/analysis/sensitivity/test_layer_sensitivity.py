@@ -42,6 +42,7 @@ from moco.policy import Policy
 from moco.recovery.quantization_aware import fake_quantized_activation, fake_quantized_weight
 from tests.analysis.sensitivity.test_prefix_reuse import Branching
 from tests.compression.toys import Concat, images, made, tiny
+from tests.processors import exact_integers
 
 FEW = Levels(keep=(1.0, 0.5, 0.1), weight_bits=(8, 2, 1), activation_bits=(4, 1))
 
@@ -154,6 +155,7 @@ def float_file(tiny_compressor: Compressor) -> onnx.ModelProto:
     return build_template(network, torch.from_numpy(gray(2))).render(network)
 
 
+@exact_integers
 @pytest.mark.parametrize("layer", ["conv1", "layer1.0.conv1", "layer2.0.conv2", "linear"])
 def test_int8_diverges_as_the_exported_file_of_that_layer_does(
     float_file: onnx.ModelProto, study: Sensitivity, layer: str
