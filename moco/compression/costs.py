@@ -162,17 +162,21 @@ def analytic_cost(network: nn.Module, graph: ChannelGraph, counts: Counts) -> An
     channels = {side: _shares(graph, side, width) for side, width in sides.items()}
     full = {name: group.channels for name, group in graph.groups.items()}
     costs = AnalyticCost(counts.layers, biased, channels, full, vectors, 0, tied)
-    others = _others(network, {*layers, *vectors})
+    others = _others(network, layers, vectors)
     return replace(costs, other_parameters=counts.parameters - int(costs.of({})["parameters"]), others=others)
 
 
-def _others(network: nn.Module, known: Collection[str]) -> dict[str, int]:
-    """Parameters that are neither in these modules nor one of these, by name."""
-    return {
-        name: parameter.numel()
-        for name, parameter in network.named_parameters()
-        if name not in known and name.rpartition(".")[0] not in known
-    }
+def _others(network: nn.Module, layers: Collection[str], vectors: Collection[str]) -> dict[str, int]:
+    """Parameters that are neither weights nor biases of these layers, nor counted by channels, by name.
+
+    A layer may have some of its own, such as the gain of a convolution that standardises its weight.
+    """
+
+    def is_counted(name: str) -> bool:
+        module, _, own = name.rpartition(".")
+        return name in vectors or module in vectors or (module in layers and own in {"weight", "bias"})
+
+    return {name: parameter.numel() for name, parameter in network.named_parameters() if not is_counted(name)}
 
 
 def _vectors(network: nn.Module, graph: ChannelGraph, layers: Collection[str]) -> dict[str, int]:

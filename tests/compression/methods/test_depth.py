@@ -60,6 +60,28 @@ def removing(compressor: Compressor, *names: str) -> Policy:
     return Policy.of({name: Depth().setting_of(known[name]) for name in names})
 
 
+class Standardised(nn.Conv2d):
+    """A convolution with a gain of its own, as timm's normaliser-free networks have."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, padding=1)
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._conv_forward(x, self.weight * self.gain, self.bias)
+
+
+def test_parameters_that_a_layer_has_beside_its_weight_and_bias_go_with_it() -> None:
+    network = seeded("cifar_resnet20")
+    network.layer1[1].conv1 = Standardised(16)
+    compressor = Compressor.of(network.eval(), images(2))
+    policy = removing(compressor, "layer1.1")
+
+    left = sum(parameter.numel() for parameter in compressor.compress(policy).parameters())
+
+    assert cost_of(compressor.costs, policy)["parameters"] == left
+
+
 @torch.no_grad()
 def test_nine_blocks_of_a_resnet56_go_as_by_hand() -> None:
     network = seeded("cifar_resnet56")
