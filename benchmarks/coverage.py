@@ -35,7 +35,7 @@ from moco.compression.compressor import Compressor
 from moco.compression.counting import count
 from moco.compression.methods.depth import Depth
 from moco.compression.methods.filter_pruning import FilterPruning, FilterPruningOptions
-from moco.compression.precision import INT8
+from moco.compression.precision import INT8, INT8_BITS, Bits
 from moco.compression.rankings.weights import Random
 from moco.compression.space.codec import cost_of
 from moco.compression.space.context import Draft
@@ -46,6 +46,7 @@ from moco.export.calibration import open_session, outputs
 from moco.export.held import with_branches_of
 from moco.export.quantize import quantizable_layers
 from moco.export.template import build_template, export_graph
+from moco.hardware.measuring.processor import processor
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.models import build_model
 from moco.models.training import seeded_torch
@@ -145,7 +146,9 @@ class Candidate:
         self.figures |= {"layers": len(kinds), "int8_legal": len(legal), "int8_layers": len(chosen)}
         if not chosen:
             raise CompressionError("no layer of the exported graph can be put into int8")
-        artifact, built = self.builder.build(policy_of(self.widths, dict.fromkeys(chosen, INT8)))
+        # Sums of products with 8-bit weights overflow without dot products of bytes, and correlations say that alone.
+        bits = INT8_BITS if processor().int8_exact else Bits(7, 8)
+        artifact, built = self.builder.build(policy_of(self.widths, dict.fromkeys(chosen, bits)))
         logits = target.load(artifact).run(self.example.numpy())
         with torch.no_grad():
             expected = built(self.example).numpy()

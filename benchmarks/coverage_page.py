@@ -41,7 +41,8 @@ Versions: {versions}.
 - **export**: the ONNX file's logits equal to torch's to {export:g} of the largest, for 4 images.
 - **int8**: the same policy with every layer in int8 that the target allows, built and verified as a search does it,
   opened by ONNX Runtime, run, finite, and its logits correlated with those of the float network by {int8:g} or more.
-  Random weights say nothing about accuracy in int8.
+  Random weights say nothing about accuracy in int8. On a processor without dot products of bytes (VNNI) weights have 7
+  bits, as sums of products with 8 overflow there.
 - **depth**: every second residual branch that can go left out of the whole network, built as a search does it:
   parameters and multiply-accumulates are those that the policy states, and the file's logits equal torch's. A network
   without such a branch passes.
