@@ -111,7 +111,7 @@ def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     run, steps = tmp_path / "run", Descent.step
     file = write(
         tmp_path / "tiny.yaml",
-        budget={"trials": 6, "processor_seconds": 30},
+        budget={"trials": 6, "processor_seconds": 60},
         space=WITHOUT_FLOAT,
         finalists=SHORT,
     )
@@ -130,9 +130,10 @@ def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Descent, "step", steps)
     assert moco("search", file, "--out", run, "--resume").exit_code in {0, 3}
     found = read(run / "result.json")["finalists"]
-    assert [one["round"] for one in found] == [0, 0, 1]
+    rounds = [one["round"] for one in found]
+    assert rounds in ([0, 0, 1], [0, 1])  # whether a second network is worth a first round hangs on how fast each is
     assert not list((run / "finalists").glob("*.checkpoint.safetensors"))
-    assert len(list((run / "finalists").iterdir())) == 3
+    assert len(list((run / "finalists").iterdir())) == len(found)
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from tests.evaluation.builders import builder_of
 from tests.export.graphs import expected, run
 from tests.hardware.scripted import ScriptedTarget
 from tests.policies import policy_of
+from tests.processors import exact_integers
 
 CALIBRATION = images(24, 1, 8, seed=5).numpy()
 SEARCH = Images(images(60, 1, 8, seed=6).numpy(), np.arange(60) % 10)
@@ -268,6 +269,7 @@ def test_no_calibration_images_are_refused(tmp_path: Path) -> None:
 # ---- a graph that cannot take other weights
 
 
+@exact_integers
 @pytest.mark.parametrize("precisions", [{}, {"head": "int8", "conv": "int8"}])
 @pytest.mark.slow
 def test_a_network_that_bakes_its_width_gets_an_export_of_its_own(precisions: dict[str, str], tmp_path: Path) -> None:

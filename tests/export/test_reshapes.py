@@ -121,6 +121,7 @@ def test_linear_layers_on_tokens_are_named_and_run_in_int8() -> None:
     assert 0 < np.abs(logits - wanted).max() <= 0.05 * np.abs(wanted).max()
 
 
+@exact_integers
 @pytest.mark.parametrize("network", [made(Concat), made(Halves), made(Shared), transposed(), made(Shuffled)])
 @pytest.mark.slow
 def test_a_thin_toy_runs_in_int8(network: nn.Module) -> None:

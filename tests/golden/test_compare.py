@@ -10,6 +10,7 @@ import pytest
 from tests.golden.experiment import content, experiment, moco
 from tests.golden.records import differences, elsewhere, masked, read, shape
 from tests.golden.test_run_folder import files, rows
+from tests.processors import exact_integers
 
 TIMES = (
     "*.seconds",
@@ -41,6 +42,7 @@ def made(folder: Path) -> dict[str, Any]:
     }
 
 
+@exact_integers
 @pytest.mark.slow
 def test_a_comparison_writes_what_it_wrote(tmp_path: Path) -> None:
     recorded, found = read("compare"), made(tmp_path)
