@@ -5,11 +5,11 @@ biases 32-bit at the product of both scales (moco/export/bits.py). (On x86 signe
 and pairs around convolutions alone slower than pairs everywhere.) A tensor that a quantized layer gives stays in codes
 through additions, pooling, slicing and reshaping until a float layer asks for it.
 
-Codes of fewer bits lie in 8-bit tensors, as the runtime has kernels for no others: accuracy is that of b bits, latency
-and the file are not below int8's. Activations saturate by a Clip of the codes: one of the floats would part the
-convolution from its quantization. A tensor is written once, at the most bits that a reader takes; additions, pooling
-and float layers take 8. A layer that takes fewer quantizes the floats where they exist, else the codes once more, so
-that it adds to half a step of its own at most half of the finer one.
+Codes of fewer bits lie in 8-bit tensors, as the runtime has kernels for no others: accuracy is that of b bits,
+latency is not below int8's (the file may be smaller: packing.py). Activations saturate by a Clip of the codes: one of
+the floats would part the convolution from its quantization. A tensor is written once, at the most bits that a reader
+takes; additions, pooling and float layers take 8. A layer that takes fewer quantizes the floats where they exist,
+else the codes once more, so that it adds to half a step of its own at most half of the finer one.
 """
 
 from __future__ import annotations
