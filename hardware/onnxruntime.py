@@ -118,7 +118,7 @@ class ONNXRuntimeTarget:
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
             metrics=measured_by({TIME, LOAD, ENERGY, POWER} if self.counters else {TIME, LOAD}),
-            placement=QuantizePlacement(packed=True),
+            placement=QuantizePlacement(packed=True, weight_bits=8 if processor().int8_exact else 7),
         )
 
     def connect(self) -> None:

@@ -155,6 +155,8 @@ class QuantizePlacement:
         zero_points: layers whose weights need zero points, though these are 0.
         packed: whether codes of fewer than 8 bits may lie side by side in the file, after operators that unpack them
             (moco/export/packing.py); a target that folds constants before it looks for integer kernels loses nothing.
+        weight_bits: the most that codes of weights have, also in int8: 7 where the target adds products in 16 bits,
+            which two of 8 bits may overflow.
     """
 
     computed: frozenset[str] = frozenset({"Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"})
@@ -164,6 +166,7 @@ class QuantizePlacement:
     fused: frozenset[str] = frozenset({"Relu", "Clip"})
     zero_points: frozenset[str] = frozenset({"Gemm"})
     packed: bool = False
+    weight_bits: int = 8
 
 
 @dataclass(frozen=True)

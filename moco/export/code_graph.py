@@ -132,10 +132,11 @@ class CodeGraph:
         weights = self.constants[weight]
         bias = self.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
         shares = self.weight_shares.get(layer, 1.0)
-        scales = weight_scales(weights, bits.weights, bias, data_scale.scale, shares)
+        width = min(bits.weights, self.placement.weight_bits)
+        scales = weight_scales(weights, width, bias, data_scale.scale, shares)
         if not np.all(np.isfinite(scales)):
             raise CompressionError(f"quantization: '{weight}' or its bias holds values that are not finite")
-        codes = weight_codes(weights, bits.weights, scales)
+        codes = weight_codes(weights, width, scales)
         zeros = [self._initializer(f"zero_codes_{len(scales)}", np.zeros(len(scales), np.int8))]
         needed = zeros if node.op_type in self.placement.zero_points else []
         inputs = [data, self._constant_codes(weight, codes, scales, needed)]

@@ -22,7 +22,7 @@ from moco.certification.confidence_bounds import chance_warnings
 from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin
-from moco.compression.precision import MIXED
+from moco.compression.precision import INT8_BITS, MIXED
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.network_space import idle_groups, network_space
 from moco.data.description import UNKNOWN, InputDescription
@@ -267,9 +267,12 @@ def store_key(job: Job) -> dict[str, Any]:
     plan, data, hashes = job.plan.candidates, job.data, job.data.splits.hashes
     described = {"file": job.description.metadata} if job.description.metadata else {}
     few_bits = {"few_bits": FEW_BITS} if MIXED in job.plan.space.options.precisions else {}
+    most = job.target.capabilities.placement.weight_bits
+    narrow = {"weight_bits": most} if most < INT8_BITS.weights else {}
     return {
         **described,
         **few_bits,
+        **narrow,
         "network": job.network_hash,
         "data": list(data.content_hashes),
         "normalize": str((data.train.normalize, data.test.normalize)),

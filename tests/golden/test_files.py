@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from moco.hardware.measuring.processor import processor
 from tests.golden.experiment import experiment, moco
 from tests.golden.records import elsewhere, other_exporter, read
 
@@ -140,6 +141,8 @@ def made(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_of_a_policy_is_the_recorded_one(case: str, tmp_path: Path) -> None:
+    if "int8" in case and not processor().int8_exact:
+        pytest.skip("weights have 7 bits on this processor, and had 8 on that of the record")
     recorded, found = read("files")[case], described(written(case, tmp_path / "case"))
     if not other_exporter():
         assert found["structure"] == recorded["structure"]
