@@ -56,8 +56,8 @@ def _processor() -> Finding:
 def _int8() -> Finding:
     if processor().int8_exact:
         return Finding("int8", True, "8-bit dot-product instructions present")
-    advice = "expect smaller gains of int8, and compare its accuracy on this machine with that elsewhere"
-    return Finding("int8", False, "no 8-bit dot-product instructions: slow, and sums may saturate on x86", advice)
+    advice = "expect smaller gains of int8; files from elsewhere have weights of 8 bits, whose sums may overflow here"
+    return Finding("int8", False, "no 8-bit dot-product instructions: slow, and weights have 7 bits", advice)
 
 
 def _load() -> Finding:
