@@ -21,9 +21,10 @@ from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
+from moco.evaluation.calm import CalmTimings
 from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
-from moco.measurement import TimingPlan
+from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
 from moco.readings import READINGS
 from moco.store_table import MALFORMED
@@ -97,6 +98,7 @@ class Evaluator:
         """
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
+        self._timings = CalmTimings(target)
         self.unmeasured: dict[str, str] = {}
         self.image_s = 0.0  # that the reference takes to score an image
         self.reference = self._reference()
@@ -172,6 +174,11 @@ class Evaluator:
         metrics, sha256 = {**scored, **counted, **timed.metrics}, session.artifact.sha256
         return replace(timed, metrics=metrics, seconds=watch.seconds, artifact_sha256=sha256)
 
+    def beside_reference(self, metric: str, session: Session, plan: TimingPlan, watch: Stopwatch) -> Measurement:
+        """What the metric is read from: the session timed beside the reference, nothing else and on a calm machine."""
+        with self.undisturbed(watch), watch.stage("measure"):
+            return self._timings.measure(metric, [self.reference.session, session], plan)
+
     def timing_by(self, timing: Mapping[str, TimingPlan]) -> Evaluator:
         """An evaluator with the same reference that times by other plans of the same metrics; it closes nothing."""
         other = copy(self)
@@ -242,8 +249,7 @@ class Evaluator:
         details: dict[str, Any] = {"warnings": []}
         for name, plan in self.plan.timing.items():
             reading = READINGS[name]
-            with self.undisturbed(watch), watch.stage("measure"):
-                measurement = self.target.measure([self.reference.session, session], plan)
+            measurement = self.beside_reference(name, session, plan, watch)
             ratio = measurement.ratio(series=reading.series)
             metrics[name] = reading.metric(self.reference.evaluation.metrics[name].value, ratio)
             keys = f"{name}.reference_{reading.unit}", f"{name}.candidate_{reading.unit}"
@@ -270,7 +276,7 @@ class Evaluator:
                 metrics[name] = MetricValue(self.plan.constants[name])
             else:
                 with self.undisturbed(Stopwatch()):
-                    measured = self.target.measure([session, session], plan)
+                    measured = self._timings.measure(name, [session, session], plan)
                 constant = READINGS[name].constant(measured)
                 if constant is None:
                     self.unmeasured[name] = "; ".join(measured.warnings) or "the target gave no such series"

@@ -55,9 +55,7 @@ class LongerTiming:
             for name, plan in evaluator.plan.timing.items():
                 seed = derived_seed(self.prepared.job.plan.seed, "retiming", name)
                 longer = replace(plan, seconds=options.seconds, seed=seed)
-                sessions = [evaluator.reference.session, self._session_of(trial)]
-                with evaluator.undisturbed(Stopwatch()):
-                    measured = self.prepared.job.target.measure(sessions, longer)
+                measured = evaluator.beside_reference(name, self._session_of(trial), longer, Stopwatch())
                 self.warnings += [f"timing trial {trial.number} again, {name}: {text}" for text in measured.warnings]
                 constant = evaluator.reference.evaluation.metrics[name].value
                 reading = READINGS[name]
