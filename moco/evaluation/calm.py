@@ -22,7 +22,7 @@ CALMEST = 0.2
 SLOWER = 1.1
 """How much longer the reference may take while the machine is calm: clocks drift by several percent within seconds."""
 PAUSES_S = (1, 2, 4, 8, 16, 29)
-WAITED_SHARE = 0.5
+WAITED_SHARE = 0.25
 """Of the time since the search began, what may have been waited at most."""
 PROBE_SLOTS = 3
 

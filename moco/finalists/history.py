@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moco.trial import FINALIST, Suggestion, Trial, TrialState
+from moco.trial import FINALIST, Point, Suggestion, Trial, TrialState
 
+BITS_OF = "bits_of"
+"""Key of a suggestion's note: the number of the finalist whose weights are the same, in other bits."""
 STEPS = "steps"
 """Key of a finalist's details: steps that were made in all its rounds, fewer than asked where the machine was slow."""
 FIRST_ID = -1_000_000
@@ -23,10 +25,16 @@ class Finalist:
     round: int  # from 0 on
     steps: int  # of all its rounds together
     processor_s: float  # that this round's training took
+    bits_of: int | None = None  # number of the trial whose trained weights it has, in other bits; None where trained
 
 
 def finalists(trials: Sequence[Trial]) -> list[Finalist]:
-    """The finalists among the trials of a ledger, in their order."""
+    """The finalists among the trials of a ledger that were trained, in their order."""
+    return [one for one in files_of_finalists(trials) if one.bits_of is None]
+
+
+def files_of_finalists(trials: Sequence[Trial]) -> list[Finalist]:
+    """All finalists among the trials of a ledger, also those that are others in other bits, in their order."""
     return [_finalist(trial) for trial in trials if trial.suggestion.finalist]
 
 
@@ -41,11 +49,18 @@ def asked(base: Trial, round_number: int, steps: int, place: int) -> Suggestion:
     return Suggestion(FIRST_ID - place, base.point, notes)
 
 
+def asked_in_bits(trained: Finalist, point: Point, place: int) -> Suggestion:
+    """The suggestion of a trained finalist in other bits, those of the point; `place` as `asked`."""
+    said = {**trained.trial.suggestion.notes[FINALIST], BITS_OF: trained.trial.number, STEPS: trained.steps}
+    return Suggestion(FIRST_ID - place, point, {FINALIST: said})
+
+
 def _finalist(trial: Trial) -> Finalist:
     said: Mapping[str, Any] = trial.suggestion.notes[FINALIST]
     seconds = 0.0 if trial.evaluation is None else float(trial.evaluation.seconds.get("train", 0.0))
     made = said[STEPS] if trial.evaluation is None else trial.evaluation.details.get(STEPS, said[STEPS])
-    return Finalist(trial, int(said["of"]), int(said["round"]), int(made), seconds)
+    bits_of = None if said.get(BITS_OF) is None else int(said[BITS_OF])
+    return Finalist(trial, int(said["of"]), int(said["round"]), int(made), seconds, bits_of)
 
 
 def completed(found: Sequence[Finalist]) -> list[Finalist]:

@@ -70,7 +70,9 @@ def finalists_table(finalists: Sequence[FinalistRecord], trials: Sequence[TrialR
         values = {} if trial is None else trial.metrics
         cells = [shown(name, values.get(name)) for name in metrics]
         chosen = "chosen" if best is not None and best.trial == one.trial else None
-        about = str(one.round + 1), str(one.trial), f"trial {one.of}", f"{one.steps:,}", seconds(one.processor_s)
+        network = f"trial {one.of}" if one.bits_of is None else f"trial {one.bits_of}, in fewer bits"
+        spent = seconds(one.processor_s) if one.bits_of is None else "none"
+        about = str(one.round + 1), str(one.trial), network, f"{one.steps:,}", spent
         rows.append(row(*about, *cells, yes_no(None if trial is None else trial.feasible), class_=chosen))
     return table(head, rows, "Finalists, round by round", "wide")
 

@@ -152,7 +152,8 @@ def _came_about(origin: str, result: Result) -> str:
     """How the chosen network came about, where not by the searcher alone."""
     trained = next((one for one in result.finalists or () if result.best and one.trial == result.best.trial), None)
     if trained is not None:
-        return f" (the network of trial {trained.of}, trained on for {trained.steps:,} steps)"
+        again = "" if trained.bits_of is None else ", then its weights in fewer bits"
+        return f" (the network of trial {trained.of}, trained on for {trained.steps:,} steps{again})"
     if result.best is not None and result.best.network is not None:
         return f" (the sibling '{origin}', not of the search)"
     return "" if origin == "search" else f" (the start '{origin}')"

@@ -6,12 +6,23 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
-from moco.finalists.history import STEPS, Finalist, asked, completed, finalists, of_round
+from moco.finalists.bit_allocations import in_fewer_bits
+from moco.finalists.history import (
+    STEPS,
+    Finalist,
+    asked,
+    asked_in_bits,
+    completed,
+    files_of_finalists,
+    finalists,
+    of_round,
+)
 from moco.finalists.plan import LEAST_STEPS, FinalistTraining, Round
 from moco.finalists.promise import Forecast
 from moco.finalists.second_look import SecondLook
@@ -21,7 +32,7 @@ from moco.finalists.training_order import TrainingOrder
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
-from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable, seen_again
+from moco.run.finalist_forecasts import Forecasts, asks_for_codes, can_be_trained, is_trainable, seen_again
 from moco.run.finalist_steps import FinalistSteps
 from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study
@@ -29,6 +40,8 @@ from moco.trial import Evaluation, Trial, elapsed_of
 
 NOT_EVALUATING = frozenset({"train", "search", "wait"})
 """Stages of a trial that its network does not take once it is trained."""
+MOST_FILES = 3
+"""Of one training in fewer bits, those in the fewest: each takes the seconds of a candidate."""
 LEAST_TRAINING_S = 0.5
 """What a training is given though evaluating its network will take all that is left."""
 FILES_S = 2.0
@@ -109,6 +122,37 @@ class Finals:
                 )
                 self._train(study, order)
 
+    def in_fewer_bits(self, study: Study, told: Callable[[str], None]) -> None:
+        """Write the finalist that was trained last in fewer bits, and evaluate each file; it is not trained again."""
+        trained = completed(finalists(study.trials))
+        if not trained:
+            return
+        last = trained[-1]
+        known = {one.trial.policy for one in files_of_finalists(study.trials)}
+        for policy in self._bits_of(last.trial):
+            if policy in known or study.stop_requested:
+                continue
+            told(f"the network of trial {last.trial.number} again, its weights in fewer bits")
+            point = self.prepared.space.executed(policy, last.trial.point)
+            suggestion = asked_in_bits(last, point, self._place(study.trials))
+            study.add(suggestion, policy, partial(self._evaluated, policy))
+
+    def _bits_of(self, trial: Trial) -> list[Policy]:
+        """The trial's policy in fewer bits, but none that asks for a training in them, and none of one that had it."""
+        policy = trial.policy
+        if policy is None or (policy.weights is not None and self.weights.in_codes(policy.weights)):
+            return []
+        fewer = in_fewer_bits(self.prepared.space, policy, trial.point)
+        return [one for one in fewer if not asks_for_codes(one)][-MOST_FILES:]
+
+    def _evaluated(self, policy: Policy) -> tuple[Policy, Evaluation]:
+        return policy, self.prepared.evaluator.evaluate(policy)
+
+    @staticmethod
+    def _place(trials: Sequence[Trial]) -> int:
+        """Of the next finalist, in the order of all."""
+        return sum(trial.suggestion.finalist for trial in trials)
+
     def _under_way(self, trials: Sequence[Trial], number: int) -> TrainingOrder | None:
         """A training of this round that was interrupted."""
         order = TrainingOrder.read(self.weights.folder)
@@ -126,7 +170,9 @@ class Finals:
         if steps is None:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
-        after_s = _evaluating_s(picked.trial) + self.look.seconds
+        is_last = one == self.plan.rounds[-1]
+        files = 1 + (len(self._bits_of(trials[picked.of])) if is_last and not in_codes else 0)
+        after_s = files * _evaluating_s(picked.trial) + self.look.seconds
         left_s = max(self.split.training_s() - after_s, LEAST_TRAINING_S)
         return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
 
@@ -144,9 +190,8 @@ class Finals:
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
         order.write(self.weights.folder)
-        place = sum(trial.suggestion.finalist for trial in study.trials)
         steps = order.steps_before + order.steps
-        study.add(asked(study.trials[order.of], order.round, steps, place), policy, make)
+        study.add(asked(study.trials[order.of], order.round, steps, self._place(study.trials)), policy, make)
         TrainingOrder.done(self.weights.folder)
 
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from moco import pareto
 from moco.compression.space.network_space import space_summary
 from moco.constraints import Bound
-from moco.finalists.history import Finalist, finalists
+from moco.finalists.history import Finalist, files_of_finalists
 from moco.guarded_objective import terms_of
 from moco.metrics import COST, ERRORS, TOP1_ERROR, interval, shown
 from moco.run.delivery import Delivery, Finisher
@@ -95,7 +95,7 @@ def result_of(
             value=None if reference_point is None else pareto.hypervolume(losses, reference_point),
             reference_point=reference_point,
         ),
-        finalists=None if plan.finalists is None else tuple(map(_finalist, finalists(trials))),
+        finalists=None if plan.finalists is None else tuple(map(_finalist, files_of_finalists(trials))),
         processor_s=None if study.clock is None else study.clock(),
         starts=tuple(_start(start, trials) for start in prepared.starts),
         baselines=tuple(_baseline(prepared, trial) for trial in baselines(trials)),
@@ -124,6 +124,7 @@ def _finalist(found: Finalist) -> results.FinalistRecord:
         round=found.round,
         steps=found.steps,
         processor_s=None if failed else found.processor_s,
+        bits_of=found.bits_of,
     )
 
 

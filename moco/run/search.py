@@ -141,6 +141,7 @@ class Search:
             study.begin_anew(self._searcher(), finals.heard(study.trials))
             self._search(study, where, finals.split.second())
         finals.train(study, tuple(others), self._step)
+        finals.in_fewer_bits(study, self._step)
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
     def _search(self, study: Study, where: Execution, budget: Budget) -> None:

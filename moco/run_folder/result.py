@@ -85,6 +85,7 @@ class FinalistRecord(Record):
     round: int  # from 0 on
     steps: int  # of all its rounds together
     processor_s: float | None = None  # that the training of this round took; None where it failed
+    bits_of: int | None = left_out()  # the finalist whose trained weights it has, in other bits
 
 
 @dataclass(frozen=True, kw_only=True)

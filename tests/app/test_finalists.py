@@ -82,6 +82,36 @@ def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_last_finalist_is_written_in_fewer_bits_too(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    quantization = {"precision": ["mixed"], "weight_bits": [4, 8], "activation_bits": [8, 8]}
+    file = write(
+        tmp_path / "tiny.yaml",
+        budget={"trials": 6, "processor_seconds": 40},
+        space={"filter_pruning": {"keep": [0.5, 1.0]}, "quantization": quantization},
+        finalists=SHORT,
+        objective={"floor": "-10 pp"},
+    )
+    assert moco("search", file, "--out", run).exit_code in {0, 3}
+    found, trials = read(run / "result.json")["finalists"], read(run / "trials.json")
+    trained = [one for one in found if "bits_of" not in one]
+    fewer = [one for one in found if "bits_of" in one]
+    last = trials[trained[-1]["trial"]]
+    assert len(fewer) <= 3
+    assert {one["bits_of"] for one in fewer} <= {last["number"]}
+    assert {one["steps"] for one in fewer} <= {trained[-1]["steps"]}
+    sizes = [trials[one["trial"]]["evaluation"]["metrics"]["size_mb"][0] for one in (trained[-1], *fewer)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert fewer or {value for name, value in last["point"].items() if "weight_bits" in name} == {4}
+    assert len(list((run / "finalists").iterdir())) == len(trained)
+    bits = [sum(v for name, v in trials[one["trial"]]["point"].items() if "weight" in name) for one in fewer]
+    assert bits == sorted(bits, reverse=True)
+    before = len(trials)
+    assert moco("search", file, "--out", run, "--resume").exit_code in {0, 3}
+    assert len(read(run / "trials.json")) == before
+
+
+@pytest.mark.slow
 def test_a_finalist_is_trained_kept_and_delivered(tmp_path: Path) -> None:
     run = tmp_path / "run"
     file = write(

@@ -1,0 +1,67 @@
+"""The bits of a trained network: fewer where there are more weights, each allocation smaller than the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from moco.finalists.bit_allocations import in_fewer_bits
+from moco.policy import Policy
+from moco.space import SearchSpace
+from moco.trial import Point
+
+WEIGHTS = {"small": 1_000, "middle": 4_000, "large": 16_000}
+"""Four times as many each: by the law one bit less each."""
+
+
+class Sizes:
+    """Implements moco.space.Codec: the point is the policy."""
+
+    def policy(self, point: Point) -> Policy:
+        return Policy.of(dict(point))
+
+    def point(self, policy: Policy) -> Point:
+        return policy.settings
+
+    def cost(self, policy: Policy) -> Mapping[str, float]:
+        bits = policy.settings
+        return {"packed_size_mb": sum(n * bits[f"{name}.weight_bits"] for name, n in WEIGHTS.items()) / 8e6}
+
+    def n_policies(self) -> int | None:
+        return None
+
+
+def space_of(low: int, high: int) -> SearchSpace:
+    bits = {f"{name}.weight_bits": IntDistribution(low, high) for name in WEIGHTS}
+    return SearchSpace({**bits, "large.keep": FloatDistribution(0.1, 1.0)}, codec=Sizes())
+
+
+def allocated(low: int, high: int, *now: int) -> list[tuple[int, ...]]:
+    space = space_of(low, high)
+    point = {**dict(zip((f"{name}.weight_bits" for name in WEIGHTS), now, strict=True)), "large.keep": 0.5}
+    policy = Policy(space.canonical(point).text, "0" * 64)
+    found = in_fewer_bits(space, policy, point)
+    assert all(one.weights == policy.weights for one in found)
+    assert all(one.settings["large.keep"] == 0.5 for one in found)
+    return [tuple(one.settings[f"{name}.weight_bits"] for name in WEIGHTS) for one in found]
+
+
+def test_four_times_the_weights_have_a_bit_less() -> None:
+    assert allocated(2, 8, 8, 8, 8) == [(8, 8, 7), (8, 7, 6), (7, 6, 5), (6, 5, 4), (5, 4, 3), (4, 3, 2)]
+
+
+def test_bits_stay_within_their_range() -> None:
+    assert allocated(4, 6, 6, 6, 6) == [(6, 6, 5), (6, 5, 4)]
+
+
+def test_all_are_smaller_than_what_there_is() -> None:
+    assert allocated(4, 8, 5, 5, 5) == [(6, 5, 4)]
+    assert allocated(4, 8, 4, 4, 4) == []
+
+
+@pytest.mark.parametrize("space", [SearchSpace({"keep": FloatDistribution(0, 1)}), space_of(8, 8)])
+def test_without_bits_to_choose_there_is_none(space: SearchSpace) -> None:
+    point = {name: d.high for name, d in space.distributions.items()}  # type: ignore[attr-defined]
+    assert in_fewer_bits(space, space.canonical(point), point) == []
