@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
@@ -66,6 +66,7 @@ class Worth:
     # bounds alone decide
     tests: tuple[FloorTest, ...]
     safe_score: float  # of what can be delivered in any case
+    evaluated: Callable[[Trial], Evaluation]  # what is known of a trial's network
 
     def __call__(self, trial: Trial, forecast: Forecast, beside: Sequence[tuple[Trial, Forecast]] = ()) -> float:
         """What more than the safe score is to be expected of trying the network, those `beside` it, or some of them.
@@ -90,8 +91,7 @@ class Worth:
         return Hope(max(self._gain(trial, forecast), 0.0), chance(test, forecast, self.reference_error))
 
     def _gain(self, trial: Trial, forecast: Forecast) -> float:
-        assert trial.evaluation is not None
-        promised = self.promised(trial.evaluation, forecast)
+        promised = self.promised(self.evaluated(trial), forecast)
         metrics = self.problem.metrics(promised)
         others = [bound for bound in self.problem.bounds if bound.metric not in {TOP1_ERROR, TOP5_ERROR}]
         if any(bound.violation(metrics[bound.metric]) > 0 for bound in others):

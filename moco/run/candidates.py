@@ -19,6 +19,7 @@ from moco.metrics import ERRORS, TOP1_ERROR
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.run.job import Prepared
+from moco.run.smoothed_timings import SmoothedTimings
 from moco.space import SearchSpace
 from moco.study import best, rank
 from moco.trial import Evaluation, Trial, TrialState
@@ -71,12 +72,13 @@ def to_certify(
     """
     problem, floor = prepared.problem, prepared.job.floor
     assert floor is not None
-    worths = np.array([worth(trial, problem) for trial in trials])
+    timings = SmoothedTimings(problem, trials)
+    worths = np.array([problem.unbounded_score(timings.of(trial)) for trial in trials])
     reference = prepared.evaluator.reference.evaluation
     if certified is None:
         values = _above_none(worths, problem.unbounded_score(reference))
     else:
-        values = worths - worth(certified, problem)
+        values = worths - problem.unbounded_score(timings.of(certified))
     chosen = [trial for trial, value in zip(trials, values, strict=True) if value > 0]
     sizes, whole = prepared.job.data.splits.sizes, _whole(prepared.space)
     scored = Scored(

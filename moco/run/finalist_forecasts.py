@@ -17,6 +17,7 @@ from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.run.job import Prepared
+from moco.run.smoothed_timings import SmoothedTimings
 from moco.study import best
 from moco.trial import Evaluation, Trial, TrialState
 
@@ -39,6 +40,7 @@ class Forecasts:
         self.prepared = prepared
         self.reference = prepared.evaluator.reference.evaluation
         self._untrained: dict[int, Untrained] = {}
+        self._timed: tuple[int, SmoothedTimings] | None = None
 
     def promise(self, trials: Sequence[Trial]) -> Promise:
         """The law of errors, fitted to all finalists that were scored."""
@@ -60,9 +62,15 @@ class Forecasts:
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
             tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
         safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
-        problem = self.prepared.problem
-        score = problem.unbounded_score(self.reference) if safe is None or safe.score is None else safe.score
-        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, tests, score)
+        problem, timings = self.prepared.problem, self._timings(trials)
+        score = problem.unbounded_score(self.reference if safe is None else timings.of(safe))
+        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, tests, score, timings.of)
+
+    def _timings(self, trials: Sequence[Trial]) -> SmoothedTimings:
+        """The times by all trials, learned anew once there are others."""
+        if self._timed is None or self._timed[0] != len(trials):
+            self._timed = len(trials), SmoothedTimings(self.prepared.problem, trials)
+        return self._timed[1]
 
     def untrained(self, trial: Trial) -> Untrained:
         """The untrained network of a trial, as the promise sees it."""

@@ -54,22 +54,27 @@ def trial(cost: float) -> Trial:
     return Trial(0, Suggestion(0, {"n": 1}), TrialState.COMPLETE, {"n": 1}, None, evaluation, outcome, -cost)
 
 
+def measured(one: Trial) -> Evaluation:
+    assert one.evaluation is not None
+    return one.evaluation
+
+
 def test_a_network_is_worth_what_it_saves_times_its_chance() -> None:
     worth, sure, unsure = (
-        Worth(problem(), REFERENCE, (TEST,), -0.4),
+        Worth(problem(), REFERENCE, (TEST,), -0.4, measured),
         Forecast(REFERENCE, 0.001),
         Forecast(0.0775, 0.003),
     )
     assert worth(trial(0.3), sure) == pytest.approx(0.1, rel=1e-3)
     assert worth(trial(0.3), unsure) == pytest.approx(0.1 * chance(TEST, unsure, REFERENCE))
     assert worth(trial(0.5), sure) == 0
-    assert Worth(problem(Bound("cost", "<=", 0.2)), REFERENCE, (TEST,), -0.4)(trial(0.3), sure) == -math.inf
-    assert Worth(problem(), REFERENCE, (), -0.4)(trial(0.5), sure) == pytest.approx(-0.1)
+    assert Worth(problem(Bound("cost", "<=", 0.2)), REFERENCE, (TEST,), -0.4, measured)(trial(0.3), sure) == -math.inf
+    assert Worth(problem(), REFERENCE, (), -0.4, measured)(trial(0.5), sure) == pytest.approx(-0.1)
 
 
 def test_what_was_trained_by_now_is_a_way_back_for_what_is_bolder() -> None:
     worth, sure, unsure = (
-        Worth(problem(), REFERENCE, (TEST, TEST), -0.4),
+        Worth(problem(), REFERENCE, (TEST, TEST), -0.4, measured),
         Forecast(0.065, 0.001),
         Forecast(0.0775, 0.003),
     )
@@ -83,7 +88,7 @@ def test_what_was_trained_by_now_is_a_way_back_for_what_is_bolder() -> None:
 
 def test_a_way_back_that_costs_more_confidence_than_it_gives_is_not_tried() -> None:
     stricter = replace(TEST, confidence=0.9999)
-    worth, near = Worth(problem(), REFERENCE, (TEST, stricter), -0.4), Forecast(0.0745, 0.001)
+    worth, near = Worth(problem(), REFERENCE, (TEST, stricter), -0.4, measured), Forecast(0.0745, 0.001)
     assert worth(trial(0.1), near, [(trial(0.39), near)]) == worth(trial(0.1), near)
     assert worth(trial(0.39), near, [(trial(0.1), near)]) == worth(trial(0.1), near)
 
@@ -91,7 +96,7 @@ def test_a_way_back_that_costs_more_confidence_than_it_gives_is_not_tried() -> N
 def test_a_searcher_hears_of_the_network_after_its_training() -> None:
     before = trial(0.3)
     assert not before.feasible
-    heard = Worth(problem(), REFERENCE, (TEST,), -0.4).heard(before, Forecast(REFERENCE + 0.01, 0.002))
+    heard = Worth(problem(), REFERENCE, (TEST,), -0.4, measured).heard(before, Forecast(REFERENCE + 0.01, 0.002))
     assert heard.feasible
     assert heard.evaluation is not None
     assert heard.evaluation.metrics["top1_error"] == MetricValue(REFERENCE + 0.01, 0.002)
