@@ -133,7 +133,7 @@ class Finals:
             if policy in known or study.stop_requested:
                 continue
             told(f"the network of trial {last.trial.number} again, its weights in fewer bits")
-            point = self.prepared.space.executed(policy, last.trial.point)
+            point = self.prepared.space.executed(policy.untrained, last.trial.point)
             suggestion = asked_in_bits(last, point, self._place(study.trials))
             study.add(suggestion, policy, partial(self._evaluated, policy))
 
