@@ -20,6 +20,8 @@ from moco.trial import Point
 WEIGHT_BITS = "weight_bits"
 """What the parameters of a group's bits are called after its name (moco.compression.methods.quantization)."""
 SIZE = "packed_size_mb"
+LEAST_BITS = 4
+"""With fewer a network is trained in codes, else it loses too much."""
 
 
 def in_fewer_bits(space: SearchSpace, policy: Policy, point: Point) -> list[Policy]:
@@ -34,13 +36,19 @@ def in_fewer_bits(space: SearchSpace, policy: Policy, point: Point) -> list[Poli
     if not counted:
         return []
     most_mb, found = max(counted.values()), [policy]
-    for of_largest in range(max(bits[name].high for name in counted), min(bits[name].low for name in counted) - 1, -1):
+    least = max(min(bits[name].low for name in counted), LEAST_BITS)
+    for of_largest in range(max(bits[name].high for name in counted), least - 1, -1):
         wanted = {name: of_largest + math.log(most_mb / mb, 4) for name, mb in counted.items()}
         at = {name: min(max(round(wanted[name]), bits[name].low), bits[name].high) for name in counted}
         made = Policy(space.canonical({**point, **at}).text, policy.weights)
         if space.cost(made)[SIZE] < space.cost(found[-1])[SIZE]:
             found.append(made)
     return found[1:]
+
+
+def fewest_bits(point: Point) -> int:
+    """Of the weights of any group; a ValueError where none has bits."""
+    return min(int(value) for name, value in point.items() if _is_bits(name))
 
 
 def _is_bits(name: str) -> bool:

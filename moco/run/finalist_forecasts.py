@@ -89,7 +89,7 @@ class Forecasts:
 
         Of very few bits (`IN_CODES`) that is known before; of others by the finalist's last round.
         """
-        if trial.policy is not None and asks_for_codes(trial.policy):
+        if trial.policy is not None and _has_at_most(IN_CODES, trial.policy):
             return True
         if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
             return False
@@ -119,11 +119,6 @@ def can_be_trained(trial: Trial) -> bool:
     """Whether the trial's network is one of the search's that training can give something back to."""
     whole = trial.state is TrialState.COMPLETE and trial.distinct and not trial.suggestion.finalist
     return whole and trial.policy is not None and is_trainable(trial.policy)
-
-
-def asks_for_codes(policy: Policy) -> bool:
-    """Whether the policy has so few bits that its network is trained in codes from the beginning."""
-    return _has_at_most(IN_CODES, policy)
 
 
 def is_trainable(policy: Policy) -> bool:

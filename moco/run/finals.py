@@ -32,7 +32,7 @@ from moco.finalists.training_order import TrainingOrder
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
-from moco.run.finalist_forecasts import Forecasts, asks_for_codes, can_be_trained, is_trainable, seen_again
+from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable, seen_again
 from moco.run.finalist_steps import FinalistSteps
 from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study
@@ -138,12 +138,11 @@ class Finals:
             study.add(suggestion, policy, partial(self._evaluated, policy))
 
     def _bits_of(self, trial: Trial) -> list[Policy]:
-        """The trial's policy in fewer bits, but none that asks for a training in them, and none of one that had it."""
+        """The trial's policy in fewer bits; none where its network was trained in codes, for its own bits."""
         policy = trial.policy
         if policy is None or (policy.weights is not None and self.weights.in_codes(policy.weights)):
             return []
-        fewer = in_fewer_bits(self.prepared.space, policy, trial.point)
-        return [one for one in fewer if not asks_for_codes(one)][-MOST_FILES:]
+        return in_fewer_bits(self.prepared.space, policy, trial.point)[-MOST_FILES:]
 
     def _evaluated(self, policy: Policy) -> tuple[Policy, Evaluation]:
         return policy, self.prepared.evaluator.evaluate(policy)

@@ -9,6 +9,7 @@ from moco.compression.space.network_space import SpaceOptions
 from moco.errors import ConfigError
 from moco.run.uniform_starts import LADDER_LEVELS, uniform_starts
 from moco.space import SearchSpace
+from tests.compression.space.test_codec import space_of as mixed_space_of
 from tests.compression.space.test_network_space import space_of
 from tests.compression.spaces import options_of
 
@@ -87,3 +88,15 @@ def test_only_what_leaves_the_network_untouched_is_called_the_reference(
 def test_an_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"searcher\.start: unknown start 'lader'; did you mean 'ladder'"):
         uniform_starts(BOTH, "lader")
+
+
+def test_bits_that_can_be_chosen_give_the_whole_network_in_few_of_them() -> None:
+    bits = {"weight_bits": (2, 8), "activation_bits": (8, 8)}
+    space = mixed_space_of(precisions=("mixed",), bits=bits)
+    found = [start for start in uniform_starts(space) if start.name.startswith("weights in")]
+
+    assert [start.name for start in found] == ["weights in 5 bits and more", "weights in 4 bits and more"]
+    costs = [space.cost(space.canonical(start.point)) for start in found]
+    whole = space.cost(space.canonical(space.uniform(0.0, space.n_variants() - 1)))
+    assert costs[1]["packed_size_mb"] < costs[0]["packed_size_mb"] < whole["packed_size_mb"]
+    assert {cost["macs"] for cost in costs} == {whole["macs"]}
