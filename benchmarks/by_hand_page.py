@@ -27,9 +27,11 @@ Outcome = Mapping[str, Any]
 
 
 def outcome_of(folder: Path) -> Outcome:
-    """What is kept of a finished run. JSON."""
+    """What is kept of a finished run. JSON; a ValueError where it had no floor, or no limit of processor seconds."""
     result, manifest = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("result", "manifest"))
-    certificate, hardware = result["certificate"], manifest["hardware"]
+    certificate, hardware, seconds = result["certificate"], manifest["hardware"], result["budget"]["processor_seconds"]
+    if certificate["floor"] is None or seconds is None:
+        raise ValueError(f"{folder}: expected a run with a floor and budget.processor_seconds; the table is of these")
     sets = [text for name, text in FAST.items() if name in hardware["instruction_sets"]]
     ours = {"by": "moco", "cost": result["retimed"]["cost"]["value"], "processor_s": result["processor_s"]}
     judged = {"measured": certificate["estimate"], "least": certificate["lower_bound"], "holds": certificate["holds"]}
@@ -47,19 +49,21 @@ def outcome_of(folder: Path) -> Outcome:
     return {
         "experiment": result["experiment"],
         "floor_points": round(100 * certificate["floor"], 3),
-        "seconds": result["budget"]["processor_seconds"],
+        "seconds": seconds,
         "seed": result["seed"],
         "machine": f"{hardware['processor'].partition('(')[0].strip()} ({', '.join(sets) or 'AVX2 at most'})",
         "day": manifest["created"][:10],
+        "settings": manifest["fingerprint"][:6],
         "networks": [ours | judged, *rivals],
     }
 
 
 def keep(outcome: Outcome) -> None:
-    """Put it beside the others; it takes the place of the same seed on the same machine and day."""
+    """Put it beside the others; it takes the place of the same seed and settings, on such a machine and that day."""
     maker = outcome["machine"].partition(" ")[0].lower()
     floor, seconds = outcome["floor_points"], outcome["seconds"]
-    name = f"{outcome['experiment']}_{floor:g}_{seconds:g}s_{outcome['day']}_{maker}_seed{outcome['seed']}"
+    run = f"{outcome['day']}_{maker}_seed{outcome['seed']}_{outcome['settings']}"
+    name = f"{outcome['experiment']}_{floor:g}_{seconds:g}s_{run}"
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / f"{name}.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
 

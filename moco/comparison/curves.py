@@ -23,8 +23,8 @@ from moco.run_folder.result import TrialsAndSeconds
 from moco.trial import FIRST_MADE, Trial
 
 SUGGESTING = "search"  # the stage of `Evaluation.seconds` in which the study notes an ask and the tell before it
-_NOT_EVALUATING = frozenset({SUGGESTING, "record", "tracking"})
-"""Stages of the study, which differ from search to search and are no part of the evaluation."""
+_NOT_EVALUATING = frozenset({SUGGESTING, "record", "tracking", "wait"})
+"""Stages of the study and of the machine, which differ from search to search and are no part of the evaluation."""
 
 RESAMPLES = 1000
 """Bootstrap samples of a band: the ends of a 95 % interval then rest on 25 of them each."""

@@ -3,28 +3,35 @@
 A virtual machine shares its cores with others, and those may slow one network more than another: seen on a server that
 gave 2.6 times the speed in int8 in one minute and 1.9 times in the next, with the reference at 3.1 and 4.0 ms. No ratio
 within one measurement shows that, but the reference's own time does. So a timing in which the reference was slow is
-taken again when it is fast. Waiting takes no processor time. Figures in docs/measurement.md.
+taken again when it is fast. Waiting takes no processor time, and holds no device. Figures in docs/measurement.md.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import numpy as np
 
+from moco.evaluation.builder import Stopwatch
 from moco.interfaces import Session, Target
 from moco.measurement import Measurement, TimingPlan
 
 CALMEST = 0.2
 """Quantile of the reference's times so far that counts as calm: a single fast timing is no yardstick."""
+LEAST_KNOWN = 6
+"""Timings before there is such a quantile; until then each is taken as it is."""
 SLOWER = 1.1
 """How much longer the reference may take while the machine is calm: clocks drift by several percent within seconds."""
 PAUSES_S = (1, 2, 4, 8, 16, 29)
 WAITED_SHARE = 0.25
 """Of the time since the search began, what may have been waited at most."""
 PROBE_SLOTS = 3
+
+Undisturbed = Callable[[Stopwatch], AbstractContextManager[object]]
+"""A block in which no other process times on the device, and this one does nothing else."""
 
 
 class CalmTimings:
@@ -33,21 +40,24 @@ class CalmTimings:
     def __init__(
         self,
         target: Target,
+        undisturbed: Undisturbed,
+        waited_share: float = WAITED_SHARE,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take where it is measured; `clock` in seconds."""
-        self.target, self._sleep, self._clock = target, sleep, clock
+        """Take where it is measured, and how much of all time may be waited; `clock` in seconds."""
+        self.target, self._undisturbed, self._waited_share = target, undisturbed, waited_share
+        self._sleep, self._clock = sleep, clock
         self._began_s, self._waited_s = clock(), 0.0
         self._reference_ms: dict[str, list[float]] = {}
 
-    def measure(self, name: str, sessions: list[Session], plan: TimingPlan) -> Measurement:
-        """The sessions timed by the plan, at the calmest of at most two times; timings of one `name` are comparable."""
+    def measure(self, name: str, sessions: list[Session], plan: TimingPlan, watch: Stopwatch) -> Measurement:
+        """The sessions timed by the plan, at the calmer of at most two times; timings of one `name` are comparable."""
+        found = self._timed(sessions, plan, watch)
         known = self._reference_ms.setdefault(name, [])
-        found = self.target.measure(sessions, plan)
         known.append(found.median_ms())
-        if self.slower(name, found) > SLOWER and self._calm_again(name, sessions[0], plan):
-            again = self.target.measure(sessions, plan)
+        if self.slower(name, found) > SLOWER and self._calm_again(name, sessions[0], plan, watch):
+            again = self._timed(sessions, plan, watch)
             known.append(again.median_ms())
             found = min(found, again, key=Measurement.median_ms)
         if (slower := self.slower(name, found)) > SLOWER:
@@ -56,17 +66,25 @@ class CalmTimings:
         return found
 
     def slower(self, name: str, measurement: Measurement) -> float:
-        """The reference's time in a measurement, relative to its time while the machine was calm."""
-        return measurement.median_ms() / float(np.quantile(self._reference_ms[name], CALMEST, method="lower"))
+        """The reference's time in a measurement, relative to its time while the machine was calm; 1 while unknown."""
+        known = self._reference_ms[name]
+        if len(known) < LEAST_KNOWN:
+            return 1.0
+        return measurement.median_ms() / float(np.quantile(known, CALMEST, method="lower"))
 
-    def _calm_again(self, name: str, reference: Session, plan: TimingPlan) -> bool:
+    def _timed(self, sessions: list[Session], plan: TimingPlan, watch: Stopwatch) -> Measurement:
+        with self._undisturbed(watch), watch.stage("measure"):
+            return self.target.measure(sessions, plan)
+
+    def _calm_again(self, name: str, reference: Session, plan: TimingPlan, watch: Stopwatch) -> bool:
         """Wait until the reference is as fast as it was; False where it does not become so in time."""
         probe = replace(plan, seconds=0.0, min_slots=PROBE_SLOTS, warmup_calls=1, slot_ms=0.0, series=())
         for pause_s in PAUSES_S:
-            if self._waited_s + pause_s > WAITED_SHARE * (self._clock() - self._began_s):
+            if self._waited_s + pause_s > self._waited_share * (self._clock() - self._began_s):
                 return False
-            self._sleep(pause_s)
+            with watch.stage("wait"):
+                self._sleep(pause_s)
             self._waited_s += pause_s
-            if self.slower(name, self.target.measure([reference], probe)) <= SLOWER:
+            if self.slower(name, self._timed([reference], probe, watch)) <= SLOWER:
                 return True
         return False

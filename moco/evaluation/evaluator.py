@@ -21,7 +21,7 @@ from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
-from moco.evaluation.calm import CalmTimings
+from moco.evaluation.calm import WAITED_SHARE, CalmTimings
 from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
 from moco.measurement import Measurement, TimingPlan
@@ -50,6 +50,8 @@ class EvaluationPlan:
 
     They are the scale of every timed metric, so all trials of a search must share them.
     """
+    waited_share: float = WAITED_SHARE
+    """Of all time, what may be waited for a calm machine at most."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Evaluator:
         """
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
-        self._timings = CalmTimings(target)
+        self._timings = CalmTimings(target, undisturbed, plan.waited_share)
         self.unmeasured: dict[str, str] = {}
         self.image_s = 0.0  # that the reference takes to score an image
         self.reference = self._reference()
@@ -176,8 +178,7 @@ class Evaluator:
 
     def beside_reference(self, metric: str, session: Session, plan: TimingPlan, watch: Stopwatch) -> Measurement:
         """What the metric is read from: the session timed beside the reference, nothing else and on a calm machine."""
-        with self.undisturbed(watch), watch.stage("measure"):
-            return self._timings.measure(metric, [self.reference.session, session], plan)
+        return self._timings.measure(metric, [self.reference.session, session], plan, watch)
 
     def timing_by(self, timing: Mapping[str, TimingPlan]) -> Evaluator:
         """An evaluator with the same reference that times by other plans of the same metrics; it closes nothing."""
@@ -275,8 +276,7 @@ class Evaluator:
             if name in self.plan.constants:
                 metrics[name] = MetricValue(self.plan.constants[name])
             else:
-                with self.undisturbed(Stopwatch()):
-                    measured = self._timings.measure(name, [session, session], plan)
+                measured = self._timings.measure(name, [session, session], plan, Stopwatch())
                 constant = READINGS[name].constant(measured)
                 if constant is None:
                     self.unmeasured[name] = "; ".join(measured.warnings) or "the target gave no such series"

@@ -131,7 +131,8 @@ def _finalists_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
         return Html("")
     text = (
         "The most promising networks of the search were trained on, round by round; of each round the better ones "
-        "went on to the next. All numbers are those after the round, the accuracy on the search images."
+        "went on to the next. What is named in fewer bits has the weights of that training and was not trained again. "
+        "All numbers are those after the round, the accuracy on the search images."
     )
     return section("finalists", "Finalists", finalists_table(result.finalists, trials, result.best), note(text))
 

@@ -64,15 +64,20 @@ def worth(trial: Trial, problem: Problem) -> float:
 
 
 def to_certify(
-    trials: Sequence[Trial], prepared: Prepared, confidence: float, certified: Trial | None = None
+    trials: Sequence[Trial],
+    prepared: Prepared,
+    confidence: float,
+    certified: Trial | None = None,
+    timings: SmoothedTimings | None = None,
 ) -> list[Planned]:
     """The deliverable trials to try for the floor, in their order, at this confidence of all attempts together.
 
+    What they cost in time is taken from the `timings`, by default those of these trials alone.
     Where a network is `certified` already, only better ones are worth an attempt; maybe none is.
     """
     problem, floor = prepared.problem, prepared.job.floor
     assert floor is not None
-    timings = SmoothedTimings(problem, trials)
+    timings = timings or SmoothedTimings(problem, trials)
     worths = np.array([problem.unbounded_score(timings.of(trial)) for trial in trials])
     reference = prepared.evaluator.reference.evaluation
     if certified is None:

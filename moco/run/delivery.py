@@ -24,6 +24,7 @@ from moco.run.job import Prepared
 from moco.run.longer_timing import LongerTiming
 from moco.run.recount import Recount, from_store
 from moco.run.sibling_trials import NO_SIBLINGS, SiblingTrials
+from moco.run.smoothed_timings import SmoothedTimings
 from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
 from moco.study import best
@@ -232,7 +233,8 @@ class Finisher:
         earlier = self._certified_before()
         left = [trial for trial in pool if trial.policy not in self._late and not self.log.missed(trial.policy)]
         confidence = self.log.confidence_left(self.prepared.job.plan.delivery.confidence)
-        return to_certify(left or pool, self.prepared, confidence, None if earlier is None else earlier[0])
+        timings = SmoothedTimings(self.prepared.problem, self.trials)
+        return to_certify(left or pool, self.prepared, confidence, None if earlier is None else earlier[0], timings)
 
     def _fixed(self) -> list[Planned]:
         """The candidates in their order; others take the place of those that a longer timing finds beyond a bound."""

@@ -18,7 +18,6 @@ from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
 from moco.run.job import Prepared
 from moco.run.smoothed_timings import SmoothedTimings
-from moco.study import best
 from moco.trial import Evaluation, Trial, TrialState
 
 FLOAT_ERROR = "float_error"
@@ -61,9 +60,9 @@ class Forecasts:
             shares = [others_share(tried, way_back=True) for tried in range(min(most, 2), most + 1)]
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
             tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
-        safe = best(trial for trial in trials if trial.feasible and not is_trainable(trial.policy or NEUTRAL))
         problem, timings = self.prepared.problem, self._timings(trials)
-        score = problem.unbounded_score(self.reference if safe is None else timings.of(safe))
+        safe = [timings.of(one) for one in trials if one.feasible and not is_trainable(one.policy or NEUTRAL)]
+        score = max(map(problem.unbounded_score, safe or [self.reference]))
         return Worth(problem, self.reference.metrics[TOP1_ERROR].value, tests, score, timings.of)
 
     def _timings(self, trials: Sequence[Trial]) -> SmoothedTimings:

@@ -12,7 +12,7 @@ import torch
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
-from moco.finalists.bit_allocations import in_fewer_bits
+from moco.finalists.bit_allocations import Allocation, in_fewer_bits, rewards_small_weights
 from moco.finalists.history import (
     STEPS,
     Finalist,
@@ -129,20 +129,22 @@ class Finals:
             return
         last = trained[-1]
         known = {one.trial.policy for one in files_of_finalists(study.trials)}
-        for policy in self._bits_of(last.trial):
-            if policy in known or study.stop_requested:
-                continue
-            told(f"the network of trial {last.trial.number} again, its weights in fewer bits")
-            point = self.prepared.space.executed(policy.untrained, last.trial.point)
-            suggestion = asked_in_bits(last, point, self._place(study.trials))
-            study.add(suggestion, policy, partial(self._evaluated, policy))
+        for one in self._in_bits(last.trial):
+            if study.stop_requested or self.split.training_s() < _evaluating_s(last.trial):
+                return
+            if one.policy not in known:
+                told(f"the network of trial {last.trial.number} again, its weights in fewer bits")
+                suggestion = asked_in_bits(last, one.point, self._place(study.trials))
+                study.add(suggestion, one.policy, partial(self._evaluated, one.policy))
 
-    def _bits_of(self, trial: Trial) -> list[Policy]:
-        """The trial's policy in fewer bits; none where its network was trained in codes, for its own bits."""
-        policy = trial.policy
-        if policy is None or (policy.weights is not None and self.weights.in_codes(policy.weights)):
+    def _in_bits(self, trial: Trial) -> list[Allocation]:
+        """The trial's policy in fewer bits; none where that gains nothing, or it was trained in codes of its own."""
+        policy, problem = trial.policy, self.prepared.problem
+        if policy is None or trial.evaluation is None or (policy.weights and self.weights.in_codes(policy.weights)):
             return []
-        return in_fewer_bits(self.prepared.space, policy, trial.point)[-MOST_FILES:]
+        packed = self.prepared.job.target.capabilities.placement.packed
+        found = in_fewer_bits(problem.space, policy, trial.point)[-MOST_FILES:]
+        return found if found and rewards_small_weights(problem, trial.evaluation, packed=packed) else []
 
     def _evaluated(self, policy: Policy) -> tuple[Policy, Evaluation]:
         return policy, self.prepared.evaluator.evaluate(policy)
@@ -170,7 +172,7 @@ class Finals:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
         is_last = one == self.plan.rounds[-1]
-        files = 1 + (len(self._bits_of(trials[picked.of])) if is_last and not in_codes else 0)
+        files = 1 + (len(self._in_bits(trials[picked.of])) if is_last and not in_codes else 0)
         after_s = files * _evaluating_s(picked.trial) + self.look.seconds
         left_s = max(self.split.training_s() - after_s, LEAST_TRAINING_S)
         return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
@@ -241,7 +243,7 @@ def _evaluating_s(trial: Trial) -> float:
 def delivery_s(prepared: Prepared) -> float:
     """Seconds that certifying candidates and timing the winner will take, at most."""
     job, delivery = prepared.job, prepared.job.plan.delivery
-    timed_s = 2 * delivery.seconds * len(prepared.evaluator.plan.timing)
+    timed_s = 2 * 2 * delivery.seconds * len(prepared.evaluator.plan.timing)  # a disturbed timing is taken again
     # The reference is scored, then candidates, which take about half of its time.
     images = (1 + delivery.attempts / 2) * job.data.splits.sizes["certification"]
     return timed_s + images * prepared.evaluator.image_s + FILES_S * delivery.attempts

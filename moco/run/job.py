@@ -29,6 +29,7 @@ from moco.data.description import UNKNOWN, InputDescription
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
 from moco.evaluation.builder import Builder, Stopwatch
+from moco.evaluation.calm import WAITED_SHARE
 from moco.evaluation.evaluator import EvaluationPlan, Evaluator, Images
 from moco.evaluation.store import EvaluationStore
 from moco.execution.device_lock import DeviceLock
@@ -198,7 +199,7 @@ def prepare(
         warnings += empty_promises(problem)
         warnings += chance_warnings(evaluator.reference.correct.top1, evaluator.search.labels)
         if not job.profile_only and starts is None:
-            known, more = search.starts.with_stored(known, problem, evaluator)
+            known, more = search.starts.with_measured(known, problem, evaluator)
             warnings += more
         warnings += [*traced.left_alone, *of_recovery, *evaluator.warnings]
         on_failure.pop_all()
@@ -232,7 +233,8 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             metadata=job.description.metadata,
         )
         search = Images(*job.data.images("search"))
-        evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants), store, undisturbed)
+        share = WAITED_SHARE if job.plan.search.budget.seconds is None else 0.0  # pauses would take what is limited
+        evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants, share), store, undisturbed)
         on_failure.pop_all()
     return evaluator
 

@@ -19,9 +19,10 @@ from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin, read_policy
 from moco.errors import ConfigError, SpaceError
 from moco.evaluation.evaluator import Evaluator
+from moco.finalists.bit_allocations import rewards_small_weights
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.run.uniform_starts import distinct, uniform_starts
+from moco.run.uniform_starts import distinct, starts_in_fewer_bits, uniform_starts
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
 from moco.store_table import MALFORMED
@@ -76,12 +77,17 @@ class StartPlan:
                 found += _tolerable(read_sensitivity(self.sensitivity), source, space)
         return distinct(space, _told_apart(found)), warnings
 
-    def with_stored(
+    def with_measured(
         self, known: Sequence[Start], problem: Problem, evaluator: Evaluator
     ) -> tuple[list[Start], list[str]]:
-        """The starts with those of the evaluation store, and a warning where it holds none."""
+        """The starts with those that ask for the reference's numbers, and a warning where the store holds none.
+
+        The ladder's in fewer bits where these are of use, then those of the evaluation store.
+        """
         found, warnings = list(known), []
         for source in self._sources():
+            if source == "ladder":
+                found = distinct(problem.space, [*found, *_in_fewer_bits(problem, evaluator)])
             if isinstance(source, str) or source.store is None:
                 continue
             taken = {problem.space.canonical(start.point) for start in found}
@@ -99,6 +105,13 @@ class StartPlan:
         defaults = {"store": StartSource(store=MOST_STORED), "sensitivity": StartSource(sensitivity=DIVERGENCES)}
         for source in self.sources:
             yield defaults.get(source, source) if isinstance(source, str) else source
+
+
+def _in_fewer_bits(problem: Problem, evaluator: Evaluator) -> list[Start]:
+    """Starts in fewer bits, where that is of use."""
+    found, packed = starts_in_fewer_bits(problem.space), evaluator.target.capabilities.placement.packed
+    of_use = bool(found) and rewards_small_weights(problem, evaluator.reference.evaluation, packed=packed)
+    return found if of_use else []
 
 
 def stored_starts(

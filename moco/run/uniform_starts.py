@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from moco.errors import ConfigError, SpaceError, nearest
-from moco.finalists.bit_allocations import fewest_bits, in_fewer_bits
+from moco.finalists.bit_allocations import in_fewer_bits
 from moco.policy import Policy
 from moco.space import SearchSpace
 from moco.study import Start
@@ -33,18 +33,17 @@ def uniform_starts(space: SearchSpace, kind: str = "ladder") -> list[Start]:
         for variant in range(1, heaviest + 1):
             point = space.uniform(0.0, variant)
             found.append(Start(_words(space, point), point))
-        found += _in_fewer_bits(space, space.uniform(0.0, heaviest))
         for level in LADDER_LEVELS:
             point = space.uniform(level, heaviest)
             found.append(Start(f"ladder {level:g} {_words(space, point)}".strip(), point))
     return distinct(space, found)
 
 
-def _in_fewer_bits(space: SearchSpace, whole: Point) -> list[Start]:
-    """The whole network, its weights in the fewest bits that cost little without training, and a bit more."""
-    policies = in_fewer_bits(space, space.canonical(whole), whole)[-MOST_IN_FEWER_BITS:]
-    points = [space.executed(policy, whole) for policy in policies]
-    return [Start(f"weights in {fewest_bits(point)} bits and more", point) for point in points]
+def starts_in_fewer_bits(space: SearchSpace) -> list[Start]:
+    """The whole network, its weights in the fewest bits that cost little without training, and in a bit more."""
+    whole = space.uniform(0.0, space.n_variants() - 1)
+    found = in_fewer_bits(space, space.canonical(whole), whole)[-MOST_IN_FEWER_BITS:]
+    return [Start(f"weights in {one.fewest_bits} bits and more", one.point) for one in found]
 
 
 def starts_of(space: SearchSpace, chosen: str | Sequence[str | Point | Start]) -> list[Start]:

@@ -78,7 +78,7 @@ class StartRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class FinalistRecord(Record):
-    """A network that was trained on after the search, as it was after one round."""
+    """A network that was trained on after the search, as it was after one round, or its weights in other bits."""
 
     trial: int  # its own, of which the metrics are
     of: int  # the trial whose network was trained

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from moco.finalists.bit_allocations import in_fewer_bits
+from moco.finalists.bit_allocations import in_fewer_bits, rewards_small_weights
 from moco.policy import Policy
+from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.trial import Point
+from moco.trial import Evaluation, MetricValue, Point
 
 WEIGHTS = {"small": 1_000, "middle": 4_000, "large": 16_000}
 """Four times as many each: by the law one bit less each."""
@@ -43,9 +44,10 @@ def allocated(low: int, high: int, *now: int) -> list[tuple[int, ...]]:
     point = {**dict(zip((f"{name}.weight_bits" for name in WEIGHTS), now, strict=True)), "large.keep": 0.5}
     policy = Policy(space.canonical(point).text, "0" * 64)
     found = in_fewer_bits(space, policy, point)
-    assert all(one.weights == policy.weights for one in found)
-    assert all(one.settings["large.keep"] == 0.5 for one in found)
-    return [tuple(one.settings[f"{name}.weight_bits"] for name in WEIGHTS) for one in found]
+    assert all(one.policy.weights == policy.weights for one in found)
+    assert all(one.policy.settings == one.point for one in found)
+    assert all(one.point["large.keep"] == 0.5 for one in found)
+    return [tuple(one.point[f"{name}.weight_bits"] for name in WEIGHTS) for one in found]
 
 
 def test_four_times_the_weights_have_a_bit_less() -> None:
@@ -65,3 +67,21 @@ def test_all_are_smaller_than_what_there_is() -> None:
 def test_without_bits_to_choose_there_is_none(space: SearchSpace) -> None:
     point = {name: d.high for name, d in space.distributions.items()}  # type: ignore[attr-defined]
     assert in_fewer_bits(space, space.canonical(point), point) == []
+
+
+PROBLEMS = {
+    "size": Problem(space_of(4, 8), {"top1_error": "minimize", "size_mb": "minimize"}),
+    "latency": Problem(space_of(4, 8), {"top1_error": "minimize", "latency_ms": "minimize"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("rewarded", "packed", "expected"), [("size", True, True), ("size", False, False), ("latency", True, False)]
+)
+def test_fewer_bits_are_of_use_where_the_objective_rewards_small_weights(
+    rewarded: str, packed: bool, expected: bool
+) -> None:
+    names = ("top1_error", "size_mb", "latency_ms", "packed_size_mb")
+    evaluation = Evaluation({name: MetricValue(1.0) for name in names})
+
+    assert rewards_small_weights(PROBLEMS[rewarded], evaluation, packed=packed) is expected

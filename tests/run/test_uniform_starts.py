@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from moco.compression.space.network_space import SpaceOptions
 from moco.errors import ConfigError
-from moco.run.uniform_starts import LADDER_LEVELS, uniform_starts
+from moco.run.uniform_starts import LADDER_LEVELS, starts_in_fewer_bits, uniform_starts
 from moco.space import SearchSpace
 from tests.compression.space.test_codec import space_of as mixed_space_of
 from tests.compression.space.test_network_space import space_of
@@ -90,10 +90,11 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         uniform_starts(BOTH, "lader")
 
 
-def test_bits_that_can_be_chosen_give_the_whole_network_in_few_of_them() -> None:
+@pytest.mark.parametrize("precisions", [("mixed",), ("int8", "mixed"), ("mixed", "int8"), ("float32", "mixed", "int8")])
+def test_bits_that_can_be_chosen_give_the_whole_network_in_few_of_them(precisions: tuple[str, ...]) -> None:
     bits = {"weight_bits": (2, 8), "activation_bits": (8, 8)}
-    space = mixed_space_of(precisions=("mixed",), bits=bits)
-    found = [start for start in uniform_starts(space) if start.name.startswith("weights in")]
+    space = mixed_space_of(precisions=precisions, bits=bits)
+    found = starts_in_fewer_bits(space)
 
     assert [start.name for start in found] == ["weights in 5 bits and more", "weights in 4 bits and more"]
     costs = [space.cost(space.canonical(start.point)) for start in found]
