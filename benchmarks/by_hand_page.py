@@ -53,7 +53,7 @@ def outcome_of(folder: Path) -> Outcome:
         "seed": result["seed"],
         "machine": f"{hardware['processor'].partition('(')[0].strip()} ({', '.join(sets) or 'AVX2 at most'})",
         "day": manifest["created"][:10],
-        "settings": manifest["fingerprint"][:6],
+        "settings": manifest["fingerprint"]["settings"][:6],
         "networks": [ours | judged, *rivals],
     }
 
