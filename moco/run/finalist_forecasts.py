@@ -10,7 +10,7 @@ from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import Bits
 from moco.finalists.history import completed, finalists
-from moco.finalists.promise import Promise, Score, Untrained
+from moco.finalists.promise import Forecast, Promise, Score, Untrained
 from moco.finalists.second_look import Loss
 from moco.finalists.training_order import TrainingOrder
 from moco.finalists.worth import Worth, slack
@@ -27,6 +27,8 @@ SEEN_AGAIN = "top1_error_seen_again"
 FEWER_THAN_INT8 = Bits(weights=7, activations=7)
 IN_CODES = Bits(weights=3, activations=5)
 """So few bits of either, or fewer, ask for a training in codes: 4-bit weights cost ResNet-56 half a point without."""
+WAYS_BACK = 2
+"""Networks that need no training, beside which others are picked: more are hardly ever tried."""
 LEAST_LOSS = 0.002
 """Of accuracy by integers: less is not worth a training in codes."""
 
@@ -70,6 +72,13 @@ class Forecasts:
         if self._timed is None or self._timed[0] != len(trials):
             self._timed = len(trials), SmoothedTimings(self.prepared.problem, trials)
         return self._timed[1]
+
+    @staticmethod
+    def best_as_they_are(trials: Sequence[Trial], worth: Worth) -> list[tuple[Trial, Forecast]]:
+        """The networks of which most is to be expected without any training, with what their scores say of them."""
+        searched = [one for one in trials if can_be_trained(one) and one.evaluation is not None]
+        found = [(one, Forecast(*_error(one.evaluation))) for one in searched if one.evaluation is not None]
+        return sorted(found, key=lambda pair: worth(*pair), reverse=True)[:WAYS_BACK]
 
     def untrained(self, trial: Trial) -> Untrained:
         """The untrained network of a trial, as the promise sees it."""

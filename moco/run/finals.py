@@ -199,7 +199,8 @@ class Finals:
         """The most promising network that is not in this round yet; None where none is worth it.
 
         It comes from the round before, or was not trained at all: what the search has found since then may join. What
-        was trained by now is a way back for it, so that it may be bolder.
+        was trained by now is a way back for it, so that it may be bolder, and so is what needs no training: a network
+        that would be delivered as it is gains nothing by one.
         """
         there = {one.of for one in of_round(trials, round_number)}
         trained = {one.of: one for one in completed(finalists(trials))}
@@ -212,9 +213,10 @@ class Finals:
             return promise.forecast(self.forecasts.untrained(trials[one.of]), one.steps + more_steps)
 
         ways_back = {of: (one.trial, forecast(one, 0)) for of, one in trained.items()}
+        as_they_are = self.forecasts.best_as_they_are(trials, worth)
 
         def promised(one: Finalist) -> tuple[float, float]:
-            beside = [way_back for of, way_back in ways_back.items() if of != one.of]
+            beside = [*as_they_are, *(way_back for of, way_back in ways_back.items() if of != one.of)]
             then = forecast(one, self._steps_of(trials[one.of], trials))
             return worth(one.trial, then, beside), worth(one.trial, then)
 

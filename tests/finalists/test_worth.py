@@ -86,6 +86,20 @@ def test_what_was_trained_by_now_is_a_way_back_for_what_is_bolder() -> None:
     assert expected([]) == worth.of_trying([]) == 0
 
 
+def test_a_training_of_what_would_be_delivered_as_it_is_adds_nothing() -> None:
+    worth, sure, unsure = (
+        Worth(problem(), REFERENCE, (TEST, TEST), -0.4, measured),
+        Forecast(0.065, 0.001),
+        Forecast(0.0775, 0.003),
+    )
+    as_it_is = [(trial(0.3), sure)]
+    nothing = worth.of_trying(as_it_is)
+
+    assert worth(trial(0.3), sure, as_it_is) == pytest.approx(nothing, rel=1e-3)
+    assert worth(trial(0.35), sure, as_it_is) == pytest.approx(nothing, rel=1e-3)
+    assert worth(trial(0.25), unsure, as_it_is) > 1.05 * nothing
+
+
 def test_a_way_back_that_costs_more_confidence_than_it_gives_is_not_tried() -> None:
     stricter = replace(TEST, confidence=0.9999)
     worth, near = Worth(problem(), REFERENCE, (TEST, stricter), -0.4, measured), Forecast(0.0745, 0.001)
