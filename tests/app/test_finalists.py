@@ -103,7 +103,7 @@ def test_the_last_finalist_is_written_in_fewer_bits_too(tmp_path: Path) -> None:
     sizes = [trials[one["trial"]]["evaluation"]["metrics"]["size_mb"][0] for one in (trained[-1], *fewer)]
     assert sizes == sorted(sizes, reverse=True)
     in_codes = any(weights_metadata(path) == {"codes": "true"} for path in (run / "finalists").iterdir())
-    assert fewer or in_codes or {value for name, value in last["point"].items() if "weight_bits" in name} == {4}
+    assert fewer or in_codes or max(value for name, value in last["point"].items() if "weight_bits" in name) <= 5
     assert len(list((run / "finalists").iterdir())) == len(trained)
     written = [last, *(trials[one["trial"]] for one in fewer)]
     assert len({str(trial["point"]) for trial in written}) == len(written)
