@@ -16,6 +16,8 @@ TOP1_ERROR, TOP5_ERROR = ERRORS = ("top1_error", "top5_error")
 """Shares of images, shown as the accuracy, 1 - error. The first is what a floor bounds and a certificate proves."""
 SMALLEST_IN_FULL = 1e-6
 """Numbers below are shown as powers of ten."""
+PACKED_SIZE, FILE_SIZE = "packed_size_mb", "size_mb"
+FALL_WITH_BITS = (PACKED_SIZE, "bops")  # what is counted of a network and falls with the bits of its weights
 COST = "cost"  # what an objective makes of others
 
 

@@ -100,7 +100,7 @@ class Evaluator:
         """
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
-        self._timings = CalmTimings(target, undisturbed, plan.waited_share)
+        self.timings = CalmTimings(target, undisturbed, plan.waited_share)
         self.unmeasured: dict[str, str] = {}
         self.image_s = 0.0  # that the reference takes to score an image
         self.reference = self._reference()
@@ -178,7 +178,7 @@ class Evaluator:
 
     def beside_reference(self, metric: str, session: Session, plan: TimingPlan, watch: Stopwatch) -> Measurement:
         """What the metric is read from: the session timed beside the reference, nothing else and on a calm machine."""
-        return self._timings.measure(metric, [self.reference.session, session], plan, watch)
+        return self.timings.measure(metric, [self.reference.session, session], plan, watch)
 
     def timing_by(self, timing: Mapping[str, TimingPlan]) -> Evaluator:
         """An evaluator with the same reference that times by other plans of the same metrics; it closes nothing."""
@@ -276,7 +276,7 @@ class Evaluator:
             if name in self.plan.constants:
                 metrics[name] = MetricValue(self.plan.constants[name])
             else:
-                measured = self._timings.measure(name, [session, session], plan, Stopwatch())
+                measured = self.timings.measure(name, [session, session], plan, Stopwatch())
                 constant = READINGS[name].constant(measured)
                 if constant is None:
                     self.unmeasured[name] = "; ".join(measured.warnings) or "the target gave no such series"

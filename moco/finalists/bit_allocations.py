@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from moco.compression.precision import INT8, MIXED
+from moco.metrics import FALL_WITH_BITS, FILE_SIZE, PACKED_SIZE
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import SearchSpace
@@ -23,7 +24,6 @@ from moco.trial import Evaluation, MetricValue, Point
 
 WEIGHT_BITS, PRECISION = "weight_bits", "precision"
 """What parameters are called after their group's name (moco.compression.methods.quantization)."""
-SIZE = "packed_size_mb"
 LEAST_BITS = 4
 """With fewer a network is trained in codes, else it loses too much."""
 
@@ -57,7 +57,7 @@ def in_fewer_bits(space: SearchSpace, policy: Policy, point: Point) -> list[Allo
     for of_largest in range(max(ranges[name].high for name in counted), least - 1, -1):
         at = {**point, **_allocated(of_largest, counted, ranges)}
         made = replace(space.canonical(at), weights=policy.weights)
-        if space.cost(made)[SIZE] < space.cost(found[-1].policy)[SIZE]:
+        if space.cost(made)[PACKED_SIZE] < space.cost(found[-1].policy)[PACKED_SIZE]:
             found.append(Allocation(made, at))
     return found[1:]
 
@@ -67,7 +67,7 @@ def rewards_small_weights(problem: Problem, evaluation: Evaluation, *, packed: b
 
     Where codes are `packed`, the file is smaller too. What has no score, by a scorer that fails, is not rewarded.
     """
-    names = [name for name in (SIZE, "bops", *(("size_mb",) if packed else ())) if name in evaluation.metrics]
+    names = [name for name in (*FALL_WITH_BITS, *((FILE_SIZE,) if packed else ())) if name in evaluation.metrics]
     smaller = {name: MetricValue(evaluation.metrics[name].value / 2) for name in names}
     halved = replace(evaluation, metrics={**evaluation.metrics, **smaller})
     try:
@@ -95,5 +95,5 @@ def _may_be_mixed(space: SearchSpace, point: Point, name: str) -> bool:
 
 def _a_bit_mb(space: SearchSpace, point: Point, name: str, bits: IntDistribution) -> float:
     """What a bit of the group's weights takes, in MB."""
-    low, high = (space.cost(space.canonical({**point, name: end}))[SIZE] for end in (bits.low, bits.high))
+    low, high = (space.cost(space.canonical({**point, name: end}))[PACKED_SIZE] for end in (bits.low, bits.high))
     return (high - low) / (bits.high - bits.low)

@@ -56,11 +56,12 @@ def deliverable(trials: Sequence[Trial], problem: Problem) -> list[Trial]:
     return list(found.values())
 
 
-def worth(trial: Trial, problem: Problem) -> float:
-    """The score, as if the floor were met."""
+def worth(trial: Trial, problem: Problem, timings: SmoothedTimings | None = None) -> float:
+    """The score, as if the floor were met; with the times that the timings give it, where these differ."""
     assert trial.score is not None
     assert trial.evaluation is not None
-    return trial.score if trial.feasible else problem.unbounded_score(trial.evaluation)
+    evaluation = trial.evaluation if timings is None else timings.of(trial)
+    return trial.score if trial.feasible and evaluation is trial.evaluation else problem.unbounded_score(evaluation)
 
 
 def to_certify(
@@ -78,12 +79,12 @@ def to_certify(
     problem, floor = prepared.problem, prepared.job.floor
     assert floor is not None
     timings = timings or SmoothedTimings(problem, trials)
-    worths = np.array([problem.unbounded_score(timings.of(trial)) for trial in trials])
+    worths = np.array([worth(trial, problem, timings) for trial in trials])
     reference = prepared.evaluator.reference.evaluation
     if certified is None:
         values = _above_none(worths, problem.unbounded_score(reference))
     else:
-        values = worths - problem.unbounded_score(timings.of(certified))
+        values = worths - worth(certified, problem, timings)
     chosen = [trial for trial, value in zip(trials, values, strict=True) if value > 0]
     sizes, whole = prepared.job.data.splits.sizes, _whole(prepared.space)
     scored = Scored(

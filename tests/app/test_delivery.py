@@ -252,15 +252,17 @@ class Slow:
         return replace(self.target.measure(sessions, plan), samples_ms=samples)
 
 
-def test_bounds_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared, trial: Any) -> None:
+def test_bounds_are_judged_by_the_bad_end_of_a_longer_timing(
+    prepared: Prepared, trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     latency = prepared.evaluator.reference.evaluation.metrics["latency_ms"].value
     throughput = prepared.evaluator.reference.evaluation.metrics["throughput_ips"].value
     trials = [trial(0, INT8, -0.3), trial(1, NARROW, -0.6)]
     digests = [t.evaluation.artifact_sha256 for t in trials]
     target = Slow(prepared.job.target, {digests[0]: 0.999, digests[1]: 0.5})
-    timed = replace(prepared, job=replace(prepared.job, target=target))
+    monkeypatch.setattr(prepared.evaluator.timings, "target", target)
     bounds = Bound("latency_ms", "<=", latency), Bound("throughput_ips", ">=", throughput), Bound("cost", "<=", 0.95)
-    delivery = delivered(bounded(timed, *bounds), trials)
+    delivery = delivered(bounded(prepared, *bounds), trials)
     assert set(target.seconds) == {prepared.job.plan.delivery.seconds}
     assert delivery.trial.number == 1, "a ratio of 0.999 is not surely below 1"
     assert delivery.holds
@@ -274,6 +276,6 @@ def test_bounds_are_judged_by_the_bad_end_of_a_longer_timing(prepared: Prepared,
     assert told["cost"].estimate < told["cost"].upper < 0.95
     assert delivery.metrics["latency_ms"] == MetricValue(told["latency_ms"].estimate)
 
-    alone = delivered(bounded(timed, *bounds), trials[:1])
+    alone = delivered(bounded(prepared, *bounds), trials[:1])
     assert (alone.trial.number, alone.holds) == (0, False)
     assert [bound.holds for bound in alone.bounds][:2] == [False, False]
