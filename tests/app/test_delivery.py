@@ -14,6 +14,7 @@ import pytest
 from moco.compression.policy_settings import NEUTRAL
 from moco.constraints import Bound
 from moco.errors import CompressionError
+from moco.evaluation.calm import CalmTimings
 from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
 from moco.measurement import Measurement, TimingPlan
@@ -260,7 +261,8 @@ def test_bounds_are_judged_by_the_bad_end_of_a_longer_timing(
     trials = [trial(0, INT8, -0.3), trial(1, NARROW, -0.6)]
     digests = [t.evaluation.artifact_sha256 for t in trials]
     target = Slow(prepared.job.target, {digests[0]: 0.999, digests[1]: 0.5})
-    monkeypatch.setattr(prepared.evaluator.timings, "target", target)
+    without_pauses = CalmTimings(target, prepared.evaluator.undisturbed, waited_share=0.0)
+    monkeypatch.setattr(prepared.evaluator, "timings", without_pauses)
     bounds = Bound("latency_ms", "<=", latency), Bound("throughput_ips", ">=", throughput), Bound("cost", "<=", 0.95)
     delivery = delivered(bounded(prepared, *bounds), trials)
     assert set(target.seconds) == {prepared.job.plan.delivery.seconds}
