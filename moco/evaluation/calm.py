@@ -9,7 +9,7 @@ taken again when it is fast. Waiting takes no processor time, and holds no devic
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -32,6 +32,11 @@ PROBE_SLOTS = 3
 
 Undisturbed = Callable[[Stopwatch], AbstractContextManager[object]]
 """A block in which no other process times on the device, and this one does nothing else."""
+
+
+def calm_of(references: Sequence[float]) -> float:
+    """What the reference takes while the machine is calm, of what it took in all timings."""
+    return float(np.quantile(references, CALMEST, method="lower"))
 
 
 class CalmTimings:
@@ -68,9 +73,7 @@ class CalmTimings:
     def slower(self, name: str, measurement: Measurement) -> float:
         """The reference's time in a measurement, relative to its time while the machine was calm; 1 while unknown."""
         known = self._reference_ms[name]
-        if len(known) < LEAST_KNOWN:
-            return 1.0
-        return measurement.median_ms() / float(np.quantile(known, CALMEST, method="lower"))
+        return 1.0 if len(known) < LEAST_KNOWN else measurement.median_ms() / calm_of(known)
 
     def _timed(self, sessions: list[Session], plan: TimingPlan, watch: Stopwatch) -> Measurement:
         with self._undisturbed(watch), watch.stage("measure"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -21,7 +21,7 @@ from moco.compression.space.codec import cost_of
 from moco.errors import CompressionError, MeasurementError, PolicyRejectedError, SpaceError
 from moco.evaluation.accuracy import Correct, correct, error_metrics, logits_of
 from moco.evaluation.builder import Builder, Stopwatch
-from moco.evaluation.calm import WAITED_SHARE, CalmTimings
+from moco.evaluation.calm import WAITED_SHARE, CalmTimings, Undisturbed
 from moco.evaluation.store import EvaluationStore
 from moco.interfaces import Artifact, Session, Target
 from moco.measurement import Measurement, TimingPlan
@@ -92,7 +92,7 @@ class Evaluator:
         search: Images,
         plan: EvaluationPlan,
         store: EvaluationStore | None = None,
-        undisturbed: Callable[[Stopwatch], AbstractContextManager[object]] = nullcontext,
+        undisturbed: Undisturbed = nullcontext,
     ) -> None:
         """Build, score and time the reference; what cannot be measured of it is measured of no candidate either.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from moco.encoding import encode, project
-from moco.evaluation.calm import CALMEST, SLOWER
+from moco.evaluation.calm import SLOWER, calm_of
 from moco.metrics import METRICS
 from moco.problem import Problem
 from moco.readings import READINGS
@@ -67,7 +67,7 @@ class SmoothedTimings:
         self._laws: dict[str, _Law] = {}
         for name in (name for name in found if METRICS[name].timed):
             known = [ms for trial in told if (ms := _reference_ms(trial, name)) is not None]
-            limit_ms = SLOWER * float(np.quantile(known, CALMEST, method="lower")) if known else np.inf
+            limit_ms = SLOWER * calm_of(known) if known else np.inf
             calm = [trial for trial in told if (_reference_ms(trial, name) or 0.0) <= limit_ms]
             if LEAST_CALM <= len(calm) < len(told):
                 self._laws[name] = _Law.of(problem.space, calm, name, limit_ms)
