@@ -129,10 +129,11 @@ def _comparison_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
 def _finalists_section(result: Result, trials: Sequence[TrialRecord]) -> Html:
     if not result.finalists:
         return Html("")
+    again = any(one.bits_of is not None for one in result.finalists)
     text = (
         "The most promising networks of the search were trained on, round by round; of each round the better ones "
-        "went on to the next. What is named in fewer bits has the weights of that training and was not trained again. "
-        "All numbers are those after the round, the accuracy on the search images."
+        "went on to the next. All numbers are those after the round, the accuracy on the search images."
+        + (" What is named in fewer bits has the weights of that training and was not trained again." if again else "")
     )
     return section("finalists", "Finalists", finalists_table(result.finalists, trials, result.best), note(text))
 

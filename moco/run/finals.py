@@ -243,9 +243,9 @@ def _evaluating_s(trial: Trial) -> float:
 
 
 def delivery_s(prepared: Prepared) -> float:
-    """Seconds that certifying candidates and timing the winner will take, at most."""
+    """Seconds that certifying candidates and timing the winner will take, but for timings that are taken again."""
     job, delivery = prepared.job, prepared.job.plan.delivery
-    timed_s = 2 * 2 * delivery.seconds * len(prepared.evaluator.plan.timing)  # a disturbed timing is taken again
+    timed_s = 2 * delivery.seconds * len(prepared.evaluator.plan.timing)
     # The reference is scored, then candidates, which take about half of its time.
     images = (1 + delivery.attempts / 2) * job.data.splits.sizes["certification"]
     return timed_s + images * prepared.evaluator.image_s + FILES_S * delivery.attempts

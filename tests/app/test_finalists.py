@@ -65,7 +65,7 @@ def test_a_space_in_which_nothing_can_be_trained_is_refused_before_the_search(tm
 @pytest.mark.slow
 def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    quantization = {"precision": ["mixed"], "weight_bits": [2, 4], "activation_bits": [8, 8]}
+    quantization = {"precision": ["mixed"], "weight_bits": [2, 3], "activation_bits": [8, 8]}
     file = write(
         tmp_path / "tiny.yaml",
         budget={"trials": 6, "processor_seconds": 40},
