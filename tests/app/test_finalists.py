@@ -68,7 +68,7 @@ def test_a_finalist_of_few_bits_is_trained_in_codes(tmp_path: Path) -> None:
     quantization = {"precision": ["mixed"], "weight_bits": [2, 3], "activation_bits": [8, 8]}
     file = write(
         tmp_path / "tiny.yaml",
-        budget={"trials": 6, "processor_seconds": 40},
+        budget={"trials": 6, "processor_seconds": 60},
         space={"filter_pruning": None, "quantization": quantization},
         finalists=SHORT,
         objective={"floor": "-5 pp"},
@@ -87,7 +87,7 @@ def test_the_last_finalist_is_written_in_fewer_bits_too(tmp_path: Path) -> None:
     quantization = {"precision": ["mixed"], "weight_bits": [4, 8], "activation_bits": [8, 8]}
     file = write(
         tmp_path / "tiny.yaml",
-        budget={"trials": 6, "processor_seconds": 40},
+        budget={"trials": 6, "processor_seconds": 60},
         space={"filter_pruning": {"keep": [0.5, 1.0]}, "quantization": quantization},
         finalists=SHORT,
         objective={"floor": "-10 pp"},
@@ -117,7 +117,7 @@ def test_a_finalist_is_trained_kept_and_delivered(tmp_path: Path) -> None:
     run = tmp_path / "run"
     file = write(
         tmp_path / "tiny.yaml",
-        budget={"trials": 12, "processor_seconds": 40},
+        budget={"trials": 12, "processor_seconds": 60},
         space=WITHOUT_FLOAT,
         finalists=SHORT,
         objective={"floor": "-5 pp"},
@@ -173,7 +173,7 @@ def test_a_training_that_diverges_fails_and_the_others_go_on(tmp_path: Path) -> 
     training = {**SHORT, "training": {"learning_rate": 90.0, "clip": None}}
     file = write(
         tmp_path / "tiny.yaml",
-        budget={"trials": 5, "processor_seconds": 20},
+        budget={"trials": 5, "processor_seconds": 120},
         space=WITHOUT_FLOAT,
         finalists=training,
     )
