@@ -63,7 +63,7 @@ class Trainer:
         self.teacher = Teacher(compressor.network, training[0], options.arithmetic)
         self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
-        self._rates_s: list[float] = []  # seconds of a step in each training, as if on the whole reference
+        self._steps_s: dict[Policy, float] = {}  # seconds of a step on each network that was trained, the last time
         self._probed_step_s = 0.0  # likewise, as a few steps tell
         self._probed_view_s = 0.0  # that the teacher takes for a whole view, as a few images tell
 
@@ -78,10 +78,15 @@ class Trainer:
         return max(int((seconds - unanswered * self._view_s) / step_s), 0)
 
     def step_s(self, policy: Policy) -> float:
-        """Processor seconds of a step on the policy's network, without the teacher's answers to whole views."""
+        """Processor seconds of a step on the policy's network, without the teacher's answers to whole views.
+
+        Of a network that was not trained yet by its multiply-accumulates, as those of others take them on average.
+        """
+        if (known := self._steps_s.get(policy.untrained)) is not None:
+            return known
         self._probe()
-        known = self._rates_s or [self._probed_step_s]
-        return self._share(policy) * sum(known) / len(known)
+        rates = [step_s / self._share(one) for one, step_s in self._steps_s.items()] or [self._probed_step_s]
+        return self._share(policy) * sum(rates) / len(rates)
 
     @property
     def first_view_s(self) -> float:
@@ -121,7 +126,7 @@ class Trainer:
         made = sum(tuned.steps for tuned in found)
         if is_timed:
             descended_s = clock() - built_s - (self.teacher.answered_s - answered_s)
-            self._rates_s.append(descended_s / made / self._share(policy))
+            self._steps_s[policy.untrained] = descended_s / made
         trained = Policy(policy.text, self.weights.keep(network, in_codes=in_codes))
         for checkpoint in checkpoints:
             checkpoint.unlink(missing_ok=True)
@@ -152,7 +157,7 @@ class Trainer:
 
     def _probe(self) -> None:
         """Time a few steps on the reference itself, and the teacher on as many images, unless more is known."""
-        if self._rates_s or self._probed_step_s:
+        if self._steps_s or self._probed_step_s:
             return
         images, labels = (tensor[: self.options.batch_size] for tensor in self.context.training_set)
         teacher = Teacher(self.context.network, images, self.options.arithmetic)

@@ -7,15 +7,14 @@ the change is applied: the means are moved by their difference on the same image
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from moco.compression.policy_settings import changes_weights
-from moco.export.folding import BATCH_NORMS
+from moco.models.batch_norms import BATCH_NORMS, observing
 from moco.policy import Policy
 from moco.recovery.step import Candidate, Moment, RecoveryContext, RecoveryStep
 from moco.registry import NoOptions
@@ -71,7 +70,7 @@ def batch_statistics(network: nn.Module, images: torch.Tensor) -> dict[str, Seen
         for name, module in norms.items()
         if module.running_mean is not None
     }
-    with _observing(list(norms.values())), torch.no_grad():
+    with observing(list(norms.values())), torch.no_grad():
         # Parts of equal size, to within one image: a last part of a single image has no variance over a vector.
         for part in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
             network(part)
@@ -100,22 +99,3 @@ def re_estimate(
         ratio = torch.where(known, variance / before.variance, torch.ones_like(variance))
         module.running_mean.copy_(before.running_mean + (mean - before.mean))
         module.running_var.copy_(before.running_variance * ratio)
-
-
-@contextmanager
-def _observing(norms: list[nn.Module]) -> Iterator[None]:
-    """Let the batch-norms average what they see into fresh running statistics, and put all back afterwards."""
-    before = [(m.training, m.momentum, m.running_mean, m.running_var, m.num_batches_tracked) for m in norms]
-    try:
-        for module in norms:
-            if module.running_mean is not None:
-                module.running_mean = torch.zeros_like(module.running_mean)  # type: ignore[arg-type]
-                module.running_var = torch.zeros_like(module.running_var)  # type: ignore[arg-type]
-                module.num_batches_tracked = torch.tensor(0)
-            module.momentum = None  # type: ignore[assignment]  # a plain average over the batches
-            module.train()
-        yield
-    finally:
-        for module, state in zip(norms, before, strict=True):
-            training, module.momentum, module.running_mean, module.running_var, module.num_batches_tracked = state
-            module.train(training)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from moco.errors import CompressionError
-from moco.export.folding import BATCH_NORMS
 from moco.models.arithmetic import channels_last
 from moco.models.augmentation import View
+from moco.models.batch_norms import BATCH_NORMS
 from moco.models.training import Batch, BatchLoss, Descent, batches_of_rows, parameter_groups, seeded_torch
 from moco.randomness import derived_seed
 from moco.recovery.checkpoint import Checkpoint, Progress, fingerprint_of

@@ -169,17 +169,23 @@ def test_the_order_is_that_of_the_divergence_as_branches_go() -> None:
     branches = RESNET.graph.branches.all
     order = removal_order(network, branches, x, 3)
     left, gone = list(branches), []
-    with torch.no_grad():
-        whole = network(x)
-        for _ in range(3):
-            without = {
-                branch.name: kl_divergence(
-                    whole / TEMPERATURE, compress(network, removing(RESNET, *gone, branch.name), x[:2])(x) / TEMPERATURE
-                )
-                for branch in left
-            }
-            gone.append(min(without, key=lambda name: without[name]))
-            left = [branch for branch in left if branch.name != gone[-1]]
+
+    def answers(of: nn.Module) -> torch.Tensor:
+        """Softened, of a network whose batch-norms normalise by these images."""
+        of = deepcopy(of)
+        for module in of.modules():
+            module.training = isinstance(module, nn.BatchNorm2d)
+        with torch.no_grad():
+            return of(x) / TEMPERATURE
+
+    whole = answers(network)
+    for _ in range(3):
+        without = {
+            branch.name: kl_divergence(whole, answers(compress(network, removing(RESNET, *gone, branch.name), x[:2])))
+            for branch in left
+        }
+        gone.append(min(without, key=lambda name: without[name]))
+        left = [branch for branch in left if branch.name != gone[-1]]
     assert [branch.name for branch in order[:3]] == gone
     assert sorted(branch.name for branch in order) == sorted(branch.name for branch in branches)
     assert removal_order(network, branches, x, 3) == order
@@ -258,3 +264,16 @@ def test_a_uniform_ladder_leaves_out_more_and_more_and_never_others() -> None:
     assert known.choices[0].parts[0][0].heaviest_allowed(known.choices[0].parts[0][1], lambda names, kind: 0.0) == {
         "branches": 2
     }
+
+
+def test_the_order_is_found_without_a_trace_on_the_network() -> None:
+    network = deepcopy(RESNET.network).train()
+    network.bn1.eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    modes = [module.training for module in network.modules()]
+    for n_images in (1, 65):
+        assert len(removal_order(network, RESNET.graph.branches.all, images(n_images), 2)) == len(
+            RESNET.graph.branches.all
+        )
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert [module.training for module in network.modules()] == modes
