@@ -8,10 +8,11 @@ with k attempts left, is
 
 where v_i is what delivering candidate i is worth and p_ij the probability that it holds although j has failed: networks
 of one search share their luck, so that a likeness of what failed is no way back, and the last attempt falls to a safe
-network by itself. Fewer attempts than K are planned where the smaller correction is worth more than another candidate.
-Where more than one is allowed, a network that is known to be safe, and likelier to hold than not, is among those tried.
-One that is as good as sure needs no wide test: it is tried last, with a tenth of the error probability, and leaves the
-rest to the others (Bonferroni with weights; Holm 1979, Wiens 2003).
+network by itself. Files of the same trained weights in other bits lose the same images: where one of them has failed,
+another holds only as far as it was the likelier one. Fewer attempts than K are planned where the smaller correction is
+worth more than another candidate. Where more than one is allowed, a network that is known to be safe, and likelier to
+hold than not, is among those tried. One that is as good as sure needs no wide test: it is tried last, with a tenth of
+the error probability, and leaves the rest to the others (Bonferroni with weights; Holm 1979, Wiens 2003).
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Scored:
     costs: Array  # by which networks are alike, on any scale
     safe: NDArray[np.bool_]  # known before the search to lose little: no luck of the search has picked them
     trained: NDArray[np.bool_]  # finalists, of which networks of like cost that were not trained say nothing
+    weights: NDArray[np.int_]  # networks of one number have the same trained weights, in other bits
     images: int  # of the search split
     reference_accuracy: float  # on the search images
 
@@ -101,7 +103,7 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
         chances = hopes.of_share(others_share(planned, sure is not None))
         if sure is not None:
             chances[sure] = 1.0
-        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept)
+        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept, scored.weights)
         plans.append((_with_shares(order, sure), expected))
     tried, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
     return tried or [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
@@ -126,18 +128,24 @@ def _way_back(scored: Scored, chances: Array) -> int | None:
 
 
 def best_order(
-    values: Array, chances: Array, weights: Array, most: int, kept: int | None = None
+    values: Array,
+    chances: Array,
+    weights: Array,
+    most: int,
+    kept: int | None = None,
+    kin: NDArray[np.int_] | None = None,
 ) -> tuple[list[int], float]:
     """The order of at most so many candidates from which most is to be expected, and how much that is.
 
     `values` are (candidates,), `chances` (candidates, cases), and `weights` (cases,) how likely each case is: within
-    one case the candidates hold independently of each other. Of what has failed before only the last is remembered.
+    one case the candidates hold independently of each other, but for `kin` (candidates,): of one number the likelier
+    holds wherever another does. Of what has failed before only the last is remembered.
     The candidate that is to be `kept` is in the order.
     """
     falling = _considered(values, chances @ weights, kept)
     worth, cases = values[falling], chances[falling]
     alone = cases @ weights
-    both = ((1 - cases) * weights) @ cases.T  # that one fails and another holds
+    both = _failing_and_holding(cases, weights, np.arange(len(values)) if kin is None else kin, falling)
     # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
     # Where a candidate fails next to never, both of these are what rounding leaves: a share of them is still one.
     odds = np.clip(np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
@@ -155,6 +163,17 @@ def best_order(
         following.append(np.where(then.max(axis=1) > end, then.argmax(axis=1), -1))
         expected = np.maximum(then.max(axis=1), end)
     return [int(falling[place]) for place in _walk(following)], float(expected[0])
+
+
+def _failing_and_holding(cases: Array, weights: Array, kin: NDArray[np.int_], places: NDArray[np.intp]) -> Array:
+    """Probabilities that one fails and another holds: (networks, networks)."""
+    found: Array = ((1 - cases) * weights) @ cases.T
+    for number in set(kin[places].tolist()):
+        of_one = np.flatnonzero(kin[places] == number)
+        if len(of_one) > 1:
+            more = np.maximum(cases[None, of_one] - cases[of_one, None], 0.0) @ weights
+            found[np.ix_(of_one, of_one)] = more
+    return found
 
 
 def _considered(values: Array, chances: Array, kept: int | None) -> NDArray[np.intp]:

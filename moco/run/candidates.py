@@ -94,6 +94,7 @@ def to_certify(
         costs=_costs(chosen, problem),
         safe=np.array([trial.policy in whole for trial in chosen], dtype=bool),
         trained=np.array([trial.suggestion.finalist for trial in chosen], dtype=bool),
+        weights=_weights(chosen),
         images=sizes["search"],
         reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
     )
@@ -122,6 +123,13 @@ def _above_none(worths: NDArray[np.float64], reference: float) -> NDArray[np.flo
     """
     gain = worths.max(initial=reference) - reference
     return np.asarray(np.maximum(worths - reference, 0.0) + (LESS * gain or 1.0))
+
+
+def _weights(trials: Sequence[Trial]) -> NDArray[np.int_]:
+    """A number for each training's weights; untrained networks each have their own."""
+    of = [trial.policy.weights if trial.policy is not None else None for trial in trials]
+    first = {weights: place for place, weights in reversed([*enumerate(of)])}
+    return np.array([place if weights is None else first[weights] for place, weights in enumerate(of)], dtype=int)
 
 
 def _error(trial: Trial) -> tuple[float, float]:

@@ -102,6 +102,7 @@ def scored(differences: list[float], sems: list[float] | None = None, **other: o
         "costs": np.linspace(0.2, 1, count),
         "safe": np.zeros(count, dtype=bool),
         "trained": np.zeros(count, dtype=bool),
+        "weights": np.arange(count),
         "images": 1000,
         "reference_accuracy": 0.92,
     }
@@ -121,6 +122,18 @@ def test_a_safe_network_is_a_way_back_beside_one_that_was_as_lucky() -> None:
     alike = scored([-0.01, 0.0, 0.0, -0.015, -0.02], [0.006, 0.002, 0.002, 0.006, 0.006])
     last = [attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)[-1].place for safe in (2, 4)]
     assert last == [2, 1], "what is not likely to hold is none"
+
+
+def test_files_of_the_same_weights_hold_or_fail_together() -> None:
+    """Two files of 0.5 each promise 0.75 where they are apart; where they are one training's, no more than one does."""
+    values, chances = np.array([1.0, 0.99, 0.4]), np.array([[0.5], [0.5], [0.8]])
+    apart, expected = best_order(values, chances, np.ones(1), 2)
+    assert (apart, expected) == ([0, 1], pytest.approx(0.5 + 0.5 * 0.5 * 0.99))
+    kin, expected = best_order(values, chances, np.ones(1), 2, kin=np.array([7, 7, 3]))
+    assert (kin, expected) == ([0, 2], pytest.approx(0.5 + 0.5 * 0.8 * 0.4))
+    values = np.array([1.0, 0.99, 0.01])
+    likelier = best_order(values, np.array([[0.5], [0.9], [0.8]]), np.ones(1), 2, kin=np.array([7, 7, 3]))
+    assert likelier == ([0, 1], pytest.approx(0.5 + 0.4 * 0.99)), "the second holds wherever the first does"
 
 
 def test_a_way_back_that_is_sure_leaves_the_others_nine_tenths() -> None:
@@ -204,7 +217,9 @@ class SimulatedSearch:
         sems = np.array([paired_sem(int(lost), int(gained), 297) for lost, gained in self.seen])
         safe = np.arange(40) == 38
         values = 1 - self.cost + 0.3 * (1 - self.cost.min())
-        found = Scored(differences, sems, values, self.cost, safe, np.zeros(len(safe), dtype=bool), 297, 0.98)
+        found = Scored(
+            differences, sems, values, self.cost, safe, np.zeros(len(safe), dtype=bool), np.arange(len(safe)), 297, 0.98
+        )
         return attempts_planned(found, FloorTest(Floor(-0.02), 500, 0.95), attempts)
 
     def delivered(self, order: list[PlannedAttempt]) -> float:
