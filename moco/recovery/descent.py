@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from moco.models.batch_norms import BATCH_NORMS
 from moco.models.training import Batch, BatchLoss, Descent, batches_of_rows, parameter_groups, seeded_torch
 from moco.randomness import derived_seed
 from moco.recovery.checkpoint import Checkpoint, Progress, fingerprint_of
+from moco.recovery.frozen_batch_norms import folded_into_layers
 from moco.recovery.training_plan import FineTuningOptions, decay
 from moco.torch_threads import one_thread
 
@@ -73,8 +75,10 @@ def descend_(  # noqa: PLR0913 - four of them by keyword
     if len(images) < 2:
         raise CompressionError(f"fine-tuning: expected at least two images, got {len(images)}; see data.splits")
     seeds = _Seeds(rng_seed, rng_seed if views_seed is None else views_seed)
-    with one_thread(), seeded_torch(0):
+    with one_thread(), seeded_torch(0), ExitStack() as stack:
         try:
+            if plan.frozen_batch_norm:
+                stack.enter_context(folded_into_layers(network.eval(), images[:2]))
             network.train()
             for module in network.modules():
                 if plan.frozen_batch_norm and isinstance(module, BATCH_NORMS):
