@@ -6,6 +6,7 @@ seconds of the processor that it took.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -59,13 +60,14 @@ def outcome_of(folder: Path) -> Outcome:
 
 
 def keep(outcome: Outcome) -> None:
-    """Put it beside the others; it takes the place of the same seed and settings, on such a machine and that day."""
+    """Put it beside the others; a run that is kept already is not kept twice, one of another code is another run."""
     maker = outcome["machine"].partition(" ")[0].lower()
     floor, seconds = outcome["floor_points"], outcome["seconds"]
-    run = f"{outcome['day']}_{maker}_seed{outcome['seed']}_{outcome['settings']}"
+    text = json.dumps(outcome, indent=1) + "\n"
+    run = f"{outcome['day']}_{maker}_seed{outcome['seed']}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     name = f"{outcome['experiment']}_{floor:g}_{seconds:g}s_{run}"
     KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / f"{name}.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    (KEPT / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def write() -> None:
