@@ -78,6 +78,10 @@ class Finals:
         """Whether a finalist of the round was trained already."""
         return bool(of_round(trials, one.number))
 
+    def finds_none(self, trials: Sequence[Trial]) -> bool:
+        """Whether nothing was trained, and no network is worth it by now."""
+        return not finalists(trials) and self._picked(trials, self.plan.rounds[-1].number) is None
+
     def check(self) -> None:
         """Pass a space with networks to train, and a budget for a first round; a ConfigError says what it takes."""
         space = self.prepared.space

@@ -140,9 +140,20 @@ class Search:
         if others and not study.stop_requested and not finals.has_begun(others[0], study.trials):
             study.begin_anew(self._searcher(), finals.heard(study.trials))
             self._search(study, where, finals.split.second())
-        finals.train(study, tuple(others), self._step)
+            self._search_on(study, where, finals)
+        missed = () if finals.has_begun(first, study.trials) else (first,)
+        finals.train(study, (*missed, *others), self._step)
         finals.in_fewer_bits(study, self._step)
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _search_on(self, study: Study, where: Execution, finals: Finals) -> None:
+        """While no network is worth a training, what trainings would take is searched."""
+        while not study.stop_requested and finals.finds_none(study.trials):
+            known, more = len(study.trials), finals.split.more()
+            if more is not None:
+                self._search(study, where, more)
+            if len(study.trials) == known:
+                return
 
     def _search(self, study: Study, where: Execution, budget: Budget) -> None:
         if self.progress is not None:

@@ -13,6 +13,7 @@ from moco.experiment.loading import experiment_of
 from moco.finalists.plan import FinalistsPlan
 from moco.models.training import Descent
 from moco.models.weights import weights_metadata
+from moco.run.finals import Finals
 from tests.app.tiny import moco, one_line, read, settings, write
 
 SHORT: dict[str, Any] = {"candidates": 2, "share": 0.8, "training": {"learning_rate": 0.005}}
@@ -135,6 +136,19 @@ def test_a_finalist_is_trained_kept_and_delivered(tmp_path: Path) -> None:
     assert "Finalists, round by round" in (run / "report.html").read_text(encoding="utf-8")
     assert moco("search", file, "--out", run, "--resume").exit_code == 0
     assert read(run / "result.json")["best"]["sha256"] == result["best"]["sha256"]
+
+
+@pytest.mark.slow
+def test_while_nothing_is_worth_a_training_the_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The split gives the search a fifth of the seconds, which may end before anything is worth the rest."""
+    run, picked = tmp_path / "run", Finals._picked
+    monkeypatch.setattr(Finals, "_picked", lambda self, t, n: picked(self, t, n) if len(t) >= 12 else None)
+    budget = {"trials": 14, "processor_seconds": 60, "patience": 50}
+    file = write(tmp_path / "tiny.yaml", budget=budget, space=WITHOUT_FLOAT, finalists={**SHORT, "share": 0.9})
+    assert moco("search", file, "--out", run).exit_code in {0, 3}
+    trials = read(run / "trials.json")
+    assert sum(trial["origin"] != "finalist" for trial in trials) >= 12
+    assert read(run / "result.json")["finalists"]
 
 
 @pytest.mark.slow

@@ -80,6 +80,19 @@ def test_what_a_stalled_search_leaves_is_trained() -> None:
     assert found.training_s() == pytest.approx(1000 - 50 - 100)
 
 
+def test_while_nothing_is_worth_a_training_the_search_has_another_part() -> None:
+    clock = Clock(50)
+    found = split(Budget(100, processor_seconds=1100), clock)
+    found.begin_training()
+    clock.now_s = 450
+    assert found.second().trials == 100
+    more = found.more()
+    assert more is not None
+    assert (more.trials, more.processor_seconds) == (100, pytest.approx(450 + 60))
+    clock.now_s = 1055
+    assert found.more() is None, "what is put aside for the certificate is not searched"
+
+
 def test_without_processor_seconds_those_of_the_clock_are_split() -> None:
     found = split(Budget(10, seconds=150), Clock(0))
     assert found.first.seconds == pytest.approx(30)
