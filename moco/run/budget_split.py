@@ -3,7 +3,7 @@
 Of what is left after preparing, with what certifying and timing the winner takes put aside, the finalists have their
 `share`. The search has the rest: most of it before the first round of training, the last part after that round, when
 it is known what training gives back. What a search leaves, because it has stalled or tried all, is trained; while
-nothing is worth a training, the search goes on, a tenth of what is left at a time.
+few networks are known or none is worth a training, the search goes on, a tenth of what is left at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moco.study import Budget
 BEFORE_TRAINING = 0.75
 """Share of the search's trials and seconds that it has before the first round."""
 MORE = 0.1
-"""Share of what is left for training by which a search goes on while nothing is worth a training."""
+"""Share of what is left for training by which a search goes on before anything is trained."""
 PATIENCE = 15
 """Trials without a better one after which a search with finalists has stalled, where its budget does not say."""
 
@@ -56,7 +56,7 @@ class BudgetSplit:
         return self._search(1.0, last_s)
 
     def more(self) -> Budget | None:
-        """Of a search that goes on as nothing is worth a training; None where no seconds are left for it."""
+        """Of a search that goes on before anything is trained; None where no seconds are left for it."""
         left_s = self.training_s()
         return self._search(1.0, self._spent_s(self.budget) + MORE * left_s) if left_s > 0 else None
 

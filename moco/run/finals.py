@@ -44,6 +44,8 @@ MOST_FILES = 3
 """Of one training in fewer bits, those in the fewest: each takes the seconds of a candidate."""
 LEAST_TRAINING_S = 0.5
 """What a training is given though evaluating its network will take all that is left."""
+LEAST_TRIALS = 8
+"""Networks that are known before one is trained: on a slow machine the search's seconds end after its mild starts."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
 
@@ -78,9 +80,11 @@ class Finals:
         """Whether a finalist of the round was trained already."""
         return bool(of_round(trials, one.number))
 
-    def finds_none(self, trials: Sequence[Trial]) -> bool:
-        """Whether nothing was trained, and no network is worth it by now."""
-        return not finalists(trials) and self._picked(trials, self.plan.rounds[-1].number) is None
+    def needs_more(self, trials: Sequence[Trial]) -> bool:
+        """Whether nothing was trained, and few networks are known by now or none is worth it."""
+        if finalists(trials):
+            return False
+        return len(trials) < LEAST_TRIALS or self._picked(trials, self.plan.rounds[-1].number) is None
 
     def check(self) -> None:
         """Pass a space with networks to train, and a budget for a first round; a ConfigError says what it takes."""

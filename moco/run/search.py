@@ -136,6 +136,7 @@ class Search:
         first, *others = finals.plan.rounds
         self._search(study, where, finals.split.first)
         finals.split.begin_training()
+        self._search_on(study, where, finals)
         finals.train(study, (first,), self._step)
         if others and not study.stop_requested and not finals.has_begun(others[0], study.trials):
             study.begin_anew(self._searcher(), finals.heard(study.trials))
@@ -147,8 +148,8 @@ class Search:
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
 
     def _search_on(self, study: Study, where: Execution, finals: Finals) -> None:
-        """While no network is worth a training, what trainings would take is searched."""
-        while not study.stop_requested and finals.finds_none(study.trials):
+        """While few networks are known, or none is worth a training, what trainings would take is searched."""
+        while not study.stop_requested and finals.needs_more(study.trials):
             known, more = len(study.trials), finals.split.more()
             if more is not None:
                 self._search(study, where, more)
