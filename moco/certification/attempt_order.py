@@ -65,7 +65,7 @@ class Scored:
     costs: Array  # by which networks are alike, on any scale
     safe: NDArray[np.bool_]  # known before the search to lose little: no luck of the search has picked them
     trained: NDArray[np.bool_]  # finalists, of which networks of like cost that were not trained say nothing
-    weights: NDArray[np.int_]  # networks of one number have the same trained weights, in other bits
+    kin: NDArray[np.int_]  # networks of one number have the same trained weights, in other bits
     images: int  # of the search split
     reference_accuracy: float  # on the search images
 
@@ -103,7 +103,7 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
         chances = hopes.of_share(others_share(planned, sure is not None))
         if sure is not None:
             chances[sure] = 1.0
-        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept, scored.weights)
+        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept, scored.kin)
         plans.append((_with_shares(order, sure), expected))
     tried, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
     return tried or [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]

@@ -27,12 +27,12 @@ from scipy.optimize import least_squares
 PRIOR_MEANS = np.log([0.17, 0.25, 0.15, 80.0, 1.15])
 """Of the logarithms of the exponents of macs, parameters and bits, of n_0 in steps and of a.
 
-They fit fourteen trainings of docs/finalists.md to 0.3 points, ResNet-56 without 5 to 14 of its branches, 600 to 4,000
-steps each: branches with few parameters are missed less than others of as many macs. Where both fall by the same
-factor, published errors grow as its power of 0.17 to 0.29: ResNet-110 to ResNet-20 on CIFAR-10 (6.4 % to 8.8 %, He et
-al. 2015), MobileNetV2 1.0 to 0.5 (28.0 % to 34.6 %, Sandler et al. 2018) and ResNet-50 to ResNet-18 on ImageNet; those
-were trained anew, ten times as long as a finalist is. Weights of 4 bits cost ResNet-56 a tenth of its error
-(docs/compression.md).
+They fit fourteen trainings of docs/finalists.md to 0.3 points (root mean square; at most 0.5), ResNet-56 without 5 to
+14 of its branches, 600 to 4,000 steps each: branches with few parameters are missed less than others of as many macs.
+Where both fall by the same factor, published errors grow as its power of 0.17 to 0.29: ResNet-110 to ResNet-20 on
+CIFAR-10 (6.4 % to 8.8 %, He et al. 2015), MobileNetV2 1.0 to 0.5 (28.0 % to 34.6 %, Sandler et al. 2018) and ResNet-50
+to ResNet-18 on ImageNet; those were trained anew, ten times as long as a finalist is. Weights of 4 bits cost ResNet-56
+a tenth of its error (docs/compression.md).
 """
 PRIOR_SDS = np.array([0.4, 0.6, 0.8, 0.5, 0.2])
 MODEL_SD = 0.035

@@ -26,15 +26,15 @@ def folded_into_layers(network: nn.Module, example: Tensor) -> Iterator[None]:
 
     It gives what it gives in evaluation mode, to rounding. `example` (n, channels, height, width) shows who reads what.
     """
-    pairs = foldable_pairs(network, example)
-    modules = [tuple(network.get_submodule(name) for name in (pair.layer, pair.batch_norm)) for pair in pairs]
+    names = [(pair.layer, pair.batch_norm) for pair in foldable_pairs(network, example)]
+    pairs = [(network.get_submodule(layer), network.get_submodule(batch_norm)) for layer, batch_norm in names]
     try:
-        for layer, batch_norm in modules:
+        for layer, batch_norm in pairs:
             layer.forward = partial(_folded, layer, batch_norm)
             batch_norm.forward = _as_it_is
         yield
     finally:
-        for module in (module for pair in modules for module in pair):
+        for module in (module for pair in pairs for module in pair):
             module.__dict__.pop("forward", None)
 
 

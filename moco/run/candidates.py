@@ -94,7 +94,7 @@ def to_certify(
         costs=_costs(chosen, problem),
         safe=np.array([trial.policy in whole for trial in chosen], dtype=bool),
         trained=np.array([trial.suggestion.finalist for trial in chosen], dtype=bool),
-        weights=_weights(chosen),
+        kin=_kin(chosen),
         images=sizes["search"],
         reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
     )
@@ -125,7 +125,7 @@ def _above_none(worths: NDArray[np.float64], reference: float) -> NDArray[np.flo
     return np.asarray(np.maximum(worths - reference, 0.0) + (LESS * gain or 1.0))
 
 
-def _weights(trials: Sequence[Trial]) -> NDArray[np.int_]:
+def _kin(trials: Sequence[Trial]) -> NDArray[np.int_]:
     """A number for each training's weights; untrained networks each have their own."""
     of = [trial.policy.weights if trial.policy is not None else None for trial in trials]
     first = {weights: place for place, weights in reversed([*enumerate(of)])}

@@ -142,8 +142,9 @@ class Search:
             study.begin_anew(self._searcher(), finals.heard(study.trials))
             self._search(study, where, finals.split.second())
             self._search_on(study, where, finals)
-        missed = () if finals.has_begun(first, study.trials) else (first,)
-        finals.train(study, (*missed, *others), self._step)
+            if not finals.has_begun(first, study.trials):  # nothing was worth it then
+                finals.train(study, (first,), self._step)
+        finals.train(study, tuple(others), self._step)
         finals.in_fewer_bits(study, self._step)
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
 

@@ -102,7 +102,7 @@ def scored(differences: list[float], sems: list[float] | None = None, **other: o
         "costs": np.linspace(0.2, 1, count),
         "safe": np.zeros(count, dtype=bool),
         "trained": np.zeros(count, dtype=bool),
-        "weights": np.arange(count),
+        "kin": np.arange(count),
         "images": 1000,
         "reference_accuracy": 0.92,
     }
