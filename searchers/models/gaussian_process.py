@@ -37,15 +37,21 @@ class Kernel:
 
     matrix: Callable[[np.ndarray, np.ndarray], np.ndarray]  # covariances (n, m) of inputs (n, d) and (m, d)
     diagonal: Callable[[np.ndarray], np.ndarray]  # variances (n,) of inputs (n, d)
-    prior: float = 1.0  # the variance that is expected of it before any data
+    prior: float = 1.0  # the variance that is expected of it before any data; 0 where it is not used
+    beside_harms: float = 0.0  # likewise of what harms of layers do not explain (harm_process), in squared logits
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Inputs to predict at: their kernels' matrices with the data (kernels, m, n), and by themselves (kernels, m)."""
+    """Inputs (m, d) to predict at, their kernels' matrices with the data (kernels, m, n) and alone (kernels, m)."""
 
+    inputs: np.ndarray
     cross: np.ndarray
     prior: np.ndarray
+
+    def under(self, used: np.ndarray) -> Candidates:
+        """The same under some of the kernels."""
+        return Candidates(self.inputs, self.cross[used], self.prior[used])
 
 
 class SharedInputs:
@@ -62,7 +68,7 @@ class SharedInputs:
     def candidates(self, inputs: np.ndarray) -> Candidates:
         """Inputs (m, d) to predict at."""
         cross = np.array([kernel.matrix(inputs, self.inputs) for kernel in self._kernels])
-        return Candidates(cross, np.array([kernel.diagonal(inputs) for kernel in self._kernels]))
+        return Candidates(inputs, cross, np.array([kernel.diagonal(inputs) for kernel in self._kernels]))
 
 
 @dataclass(frozen=True)

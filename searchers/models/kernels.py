@@ -15,17 +15,20 @@ of all layer groups (all ratios to keep, all bits of weights).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from moco.searchers.models.gaussian_process import Kernel
 
 Columns = tuple[int, ...]
+LEFT = 0.1
+"""Variance of each kernel that is expected of what harms do not explain, in squared logits."""
 
 
-def constant() -> Kernel:
+def constant(prior: float = 1.0) -> Kernel:
     """1 for every pair."""
-    return Kernel(lambda a, b: np.ones((len(a), len(b))), lambda a: np.ones(len(a)))
+    return Kernel(lambda a, b: np.ones((len(a), len(b))), lambda a: np.ones(len(a)), prior)
 
 
 def linear(columns: Columns, prior: float = 1.0) -> Kernel:
@@ -65,7 +68,7 @@ def matern(kinds: Sequence[Columns], length: float, prior: float = 1.0) -> Kerne
     """Matern with nu = 5/2 of the distance between the means of each of `kinds`, in units of `length`."""
 
     def means(a: np.ndarray) -> np.ndarray:
-        return np.column_stack([a[:, columns].mean(axis=1) for columns in kinds])
+        return np.column_stack([a[:, columns].mean(axis=1) if len(columns) > 1 else a[:, columns] for columns in kinds])
 
     def matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         x, z = means(a), means(b)
@@ -84,11 +87,21 @@ def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple
         single = [matern((column,), 0.4, 1.0 / len(every)) for column in every] if len(every) > 1 else []
         together = [matern(every, 0.4 * root, 0.5), matern(every, 1.2 * root, 0.5)]
         return (constant(), linear(tuple(c for (c,) in every), 1.0 / len(every)), *single, *together)
-    found: list[Kernel] = [constant()]
+    found: list[Kernel] = [_beside(constant())]
     numbers = {columns[0] for columns in parameters if len(columns) == 1}
     for columns in kinds:
         bending = tuple(column for column in columns if column in numbers)  # of a choice it would be linear once more
         found += [mean(columns)] if len(columns) > 1 else []
-        found += [linear(columns, 1.0 / len(columns))]
-        found += [spline(bending, 1.0 / len(bending))] if bending else []
-    return (*found, matern(tuple(kinds), 0.5, 0.3), matern(every, 0.5 * root, 0.1))
+        found += [_beside(linear(columns, 1.0 / len(columns)), len(columns))]
+        found += [_beside(spline(bending, 1.0 / len(bending)), len(bending))] if bending else []
+    of_kinds, of_all, smoother = (
+        matern(tuple(kinds), 0.5, 0.3),
+        matern(every, 0.5 * root, 0.1),
+        matern(every, root, 0.0),
+    )
+    return (*found, _beside(of_kinds), of_all, _beside(smoother))
+
+
+def _beside(kernel: Kernel, columns: int = 1) -> Kernel:
+    """The kernel, used beside harms too."""
+    return replace(kernel, beside_harms=LEFT / columns)

@@ -33,8 +33,7 @@ class PolicyFeatures:
         self._neutral = [float(coordinate) for coordinate in neutral]
         width = 0
         for name, distribution in space.distributions.items():
-            is_choice = isinstance(distribution, CategoricalDistribution) and name not in ordered
-            size = len(distribution.choices) if is_choice else 1  # type: ignore[attr-defined]
+            size = len(distribution.choices) if self._is_choice(name) else 1  # type: ignore[attr-defined]
             self._columns[name] = tuple(range(width, width + size))
             width += size
         self.width = width
@@ -47,6 +46,16 @@ class PolicyFeatures:
         """Columns of each parameter."""
         return list(self._columns.values())
 
+    def compressing(self) -> list[tuple[int, int, bool]]:
+        """Columns that compress the further from 0 they are: each with its kind's place, and whether it is a choice."""
+        neutral, found = self.of_unit(np.array([self._neutral]))[0], []
+        for place, names in enumerate(kinds(self._space).values()):
+            for name in names:
+                is_choice = self._is_choice(name)
+                columns = [column for column in self._columns[name] if not (is_choice and neutral[column])]
+                found += [(column, place, is_choice) for column in columns if is_choice or name in self._directed]
+        return found
+
     def of_points(self, points: Sequence[Point]) -> np.ndarray:
         """(n, width) of points that were executed; those off the grid are brought back to it."""
         return self.of_unit(np.array([encode(self._space, project(self._space, point)) for point in points]))
@@ -54,9 +63,9 @@ class PolicyFeatures:
     def of_unit(self, unit: np.ndarray) -> np.ndarray:
         """(n, width) of coordinates (n, n_parameters) in the unit cube."""
         found = np.zeros((len(unit), self.width))
-        for place, (name, distribution) in enumerate(self._space.distributions.items()):
+        for place, name in enumerate(self._space.distributions):
             columns, coordinates, neutral = self._columns[name], unit[:, place], self._neutral[place]
-            if isinstance(distribution, CategoricalDistribution) and name not in self._ordered:
+            if self._is_choice(name):
                 chosen = np.minimum((coordinates * len(columns)).astype(int), len(columns) - 1)
                 found[np.arange(len(unit)), np.array(columns)[chosen]] = 1.0
             else:
@@ -77,3 +86,7 @@ class PolicyFeatures:
                 shallower &= above if has_depth else above & below
                 deeper &= below if has_depth else above & below
         return shallower, deeper
+
+    def _is_choice(self, name: str) -> bool:
+        """Whether it is a choice without an order."""
+        return isinstance(self._space.distributions[name], CategoricalDistribution) and name not in self._ordered

@@ -6,8 +6,8 @@ scale (`outcome_transforms`). That is cheap, and serves for many candidates. For
 packed size) is exact, and what is derived is computed anew from its parts: the exact ones, and the others, such
 as latency, with the error of their process.
 
-Of an error more is known: a policy that is compressed further than another in everything errs more, but for noise. So
-the errors that were told bound those that are predicted.
+Of an error more is known: the harms of layers add up (`harm_process`), and a policy that is compressed further than
+another in everything errs more, but for noise. So the errors that were told bound those that are predicted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import numpy as np
 
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.models.gaussian_process import GaussianProcess, SharedInputs, fitted
+from moco.searchers.models.gaussian_process import Data, GaussianProcess, SharedInputs, fitted
+from moco.searchers.models.harm import Harm
+from moco.searchers.models.harm_process import HarmProcess, fitted_beside
 from moco.searchers.models.kernels import kernels_of
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_features import PolicyFeatures
@@ -52,7 +54,7 @@ class _Modelled:
 
     scale: OutcomeTransform
     values: np.ndarray
-    process: GaussianProcess
+    process: GaussianProcess | HarmProcess
     sem: float | None
 
 
@@ -63,14 +65,17 @@ class PolicyModels:
         """`ordered`: choices that are listed by depth."""
         self._problem = problem
         self.depths = PolicyFeatures(problem.space, problem.monotone or None, ordered)
+        self._harm = harm_of(self.depths) if problem.space.neutral else None
         self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
-        self._priors = np.array([kernel.prior for kernel in self._kernels])
+        self._priors = {
+            False: np.array([kernel.prior for kernel in self._kernels]),  # by whether they stand beside harms
+            True: np.array([kernel.beside_harms for kernel in self._kernels]),
+        }
         self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
         self.judged = tuple(dict.fromkeys([*problem.objectives, *(bound.metric for bound in problem.bounds)]))
         self._metrics: list[dict[str, MetricValue]] = []
         self._variances: dict[str, tuple[tuple[int, OutcomeTransform], np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
-        self._grows = bool(problem.space.neutral)
         self._parts: frozenset[str] = frozenset()
         self._exact: frozenset[str] = frozenset()
 
@@ -92,12 +97,10 @@ class PolicyModels:
         candidates, found = self._shared.candidates(inputs), {}
         for name in names:
             model = self._modelled(name)
-            found[name] = Prediction(model.scale, *model.process.predict(candidates))
-        errors = [name for name in names if self._grows and found[name].scale is OutcomeTransform.LOGIT]
-        if errors:
-            compared = self.depths.compared(self._shared.inputs, inputs)
-            for name in errors:
-                model = self._modelled(name)
+            used = candidates.under(self._used(model.scale))
+            found[name] = Prediction(model.scale, *model.process.predict(used))
+            if self._is_harmed(model.scale):
+                compared = self.depths.compared(self._shared.inputs, inputs)
                 found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
         return found
 
@@ -138,17 +141,47 @@ class PolicyModels:
             values = np.array([metrics[name].value for metrics in self._metrics])
             scale = OutcomeTransform.of(name, values)
             sems = np.array([metrics[name].sem for metrics in self._metrics], dtype=float) / scale.rate(values)
-            data, stack = (scale.forward(values), np.nan_to_num(sems) ** 2), self._shared.stack
+            data = scale.forward(values), np.nan_to_num(sems) ** 2
             first = fit_at(len(values))
             if self._variances.get(name, (None,))[0] != (first, scale):
-                # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
-                early = SharedInputs(self._kernels, self._shared.inputs[:first]).stack
-                found = fitted(early, self._priors, (data[0][:first], data[1][:first]))
-                self._variances[name] = (first, scale), *found
-            _, variances, own = self._variances[name]
+                self._variances[name] = (first, scale), *self._fitted(scale, (data[0][:first], data[1][:first]))
+            process = self._process(scale, *self._variances[name][1:], data)
             usual = None if np.isnan(sems).all() else float(np.nanmedian(sems))
-            self._models[name] = _Modelled(scale, data[0], GaussianProcess.of(stack, variances, own, data), usual)
+            self._models[name] = _Modelled(scale, data[0], process, usual)
         return self._models[name]
+
+    def _is_harmed(self, scale: OutcomeTransform) -> bool:
+        """Whether a quantity of this scale is an error that grows with depth."""
+        return self._harm is not None and scale is OutcomeTransform.LOGIT
+
+    def _used(self, scale: OutcomeTransform) -> np.ndarray:
+        """Places of the kernels that a quantity of this scale is modelled by."""
+        return np.flatnonzero(self._priors[self._is_harmed(scale)])
+
+    def _fitted(self, scale: OutcomeTransform, data: Data) -> tuple[np.ndarray, float]:
+        """Variances (kernels used,) and the noise's own, fitted to the first inputs."""
+        used, priors = self._used(scale), self._priors[self._is_harmed(scale)]
+        # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
+        early = SharedInputs(self._kernels, self._shared.inputs[: len(data[0])])
+        if self._harm is None or not self._is_harmed(scale):
+            return fitted(early.stack[used], priors[used], data)
+        return fitted_beside(self._harm, early.inputs, early.stack[used], priors[used], data)
+
+    def _process(
+        self, scale: OutcomeTransform, variances: np.ndarray, own: float, data: Data
+    ) -> GaussianProcess | HarmProcess:
+        """The process of a quantity of this scale, given all data."""
+        inputs, stack = self._shared.inputs, self._shared.stack[self._used(scale)]
+        if self._harm is None or not self._is_harmed(scale):
+            return GaussianProcess.of(stack, variances, own, data)
+        return HarmProcess.of(self._harm, inputs, stack, variances, own, data)
+
+
+def harm_of(depths: PolicyFeatures) -> Harm:
+    """The harms of the columns that compress."""
+    columns, places, is_choice = zip(*depths.compressing(), strict=True) if depths.compressing() else ((), (), ())
+    _, kinds = np.unique(places, return_inverse=True)
+    return Harm(np.array(columns, dtype=int), kinds.astype(int), np.array(is_choice, dtype=bool))
 
 
 def within(
