@@ -7,6 +7,7 @@
 | tuning | `mixed` | 7 floats in steps, 7 choices | a short network, float32 or int8 by layer; exact cost |
 | tuning | `names` | 16 integers, plain | `w0`…, `q0`…: the user tells the directions, no groups; measured cost |
 | tuning | `choices` | 20 choices | five widths and three precisions; exact cost; added after the first figures |
+| tuning | `narrow` | 24 choices | narrow, unchained layers; exact cost; added when `mobile` had been seen |
 | held out | `conv25` | 25 integers | filters kept from 5 %, bits 3-8, those of activations by stage; exact cost |
 | held out | `vit` | 12 integers, 12 floats, 12 choices | heads, MLP widths, precision; measured latency |
 | held out | `mobile` | 24 numbers as choices, 5 choices | narrow, steep, unchained layers with few widths; exact cost |

@@ -12,7 +12,7 @@ from benchmarks.problems.compression import Compression, Knob
 from benchmarks.problems.networks import Make
 from moco.randomness import generator
 
-TUNING = ("conv19-plain", "conv19-groups", "conv19-region", "deep", "mixed", "names", "choices")
+TUNING = ("conv19-plain", "conv19-groups", "conv19-region", "deep", "mixed", "names", "choices", "narrow")
 HELD_OUT = ("conv25-plain", "conv25-groups", "conv25-region", "vit", "mobile", "sparse")
 
 NOTHING = frozenset[str]()
@@ -99,6 +99,26 @@ def choices() -> Compression:
     return Compression("choices", make.network(generator(11, "networks")), tuple(knobs), hand, weights, 0.1, 0.6)
 
 
+def narrow() -> Compression:
+    """Ten narrow layers, widths and bits as choices, blocks to be dropped; added when `mobile` had been seen."""
+    harms = {"keep": 1.1, "weight_bits": 0.7, "present": 2.0}
+    make = Make(10, harms, 0.08, 0.9, 1.7, 0.45, chained=False, narrow=24)
+    knobs = []
+    for i in range(10):
+        group = f"layer{i}"
+        widths, bits = CategoricalDistribution((0.25, 0.5, 0.75, 1.0)), CategoricalDistribution((2, 3, 5, 8))
+        knobs += [
+            Knob(f"{group}.width", widths, ("keep",), "share", (i,), group),
+            Knob(f"{group}.bits", bits, ("weight_bits",), "bits", (i,), group),
+        ]
+        if i in {1, 3, 5, 7}:
+            choice = CategoricalDistribution((False, True))
+            knobs.append(Knob(f"{group}.drop", choice, ("present",), "dropped", (i,), group, falls=1))
+    hand = {"keep": (1.0, 0.75, 0.5, 0.25), "weight_bits": (8.0, 5.0, 3.0, 2.0)}
+    weights = {"macs": 0.5, "packed_size_mb": 0.5}
+    return Compression("narrow", make.network(generator(31, "networks")), tuple(knobs), hand, weights, 0.08, 0.9)
+
+
 def conv25() -> Compression:
     """Eleven convolutions with other ranges and levels, activation bits by stage."""
     make = Make(11, {"keep": 1.0, "weight_bits": 1.0, "activation_bits": 0.3}, base=0.2, steepness=1.8, compounding=0.2)
@@ -177,6 +197,7 @@ def sparse() -> Compression:
 
 MADE: dict[str, Callable[[], Compression]] = {
     "conv19": conv19, "deep": deep, "mixed": mixed, "names": names, "choices": choices,
+    "narrow": narrow,
     "conv25": conv25, "vit": vit, "mobile": mobile, "sparse": sparse,
 }  # fmt: skip
 VARIANTS = {"plain": NOTHING, "groups": LAYERS, "region": REGION}
