@@ -99,24 +99,29 @@ def choices() -> Compression:
     return Compression("choices", make.network(generator(11, "networks")), tuple(knobs), hand, weights, 0.1, 0.6)
 
 
+def widths_and_bits(layers: int, bits: tuple[int, ...], dropped: set[int]) -> tuple[Knob, ...]:
+    """Four widths and these numbers of bits a layer, as choices; some layers can be dropped."""
+    knobs = []
+    for i in range(layers):
+        group, widths = f"layer{i}", CategoricalDistribution((0.25, 0.5, 0.75, 1.0))
+        knobs += [
+            Knob(f"{group}.width", widths, ("keep",), "share", (i,), group),
+            Knob(f"{group}.bits", CategoricalDistribution(bits), ("weight_bits",), "bits", (i,), group),
+        ]
+        if i in dropped:
+            choice = CategoricalDistribution((False, True))
+            knobs.append(Knob(f"{group}.drop", choice, ("present",), "dropped", (i,), group, falls=1))
+    return tuple(knobs)
+
+
 def narrow() -> Compression:
     """Ten narrow layers, widths and bits as choices, blocks to be dropped; added when `mobile` had been seen."""
     harms = {"keep": 1.1, "weight_bits": 0.7, "present": 2.0}
     make = Make(10, harms, 0.08, 0.9, 1.7, 0.45, chained=False, narrow=24)
-    knobs = []
-    for i in range(10):
-        group = f"layer{i}"
-        widths, bits = CategoricalDistribution((0.25, 0.5, 0.75, 1.0)), CategoricalDistribution((2, 3, 5, 8))
-        knobs += [
-            Knob(f"{group}.width", widths, ("keep",), "share", (i,), group),
-            Knob(f"{group}.bits", bits, ("weight_bits",), "bits", (i,), group),
-        ]
-        if i in {1, 3, 5, 7}:
-            choice = CategoricalDistribution((False, True))
-            knobs.append(Knob(f"{group}.drop", choice, ("present",), "dropped", (i,), group, falls=1))
+    knobs = widths_and_bits(10, (2, 3, 5, 8), dropped={1, 3, 5, 7})
     hand = {"keep": (1.0, 0.75, 0.5, 0.25), "weight_bits": (8.0, 5.0, 3.0, 2.0)}
     weights = {"macs": 0.5, "packed_size_mb": 0.5}
-    return Compression("narrow", make.network(generator(31, "networks")), tuple(knobs), hand, weights, 0.08, 0.9)
+    return Compression("narrow", make.network(generator(31, "networks")), knobs, hand, weights, 0.08, 0.9)
 
 
 def conv25() -> Compression:
@@ -163,20 +168,10 @@ def mobile() -> Compression:
     make = Make(
         12, {"keep": 1.0, "weight_bits": 0.8, "present": 2.5}, 0.1, 0.9, 1.8, 0.5, chained=False, narrow=16, stages=4
     )
-    knobs = []
-    for i in range(12):
-        group = f"layer{i}"
-        widths, bits = CategoricalDistribution((0.25, 0.5, 0.75, 1.0)), CategoricalDistribution((3, 4, 6, 8))
-        knobs += [
-            Knob(f"{group}.width", widths, ("keep",), "share", (i,), group),
-            Knob(f"{group}.bits", bits, ("weight_bits",), "bits", (i,), group),
-        ]
-        if i in {2, 4, 6, 8, 10}:
-            choice = CategoricalDistribution((False, True))
-            knobs.append(Knob(f"{group}.drop", choice, ("present",), "dropped", (i,), group, falls=1))
+    knobs = widths_and_bits(12, (3, 4, 6, 8), dropped={2, 4, 6, 8, 10})
     hand = {"keep": (1.0, 0.75, 0.5, 0.25), "weight_bits": (8.0, 6.0, 4.0, 3.0)}
     weights = {"macs": 0.5, "packed_size_mb": 0.5}
-    return Compression("mobile", make.network(generator(13, "networks")), tuple(knobs), hand, weights, 0.08, 0.9)
+    return Compression("mobile", make.network(generator(13, "networks")), knobs, hand, weights, 0.08, 0.9)
 
 
 def sparse() -> Compression:
