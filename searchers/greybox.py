@@ -197,8 +197,8 @@ class GreyboxSearcher:
     def _new(self, candidates: np.ndarray) -> list[Point]:
         """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told."""
         found: dict[Policy, Point] = {}
-        for coordinates in candidates:
-            point = decode(self._space, coordinates)
+        for coordinates in dict.fromkeys(map(tuple, candidates)):  # children repeat, and decoding takes longest
+            point = decode(self._space, np.array(coordinates))
             policy = self._space.canonical(point)
             if policy not in self._told:
                 found.setdefault(policy, point)
