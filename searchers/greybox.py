@@ -1,7 +1,8 @@
 """Grey-box search: what moco knows of compression, and a model of what it does not know.
 
-The error follows from the harms of all layers, which add up, each with a sensitivity that is learnt (models/harm.py),
-and a Gaussian process over the decoded policy (channels, ranks, bits) models what they do not explain; what a policy
+Where neutral is known, a top-1 or top-5 error follows from the harms of all layers, which add up, each with a
+sensitivity that is learnt (models/harm.py), and a Gaussian process over the decoded policy (channels, ranks, bits)
+models what they do not explain; elsewhere the process models all. What a policy
 costs comes from the space, exactly, and what must be measured, such as latency, from a process of its own. It begins
 with a ladder of uniform policies: few of the policies that a general optimiser would draw first are of any use. Neutral
 comes first, then all kinds of parameters half way, and each alone; the next rung is the uniform policy from which the

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 LEAST_NOISE = 1e-4
 """Least variance of the noise, of the standardised values: without any, policies that are nearly alike make the fit
 hang."""
-OWN_NOISE = 0.01  # variance of the noise that is expected before any data, of the standardised values
+OWN_NOISE = 0.01  # variance of the noise that is expected before any data, of the standardised values or of logits
 WIDTH = 2.0  # standard deviation of the prior of every log variance: a factor of 7 either way
 ITERATIONS = 40  # of the fit; what matters has settled by then
 Data = tuple[np.ndarray, np.ndarray]  # values (n,) and the known variances (n,) of their noise
@@ -38,7 +38,7 @@ class Kernel:
     matrix: Callable[[np.ndarray, np.ndarray], np.ndarray]  # covariances (n, m) of inputs (n, d) and (m, d)
     diagonal: Callable[[np.ndarray], np.ndarray]  # variances (n,) of inputs (n, d)
     prior: float = 1.0  # the variance that is expected of it before any data; 0 where it is not used
-    beside_harms: float = 0.0  # likewise of what harms of layers do not explain (harm_process), in squared logits
+    remainder_prior: float = 0.0  # likewise of what harms of layers do not explain (harm_process), in squared logits
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def negative_log_posterior(
     """Minus the log of evidence times prior, but for a constant, and its gradient.
 
     The log variances (kernels + 1,) have normal priors with means `prior`, and the noise's comes last. The stack has
-    each kernel's matrix in a row, (kernels, n n); y are standardised values (n,), `known` the variances of their noise.
+    each kernel's matrix in a row, (kernels, n n); y are standardised values (n,), or logits less their prior mean
+    (harm_process), `known` the variances of their noise.
     """
     variances, identity = np.exp(log_variances), np.eye(len(y))
     total = (variances[:-1] @ stack).reshape(identity.shape) + np.diag(known + variances[-1] + LEAST_NOISE)

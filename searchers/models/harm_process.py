@@ -7,8 +7,9 @@ more kernel of a Gaussian process:
 
     f(x) = m(x) + J(x) (z - z*) + g(x),      cov f(x), f(x') = J(x) J(x')' + sum_k v_k K_k(x, x')
 
-with m and J the harms and their slopes at the most likely z*, and g what policies do that harms do not explain. Its
-variances v are fitted by the evidence.
+with m and J the harms and their slopes at the most likely z*, and g the remainder, what harms do not explain. Its
+variances v are those of largest posterior density, with the harms linear about what is most likely under the variances
+that are expected.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ from moco.searchers.models.gaussian_process import (
 from moco.searchers.models.harm import Harm
 
 TOLERANCE = 1e-4  # relative, of the squares and of z: where the search for z* ends
-EVALUATIONS = 60  # of the harms, in the search for z*, at most
+EVALUATIONS = 60  # of the squares, in the search for z*, at most
 
 
 @dataclass(frozen=True)
 class HarmProcess:
-    """The process given its data: `chol` is the lower factor of their covariance, `weights` solve it for what is left.
+    """The process given its data.
 
     Attributes:
         z: most likely coordinates (size,) of the harms.
         slopes: (n, size) of the data.
-        variances: (kernels,) of what harms do not explain.
+        variances: (kernels,) of the remainder.
+        chol: (n, n) lower factor of the data's covariance.
+        weights: (n,) the covariance's inverse times the logits less their prior mean.
     """
 
     harm: Harm
@@ -56,13 +59,13 @@ class HarmProcess:
     ) -> HarmProcess:
         """The process with these variances, given logits and the variances of their noise at inputs (n, width).
 
-        `stack` (kernels, n, n) has the covariances of what harms do not explain.
+        `stack` (kernels, n, n) has the covariances of the remainder.
         """
         harm, logits = replace(harm, neutral_logit=float(np.min(data[0]))), data[0]
-        left = _covariance(stack, variances, own_noise, data[1])
-        z = most_likely(harm, inputs, logits, left)
+        remainder = _covariance(stack, variances, own_noise, data[1])
+        z = most_likely(harm, inputs, logits, remainder)
         expected, slopes = harm.logits(z, inputs)
-        chol = cholesky(slopes @ slopes.T + left, lower=True, check_finite=False)
+        chol = cholesky(slopes @ slopes.T + remainder, lower=True, check_finite=False)
         weights = cho_solve((chol, True), logits - expected + slopes @ z, check_finite=False)
         return HarmProcess(harm, z, slopes, variances, chol, weights)
 
@@ -76,10 +79,10 @@ class HarmProcess:
         return expected - slopes @ self.z + cross @ self.weights, np.sqrt(variance)
 
 
-def fitted_beside(
+def fitted_remainder(
     harm: Harm, inputs: np.ndarray, stack: np.ndarray, priors: np.ndarray, data: Data
 ) -> tuple[np.ndarray, float]:
-    """Variances (kernels,) of largest posterior density of what harms do not explain, and the noise's own.
+    """Variances (kernels,) of largest posterior density of the remainder, and the noise's own.
 
     Variances `priors` (kernels,) are expected, in squared logits.
     """
@@ -97,9 +100,9 @@ def fitted_beside(
     return variances[1:-1], float(variances[-1])
 
 
-def most_likely(harm: Harm, inputs: np.ndarray, logits: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Coordinates (size,) of largest posterior density, where what harms leave has the covariance `left` (n, n)."""
-    factor = cholesky(left, lower=True, check_finite=False)
+def most_likely(harm: Harm, inputs: np.ndarray, logits: np.ndarray, remainder: np.ndarray) -> np.ndarray:
+    """Coordinates (size,) of largest posterior density, where `remainder` (n, n) is the covariance of all but harms."""
+    factor = cholesky(remainder, lower=True, check_finite=False)
 
     def misses(z: np.ndarray) -> np.ndarray:
         return np.append(solve_triangular(factor, harm.logits(z, inputs)[0] - logits, lower=True), z)

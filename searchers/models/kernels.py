@@ -22,13 +22,13 @@ import numpy as np
 from moco.searchers.models.gaussian_process import Kernel
 
 Columns = tuple[int, ...]
-LEFT = 0.1
+REMAINDER = 0.1
 """Variance of each kernel that is expected of what harms do not explain, in squared logits."""
 
 
-def constant(prior: float = 1.0) -> Kernel:
+def constant() -> Kernel:
     """1 for every pair."""
-    return Kernel(lambda a, b: np.ones((len(a), len(b))), lambda a: np.ones(len(a)), prior)
+    return Kernel(lambda a, b: np.ones((len(a), len(b))), lambda a: np.ones(len(a)))
 
 
 def linear(columns: Columns, prior: float = 1.0) -> Kernel:
@@ -87,21 +87,21 @@ def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple
         single = [matern((column,), 0.4, 1.0 / len(every)) for column in every] if len(every) > 1 else []
         together = [matern(every, 0.4 * root, 0.5), matern(every, 1.2 * root, 0.5)]
         return (constant(), linear(tuple(c for (c,) in every), 1.0 / len(every)), *single, *together)
-    found: list[Kernel] = [_beside(constant())]
+    found: list[Kernel] = [_of_remainder(constant())]
     numbers = {columns[0] for columns in parameters if len(columns) == 1}
     for columns in kinds:
         bending = tuple(column for column in columns if column in numbers)  # of a choice it would be linear once more
         found += [mean(columns)] if len(columns) > 1 else []
-        found += [_beside(linear(columns, 1.0 / len(columns)), len(columns))]
-        found += [_beside(spline(bending, 1.0 / len(bending)), len(bending))] if bending else []
+        found += [_of_remainder(linear(columns, 1.0 / len(columns)), len(columns))]
+        found += [_of_remainder(spline(bending, 1.0 / len(bending)), len(bending))] if bending else []
     of_kinds, of_all, smoother = (
         matern(tuple(kinds), 0.5, 0.3),
         matern(every, 0.5 * root, 0.1),
         matern(every, root, 0.0),
     )
-    return (*found, _beside(of_kinds), of_all, _beside(smoother))
+    return (*found, _of_remainder(of_kinds), of_all, _of_remainder(smoother))
 
 
-def _beside(kernel: Kernel, columns: int = 1) -> Kernel:
-    """The kernel, used beside harms too."""
-    return replace(kernel, beside_harms=LEFT / columns)
+def _of_remainder(kernel: Kernel, columns: int = 1) -> Kernel:
+    """The kernel, used for what harms do not explain."""
+    return replace(kernel, remainder_prior=REMAINDER / columns)

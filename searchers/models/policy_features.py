@@ -46,14 +46,17 @@ class PolicyFeatures:
         """Columns of each parameter."""
         return list(self._columns.values())
 
-    def compressing(self) -> list[tuple[int, int, bool]]:
-        """Columns that compress the further from 0 they are: each with its kind's place, and whether it is a choice."""
+    def compressing(self) -> list[tuple[int, str, int, bool]]:
+        """Columns that compress the further from 0 they are, either way where neutral lies within a range.
+
+        Each with its parameter, the place of its kind, and whether it is a choice.
+        """
         neutral, found = self.of_unit(np.array([self._neutral]))[0], []
         for place, names in enumerate(kinds(self._space).values()):
             for name in names:
                 is_choice = self._is_choice(name)
                 columns = [column for column in self._columns[name] if not (is_choice and neutral[column])]
-                found += [(column, place, is_choice) for column in columns if is_choice or name in self._directed]
+                found += [(column, name, place, is_choice) for column in columns if is_choice or name in self._directed]
         return found
 
     def of_points(self, points: Sequence[Point]) -> np.ndarray:

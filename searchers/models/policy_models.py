@@ -23,7 +23,7 @@ from moco.policy import Policy
 from moco.problem import Problem
 from moco.searchers.models.gaussian_process import Data, GaussianProcess, SharedInputs, fitted
 from moco.searchers.models.harm import Harm
-from moco.searchers.models.harm_process import HarmProcess, fitted_beside
+from moco.searchers.models.harm_process import HarmProcess, fitted_remainder
 from moco.searchers.models.kernels import kernels_of
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_features import PolicyFeatures
@@ -67,10 +67,8 @@ class PolicyModels:
         self.depths = PolicyFeatures(problem.space, problem.monotone or None, ordered)
         self._harm = harm_of(self.depths) if problem.space.neutral else None
         self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
-        self._priors = {
-            False: np.array([kernel.prior for kernel in self._kernels]),  # by whether they stand beside harms
-            True: np.array([kernel.beside_harms for kernel in self._kernels]),
-        }
+        self._priors = np.array([kernel.prior for kernel in self._kernels])
+        self._remainder_priors = np.array([kernel.remainder_prior for kernel in self._kernels])
         self._shared = SharedInputs(self._kernels, np.zeros((0, self.depths.width)))
         self.judged = tuple(dict.fromkeys([*problem.objectives, *(bound.metric for bound in problem.bounds)]))
         self._metrics: list[dict[str, MetricValue]] = []
@@ -95,12 +93,13 @@ class PolicyModels:
     def screened(self, inputs: np.ndarray, names: Sequence[str]) -> dict[str, Prediction]:
         """These quantities of candidates (n, width), each from its own process."""
         candidates, found = self._shared.candidates(inputs), {}
+        compared: tuple[np.ndarray, np.ndarray] | None = None
         for name in names:
             model = self._modelled(name)
             used = candidates.under(self._used(model.scale))
             found[name] = Prediction(model.scale, *model.process.predict(used))
             if self._is_harmed(model.scale):
-                compared = self.depths.compared(self._shared.inputs, inputs)
+                compared = compared or self.depths.compared(self._shared.inputs, inputs)
                 found[name] = within(found[name], model.values, compared, NOISE * (model.sem or 0.0))
         return found
 
@@ -154,18 +153,22 @@ class PolicyModels:
         """Whether a quantity of this scale is an error that grows with depth."""
         return self._harm is not None and scale is OutcomeTransform.LOGIT
 
+    def _priors_of(self, scale: OutcomeTransform) -> np.ndarray:
+        """(kernels,) variances that are expected for a quantity of this scale; 0 where a kernel is not used."""
+        return self._remainder_priors if self._is_harmed(scale) else self._priors
+
     def _used(self, scale: OutcomeTransform) -> np.ndarray:
         """Places of the kernels that a quantity of this scale is modelled by."""
-        return np.flatnonzero(self._priors[self._is_harmed(scale)])
+        return np.flatnonzero(self._priors_of(scale))
 
     def _fitted(self, scale: OutcomeTransform, data: Data) -> tuple[np.ndarray, float]:
         """Variances (kernels used,) and the noise's own, fitted to the first inputs."""
-        used, priors = self._used(scale), self._priors[self._is_harmed(scale)]
+        used, priors = self._used(scale), self._priors_of(scale)
         # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
         early = SharedInputs(self._kernels, self._shared.inputs[: len(data[0])])
         if self._harm is None or not self._is_harmed(scale):
             return fitted(early.stack[used], priors[used], data)
-        return fitted_beside(self._harm, early.inputs, early.stack[used], priors[used], data)
+        return fitted_remainder(self._harm, early.inputs, early.stack[used], priors[used], data)
 
     def _process(
         self, scale: OutcomeTransform, variances: np.ndarray, own: float, data: Data
@@ -179,9 +182,12 @@ class PolicyModels:
 
 def harm_of(depths: PolicyFeatures) -> Harm:
     """The harms of the columns that compress."""
-    columns, places, is_choice = zip(*depths.compressing(), strict=True) if depths.compressing() else ((), (), ())
+    compressing = depths.compressing()
+    columns, names, places, is_choice = zip(*compressing, strict=True) if compressing else ((), (), (), ())
+    of_kind = dict(zip(names, places, strict=True))
+    _, parameters = np.unique(list(of_kind.values()), return_counts=True)
     _, kinds = np.unique(places, return_inverse=True)
-    return Harm(np.array(columns, dtype=int), kinds.astype(int), np.array(is_choice, dtype=bool))
+    return Harm(np.array(columns, dtype=int), kinds.astype(int), parameters, np.array(is_choice, dtype=bool))
 
 
 def within(

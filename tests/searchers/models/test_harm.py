@@ -11,16 +11,22 @@ from scipy.optimize import approx_fprime
 
 from moco.searchers.models.gaussian_process import GaussianProcess, SharedInputs, fitted
 from moco.searchers.models.harm import Harm
-from moco.searchers.models.harm_process import HarmProcess, fitted_beside, most_likely
+from moco.searchers.models.harm_process import HarmProcess, fitted_remainder, most_likely
 from moco.searchers.models.kernels import constant, kernels_of, matern
 from moco.searchers.models.policy_features import PolicyFeatures
 from moco.searchers.models.policy_models import harm_of
 from moco.space import LayerGroup, SearchSpace
 
-HARM = Harm(np.array([0, 1, 2, 4]), np.array([0, 0, 0, 1]), np.array([False, False, False, True]), neutral_logit=-2.0)
+HARM = Harm(
+    np.array([0, 1, 2, 4]),
+    np.array([0, 0, 0, 1]),
+    np.array([3, 1]),
+    np.array([False, False, False, True]),
+    neutral_logit=-2.0,
+)
 WIDTH = 5  # column 3 is no harm's
 KERNELS = (constant(), matern((tuple(range(WIDTH)),), 0.5), matern(tuple((c,) for c in range(WIDTH)), 1.0))
-BESIDE = np.array([0.02, 0.1, 0.05])
+REMAINDER = np.array([0.02, 0.1, 0.05])
 
 
 @pytest.fixture
@@ -86,17 +92,18 @@ def test_the_process_is_the_gaussian_one_whose_kernel_the_slopes_make(inputs: np
     logits, noise = logits_of(HARM, inputs) + 0.1 * rng.standard_normal(30), np.full(30, 0.01)
     others = rng.random((7, WIDTH))
     shared = SharedInputs(KERNELS, inputs)
-    process = HarmProcess.of(HARM, inputs, shared.stack, BESIDE, 0.02, (logits, noise))
+    process = HarmProcess.of(HARM, inputs, shared.stack, REMAINDER, 0.02, (logits, noise))
     mean, sd = process.predict(shared.candidates(others))
 
     harm = replace(HARM, neutral_logit=float(logits.min()))
     (at, j), (there, j_there) = harm.logits(process.z, inputs), harm.logits(process.z, others)
     k, k_there = (
-        sum(v * kernel.matrix(a, inputs) for v, kernel in zip(BESIDE, KERNELS, strict=True)) for a in (inputs, others)
+        sum(v * kernel.matrix(a, inputs) for v, kernel in zip(REMAINDER, KERNELS, strict=True))
+        for a in (inputs, others)
     )
     inverse = np.linalg.inv(j @ j.T + k + (0.01 + 0.02 + 1e-4) * np.eye(30))
     cross = j_there @ j.T + k_there
-    alone = np.sum(j_there**2, axis=1) + BESIDE.sum()
+    alone = np.sum(j_there**2, axis=1) + REMAINDER.sum()
     np.testing.assert_allclose(
         mean, there - j_there @ process.z + cross @ inverse @ (logits - at + j @ process.z), rtol=1e-5
     )
@@ -105,9 +112,9 @@ def test_the_process_is_the_gaussian_one_whose_kernel_the_slopes_make(inputs: np
 
 def test_errors_are_predicted_better_than_by_a_process_that_knows_no_harms_and_within_their_doubt() -> None:
     twelve = tuple(range(12))
-    harm = Harm(np.arange(12), np.zeros(12, dtype=int), np.zeros(12, dtype=bool))
+    harm = Harm(np.arange(12), np.zeros(12, dtype=int), np.array([12]), np.zeros(12, dtype=bool))
     kernels = kernels_of([twelve], [(column,) for column in twelve])
-    priors, beside = (np.array([k.prior for k in kernels]), np.array([k.beside_harms for k in kernels]))
+    priors, beside = (np.array([k.prior for k in kernels]), np.array([k.remainder_prior for k in kernels]))
     alone, near = np.flatnonzero(priors), np.flatnonzero(beside)
     covered, off = [], []
     for seed in range(5):
@@ -118,7 +125,7 @@ def test_errors_are_predicted_better_than_by_a_process_that_knows_no_harms_and_w
         data = logits + 0.05 * rng.standard_normal(40), np.full(40, 0.05**2)
         shared = SharedInputs(kernels, told)
         stack, candidates = shared.stack, shared.candidates(others)
-        found = fitted_beside(harm, told, stack[near], beside[near], data)
+        found = fitted_remainder(harm, told, stack[near], beside[near], data)
         mean, sd = HarmProcess.of(harm, told, stack[near], *found, data).predict(candidates.under(near))
         general = GaussianProcess.of(stack[alone], *fitted(stack[alone], priors[alone], data), data)
         without, _ = general.predict(candidates.under(alone))
@@ -129,12 +136,18 @@ def test_errors_are_predicted_better_than_by_a_process_that_knows_no_harms_and_w
     assert 0.85 < np.mean(covered) <= 1
 
 
+def test_a_network_that_knows_next_to_nothing_is_not_expected_to_err_less_when_compressed() -> None:
+    weak = replace(HARM, neutral_logit=3.0)
+    deeper = np.linspace(0, 1, 5)[:, None] * np.ones(WIDTH)
+    assert np.all(np.diff(weak.logits(np.zeros(HARM.size), deeper)[0]) > 0)
+
+
 def test_what_harms_do_not_explain_is_left_to_the_kernels() -> None:
     """An error that falls with depth: no harm does that."""
     rng = np.random.default_rng(2)
     told, others = rng.random((40, WIDTH)), rng.random((50, WIDTH))
     shared, data = SharedInputs(KERNELS, told), (-told.mean(axis=1), np.full(40, 1e-3))
-    found = fitted_beside(HARM, told, shared.stack, np.full(len(KERNELS), 0.1), data)
+    found = fitted_remainder(HARM, told, shared.stack, np.full(len(KERNELS), 0.1), data)
     process = HarmProcess.of(HARM, told, shared.stack, *found, data)
     mean, _ = process.predict(shared.candidates(others))
     assert np.corrcoef(mean, -others.mean(axis=1))[0, 1] > 0.95
@@ -164,11 +177,12 @@ def test_what_compresses_is_read_from_the_space() -> None:
         "b.bits",
     ]
     assert every.width == len(names)
-    assert [names[column] for column, _, _ in every.compressing()] == [
+    assert [names[column] for column, _, _, _ in every.compressing()] == [
         "a.keep", "b.keep", "a.drop=True", "b.mode=low rank", "b.mode=sparse", "b.bits",
     ]  # fmt: skip
     harm = harm_of(every)
     assert harm.kinds.tolist() == [0, 0, 1, 2, 2, 3]
+    assert harm.parameters.tolist() == [2, 1, 1, 1]
     assert harm.is_choice.tolist() == [False, False, True, True, True, False]
     told = PolicyFeatures(space, directed={"b.bits"})
     assert harm_of(told).kinds.tolist() == [0, 1, 1, 2]
