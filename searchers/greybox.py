@@ -2,11 +2,13 @@
 
 Where neutral is known, a top-1 or top-5 error follows from the harms of all layers, which add up, each with a
 sensitivity that is learnt (models/harm.py), and a Gaussian process over the decoded policy (channels, ranks, bits)
-models what they do not explain; elsewhere the process models all. What a policy
-costs comes from the space, exactly, and what must be measured, such as latency, from a process of its own. It begins
-with a ladder of uniform policies: few of the policies that a general optimiser would draw first are of any use. Neutral
-comes first, then all kinds of parameters half way, and each alone; the next rung is the uniform policy from which the
-models expect most, so the ladder climbs where the bounds are, and it ends where other policies are worth twice as much.
+models what they do not explain; elsewhere the process models all. What a policy costs comes from the space, exactly,
+and what must be measured, such as latency, from a process of its own.
+
+The search begins with a ladder of uniform policies: few of the policies that a general optimiser would draw first are
+of any use. Neutral comes first, then all kinds of parameters half way, and each alone; the next rung is the uniform
+policy from which the models expect most, so the ladder climbs where the bounds are, and it ends where other policies
+are worth twice as much.
 Proposed is then the policy of largest expected hypervolume improvement (M. Emmerich, K. Giannakoglou and B. Naujoks,
 "Single- and multiobjective evolutionary optimization assisted by Gaussian random field metamodels", IEEE TEC 2006), or
 of largest expected improvement of the protocol's score, of draws that meet the constraints, among children of the

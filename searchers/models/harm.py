@@ -9,8 +9,8 @@ Of a column c of kind k at depth d_c (0 at neutral, up to 1 at the far end) and 
 
 so nothing is lost at first, and beyond a cliff all is: e_0 is the error of the whole network, e_1 that of one that
 guesses. Where neutral lies within a range, both ends have the same harm. A choice has a harm of its own, s_c, where it
-is taken. All that is not known has a normal prior, on the scale
-of a logarithm (s, a, b, q) or a logit (e_0, e_1); here each is given as a standard normal number:
+is taken. All that is not known has a normal prior, on the scale of a logarithm (s, a, b, q) or a logit (e_0, e_1); here
+each is given as a standard normal number:
 
 | coordinates z | of |
 |---|---|
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SENSITIVITY_SD = 1.0  # of a sensitivity's logarithm about its kind's level: the worst of twenty is six times the median
-LEVEL, LEVEL_SD = math.log(1.5), 2.0  # of a kind at its far end in all layers: of 1 half of what there is is lost
+LEVEL, LEVEL_SD = math.log(1.5), 2.0  # harm of a kind at its far end in all layers; at 1 the error is half way to e_1
 GROWTH, GROWTH_SD = math.log(3.0), 0.7  # a_k
 POWER, POWER_SD = 0.0, 0.5  # b_k
 STEEPNESS, STEEPNESS_SD = math.log(1.3), 0.3  # q
