@@ -11,15 +11,16 @@ from contextlib import closing
 from pathlib import Path
 
 from moco.errors import MeasurementError, MocoError
+from moco.hardware.measuring.metering import part_of
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import MAX_SELF_RATIO
 from moco.hardware.packages import PACKAGES, Package, import_faults, package_findings
 from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
+from moco.optional import EXTRAS, installed
 from moco.registry import BUILT_IN, blaming, clash, module_of, names, plugin
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-NVIDIA = Path("/dev/nvidiactl")
 
 MIN_DISK_GB = 2.0  # a long search writes some hundred files of a few MB, its ledger and its tracker's store
 MAX_TICK_NS = 10_000  # a clock that ticks no finer than this cannot time a call of 1 ms to 1 %
@@ -92,7 +93,10 @@ def _targets() -> list[str]:
 def _of_target(name: str, fault: str | None) -> tuple[Finding, ...]:
     """What the target says of itself, with its defaults; its `fault` where it cannot be imported."""
     if fault is not None:  # importing it here too might end this process
-        return (Finding(name, False, fault, f"install {name}"),)
+        extra = EXTRAS.get(name)
+        if extra is None or installed(name):
+            return (Finding(name, False, fault, f"install {name}"),)
+        return (Finding(name, False, "not installed: needed for the target", f"pip install 'moco[{extra}]'"),)
     try:
         with blaming("cannot be used"):  # a package of somebody else's may fail in any way
             target: Target = plugin("target", name)()
@@ -129,14 +133,17 @@ def _energy() -> Finding:
     lacks = _counters()
     if readable := readable_counters(lacks):
         return Finding("energy", True, f"measured where a search names a counter: `target.counters: {readable}`")
-    seen = [*lacks.values(), "an NVIDIA device" if NVIDIA.exists() else "no NVIDIA device"]
     advice = "leave energy_j and power_w out of the objective, or let them be dropped"
-    return Finding("energy", False, f"{' and '.join(seen)}: energy is not measured", advice)
+    return Finding("energy", False, f"energy is not measured: {'; '.join(lacks.values())}", advice)
 
 
 def readable_counters(lacks: Mapping[str, str] | None = None) -> list[str]:
-    """Names of the energy counters that can be read here."""
-    return [name for name, reason in (_counters() if lacks is None else lacks).items() if not reason]
+    """Names of the energy counters that can be read here, one for each part of the machine."""
+    readable = [name for name, reason in (_counters() if lacks is None else lacks).items() if not reason]
+    by_part: dict[str, str] = {}
+    for name in readable:
+        by_part.setdefault(part_of(plugin("counter", name)) or name, name)
+    return list(by_part.values())
 
 
 def _counters() -> dict[str, str]:

@@ -7,11 +7,8 @@ no number can show, stands in docs/measurement.md. Energy is measured where a co
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,24 +16,35 @@ import onnxruntime as ort
 
 from moco.errors import ConfigError, MeasurementError, nearest
 from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.host import (
+    INT8_MULTIPLE,
+    KINDS,
+    MIXED_KINDS,
+    calling_thread_works,
+    check_clock,
+    check_threads,
+    clock_for,
+    facts,
+    labelling_program,
+    what_it_can,
+)
 from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
-from moco.hardware.measuring.timing import CLOCKS, interleave
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize, QuantizePlacement
 from moco.interfaces import Session as AnySession
 from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
 from moco.readings import measured_by
 
 INPUT, OUTPUT = "input", "logits"
+LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+"""How far ONNX Runtime optimises a graph before it runs it, by moco's name."""
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: the exception carries the message, warnings about the graph help nobody here."""
-INT8_MULTIPLE = 4
-"""Int8 kernels take 4 channels at a time (one dot-product instruction): odd widths are slower than the next multiple
-of 4, multiples of 16 are a little better still; measured on AVX-512 with VNNI (64->K->64 pairs: K 33 0.98, 32 0.58)."""
-MOST_A_CORE = 8  # threads for each processor; more would only wait for each other
-KINDS = frozenset({"conv", "depthwise", "linear"})
-MIXED_KINDS = frozenset({"conv", "linear"})
-"""Fewer bits are for size alone: they run as int8 at best."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +53,31 @@ class ONNXRuntimeOptions:
 
     threads: int = 1  # threads within an operator; more than one is of use on an otherwise idle machine only
     providers: tuple[str, ...] = ("CPUExecutionProvider",)  # ONNX Runtime's execution providers, the preferred first
+    optimise: str | None = None  # the graph, when the file is opened: `none`, `basic`, `extended`; None for `all` of it
     clock: str | None = None
     """`processor` or `wall`; None takes the processor's where it tells the whole time (`_one_thread_works`)."""
     counters: tuple[CounterChoice, ...] | None = None
     """Of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy."""
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise ConfigError(f"target.threads: expected at least 1, got {self.threads}")
-        if self.threads > (most := MOST_A_CORE * (os.cpu_count() or 1)):
-            raise ConfigError(f"target.threads: expected at most {most} on this machine, got {self.threads}")
+        check_threads(self.threads)
         available = ort.get_available_providers()
         for provider in self.providers:
             if provider not in available:
                 raise ConfigError(f"target.providers: '{provider}' is not available here{nearest(provider, available)}")
-        if self.clock is not None and self.clock not in CLOCKS:
-            raise ConfigError(f"target.clock: unknown clock '{self.clock}'{nearest(self.clock, CLOCKS)}")
-        if self.clock == "processor" and not self._one_thread_works:
-            raise ConfigError("target.clock: 'processor' sees one thread of a POSIX system only; take 'wall'")
+        if self.optimise is not None and self.optimise not in LEVELS:
+            raise ConfigError(f"target.optimise: unknown level '{self.optimise}'{nearest(self.optimise, LEVELS)}")
+        check_clock(self.clock, one_thread_works=self._one_thread_works)
 
     @property
     def clock_name(self) -> str:
         """The clock that is used."""
-        return self.clock or ("processor" if self._one_thread_works else "wall")
+        return clock_for(self.clock, one_thread_works=self._one_thread_works)
 
     @property
     def _one_thread_works(self) -> bool:
-        """Whether the calling thread does all the work, on no other device, and its clock is fine (Windows': 16 ms)."""
-        return os.name == "posix" and self.threads == 1 and self.providers == ("CPUExecutionProvider",)
+        """Whether the calling thread does all the work, on no other device."""
+        return calling_thread_works(self.threads) and self.providers == ("CPUExecutionProvider",)
 
 
 class ONNXRuntimeSession:
@@ -138,16 +143,16 @@ class ONNXRuntimeTarget:
         return ONNXRuntimeSession(artifact, session)
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
-        """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`.
-
-        Where the plan asks for the time of loading, the files are opened anew, from memory and in turn like the calls.
-        """
+        """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
-        found = measured(sessions, plan, clock=options.clock_name, threads=options.threads, counters=self.counters)
-        if LOAD not in plan.series:
-            return found
-        openings = [partial(self._opened, content_of(session.artifact)) for session in sessions]
-        return replace(found, counted={**found.counted, LOAD: interleave(openings, plan, CLOCKS[options.clock_name])})
+        return measured(
+            sessions,
+            plan,
+            clock=options.clock_name,
+            threads=options.threads,
+            counters=self.counters,
+            opened=self._opened,
+        )
 
     def _opened(self, content: bytes) -> ort.InferenceSession:
         return ort.InferenceSession(content, self._session_options(), providers=list(self.options.providers))
@@ -160,34 +165,20 @@ class ONNXRuntimeTarget:
             "providers": list(self.options.providers),
             "threads": self.options.threads,
             "clock": self.options.clock_name,
-            "processor": processor().name,
-            "instruction_sets": list(processor().instruction_sets),
-            "cores": processor().cores,
-            "system": f"{platform.system()} {platform.machine()}",
+            **facts(),
+            **({"optimise": self.options.optimise} if self.options.optimise else {}),
             **({"counters": [counter.describe() for counter in self.counters]} if self.counters else {}),
         }
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
         """Five lines that label a batch of images; they run as they stand, on a black image."""
-        size = "*session.get_inputs()[0].shape[1:]" if input_shape is None else ", ".join(map(str, input_shape))
-        before, feed, scale = "", "images", "scaled as in training"
-        if normalize is not None:
-            mean, std = map(list, normalize)
-            before = f"mean, std = np.reshape([{mean}, {std}], (2, 1, {len(mean)}, 1, 1))\n"
-            feed, scale = "((images - mean) / std).astype(np.float32)", "RGB in 0..1"
-        return (
-            "import numpy as np, onnxruntime\n"
-            f'session = onnxruntime.InferenceSession("{file}")\n'
-            f"{before}"
-            f"images = np.zeros((1, {size}), np.float32)  # your images: (n, channels, height, width), {scale}\n"
-            f'labels = session.run(["logits"], {{"input": {feed}}})[0].argmax(axis=1)\n'
-        )
+        opening = f'import numpy as np, onnxruntime\nsession = onnxruntime.InferenceSession("{file}")\n'
+        call = 'session.run(["logits"], {{"input": {feed}}})[0]'
+        return labelling_program(opening, "*session.get_inputs()[0].shape[1:]", call, input_shape, normalize)
 
     def findings(self) -> tuple[Finding, ...]:
         """Version, threads, and what it can run and measure."""
-        facts, can = self.describe(), self.capabilities
-        widths = ", ".join(f"{p} (widths: multiples of {can.channel_multiples[p]})" for p in can.precisions)
-        detail = f"{facts['version']}, {facts['threads']} thread; {widths}; measures {', '.join(sorted(can.metrics))}"
+        detail = what_it_can(ort.__version__, self.options.threads, self.capabilities)
         return (Finding(self.name, True, detail),)
 
     def _session_options(self) -> ort.SessionOptions:
@@ -197,7 +188,7 @@ class ONNXRuntimeTarget:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = LEVELS[self.options.optimise or "all"]
         options.log_severity_level = ERRORS_ONLY
         return options
 

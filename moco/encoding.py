@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 
 from moco.errors import SpaceError
-from moco.space import SearchSpace, snapped
+from moco.space import Numbers, SearchSpace, choices_of, numbers_of, snapped
 from moco.trial import Point
 
 ONLY_VALUE = 0.5
@@ -45,24 +45,25 @@ def decode(space: SearchSpace, coordinates: np.ndarray) -> dict[str, Any]:
 
 def to_unit(distribution: BaseDistribution, value: Any) -> float:
     """The coordinate in [0, 1] of a value of the distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return (distribution.choices.index(value) + 0.5) / len(distribution.choices)
-    low, high = _edges(distribution)
+    if (choices := choices_of(distribution)) is not None:
+        return (choices.index(value) + 0.5) / len(choices)
+    numbers = numbers_of(distribution)
+    low, high = _edges(numbers)
     if low == high:
         return ONLY_VALUE
-    position = (_warp(distribution, snapped(distribution, value)) - low) / (high - low)
+    position = (_warp(numbers, snapped(numbers, value)) - low) / (high - low)
     return min(max(position, 0.0), 1.0)
 
 
 def from_unit(distribution: BaseDistribution, coordinate: float) -> Any:
     """The distribution's value at a coordinate, in the distribution's own type; the coordinate is clipped to [0, 1]."""
     u = min(max(coordinate, 0.0), 1.0)
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[min(int(u * len(distribution.choices)), len(distribution.choices) - 1)]
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    low, high = _edges(distribution)
+    if (choices := choices_of(distribution)) is not None:
+        return choices[min(int(u * len(choices)), len(choices) - 1)]
+    numbers = numbers_of(distribution)
+    low, high = _edges(numbers)
     warped = low + u * (high - low)
-    return snapped(distribution, math.exp(warped) if distribution.log else warped)
+    return snapped(numbers, math.exp(warped) if numbers.log else warped)
 
 
 def project(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,18 +74,17 @@ def project(space: SearchSpace, point: Mapping[str, Any]) -> dict[str, Any]:
     if point.keys() != space.distributions.keys():
         raise SpaceError(f"point: expected the parameters {sorted(space.distributions)}, got {sorted(point)}")
     for name, distribution in space.distributions.items():
-        if isinstance(distribution, CategoricalDistribution) and point[name] not in distribution.choices:
-            raise SpaceError(f"point: {name} = {point[name]!r} is none of {distribution.choices}")
+        choices = choices_of(distribution)
+        if choices is not None and point[name] not in choices:
+            raise SpaceError(f"point: {name} = {point[name]!r} is none of {choices}")
     return {name: snapped(distribution, point[name]) for name, distribution in space.distributions.items()}
 
 
-def _edges(distribution: BaseDistribution) -> tuple[float, float]:
+def _edges(numbers: Numbers) -> tuple[float, float]:
     """Both ends of the axis, on a log scale where the distribution is: half a step beyond the bounds if discrete."""
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    half = (distribution.step or 0) / 2
-    return _warp(distribution, distribution.low - half), _warp(distribution, distribution.high + half)
+    half = (numbers.step or 0) / 2
+    return _warp(numbers, numbers.low - half), _warp(numbers, numbers.high + half)
 
 
-def _warp(distribution: BaseDistribution, value: float) -> float:
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    return math.log(value) if distribution.log else float(value)
+def _warp(numbers: Numbers, value: float) -> float:
+    return math.log(value) if numbers.log else float(value)

@@ -272,7 +272,10 @@ class Target(Protocol):
 
 
 class Counter(Protocol):
-    """A meter of the energy that this machine, or a part of it, has used; built as `cls(options)` (S1.11)."""
+    """A meter of the energy that this machine, or a part of it, has used; built as `cls(options)` (S1.11).
+
+    It may have a `part`, in a word what it meters: two counters of one part are not summed.
+    """
 
     name: str
     tick_s: float

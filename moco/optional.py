@@ -14,6 +14,7 @@ EXTRAS = {
     "gpytorch": "botorch",
     "linear_operator": "botorch",
     "mlflow": "mlflow",
+    "openvino": "openvino",
     "timm": "timm",
 }
 """The extra that brings a package, by the name under which the package is imported."""

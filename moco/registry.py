@@ -48,7 +48,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "hybrid": "moco.objectives.hybrid:HybridObjective",
         "front": "moco.objectives.front:FrontObjective",
     },
-    "target": {"onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget"},
+    "target": {
+        "onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget",
+        "openvino": "moco.hardware.openvino:OpenVINOTarget",
+    },
     "recovery_step": {
         "refit": "moco.recovery.refit:RefitStep",
         "batch_norm": "moco.recovery.batch_norm:BatchNormStep",
@@ -57,7 +60,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "quantization_aware": "moco.recovery.quantization_aware:QuantizationAwareStep",
         "custom": "moco.recovery.custom:CustomStep",
     },
-    "counter": {"rapl": "moco.hardware.counters.rapl:RaplCounter"},
+    "counter": {
+        "rapl": "moco.hardware.counters.rapl:RaplCounter",
+        "nvml": "moco.hardware.counters.nvml:NVMLCounter",
+        "ina3221": "moco.hardware.counters.ina3221:INA3221Counter",
+        "tegrastats": "moco.hardware.counters.tegrastats:TegrastatsCounter",
+    },
     "method": {
         "filter_pruning": "moco.compression.methods.filter_pruning:FilterPruning",
         "channel_pruning": "moco.compression.methods.channel_pruning:ChannelPruning",

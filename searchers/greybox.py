@@ -95,6 +95,7 @@ class GreyboxSearcher:
         self._pool, self._models = CandidatePool(problem.space, ordered), PolicyModels(problem, ordered)
         self._opening = opening(problem.space)[: self._options.ladder] or otherwise[: self._options.ladder]
         self._uniform = all_uniform(problem.space)
+        self._coordinates: dict[int, np.ndarray] = {}
 
     def ask(self) -> Suggestion:
         """What the design has left, then the candidate of largest expected improvement."""
@@ -195,8 +196,13 @@ class GreyboxSearcher:
             front = non_dominated(losses[left])
             found, left = np.append(found, left[front]), left[~front]
         others = [i for i in np.argsort(misses, kind="stable") if misses[i] > 0][: max(PARENTS - len(found), 0)]
-        chosen = [self._complete[i].point for i in (*found, *others)]
-        return np.array([encode(self._space, project(self._space, point)) for point in chosen])
+        return np.array([self._coordinates_of(int(i)) for i in (*found, *others)])
+
+    def _coordinates_of(self, place: int) -> np.ndarray:
+        """(n_parameters,) of the complete trial at that place; parents are the same ones for long."""
+        if place not in self._coordinates:
+            self._coordinates[place] = encode(self._space, project(self._space, self._complete[place].point))
+        return self._coordinates[place]
 
     def _new(self, candidates: np.ndarray) -> list[Point]:
         """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told."""

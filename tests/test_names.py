@@ -92,7 +92,14 @@ KINDS = (
             ("moco/tracking/mlflow.py", "front"): FRONT,
         },
     ),
-    Kind("target", (), {("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target"}),
+    Kind(
+        "target",
+        (),
+        {
+            ("moco/optional.py", "openvino"): "the package, and its extra",
+            ("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target",
+        },
+    ),
     Kind(
         "recovery_step",
         ("moco/recovery/",),

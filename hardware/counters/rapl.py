@@ -50,6 +50,7 @@ class RaplCounter:
 
     Options = RaplOptions
     name = "rapl"
+    part = "processor"
     tick_s = 0.001
 
     def __init__(self, options: RaplOptions | None = None) -> None:

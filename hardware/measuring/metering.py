@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring import timing
+from moco.hardware.measuring.artifact_file import content_of
 from moco.interfaces import Counter, Session
-from moco.measurement import ENERGY, POWER, Measurement, Samples, TimingPlan
+from moco.measurement import ENERGY, LOAD, POWER, Measurement, Samples, TimingPlan
 from moco.registry import made_by, plugin
 
 MIN_TICKS, TICKS = 10, 25
@@ -36,21 +38,39 @@ def counters_of(choices: Sequence[CounterChoice]) -> tuple[Counter, ...]:
     return tuple(found)
 
 
+def part_of(counter: Counter | type[Counter]) -> str:
+    """What the counter meters, in a word; empty where it does not say."""
+    return str(getattr(counter, "part", ""))
+
+
 def check_readable(counters: Sequence[Counter]) -> None:
-    """Pass counters that can be read here; a ConfigError names one that cannot."""
+    """Pass counters that can be read here and meter different parts; a ConfigError names one that cannot, or two."""
+    for one, other in combinations(counters, 2):
+        if part_of(one) and part_of(one) == part_of(other):
+            both = f"'{one.name}' and '{other.name}' meter the same, the {part_of(one)}"
+            raise ConfigError(f"target.counters: {both}: their energies would be summed; name one of them")
     for counter in counters:
         if reason := counter.available():
             raise ConfigError(f"target.counters: '{counter.name}' cannot be read here: {reason}")
 
 
 def measured(
-    sessions: Sequence[Session], plan: TimingPlan, *, clock: str, threads: int, counters: Sequence[Counter] = ()
+    sessions: Sequence[Session],
+    plan: TimingPlan,
+    *,
+    clock: str,
+    threads: int,
+    counters: Sequence[Counter] = (),
+    opened: Callable[[bytes], object] | None = None,
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
     The clock is a name of `CLOCKS`, and a session's `run` must not return before its device has finished; it keeps so
-    many threads busy. Counters are summed up for the plan's energy and power. A MeasurementError tells that there are
-    no sessions, that a session or a counter fails, or that the clock gave a time that is not positive.
+    many threads busy. Counters are summed up for the plan's energy and power. `opened` opens a file of this content:
+    where the plan asks for the time of loading, that is timed too, in turn like the calls.
+
+    A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
+    time that is not positive.
     """
     if not sessions:
         raise MeasurementError("expected at least one session to time, got none")
@@ -61,6 +81,9 @@ def measured(
         samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
     else:
         samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()
+    if opened is not None and LOAD in plan.series:
+        openings = [partial(opened, content_of(session.artifact)) for session in sessions]
+        counted = {**counted, LOAD: timing.interleave(openings, plan, timing.CLOCKS[clock])}
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
     hashes = [session.artifact.sha256 for session in sessions]
     return replace(measurement, warnings=(*timing.timing_warnings(measurement, hashes), *lacks))

@@ -11,8 +11,9 @@ of one search share their luck, so that a likeness of what failed is no way back
 network by itself. Files of the same trained weights in other bits lose the same images: where one of them has failed,
 another holds only as far as it was the likelier one. Fewer attempts than K are planned where the smaller correction is
 worth more than another candidate. Where more than one is allowed, a network that is known to be safe, and likelier to
-hold than not, is among those tried. One that is as good as sure needs no wide test: it is tried last, with a tenth of
-the error probability, and leaves the rest to the others (Bonferroni with weights; Holm 1979, Wiens 2003).
+hold than not, is among those tried. Where that one is as good as sure it needs no wide test, nor does what else is as
+sure and not tried first: each has a tenth of the error probability, and leaves the rest to the others (Bonferroni with
+weights; Holm 1979, Wiens 2003).
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 
 """Of the common luck's distribution, cut into pieces: bad luck finely, as it decides what is a way back."""
 
 LIKELY, SURE = 0.5, 0.9
-"""Chances of a safe network: to be worth an attempt, and to be taken for certain, as its kind is known better than by a
-few hundred images."""
+"""Chances: of a safe network, to be worth an attempt; and of any, to be as good as sure. A safe one is then taken for
+certain, as its kind is known better than by a few hundred images."""
 
 OF_THE_WAY_BACK = 0.1
-"""Share of the error probability that a safe network is tested with which is taken for certain."""
+"""Share of the error probability of a narrow test: of what is as good as sure to pass it, after another has failed."""
+
+MOST_NARROW = 3
+"""Narrow tests in one plan."""
 
 TINY = 1e-300
 
@@ -59,8 +63,8 @@ MOST_CONSIDERED = 400
 class Scored:
     """What the search says of its networks, an entry each: (networks,)."""
 
-    differences: Array  # accuracy minus the reference's on the search images, as fractions
-    sems: Array  # standard errors of these; nan where unknown
+    differences: Array  # accuracy minus the reference's on the search images, as fractions, by all views of them
+    sems: Array  # standard errors of these on the images as they are; nan where unknown
     values: Array  # what it is worth to deliver the network, above a delivery without a certificate; > 0
     costs: Array  # by which networks are alike, on any scale
     safe: NDArray[np.bool_]  # known before the search to lose little: no luck of the search has picked them
@@ -68,6 +72,7 @@ class Scored:
     kin: NDArray[np.int_]  # networks of one number have the same trained weights, in other bits
     images: int  # of the search split
     reference_accuracy: float  # on the search images
+    sems_in_views: Array | None = None  # standard errors where the images were seen in more views, nan where not
 
 
 @dataclass(frozen=True)
@@ -93,32 +98,43 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
     plans: list[tuple[list[PlannedAttempt], float]] = []
-    narrowly = hopes.of_share(OF_THE_WAY_BACK) @ hopes.weights
+    narrow = hopes.of_share(OF_THE_WAY_BACK)
+    narrowly = narrow @ hopes.weights
     surest = _way_back(scored, narrowly)
-    sure = surest if most > 1 and surest is not None and narrowly[surest] >= SURE else None
+    certain = surest if most > 1 and surest is not None and narrowly[surest] >= SURE else None
+    # What only seems sure may have been lucky: beside a safe network alone that is known to be, it is taken for it.
+    is_sure = (narrowly >= SURE) & (certain is not None)
+    if certain is not None:
+        narrow[certain] = 1.0
     for planned in range(1, most + 1):
-        kept = sure
-        if sure is None and most > 1:
+        kept = certain
+        if certain is None and most > 1:
             kept = _way_back(scored, hopes.of_share(1 / max(planned, 2)) @ hopes.weights)
-        chances = hopes.of_share(others_share(planned, sure is not None))
-        if sure is not None:
-            chances[sure] = 1.0
-        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept, scored.kin)
-        plans.append((_with_shares(order, sure), expected))
+        for n_narrow in range(min(planned, int(is_sure.sum()) + 1, MOST_NARROW + 1)):
+            wide = hopes.of_share(others_share(planned, n_narrow))
+            if certain is not None:
+                wide[certain] = 1.0
+            after = np.where(is_sure[:, None], narrow, wide)
+            order, expected = best_order(
+                scored.values, after, hopes.weights, planned, kept=kept, kin=scored.kin, first=wide
+            )
+            if is_sure[order[1:]].sum() >= n_narrow:  # else the others were counted with more than there is
+                plans.append((_with_shares(order, is_sure), expected))
     tried, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
     return tried or [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
 
 
-def others_share(planned: int, way_back: bool) -> float:
-    """Share of the error probability of each of so many attempts but a way back, where there is one among them."""
-    return (1 - OF_THE_WAY_BACK) / (planned - 1) if way_back and planned > 1 else 1 / planned
+def others_share(planned: int, narrow: int) -> float:
+    """Share of the error probability of each of so many attempts, but for those among them that are narrow tests."""
+    return (1 - OF_THE_WAY_BACK * narrow) / (planned - narrow)
 
 
-def _with_shares(order: list[int], sure: int | None) -> list[PlannedAttempt]:
-    """What is tried, the sure one last; alone it has all."""
-    each = others_share(len(order), sure in order) if order else 1.0
-    shares = [OF_THE_WAY_BACK if place == sure and len(order) > 1 else each for place in order]
-    return [PlannedAttempt(place, share) for place, share in zip(order, shares, strict=True)]
+def _with_shares(order: list[int], is_sure: NDArray[np.bool_]) -> list[PlannedAttempt]:
+    """What is tried; what is as good as sure is tested narrowly, but for what comes first."""
+    narrow = [place > 0 and bool(is_sure[network]) for place, network in enumerate(order)]
+    each = others_share(len(order), sum(narrow)) if order else 1.0
+    shares = [OF_THE_WAY_BACK if one else each for one in narrow]
+    return [PlannedAttempt(network, share) for network, share in zip(order, shares, strict=True)]
 
 
 def _way_back(scored: Scored, chances: Array) -> int | None:
@@ -127,28 +143,31 @@ def _way_back(scored: Scored, chances: Array) -> int | None:
     return best if scored.safe[best] and chances[best] > LIKELY else None
 
 
-def best_order(
+def best_order(  # noqa: PLR0913 - three of them by keyword
     values: Array,
     chances: Array,
     weights: Array,
     most: int,
+    *,
     kept: int | None = None,
     kin: NDArray[np.int_] | None = None,
+    first: Array | None = None,
 ) -> tuple[list[int], float]:
     """The order of at most so many candidates from which most is to be expected, and how much that is.
 
     `values` are (candidates,), `chances` (candidates, cases), and `weights` (cases,) how likely each case is: within
     one case the candidates hold independently of each other, but for `kin` (candidates,): of one number the likelier
-    holds wherever another does. Of what has failed before only the last is remembered.
+    holds wherever another does. Of what has failed before only the last is remembered. What is tried first may have
+    other chances, `first`.
     The candidate that is to be `kept` is in the order.
     """
     falling = _considered(values, chances @ weights, kept)
     worth, cases = values[falling], chances[falling]
-    alone = cases @ weights
+    alone, begin = cases @ weights, (chances if first is None else first)[falling] @ weights
     both = _failing_and_holding(cases, weights, np.arange(len(values)) if kin is None else kin, falling)
     # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
     # Where a candidate fails next to never, both of these are what rounding leaves: a share of them is still one.
-    odds = np.clip(np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
+    odds = np.clip(np.vstack([begin, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
     rows, columns = np.arange(len(worth) + 1), np.arange(len(worth))
     closed, end = columns < rows[:, None], np.zeros(len(rows))
     if kept is not None:
@@ -200,6 +219,8 @@ class Hopes:
     def __init__(self, scored: Scored, test: FloorTest) -> None:
         discordances = _discordances(scored)
         sems = np.sqrt(discordances / (scored.images + 2))
+        if scored.sems_in_views is not None:
+            sems = np.fmin(sems, scored.sems_in_views)
         self.test = test
         self.belief: Belief = shrunk(scored.differences, sems * (1 - SHARED) ** 0.5, scored.costs, scored.trained)
         if test.floor.relative:

@@ -131,6 +131,8 @@ OF_ANY_PRECISION = ("macs", "flops", "parameters")
 INT8_PRODUCT = 64.0
 """Bit operations of a multiplication in int8, which loses nothing to speak of."""
 LEAST_SHARE = 1e-3
+CAPACITY_EXPONENTS = (0.17, 0.28, 0.15)
+"""Powers of the `capacity_ratios` that a trained network's error grows by; moco.finalists.promise has their sources."""
 
 
 def macs_share(whole: Mapping[str, float], compressed: Mapping[str, float]) -> float:

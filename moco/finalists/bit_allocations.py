@@ -20,7 +20,7 @@ from moco.metrics import FALL_WITH_BITS, FILE_SIZE, PACKED_SIZE
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.trial import Evaluation, MetricValue, Point
+from moco.trial import Evaluation, MetricValue, Point, Trial
 
 WEIGHT_BITS, PRECISION = "weight_bits", "precision"
 """What parameters are called after their group's name (moco.compression.methods.quantization)."""
@@ -60,6 +60,22 @@ def in_fewer_bits(space: SearchSpace, policy: Policy, point: Point) -> list[Allo
         if space.cost(made)[PACKED_SIZE] < space.cost(found[-1].policy)[PACKED_SIZE]:
             found.append(Allocation(made, at))
     return found[1:]
+
+
+def as_written(space: SearchSpace, trial: Trial, found: Allocation, *, packed: bool) -> Trial:
+    """The trial with the costs that its network would have in these bits, as far as they are known before.
+
+    Where codes are `packed`, its file is smaller by what its weights are. All else is the trial's own, its policy too:
+    by that its times are judged.
+    """
+    assert trial.evaluation is not None
+    assert trial.policy is not None
+    metrics, costs = trial.evaluation.metrics, space.cost(found.policy)
+    changed = {name: MetricValue(float(cost)) for name, cost in costs.items() if name in metrics}
+    if packed and FILE_SIZE in metrics:
+        saved_mb = space.cost(trial.policy)[PACKED_SIZE] - costs[PACKED_SIZE]
+        changed[FILE_SIZE] = MetricValue(max(metrics[FILE_SIZE].value - saved_mb, costs[PACKED_SIZE]))
+    return replace(trial, evaluation=replace(trial.evaluation, metrics={**metrics, **changed}))
 
 
 def rewards_small_weights(problem: Problem, evaluation: Evaluation, *, packed: bool) -> bool:

@@ -8,6 +8,7 @@ cycle of 4,000 steps 1.4 and 1.5.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from moco.torch_threads import one_thread
 
 CYCLES = 2
 """Of a training that is long enough."""
+FINENESS = 500
+"""To one part in so many the steps are found that fit into some seconds."""
 
 
 def steps_of_cycles(steps: int, steps_in_epoch: int) -> tuple[int, ...]:
@@ -25,6 +28,26 @@ def steps_of_cycles(steps: int, steps_in_epoch: int) -> tuple[int, ...]:
     if steps < 2 * CYCLES * steps_in_epoch:
         return (steps,)
     return (steps - steps // CYCLES * (CYCLES - 1), *[steps // CYCLES] * (CYCLES - 1))
+
+
+def n_views_of_cycle(steps: int, steps_in_epoch: int, most: int | None) -> int | None:
+    """In how many views a cycle of so many steps sees the images; None, where `most` is none, in another each epoch.
+
+    A teacher answers a view as a whole, which takes up to half of an epoch's time: one that would mostly not be seen is
+    not begun.
+    """
+    return None if most is None else min(most, max(1, math.floor(steps / steps_in_epoch + 0.5)))
+
+
+def steps_that_fit(seconds: float, step_s: float, beside_s: Callable[[int], float]) -> int:
+    """The most steps, to one part in `FINENESS`, that fit into so many seconds with what so many ask for beside them.
+
+    `beside_s` need not grow with the steps: two short cycles may see fewer views than a long one.
+    """
+    steps = int(seconds / step_s)
+    while steps > 0 and steps * step_s + beside_s(steps) > seconds:
+        steps -= max(1, steps // FINENESS)
+    return max(steps, 0)
 
 
 def averaged_(

@@ -14,7 +14,7 @@ from moco.compression.costs import macs_share
 from moco.compression.policy_settings import NEUTRAL, bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
-from moco.finalists.cycles import CYCLES, averaged_, steps_of_cycles
+from moco.finalists.cycles import CYCLES, averaged_, n_views_of_cycle, steps_of_cycles, steps_that_fit
 from moco.finalists.trained_weights import TrainedWeights
 from moco.models.augmentation import View
 from moco.models.training import Batch
@@ -72,10 +72,16 @@ class Trainer:
 
         The teacher's answers to the first view, which all finalists see, are not among them (`first_view_s`).
         """
-        step_s = self.step_s(policy)
-        views = min(math.ceil(seconds / step_s / self.steps_in_epoch), self.options.views or 0)
-        unanswered = max(views - max(self.teacher.views_answered, 1), 0)
-        return max(int((seconds - unanswered * self._view_s) / step_s), 0)
+        return steps_that_fit(seconds, self.step_s(policy), self._answering_s)
+
+    def _answering_s(self, steps: int) -> float:
+        """Seconds of the teacher in so many steps, for views beyond the first and those that it has answered."""
+        longest, *_ = steps_of_cycles(steps, self.steps_in_epoch)
+        return self._view_s * max((self._n_views(longest) or 0) - max(self.teacher.views_answered, 1), 0)
+
+    def _n_views(self, steps: int) -> int | None:
+        """Views in a cycle of so many steps; one where nothing is moved or mirrored."""
+        return n_views_of_cycle(steps, self.steps_in_epoch, self.options.views if self.options.augments else 1)
 
     def step_s(self, policy: Policy) -> float:
         """Processor seconds of a step on the policy's network, without the teacher's answers to whole views.
@@ -94,6 +100,11 @@ class Trainer:
         self._probe()
         return 0.0 if self.teacher.views_answered else self._view_s
 
+    def averaging_s(self, policy: Policy, steps: int) -> float:
+        """Processor seconds that the statistics of averaged weights take; a forward pass is about a third of a step."""
+        cycles = len(steps_of_cycles(steps, self.steps_in_epoch))
+        return self.step_s(policy) / 3 * STATISTICS / self.options.batch_size if cycles > 1 else 0.0
+
     def train(
         self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False, seconds: float | None = None
     ) -> Trained:
@@ -110,7 +121,8 @@ class Trainer:
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
 
         def descended(place: int) -> Tuned:
-            options = replace(self.options, epochs=parts[place] / self.steps_in_epoch, precision=precision)
+            epochs, views = parts[place] / self.steps_in_epoch, self._n_views(parts[place])
+            options = replace(self.options, epochs=epochs, views=views, precision=precision)
             step, which = DistillationStep(options), Cycle(CYCLES * cycle + place, checkpoints[place])
             limit_s = None if seconds is None else seconds * parts[place] / steps
             return step.descend(network, self.context, self.loss, which, on_epoch, seconds=limit_s)

@@ -21,14 +21,14 @@ def slack(test: FloorTest, error: float, reference_error: float) -> float:
 
     The test's confidence is that of one attempt.
     """
-    lost = error - reference_error
-    allowed = -test.floor.value if test.floor.relative else 1 - test.floor.value - reference_error
-    return allowed - NormalDist().inv_cdf(test.confidence) * _noise(test, lost) - lost
+    most = reference_error - test.floor.value if test.floor.relative else 1 - test.floor.value
+    # By a score bound: its margin is that of a network which errs as much as the floor allows.
+    return most - NormalDist().inv_cdf(test.confidence) * _noise(test, most, reference_error) - error
 
 
 def chance(test: FloorTest, forecast: Forecast, reference_error: float) -> float:
     """Probability that a network of this error is certified, in one attempt of the test's confidence."""
-    deviation = math.hypot(forecast.sd, _noise(test, forecast.error - reference_error))
+    deviation = math.hypot(forecast.sd, _noise(test, forecast.error, reference_error))
     return NormalDist().cdf(slack(test, forecast.error, reference_error) / deviation)
 
 
@@ -52,8 +52,13 @@ def expected(hopes: Iterable[Hope]) -> float:
     return found
 
 
-def _noise(test: FloorTest, lost: float) -> float:
-    return math.sqrt(max(DISCORDANCE, abs(lost)) / test.images)
+def _noise(test: FloorTest, error: float, reference_error: float) -> float:
+    """Standard error of what the floor is about, on the images of the test: the accuracy lost, or the accuracy."""
+    if test.floor.relative:
+        spread = max(DISCORDANCE, abs(error - reference_error))
+    else:
+        spread = max(error * (1 - error), 0.5 / test.images)
+    return math.sqrt(spread / test.images)
 
 
 @dataclass(frozen=True)

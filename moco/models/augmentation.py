@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -42,7 +42,9 @@ class View:
     shift: int  # pixels, at most, in each direction
     flip: bool  # whether each image is mirrored left to right with probability 1/2
     number: int = 0
-    of: int | None = None  # how many views there are, which come round; None for another one each time
+    # How many views there are, which come round; None for another one each time. Not compared: a view is the same in a
+    # plan of fewer views and of more.
+    of: int | None = field(default=None, compare=False)
 
     def shown(self, images: Tensor, rows: Tensor) -> Tensor:
         """These rows of all images (n, channels, height, width) as they are seen."""

@@ -52,7 +52,7 @@ class Teacher:
         if view is None or not self._remembers(view):
             return self._answered(batch.images)
         if view not in self._answers:
-            while len(self._answers) >= (view.of or 1):  # of another plan or seed
+            while len(self._answers) >= (view.of or 1):  # of another seed, or moved or mirrored otherwise
                 del self._answers[next(iter(self._answers))]
             began_s = time.thread_time()
             parts = torch.split(torch.arange(len(self)), BATCH)

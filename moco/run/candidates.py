@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from moco import pareto
 from moco.certification.attempt_order import FloorTest, Scored, attempts_planned
+from moco.compression.policy_settings import NEUTRAL
+from moco.finalists.history import files_of_finalists
+from moco.finalists.second_look import SEEN_AGAIN, error_seen
 from moco.metrics import ERRORS, TOP1_ERROR
 from moco.policy import Policy
 from moco.problem import Problem
@@ -22,7 +25,7 @@ from moco.run.job import Prepared
 from moco.run.smoothed_timings import SmoothedTimings
 from moco.space import SearchSpace
 from moco.study import best, rank
-from moco.trial import Evaluation, Trial, TrialState
+from moco.trial import Trial, TrialState
 
 LESS = 0.3
 """Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
@@ -87,9 +90,13 @@ def to_certify(
         values = worths - worth(certified, problem, timings)
     chosen = [trial for trial, value in zip(trials, values, strict=True) if value > 0]
     sizes, whole = prepared.job.data.splits.sizes, _whole(prepared.space)
+    evaluations = [trial.evaluation for trial in chosen if trial.evaluation is not None]
+    measured = [evaluation.metrics for evaluation in evaluations]
+    errors, sems = np.array([error_seen(one) for one in evaluations], dtype=np.float64).reshape(-1, 2).T
+    again = np.array([SEEN_AGAIN in one.details for one in evaluations], dtype=bool)
     scored = Scored(
-        differences=reference.metrics[TOP1_ERROR].value - np.array([_error(trial)[0] for trial in chosen]),
-        sems=np.array([_error(trial)[1] for trial in chosen]),
+        differences=reference.metrics[TOP1_ERROR].value - errors,
+        sems=np.array([metrics[TOP1_ERROR].sem for metrics in measured], dtype=np.float64),
         values=values[values > 0],
         costs=_costs(chosen, problem),
         safe=np.array([trial.policy in whole for trial in chosen], dtype=bool),
@@ -97,6 +104,7 @@ def to_certify(
         kin=_kin(chosen),
         images=sizes["search"],
         reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
+        sems_in_views=np.where(again, sems, np.nan),
     )
     test = FloorTest(floor, sizes["certification"], confidence)
     attempts = attempts_planned(scored, test, prepared.job.plan.delivery.attempts)
@@ -105,7 +113,7 @@ def to_certify(
 
 def _whole(space: SearchSpace) -> set[Policy]:
     """The policies that only choose among words, such as the whole network in int8; not the reference."""
-    return {space.canonical(space.uniform(0.0, variant)) for variant in range(1, space.n_variants())}
+    return {space.canonical(space.uniform(0.0, variant)) for variant in range(space.n_variants())} - {NEUTRAL}
 
 
 def _kept_but_floor(trial: Trial, problem: Problem) -> bool:
@@ -126,18 +134,9 @@ def _above_none(worths: NDArray[np.float64], reference: float) -> NDArray[np.flo
 
 
 def _kin(trials: Sequence[Trial]) -> NDArray[np.int_]:
-    """A number for each training's weights; untrained networks each have their own."""
-    of = [trial.policy.weights if trial.policy is not None else None for trial in trials]
-    first = {weights: place for place, weights in reversed([*enumerate(of)])}
-    return np.array([place if weights is None else first[weights] for place, weights in enumerate(of)], dtype=int)
-
-
-def _error(trial: Trial) -> tuple[float, float]:
-    """Top-1 error on the search split and its standard error, nan where it is unknown."""
-    evaluation: Evaluation | None = trial.evaluation
-    assert evaluation is not None
-    metric = evaluation.metrics[TOP1_ERROR]
-    return metric.value, float("nan") if metric.sem is None else metric.sem
+    """A number for each network that was trained, in whatever bits and after how many rounds; others have their own."""
+    of = {one.trial.number: one.of for one in files_of_finalists(trials)}
+    return np.array([-1 - of[trial.number] if trial.number in of else trial.number for trial in trials], dtype=int)
 
 
 def _costs(trials: Sequence[Trial], problem: Problem) -> NDArray[np.float64]:

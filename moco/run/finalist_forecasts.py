@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from moco.certification.attempt_order import MOST_PLANNED, FloorTest, others_share
 from moco.compression.costs import capacity_ratios
@@ -11,8 +10,7 @@ from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import Bits
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Forecast, Promise, Score, Untrained
-from moco.finalists.second_look import Loss
-from moco.finalists.training_order import TrainingOrder
+from moco.finalists.second_look import FLOAT_ERROR, error_seen, lost_by_integers
 from moco.finalists.worth import Worth, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
@@ -20,10 +18,6 @@ from moco.run.job import Prepared
 from moco.run.smoothed_timings import SmoothedTimings
 from moco.trial import Evaluation, Trial, TrialState
 
-FLOAT_ERROR = "float_error"
-"""Key of a finalist's details: the top-1 error of its network before integers."""
-SEEN_AGAIN = "top1_error_seen_again"
-"""Key of a finalist's details: its top-1 error by the second look, and the standard error of what it lost there."""
 FEWER_THAN_INT8 = Bits(weights=7, activations=7)
 IN_CODES = Bits(weights=3, activations=5)
 """So few bits of either, or fewer, ask for a training in codes: 4-bit weights cost ResNet-56 half a point without."""
@@ -50,7 +44,9 @@ class Forecasts:
             for one in completed(finalists(trials))
             if one.trial.evaluation is not None
         ]
-        return Promise(self.reference.metrics[TOP1_ERROR].value, scores)
+        # A reference that made no error on these images does make some: half of one of them.
+        least = 0.5 / self.prepared.job.data.splits.sizes["search"]
+        return Promise(max(self.reference.metrics[TOP1_ERROR].value, least), scores)
 
     def worth(self, trials: Sequence[Trial]) -> Worth:
         """What a forecast is worth beside the best network that needs no training."""
@@ -59,7 +55,7 @@ class Forecasts:
         if job.floor is not None:
             # Of each but the safe network, which is a way back where more than one attempt is allowed.
             most = min(delivery.attempts, MOST_PLANNED)
-            shares = [others_share(tried, way_back=True) for tried in range(min(most, 2), most + 1)]
+            shares = [others_share(tried, min(tried - 1, 1)) for tried in range(min(most, 2), most + 1)]
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
             tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
         problem, timings = self.prepared.problem, self._timings(trials)
@@ -91,36 +87,26 @@ class Forecasts:
             self._untrained[trial.number] = Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
         return self._untrained[trial.number]
 
-    @staticmethod
-    def loses_by_codes(trial: Trial, worth: Worth) -> bool:
+    def loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
         """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.
 
-        Of very few bits (`IN_CODES`) that is known before; of others by the finalist's last round.
+        Of very few bits (`IN_CODES`) that is known before; of others by the finalist's last round, where it is sure:
+        in codes the same seconds make half the steps.
         """
         if trial.policy is not None and _has_at_most(IN_CODES, trial.policy):
             return True
-        if trial.evaluation is None or (error := trial.evaluation.details.get(FLOAT_ERROR)) is None:
+        evaluation, images = trial.evaluation, self.prepared.job.data.splits.sizes["search"]
+        if evaluation is None or (lost := lost_by_integers(evaluation, images)) is None:
             return False
+        error = float(evaluation.details[FLOAT_ERROR])
         spare = slack(worth.tests[0], error, worth.reference_error) if worth.tests else 0.0
-        return bool(trial.evaluation.metrics[TOP1_ERROR].value - error > max(spare, LEAST_LOSS))
-
-
-def seen_again(evaluation: Evaluation, loss: Loss, order: TrainingOrder) -> dict[str, Any]:
-    """What the second look adds to a finalist's details; what integers cost it stays as the file has it.
-
-    A network that was trained in codes is another one in float.
-    """
-    if order.in_codes:
-        return {FLOAT_ERROR: loss.error}
-    error = evaluation.metrics[TOP1_ERROR].value + loss.in_views - loss.as_they_are
-    return {FLOAT_ERROR: loss.error, SEEN_AGAIN: [error, loss.sem]}
+        return lost > max(spare, LEAST_LOSS)
 
 
 def _error(evaluation: Evaluation) -> tuple[float, float]:
-    """A finalist's error and its standard error, by the second look where there was one."""
-    error = evaluation.metrics[TOP1_ERROR]
-    value, sem = evaluation.details.get(SEEN_AGAIN, (error.value, error.sem or 0.0))
-    return float(value), float(sem)
+    """A network's error and its standard error."""
+    error, sem = error_seen(evaluation)
+    return error, sem or 0.0
 
 
 def can_be_trained(trial: Trial) -> bool:

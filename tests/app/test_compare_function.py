@@ -248,6 +248,7 @@ def test_a_folder_holds_all_of_it(tmp_path: Path) -> None:
     assert [row["point"] for row in rows] == points(result.runs[3])
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_where_it_ended(tmp_path: Path) -> None:
     """Broken off within a run; then with one more strategy and seed: what was finished is not run again."""
     count, out = [0], tmp_path / "run"

@@ -13,6 +13,7 @@ from tests.app.tiny import moco, read
 PLAIN = {"floor": None, "weights": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "objectives", "text"),
     [

@@ -110,6 +110,7 @@ def test_without_a_feasible_network_the_best_effort_is_delivered_and_named_so(se
     assert "best effort" in (tmp_path / "run" / "best" / "card.md").read_text(encoding="utf-8").lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_floor_that_no_candidate_is_certified_for_ends_with_3(experiment: Any, tmp_path: Path, as_json: bool) -> None:
     """On 20 search images trials look as if they lost nothing; on 300 unseen ones a lost one is one too many.
@@ -274,6 +275,7 @@ def test_a_tracked_search_is_in_mlflow_and_its_loss_does_not_hurt(search: Any, t
     assert any("MLflow" in warning for warning in result["warnings"])
 
 
+@pytest.mark.slow
 def test_both_trackers_can_be_switched_off(search: Any, tmp_path: Path) -> None:
     result = search(tracking={"mlflow": False, "dashboard": False}, budget={"trials": 2})
     assert result["trials"] == 2

@@ -65,6 +65,7 @@ def test_policies_of_a_file_of_a_folder_and_of_a_run(search: Any, tmp_path: Path
     assert "1 counted in the budget: policy mine" in report
 
 
+@pytest.mark.slow
 def test_a_policy_of_another_space_is_taken_to_the_nearest(search: Any, tmp_path: Path) -> None:
     groups = {"layer1.0.conv1": {"filter_pruning": {"keep": 4, "of": 32}}}
     policy = {"format": 1, "network": "digits_resnet", "groups": groups}

@@ -26,6 +26,7 @@ def faults(tallies: list[Tally]) -> dict[str, Any]:
     return {case: checked.faults for tally in tallies for case, checked in tally.faulty.items()}
 
 
+@pytest.mark.slow
 def test_a_short_run_finds_nothing(bench: Workbench) -> None:
     tallies = run({"experiments": 30, "policies": 4}, 3, bench)
     assert [tally.count for tally in tallies] == [30, 4]
@@ -59,10 +60,14 @@ UNEXPECTED = "moco: an error that moco did not expect: "
 
 
 @pytest.mark.parametrize(
-    ("function", "told"), [(raising, "ValueError: no error"), (sleeping, "HangError: nothing came")]
+    ("function", "limit_s", "told"),
+    [
+        (raising, 10.0, "ValueError: no error"),
+        (sleeping, 0.1, "HangError: nothing came"),
+    ],
 )
-def test_an_error_that_nobody_expected_and_a_hang_are_faults(function: Any, told: str) -> None:
-    faults = function_response(function, limit_s=0.1).faults()
+def test_an_error_that_nobody_expected_and_a_hang_are_faults(function: Any, limit_s: float, told: str) -> None:
+    faults = function_response(function, limit_s=limit_s).faults()
     assert [fault for fault in faults if fault.startswith(UNEXPECTED + told)]
 
 

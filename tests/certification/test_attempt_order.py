@@ -78,7 +78,7 @@ def test_one_attempt_goes_to_the_safe_network_where_the_bold_one_is_not_worth_it
 def test_what_is_to_be_kept_is_in_the_order() -> None:
     values, chances = np.array([1.0, 0.9, 0.8, 0.7]), np.array([[0.5], [0.9], [0.9], [0.8]])
     for kept in range(4):
-        assert kept in best_order(values, chances, np.ones(1), 2, kept)[0]
+        assert kept in best_order(values, chances, np.ones(1), 2, kept=kept)[0]
     assert best_order(values, chances, np.ones(1), 2)[0] == [0, 1]
 
 
@@ -112,6 +112,19 @@ def scored(differences: list[float], sems: list[float] | None = None, **other: o
 FLOOR = FloorTest(Floor(-0.02), 4000, 0.95)
 
 
+def test_what_was_seen_in_more_views_is_surer_but_its_certificate_has_the_same_noise() -> None:
+    """One network alone: above what is needed a smaller standard error is of use, below it is not."""
+    plain, seen = (
+        [Hopes(scored([-lost], [0.006], **views), FLOOR) for lost in (0.005, 0.02)]
+        for views in ({}, {"sems_in_views": np.array([0.002])})
+    )
+    before, after = ([float((hopes.of_share(1.0) @ hopes.weights)[0]) for hopes in each] for each in (plain, seen))
+    assert after[0] > before[0] > 0.5 > before[1] > after[1]
+    unknown = Hopes(scored([-0.005], [0.006], sems_in_views=np.array([np.nan])), FLOOR)
+    assert float((unknown.of_share(1.0) @ unknown.weights)[0]) == before[0]
+    assert (seen[0]._own, seen[0]._under_null) == (plain[0]._own, plain[0]._under_null)
+
+
 def test_a_single_network_is_tried_whatever_it_lost() -> None:
     assert attempts_planned(scored([-0.5]), FLOOR, 5) == [PlannedAttempt(0, 1.0)]
     assert attempts_planned(scored([]), FLOOR, 5) == []
@@ -142,6 +155,21 @@ def test_a_way_back_that_is_sure_leaves_the_others_nine_tenths() -> None:
     assert order == [PlannedAttempt(0, 1 - OF_THE_WAY_BACK), PlannedAttempt(1, OF_THE_WAY_BACK)]
     three = attempts_planned(replace(searched, differences=np.array([-0.011, 0.0, -0.009])), FLOOR, 3)
     assert sum(one.share for one in three) == pytest.approx(1)
+
+
+def test_what_is_sure_is_tested_narrowly_though_it_is_no_way_back_of_the_safe_kind() -> None:
+    """A bold network, one that costs less than the safe one and loses nothing, and the safe one: 8, 1 and 1 tenths."""
+    found = scored([-0.009, 0.001, 0.0], [0.006, 0.002, 0.002], values=np.array([1.0, 0.7, 0.4]))
+    order = attempts_planned(replace(found, safe=np.array([False, False, True])), FLOOR, 3)
+    assert [(one.place, one.share) for one in order] == [(0, pytest.approx(0.8)), (1, 0.1), (2, 0.1)]
+
+
+def test_what_is_tried_first_is_never_tested_narrowly() -> None:
+    found = scored([0.001, 0.0], [0.002, 0.002], values=np.array([1.0, 0.4]))
+    order = attempts_planned(replace(found, safe=np.array([False, True])), FLOOR, 2)
+    assert order[0] == PlannedAttempt(0, order[0].share)
+    assert order[0].share >= 1 - OF_THE_WAY_BACK
+    assert sum(one.share for one in order) == pytest.approx(1)
 
 
 def test_where_nothing_can_hold_the_most_accurate_is_tried() -> None:

@@ -44,6 +44,7 @@ def file_of(policy: Policy, int8: tuple[str, ...]) -> onnx.ModelProto:
     return quantize(proto, int8, dict.fromkeys(observed_tensors(proto, int8), (-3.0, 3.0)))
 
 
+@pytest.mark.slow
 def test_what_was_asked_passes() -> None:
     kept = COMPRESSOR.kept(POLICY)
     verify_network(COMPRESSOR.graph.thin(COMPRESSOR.network, kept), COMPRESSOR.graph, kept)

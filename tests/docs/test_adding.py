@@ -42,6 +42,7 @@ def test_a_step_that_is_not_installed_is_unknown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", PAGES, indirect=True)
 class TestEachPage:
+    @pytest.mark.slow
     def test_its_example_passes_the_suite_as_the_page_says(self, example: Example) -> None:
         found: dict[str, Any] = {}
         exec(compile(example.test, f"the test of {example.name}", "exec"), found)

@@ -74,6 +74,7 @@ class Watching(ONNXRuntimeTarget):
         return super().measure(sessions, plan)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ALL)
 def test_the_same_policy_gives_the_same_bytes_from_any_builder(
     policy: Policy, builder: Builder, tmp_path: Path

@@ -35,6 +35,7 @@ class Attention(nn.Module):
         return self.head(x.reshape(batch, tokens, channels).mean(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("windows", "biased"), [(False, False), (False, True), (True, False)])
 def test_the_file_gives_what_the_network_gives(windows: bool, biased: bool) -> None:
     network, batch = made(Attention, windows, biased), images(3, side=8)

@@ -258,6 +258,7 @@ class Tokens(nn.Module):
         return self.head(torch.relu(self.mix(torch.relu(self.conv(x)).flatten(2).transpose(1, 2))).mean(1))
 
 
+@pytest.mark.slow
 def test_a_linear_layer_on_tokens_is_factorised_in_the_template_too() -> None:
     network, batch = made(Tokens), images(3, side=8).numpy()
     candidate = factorised(network, {"mix": SvdRank(2), "conv": TuckerRanks(2, 3)})

@@ -55,6 +55,7 @@ def found(network: nn.Module) -> tuple[Any, Any]:
     return stays, [group.without(stays, whole) for group in groups]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("middle", [nn.Conv2d(8, 8, 1), nn.ConvTranspose2d(8, 8, 2), nn.BatchNorm2d(8)])
 def test_all_of_an_ordinary_network_is_held(middle: nn.Module) -> None:
     stays, groups = found(made(Chain, middle))
@@ -71,6 +72,7 @@ def test_a_weight_that_is_computed_stays_and_so_do_the_channels_around() -> None
     assert [c.name for group in groups for c in group.channel_groups] == ["last"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swapped", [False, True])
 def test_tied_weights_are_not_changed_one_by_one(swapped: bool) -> None:
     stays, groups = found(made(Tied, swapped))

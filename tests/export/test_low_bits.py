@@ -54,6 +54,7 @@ def activations_read(proto: onnx.ModelProto, batch: np.ndarray) -> dict[str, np.
     return {layer: values[name] for layer, name in read.items()}
 
 
+@pytest.mark.slow
 def test_a_name_int8_and_eight_bits_are_the_same_to_the_byte() -> None:
     layers = LAYERS["tiny A"][::2]
     graphs = [

@@ -96,6 +96,7 @@ def network_of(case: str) -> nn.Module:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_weights_keep_their_names_and_the_batch_norm_is_folded(case: str) -> None:
     network = network_of(case)

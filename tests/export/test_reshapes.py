@@ -85,6 +85,7 @@ def transposed() -> nn.Module:
     return made(Chain, nn.ConvTranspose2d(8, 8, 4, 2, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "group"),
     [

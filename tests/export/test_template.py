@@ -266,6 +266,7 @@ class Again(nn.Module):
         return self.head(self.twice(self.twice(x)).mean((2, 3)))
 
 
+@pytest.mark.slow
 def test_a_batch_norm_that_is_used_twice_with_its_layer_is_folded_once() -> None:
     network, batch = made(Again), images(3, side=8).numpy()
     template = build_template(network, images(2, side=8))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from moco.finalists.bit_allocations import in_fewer_bits, rewards_small_weights
+from moco.finalists.bit_allocations import as_written, in_fewer_bits, rewards_small_weights
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.trial import Evaluation, MetricValue, Point
+from moco.trial import Evaluation, MetricValue, Point, Suggestion, Trial, TrialState
 
 WEIGHTS = {"small": 1_000, "middle": 4_000, "large": 16_000}
 """Four times as many each: by the law one bit less each."""
@@ -85,3 +85,22 @@ def test_fewer_bits_are_of_use_where_the_objective_rewards_small_weights(
     evaluation = Evaluation({name: MetricValue(1.0) for name in names})
 
     assert rewards_small_weights(PROBLEMS[rewarded], evaluation, packed=packed) is expected
+
+
+@pytest.mark.parametrize(("packed", "size_mb"), [(True, 0.1 - 16_000 / 8e6), (False, 0.1)])
+def test_before_it_is_written_a_network_in_fewer_bits_differs_by_its_exact_costs(packed: bool, size_mb: float) -> None:
+    space = space_of(7, 8)
+    point = {**{f"{name}.weight_bits": 8 for name in WEIGHTS}, "large.keep": 0.5}
+    policy = space.canonical(point)
+    told = {"top1_error": 0.08, "latency_ms": 2.0, "size_mb": 0.1, "packed_size_mb": 0.021}
+    evaluation = Evaluation({name: MetricValue(value) for name, value in told.items()})
+    trial = Trial(3, Suggestion(3, point), TrialState.COMPLETE, point, policy, evaluation)
+    smallest = in_fewer_bits(space, policy, point)[-1]
+
+    written = as_written(space, trial, smallest, packed=packed)
+
+    assert (written.policy, written.point, written.number) == (policy, point, 3)
+    assert written.evaluation is not None
+    metrics = {name: metric.value for name, metric in written.evaluation.metrics.items()}
+    fewer = {"packed_size_mb": 0.021 - 16_000 / 8e6, "size_mb": size_mb}  # the largest in 7 bits
+    assert metrics == pytest.approx({**told, **fewer})

@@ -8,13 +8,34 @@ import pytest
 import torch
 from torch import nn
 
-from moco.finalists.cycles import averaged_, steps_of_cycles
+from moco.finalists.cycles import FINENESS, averaged_, n_views_of_cycle, steps_of_cycles, steps_that_fit
 from moco.recovery.descent import Tuned
 
 
 @pytest.mark.parametrize(("steps", "parts"), [(1, (1,)), (39, (39,)), (40, (20, 20)), (101, (51, 50))])
 def test_a_training_in_which_each_cycle_sees_all_images_twice_has_two(steps: int, parts: tuple[int, ...]) -> None:
     assert steps_of_cycles(steps, steps_in_epoch=10) == parts
+
+
+@pytest.mark.parametrize(("steps", "views"), [(3, 1), (14, 1), (15, 2), (24, 2), (25, 3), (90, 4)])
+def test_a_view_that_would_mostly_not_be_seen_is_not_begun(steps: int, views: int) -> None:
+    assert n_views_of_cycle(steps, steps_in_epoch=10, most=4) == views
+    assert n_views_of_cycle(steps, steps_in_epoch=10, most=None) is None
+
+
+def test_steps_take_no_more_than_their_seconds_and_leave_less_than_a_view_of_them() -> None:
+    """A step takes a second, a view half an epoch's time; the first one is answered already."""
+
+    def answering_s(steps: int) -> float:
+        longest, *_ = steps_of_cycles(steps, steps_in_epoch=100)
+        return 50.0 * ((n_views_of_cycle(longest, 100, most=4) or 0) - 1)
+
+    for seconds in range(1, 1200, 7):
+        steps = steps_that_fit(float(seconds), 1.0, answering_s)
+        took_s = steps + answering_s(steps)
+        assert seconds - 50 - seconds / FINENESS - 1 < took_s <= seconds
+    assert steps_that_fit(0.5, 1.0, answering_s) == steps_that_fit(-3.0, 1.0, answering_s) == 0
+    assert steps_that_fit(10.0, 1.0, lambda _: 20.0) == 0
 
 
 def network() -> nn.Sequential:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,17 @@ from torch import nn
 
 from moco.certification.confidence_bounds import paired_sem
 from moco.finalists.plan import FinalistTraining
-from moco.finalists.second_look import VIEWS, SecondLook
+from moco.finalists.second_look import (
+    FLOAT_ERROR,
+    SEEN_AGAIN,
+    VIEWS,
+    SecondLook,
+    error_seen,
+    lost_by_integers,
+    seen_with,
+)
 from moco.models.augmentation import View
+from moco.trial import Evaluation, MetricValue
 
 
 def network(seed: int) -> nn.Module:
@@ -48,3 +59,24 @@ def test_each_image_counts_by_the_mean_of_its_views() -> None:
     assert found.in_views == pytest.approx(lost.mean())
     assert found.sem == pytest.approx(lost.std() / 250**0.5)
     assert found.as_they_are == look().loss(OTHER).as_they_are != found.in_views
+
+
+def test_a_file_in_other_bits_is_seen_by_what_it_differs_on_the_images_as_they_are() -> None:
+    trained = Evaluation({"top1_error": MetricValue(0.053, 0.005)}, details={SEEN_AGAIN: [0.05, 0.003]})
+    file = Evaluation({"top1_error": MetricValue(0.054, 0.005)})
+    details = seen_with(trained, file)
+    assert error_seen(replace(file, details=details)) == (pytest.approx(0.051), 0.003)
+    assert seen_with(file, trained) == {}
+    assert error_seen(file) == (0.054, 0.005)
+    assert error_seen(Evaluation({"top1_error": MetricValue(0.054)})) == (0.054, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "images", "is_sure"), [(0.003, 1000, False), (0.006, 1000, True), (0.003, 10_000, True)]
+)
+def test_integers_are_said_to_lose_what_is_not_chance(more: float, images: int, is_sure: bool) -> None:
+    file = Evaluation({"top1_error": MetricValue(0.09 + more, 0.005)}, details={FLOAT_ERROR: 0.09})
+    lost = lost_by_integers(file, images)
+    assert lost is not None
+    assert (0 < lost < more) == is_sure
+    assert lost_by_integers(Evaluation(file.metrics), images) is None

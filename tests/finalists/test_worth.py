@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
+from scipy.stats import beta
 
 from moco.certification.attempt_order import FloorTest
 from moco.certification.certificate import Floor
@@ -39,8 +40,16 @@ def test_the_slack_is_nought_where_a_certificate_is_as_likely_as_not() -> None:
     error = REFERENCE + 0.0125
     spare = slack(TEST, error, REFERENCE)
     assert chance(TEST, Forecast(error + spare, 0.003), REFERENCE) == pytest.approx(0.5, abs=0.01)
-    absolute = FloorTest(Floor(1 - REFERENCE - 0.02, relative=False), 4000, 0.95)
-    assert slack(absolute, error, REFERENCE) == pytest.approx(spare)
+
+
+def test_the_chance_of_an_absolute_floor_is_that_of_the_accuracy_alone() -> None:
+    # Against the exact bound of Clopper and Pearson, on images of which a network gets so many right.
+    rng = np.random.default_rng(0)
+    for reference, floor, error in ((0.065, 0.915, 0.078), (0.30, 0.68, 0.305), (0.001, 0.995, 0.003)):
+        test = FloorTest(Floor(floor, relative=False), 10_000, 0.95)
+        lower = [beta.ppf(0.05, k, 10_000 - k + 1) for k in rng.binomial(10_000, 1 - error, 1000)]
+        held = np.mean(np.array(lower) >= floor)
+        assert chance(test, Forecast(error, 1e-6), reference) == pytest.approx(held, abs=0.05)
 
 
 def problem(*bounds: Bound) -> Problem:

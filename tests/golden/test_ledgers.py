@@ -112,6 +112,7 @@ def made(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("ledger", FORMATS)
 def test_a_ledger_is_read_and_its_search_goes_on(ledger: str, name: str, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_energy_is_absent_and_its_advice_names_the_metrics(findings: dict[str, F
     assert "energy_j" in findings["energy"].advice
 
 
+@pytest.mark.slow
 def test_a_counter_that_can_be_read_is_told_with_the_way_to_name_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_counter_that_can_be_read_is_told_with_the_way_to_name_it(
     assert "`target.counters: ['rapl']`" in energy.detail
 
 
+@pytest.mark.slow
 def test_a_counter_that_cannot_be_read_is_told_but_not_claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
     monkeypatch.setattr(doctor, "AA_PLAN", doctor.TimingPlan(seconds=0.01))
@@ -75,8 +77,16 @@ def test_a_counter_that_cannot_be_read_is_told_but_not_claimed(monkeypatch: pyte
     assert not energy.ok
 
 
+@pytest.mark.slow
 def test_a_runtime_that_cannot_be_imported_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moco.hardware.onnxruntime", None)
     found = {finding.name: finding for finding in probe(packages=())}
     assert not found["onnxruntime"].ok
     assert not found["timing"].ok
+
+
+def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda package: False)
+    (found,) = doctor._of_target("openvino", "cannot be imported: ModuleNotFoundError: No module named 'openvino'")
+    assert (found.ok, found.detail) == (False, "not installed: needed for the target")
+    assert found.advice == "pip install 'moco[openvino]'"

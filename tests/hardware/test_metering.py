@@ -10,7 +10,7 @@ import pytest
 
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.counters.rapl import RaplCounter, RaplOptions
-from moco.hardware.measuring.metering import counters_of, metered
+from moco.hardware.measuring.metering import check_readable, counters_of, metered
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.measurement import ENERGY, POWER, Samples, TimingPlan
 from moco.testing import checks
@@ -163,3 +163,13 @@ def test_counters_are_found_by_name() -> None:
     assert isinstance(counter, RaplCounter)
     with pytest.raises(ConfigError, match="did you mean 'rapl'"):
         counters_of(["rappl"])
+
+
+def test_two_counters_of_one_part_are_refused(tmp_path: Path) -> None:
+    zone(tmp_path / "intel-rapl:0", "package-0")
+    rapl = {"name": "rapl", "root": str(tmp_path)}
+    check_readable(counters_of([rapl]))
+    with pytest.raises(ConfigError, match="'rapl' and 'rapl' meter the same, the processor"):
+        check_readable(counters_of([rapl, rapl]))
+    with pytest.raises(ConfigError, match="'ina3221' and 'tegrastats' meter the same, the board"):
+        check_readable(counters_of(["ina3221", "tegrastats"]))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -48,6 +49,19 @@ def test_a_fixed_batch_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_provider_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'CPUExecutionProvider'"):
         ONNXRuntimeTarget.Options(providers=("CPUExecution",))
+
+
+def test_an_unknown_level_of_optimisation_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"unknown level 'non'.*did you mean 'none'"):
+        ONNXRuntimeTarget.Options(optimise="non")
+
+
+def test_a_graph_that_is_not_optimised_gives_the_same_logits_and_is_another_target(tmp_path: Path) -> None:
+    plain, artifact = ONNXRuntimeTarget(ONNXRuntimeTarget.Options(optimise="none")), write(small(), tmp_path / "n.onnx")
+    images = np.random.default_rng(0).standard_normal((3, *IMAGE), dtype=np.float32)
+    expected = ONNXRuntimeTarget().load(artifact).run(images)
+    np.testing.assert_allclose(plain.load(artifact).run(images), expected, rtol=1e-4, atol=1e-6)
+    assert plain.describe() == {**ONNXRuntimeTarget().describe(), "optimise": "none"}
 
 
 def test_no_threads_are_refused() -> None:

@@ -45,6 +45,7 @@ class Twice(nn.Conv2d):
         return F.conv2d(F.conv2d(input, 2 * self.weight, padding=1), self.weight, padding=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("middle", "kind"), [(Standardised(8, 8, 3, padding=1), nn.Conv2d), (StandardisedByNorm(8, 8), PaddedConv2d)]
 )

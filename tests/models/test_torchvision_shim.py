@@ -40,6 +40,7 @@ def run(folder: Path, package: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_normal_installation_is_left_alone(tmp_path: Path) -> None:
     # `qnms` is what the shim would have added.
     assert run(tmp_path, WORKING).stdout.split() == ["True", "False"]

@@ -115,6 +115,7 @@ def test_the_digits_network_reaches_98_percent(digits: DataSets, seed: int) -> N
     assert accuracy(network, digits) >= 0.98
 
 
+@pytest.mark.slow
 def test_five_epochs_learn_most_of_the_digits(digits: DataSets) -> None:
     network = build_model("digits_resnet")
     train(network, digits.train.images(), digits.train.labels, plan=TrainingPlan(epochs=5))

@@ -95,6 +95,7 @@ def on_a_phone(page: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_and_nothing_is_wider_than_a_phone(report: Path, tmp_path: Path) -> None:
     found = on_a_phone(report, tmp_path)
     assert found["fetched"] == []

@@ -81,6 +81,7 @@ def test_a_second_search_on_the_study_is_refused_and_another_study_is_not(addres
     ledger_lock(address, study).release()
 
 
+@pytest.mark.slow
 def test_a_dead_driver_holds_nothing_though_a_worker_that_it_forked_lives(address: Secret, study: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(HOLDS), address.value, study],

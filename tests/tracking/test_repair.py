@@ -98,6 +98,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", BROKEN)
 def test_what_can_be_read_is_kept_and_the_search_goes_on(run: Path, how: str) -> None:
     breaks, kept = BROKEN[how]

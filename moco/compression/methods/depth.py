@@ -40,6 +40,7 @@ class DepthOptions(KeepOptions):
     method = "depth"
     per: Literal["network", "group"] = "network"  # what has a number of branches of its own
     images: int = 128  # calibration images that the order of the branches is found with, at most
+    order_for: Literal["untrained", "trained"] = "untrained"  # which network the first to go harm least
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,6 +48,8 @@ class DepthOptions(KeepOptions):
             raise SpaceError(f"space.depth.per: expected 'network' or 'group', got {self.per!r}")
         if self.images < 1:
             raise SpaceError(f"space.depth.images: expected at least 1, got {self.images}")
+        if self.order_for not in {"untrained", "trained"}:
+            raise SpaceError(f"space.depth.order_for: expected 'untrained' or 'trained', got {self.order_for!r}")
 
 
 @dataclass(eq=False)
@@ -63,13 +66,15 @@ class Known:
         """The network's."""
         return self.graph.branches
 
-    def order(self, part: Part, most_images: int) -> tuple[str, ...]:
+    def order(self, part: Part, options: DepthOptions) -> tuple[str, ...]:
         """The part's branches from the first to the last to go; of a single one there is nothing to measure."""
         if part.names not in self._orders:
             branches, least = [self.branches.by_name[name] for name in part.names], _number(part).low
-            images = self.images(most_images) if len(branches) > 1 else torch.empty(0)
-            found = removal_order(self.network, branches, images, len(branches) - least) if len(images) else branches
-            self._orders[part.names] = tuple(branch.name for branch in found)
+            images = self.images(options.images) if len(branches) > 1 else torch.empty(0)
+            most, trained = len(branches) - least, options.order_for == "trained"
+            if len(images):
+                branches = list(removal_order(self.network, branches, images, most, trained=trained))
+            self._orders[part.names] = tuple(branch.name for branch in branches)
         return self._orders[part.names]
 
 
@@ -158,7 +163,7 @@ class Depth(Method):
         return {self.name: {"removed": list(branch.removed)}}
 
     def _order(self, part: Part) -> tuple[str, ...]:
-        return self._known.order(part, self.options.images)
+        return self._known.order(part, self.options)
 
     @property
     def _known(self) -> Known:

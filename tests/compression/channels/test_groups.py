@@ -323,6 +323,7 @@ def test_a_layer_used_twice_gives_and_reads_one_group() -> None:
     assert graph.groups["stem"].consumers == ("twice", "head")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "convnext_tiny"])
 def test_of_a_transformer_the_inner_channels_of_its_perceptrons_are_found(name: str) -> None:
     options = {"image_size": 32} if name == "vit_b_32" else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from moco.compression.channels.branch_order import TEMPERATURE, removal_order
+from moco.compression.channels.branch_order import TEMPERATURE, CapacityLost, removal_order
 from moco.compression.channels.surgery import within
 from moco.compression.collecting import kl_divergence
 from moco.compression.compressor import Compressor, compress, rebuilt
@@ -26,6 +27,7 @@ from moco.compression.space.network_space import network_space
 from moco.encoding import decode
 from moco.errors import CompressionError, SpaceError
 from moco.export.calibration import open_session, outputs
+from moco.models.arithmetic import arithmetic_of, computing_in
 from moco.policy import Policy
 from moco.recovery.batch_norm import BatchNormStep
 from moco.recovery.recovery import RecoveryPlan
@@ -164,31 +166,101 @@ def test_nothing_of_a_branch_stays_in_the_file(precision: str, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_the_order_is_that_of_the_divergence_as_branches_go() -> None:
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_order_is_that_of_the_least_harm_as_branches_go(trained: bool) -> None:
     network, x = RESNET.network, images(32, seed=5)
     branches = RESNET.graph.branches.all
-    order = removal_order(network, branches, x, 3)
-    left, gone = list(branches), []
+    order = removal_order(network, branches, x, 3, trained=trained)
+    left, gone, before = list(branches), [], 0.0
 
     def answers(of: nn.Module) -> torch.Tensor:
         """Softened, of a network whose batch-norms normalise by these images."""
         of = deepcopy(of)
         for module in of.modules():
             module.training = isinstance(module, nn.BatchNorm2d)
-        with torch.no_grad():
-            return of(x) / TEMPERATURE
+        with torch.no_grad(), computing_in(arithmetic_of("auto") if trained else "float32"):
+            return of(x).float() / TEMPERATURE
 
-    whole = answers(network)
+    def harm(without: nn.Module) -> tuple[float, float]:
+        """Of a network, and its multiply-accumulates; where it is trained on by the law of docs/finalists.md."""
+        divergence = kl_divergence(whole, answers(without))
+        counts = [count(each, x.shape[1:]) for each in (network, without)]
+        (macs, parameters), others = ((each.macs, each.parameters) for each in counts)
+        lost = 0.17 * math.log(macs / others[0]) + 0.28 * math.log(parameters / others[1]) + 0.3 * divergence
+        return (lost if trained else divergence), others[0]
+
+    whole, macs = answers(network), count(network, x.shape[1:]).macs
     for _ in range(3):
-        without = {
-            branch.name: kl_divergence(whole, answers(compress(network, removing(RESNET, *gone, branch.name), x[:2])))
-            for branch in left
-        }
-        gone.append(min(without, key=lambda name: without[name]))
+        harms = {b.name: harm(compress(network, removing(RESNET, *gone, b.name), x[:2])) for b in left}
+        saved = {name: macs - then if trained else 1 for name, (_, then) in harms.items()}
+        gone.append(min(harms, key=lambda name: (harms[name][0] - before) / saved[name]))
+        before, macs = harms[gone[-1]]
         left = [branch for branch in left if branch.name != gone[-1]]
     assert [branch.name for branch in order[:3]] == gone
     assert sorted(branch.name for branch in order) == sorted(branch.name for branch in branches)
-    assert removal_order(network, branches, x, 3) == order
+    assert removal_order(network, branches, x, 3, trained=trained) == order
+
+
+def test_a_network_that_is_trained_on_loses_small_branches_before_large_ones() -> None:
+    """Eight branches of one divergence: of the same multiply-accumulates the ones with fewest parameters go first."""
+    branches = RESNET.graph.branches.all
+    lost = CapacityLost.of(RESNET.network, branches, (3, 32, 32))
+    harms = [lost([branch], 0.1) / lost.saved(branch) for branch in branches]
+    assert harms == sorted(harms)
+    assert harms[-1] > 1.5 * harms[0]
+    assert lost([], 0.0) == 0
+    assert lost(branches[:2], 0.1) > lost(branches[:1], 0.1) + lost(branches[1:2], 0.0)
+
+
+def test_the_space_takes_the_order_that_its_options_ask_for() -> None:
+    branches = RESNET.graph.branches.all
+    for order_for in ("untrained", "trained"):
+        space = space_of(RESNET, order_for=order_for, keep=(0.5, 1.0))
+        shallow = space.canonical({**space.neutral, "depth.branches": len(branches) - 2})
+        first = removal_order(RESNET.network, branches, images(16), 3, trained=order_for == "trained")[:2]
+        assert set(branches_gone_of(shallow)) == {branch.name for branch in first}
+
+
+def test_attention_whose_products_are_not_counted_saves_its_share_of_the_parameters() -> None:
+    branches = ViT.graph.branches.all
+    lost = CapacityLost.of(ViT.network, branches, (3, 16, 16))
+    attention = next(branch for branch in branches if "attention" in branch.name)
+    assert lost.macs[attention.name] == 0
+    assert lost.saved(attention) == lost.parameters[attention.name] / lost.whole_parameters > 0.1
+    order = removal_order(ViT.network, branches, images(8, side=16), 3, trained=True)
+    assert {branch.name for branch in order} == {branch.name for branch in branches}
+
+
+class OfOneType(nn.Module):
+    """Writes its logits into a tensor of float32, as autocast does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = seeded("cifar_resnet20")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(x), 10)
+        logits[:, torch.arange(10)] = self.network(x)
+        return logits
+
+
+class NormalisedLogits(nn.Module):
+    """Ends in a batch-norm over vectors, which in training mode takes no single one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.norm = seeded("cifar_resnet20"), nn.BatchNorm1d(10)
+        self.head = nn.Linear(10, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.network(x)))
+
+
+@pytest.mark.parametrize("kind", [OfOneType, NormalisedLogits])
+def test_networks_that_not_each_precision_or_batch_suits_have_an_order_too(kind: type[nn.Module]) -> None:
+    network = kind().eval()
+    branches = Compressor.of(network, images(2)).graph.branches.all
+    assert len(removal_order(network, branches, images(8), 2, trained=True)) == len(branches)
 
 
 def test_a_number_a_layer_group_lets_each_branch_go_by_itself() -> None:
@@ -230,7 +302,7 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
     ):
         with pytest.raises(SpaceError, match=words):
             RESNET.check(policy)
-    for options in ({"per": "stage"}, {"images": 0}, {"keep": (0.5, 0.2)}):
+    for options in ({"per": "stage"}, {"images": 0}, {"order_for": "training"}, {"keep": (0.5, 0.2)}):
         with pytest.raises(SpaceError, match=r"space\.depth\."):
             DepthOptions(**options)  # type: ignore[arg-type]
     assert "layer1.0" in known

@@ -21,6 +21,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_all_five_figures_are_drawn(page: Path, tmp_path: Path) -> None:
     drawn = Drawn(dom(page, tmp_path / "profile"))
     assert len(drawn.plots) == 5
