@@ -7,8 +7,13 @@ no number can show, stands in docs/measurement.md. Energy is measured where a co
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -28,11 +33,12 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
-from moco.interfaces import Artifact, Capabilities, Finding, Normalize, QuantizePlacement
+from moco.hardware.measuring.timing import images as normal_images
+from moco.interfaces import Artifact, Capabilities, Finding, LayerTime, Normalize, QuantizePlacement
 from moco.interfaces import Session as AnySession
-from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
+from moco.measurement import ENERGY, ON_A_PROCESSOR, POWER, Measurement, TimingPlan
 from moco.readings import measured_by
 
 INPUT, OUTPUT = "input", "logits"
@@ -92,6 +98,11 @@ class ONNXRuntimeSession:
         """Free the runtime's memory of the file."""
         self._session = None
 
+    def end_profiling(self) -> str:
+        """The path of the profile that ONNX Runtime wrote, where it was opened with one."""
+        assert self._session is not None
+        return str(self._session.end_profiling())
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) of normalised float32 images (n, channels, height, width).
 
@@ -122,7 +133,7 @@ class ONNXRuntimeTarget:
             precisions=("float32", "int8", "mixed"),
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
-            metrics=measured_by({TIME, LOAD, ENERGY, POWER} if self.counters else {TIME, LOAD}),
+            metrics=measured_by(ON_A_PROCESSOR | {ENERGY, POWER} if self.counters else ON_A_PROCESSOR),
             placement=QuantizePlacement(packed=True, weight_bits=8 if processor().int8_exact else 7),
         )
 
@@ -130,14 +141,15 @@ class ONNXRuntimeTarget:
         """Make sure that the counters can be read, else a ConfigError; the processor is always there."""
         check_readable(self.counters)
 
-    def load(self, artifact: Artifact) -> ONNXRuntimeSession:
+    def load(self, artifact: Artifact, session_options: ort.SessionOptions | None = None) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
 
-        A MeasurementError tells of another or no file, one that the runtime cannot run, and one not in moco's form.
+        `session_options` are ONNX Runtime's; None for those that every file is timed by. A MeasurementError tells of
+        another or no file, one that the runtime cannot run, and one not in moco's form.
         """
         content = content_of(artifact)
         try:
-            session = self._opened(content)
+            session = self._opened(content, session_options)
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MeasurementError(f"{artifact.path}: ONNX Runtime cannot load it: {_one_line(error)}") from error
         return ONNXRuntimeSession(artifact, session)
@@ -151,11 +163,28 @@ class ONNXRuntimeTarget:
             clock=options.clock_name,
             threads=options.threads,
             counters=self.counters,
-            opened=self._opened,
+            opening=Opening(self._opened, self.load),
         )
 
-    def _opened(self, content: bytes) -> ort.InferenceSession:
-        return ort.InferenceSession(content, self._session_options(), providers=list(self.options.providers))
+    def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
+        """The graph's operators as ONNX Runtime profiles them, in the order in which they run; its clock ticks in µs.
+
+        A MeasurementError where the file cannot be opened or run.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            options = self._session_options()
+            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "layers")
+            with closing(self.load(artifact, options)) as session:
+                images = normal_images(TimingPlan(batch=batch), session.input_shape)
+                for _ in range(1 + calls):
+                    session.run(images)
+                profile = session.end_profiling()
+            events = json.loads(Path(profile).read_text(encoding="utf-8"))
+        return _layers([event for event in events if event.get("cat") == "Node"], 1 + calls)
+
+    def _opened(self, content: bytes, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
+        options = options or self._session_options()
+        return ort.InferenceSession(content, options, providers=list(self.options.providers))
 
     def describe(self) -> Mapping[str, Any]:
         """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""
@@ -191,6 +220,20 @@ class ONNXRuntimeTarget:
         options.graph_optimization_level = LEVELS[self.options.optimise or "all"]
         options.log_severity_level = ERRORS_ONLY
         return options
+
+
+def _layers(events: Sequence[Mapping[str, Any]], runs: int) -> tuple[LayerTime, ...]:
+    """The median time of each operator, the first run left out; the events are those of that many equal runs."""
+    each = len(events) // runs
+    told = [events[place : each * runs : each] for place in range(each)]
+    return tuple(
+        LayerTime(
+            str(of[0]["name"]).removesuffix("_kernel_time"),
+            str(of[0]["args"]["op_name"]),
+            median(event["dur"] for event in of[1:]) / 1000,
+        )
+        for of in told
+    )
 
 
 def _image_shape(session: ort.InferenceSession, artifact: Artifact) -> tuple[int, ...]:

@@ -12,8 +12,10 @@ packed: OpenVINO 2026.4 finds no integer kernel behind the operators that unpack
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -33,11 +35,12 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
-from moco.interfaces import Artifact, Capabilities, Finding, Normalize, QuantizePlacement
+from moco.hardware.measuring.timing import images as normal_images
+from moco.interfaces import Artifact, Capabilities, Finding, LayerTime, Normalize, QuantizePlacement
 from moco.interfaces import Session as AnySession
-from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
+from moco.measurement import ENERGY, ON_A_PROCESSOR, POWER, Measurement, TimingPlan
 from moco.readings import measured_by
 
 DEVICE, INPUT, OUTPUT = "CPU", "input", "logits"
@@ -110,6 +113,13 @@ class _Compiled:
         self._request.infer()
         return np.array(self._logits.data)
 
+    def layers(self) -> list[LayerTime]:
+        """What the last run took, by operator, those that were not run at 0; for a network compiled with PERF_COUNT."""
+        return [
+            LayerTime(one.node_name, f"{one.node_type}, {one.exec_type}", 1000 * one.real_time.total_seconds())
+            for one in self._request.profiling_info
+        ]
+
 
 class OpenVINOSession:
     """An ONNX file, open on OpenVINO."""
@@ -155,7 +165,7 @@ class OpenVINOTarget:
             precisions=("float32", "int8", "mixed"),
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
-            metrics=measured_by({TIME, LOAD, ENERGY, POWER} if self.counters else {TIME, LOAD}),
+            metrics=measured_by(ON_A_PROCESSOR | {ENERGY, POWER} if self.counters else ON_A_PROCESSOR),
             placement=QuantizePlacement(weight_bits=8 if processor().int8_exact else 7),
         )
 
@@ -183,8 +193,24 @@ class OpenVINOTarget:
             clock=options.clock_name,
             threads=options.threads,
             counters=self.counters,
-            opened=lambda content: _opened(content, plan.batch, options.properties()),
+            opening=Opening(lambda content: _opened(content, plan.batch, options.properties()), self.load),
         )
+
+    def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
+        """The compiled graph's operators as OpenVINO profiles them, in the order in which they run; it ticks in µs.
+
+        A MeasurementError where the file cannot be opened or run.
+        """
+        with closing(self.load(artifact)) as session:
+            images = normal_images(TimingPlan(batch=batch), session.input_shape)
+        compiled = _opened(content_of(artifact), batch, {**self.options.properties(), "PERF_COUNT": True})
+        compiled.run(images)
+        runs = []
+        for _ in range(calls):
+            compiled.run(images)
+            runs.append(compiled.layers())
+        by_layer = [(of[0], median(layer.time_ms for layer in of)) for of in zip(*runs, strict=True)]
+        return tuple(replace(layer, time_ms=time_ms) for layer, time_ms in by_layer if time_ms > 0)
 
     def describe(self) -> Mapping[str, Any]:
         """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""

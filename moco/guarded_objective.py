@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from types import NoneType
 from typing import Any
 
 from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.interfaces import Objective, ObjectiveTerms
-from moco.problem import Problem
+from moco.problem import Derived, Problem
+from moco.products import products_among, with_products
 from moco.space import SearchSpace
-from moco.trial import MetricValue
+from moco.trial import Evaluation, MetricValue
 
 KINDS: dict[str, tuple[Any, ...]] = {
     "metrics": (tuple, list),
@@ -38,10 +39,47 @@ def terms_of(objective: Objective) -> ObjectiveTerms:
 
 def posed(objective: Objective, space: SearchSpace, reference: Mapping[str, MetricValue]) -> Problem:
     """The objective's problem for this space; a ConfigError where its answer is none."""
-    given: object = objective.problem(space.copied(), dict(reference))
+    products = products_among(objective.metrics)
+    given: object = objective.problem(space.copied(), with_products(reference, products))
     if not isinstance(given, Problem):
         raise _unfit(objective, "problem", "a method that gives a Problem", given)
-    return replace(given, space=space)
+    return _multiplied(replace(given, space=space), products)
+
+
+def _multiplied(problem: Problem, products: tuple[str, ...]) -> Problem:
+    """The problem, whose evaluations are completed by these products before anything of it sees them."""
+    if not products:
+        return problem
+    derived: dict[str, Derived] = {**{name: _Product(name) for name in products}, **problem.derived}
+    scorer, unbounded = (
+        None if scorer is None else _Completed(scorer, products)
+        for scorer in (problem.scorer, problem.unbounded_scorer)
+    )
+    return replace(problem, derived=derived, scorer=scorer, unbounded_scorer=unbounded)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """The derived metric of that name."""
+
+    name: str
+
+    def __call__(self, metrics: Mapping[str, MetricValue]) -> MetricValue:
+        found = with_products(metrics, [self.name])
+        if self.name not in found:
+            raise ValueError(f"the evaluation lacks what '{self.name}' is made of")
+        return found[self.name]
+
+
+@dataclass(frozen=True)
+class _Completed:
+    """A scorer that sees the products too."""
+
+    scorer: Callable[[Evaluation], float]
+    products: tuple[str, ...]
+
+    def __call__(self, evaluation: Evaluation) -> float:
+        return self.scorer(replace(evaluation, metrics=with_products(evaluation.metrics, self.products)))
 
 
 def _unfit(objective: Objective, name: str, expected: str, given: object) -> ConfigError:

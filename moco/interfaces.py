@@ -220,12 +220,31 @@ class Session(Protocol):
         """Let go of what the runtime holds for the file; it is not run again. May be called twice."""
 
 
+@dataclass(frozen=True)
+class LayerTime:
+    """What one operator of a file takes, as the runtime itself tells.
+
+    Attributes:
+        name: the runtime's own: several operators of the file may have become one of these.
+        kind: of operator, and of kernel where the runtime tells.
+        time_ms: median of a call.
+    """
+
+    name: str
+    kind: str
+    time_ms: float
+
+
 Normalize = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation by channel."""
 
 
 class Target(Protocol):
-    """A device with a runtime, built as `cls(options)`; that is cheap and needs no device (docs/adding_a_target.md)."""
+    """A device with a runtime, built as `cls(options)`; that is cheap and needs no device (docs/adding_a_target.md).
+
+    It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime]`: the operators of the file in the order in
+    which they run, each with its median time over so many calls of so many images (S2.13); it raises as `measure`.
+    """
 
     name: str
     capabilities: Capabilities

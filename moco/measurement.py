@@ -25,6 +25,12 @@ RESAMPLES = 2000
 
 TIME, ENERGY, POWER, LOAD, INIT = "time_ms", "energy_j", "power_w", "load_ms", "init_s"
 """Series that a measurement may hold: of a call its time and energy, and while it runs its power; the unit ends it."""
+TAILS = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
+"""Series of a slot's calls on the wall clock, each the quantile of that order of the times in the slot (W07)."""
+LATE = "late_share"
+"""Series of the share of a slot's calls that took longer than the plan's deadline."""
+ON_A_PROCESSOR = frozenset({TIME, LOAD, INIT, *TAILS})
+"""What can be measured wherever a clock is."""
 
 Samples = tuple[tuple[float, ...], ...]
 """One tuple a session, one number a slot."""
@@ -43,11 +49,15 @@ class TimingPlan:
     confidence: float = 0.95  # of the intervals, two-sided
     reopening_sd: float = 0.005  # standard deviation of a ratio when the files are opened anew, as a fraction of it
     series: tuple[str, ...] = ()  # what is measured besides the times
+    tail_calls: int = 100  # in a slot, whose quantiles a series of TAILS holds
+    deadline_ms: float | None = None  # of those calls, where late ones are counted
 
     def __str__(self) -> str:
         """The form in which keys of evaluation stores hold it: as it always was, however the class is written."""
         always = ("batch", "seconds", "slot_ms", "min_slots", "warmup_calls", "seed", "confidence", "reopening_sd")
-        names = (*always, "series") if self.series else always
+        asked = ("series",) if self.series else ()
+        tails = ("tail_calls",) if not TAILS.keys().isdisjoint(self.series) else ()
+        names = (*always, *asked, *tails)
         return f"TimingPlan({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 

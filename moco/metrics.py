@@ -16,6 +16,7 @@ TOP1_ERROR, TOP5_ERROR = ERRORS = ("top1_error", "top5_error")
 """Shares of images, shown as the accuracy, 1 - error. The first is what a floor bounds and a certificate proves."""
 SMALLEST_IN_FULL = 1e-6
 """Numbers below are shown as powers of ten."""
+LATENCY = "latency_ms"  # of a single image, from end to end
 PACKED_SIZE, FILE_SIZE = "packed_size_mb", "size_mb"
 FALL_WITH_BITS = (PACKED_SIZE, "bops")  # what is counted of a network and falls with the bits of its weights
 COST = "cost"  # what an objective makes of others
@@ -26,6 +27,15 @@ class Direction(StrEnum):
 
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
+
+
+class Group(StrEnum):
+    """What a metric tells, as the thesis sorts its twelve (S1.13)."""
+
+    PREDICTIVE = "predictive"  # how well it predicts
+    INDIRECT = "indirect"  # counted of the network, on no device
+    DIRECT = "direct"  # read from the device
+    COMBINED = "combined"  # made of others by an objective
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,9 @@ class Metric:
     scale: float = 1.0  # printed number / stored number
     timed: bool = False  # whether the number depends on the machine, its threads and the timing plan
     label: str = ""  # what a report calls it; its name in words where empty
+    group: Group = Group.INDIRECT
+    on_request: bool = False  # whether a search has it only where its objective asks for it
+    product_of: tuple[str, ...] = ()  # metrics whose values it multiplies; it is measured where all of them are
 
 
 def _metric(name: str, unit: str, description: str, **more: Any) -> Metric:
@@ -47,11 +60,16 @@ def _metric(name: str, unit: str, description: str, **more: Any) -> Metric:
 
 
 def _error(name: str, description: str, label: str) -> Metric:
-    return _metric(name, "", description, shown_as="%", scale=100.0, label=label)
+    return _metric(name, "", description, shown_as="%", scale=100.0, label=label, group=Group.PREDICTIVE)
 
 
 def _timed(name: str, unit: str, description: str, label: str, **more: Any) -> Metric:
-    return _metric(name, unit, description, timed=True, label=label, **more)
+    return _metric(name, unit, description, timed=True, label=label, group=Group.DIRECT, **more)
+
+
+def _tail(name: str, which: str, label: str) -> Metric:
+    what = f"{which} of a slot's calls, batch 1, on the wall clock"
+    return _timed(name, "ms", what, label, on_request=True)
 
 
 METRICS: dict[str, Metric] = {
@@ -59,9 +77,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         _error(TOP1_ERROR, "share of images whose label is not the highest logit", label="top-1"),
         _error(TOP5_ERROR, "share of images whose label is not in the 5 highest logits", label="top-5"),
-        _timed(
-            "latency_ms", "ms", "time of one image, batch 1: paired ratio times the reference's constant", "latency"
-        ),
+        _timed(LATENCY, "ms", "time of one image, batch 1: paired ratio times the reference's constant", "latency"),
         _timed("throughput_ips", "images/s", "images a second, batch 32", "throughput", direction=Direction.MAXIMIZE),
         _metric("size_mb", "MB", "the ONNX file, bytes / 1e6", label="size"),
         _metric("packed_size_mb", "MB", "codes at their bits and their scales, bytes / 1e6", label="packed size"),
@@ -72,8 +88,23 @@ METRICS: dict[str, Metric] = {
         _timed("energy_j", "J", "energy of one batch of 32, idle power subtracted", "energy"),
         _timed("power_w", "W", "power at batches of 32: paired ratio times the reference's highest", "power"),
         _timed("load_ms", "ms", "time to open the file on the runtime: paired ratio, as latency", "load time"),
-        _timed("init_s", "s", "time to build the network from scratch", "build time"),
-        _metric(COST, "", "weighted mean of cost ratios to the reference; the reference's is 1"),
+        _timed("init_s", "s", "time from the file on disk to its first image's answer", "first answer"),
+        _metric(COST, "", "weighted mean of cost ratios to the reference; the reference's is 1", group=Group.COMBINED),
+        _timed(
+            "flop_per_s",
+            "FLOP/s",
+            "FLOPs of an image x images a second, batch 32",
+            "FLOP/s",
+            direction=Direction.MAXIMIZE,
+            shown_as="GFLOP/s",
+            scale=1e-9,
+            product_of=("flops", "throughput_ips"),
+            on_request=True,
+        ),
+        _tail("latency_p50_ms", "longest of the faster half", "latency, median"),
+        _tail("latency_p95_ms", "longest of the fastest 95 %", "latency, 95 %"),
+        _tail("latency_p99_ms", "longest of the fastest 99 %", "latency, 99 %"),
+        _tail("latency_max_ms", "longest", "latency, slowest"),
     )
 }
 

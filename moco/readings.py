@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.measurement import ENERGY, INIT, LOAD, POWER, TIME, Measurement, RatioEstimate
+from moco.measurement import ENERGY, INIT, LOAD, POWER, TAILS, TIME, Measurement, RatioEstimate
 from moco.metrics import COST, METRICS
+from moco.products import measured_for
 from moco.trial import MetricValue
 
 
@@ -45,8 +46,13 @@ class Reading:
         return () if self.series == TIME else (self.series,)
 
     @property
+    def of_slow_calls(self) -> bool:
+        """Whether it takes many calls to tell: measured where asked for alone."""
+        return self.series in TAILS
+
+    @property
     def unit(self) -> str:
-        """Unit of the series, as keys of records end: `ms`, `j`, `w`."""
+        """Unit of the series, as keys of records end: `ms`, `j`, `w`, `s`."""
         return self.series.rpartition("_")[2]
 
     def constant(self, measurement: Measurement) -> float | None:
@@ -81,6 +87,10 @@ READINGS: dict[str, Reading] = {
         Reading("power_w", POWER, batch=32, peak=True, needs="power counter"),
         Reading("load_ms", LOAD, on_request=True),
         Reading("init_s", INIT, on_request=True),
+        Reading("latency_p50_ms", "p50_ms", on_request=True),
+        Reading("latency_p95_ms", "p95_ms", on_request=True),
+        Reading("latency_p99_ms", "p99_ms", on_request=True),
+        Reading("latency_max_ms", "max_ms", peak=True, on_request=True),
     )
 }
 
@@ -88,4 +98,5 @@ READINGS: dict[str, Reading] = {
 def measured_by(series: Collection[str]) -> frozenset[str]:
     """The metrics of an evaluation on a target that gives these series; what is scored or counted needs none."""
     untimed = {name for name, metric in METRICS.items() if not metric.timed} - {COST}
-    return frozenset(untimed | {name for name, reading in READINGS.items() if reading.series in series})
+    known = untimed | {name for name, reading in READINGS.items() if reading.series in series}
+    return frozenset(known | {name for name in METRICS if METRICS[name].product_of and measured_for([name]) <= known})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -18,8 +19,9 @@ import numpy as np
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring import timing
 from moco.hardware.measuring.artifact_file import content_of
-from moco.interfaces import Counter, Session
-from moco.measurement import ENERGY, LOAD, POWER, Measurement, Samples, TimingPlan
+from moco.hardware.measuring.timing import Clock
+from moco.interfaces import Artifact, Counter, Session
+from moco.measurement import ENERGY, INIT, LOAD, POWER, TAILS, Measurement, Samples, TimingPlan
 from moco.registry import made_by, plugin
 
 MIN_TICKS, TICKS = 10, 25
@@ -54,6 +56,32 @@ def check_readable(counters: Sequence[Counter]) -> None:
             raise ConfigError(f"target.counters: '{counter.name}' cannot be read here: {reason}")
 
 
+@dataclass(frozen=True)
+class Opening:
+    """How a target opens files, to be timed."""
+
+    opened: Callable[[bytes], object]  # what the runtime makes of a file's content
+    load: Callable[[Artifact], Session]  # the target's own, from the disk
+
+    def timed(
+        self, sessions: Sequence[Session], inputs: Mapping[tuple[int, ...], np.ndarray], plan: TimingPlan, clock: Clock
+    ) -> dict[str, Samples]:
+        """What the plan asks for of the time to open each session's file, and of that to its first answer."""
+        found = {}
+        if LOAD in plan.series:
+            openings = [partial(self.opened, content_of(session.artifact)) for session in sessions]
+            found[LOAD] = timing.interleave(openings, plan, clock)
+        if INIT in plan.series:
+            starts = [partial(self._answered, session.artifact, inputs[session.input_shape]) for session in sessions]
+            found[INIT] = tuple(tuple(ms / 1000 for ms in of) for of in timing.interleave(starts, plan, clock))
+        return found
+
+    def _answered(self, artifact: Artifact, images: np.ndarray) -> None:
+        """From the file on disk to the answer for its first images, as a program that starts waits for it."""
+        with closing(self.load(artifact)) as session:
+            session.run(images)
+
+
 def measured(
     sessions: Sequence[Session],
     plan: TimingPlan,
@@ -61,13 +89,13 @@ def measured(
     clock: str,
     threads: int,
     counters: Sequence[Counter] = (),
-    opened: Callable[[bytes], object] | None = None,
+    opening: Opening | None = None,
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
     The clock is a name of `CLOCKS`, and a session's `run` must not return before its device has finished; it keeps so
-    many threads busy. Counters are summed up for the plan's energy and power. `opened` opens a file of this content:
-    where the plan asks for the time of loading, that is timed too, in turn like the calls.
+    many threads busy. Counters are summed up for the plan's energy and power. Where the plan asks for the time of
+    loading, or for that of the first answer, `opening` is timed too, in turn like the calls.
 
     A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
     time that is not positive.
@@ -81,12 +109,13 @@ def measured(
         samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
     else:
         samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()
-    if opened is not None and LOAD in plan.series:
-        openings = [partial(opened, content_of(session.artifact)) for session in sessions]
-        counted = {**counted, LOAD: timing.interleave(openings, plan, timing.CLOCKS[clock])}
+    if opening is not None:
+        counted = {**counted, **opening.timed(sessions, inputs, plan, timing.CLOCKS[clock])}
+    if not TAILS.keys().isdisjoint(plan.series):
+        counted = {**counted, **timing.tails(calls, plan)}
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
-    hashes = [session.artifact.sha256 for session in sessions]
-    return replace(measurement, warnings=(*timing.timing_warnings(measurement, hashes), *lacks))
+    opened_as = [(type(session), session.artifact.sha256) for session in sessions]
+    return replace(measurement, warnings=(*timing.timing_warnings(measurement, opened_as), *lacks))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from moco.errors import MeasurementError
 from moco.hardware.measuring.processor import processor
-from moco.measurement import Measurement, Samples, TimingPlan
+from moco.measurement import LATE, TAILS, Measurement, Samples, TimingPlan
 from moco.randomness import generator
 
 Call = Callable[[], object]
@@ -63,6 +64,28 @@ def rounds(slots: Sequence[Callable[[], float]], plan: TimingPlan, clock: Clock)
             for index in order.permutation(len(slots)):
                 samples[index].append(slots[index]())
     return tuple(map(tuple, samples))
+
+
+def tails(calls: Sequence[Call], plan: TimingPlan) -> dict[str, Samples]:
+    """Of each series of `TAILS` in the plan: the quantile of its order of the times on the wall of a slot's calls.
+
+    Where the plan has a deadline, the share of late calls too. The first call of a slot is not counted: another network
+    has just left the caches.
+    """
+    wanted = {name: order for name, order in TAILS.items() if name in plan.series}
+    clock, found = CLOCKS["wall"], [dict[str, list[float]]() for _ in calls]
+
+    def run(index: int) -> float:
+        calls[index]()
+        times = [_timed_ms(calls[index], clock) for _ in range(plan.tail_calls)]
+        for name, order in wanted.items():
+            found[index].setdefault(name, []).append(float(np.quantile(times, order, method="inverted_cdf")))
+        if plan.deadline_ms is not None:
+            found[index].setdefault(LATE, []).append(float(np.mean(np.array(times) > plan.deadline_ms)))
+        return statistics.median(times)
+
+    rounds([partial(run, index) for index in range(len(calls))], replace(plan, seconds=0.0), clock)
+    return {name: tuple(tuple(of[name]) for of in found) for name in found[0]}
 
 
 def repeats(call: Call, plan: TimingPlan, clock: Clock) -> int:
@@ -131,8 +154,8 @@ def _load_average() -> list[float] | None:
     return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None
 
 
-def timing_warnings(measurement: Measurement, hashes: Sequence[str]) -> tuple[str, ...]:
-    """Why the measurement should be doubted, in words; `hashes` are those of the sessions' files."""
+def timing_warnings(measurement: Measurement, opened: Sequence[object]) -> tuple[str, ...]:
+    """Why the measurement should be doubted, in words; `opened` says which file each session has open, and on what."""
     environment, found = measurement.environment, []
     load = environment.get("load_before")
     clock = environment.get("clock", "wall")
@@ -140,11 +163,11 @@ def timing_warnings(measurement: Measurement, hashes: Sequence[str]) -> tuple[st
         found.append(f"load average {load[0]:g} on {environment['cores']} cores before timing")
     if environment.get("cpu_share", 1.0) < MIN_CPU_SHARE[clock]:
         found.append(f"the process had a core {environment['cpu_share']:.0%} of the time only: others compete")
-    for session in range(1, len(hashes)):
+    for session in range(1, len(opened)):
         spread = measurement.spread(session)
         if spread > MAX_SPREAD:
             found.append(f"session {session}: the middle half of its ratios spans {spread:.0%} of their median")
         ratio = measurement.ratio(session).value
-        if hashes[session] == hashes[0] and abs(ratio - 1) > MAX_SELF_RATIO:
+        if opened[session] == opened[0] and abs(ratio - 1) > MAX_SELF_RATIO:
             found.append(f"session {session} is the reference's own file, yet its time ratio is {ratio:.3f}")
     return tuple(found)

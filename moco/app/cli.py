@@ -160,7 +160,7 @@ def repair(run: Annotated[Path, Argument(metavar="RUN", help="A run folder.")]) 
 
 
 @command(app, "moco profile mine.yaml --policy runs/mine/best/policy.json --out profile.json")
-def profile(
+def profile(  # noqa: PLR0913, PLR0917 - each is an option of the command
     output: Output,
     experiment: ExperimentPath,
     policy: Annotated[
@@ -168,24 +168,36 @@ def profile(
     ] = None,
     out: Annotated[
         Path | None,
-        Option(metavar="FOLDER|FILE.json", help="Where the measurements go, raw samples and all; default: nowhere"),
+        Option(metavar="FOLDER|FILE.json", help="Where the measurements go, raw samples and a page; default: nowhere"),
     ] = None,
+    targets: Annotated[
+        str | None, Option(metavar="NAME,NAME", help="Runtimes to compare: onnxruntime,openvino; default: the target's")
+    ] = None,
+    runs: Annotated[int, Option(metavar="N", help="Calls whose slow end is looked at, such as 10000.")] = 0,
+    deadline: Annotated[
+        float | None, Option(metavar="MS", help="What a call may take; --runs counts those that take longer.")
+    ] = None,
+    layers: Annotated[bool, Option("--layers", help="The time of each operator, where the runtime tells it.")] = False,
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> Answer:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
-    from moco.app.profile import profile_table, profiled
-    from moco.app.profile_files import profile_line, profile_paths, write_profile
+    from moco.app.profile import ProfileRequest, profile_of
+    from moco.app.profile_files import profile_paths, write_profile
+    from moco.report.console import profile_tables
+    from moco.report.profile_page import profile_line, profiles_of
+    from moco.run.profile import ProfilePlan
     from moco.run.progress import stages_text
 
+    request = ProfileRequest(policy, targets, ProfilePlan(runs, deadline, layers))
     paths = () if out is None else profile_paths(out)  # before anything is measured
-    found = profiled(_loaded(experiment, overrides, allow_import), policy, experiment.parent)
+    found = profile_of(_loaded(experiment, overrides, allow_import), request, experiment.parent)
     if output.verbose:
-        output.progress.print(f"{found.name}: {stages_text(found.evaluation)}")
+        output.progress.print("\n".join(f"{one.name}: {stages_text(one.evaluation)}" for one in profiles_of(found)))
     if paths:
         write_profile(found, *paths)
-    told = [Text(f"measurements: {' and '.join(map(str, paths))}")] if paths else []
-    return Answer(found.to_json(), (profile_table(found), *told), Text(profile_line(found)))
+    told = [Text(f"measurements: {', '.join(map(str, paths))}")] if paths else []
+    return Answer(found.to_json(), (*profile_tables(found), *told), Text(profile_line(found)))
 
 
 @command(app, "moco apply mine.yaml --policy runs/mine/best/policy.json --out small")
@@ -217,8 +229,9 @@ def payoff(
 ) -> Answer:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
-    from moco.app.payoff import payoff_table, probed_experiment
+    from moco.app.payoff import probed_experiment
     from moco.app.shared_files import store_line
+    from moco.report.console import payoff_table
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = _loaded(experiment, overrides, allow_import)
@@ -226,7 +239,7 @@ def payoff(
     kept = store_line(loaded, folder)
     found = probed_experiment(loaded, plan, folder, experiment.parent)
     page = Text(str(folder / "payoff.html"))
-    return Answer(found.to_json(), (payoff_table(found), *kept, page), page)
+    return Answer(found.to_json(), (payoff_table(found.to_json()), *kept, page), page)
 
 
 @command(app, "moco sensitivity mine.yaml --images 128 --parameters keep,int8")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from moco.errors import DeviceLostError, MocoError, in_one_line
-from moco.interfaces import Artifact, Capabilities, Finding, Normalize, Session, Target
+from moco.interfaces import Artifact, Capabilities, Finding, LayerTime, Normalize, Session, Target
 from moco.measurement import Measurement, TimingPlan
 
 WAITS_S = (1.0, 4.0, 15.0, 40.0)
@@ -50,6 +50,11 @@ class RetryingTarget:
                 session.reopen()
 
         return self.retry(lambda: self.target.measure([_inner(session) for session in sessions], plan), reopen)
+
+    def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime] | None:
+        """As the target's; None where it has none to give."""
+        ask = getattr(self.target, "layer_times", None)
+        return None if ask is None else self.retry(lambda: ask(artifact, batch, calls))
 
     def describe(self) -> Mapping[str, Any]:
         """As the target's."""

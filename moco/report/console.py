@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,9 +12,23 @@ from rich.text import Text
 from moco.metrics import COLUMNS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
 from moco.report.formatting import NOT_AVAILABLE, after_trials, label, seconds, shown, shown_ratio, unit
+from moco.report.payoff_figure import HEAD as PAYOFF_HEAD
+from moco.report.payoff_figure import lead, left_out, payoff_rows, payoff_warnings
+from moco.report.profile_page import (
+    HEAD,
+    LAYERS_HEAD,
+    Found,
+    layer_rows,
+    layers_text,
+    profile_rows,
+    side_head,
+    side_rows,
+    tails_text,
+)
 from moco.report.tables import yes_no
 from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.comparison_record import ComparisonRecord
+from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
 
 STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain": "bold"}  # by the tone of an outcome
@@ -40,6 +55,42 @@ def comparison_line(content: ComparisonRecord) -> Text:
     """The main verdict of a comparison."""
     found = summary(content)
     return Text(found.headline, STYLES[found.tone])
+
+
+def profile_tables(found: Found) -> list[RenderableType]:
+    """A metric a row with its ratio to the reference, layers and slow calls; or a column a runtime."""
+    if isinstance(found, RuntimeComparison):
+        sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}, in turn")
+        notes = [Text(f"{profile.runtime}: {text}") for profile in found.profiles for text in _notes(profile)]
+        return [_ending([sides, *notes], found.warnings)]
+    layers = [_filled(LAYERS_HEAD, layer_rows(found), "operators")] if found.layers else []
+    return [_filled(HEAD, profile_rows(found), found.name), *layers, *map(Text, _notes(found))]
+
+
+def _notes(profile: Profile) -> list[str]:
+    return [text for text in (layers_text(profile), tails_text(profile)) if text]
+
+
+def payoff_table(report: Mapping[str, Any]) -> RenderableType:
+    """A row for each pair of layers and precision: its time, the widths and the ranks that pay; doubts below.
+
+    `report` is the content of payoff.json.
+    """
+    table = Table(title=lead(report), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for name in PAYOFF_HEAD:
+        table.add_column(name, overflow="fold", no_wrap=name in {"precision", "time"})
+    for row in payoff_rows(report):
+        table.add_row(*map(Text, row))
+    return _ending([table, *(Text(f"not probed: {text}") for text in left_out(report))], payoff_warnings(report))
+
+
+def _filled(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Table:
+    """A table of these cells: what a row is of, and its numbers."""
+    table = _table(*head)
+    table.title, table.title_justify = title, "left"
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def _ending(parts: list[RenderableType], warnings: Iterable[str]) -> RenderableType:

@@ -40,8 +40,8 @@ def shown(metric: str, value: float | None) -> str:
         return NOT_AVAILABLE
     if metric in ERRORS:
         return shown_metric(metric, 1 - value)
-    if abs(value) >= _MANY:
-        return f"{value:,.0f} {unit(metric)}".rstrip()
+    if abs(number := plotted(metric, value)) >= _MANY:
+        return f"{number:,.0f} {unit(metric)}".rstrip()
     return shown_metric(metric, value)
 
 

@@ -41,6 +41,7 @@ from moco.measurement import TimingPlan
 from moco.models.finite import MOST_IMAGES, check_finite
 from moco.models.repeatable import check_repeatable
 from moco.problem import Problem
+from moco.products import measured_for
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
@@ -73,7 +74,7 @@ class Job:
     reporters: Sequence[Reporter] = ()
     warnings: tuple[str, ...] = ()
     description: InputDescription = UNKNOWN  # of its images and classes: what delivered files say of them
-    profile_only: bool = False  # all that the target can time is timed; nothing is searched, warned of or certified
+    profile_only: bool = False  # all that a target can take soon is timed; nothing is searched, warned of or certified
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -212,7 +213,9 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
     A MocoError where the network cannot be ranked, exported or run.
     """
     plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
-    timing = {n: p for n, p in job.timing.items() if job.profile_only or n in set(job.objective.metrics)}
+    wanted = measured_for(job.objective.metrics)
+    more = {n for n in job.timing if job.profile_only and not READINGS[n].of_slow_calls}
+    timing = {n: p for n, p in job.timing.items() if n in wanted | more}
     undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), store_key(job)
     images, labels = map(torch.from_numpy, job.data.images("calibration"))
     seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
@@ -285,7 +288,7 @@ def store_key(job: Job) -> dict[str, Any]:
         "timing": {
             name: str(timing)
             for name, timing in sorted(job.timing.items())
-            if name in job.objective.metrics or not READINGS[name].on_request
+            if name in measured_for(job.objective.metrics) or not READINGS[name].on_request
         },
         "target": dict(job.target.describe()),
         "versions": versions(job.distributions),

@@ -127,7 +127,9 @@ def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) 
     records = [TrialRecord.of(trial, names) for trial in trials]
     write_json(out / "trials.json", [record.to_json() for record in records])
     parameters = sorted({name for record in records for name in record.point})
-    columns = [*COLUMNS, *(f"loss.{name}" for name in names), *METRICS, *parameters]
+    held = {name for record in records for name in record.metrics}
+    metrics = [name for name, metric in METRICS.items() if name in held or not metric.on_request]
+    columns = [*COLUMNS, *(f"loss.{name}" for name in names), *metrics, *parameters]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

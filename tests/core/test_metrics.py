@@ -24,6 +24,7 @@ def test_an_unknown_metric_names_the_nearest() -> None:
         ("throughput_ips", 1234.5678, "1234.568 images/s"),
         ("parameters", 269722, "269,722"),
         ("cost", 0.345, "0.345"),
+        ("flop_per_s", 137_427_312_522.0, "137.427 GFLOP/s"),
         ("energy_j", None, "n/a"),
         ("of_the_user", 0.123456, "0.1235"),
     ],
@@ -38,12 +39,28 @@ def test_cost_ratios_are_below_one_for_the_better_network() -> None:
 
 
 def test_physical_metrics_carry_their_unit_in_their_name() -> None:
-    suffixes = {"ms": "_ms", "s": "_s", "MB": "_mb", "J": "_j", "W": "_w", "images/s": "_ips"}
+    suffixes = {"ms": "_ms", "s": "_s", "MB": "_mb", "J": "_j", "W": "_w", "images/s": "_ips", "FLOP/s": "_per_s"}
     assert [m.name for m in METRICS.values() if m.unit and not m.name.endswith(suffixes[m.unit])] == []
 
 
-def test_throughput_alone_is_better_when_larger() -> None:
-    assert [name for name, m in METRICS.items() if m.direction is Direction.MAXIMIZE] == ["throughput_ips"]
+def test_rates_alone_are_better_when_larger() -> None:
+    assert [name for name, m in METRICS.items() if m.direction is Direction.MAXIMIZE] == [
+        "throughput_ips",
+        "flop_per_s",
+    ]
+
+
+def test_the_twelve_of_the_thesis_are_there_in_its_three_groups() -> None:
+    """S1.01 to S1.13, under the names that files have them by."""
+    twelve = {
+        "predictive": ["top1_error", "top5_error"],
+        "indirect": ["parameters", "size_mb", "flops"],
+        "direct": ["flop_per_s", "throughput_ips", "latency_ms", "load_ms", "init_s", "energy_j", "power_w"],
+    }
+    assert {
+        group: [name for name in names if METRICS[name].group == group] for group, names in twelve.items()
+    } == twelve
+    assert all(METRICS[name].description for names in twelve.values() for name in names)
 
 
 def test_an_interval_of_a_share_of_images_stays_within_0_and_1() -> None:

@@ -54,8 +54,13 @@ def test_a_plan_that_asks_for_more_than_times_has_a_key_of_its_own() -> None:
     assert str(TimingPlan(series=(ENERGY,))) == f"{str(TimingPlan())[:-1]}, series=('energy_j',))"
 
 
+def test_the_slow_calls_of_a_plan_are_part_of_its_key() -> None:
+    key = str(TimingPlan(series=("p99_ms",), tail_calls=500, deadline_ms=5.0))
+    assert key == f"{str(TimingPlan())[:-1]}, series=('p99_ms',), tail_calls=500)"
+
+
 def test_every_reading_is_a_metric_of_the_machine_and_every_such_metric_a_reading() -> None:
-    assert set(READINGS) == {name for name, metric in METRICS.items() if metric.timed}
+    assert set(READINGS) == {name for name, metric in METRICS.items() if metric.timed and not metric.product_of}
 
 
 def test_a_rate_grows_where_its_series_shrinks_and_its_interval_keeps_its_order() -> None:
@@ -90,7 +95,7 @@ def test_a_series_that_could_not_be_measured_says_why() -> None:
 
 def test_what_is_scored_and_counted_needs_no_series() -> None:
     assert {"top1_error", "size_mb", "bops"} <= measured_by(())
-    assert measured_by({TIME}) - measured_by(()) == {"latency_ms", "throughput_ips"}
+    assert measured_by({TIME}) - measured_by(()) == {"latency_ms", "throughput_ips", "flop_per_s"}
     assert "cost" not in measured_by({TIME, ENERGY, POWER})
 
 
