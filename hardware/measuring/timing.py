@@ -66,14 +66,14 @@ def rounds(slots: Sequence[Callable[[], float]], plan: TimingPlan, clock: Clock)
     return tuple(map(tuple, samples))
 
 
-def tails(calls: Sequence[Call], plan: TimingPlan) -> dict[str, Samples]:
+def tails(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf_counter_ns) -> dict[str, Samples]:
     """Of each series of `TAILS` in the plan: the quantile of its order of the times on the wall of a slot's calls.
 
     Where the plan has a deadline, the share of late calls too. The first call of a slot is not counted: another network
     has just left the caches.
     """
     wanted = {name: order for name, order in TAILS.items() if name in plan.series}
-    clock, found = CLOCKS["wall"], [dict[str, list[float]]() for _ in calls]
+    found = [dict[str, list[float]]() for _ in calls]
 
     def run(index: int) -> float:
         calls[index]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from moco.metrics import COLUMNS, ERRORS, FILE_SIZE, LATENCY, METRICS, Group, decimal, shown
-from moco.report.document import Html, document, element, join, note, row, section, warnings_section
+from moco.report.document import Html, details, document, element, join, note, row, section, warnings_section
 from moco.report.formatting import NOT_AVAILABLE, shown_ratio
 from moco.report.tables import definitions, table
 from moco.run_folder.profile import Profile, RuntimeComparison
@@ -104,12 +104,10 @@ def _side_by_side(found: RuntimeComparison) -> Iterator[Html]:
 
 def _sections(profile: Profile, where: str) -> Iterator[Html]:
     for group, title in TITLES.items():
-        rows = [
-            row(cells[0], *cells[1:], METRICS[cells[0]].description, _why(profile, cells[0]))
-            for cells in profile_rows(profile, group)
-        ]
-        head = (*HEAD, "what it is", "")
-        yield section(f"{group}{where.replace(' ', '-')}", title + where, table(head, rows, title + where))
+        rows = [row(*cells) for cells in profile_rows(profile, group)]
+        meanings = {name: _meaning(profile, name) for name, *_ in profile_rows(profile, group)}
+        found = table(HEAD, rows, title + where), details("What they are", definitions(meanings))
+        yield section(f"{group}{where.replace(' ', '-')}", title + where, *found)
     if text := tails_text(profile):
         yield note(text[0].upper() + text[1:] + ".")
     if layer_rows(profile):
@@ -124,8 +122,10 @@ def _facts(profile: Profile) -> dict[str, str]:
     return {name.replace("_", " "): str(value) for name, value in told.items()}
 
 
-def _why(profile: Profile, name: str) -> str:
-    return profile.unmeasured.get(name, "")
+def _meaning(profile: Profile, name: str) -> str:
+    """What the metric is, and why it was not measured where it was asked for in vain."""
+    why = profile.unmeasured.get(name)
+    return METRICS[name].description + (f"; not measured: {why}" if why else "")
 
 
 def _numbers(profile: Profile, name: str) -> Iterator[str]:

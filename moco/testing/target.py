@@ -64,6 +64,14 @@ class TargetSuite(Suite):
             plan = replace(QUICK, batch=reading.batch, series=reading.wanted)
             assert reading.constant(target.measure(sessions, plan)) is not None
 
+    def check_the_operators_that_it_tells_of_take_time(self) -> None:
+        tell = getattr(self.connected(), "layer_times", None)
+        layers = None if tell is None else tell(self.small, 1, 5)
+        if layers is not None:
+            assert len(layers) >= 2
+            assert all(layer.name and layer.kind and layer.time_ms >= 0 for layer in layers)
+            assert sum(layer.time_ms for layer in layers) > 0
+
     def check_every_precision_has_a_channel_multiple_and_legal_layers(self) -> None:
         can = self.connected().capabilities
         assert can.precisions[0] == "float32"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from moco.errors import MeasurementError
-from moco.hardware.measuring.timing import Surroundings, images, interleave, timing_warnings
+from moco.hardware.measuring.timing import Surroundings, images, interleave, tails, timing_warnings
 from moco.measurement import Measurement, TimingPlan
 from tests.hardware.scripted import ScriptedClock
 
@@ -160,3 +160,31 @@ def test_surroundings_name_the_machine_and_the_share_of_the_core() -> None:
     assert environment["threads"] == 1
     assert environment["cores"] >= 1
     assert environment["cpu_share"] >= 0
+
+
+def slow_ends(deadline_ms: float | None, *durations_ms: float) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Of a call that takes these times in turn, beside one that always takes 7 ms, ten counted calls a slot."""
+    clock = ScriptedClock()
+    asked = ("p50_ms", "p95_ms", "max_ms")
+    plan = TimingPlan(min_slots=8, series=asked, tail_calls=10, deadline_ms=deadline_ms)
+    return tails([clock.call(7.0), clock.call(*durations_ms)], plan, clock)
+
+
+def test_slow_ends_are_quantiles_of_a_slots_calls_without_its_first() -> None:
+    found = slow_ends(None, 100.0, *range(1, 11))  # ten calls are counted, the eleventh is the first of the next slot
+    assert found == {
+        "p50_ms": ((7.0,) * 8, (5.0,) * 8),
+        "p95_ms": ((7.0,) * 8, (10.0,) * 8),
+        "max_ms": ((7.0,) * 8, (10.0,) * 8),
+    }
+
+
+def test_calls_over_the_deadline_are_counted_and_those_on_it_are_not() -> None:
+    assert slow_ends(7.0, 100.0, *range(1, 11))["late_share"] == ((0.0,) * 8, (0.3,) * 8)
+    assert "late_share" not in slow_ends(None, 1.0)
+
+
+def test_one_file_on_two_runtimes_may_take_different_times() -> None:
+    found = measurement(((1.0,) * 8, (1.5,) * 8))
+    assert timing_warnings(found, [("one", "a"), ("other", "a")]) == ()
+    assert timing_warnings(found, [("one", "a"), ("one", "a")]) != ()
