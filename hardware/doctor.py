@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from moco.errors import MeasurementError, MocoError
+from moco.hardware.measuring.condition import STEADY, Condition, condition
 from moco.hardware.measuring.metering import part_of
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import MAX_SELF_RATIO
@@ -32,7 +33,7 @@ def probe(folder: Path | None = None, packages: Sequence[Package] | None = None)
 
     Takes about two seconds, and for all packages some ten more: each is imported in a process of its own.
     """
-    first = [check() for check in (_processor, _int8, _load, _clock)]
+    first = [check() for check in (_processor, _int8, _load, _clock, condition_finding)]
     modules = {name: module_of("target", name) for name in _targets()}
     once = list(dict.fromkeys(modules.values()))
     faults = dict(zip(once, import_faults([f"import {module}" for module in once]), strict=True))
@@ -74,6 +75,17 @@ def _clock() -> Finding:
     tick = min(_ticks(1000))
     fine = tick <= MAX_TICK_NS
     return Finding("clock", fine, f"resolves {tick} ns", "" if fine else "time larger batches: the clock is coarse")
+
+
+def condition_finding(now: Condition | None = None) -> Finding:
+    """Whether the processor's clock is left alone, and how fast and how warm it is."""
+    now = now or condition()
+    clock = "clock unknown" if now.clock_mhz is None else f"{now.clock_mhz:g} MHz"
+    warmth = "temperature unknown" if now.temperature_c is None else f"{now.temperature_c:g} °C"
+    steady = now.governor in {None, STEADY}
+    governor = "no governor to be seen" if now.governor is None else f"governor '{now.governor}'"
+    advice = "" if steady else f"set the governor to {STEADY}: sudo cpupower frequency-set -g {STEADY}"
+    return Finding("condition", steady, f"{governor}, {clock}, {warmth}", advice)
 
 
 def _ticks(n: int) -> Iterator[int]:

@@ -49,13 +49,16 @@ class TimingPlan:
     confidence: float = 0.95  # of the intervals, two-sided
     reopening_sd: float = 0.005  # standard deviation of a ratio when the files are opened anew, as a fraction of it
     series: tuple[str, ...] = ()  # what is measured besides the times
+    standard_error: float | None = None  # of the ratios, until which slots are added; None adds none
+    most_seconds: float = 0.0  # spent on each session for that
     tail_calls: int = 100  # in a slot, whose quantiles a series of TAILS holds
     deadline_ms: float | None = None  # of those calls, where late ones are counted
 
     def __str__(self) -> str:
         """The form in which keys of evaluation stores hold it: as it always was, however the class is written."""
         always = ("batch", "seconds", "slot_ms", "min_slots", "warmup_calls", "seed", "confidence", "reopening_sd")
-        asked = ("series",) if self.series else ()
+        asked = () if self.standard_error is None else ("standard_error", "most_seconds")
+        asked = (*asked, "series") if self.series else asked
         tails = ("tail_calls",) if not TAILS.keys().isdisjoint(self.series) else ()
         names = (*always, *asked, *tails)
         return f"TimingPlan({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"

@@ -8,6 +8,7 @@ every round, and each is compared with the reference's slot of the same round.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import statistics
 import time
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from moco.errors import MeasurementError
+from moco.hardware.measuring.condition import condition
 from moco.hardware.measuring.processor import processor
 from moco.measurement import LATE, TAILS, Measurement, Samples, TimingPlan
 from moco.randomness import generator
@@ -48,7 +50,8 @@ def interleave(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf
     """Median time of a call in ms, for each call and each of its slots; a time that is not positive is refused.
 
     Every call is warmed up and its number of repeats in a slot is fixed from that. Then rounds follow until each
-    call was timed for `plan.seconds` on average, and for `plan.min_slots` at least.
+    call was timed for `plan.seconds` on average, and for `plan.min_slots` at least; where the plan asks for a standard
+    error, until all ratios have it, or `plan.most_seconds` are over.
     """
     return rounds([partial(slot, call, repeats(call, plan, clock), clock) for call in calls], plan, clock)
 
@@ -60,10 +63,25 @@ def rounds(slots: Sequence[Callable[[], float]], plan: TimingPlan, clock: Clock)
     with _no_garbage_collection():
         start = clock()
         budget_ns = plan.seconds * 1e9 * len(slots)
-        while len(samples[0]) < plan.min_slots or clock() - start < budget_ns:
+        most_ns = max(budget_ns, plan.most_seconds * 1e9 * len(slots))
+        while (
+            len(samples[0]) < plan.min_slots
+            or (spent_ns := clock() - start) < budget_ns
+            or (plan.standard_error is not None and spent_ns < most_ns and _error(samples) > plan.standard_error)
+        ):
             for index in order.permutation(len(slots)):
                 samples[index].append(slots[index]())
     return tuple(map(tuple, samples))
+
+
+def _error(samples: Sequence[Sequence[float]]) -> float:
+    """The largest standard error of the sessions' median ratios to the first, by the normal distribution's quartiles.
+
+    The standard error of a median is 1.2533 times that of a mean; the quartile range is 1.349 standard deviations.
+    """
+    ratios = np.array(samples[1:]) / np.array(samples[0])
+    low, high = np.quantile(ratios, [0.25, 0.75], axis=1) if len(ratios) else np.zeros((2, 1))
+    return float(np.max(high - low)) / 1.349 * 1.2533 / math.sqrt(len(samples[0]))
 
 
 def tails(calls: Sequence[Call], plan: TimingPlan, clock: Clock = time.perf_counter_ns) -> dict[str, Samples]:
@@ -130,11 +148,11 @@ class Surroundings:
     def __init__(self, threads: int, clock: str = "wall") -> None:
         """Start to watch a measurement that keeps that many threads busy and is timed by that clock."""
         self._threads, self._clock = threads, clock
-        self._load = _load_average()
+        self._load, self._condition = _load_average(), condition()
         self._cpu_s, self._wall_s = time.process_time(), time.perf_counter()
 
     def environment(self) -> dict[str, Any]:
-        """Load averages before and after, share of the time that this process computed, processor and threads. JSON."""
+        """Load and the processor's condition before and after, share of the time that this process computed. JSON."""
         wall_s = time.perf_counter() - self._wall_s
         cpu_share = (time.process_time() - self._cpu_s) / (wall_s * self._threads)
         return {
@@ -144,6 +162,9 @@ class Surroundings:
             "clock": self._clock,
             "load_before": self._load,
             "load_after": _load_average(),
+            "condition_before": self._condition.to_json(),
+            "condition_after": (after := condition()).to_json(),
+            "slowed_to": self._condition.slowed_to(after),
             "cpu_share": round(cpu_share, 3),
             "seconds": round(wall_s, 3),
         }
@@ -163,6 +184,8 @@ def timing_warnings(measurement: Measurement, opened: Sequence[object]) -> tuple
         found.append(f"load average {load[0]:g} on {environment['cores']} cores before timing")
     if environment.get("cpu_share", 1.0) < MIN_CPU_SHARE[clock]:
         found.append(f"the process had a core {environment['cpu_share']:.0%} of the time only: others compete")
+    if slowed_to := environment.get("slowed_to"):
+        found.append(f"the processor's clock fell to {slowed_to:.0%} of what it was: let it cool down")
     for session in range(1, len(opened)):
         spread = measurement.spread(session)
         if spread > MAX_SPREAD:

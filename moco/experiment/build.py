@@ -40,6 +40,8 @@ from moco.secret import without_secrets
 from moco.strategy import Strategy
 from moco.study import Budget
 
+MOST_SECONDS = 5.0
+"""Of a session's timing, where a standard error is asked for."""
 STORE = "evaluations.db"
 """In moco's home (moco/home.py); in the folder of a comparison whose experiment wants none: its runs share theirs."""
 
@@ -231,7 +233,9 @@ def _ranges(experiment: Experiment) -> RangeOptions | None:
 
 def _timing(experiment: Experiment) -> TimingSettings:
     timing = experiment.target.timing
-    return TimingSettings({1: timing.seconds_batch1, 32: timing.seconds_batch32}, timing.slot_ms, timing.warmup_calls)
+    seconds = {1: timing.seconds_batch1, 32: timing.seconds_batch32}
+    most_seconds = 0.0 if timing.standard_error is None else timing.most_seconds or MOST_SECONDS
+    return TimingSettings(seconds, timing.slot_ms, timing.warmup_calls, timing.standard_error, most_seconds)
 
 
 def _starts(experiment: Experiment) -> StartPlan:

@@ -24,12 +24,17 @@ NAME = re.compile(r"^\w[\w.+-]{0,99}\Z")
 
 
 class TimingConfig(Section):
-    """How every candidate is timed beside the reference; each session gets that long."""
+    """How every candidate is timed beside the reference; each session gets that long.
+
+    With a `standard_error` it gets longer, `most_seconds` at most, until the ratio is known that well.
+    """
 
     seconds_batch1: Seconds = 0.2
     seconds_batch32: Seconds = 0.6
     slot_ms: Annotated[float, Field(gt=0, le=60_000)] = 10.0
     warmup_calls: Annotated[int, Field(ge=0, le=10_000)] = 3
+    standard_error: Annotated[float, Field(gt=0, lt=1)] | None = None
+    most_seconds: Seconds | None = None  # 5 where a standard error is asked for
 
 
 class TargetConfig(PluginSection):

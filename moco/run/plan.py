@@ -49,6 +49,8 @@ class TimingSettings:
     seconds: Mapping[int, float]  # of each session, by batch size
     slot_ms: float
     warmup_calls: int
+    standard_error: float | None = None  # of a ratio, until which a candidate is timed for longer
+    most_seconds: float = 0.0  # that each session then has at most
 
     def plans(self, metrics: Sequence[str] | frozenset[str], seed: int) -> dict[str, TimingPlan]:
         """A plan for each reading among the metrics that a target can take."""
@@ -59,6 +61,8 @@ class TimingSettings:
                 self.slot_ms,
                 warmup_calls=self.warmup_calls,
                 series=reading.wanted,
+                standard_error=self.standard_error,
+                most_seconds=self.most_seconds,
                 seed=derived_seed(seed, "timing", name),
             )
             for name, reading in READINGS.items()

@@ -59,6 +59,11 @@ def test_the_slow_calls_of_a_plan_are_part_of_its_key() -> None:
     assert key == f"{str(TimingPlan())[:-1]}, series=('p99_ms',), tail_calls=500)"
 
 
+def test_a_standard_error_that_is_asked_for_is_part_of_the_key() -> None:
+    key = str(TimingPlan(standard_error=0.005, most_seconds=5.0))
+    assert key == f"{str(TimingPlan())[:-1]}, standard_error=0.005, most_seconds=5.0)"
+
+
 def test_every_reading_is_a_metric_of_the_machine_and_every_such_metric_a_reading() -> None:
     assert set(READINGS) == {name for name, metric in METRICS.items() if metric.timed and not metric.product_of}
 

@@ -184,6 +184,28 @@ def test_calls_over_the_deadline_are_counted_and_those_on_it_are_not() -> None:
     assert "late_share" not in slow_ends(None, 1.0)
 
 
+def test_a_clock_that_fell_meanwhile_is_doubted() -> None:
+    assert "clock fell to 60%" in timing_warnings(measurement(((2.0,) * 8,), slowed_to=0.6), ["a"])[0]
+
+
+def test_slots_are_added_until_the_ratio_is_known_well_enough() -> None:
+    clock = ScriptedClock()
+    asked = TimingPlan(seconds=0.0, slot_ms=0.0, min_slots=8, standard_error=0.01, most_seconds=60.0)
+    steady = interleave([clock.call(1.0), clock.call(2.0)], asked, clock)
+    unsteady = interleave([clock.call(1.0), clock.call(1.8, 2.0, 2.2)], asked, clock)
+    assert len(steady[0]) == 8
+    assert len(unsteady[0]) == pytest.approx((0.4 / 1.349 * 1.2533 / 0.01) ** 2, abs=3)
+    low, high = np.quantile(np.divide(unsteady[1], unsteady[0]), [0.25, 0.75])
+    assert (high - low) / 1.349 * 1.2533 / np.sqrt(len(unsteady[0])) <= 0.01
+
+
+def test_a_ratio_that_never_is_known_well_enough_ends_at_the_cap() -> None:
+    clock = ScriptedClock()
+    asked = TimingPlan(seconds=0.0, slot_ms=0.0, min_slots=8, standard_error=1e-9, most_seconds=0.5)
+    samples = interleave([clock.call(1.0), clock.call(1.0, 3.0)], asked, clock)
+    assert sum(map(sum, samples)) == pytest.approx(1000.0, rel=0.01)  # half a second for each of the two
+
+
 def test_one_file_on_two_runtimes_may_take_different_times() -> None:
     found = measurement(((1.0,) * 8, (1.5,) * 8))
     assert timing_warnings(found, [("one", "a"), ("other", "a")]) == ()
