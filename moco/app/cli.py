@@ -20,7 +20,7 @@ from typer import Argument, Option
 
 from moco import __version__
 from moco.app.command import Commands, command
-from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Workers, searcher_names
+from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
 from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 
 DEMO = "digits.yaml"
@@ -54,13 +54,16 @@ def search(  # noqa: PLR0913, PLR0917 - each is an option of the command
     output: Output,
     experiment: ExperimentPath,
     out: Annotated[Path | None, Option(metavar="RUN", help="Run folder; default: runs/NAME")] = None,
+    targets: Targets = None,
     overrides: SetKeys = None,
     resume: Resume = False,
     allow_import: AllowImport = False,
     workers: Workers = None,
 ) -> Answer:
-    """Search for the best compressed networks and deliver the certified one."""
+    """Search for the best compressed networks and deliver the certified one, or one for each of --targets."""
     loaded = _loaded(experiment, overrides, allow_import, workers)
+    if targets is not None:
+        return _search_on(output, loaded, out, targets, experiment.parent, resume=resume)
     return _search(output, loaded, out, experiment.parent, resume=resume)
 
 
@@ -170,9 +173,7 @@ def profile(  # noqa: PLR0913, PLR0917 - each is an option of the command
         Path | None,
         Option(metavar="FOLDER|FILE.json", help="Where the measurements go, raw samples and a page; default: nowhere"),
     ] = None,
-    targets: Annotated[
-        str | None, Option(metavar="NAME,NAME", help="Runtimes to compare: onnxruntime,openvino; default: the target's")
-    ] = None,
+    targets: Targets = None,
     runs: Annotated[int, Option(metavar="N", help="Calls whose slow end is looked at, such as 10000.")] = 0,
     deadline: Annotated[
         float | None, Option(metavar="MS", help="What a call may take; --runs counts those that take longer.")
@@ -319,9 +320,9 @@ def _loaded(experiment: Path, overrides: list[str] | None, allow_import: bool, w
 
 
 def _search(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
-    from moco.app.optimize import search_experiment
     from moco.app.shared_files import shared_file_lines
     from moco.experiment.build import Overrides
+    from moco.experiment.search import search_experiment
     from moco.report.console import console_summary, outcome_line
     from moco.run.progress import Progress
     from moco.run_folder import result as results
@@ -336,6 +337,26 @@ def _search(output: Output, experiment: Any, out: Path | None, modules: Path | N
     code = DONE if result.exit == results.DONE else UNMET
     shown = (console_summary(result), *kept, f"report: {folder / 'report.html'}")
     return Answer(found, shown, outcome_line(result), code)
+
+
+def _search_on(
+    output: Output, experiment: Any, out: Path | None, targets: str, modules: Path | None, *, resume: bool
+) -> Answer:
+    from moco.experiment.build import Overrides
+    from moco.experiment.runtimes import on_runtimes
+    from moco.experiment.search import search_on_runtimes
+    from moco.report.console import profile_tables
+    from moco.report.profile_page import profile_line
+    from moco.run.deliveries import PAGE
+    from moco.run.progress import Progress
+
+    folder, wanted = out or Path("runs") / experiment.name, on_runtimes(experiment, targets)
+    with Progress(output.progress, detailed=output.verbose) as progress:
+        found, done = search_on_runtimes(
+            wanted, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
+        )
+    shown = (*profile_tables(found), Text(f"report: {folder / PAGE}"))
+    return Answer(found.to_json(), shown, Text(profile_line(found)), DONE if done else UNMET)
 
 
 def main() -> None:

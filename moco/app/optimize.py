@@ -1,11 +1,10 @@
-"""A search of a network from its experiment; `moco.optimize` and `moco.compress`: your own network, no YAML."""
+"""`moco.optimize` and `moco.compress`: your own network, no YAML."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,12 @@ from torch import nn
 from moco.app.arguments import whole
 from moco.compression.compressor import compress
 from moco.data.sources import as_data_sets
-from moco.experiment.build import NOTHING, Overrides, plan_of
+from moco.experiment.build import Overrides
 from moco.experiment.loading import experiment_of
-from moco.experiment.schema import Experiment
-from moco.experiment.worker import execution_of
+from moco.experiment.search import search_experiment
 from moco.models.plain import unwrapped
 from moco.registry import DEFAULT_OBJECTIVE, DEFAULT_SEARCHER, DEFAULT_TARGET, plugin
 from moco.run.progress import Progress
-from moco.run.search import Search
-from moco.run.session import session
 
 DEFAULT_SPACE = {
     "groups": "per-block",
@@ -98,25 +94,6 @@ def optimize(  # noqa: PLR0913, each is a keyword of the published signature
     sections = _merged(sections, settings or {})
     own = Overrides(network, as_data_sets(train, test))
     return search_experiment(experiment_of(sections), Path(out), overrides=own, resume=resume, progress=progress)
-
-
-def search_experiment(
-    experiment: Experiment,
-    out: Path,
-    *,
-    overrides: Overrides = NOTHING,
-    resume: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run the experiment into `out`, or go on with the search that it holds, and give the content of result.json.
-
-    A MocoError says in one line what is wrong; finished trials stay in the ledger.
-    """
-    plan = plan_of(experiment, out, overrides.folder)
-    parts = overrides.network, overrides.data
-    with session(plan, out, plan.name, parts, resume=resume, progress=progress) as begun:
-        execution = partial(execution_of, begun.prepared, experiment, overrides, out)
-        return Search(begun, progress, execution).run(resume).to_json()
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

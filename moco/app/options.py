@@ -30,4 +30,8 @@ Workers = Annotated[
     int | None,
     Option("--workers", metavar="N", help="Processes that evaluate at the same time, such as 2; default: 1"),
 ]
+Targets = Annotated[
+    str | None,
+    Option(metavar="NAME,NAME", help="Runtimes, such as onnxruntime,openvino, compared; default: the experiment's"),
+]
 Resume = Annotated[bool, Option("--resume", help="Go on with what the run folder holds, after an interruption.")]

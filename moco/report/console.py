@@ -62,7 +62,7 @@ def profile_tables(found: Found) -> list[RenderableType]:
     if isinstance(found, RuntimeComparison):
         sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}, in turn")
         notes = [Text(f"{profile.runtime}: {text}") for profile in found.profiles for text in _notes(profile)]
-        return [_ending([sides, *notes], found.warnings)]
+        return [_ending([sides, *notes, *map(Text, found.notes)], found.warnings)]
     layers = [_filled(LAYERS_HEAD, layer_rows(found), "operators")] if found.layers else []
     return [_filled(HEAD, profile_rows(found), found.name), *layers, *map(Text, _notes(found))]
 

@@ -99,6 +99,7 @@ def _side_by_side(found: RuntimeComparison) -> Iterator[Html]:
         "Side by side",
         table(side_head(found), rows, "One network on each runtime, timed in turn; ratios are to the first"),
         note("Each runtime scores, times and would ship its own file; times of below 1x are shorter than the first's."),
+        *map(note, found.notes),
     )
 
 
@@ -150,11 +151,12 @@ def _beside(found: RuntimeComparison, name: str) -> Iterator[str]:
 
 
 def _of_its_own(found: RuntimeComparison) -> list[str]:
-    """Metrics that each runtime has measured by itself, beside another reference."""
+    """Metrics that each runtime has measured by itself, beside another reference; those that none has are left out."""
+    known = {name for profile in found.profiles for name in profile.metrics}
     return [
         name
         for name, metric in METRICS.items()
-        if name not in {*ERRORS, *found.measurements} and (metric.timed or name == FILE_SIZE)
+        if name in known - {*ERRORS, *found.measurements} and (metric.timed or name == FILE_SIZE)
     ]
 
 

@@ -87,10 +87,7 @@ def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
 
     A ConfigError where they are not timed by the same clock: their ratio would say nothing.
     """
-    clocks = {one.profile.runtime: one.profile.target.get("clock") for one in runtimes}
-    if len(set(clocks.values())) > 1:
-        told = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())
-        raise ConfigError(f"targets: expected one clock for all, got {told}; set target.clock=wall")
+    check_one_clock([one.profile for one in runtimes])
     first = runtimes[0].prepared
     plans = {name: plan for name, plan in first.evaluator.plan.timing.items() if READINGS[name].series == TIME}
     sessions = [one.session for one in runtimes]
@@ -99,6 +96,14 @@ def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
         for name, plan in plans.items()
     }
     return RuntimeComparison(tuple(one.profile for one in runtimes), measurements)
+
+
+def check_one_clock(profiles: Sequence[Profile]) -> None:
+    """Pass runtimes that are timed by the same clock; else a ConfigError."""
+    clocks = {profile.runtime: profile.target.get("clock") for profile in profiles}
+    if len(set(clocks.values())) > 1:
+        told = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())
+        raise ConfigError(f"targets: expected one clock for all, got {told}; set target.clock=wall")
 
 
 def _metrics(prepared: Prepared, evaluation: Evaluation) -> dict[str, MetricValue]:

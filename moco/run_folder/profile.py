@@ -94,6 +94,7 @@ class RuntimeComparison:
     profiles: tuple[Profile, ...]  # one a runtime
     measurements: Mapping[str, Measurement]
     """By reading of the times; its sessions are each runtime's file of the network, in the order of the profiles."""
+    notes: tuple[str, ...] = ()  # what else is to be said of the runtimes
 
     def ratio(self, metric: str, place: int) -> RatioEstimate:
         """The cost ratio of a runtime to the first one, in time: below 1 is faster."""
@@ -115,6 +116,7 @@ class RuntimeComparison:
             "format": FORMAT,
             "profiles": [profile.to_json() for profile in self.profiles],
             "side_by_side": compared,
+            "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
 
