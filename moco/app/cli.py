@@ -217,8 +217,9 @@ def payoff(
 ) -> Answer:
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
-    from moco.app.payoff import payoff_table, probed_experiment
+    from moco.app.payoff import probed_experiment
     from moco.app.shared_files import store_line
+    from moco.report.console import payoff_summary
 
     plan = ProbePlan(seconds, batch=batch)
     loaded = _loaded(experiment, overrides, allow_import)
@@ -226,7 +227,7 @@ def payoff(
     kept = store_line(loaded, folder)
     found = probed_experiment(loaded, plan, folder, experiment.parent)
     page = Text(str(folder / "payoff.html"))
-    return Answer(found.to_json(), (payoff_table(found), *kept, page), page)
+    return Answer(found.to_json(), (payoff_summary(found.to_json()), *kept, page), page)
 
 
 @command(app, "moco sensitivity mine.yaml --images 128 --parameters keep,int8")
@@ -261,6 +262,20 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
         study = studied(loaded, images, count=groups, modules=experiment.parent, levels=levels, seen=progress)
     page = Text(str(write_study(study, folder)))
     return Answer(study.to_json(), (sensitivity_table(study), Text(study.yaml), page), page)
+
+
+@command(app, "moco correlate runs/mine --out runs/mine_correlations")
+def correlate(
+    runs: Annotated[list[Path], Argument(metavar="RUN...", help="Folders of searches and comparisons.")],
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Where the page goes; default: nowhere")] = None,
+) -> Answer:
+    """Correlate the metrics of all measured networks, and count where two of them order networks otherwise."""
+    from moco.report.console import correlations_line, correlations_summary
+    from moco.report.correlation_page import write_correlations
+
+    found, page = write_correlations(runs, out)
+    last = correlations_line(found) if page is None else Text(str(page))
+    return Answer(found.to_json(), (correlations_summary(found), *([] if page is None else [last])), last)
 
 
 @command(app, "moco init photos --model resnet18 --weights resnet18.safetensors")

@@ -8,9 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from moco.analysis.payoff.paying_space import probed
 from moco.analysis.payoff.probe import ProbePlan
@@ -19,7 +16,7 @@ from moco.compression.channels.groups import channel_graph
 from moco.compression.counting import count
 from moco.experiment.build import Overrides, build_job, untracked
 from moco.experiment.schema import Experiment
-from moco.report.payoff_figure import HEAD, lead, left_out, payoff_page, payoff_rows, payoff_warnings
+from moco.report.payoff_figure import payoff_page
 from moco.run_folder.writing import refuse_owned, write_text
 from moco.whole_file import writes
 
@@ -50,16 +47,3 @@ def write_payoff(report: PayOffReport, name: str, out: Path) -> None:
     data = report.to_json()
     write_text(out / "payoff.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     write_text(out / "payoff.html", payoff_page(data, name))
-
-
-def payoff_table(report: PayOffReport) -> RenderableType:
-    """A row for each pair of layers and precision: its time, the widths and the ranks that pay; doubts below."""
-    data = report.to_json()
-    table = Table(title=lead(data), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for name in HEAD:
-        table.add_column(name, overflow="fold", no_wrap=name in {"precision", "time"})
-    for row in payoff_rows(data):
-        table.add_row(*map(Text, row))
-    notes = [Text(f"warning: {text}", "yellow") for text in payoff_warnings(data)]
-    notes += [Text(f"not probed: {text}") for text in left_out(data)]
-    return Group(table, *notes)

@@ -1,0 +1,192 @@
+"""correlations.html: heat maps, coefficients with intervals and rank reversals of measured networks, in one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from moco.comparison.correlation.coefficients import Coefficient
+from moco.comparison.correlation.matrices import Correlations, Matrix, correlate
+from moco.comparison.correlation.reversals import Reversals
+from moco.report.correlation_text import (
+    TITLES,
+    absences,
+    among_costs,
+    by_pair,
+    counted,
+    lead,
+    named,
+    proxies,
+    set_apart,
+    told,
+    with_interval,
+)
+from moco.report.document import Html, details, document, element, listed, note, plot, row, section, written
+from moco.report.figures import ACCENT, CHOSEN, base_figure
+from moco.report.formatting import NOT_AVAILABLE
+from moco.report.tables import table
+from moco.run_folder.writing import refuse_owned, write_json
+from moco.whole_file import writes
+
+PAGE, DATA = "correlations.html", "correlations.json"
+
+_HOW = (
+    "Below the diagonal Pearson's r, above it Spearman's rank correlation; point at a cell for its 95 % interval. "
+    "+1: the two grow together; −1: one falls as the other grows. Errors count as errors, so a lower one is better."
+)
+_DOUBT = (
+    "Intervals: Fisher's z for Pearson, Bonett and Wright (2000) for Spearman. They take networks as drawn "
+    "independently of each other. A search draws them near what it found good, so they tell how sure the number is for networks such "
+    "as these, and not for all networks."
+)
+_REVERSALS = (
+    "A pair of networks contradicts two metrics where the network that is better by one is worse by the other. Only "
+    "pairs count whose 95 % intervals overlap in neither metric, where a standard error is known. That an error "
+    "contradicts a cost is the trade-off that a search is for; those pairs stand apart."
+)
+_SHOWN = 12  # rows before the table of reversals is folded away
+
+
+def write_correlations(runs: Sequence[Path], out: Path | None) -> tuple[Correlations, Path | None]:
+    """The correlations of run folders, and the page where `out` was given, beside correlations.json.
+
+    A RunFolderError where a folder is not a finished run's, too few networks were measured, or `out` cannot be written.
+    """
+    if out is None:
+        return correlate(runs), None
+    refuse_owned(out)
+    found = correlate(runs)
+    with writes(f"{out}: the page of the correlations"):
+        out.mkdir(parents=True, exist_ok=True)
+    write_json(out / DATA, found.to_json())
+    return found, written(out / PAGE, correlation_page(found))
+
+
+def correlation_page(found: Correlations) -> str:
+    """The whole page."""
+    apart = set_apart(found)
+    header = element(
+        "header",
+        element("h1", "How the metrics go together"),
+        element("p", lead(found), class_="lead"),
+        listed(apart) if apart else Html(""),
+    )
+    parts = [_matrix_section(matrix) for matrix in found.matrices]
+    main = element("main", _runs_section(found), *parts, style="padding-top: 1.8rem")
+    return document(f"Correlations: {found.network}", header, main)
+
+
+def heat_map(matrix: Matrix) -> go.Figure:
+    """All metrics against each other, Pearson below the diagonal and Spearman above; n/a cells have no colour."""
+    metrics = list(dict.fromkeys(name for pair in matrix.pairs for name in pair.metrics))
+    pairs, names = by_pair(matrix), [escape(named(metric)) for metric in metrics]
+    figure = base_figure(150 + 32 * len(metrics), "", "")
+    colours: list[list[float | None]] = []
+    texts: list[list[str]] = []
+    hovers: list[list[str]] = []
+    for i, a in enumerate(metrics):
+        chosen = [(None if i == j else pairs[a, b][int(j > i)]) for j, b in enumerate(metrics)]
+        same = a not in matrix.absent
+        colours.append([_colour(one, same) for one in chosen])
+        texts.append([_text(one, same) for one in chosen])
+        hovers.append([_hover(one, i, j, names) for j, one in enumerate(chosen)])
+    figure.add_heatmap(
+        x=names,
+        y=names,
+        z=colours,
+        text=texts,
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        hovertext=hovers,
+        hoverinfo="text",
+        hoverongaps=True,
+        zmin=-1,
+        zmax=1,
+        colorscale=[[0, CHOSEN], [0.5, "#ffffff"], [1, ACCENT]],
+        colorbar={"thickness": 12, "tickvals": [-1, -0.5, 0, 0.5, 1]},
+        xgap=1,
+        ygap=1,
+    )
+    figure.update_xaxes(type="category", showgrid=False, ticks="", tickangle=-45, side="top")
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
+    return figure
+
+
+def _colour(found: Coefficient | None, same: bool) -> float | None:
+    return found.value if found is not None else 1.0 if same else None
+
+
+def _text(found: Coefficient | None, same: bool) -> str:
+    if found is None:
+        return "1" if same else NOT_AVAILABLE
+    # a cell is narrow: what is nearly 1 is told in full where one points at it
+    return NOT_AVAILABLE if found.value is None else f"{found.value:.2f}"
+
+
+def _hover(found: Coefficient | None, i: int, j: int, names: Sequence[str]) -> str:
+    if found is None:
+        return names[i]
+    kind = "Spearman" if j > i else "Pearson"
+    return f"<b>{names[i]}, {names[j]}</b><br>{kind} {escape(with_interval(found))}"
+
+
+def _runs_section(found: Correlations) -> Html:
+    rows = []
+    for run in found.runs:
+        left = ", ".join(f"{count} {state}" for state, count in run.left_out.items()) or "none"
+        rows.append(row(run.run, run.network, run.target, str(run.trials), left, run.apart or "yes"))
+    head = ("run", "network", "target", "networks", "trials left out", "in the matrices")
+    return section("runs", "Runs", table(head, rows, "Run folders", "wide"))
+
+
+def _matrix_section(matrix: Matrix) -> Html:
+    title = f"{TITLES[matrix.networks]} ({matrix.trials})"
+    if matrix.reason is not None:
+        return section(matrix.networks, title, note(f"{NOT_AVAILABLE}: {matrix.reason}."))
+    lines = proxies(matrix)
+    parts = [
+        plot(f"{matrix.networks}-map", "", heat_map(matrix)),
+        note(_HOW),
+        listed(absences(matrix)),
+        element("h3", "What is counted against the latency"),
+        listed(lines),
+        details("All coefficients with their intervals", _coefficients(matrix), note(_DOUBT)),
+        element("h3", "Rank reversals"),
+        *_reversals(matrix),
+    ]
+    return section(matrix.networks, title, *parts)
+
+
+def _coefficients(matrix: Matrix) -> Html:
+    shown = [pair for pair in matrix.pairs if not set(pair.metrics) & set(matrix.absent)]
+    rows = [
+        row(" and ".join(map(named, pair.metrics)), with_interval(pair.pearson), with_interval(pair.spearman))
+        for pair in shown
+    ]
+    return table(("metrics", "Pearson", "Spearman"), rows, "Coefficients with 95 % intervals")
+
+
+def _reversals(matrix: Matrix) -> list[Html]:
+    costs = [one for one in among_costs(matrix) if one.count]
+    others = [one for one in matrix.reversals if one.count and one not in costs]
+    never = len(among_costs(matrix)) - len(costs)
+    parts = [note(_REVERSALS), _table(costs[:_SHOWN], "Two costs in contradiction, the most often first")]
+    if costs[_SHOWN:]:
+        parts.append(details("More contradictions of costs", _table(costs[_SHOWN:], "More contradictions of costs")))
+    if others:
+        parts.append(details("An error against another metric", _table(others, "An error against another metric")))
+    return [*parts, note(f"{never} pairs of costs never contradict each other." if never else "")]
+
+
+def _table(found: Sequence[Reversals], caption: str) -> Html:
+    rows = [
+        row(" and ".join(map(named, one.metrics)), counted(one), _clearest(one), f"{one.undecided:,}") for one in found
+    ]
+    return table(("metrics", "how often", "the clearest", "pairs not told apart"), rows, caption, "wide small")
+
+
+def _clearest(found: Reversals) -> Html:
+    return listed(told(one) for one in found.striking)
