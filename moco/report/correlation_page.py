@@ -16,11 +16,11 @@ from moco.report.correlation_text import (
     absences,
     among_costs,
     by_pair,
-    counted,
     lead,
     named,
     proxies,
     set_apart,
+    striking,
     told,
     with_interval,
 )
@@ -39,8 +39,8 @@ _HOW = (
 )
 _DOUBT = (
     "Intervals: Fisher's z for Pearson, Bonett and Wright (2000) for Spearman. They take networks as drawn "
-    "independently of each other. A search draws them near what it found good, so they tell how sure the number is for networks such "
-    "as these, and not for all networks."
+    "independently of each other. A search draws them near what it found good, so they tell how sure the number is for "
+    "networks such as these, and not for all networks."
 )
 _REVERSALS = (
     "A pair of networks contradicts two metrics where the network that is better by one is worse by the other. Only "
@@ -137,9 +137,9 @@ def _runs_section(found: Correlations) -> Html:
     rows = []
     for run in found.runs:
         left = ", ".join(f"{count} {state}" for state, count in run.left_out.items()) or "none"
-        rows.append(row(run.run, run.network, run.target, str(run.trials), left, run.apart or "yes"))
-    head = ("run", "network", "target", "networks", "trials left out", "in the matrices")
-    return section("runs", "Runs", table(head, rows, "Run folders", "wide"))
+        rows.append(row(run.run, str(run.trials), left, f"no: {run.apart}" if run.apart else "yes"))
+    head = ("run", "networks", "trials left out", "in the matrices")
+    return section("runs", "Runs", table(head, rows, "Run folders"))
 
 
 def _matrix_section(matrix: Matrix) -> Html:
@@ -170,23 +170,21 @@ def _coefficients(matrix: Matrix) -> Html:
 
 
 def _reversals(matrix: Matrix) -> list[Html]:
-    costs = [one for one in among_costs(matrix) if one.count]
-    others = [one for one in matrix.reversals if one.count and one not in costs]
-    never = len(among_costs(matrix)) - len(costs)
-    parts = [note(_REVERSALS), _table(costs[:_SHOWN], "Two costs in contradiction, the most often first")]
-    if costs[_SHOWN:]:
-        parts.append(details("More contradictions of costs", _table(costs[_SHOWN:], "More contradictions of costs")))
-    if others:
-        parts.append(details("An error against another metric", _table(others, "An error against another metric")))
-    return [*parts, note(f"{never} pairs of costs never contradict each other." if never else "")]
+    costs = among_costs(matrix)
+    others = [one for one in matrix.reversals if one not in costs]
+    clearest = [told(one) for one in striking(matrix)]
+    parts = [note(_REVERSALS), _table([one for one in costs if one.count][:_SHOWN], "Two costs, the most often first")]
+    if clearest:
+        parts += [element("p", "The clearest contradictions of costs:"), listed(clearest)]
+    every = _table([*costs, *others], "All metrics")
+    single = [told(one) for pair in (*costs, *others) for one in pair.striking]
+    return [*parts, details("All metrics, and the clearest contradictions of each two", every, listed(single))]
 
 
 def _table(found: Sequence[Reversals], caption: str) -> Html:
-    rows = [
-        row(" and ".join(map(named, one.metrics)), counted(one), _clearest(one), f"{one.undecided:,}") for one in found
-    ]
-    return table(("metrics", "how often", "the clearest", "pairs not told apart"), rows, caption, "wide small")
-
-
-def _clearest(found: Reversals) -> Html:
-    return listed(told(one) for one in found.striking)
+    rows = []
+    for one in found:
+        share = NOT_AVAILABLE if one.share is None else f"{100 * one.share:.1f} %"
+        counts = (f"{number:,}" for number in (one.count, one.pairs))
+        rows.append(row(" and ".join(map(named, one.metrics)), *counts, share, f"{one.undecided:,}"))
+    return table(("metrics", "contradictions", "of pairs", "share", "pairs not told apart"), rows, caption)

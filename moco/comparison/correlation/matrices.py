@@ -142,7 +142,7 @@ def _told(source: Source, apart: str | None) -> RunOfMatrix:
 
 def _apart(source: Source, chosen: Source) -> str:
     kinds = ("network", "target", "data")
-    others = [kind for kind in kinds if getattr(source, kind) != getattr(chosen, kind)]
+    others = [f"{kind} ({told})" for kind in kinds if (told := getattr(source, kind)) != getattr(chosen, kind)]
     return f"another {' and '.join(others)}" if others else "it does not say what it was measured on"
 
 
