@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from moco.comparison.correlation.coefficients import Coefficient
@@ -15,6 +16,7 @@ TITLES = {ALL: "All networks", FLOATS: "Networks in floats only", INTEGERS: "Net
 
 PROXIES = ("parameters", "macs")
 """What is counted, and taken for the latency where nothing is measured."""
+_NEARLY = 0.995  # from here on two decimals would say 1
 
 
 def named(metric: str) -> str:
@@ -26,8 +28,7 @@ def cell(found: Coefficient | None) -> str:
     """A coefficient with two decimals and its sign; ±1.00 only where it is exact."""
     if found is None or found.value is None:
         return NOT_AVAILABLE
-    text = f"{found.value:+.2f}"
-    return f"{found.value:+.4f}" if text[1:] == "1.00" and abs(found.value) != 1 else text
+    return _end(found.value)
 
 
 def with_interval(found: Coefficient) -> str:
@@ -127,4 +128,6 @@ def _value(side: Side, metric: str) -> str:
 
 
 def _end(value: float) -> str:
-    return f"{value:+.2f}" if abs(value) < 0.995 or abs(value) == 1 else f"{value:+.4f}"
+    if abs(value) < _NEARLY or abs(value) == 1:
+        return f"{value:+.2f}"
+    return f"{math.copysign(min(abs(value), 0.9999), value):+.4f}"

@@ -62,7 +62,7 @@ def _coefficient(
     x, y = x[known], y[known]
     count = len(x)
     if count < FEWEST:
-        return Coefficient(trials=count, reason=f"{count} trials hold both, {FEWEST} are needed")
+        return Coefficient(trials=count, reason=f"{FEWEST} networks with both are needed, found {count}")
     constant = [name for name, column in zip(names, (x, y), strict=True) if is_constant(column)]
     if constant:
         return Coefficient(trials=count, reason=f"{' and '.join(dict.fromkeys(constant))} constant")

@@ -99,7 +99,7 @@ def correlate(runs: Sequence[Path]) -> Correlations:
 def matrix(networks: str, trials: Sequence[MeasuredTrial]) -> Matrix:
     """All metrics against each other over these trials."""
     if len(trials) < FEWEST:
-        few = f"{len(trials)} trials, {FEWEST} are needed"
+        few = f"{FEWEST} networks are needed, found {len(trials)}"
         return Matrix(networks=networks, trials=len(trials), reason=few, absent=dict.fromkeys(METRICS, few))
     columns = {n: np.array([t.values.get(n, np.nan) for t in trials], dtype=float) for n in METRICS}
     absent = {name: why for name, column in columns.items() if (why := _why_absent(column))}

@@ -64,7 +64,7 @@ def test_a_missing_value_leaves_its_pair_out() -> None:
 @pytest.mark.parametrize("of", [pearson, spearman])
 def test_where_there_is_none_the_reason_is_told(of: Callable[..., Coefficient]) -> None:
     few = of(*columns(1, 3, 2))
-    assert (few.value, few.trials, few.reason) == (None, 3, "3 trials hold both, 4 are needed")
+    assert (few.value, few.trials, few.reason) == (None, 3, "4 networks with both are needed, found 3")
     same = of(*columns(0.1, 0.1, 0.1, 0.1), ("latency_ms", "size_mb"))
     assert (same.value, same.low, same.reason) == (None, None, "size_mb constant")
 

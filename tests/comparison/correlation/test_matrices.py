@@ -60,7 +60,7 @@ def test_integers_have_a_matrix_of_their_own_where_they_are_enough(tmp_path: Pat
     mixed = [*five(), *(entry(9 + n, {"flops": 1.0 + n, "latency_ms": 9.0 - n}, "int8") for n in range(3))]
     whole, floats, integers = correlate([run(tmp_path / "a", mixed)]).matrices
     assert (whole.trials, floats.trials, integers.trials) == (8, 5, 3)
-    assert (integers.pairs, integers.reason) == ((), "3 trials, 4 are needed")
+    assert (integers.pairs, integers.reason) == ((), "4 networks are needed, found 3")
     assert linear(floats, "flops", "latency_ms").value == pytest.approx(8.9 / (10 * 10.648) ** 0.5)
     assert linear(whole, "flops", "latency_ms").trials == 8
 
