@@ -12,6 +12,7 @@ from moco.comparison.correlation.coefficients import Coefficient
 from moco.comparison.correlation.matrices import Correlations, Matrix, correlate
 from moco.comparison.correlation.reversals import Reversals
 from moco.report.correlation_text import (
+    MEASURED,
     TITLES,
     absences,
     among_costs,
@@ -151,7 +152,7 @@ def _matrix_section(matrix: Matrix) -> Html:
         plot(f"{matrix.networks}-map", "", heat_map(matrix)),
         note(_HOW),
         listed(absences(matrix)),
-        element("h3", "What is counted against the latency"),
+        element("h3", f"What is counted against the {named(MEASURED)}"),
         listed(lines),
         details("All coefficients with their intervals", _coefficients(matrix), note(_DOUBT)),
         element("h3", "Rank reversals"),

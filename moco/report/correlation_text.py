@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from moco.comparison.correlation.coefficients import Coefficient
 from moco.comparison.correlation.matrices import ALL, FLOATS, INTEGERS, Correlations, Matrix
 from moco.comparison.correlation.reversals import Reversal, Reversals, Side
-from moco.metrics import ERRORS, METRICS
+from moco.metrics import COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, METRICS
 from moco.metrics import shown as shown_metric
 from moco.report.formatting import NOT_AVAILABLE, label
 
 TITLES = {ALL: "All networks", FLOATS: "Networks in floats only", INTEGERS: "Networks with layers in integers"}
 
-PROXIES = ("parameters", "macs")
-"""What is counted, and taken for the latency where nothing is measured."""
+MEASURED = next(name for name in IN_VERDICT if METRICS[name].timed)
+"""What counted numbers are taken for where nothing is measured: the first timed metric of a verdict, latency."""
 _NEARLY = 0.995  # from here on two decimals would say 1
 
 
@@ -69,14 +69,15 @@ def absences(matrix: Matrix) -> list[str]:
 
 
 def proxies(matrix: Matrix) -> list[str]:
-    """How far counted numbers predict the latency, a line each; none without a matrix."""
+    """How far counted numbers predict the measured one, a line each; none without a matrix."""
     pairs, turned = by_pair(matrix), {frozenset(one.metrics): one for one in matrix.reversals}
     lines = []
-    for metric in PROXIES:
-        if (found := pairs.get((metric, "latency_ms"))) is None:
+    for metric in COUNTED_IN_VERDICT:
+        if (found := pairs.get((metric, MEASURED))) is None:
             continue
-        line = f"{named(metric)} and latency: Pearson {with_interval(found[0])}, Spearman {with_interval(found[1])}"
-        reversed_ = turned.get(frozenset((metric, "latency_ms")))
+        linear, ranked = map(with_interval, found)
+        line = f"{named(metric)} and {named(MEASURED)}: Pearson {linear}, Spearman {ranked}"
+        reversed_ = turned.get(frozenset((metric, MEASURED)))
         lines.append(line + (f"; {counted(reversed_)}" if reversed_ is not None else ""))
     return lines
 
