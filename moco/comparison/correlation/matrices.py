@@ -13,7 +13,7 @@ import numpy as np
 
 from moco.comparison.correlation.coefficients import FEWEST, Coefficient, is_constant, pearson, spearman
 from moco.comparison.correlation.reversals import Column, Reversals, reversals
-from moco.comparison.correlation.sources import MeasuredTrial, Source, read_source, together
+from moco.comparison.correlation.sources import REPEATED, MeasuredTrial, Source, read_source, together
 from moco.errors import RunFolderError
 from moco.metrics import METRICS
 from moco.run_folder.record import Record
@@ -75,7 +75,8 @@ def correlate(runs: Sequence[Path]) -> Correlations:
     """
     paths = {run.resolve(): run for run in runs}  # a folder given twice is one
     inside, apart = together([read_source(run) for run in paths.values()])
-    trials = [trial for source in inside for trial in source.trials]
+    measured = [trial for source in inside for trial in source.trials]
+    trials = list({trial.key: trial for trial in reversed(measured)}.values())[::-1]  # of each network the first
     told = ", ".join(source.run for source in inside)
     if len(trials) < FEWEST:
         found = f"found {len(trials)}" if trials else "found none"
@@ -86,6 +87,7 @@ def correlate(runs: Sequence[Path]) -> Correlations:
     kinds = {ALL: trials, FLOATS: [t for t in trials if not t.integers], INTEGERS: [t for t in trials if t.integers]}
     first = inside[0]
     left_out = sum((Counter(source.left_out) for source in inside), Counter[str]())
+    left_out += Counter({REPEATED: len(measured) - len(trials)})  # by another run
     return Correlations(
         metrics=tuple(METRICS),
         network=first.network,

@@ -52,14 +52,16 @@ class Reversals(Record):
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of all trials: who is surely better than whom, and by how much.
+    """A metric of n trials: of each pair who is surely better, and by how much; pairs as `numpy.triu_indices` has them.
 
     Attributes:
-        order: (n, n); 1 where the row's trial is better than the column's, −1 where worse, 0 where not told apart.
-        gaps: (n, n) differences as shares of the range; NaN where a trial lacks the metric.
+        known: (n,) whether the trial holds the metric.
+        order: (n(n − 1)/2,) 1 where the first of the pair is better, −1 where worse, 0 where they are not told apart.
+        gaps: of the same pairs the differences as shares of the range; NaN where one lacks the metric.
     """
 
     name: str
+    known: np.ndarray[Any, Any]
     order: np.ndarray[Any, Any]
     gaps: np.ndarray[Any, Any]
 
@@ -67,14 +69,13 @@ class Column:
     def of(cls, trials: Sequence[MeasuredTrial], name: str) -> Column:
         """The column of a metric that some trial holds."""
         values = np.array([trial.values.get(name, np.nan) for trial in trials], dtype=float)
-        ends = np.array([bounds(trial, name) for trial in trials], dtype=float)
-        below = ends[:, None, 1] < ends[None, :, 0]  # the row's interval ends before the column's begins
-        order = below.astype(np.int8) - below.T.astype(np.int8)
+        low, high = np.array([bounds(trial, name) for trial in trials], dtype=float).T
+        first, second = np.triu_indices(len(trials), 1)
+        order = (high[first] < low[second]).astype(np.int8) - (high[second] < low[first]).astype(np.int8)
         if metric(name).direction is Direction.MAXIMIZE:
             order = -order
-        spread = np.nanmax(values) - np.nanmin(values)
-        gaps = np.abs(values[:, None] - values[None, :]) / (spread or 1.0)
-        return cls(name, order, gaps)
+        gaps = np.abs(values[first] - values[second]) / ((np.nanmax(values) - np.nanmin(values)) or 1.0)
+        return cls(name, np.isfinite(values), order, gaps.astype(np.float32))
 
 
 def bounds(trial: MeasuredTrial, name: str) -> tuple[float, float]:
@@ -86,16 +87,15 @@ def bounds(trial: MeasuredTrial, name: str) -> tuple[float, float]:
 
 def reversals(trials: Sequence[MeasuredTrial], a: Column, b: Column) -> Reversals:
     """How often two metrics contradict each other about two of the trials, and the clearest such pairs."""
-    agreement = np.triu(a.order * b.order, 1)
-    both = int(np.count_nonzero(np.triu(np.isfinite(a.gaps) & np.isfinite(b.gaps), 1)))
-    pairs, count = int(np.count_nonzero(agreement)), int(np.count_nonzero(agreement < 0))
-    rows, columns = np.nonzero(agreement < 0)
-    strength = np.minimum(a.gaps, b.gaps)[rows, columns]
-    clearest = np.argsort(-strength, kind="stable")[:STRIKING]
+    holding = int(np.count_nonzero(a.known & b.known))
+    agreement = a.order * b.order
+    against = np.flatnonzero(agreement < 0)
+    pairs, count = int(np.count_nonzero(agreement)), len(against)
+    strength = np.minimum(a.gaps[against], b.gaps[against])
     striking = []
-    for place in clearest:
-        i, j = int(rows[place]), int(columns[place])
-        first, second = (i, j) if a.order[i, j] > 0 else (j, i)
+    for place in _largest(strength, STRIKING):
+        pair = int(against[place])
+        first, second = _members(pair, len(trials))[:: int(a.order[pair])]
         sides = [_side(trials[which], (a.name, b.name)) for which in (first, second)]
         striking.append(Reversal(first=sides[0], second=sides[1], strength=float(strength[place])))
     share = count / pairs if pairs else None
@@ -104,9 +104,28 @@ def reversals(trials: Sequence[MeasuredTrial], a: Column, b: Column) -> Reversal
         pairs=pairs,
         count=count,
         share=share,
-        undecided=both - pairs,
+        undecided=holding * (holding - 1) // 2 - pairs,
         striking=tuple(striking),
     )
+
+
+def _largest(values: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """Places of the largest values, the first of equal ones first: without sorting all, which may be a million."""
+    if len(values) > count:
+        least = np.partition(values, -count)[-count]
+        chosen = np.flatnonzero(values >= least)
+    else:
+        chosen = np.arange(len(values))
+    return chosen[np.argsort(-values[chosen], kind="stable")][:count]
+
+
+def _members(pair: int, count: int) -> tuple[int, int]:
+    """The two places of a pair in `numpy.triu_indices(count, 1)`."""
+    first = 0
+    while pair >= count - 1 - first:
+        pair -= count - 1 - first
+        first += 1
+    return first, first + 1 + pair
 
 
 def _side(trial: MeasuredTrial, names: tuple[str, str]) -> Side:

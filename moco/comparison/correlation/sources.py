@@ -31,6 +31,7 @@ class MeasuredTrial:
         values: by metric, in stored units; what was not measured is left out.
         sems: standard errors by metric, where they were estimated.
         integers: whether a layer computes in integers.
+        key: the same for two trials of one network.
     """
 
     run: str
@@ -38,6 +39,7 @@ class MeasuredTrial:
     values: Mapping[str, float]
     sems: Mapping[str, float]
     integers: bool
+    key: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Source:
 def read_source(run: Path) -> Source:
     """The measured networks of a finished search, or of all runs of a comparison.
 
-    A policy that was evaluated again, by the same search or another seed's, with the same numbers counts once. A
+    A network that was evaluated again, by the same search or another seed's, counts once: its first trial. A
     RunFolderError where the folder is neither, or a file of it is missing or malformed.
     """
     if (run / COMPARISON).exists():
@@ -81,9 +83,9 @@ def read_source(run: Path) -> Source:
             if trial.state != TrialState.COMPLETE:
                 left_out[trial.state] += 1
                 continue
-            key = json.dumps([trial.policy, trial.metrics], sort_keys=True, default=str)
-            left_out[REPEATED] += key in kept
-            kept.setdefault(key, _measured(name, trial))
+            measured = _measured(name, trial)
+            left_out[REPEATED] += measured.key in kept
+            kept.setdefault(measured.key, measured)
     facts = _facts(manifest)
     return Source(str(run), *facts, tuple(kept.values()), {state: n for state, n in left_out.items() if n})
 
@@ -108,10 +110,16 @@ def _comparison(run: Path) -> tuple[Manifest, list[tuple[str, tuple[TrialRecord,
     return manifest, [(str(file.parent), read_trials(file, tuple(content.problem.objectives))) for file in files]
 
 
+def _key(trial: TrialRecord) -> str:
+    """What two trials of one network share: its file, or without one its policy and numbers."""
+    sha256 = None if trial.evaluation is None else trial.evaluation.artifact_sha256
+    return sha256 or json.dumps([trial.policy, trial.metrics], sort_keys=True, default=str)
+
+
 def _measured(run: str, trial: TrialRecord) -> MeasuredTrial:
     values = {name: value for name, value in trial.metrics.items() if name in METRICS}
     sems = {name: sem for name, sem in trial.sems.items() if name in values}
-    return MeasuredTrial(run, trial.number, values, sems, _integers((trial.policy or {}).values()))
+    return MeasuredTrial(run, trial.number, values, sems, _integers((trial.policy or {}).values()), _key(trial))
 
 
 def _integers(settings: Iterable[Any]) -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from moco.comparison.correlation.matrices import Coefficient, Matrix, Reversals, correlate
+from moco.comparison.correlation.coefficients import Coefficient
+from moco.comparison.correlation.matrices import Matrix, correlate
+from moco.comparison.correlation.reversals import Column, Reversals, reversals
+from moco.comparison.correlation.sources import MeasuredTrial
 from moco.errors import RunFolderError
 from moco.metrics import METRICS
+from moco.randomness import generator
 from tests.comparison.correlation.made import comparison, entry, five, run
 
 
@@ -72,6 +78,15 @@ def test_rejected_failed_and_repeated_trials_are_left_out_and_counted(tmp_path: 
     assert found.left_out == {"rejected": 1, "failed": 2, "repeated": 1}
 
 
+def test_a_file_that_was_timed_twice_is_one_network(tmp_path: Path) -> None:
+    again = [entry(n, {"latency_ms": float(n)}, sha256="same") for n in (8, 9)]
+    found = correlate([run(tmp_path / "a", [*five(), *again])])
+    assert (found.matrices[0].trials, found.left_out) == (6, {"repeated": 1})
+    found = correlate([run(tmp_path / "b", [entry(1, {"latency_ms": 3.0}, sha256="same")]), tmp_path / "a"])
+    assert (found.matrices[0].trials, found.left_out) == (6, {"repeated": 2})
+    assert [one.trials for one in found.runs] == [1, 6]
+
+
 def test_runs_of_one_setting_are_one_matrix_and_others_are_set_apart(tmp_path: Path) -> None:
     first, second = run(tmp_path / "a", five()), run(tmp_path / "b", five("int8"))
     other = run(tmp_path / "c", five("bfloat16"), network="other")
@@ -115,3 +130,20 @@ def test_a_comparison_without_its_record_of_the_machine_stands_alone(tmp_path: P
     assert [run.apart for run in found.runs] == [None, "it does not say what it was measured on"]
     shutil.rmtree(folders[1] / "runs")
     assert correlate(folders).matrices[0].trials == 5
+
+
+def test_reversals_are_those_of_a_plain_count_of_all_pairs() -> None:
+    draws = generator(3, "reversals")
+    rows = draws.integers(0, 9, (23, 2)).astype(float)
+    trials = [
+        MeasuredTrial("r", n, {"macs": x, "throughput_ips": y}, {}, False, str(n)) for n, (x, y) in enumerate(rows)
+    ]
+    found = reversals(trials, Column.of(trials, "macs"), Column.of(trials, "throughput_ips"))
+    pairs = [(a, b) for a, b in combinations(rows, 2) if a[0] != b[0] and a[1] != b[1]]
+    against = [min(abs(a - b) / np.ptp(rows, axis=0)) for a, b in pairs if (a[0] < b[0]) != (a[1] > b[1])]
+    assert (found.pairs, found.count, found.undecided) == (len(pairs), len(against), 23 * 22 / 2 - len(pairs))
+    assert [one.strength for one in found.striking] == pytest.approx(sorted(against, reverse=True)[:3])
+    for one in found.striking:
+        better, worse = one.first.values, one.second.values
+        assert better["macs"] < worse["macs"]
+        assert better["throughput_ips"] < worse["throughput_ips"]
