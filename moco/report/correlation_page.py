@@ -149,7 +149,7 @@ def _matrix_section(matrix: Matrix) -> Html:
         return section(matrix.networks, title, note(f"{NOT_AVAILABLE}: {matrix.reason}."))
     lines = proxies(matrix)
     parts = [
-        plot(f"{matrix.networks}-map", "", heat_map(matrix)),
+        _scrolling(plot(f"{matrix.networks}-map", "", heat_map(matrix)), title),
         note(_HOW),
         listed(absences(matrix)),
         element("h3", f"What is counted against the {named(MEASURED)}"),
@@ -159,6 +159,12 @@ def _matrix_section(matrix: Matrix) -> Html:
         *_reversals(matrix),
     ]
     return section(matrix.networks, title, *parts)
+
+
+def _scrolling(figure: Html, name: str) -> Html:
+    """A figure that keeps its width on a phone, where its cells would be too narrow for their numbers."""
+    inner = element("div", figure, style="min-width: 46rem")
+    return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=name)
 
 
 def _coefficients(matrix: Matrix) -> Html:

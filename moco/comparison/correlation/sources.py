@@ -20,6 +20,7 @@ from moco.trial import TrialState
 UNKNOWN = "unknown"
 REPEATED = "repeated"
 _FLOATS = ("float", "bfloat")  # how the names of precisions that are no integers begin
+_HASH = 12  # characters of a hash that tell two sets of images apart
 _USUAL = "float32"  # a layer's precision where its policy names none
 
 
@@ -133,7 +134,7 @@ def _facts(manifest: Manifest) -> tuple[str, str, str]:
     words = [f"{key} {hardware[key]}" if key == "threads" else _word(hardware[key]) for key in keys if key in hardware]
     split = manifest.data.splits.get("search")
     images = (split.hash if split is not None else None) or UNKNOWN
-    return manifest.network.name or UNKNOWN, ", ".join(words) or UNKNOWN, images
+    return manifest.network.name or UNKNOWN, ", ".join(words) or UNKNOWN, images[:_HASH]
 
 
 def _word(value: Any) -> str:
