@@ -277,6 +277,20 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
     return Answer(study.to_json(), (sensitivity_table(study), Text(study.yaml), page), page)
 
 
+@command(app, "moco correlate runs/mine --out runs/mine_correlations")
+def correlate(
+    runs: Annotated[list[Path], Argument(metavar="RUN...", help="Folders of searches and comparisons.")],
+    out: Annotated[Path | None, Option(metavar="FOLDER", help="Where the page goes; default: nowhere")] = None,
+) -> Answer:
+    """Correlate the metrics of all measured networks, and count where two of them order networks otherwise."""
+    from moco.report.console import correlations_line, correlations_summary
+    from moco.report.correlation_page import write_correlations
+
+    found, page = write_correlations(runs, out)
+    last = correlations_line(found) if page is None else Text(str(page))
+    return Answer(found.to_json(), (correlations_summary(found), *([] if page is None else [last])), last)
+
+
 @command(app, "moco init photos --model resnet18 --weights resnet18.safetensors")
 def init(
     data: Annotated[

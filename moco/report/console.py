@@ -1,4 +1,4 @@
-"""The end of a search, or of a comparison of searchers, on the console: what came of it, and where the page is."""
+"""What a command has found, as text and tables on the console: the rows are those of the pages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moco.metrics import COLUMNS
+from moco.comparison.correlation.matrices import Correlations, Matrix
+from moco.metrics import COLUMNS, METRICS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
+from moco.report.correlation_text import TITLES as NETWORKS
+from moco.report.correlation_text import absences, by_pair, cell, lead, named, proxies, set_apart, striking, told
 from moco.report.formatting import NOT_AVAILABLE, after_trials, label, seconds, shown, shown_ratio, unit
 from moco.report.payoff_figure import HEAD as PAYOFF_HEAD
-from moco.report.payoff_figure import lead, left_out, payoff_rows, payoff_warnings
+from moco.report.payoff_figure import lead as payoff_lead
+from moco.report.payoff_figure import left_out, payoff_rows, payoff_warnings
 from moco.report.profile_page import (
     HEAD,
     LAYERS_HEAD,
@@ -57,6 +61,19 @@ def comparison_line(content: ComparisonRecord) -> Text:
     return Text(found.headline, STYLES[found.tone])
 
 
+def correlations_summary(found: Correlations) -> RenderableType:
+    """The matrices, what is counted against the latency, the clearest rank reversals, and the runs set apart."""
+    whole = found.matrices[0]
+    reversed_ = [f"rank reversal: {told(one)}" for one in striking(whole)]
+    lines = [*absences(whole), *proxies(whole), *reversed_, *set_apart(found)]
+    return Group(Text(lead(found)), *map(_matrix, found.matrices), *map(Text, lines))
+
+
+def correlations_line(found: Correlations) -> Text:
+    """How far counted numbers predict the latency, or what was correlated where none was timed."""
+    return Text("; ".join(proxies(found.matrices[0])) or lead(found))
+
+
 def profile_tables(found: Found) -> list[RenderableType]:
     """A metric a row with its ratio to the reference, layers and slow calls; or a column a runtime."""
     if isinstance(found, RuntimeComparison):
@@ -76,7 +93,7 @@ def payoff_table(report: Mapping[str, Any]) -> RenderableType:
 
     `report` is the content of payoff.json.
     """
-    table = Table(title=lead(report), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = Table(title=payoff_lead(report), title_justify="left", box=None, pad_edge=False, header_style="dim")
     for name in PAYOFF_HEAD:
         table.add_column(name, overflow="fold", no_wrap=name in {"precision", "time"})
     for row in payoff_rows(report):
@@ -115,6 +132,24 @@ def _networks(rows: list[Row]) -> Table:
         style = "bold" if row.name in {"chosen", "best effort"} else None
         last = ["" if row.processor_s is None else seconds(row.processor_s)] if timed else []
         table.add_row(Text(row.name), *(_cell(row, name) for name in metrics), yes_no(row.feasible), *last, style=style)
+    return table
+
+
+def _matrix(matrix: Matrix) -> RenderableType:
+    """Pearson below the diagonal, Spearman above it; columns by number."""
+    title = f"{NETWORKS[matrix.networks]} ({matrix.trials})"
+    if matrix.reason is not None:
+        return Text(f"{title}: {NOT_AVAILABLE}, {matrix.reason}")
+    table = Table(title=f"{title}: Pearson below, Spearman above the diagonal", title_justify="left", box=None)
+    table.pad_edge, table.padding, table.header_style = False, (0, 1, 0, 0), "dim"
+    table.add_column("", no_wrap=True)
+    pairs = by_pair(matrix)
+    for place in range(1, len(METRICS) + 1):
+        table.add_column(str(place), justify="right", no_wrap=True)
+    for i, a in enumerate(METRICS):
+        same = NOT_AVAILABLE if a in matrix.absent else "1"
+        cells = [same if i == j else cell(pairs[a, b][int(j > i)]) for j, b in enumerate(METRICS)]
+        table.add_row(f"{i + 1} {named(a)}", *cells)
     return table
 
 

@@ -42,7 +42,7 @@ def read_run(run: Path) -> RunFolder:
     origin = _object(run / "manifest.json")
     with well_formed(f"{run / 'manifest.json'}: not what a search writes"):
         manifest = Manifest.from_json(origin)
-    trials = _trials(run / "trials.json", result.objectives)
+    trials = read_trials(run / "trials.json", result.objectives)
     return RunFolder(result, manifest, trials, experiment_yaml=_text(run / "experiment.yaml"))
 
 
@@ -70,7 +70,8 @@ def well_formed_comparison(run: Path) -> AbstractContextManager[None]:
     return well_formed(f"{run / COMPARISON}: not what a comparison writes")
 
 
-def _trials(path: Path, objectives: tuple[str, ...]) -> tuple[TrialRecord, ...]:
+def read_trials(path: Path, objectives: tuple[str, ...] = ()) -> tuple[TrialRecord, ...]:
+    """The trials of a trials.json; a RunFolderError where it is missing or not what moco writes."""
     entries = _json(path)
     if not isinstance(entries, list):
         raise RunFolderError(f"{path}: expected a list of trials, got {type(entries).__name__}")

@@ -35,6 +35,7 @@ def test_every_command_that_is_shown_is_one() -> None:
         "apply",
         "sensitivity",
         "payoff",
+        "correlate",
         "demo",
         "doctor",
         "compare",
