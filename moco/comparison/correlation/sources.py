@@ -11,11 +11,12 @@ from typing import Any
 
 from moco.errors import RunFolderError
 from moco.metrics import METRICS
+from moco.products import with_products
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import COMPARISON, read_comparison, read_run, read_trials, well_formed
 from moco.run_folder.trial_record import TrialRecord
 from moco.run_folder.writing import MANIFEST
-from moco.trial import TrialState
+from moco.trial import MetricValue, TrialState
 
 UNKNOWN = "unknown"
 REPEATED = "repeated"
@@ -118,8 +119,10 @@ def _key(trial: TrialRecord) -> str:
 
 
 def _measured(run: str, trial: TrialRecord) -> MeasuredTrial:
-    values = {name: value for name, value in trial.metrics.items() if name in METRICS}
-    sems = {name: sem for name, sem in trial.sems.items() if name in values}
+    known = {name: MetricValue(value, trial.sems.get(name)) for name, value in trial.metrics.items() if name in METRICS}
+    found = with_products(known, METRICS)
+    values = {name: metric.value for name, metric in found.items()}
+    sems = {name: metric.sem for name, metric in found.items() if metric.sem is not None}
     return MeasuredTrial(run, trial.number, values, sems, _integers((trial.policy or {}).values()), _key(trial))
 
 
