@@ -1,29 +1,23 @@
 """PyTorch on this machine: the delivered ONNX file as a torch module, eager or compiled, on the processor or on CUDA.
 
-A file becomes a module by moco/hardware/onnx_network, for each size of batch on its first use. On the processor all work
-happens in the calling thread where there is one thread, so that its processor time tells all of it. On CUDA the calls of
-a batch are captured once as a CUDA graph; each call copies images in and logits out, as a deploying program would, and
-returns when the device has finished. CUDA was not tried on a device yet.
+A file becomes a module by moco/hardware/onnx_network, for each size of batch on its first use. On the processor all
+work happens in the calling thread where there is one thread, so that its processor time tells all of it. CUDA was not
+tried on a device yet.
 
-Integer kernels of torch are not reached from a file's quantize nodes: files in int8 are computed by emulation in floats,
-slower than in float32, so int8 is no precision of this target.
+Integer kernels of torch are not reached from a file's quantize nodes: files in int8 are computed by emulation in
+floats, slower than in float32, so int8 is no precision of this target.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
 
 from moco.errors import ConfigError, MeasurementError, in_one_line, nearest
 from moco.hardware.measuring.artifact_file import check_images, content_of
@@ -40,18 +34,24 @@ from moco.hardware.measuring.host import (
 from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnx_network.network import Network
+from moco.hardware.onnx_network.running import (
+    ARITHMETICS,
+    DEVICES,
+    LAYOUTS,
+    Prepared,
+    Way,
+    compiler_lack,
+    computing_with,
+    has_bfloat16,
+)
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
 from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
 from moco.readings import measured_by
 
-DEVICES = ("cpu", "cuda")
-ARITHMETICS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-LAYOUTS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
 CUDA_MULTIPLE = 8  # channels that tensor cores take at a time
 BATCHES = 6
 """Sizes of a batch that stay prepared; those used longest ago make room."""
-WARM_UP = 3  # calls before a CUDA graph is captured, as torch's manual asks
 
 
 @dataclass(frozen=True)
@@ -81,48 +81,14 @@ class PyTorchOptions:
         return clock_for(self.clock, one_thread_works=self._one_thread_works)
 
     @property
+    def way(self) -> Way:
+        """How networks are run."""
+        return Way(self.device, self.compile, self.arithmetic, self.layout)
+
+    @property
     def _one_thread_works(self) -> bool:
         """Whether the calling thread does all the work, on no other device."""
         return calling_thread_works(self.threads) and self.device == "cpu"
-
-
-class _Prepared:
-    """A network for batches of one size, with memory for its images."""
-
-    def __init__(self, network: Network, batch: int, options: PyTorchOptions) -> None:
-        module = _placed(network.module(batch), options)
-        self._host = torch.empty(batch, *network.image_shape, pin_memory=options.device == "cuda")
-        self._images = self._host if options.device == "cpu" else self._host.to(options.device)
-        self._forward: Callable[[Tensor], Tensor] = _compiled(module, options) if options.compile else module
-        self._replay: Callable[[], object] | None = None
-        with torch.inference_mode():
-            if options.device == "cuda":
-                self._capture()
-            elif options.compile:
-                self._forward(self._images.zero_())
-
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes), a copy."""
-        np.copyto(self._host.numpy(), images)
-        with torch.inference_mode():
-            if self._replay is None:
-                return np.array(self._forward(self._images).numpy())
-            self._images.copy_(self._host, non_blocking=True)
-            self._replay()
-            return np.array(self._logits.cpu().numpy())  # waits for the device
-
-    def _capture(self) -> None:
-        """Record the kernels of a call once, to be launched together from then on."""
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP):
-                self._forward(self._images)
-        torch.cuda.current_stream().wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._logits = self._forward(self._images)
-        self._replay = graph.replay
 
 
 class PyTorchSession:
@@ -132,8 +98,8 @@ class PyTorchSession:
         """Prepare the network for a single image; raises whatever torch raises."""
         self.artifact, self.input_shape = artifact, network.image_shape
         self._threads, self._is_open = options.threads, True
-        self._for_batch = lru_cache(BATCHES)(lambda n: _Prepared(network, n, options))
-        with _threads(self._threads):
+        self._for_batch = lru_cache(BATCHES)(lambda n: Prepared(network, n, options.way))
+        with computing_with(self._threads):
             self._for_batch(1)
 
     def close(self) -> None:
@@ -149,7 +115,7 @@ class PyTorchSession:
         if not self._is_open:
             raise MeasurementError(f"{self.artifact.path}: the session is closed")
         check_images(images, self.input_shape, self.artifact)
-        with _threads(self._threads), _named(self.artifact, "PyTorch failed"):
+        with computing_with(self._threads), _named(self.artifact, "PyTorch failed"):
             return self._for_batch(len(images)).run(images)
 
 
@@ -196,14 +162,14 @@ class PyTorchTarget:
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
-        with _threads(options.threads):
+        with computing_with(options.threads):
             return measured(
                 sessions,
                 plan,
                 clock=options.clock_name,
                 threads=options.threads,
                 counters=self.counters,
-                opened=lambda content: _Prepared(Network.read(content), plan.batch, options),
+                opened=lambda content: Prepared(Network.read(content), plan.batch, options.way),
             )
 
     def describe(self) -> Mapping[str, Any]:
@@ -223,9 +189,10 @@ class PyTorchTarget:
         }
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
-        """Five lines or so that label a batch of images with torch and moco; they run as they stand, on a black image."""
+        """Five lines or so that label a batch of images with torch and moco, on a black image as they stand."""
         opening = (
-            "import numpy as np, torch\nfrom pathlib import Path\nfrom moco.hardware.onnx_network.network import Network\n"
+            "import numpy as np, torch\nfrom pathlib import Path\n"
+            "from moco.hardware.onnx_network.network import Network\n"
             f'file = Network.read(Path("{file}").read_bytes())\n'
             "network = file.module(batch=1)  # a torch module for one image at a time\n"
         )
@@ -233,73 +200,12 @@ class PyTorchTarget:
         return labelling_program(opening, "*file.image_shape", call, input_shape, normalize)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Version, threads, what it can run and measure, and whether `compile`, `cuda` and `bfloat16` can be asked for."""
+        """Version, threads, what it can run and measure, and which of its options can be asked for here."""
         detail = what_it_can(torch.__version__, self.options.threads, self.capabilities)
         arithmetic = "bfloat16 too" if has_bfloat16("cpu") else "no bfloat16"
         compiles = compiler_lack("cpu") or "compile too"
         cuda = f"CUDA on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no CUDA device"
         return (Finding(self.name, True, f"{detail}; {arithmetic}; {compiles}; {cuda}"),)
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether the device computes in bfloat16 by instructions of its own."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # torch publishes no other way to ask
-
-
-def compiler_lack(device: str) -> str:
-    """What torch.compile needs and this machine lacks, with what to do; empty where it lacks nothing."""
-    if device == "cuda" and find_spec("triton") is None:
-        return "torch.compile on CUDA needs triton: pip install triton"
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        return f"torch.compile needs a C++ compiler and '{compiler}' is not here: install g++, or set CXX"
-    return ""
-
-
-def _placed(module: fx.GraphModule, options: PyTorchOptions) -> fx.GraphModule:
-    """The module in that arithmetic and layout, on that device, still from float32 images to float32 logits."""
-    kind, layout = ARITHMETICS[options.arithmetic], LAYOUTS[options.layout]
-    for name, tensor in list(module.named_buffers()):
-        module.register_buffer(name, tensor.to(memory_format=layout) if tensor.dim() == 4 else tensor)
-    for node in module.graph.nodes:
-        node.args = fx.node.map_aggregate(node.args, lambda value: kind if value is torch.float32 else value)
-        node.kwargs = fx.node.map_aggregate(node.kwargs, lambda value: kind if value is torch.float32 else value)
-        if node.op == "placeholder":
-            images = node
-        elif node.op == "output":
-            logits = node
-    with module.graph.inserting_after(images):
-        placed = module.graph.call_method("to", (images,), {"dtype": kind, "memory_format": layout})
-    images.replace_all_uses_with(placed, delete_user_cb=lambda user: user is not placed)
-    if kind is not torch.float32:
-        with module.graph.inserting_before(logits):
-            logits.args = (module.graph.call_method("float", logits.args),)
-    module.recompile()
-    return module.to(options.device, kind)
-
-
-def _compiled(module: fx.GraphModule, options: PyTorchOptions) -> Callable[[Tensor], Tensor]:
-    """The module compiled for one size of batch; on the processor with its weights in the kernels' own order."""
-    compiled: Callable[[Tensor], Tensor] = torch.compile(
-        module, fullgraph=True, dynamic=False, options={"freezing": options.device == "cpu"}
-    )
-    return compiled
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Within, torch computes with so many threads."""
-    before = torch.get_num_threads()
-    if before == number:
-        yield
-        return
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

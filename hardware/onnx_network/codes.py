@@ -1,4 +1,4 @@
-"""Quantize and dequantize nodes in torch, on codes that lie in 8 bits: emulation, since torch computes in floats between."""
+"""Quantize and dequantize nodes in torch, by emulation: codes lie in 8 bits, and what is between computes in floats."""
 
 from __future__ import annotations
 

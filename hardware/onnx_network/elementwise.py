@@ -7,7 +7,9 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
+
+from moco.errors import MeasurementError
 
 
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
@@ -105,11 +107,14 @@ def over_axes(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def l2_norm(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     """ReduceL2."""
-    return torch.linalg.vector_norm(x, 2, axes, keep)
+    norm: Tensor = torch.linalg.vector_norm(x, 2, axes, keep)
+    return norm
 
 
-def largest_index(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:  # noqa: ARG001 - ties do not matter
-    """ArgMax."""
+def largest_index(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
+    """ArgMax; of equal ones the first."""
+    if select_last_index:
+        raise MeasurementError("ArgMax: expected the first of equal ones, got select_last_index")
     return torch.argmax(x, axis, bool(keepdims))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import MeasurementError
 
@@ -22,7 +22,7 @@ MAX_POOLS: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d,
 AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def conv(
+def conv(  # noqa: PLR0913 - the operator's attributes
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -43,7 +43,7 @@ def conv(
     return CONVOLUTIONS[len(kernel)](x, weight, bias, list(strides), before, list(dilations), group)
 
 
-def conv_transpose(
+def conv_transpose(  # noqa: PLR0913 - the operator's attributes
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -65,7 +65,7 @@ def conv_transpose(
     return TRANSPOSED[axes](x, weight, bias, list(strides or ones), before, more, group, list(dilations or ones))
 
 
-def max_pool(
+def max_pool(  # noqa: PLR0913 - the operator's attributes
     x: Tensor,
     *,
     kernel_shape: Sequence[int],
@@ -86,7 +86,7 @@ def max_pool(
     return pool(x, list(kernel_shape), list(strides), before, list(dilations), bool(ceil_mode))
 
 
-def average_pool(
+def average_pool(  # noqa: PLR0913 - the operator's attributes
     x: Tensor,
     *,
     kernel_shape: Sequence[int],
@@ -125,7 +125,7 @@ def global_max_pool(x: Tensor) -> Tensor:
     return torch.amax(x, tuple(range(2, x.dim())), True)
 
 
-def gemm(
+def gemm(  # noqa: PLR0913 - the operator's attributes
     a: Tensor,
     b: Tensor,
     c: Tensor | None = None,
@@ -144,7 +144,7 @@ def gemm(
     return product if c is None else torch.add(product, c, alpha=beta)
 
 
-def batch_normalization(
+def batch_normalization(  # noqa: PLR0913 - the operator's attributes
     x: Tensor,
     scale: Tensor,
     bias: Tensor,

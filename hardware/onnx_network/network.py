@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx
 
@@ -48,6 +47,8 @@ class Step:
         except Exception as error:  # torch's exceptions have no common base class
             raise MeasurementError(f"{self.operator} of '{self.outputs[0]}': {' '.join(str(error).split())}") from error
         results = given if isinstance(given, tuple) else (given,)
+        if len(results) != len(self.outputs):
+            raise MeasurementError(f"{self.operator}: expected {len(results)} outputs, got {len(self.outputs)}")
         values.update(zip(self.outputs, results, strict=True))
         for name in self.last_reads:
             del values[name]
@@ -66,7 +67,7 @@ class Network:
         """The network of a file's bytes; a MeasurementError tells of no such file and of operators not known here."""
         try:
             model = onnx.load_model_from_string(content)
-        except DecodeError as error:
+        except Exception as error:  # protobuf's, whose package has no types
             raise MeasurementError(f"not an ONNX file: {error}") from error
         graph = model.graph
         _check_operators(model)
@@ -79,7 +80,8 @@ class Network:
         Its weights are buffers that need no gradient, the same tensors for every size. One batch of zeros is run.
         """
         images = torch.zeros(batch, *self.image_shape)
-        with torch.no_grad(), Recorder(images) as recorder:
+        recorder = Recorder(images)
+        with torch.no_grad(), recorder:
             values: dict[str, Tensor | None] = {**self.constants, INPUT: images, "": None}
             for step in self.steps:
                 step.run(values)
@@ -109,7 +111,7 @@ def _steps(graph: onnx.GraphProto) -> tuple[Step, ...]:
         Step(
             node.op_type,
             tuple(node.input),
-            outputs := tuple(node.output),
+            outputs := tuple(name for name in node.output if name),
             _attributes(node, len(outputs)),
             tuple(sorted({name for name in node.input if last[name] == index} - kept)),
         )

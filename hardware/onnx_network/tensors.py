@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from onnx import TensorProto
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 from moco.errors import MeasurementError
 
-TYPES = {
+TYPES: dict[int, torch.dtype] = {
     TensorProto.FLOAT: torch.float32,
     TensorProto.DOUBLE: torch.float64,
     TensorProto.FLOAT16: torch.float16,
@@ -176,7 +177,7 @@ def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor, *, reduction: str = 
 
 def expand(x: Tensor, shape: Tensor) -> Tensor:
     """Expand: broadcasting in both directions."""
-    return torch.broadcast_to(x, torch.broadcast_shapes(tuple(x.shape), tuple(shape.tolist())))
+    return torch.broadcast_to(x, np.broadcast_shapes(tuple(x.shape), tuple(shape.tolist())))
 
 
 def tile(x: Tensor, repeats: Tensor) -> Tensor:
