@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Prepared:
             if way.device == "cuda":
                 self._capture()
             elif way.compiled:
-                self._forward(self._images.zero_())
+                with warnings.catch_warnings():  # torch's about its own code
+                    warnings.simplefilter("ignore")
+                    self._forward(self._images.zero_())
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes), a copy."""
@@ -68,7 +71,9 @@ class Prepared:
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):
-                self._forward(self._images)
+                with warnings.catch_warnings():  # torch's about its own code, while it compiles
+                    warnings.simplefilter("ignore")
+                    self._forward(self._images)
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

@@ -221,7 +221,7 @@ def test_a_file_against_itself_takes_its_turns(tmp_path: Path) -> None:
 def test_a_search_scores_times_and_ships_the_file_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(ONNXRuntimeTarget, "load")  # nothing is run elsewhere
     file = write_experiment(
-        tmp_path / "tiny.yaml", target={"runtime": "torch"}, budget={"trials": 4}, space={"precisions": ["float32"]}
+        tmp_path / "tiny.yaml", target={"runtime": "torch"}, budget={"trials": 4}, space={"quantization": None}
     )
     result = moco("search", file, "--out", tmp_path / "run")
     assert result.exit_code in {0, 3}, result.output
