@@ -13,13 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch import Tensor, fx
 
 from moco.hardware.onnx_network.network import Network
+from moco.optional import installed
 
 DEVICES = ("cpu", "cuda")
 ARITHMETICS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -90,7 +90,7 @@ def has_bfloat16(device: str) -> bool:
 
 def compiler_lack(device: str) -> str:
     """What torch.compile needs and this machine lacks, with what to do; empty where it lacks nothing."""
-    if device == "cuda" and find_spec("triton") is None:
+    if device == "cuda" and not installed("triton"):
         return "torch.compile on CUDA needs triton: pip install triton"
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
