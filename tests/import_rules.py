@@ -54,6 +54,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.verify",
         "moco.compression.file_weights",
         "moco.evaluation.builder",
+        "moco.hardware.onnx_network",
         "moco.hardware.measuring.probe_model",
         "moco.testing.target",
         "moco.tracking.mlflow_model",

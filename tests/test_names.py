@@ -98,12 +98,19 @@ KINDS = (
         {
             ("moco/optional.py", "openvino"): "the package, and its extra",
             ("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target",
+            ("moco/run/job.py", "torch"): "the package, which computes whatever the target is",
+            ("hardware/packages.py", "torch"): "the package",
+            ("moco/export/template.py", "torch"): "the package's loggers, and its exporter's",
+            ("moco/recovery/custom.py", "torch"): "the package",
         },
     ),
     Kind(
         "recovery_step",
         ("moco/recovery/",),
-        {("moco/export/folding.py", "batch_norm"): "the batch norm that is folded into a layer"},
+        {
+            ("moco/export/folding.py", "batch_norm"): "the batch norm that is folded into a layer",
+            ("hardware/onnx_network/layers.py", "batch_norm"): "torch's function",
+        },
     ),
     Kind("counter", ()),
     Kind("guarantee", ("moco/metrics.py",), names=ERRORS),

@@ -21,6 +21,10 @@ ALLOWED = {
     ("moco.registry", "load"): "plug-ins of packages that the user has installed, by their entry points",
     ("moco.testing", "import_module"): "its own suites, by their kind",
     ("moco.optional", "find_spec"): "whether a package is there; only the parent of a dotted name is imported",
+    (
+        "moco.hardware.onnx_network.running",
+        "compile",
+    ): "torch's, of calls by a table; a file's names do not become code",
     ("moco.models.torchvision_shim", "import_module"): "torchvision",
     ("moco.models.timm_zoo", "import_module"): "timm and huggingface_hub",
     ("moco.execution.workers", "pickle"): "an error that it has pickled itself, to see whether it can travel",

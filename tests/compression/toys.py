@@ -221,8 +221,8 @@ def randomized(network: nn.Module, seed: int = 0) -> nn.Module:
         elif isinstance(module, nn.GroupNorm | nn.InstanceNorm2d | nn.PReLU):
             for parameter in module.parameters():
                 parameter.data.uniform_(0.5, 1.5, generator=generator)
-        elif isinstance(module, nn.Linear):  # torchvision begins with zeros, which the exporter leaves out
-            module.bias.data.normal_(0, 0.1, generator=generator)
+        elif isinstance(module, nn.Linear) and isinstance(module.bias, nn.Parameter):
+            module.bias.data.normal_(0, 0.1, generator=generator)  # from zeros, which the exporter leaves out
     return network.eval()
 
 

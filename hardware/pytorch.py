@@ -1,0 +1,218 @@
+"""PyTorch on this machine: the delivered ONNX file as a torch module, eager or compiled, on the processor or on CUDA.
+
+A file becomes a module by moco/hardware/onnx_network, for each size of batch on its first use. On the processor all
+work happens in the calling thread where there is one thread, so that its processor time tells all of it. CUDA was not
+tried on a device yet.
+
+Integer kernels of torch are not reached from a file's quantize nodes: files in int8 are computed by emulation in
+floats, slower than in float32, so int8 is no precision of this target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from moco.errors import ConfigError, MeasurementError, in_one_line, nearest
+from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.host import (
+    KINDS,
+    calling_thread_works,
+    check_clock,
+    check_threads,
+    clock_for,
+    facts,
+    labelling_program,
+    what_it_can,
+)
+from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
+from moco.hardware.measuring.processor import processor
+from moco.hardware.onnx_network.network import Network
+from moco.hardware.onnx_network.running import (
+    ARITHMETICS,
+    DEVICES,
+    LAYOUTS,
+    Prepared,
+    Way,
+    compiler_lack,
+    computing_with,
+    has_bfloat16,
+)
+from moco.interfaces import Artifact, Capabilities, Finding, Normalize
+from moco.interfaces import Session as AnySession
+from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
+from moco.readings import measured_by
+
+CUDA_MULTIPLE = 8  # channels that tensor cores take at a time
+BATCHES = 6
+"""Sizes of a batch that stay prepared; those used longest ago make room."""
+
+
+@dataclass(frozen=True)
+class PyTorchOptions:
+    """How files are run."""
+
+    device: str = "cpu"  # or `cuda`, the current CUDA device, by CUDA graphs
+    compile: bool = False  # by torch.compile: seconds to minutes for each file and size of batch
+    threads: int = 1  # threads within an operator; more than one is of use on an otherwise idle machine only
+    arithmetic: str = "float32"  # or `bfloat16` where the device has it
+    layout: str = "channels_last"  # of images and weights in memory, or `channels_first`
+    clock: str | None = None
+    """`processor` or `wall`; None takes the processor's where there is one thread and no other device."""
+    counters: tuple[CounterChoice, ...] | None = None
+    """Of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy."""
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
+        for name, valid in (("device", DEVICES), ("arithmetic", ARITHMETICS), ("layout", LAYOUTS)):
+            if (given := getattr(self, name)) not in valid:
+                raise ConfigError(f"target.{name}: unknown {name} '{given}'{nearest(given, valid)}")
+        check_clock(self.clock, one_thread_works=self._one_thread_works)
+
+    @property
+    def clock_name(self) -> str:
+        """The clock that is used."""
+        return clock_for(self.clock, one_thread_works=self._one_thread_works)
+
+    @property
+    def way(self) -> Way:
+        """How networks are run."""
+        return Way(self.device, self.compile, self.arithmetic, self.layout)
+
+    @property
+    def _one_thread_works(self) -> bool:
+        """Whether the calling thread does all the work, on no other device."""
+        return calling_thread_works(self.threads) and self.device == "cpu"
+
+
+class PyTorchSession:
+    """An ONNX file, open on PyTorch."""
+
+    def __init__(self, artifact: Artifact, network: Network, options: PyTorchOptions) -> None:
+        """Prepare the network for a single image; raises whatever torch raises."""
+        self.artifact, self.input_shape = artifact, network.image_shape
+        self._threads, self._is_open = options.threads, True
+        self._for_batch = lru_cache(BATCHES)(lambda n: Prepared(network, n, options.way))
+        with computing_with(self._threads):
+            self._for_batch(1)
+
+    def close(self) -> None:
+        """Free the memory of the file."""
+        self._is_open = False
+        self._for_batch.cache_clear()
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
+
+        A MeasurementError refuses other images, and tells of a torch that fails and of a session that is closed.
+        """
+        if not self._is_open:
+            raise MeasurementError(f"{self.artifact.path}: the session is closed")
+        check_images(images, self.input_shape, self.artifact)
+        with computing_with(self._threads), _named(self.artifact, "PyTorch failed"):
+            return self._for_batch(len(images)).run(images)
+
+
+class PyTorchTarget:
+    """This machine's processor, or its CUDA device, under PyTorch."""
+
+    Options = PyTorchOptions
+    name = "torch"
+    distributions = ("torch",)
+
+    def __init__(self, options: PyTorchOptions | None = None) -> None:
+        """Choose device, threads, arithmetic and counters; opens nothing yet."""
+        self.options = options or PyTorchOptions()
+        self.counters = counters_of(self.options.counters or ())
+        series = {TIME} if self.options.compile else {TIME, LOAD}  # compiling is no loading, and is kept by torch
+        self.capabilities = Capabilities(
+            precisions=("float32",),
+            channel_multiples={"float32": processor().float32_block if self.options.device == "cpu" else CUDA_MULTIPLE},
+            layer_kinds={"float32": KINDS},
+            metrics=measured_by(series | {ENERGY, POWER} if self.counters else series),
+        )
+
+    def connect(self) -> None:
+        """Make sure of device, arithmetic, compiler and counters; a ConfigError says what is missing."""
+        options = self.options
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("target.device: torch finds no CUDA device here; take cpu")
+        if options.arithmetic == "bfloat16" and not has_bfloat16(options.device):
+            raise ConfigError("target.arithmetic: torch finds no bfloat16 on this device; take float32")
+        if options.compile and (lack := compiler_lack(options.device)):
+            raise ConfigError(f"target.compile: {lack}")
+        check_readable(self.counters)
+
+    def load(self, artifact: Artifact) -> PyTorchSession:
+        """Open the file on torch, after a check that it is the very file that the artefact names (W08).
+
+        A MeasurementError tells of another or no file, one with an operator that is not known, and one not in moco's
+        form.
+        """
+        content = content_of(artifact)
+        with _named(artifact, "PyTorch cannot load it"):
+            return PyTorchSession(artifact, Network.read(content), self.options)
+
+    def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
+        """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
+        options = self.options
+        with computing_with(options.threads):
+            return measured(
+                sessions,
+                plan,
+                clock=options.clock_name,
+                threads=options.threads,
+                counters=self.counters,
+                opened=lambda content: Prepared(Network.read(content), plan.batch, options.way),
+            )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""
+        options = self.options
+        return {
+            "runtime": self.name,
+            "version": torch.__version__,
+            "device": torch.cuda.get_device_name() if options.device == "cuda" else options.device,
+            "compile": options.compile,
+            "arithmetic": options.arithmetic,
+            "layout": options.layout,
+            "threads": options.threads,
+            "clock": options.clock_name,
+            **facts(),
+            **({"counters": [counter.describe() for counter in self.counters]} if self.counters else {}),
+        }
+
+    def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
+        """Five lines or so that label a batch of images with torch and moco, on a black image as they stand."""
+        opening = (
+            "import numpy as np, torch\nfrom pathlib import Path\n"
+            "from moco.hardware.onnx_network.network import Network\n"
+            f'file = Network.read(Path("{file}").read_bytes())\n'
+            "network = file.module(batch=1)  # a torch module for one image at a time\n"
+        )
+        call = "network(torch.from_numpy({feed})).numpy()"
+        return labelling_program(opening, "*file.image_shape", call, input_shape, normalize)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Version, threads, what it can run and measure, and which of its options can be asked for here."""
+        detail = what_it_can(torch.__version__, self.options.threads, self.capabilities)
+        arithmetic = "bfloat16 too" if has_bfloat16("cpu") else "no bfloat16"
+        compiles = compiler_lack("cpu") or "compile too"
+        cuda = f"CUDA on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no CUDA device"
+        return (Finding(self.name, True, f"{detail}; {arithmetic}; {compiles}; {cuda}"),)
+
+
+@contextmanager
+def _named(artifact: Artifact, what: str) -> Iterator[None]:
+    """Within, what fails is a MeasurementError that names the file."""
+    try:
+        yield
+    except Exception as error:  # torch's exceptions have no common base class
+        text = str(error) if isinstance(error, MeasurementError) else in_one_line(error)
+        raise MeasurementError(f"{artifact.path}: {what}: {text}") from error
