@@ -4,8 +4,8 @@ A file becomes a module by moco/hardware/onnx_network, for each size of batch on
 work happens in the calling thread where there is one thread, so that its processor time tells all of it. CUDA was not
 tried on a device yet.
 
-Integer kernels of torch are not reached from a file's quantize nodes: files in int8 are computed by emulation in
-floats, slower than in float32, so int8 is no precision of this target.
+Files in int8 are computed by emulation in floats, so int8 is no precision of this target. Inductor's own integer
+kernels were not tried.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, check_readable, counters_of, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, check_readable, counters_of, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnx_network.network import Network
 from moco.hardware.onnx_network.running import (
@@ -46,7 +46,7 @@ from moco.hardware.onnx_network.running import (
 )
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
-from moco.measurement import ENERGY, LOAD, POWER, TIME, Measurement, TimingPlan
+from moco.measurement import ENERGY, INIT, LOAD, ON_A_PROCESSOR, POWER, Measurement, TimingPlan
 from moco.readings import measured_by
 
 CUDA_MULTIPLE = 8  # channels that tensor cores take at a time
@@ -130,7 +130,8 @@ class PyTorchTarget:
         """Choose device, threads, arithmetic and counters; opens nothing yet."""
         self.options = options or PyTorchOptions()
         self.counters = counters_of(self.options.counters or ())
-        series = {TIME} if self.options.compile else {TIME, LOAD}  # compiling is no loading, and is kept by torch
+        compiling = {LOAD, INIT} if self.options.compile else set()  # is no loading, and is kept by torch
+        series = ON_A_PROCESSOR - compiling
         self.capabilities = Capabilities(
             precisions=("float32",),
             channel_multiples={"float32": processor().float32_block if self.options.device == "cpu" else CUDA_MULTIPLE},
@@ -169,7 +170,7 @@ class PyTorchTarget:
                 clock=options.clock_name,
                 threads=options.threads,
                 counters=self.counters,
-                opened=lambda content: Prepared(Network.read(content), plan.batch, options.way),
+                opening=Opening(lambda content: Prepared(Network.read(content), plan.batch, options.way), self.load),
             )
 
     def describe(self) -> Mapping[str, Any]:

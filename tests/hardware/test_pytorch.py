@@ -173,7 +173,7 @@ def test_what_a_time_depends_on_is_part_of_the_fingerprint() -> None:
 def test_integers_are_no_precision_and_compiling_is_no_loading() -> None:
     assert PyTorchTarget().capabilities.precisions == ("float32",)
     compiled = PyTorchTarget(PyTorchTarget.Options(compile=True)).capabilities.metrics
-    assert PyTorchTarget().capabilities.metrics - compiled == {"load_ms"}
+    assert PyTorchTarget().capabilities.metrics - compiled == {"load_ms", "init_s"}
 
 
 def test_any_batch_is_run_and_few_stay_prepared(tmp_path: Path) -> None:
