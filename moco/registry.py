@@ -51,6 +51,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "target": {
         "onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget",
         "openvino": "moco.hardware.openvino:OpenVINOTarget",
+        "remote": "moco.hardware.remote:RemoteTarget",
     },
     "recovery_step": {
         "refit": "moco.recovery.refit:RefitStep",
