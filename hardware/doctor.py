@@ -50,7 +50,7 @@ def probe(folder: Path | None = None, packages: Sequence[Package] | None = None)
 
 
 def probe_elsewhere(url: str) -> tuple[Finding, ...]:
-    """What the agent at that address says of its device; its token is in MOCO_TOKEN. A ConfigError refuses the address."""
+    """What the agent at that address says of its device; a ConfigError refuses the address."""
     from moco.hardware.remote import RemoteOptions, RemoteTarget
 
     return RemoteTarget(RemoteOptions(url)).findings()

@@ -41,7 +41,7 @@ class RemoteOptions:
     """Where the agent is."""
 
     url: str  # http://127.0.0.1:8080 or https://board:8080
-    token: str = "${MOCO_TOKEN}"  # noqa: S105 - the name of the environment variable that holds it, never the token
+    token: str = "${MOCO_TOKEN}"
     plain_http: bool = False  # whether the token may go to another machine without TLS
 
     def __post_init__(self) -> None:
@@ -163,7 +163,9 @@ class RemoteTarget:
             found = forms.findings_of(self._told["findings"])
         except MocoError as error:
             return (Finding(self.name, False, str(error), "run `moco serve` on the device, with the same MOCO_TOKEN"),)
-        detail = f"{self.connection.shown} serves {self._told['name']}, moco {self._told['versions'].get('moco', 'n/a')}"
+        detail = (
+            f"{self.connection.shown} serves {self._told['name']}, moco {self._told['versions'].get('moco', 'n/a')}"
+        )
         return (Finding(self.name, True, detail), *found)
 
     def logits(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
@@ -215,7 +217,9 @@ class RemoteTarget:
         if reply.status not in {DONE, CREATED}:
             raise self._unexpected(reply, "/files")
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """The agent's answer, waited for while it has no room."""
         waited = 0.0
         while True:
@@ -235,7 +239,9 @@ class RemoteTarget:
 
     def _unexpected(self, reply: Reply, path: str) -> MocoError:
         detail = _json(reply).get("detail", "")
-        said = f"the agent at {self.connection.shown} answers {path} with {reply.status}: {' '.join(str(detail).split())}"
+        said = (
+            f"the agent at {self.connection.shown} answers {path} with {reply.status}: {' '.join(str(detail).split())}"
+        )
         if reply.status in {UNREADABLE, CONFLICT}:
             return ConfigError(f"target: {said}; are target and version of moco the same as before?")
         return DeviceLostError(said)

@@ -72,9 +72,7 @@ class Connection:
         """The address for people."""
         return f"{self.address.scheme}://{self.address.netloc}"
 
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
         """The agent's answer, whatever its status.
 
         A ConfigError where there can be no agent at this address, or none of this TLS; a DeviceLostError where it
@@ -93,7 +91,9 @@ class Connection:
             ) from None
         except socket.gaierror as error:
             kind = ConfigError if error.errno in _UNKNOWN_HOST else DeviceLostError
-            raise kind(f"{self.where}: the host '{self.address.hostname}' is not known here: {error.strerror}") from None
+            raise kind(
+                f"{self.where}: the host '{self.address.hostname}' is not known here: {error.strerror}"
+            ) from None
         except (OSError, HTTPException) as error:
             if self._speaks_tls():
                 raise ConfigError(f"{self.where}: {self.shown} speaks TLS; write https://") from None

@@ -46,7 +46,9 @@ def measurement_of(data: Mapping[str, Any], plan: TimingPlan, sessions: int) -> 
             {str(name): _samples(given, sessions) for name, given in data["counted"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MeasurementError(f"expected the agent to answer with a measurement of {sessions} sessions: {error}") from None
+        raise MeasurementError(
+            f"expected the agent to answer with a measurement of {sessions} sessions: {error}"
+        ) from None
 
 
 def capabilities_json(can: Capabilities) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def capabilities_json(can: Capabilities) -> dict[str, Any]:
 
 def capabilities_of(data: Mapping[str, Any]) -> Capabilities:
     """The capabilities of that JSON; a KeyError, TypeError or ValueError where it is none."""
-    placement = {name: frozenset(v) if isinstance(v, list) else v for name, v in data["placement"].items()}
+    given = data["placement"].items()
+    placement: dict[str, Any] = {name: frozenset(v) if isinstance(v, list) else v for name, v in given}
     return Capabilities(
         precisions=tuple(data["precisions"]),
         channel_multiples={str(name): int(multiple) for name, multiple in data["channel_multiples"].items()},

@@ -321,7 +321,8 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from moco.optional import needed_by
 
     with needed_by("moco serve"):
-        from moco.serving.serve import ServeRequest, serve as served
+        from moco.serving.serve import ServeRequest
+        from moco.serving.serve import serve as served
     request = ServeRequest(runtime, settings or (), host, port, folder, cert, key, plain_http).with_max_mb(max_mb)
     served(request, output.progress.print)
     return Answer({"runtime": runtime}, (), Text("the agent has ended"))

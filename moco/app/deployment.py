@@ -13,7 +13,7 @@ from moco.run_folder.manifest import Manifest
 
 
 def snippet(manifest: Manifest, file: str) -> str | None:
-    """Python that runs `file` on the target that the manifest names; None where that is not here, or does not answer."""
+    """Python that runs `file` on the target that the manifest names; None where that is not here or gives no answer."""
     section = dict(manifest.config.get("target") or {})
     runtime = section.pop("runtime", DEFAULT_TARGET)
     section.pop("timing", None)

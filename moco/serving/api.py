@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response
@@ -12,12 +13,9 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 
-from moco import __version__
-from moco.serving.answers import Answers
-from moco.serving.device_process import DeviceProcess
-from moco.serving.files import FileStore
+from moco.serving.agent import Agent, LostError, MissingError, NotYetError
 from moco.serving.gate import Gate
-from moco.serving.jobs import FullError, Jobs, OtherRequestError, digest
+from moco.serving.jobs import digest
 from moco.serving.limits import Limits
 from moco.serving.requests import (
     About,
@@ -37,73 +35,27 @@ KeyInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.:-]{8,128}$")]
 DeviceHeader = Annotated[str | None, Header(alias="Moco-Device", description="`device` of GET /target")]
 
 RAW = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-REFUSED: dict[int | str, dict[str, Any]] = {
+Responses = dict[int | str, dict[str, Any]]
+REFUSED: Responses = {
     401: {"model": Told, "description": "No token, or another one"},
     408: {"model": Told, "description": "The body took too long"},
     413: {"model": Told, "description": "The body is too long"},
     503: {"model": Told, "description": "No room now, or the device is lost: come again after Retry-After seconds"},
 }
-BODY = {400: {"model": Told, "description": "The body is no JSON, or was cut short"}}
-JOB = {
+BODY: Responses = {400: {"model": Told, "description": "The body is no JSON, or was cut short"}}
+JOB: Responses = {
     **REFUSED,
     **BODY,
     202: {"model": Waiting, "description": "Not done yet: send the same request again"},
     404: {"model": Told, "description": "Files are missing: send them, and then this again"},
-    409: {"model": Told, "description": "The key is another request's, the job was cancelled, or another target is here"},
+    409: {
+        "model": Told,
+        "description": "The key is another request's, the job was cancelled, or another target is here",
+    },
 }
-LOGITS = {200: {"content": RAW, "description": "Logits as raw float32, their sizes in Moco-Shape; or how it failed"}}
-
-
-class Agent:
-    """The parts that requests work on."""
-
-    def __init__(self, process: DeviceProcess, files: FileStore, answers: Answers, limits: Limits) -> None:
-        """Put together what one device is served by."""
-        self.process, self.files, self.answers, self.limits = process, files, answers, limits
-        self.jobs = Jobs(process, answers, limits)
-        self.uploads = asyncio.Semaphore(limits.uploads)
-
-    async def job(self, key: str, given: dict[str, Any], needed: list[str], device: str | None) -> dict[str, Any]:
-        """The answer to a job, or how it failed; an HTTPException or a `NotYetError` where there is none."""
-        if device is not None and device != self.answers.device:
-            raise HTTPException(409, "another target is served here than before")
-        try:
-            if (found := self.jobs.answer(key, given)) is not None:
-                return found
-            if missing := sorted({sha256 for sha256 in needed if not self.files.has(sha256)}):
-                raise MissingError(missing)
-            outcome = await self.jobs.asked(key, given)
-        except OtherRequestError:
-            raise HTTPException(409, "this Idempotency-Key belongs to another request") from None
-        except FullError:
-            raise self.busy("the queue is full") from None
-        if outcome["state"] == "waiting":
-            raise NotYetError(outcome)
-        if outcome["state"] == "missing":
-            raise MissingError([outcome["reason"]])
-        if outcome["state"] == "cancelled":
-            raise HTTPException(409, outcome["reason"])
-        if (found := self.answers.get(key)) is None:
-            raise LostError(outcome["reason"])
-        if found["state"] == "failed" and given["kind"] == "open":  # no network: nobody will use it
-            self.files.drop(given["file"])
-        return found
-
-    def busy(self, detail: str) -> HTTPException:
-        """The refusal for now."""
-        return HTTPException(503, detail, {"Retry-After": str(self.limits.retry_after_s)})
-
-
-class NotYetError(Exception):
-    """The job is not done yet."""
-
-
-class MissingError(Exception):
-    """Files that a job needs are not here."""
-
-
-class LostError(Exception):
-    """The device does not answer."""
+LOGITS: Responses = {
+    200: {"content": RAW, "description": "Raw float32 logits, their sizes in Moco-Shape; or how it failed"}
+}
 
 
 def api_of(agent: Agent, about: Mapping[str, Any], token: str) -> FastAPI:
@@ -118,18 +70,13 @@ def api_of(agent: Agent, about: Mapping[str, Any], token: str) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await work
 
-    app = FastAPI(title="moco serve", version=__version__, lifespan=working, docs_url=None, redoc_url=None)
+    app = FastAPI(title="moco serve", version=version("moco"), lifespan=working, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, token=token, limits=agent.limits)
     _tell_errors(app, agent.limits)
     _add_target(app, {**about, "device": agent.answers.device})
     _add_files(app, agent)
     _add_jobs(app, agent)
     return app
-
-
-def device_of(about: Mapping[str, Any]) -> str:
-    """By what a device, with its target's options and versions, is known again."""
-    return digest({"describe": about["describe"], "versions": about["versions"]})
 
 
 def _tell_errors(app: FastAPI, limits: Limits) -> None:
@@ -164,9 +111,10 @@ def _add_target(app: FastAPI, about: Mapping[str, Any]) -> None:
 
 
 def _add_files(app: FastAPI, agent: Agent) -> None:
-    created = {201: {"description": "It is here now"}}
+    created: Responses = {201: {"description": "It is here now"}}
+    absent: Responses = {404: {"description": "It is not here"}}
 
-    @app.head("/files/{sha256}", dependencies=_SECURED, responses={**REFUSED, 404: {"description": "It is not here"}})
+    @app.head("/files/{sha256}", dependencies=_SECURED, responses={**REFUSED, **absent})
     async def look(sha256: Name) -> Response:
         """Whether the file is here."""
         return Response(status_code=200 if agent.files.has(sha256) else 404)
@@ -196,6 +144,8 @@ def _add_files(app: FastAPI, agent: Agent) -> None:
 
 
 def _add_jobs(app: FastAPI, agent: Agent) -> None:
+    unknown: Responses = {404: {"model": Told}}
+
     @app.post("/open", dependencies=_SECURED, responses=JOB)
     async def opened(given: OpenRequest, device: DeviceHeader = None) -> Answer:
         """Open a file on the runtime: `input_shape` of one image."""
@@ -220,7 +170,7 @@ def _add_jobs(app: FastAPI, agent: Agent) -> None:
         job = {"kind": "measure", **given.model_dump()}
         return Answer(**await agent.job(key, job, list(given.files), device))
 
-    @app.delete("/measure/{key}", dependencies=_SECURED, responses={**REFUSED, 404: {"model": Told}}, status_code=204)
+    @app.delete("/measure/{key}", dependencies=_SECURED, responses={**REFUSED, **unknown}, status_code=204)
     async def cancel(key: KeyInPath) -> None:
         """End a measurement that waits or runs."""
         if not agent.jobs.cancel(key):

@@ -18,7 +18,6 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from moco import __version__
 from moco.errors import ConfigError, DeviceLostError, MeasurementError, MocoError, in_one_line
 from moco.execution.device_lock import DeviceLock
 from moco.experiment.options import options_of
@@ -51,7 +50,7 @@ class Device:
             "format": forms.FORMAT,
             "name": target.name,
             "capabilities": forms.capabilities_json(target.capabilities),
-            "versions": {"moco": __version__, **{name: version(name) for name in target.distributions}},
+            "versions": {name: version(name) for name in ("moco", *target.distributions)},
             "describe": dict(target.describe()),
             "findings": [vars(finding) for finding in target.findings()],
         }

@@ -17,7 +17,7 @@ from moco.errors import ConfigError, DeviceLostError
 
 LINE_BYTES = 1 << 24
 START_S = 120.0
-TOKEN = "MOCO_TOKEN"  # noqa: S105 - the variable's name
+TOKEN = "MOCO_TOKEN"
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 """Signals by which a runtime ends at a file that it cannot bear: the file's fault, where others are the machine's."""
 
@@ -74,7 +74,9 @@ class DeviceProcess:
 
     async def _exchanged(self, given: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(given).encode() + b"\n")
             await process.stdin.drain()

@@ -19,8 +19,9 @@ from moco.hardware.wire.connection import LOOPBACK
 from moco.home import home
 from moco.registry import DEFAULT_TARGET
 from moco.secret import variable
+from moco.serving.agent import Agent, device_of
 from moco.serving.answers import Answers
-from moco.serving.api import Agent, api_of, device_of
+from moco.serving.api import api_of
 from moco.serving.device_process import TOKEN, DeviceProcess
 from moco.serving.files import FileStore
 from moco.serving.limits import Limits
@@ -73,7 +74,7 @@ def serve(request: ServeRequest, tell: Callable[[str], object]) -> None:
         asyncio.run(_served(request, token, options, folder, listening, tell))
 
 
-async def _served(  # noqa: PLR0913, PLR0917 - what `serve` has checked
+async def _served(
     request: ServeRequest,
     token: str,
     options: Mapping[str, Any],
@@ -135,9 +136,8 @@ def _check_reach(request: ServeRequest) -> None:
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"--cert {request.certificate}, --key {request.private_key}: {error}") from None
     elif request.host not in LOOPBACK and not request.plain_http:
-        raise ConfigError(
-            f"--host {request.host}: other machines would send the token unencrypted; give --cert and --key, or --plain-http"
-        )
+        why = "other machines would send the token unencrypted"
+        raise ConfigError(f"--host {request.host}: {why}; give --cert and --key, or --plain-http")
 
 
 def _listening(host: str, port: int) -> socket.socket:
