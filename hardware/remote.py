@@ -130,18 +130,24 @@ class RemoteTarget:
 
         A measurement that was asked for before, and whose answer got lost on the way, is not taken again.
         """
+        files = [session.artifact.sha256 for session in sessions]
+        about = {"agent": self.connection.shown, "device": self._known()["device"]}
+        request = _digest({**about, "files": files, "plan": forms.plan_json(plan)})
+        with pending.key_of(request) as key:
+            try:
+                return self.measure_once(sessions, plan, key)
+            except KeyboardInterrupt:
+                self._cancel(key, request)
+                raise
+
+    def measure_once(self, sessions: Sequence[Session], plan: TimingPlan, key: str) -> Measurement:
+        """As `measure`, under a key of one's own: asked again with it, the agent gives the answer that it gave."""
         if not sessions:
             raise MeasurementError("expected at least one session to time, got none")
         artifacts = [session.artifact for session in sessions]
         body = {"files": [artifact.sha256 for artifact in artifacts], "plan": forms.plan_json(plan)}
-        request = _digest({"agent": self.connection.shown, "device": self.describe(), **body})
-        with pending.key_of(request) as key:
-            try:
-                answer = self._done("/measure", body, artifacts, {"Idempotency-Key": key})
-            except KeyboardInterrupt:
-                self._cancel(key, request)
-                raise
-            return forms.measurement_of(answer["measurement"], plan, len(sessions))
+        answer = self._done("/measure", body, artifacts, {"Idempotency-Key": key})
+        return forms.measurement_of(answer["measurement"], plan, len(sessions))
 
     def describe(self) -> Mapping[str, Any]:
         """What the agent's target says of itself, with its name and the versions of its packages. JSON."""

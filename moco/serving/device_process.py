@@ -46,6 +46,7 @@ class DeviceProcess:
             self.kill()
             raise DeviceLostError(f"the target '{self.runtime}' did not start; see the messages above") from None
         if answer["state"] != "ready":
+            await self.end()
             raise (ConfigError if answer["state"] == "config" else DeviceLostError)(answer["reason"])
         about: dict[str, Any] = answer["about"]
         return about
@@ -71,6 +72,13 @@ class DeviceProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
         self._process = None
+
+    async def end(self) -> None:
+        """End the process, and wait until it has."""
+        process = self._process
+        self.kill()
+        if process is not None:
+            await process.wait()
 
     async def _exchanged(self, given: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process

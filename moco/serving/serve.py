@@ -93,7 +93,7 @@ async def _served(
         tell(f"{about['name']} at {scheme}://{request.host}:{listening.getsockname()[1]}, files in {folder}")
         await server.serve(sockets=[listening])
     finally:
-        process.kill()
+        await process.end()
 
 
 def _settings(app: Any, request: ServeRequest) -> uvicorn.Config:
