@@ -162,6 +162,8 @@ def _add_jobs(app: FastAPI, agent: Agent) -> None:
             return Answer(**found)
         shape = ",".join(map(str, found["shape"]))
         logits = agent.answers.path(key).with_suffix(".f32")
+        if not logits.exists():
+            raise LostError("the logits are no longer kept")
         return FileResponse(logits, media_type="application/octet-stream", headers={"Moco-Shape": shape})
 
     @app.post("/measure", dependencies=_SECURED, responses=JOB)

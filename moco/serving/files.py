@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import uuid
@@ -40,6 +41,8 @@ class FileStore:
                 async for chunk in chunks:
                     digest.update(chunk)
                     file.write(chunk)
+                file.flush()
+                await asyncio.to_thread(os.fsync, file.fileno())  # a power failure must not leave half a file
             if digest.hexdigest() == sha256:
                 part.replace(self.folder / sha256)
                 self._thin_out()

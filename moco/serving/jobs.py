@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from moco.errors import in_one_line
 from moco.serving.answers import Answers
 from moco.serving.device_process import DeviceProcess
 from moco.serving.limits import Limits
@@ -98,6 +99,8 @@ class Jobs:
             self._running = job
             try:
                 await self._do(job)
+            except Exception as error:  # such as a full disk: the next job may do
+                job.end("lost", in_one_line(error))
             finally:
                 self._running = None
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,33 +276,52 @@ def test_uploads_that_are_too_large_cut_short_or_of_another_hash_are_refused_and
     assert ask(agent, "PUT", f"/files/{name}", b"x")[0] == 200
 
 
-QUICK = """
+IMPATIENT = """
 import sys
-from contextlib import suppress
 from pathlib import Path
 from moco.serving.limits import Limits
 from moco.serving.serve import ServeRequest, serve
-limits = Limits(upload_s=0.5, uploads=1)
+limits = Limits(upload_s=0.5, uploads=1, wait_s=0.1, lease_s=1.0, queue=1)
 request = ServeRequest(port=int(sys.argv[1]), folder=Path(sys.argv[2]), limits=limits)
 serve(request, lambda line: print(line, flush=True))
 """
 """An agent that has little patience and room."""
 
 
-def test_an_upload_that_takes_too_long_is_refused_and_so_is_one_beside_it(tmp_path: Path) -> None:
-    agent, begun = AgentProcess(tmp_path), b"PUT /files/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n"
-    command = [sys.executable, "-c", QUICK, str(agent.port), str(tmp_path / "agent")]
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[AgentProcess]:
+    found = AgentProcess(tmp_path)
+    command = [sys.executable, "-c", IMPATIENT, str(found.port), str(tmp_path / "agent")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline()
-            with socket.create_connection(address(agent)) as raw:
-                raw.sendall(begun % (b"0" * 64, TOKEN.encode()) + b"Content-Length: 1000\r\n\r\nabc")
-                status, _, headers = ask(agent, "PUT", f"/files/{'1' * 64}", b"abc")
-                assert b" 408 " in raw.recv(100)
-            assert (status, headers["retry-after"]) == (503, "2")
-        finally:
-            process.terminate()
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield found
+        process.terminate()
+
+
+def test_an_upload_that_takes_too_long_is_refused_and_so_is_one_beside_it(impatient: AgentProcess) -> None:
+    begun = b"PUT /files/%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n" % (b"0" * 64, TOKEN.encode())
+    with socket.create_connection(address(impatient)) as raw:
+        raw.sendall(begun + b"Content-Length: 1000\r\n\r\nabc")
+        status, _, headers = ask(impatient, "PUT", f"/files/{'1' * 64}", b"abc")
+        assert b" 408 " in raw.recv(100)
+    assert (status, headers["retry-after"]) == (503, "2")
+
+
+def test_who_waits_asks_again_and_what_nobody_asks_about_is_dropped(impatient: AgentProcess, small: Artifact) -> None:
+    target, files = to(impatient), [small.sha256]
+    target.load(small)
+    plan = replace(LONG, seconds=2.5)
+    assert measured(impatient, "the-first-one", files, plan) == (202, {"state": "waiting", "ahead": 0})
+    assert measured(impatient, "the-second-one", files) == (202, {"state": "waiting", "ahead": 1})
+    assert measured(impatient, "the-third-one", files)[0] == 503
+    while (found := measured(impatient, "the-first-one", files, plan))[0] == 202:
+        time.sleep(0.1)
+    assert found[1]["state"] == "done"
+    time.sleep(0.5)
+    kept = [json.loads(path.read_text()) for path in (impatient.folder / "agent" / "answers").glob("*.json")]
+    assert sum("measurement" in answer for answer in kept) == 1
+    assert len(target.measure([target.load(small)], replace(PLAN, seconds=0.5)).samples_ms) == 1
 
 
 def test_what_is_no_network_is_refused_and_kept_no_longer(
