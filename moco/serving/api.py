@@ -173,10 +173,11 @@ def _add_jobs(app: FastAPI, agent: Agent) -> None:
         return Answer(**await agent.job(key, job, list(given.files), device))
 
     @app.delete("/measure/{key}", dependencies=_SECURED, responses={**REFUSED, **unknown}, status_code=204)
-    async def cancel(key: KeyInPath) -> None:
+    async def cancel(key: KeyInPath) -> Response:
         """End a measurement that waits or runs."""
         if not agent.jobs.cancel(key):
             raise HTTPException(404, "no measurement of that key waits or runs")
+        return Response(status_code=204)
 
     @app.post("/snippet", dependencies=_SECURED, responses=JOB)
     async def snippet(given: SnippetRequest, device: DeviceHeader = None) -> Answer:

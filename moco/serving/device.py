@@ -7,6 +7,7 @@ at a file does not take the agent with it, and a job can be ended. Answers are w
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import sys
@@ -63,7 +64,7 @@ class Device:
         """The shape of the file's logits of the images, which are written beside the answer."""
         session, shape = self._session(job["file"]), tuple(job["shape"])
         content = self._content(job["images"])
-        if len(content) != 4 * int(np.prod(shape)):
+        if len(content) != 4 * math.prod(shape):
             raise MeasurementError(f"expected float32 images {shape}, got {len(content)} bytes")
         logits = session.run(np.frombuffer(content, "<f4").reshape(shape).astype(np.float32))
         write_bytes(Path(job["answer"]).with_suffix(".f32"), np.ascontiguousarray(logits, "<f4").tobytes())
@@ -122,7 +123,12 @@ def outcome(device: Device, job: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": "lost", "reason": in_one_line(error)}
     finally:
         device.tidy()
-    write_bytes(Path(job["answer"]), json.dumps({**answer, "request": job["request"]}).encode())
+    try:
+        text = json.dumps({**answer, "request": job["request"]}, allow_nan=False)
+    except ValueError:  # a target of somebody else's may measure what is no number
+        answer = {"state": "failed", "reason": "the target's answer holds a number that is none"}
+        text = json.dumps({**answer, "request": job["request"]})
+    write_bytes(Path(job["answer"]), text.encode())
     return {"state": answer["state"]}
 
 

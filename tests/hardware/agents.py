@@ -45,7 +45,8 @@ class AgentProcess:
         """Start it, and wait until it listens and has its device."""
         command = [sys.executable, "-m", "moco.app.cli", "serve", "--port", str(self.port)]
         command += ["--folder", str(self.folder / "agent"), *self.options]
-        environment = {**os.environ, "MOCO_TOKEN": TOKEN, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "MOCO_TOKEN": TOKEN, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
         before = self.log.count(" at http")

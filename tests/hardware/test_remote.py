@@ -230,6 +230,35 @@ def test_a_measurement_that_runs_or_waits_can_be_cancelled(
     assert ask(agent, "DELETE", "/measure/the-running-one")[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("sign", "error", "told"),
+    [
+        (signal.SIGKILL, DeviceLostError, "the runtime's process ended with SIGKILL"),
+        (signal.SIGSEGV, MeasurementError, "the runtime's process ended with SIGSEGV"),
+    ],
+)
+def test_a_runtime_that_dies_takes_nothing_with_it(
+    agent: AgentProcess, target: RemoteTarget, small: Artifact, sign: int, error: type[Exception], told: str
+) -> None:
+    session = target.load(small)
+    raised: list[str] = []
+
+    def measure() -> None:
+        with pytest.raises(error) as caught:
+            target.measure([session], LONG)
+        raised.append(str(caught.value))
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    time.sleep(0.5)
+    assert agent.process is not None
+    [child] = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
+    os.kill(int(child), sign)
+    thread.join()
+    assert told in raised[0]
+    assert len(target.measure([session], PLAN).samples_ms) == 1
+
+
 @pytest.mark.parametrize("path", ["/target", "/files/" + "0" * 64, "/measure", "/nothing"])
 @pytest.mark.parametrize("given", ["", "Bearer wrong", "Basic abc", "Bearer ünknown"])
 def test_nothing_is_told_without_the_token(agent: AgentProcess, path: str, given: str) -> None:
@@ -291,8 +320,9 @@ serve(request, lambda line: print(line, flush=True))
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[AgentProcess]:
     found = AgentProcess(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-c", IMPATIENT, str(found.port), str(tmp_path / "agent")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
         yield found
