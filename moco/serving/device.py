@@ -27,6 +27,8 @@ from moco.interfaces import Artifact, Session, Target
 from moco.registry import made_by, plugin
 from moco.whole_file import write_bytes
 
+MOST_ANSWER_BYTES = 16_000_000
+"""Of an answer in JSON, some 800,000 samples: the agent holds it in memory when it is asked for."""
 OPEN = 6
 """Sessions that stay open when nothing uses them; those not used for longest are closed."""
 
@@ -125,8 +127,13 @@ def outcome(device: Device, job: Mapping[str, Any]) -> dict[str, Any]:
         device.tidy()
     try:
         text = json.dumps({**answer, "request": job["request"]}, allow_nan=False)
+        refused = (
+            "" if len(text) <= MOST_ANSWER_BYTES else f"its samples take {len(text) / 1e6:.0f} MB: measure for less"
+        )
     except ValueError:  # a target of somebody else's may measure what is no number
-        answer = {"state": "failed", "reason": "the target's answer holds a number that is none"}
+        refused = "the target's answer holds a number that is none"
+    if refused:
+        answer = {"state": "failed", "reason": refused}
         text = json.dumps({**answer, "request": job["request"]})
     write_bytes(Path(job["answer"]), text.encode())
     return {"state": answer["state"]}

@@ -230,6 +230,24 @@ def test_a_measurement_that_runs_or_waits_can_be_cancelled(
     assert ask(agent, "DELETE", "/measure/the-running-one")[0] == 404
 
 
+def test_ctrl_c_ends_the_measurement_on_the_device_and_its_key(
+    agent: AgentProcess, target: RemoteTarget, small: Artifact, monkeypatch: pytest.MonkeyPatch, moco_home: Path
+) -> None:
+    session, exchange, asked = target.load(small), Connection.ask, list[str]()
+
+    def interrupted(self: Connection, method: str, path: str, *given: Any) -> Any:
+        asked.append(f"{method} {path}")
+        if path == "/measure" and len(asked) == 1:
+            raise KeyboardInterrupt
+        return exchange(self, method, path, *given)
+
+    monkeypatch.setattr(Connection, "ask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        target.measure([session], PLAN)
+    assert asked[1].startswith("DELETE /measure/")
+    assert list((moco_home / "remote_measurements").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("sign", "error", "told"),
     [
