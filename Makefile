@@ -67,6 +67,7 @@ endef
 bench: setup  ## timing, kill and resume, the search strategies against each other; where CIFAR-10 is, ResNet-56 too: hours
 	$(BIN)/python benchmarks/aa_timing.py --repeats 50 --ab
 	$(BIN)/python -m benchmarks.kill_resume --kills 100 --out runs/kills
+	$(MEASURE) benchmarks.remote_agent
 	$(call table,agents,agents)
 	$(call table,known,known_answers)
 	$(call table,known-tpe,known_answers --searchers random$(comma)tpe --problems branin-currin --trials 200)

@@ -50,6 +50,13 @@ def probe(folder: Path | None = None, packages: Sequence[Package] | None = None)
     )  # these last: they keep the machine busy
 
 
+def probe_elsewhere(url: str) -> tuple[Finding, ...]:
+    """What the agent at that address says of its device; a ConfigError refuses the address."""
+    from moco.hardware.remote import RemoteOptions, RemoteTarget
+
+    return RemoteTarget(RemoteOptions(url)).findings()
+
+
 def _processor() -> Finding:
     sets = ", ".join(processor().instruction_sets) or "instruction sets unknown"
     return Finding("processor", True, f"{processor().name}, {processor().cores} cores, {sets}")

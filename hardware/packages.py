@@ -61,6 +61,8 @@ PACKAGES = (
     Package("botorch", "import botorch", "botorch", "the searcher botorch"),
     Package("ax-platform", "import ax", "ax", "the searcher ax"),
     Package("timm", f"{TORCHVISION}; import timm", "timm", "networks by `timm/NAME`"),
+    Package("fastapi", "import fastapi", "serve", "`moco serve`"),
+    Package("uvicorn", "import uvicorn", "serve", "`moco serve`"),
     Package("psycopg", "import psycopg", "postgres", "a ledger in PostgreSQL"),
 )
 """In the order to show them. Without targets, which say themselves what they need, and what this command has loaded."""

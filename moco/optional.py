@@ -11,11 +11,14 @@ from moco.errors import ConfigError
 EXTRAS = {
     "ax": "ax",
     "botorch": "botorch",
+    "fastapi": "serve",
     "gpytorch": "botorch",
     "linear_operator": "botorch",
     "mlflow": "mlflow",
     "openvino": "openvino",
+    "starlette": "serve",
     "timm": "timm",
+    "uvicorn": "serve",
 }
 """The extra that brings a package, by the name under which the package is imported."""
 

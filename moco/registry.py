@@ -52,6 +52,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget",
         "openvino": "moco.hardware.openvino:OpenVINOTarget",
         "torch": "moco.hardware.pytorch:PyTorchTarget",
+        "remote": "moco.hardware.remote:RemoteTarget",
     },
     "recovery_step": {
         "refit": "moco.recovery.refit:RefitStep",

@@ -92,3 +92,16 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_secrets(inner) for inner in value]
     return starred_address(value) if isinstance(value, str) else value
+
+
+def variable(written: str, where: str) -> str:
+    """The value of the one environment variable that a text names whole, `${NAME}`; it is never part of a message.
+
+    A ConfigError at the key path `where` if the text is something else, or the variable is not set.
+    """
+    found = _VARIABLE.fullmatch(written)
+    if found is None:
+        raise ConfigError(f"{where}: expected the name of an environment variable, ${{NAME}}, and not the value itself")
+    if not (value := os.environ.get(found[1])):
+        raise ConfigError(f"{where}: the environment variable {found[1]} is not set")
+    return value

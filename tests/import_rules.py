@@ -37,14 +37,16 @@ ALLOWED: dict[str, frozenset[str]] = {
     "experiment": NETWORKS
     | FILES
     | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
+    "serving": CORE | {"execution", "experiment", "hardware"},
     "testing": FILES | {"models", "evaluation", "hardware"},
-    "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment"},
+    "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
 HEAVY: dict[str, tuple[str, ...]] = {
     "ax": ("moco.searchers.ax",),
     "botorch": ("moco.searchers.models.botorch_models", "moco.searchers.models.torch_draws"),
+    "fastapi": ("moco.serving",),
     "gpytorch": ("moco.searchers.models.botorch_models",),
     "linear_operator": ("moco.searchers.models.botorch_models",),
     "mlflow": ("moco.tracking",),
@@ -67,16 +69,18 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pynvml": ("moco.hardware.counters.nvml",),
-    "pydantic": ("moco.experiment",),
+    "pydantic": ("moco.experiment", "moco.serving.requests"),
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
     "safetensors": ("moco.models", "moco.recovery.checkpoint", "moco.run_folder.writing"),
     "sklearn": ("moco.data",),
+    "starlette": ("moco.serving",),
     "tensorly": ("moco.compression.methods.low_rank",),
     "timm": ("moco.models.timm_zoo",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),
+    "uvicorn": ("moco.serving.serve",),
     "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.app.sensitivity"),
 }
 """Modules (and all below them) that may import a heavy or optional package."""

@@ -13,15 +13,15 @@ from moco.run_folder.manifest import Manifest
 
 
 def snippet(manifest: Manifest, file: str) -> str | None:
-    """Python that runs `file` on the target that the manifest names; None where that is not installed here."""
+    """Python that runs `file` on the target that the manifest names; None where that is not here or gives no answer."""
     section = dict(manifest.config.get("target") or {})
     runtime = section.pop("runtime", DEFAULT_TARGET)
     section.pop("timing", None)
     try:
         target = _target(runtime, section)
+        return target.snippet(file, manifest.network.input_shape, manifest.normalization)
     except (ImportError, MocoError):
         return None
-    return target.snippet(file, manifest.network.input_shape, manifest.normalization)
 
 
 def _target(runtime: str, options: Mapping[str, Any]) -> Target:

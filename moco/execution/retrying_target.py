@@ -62,7 +62,7 @@ class RetryingTarget:
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
         """As the target's."""
-        return self.target.snippet(file, input_shape, normalize)
+        return self.retry(lambda: self.target.snippet(file, input_shape, normalize))
 
     def findings(self) -> tuple[Finding, ...]:
         """As the target's."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from moco import registry
 from moco.testing import SUITES, checks
 from moco.testing.suite import Check
+from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
 from tests.hardware.scripted import ScriptedTarget
 from tests.objectives.test_feasibility_first import PROTOCOLS
 
@@ -38,10 +39,14 @@ def trained(network: nn.Module, images: Tensor, labels: Tensor) -> None:
     network.zero_grad()
 
 
+PORT = free_port()
+"""Where the agent of the target that asks one listens, while its checks run."""
+
 OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     **{("objective", name): options for name, options in PROTOCOLS.items()},
     **{("searcher", name): options for name, options in SLOW.items()},
     ("recovery_step", "custom"): {"function": trained},
+    ("target", "remote"): {"url": f"http://127.0.0.1:{PORT}"},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"seeded": False} for name in NOT_RANDOM},
@@ -65,8 +70,19 @@ def params(found: list[Check], kind: str, name: str, *marks: Any) -> list[Any]:
     return [pytest.param(check, id=f"{kind}-{name}-{check.__name__}", marks=marks) for check in found]
 
 
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
+    with served(tmp_path_factory.mktemp("agent"), port=PORT) as found:
+        yield found
+
+
 @pytest.mark.parametrize("check", list(all_checks()))
-def test_it_holds_to_its_contract(check: Check) -> None:
+def test_it_holds_to_its_contract(
+    check: Check, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (check.suite.kind, check.suite.name) == ("target", "remote"):
+        request.getfixturevalue("agent")
+        monkeypatch.setenv("MOCO_TOKEN", TOKEN)
     check()
 
 
