@@ -103,8 +103,18 @@ def _told(error: BaseException) -> str:
     return f"an error that moco did not expect: {text}; --verbose tells where"
 
 
+ORDER = (
+    *("search", "demo", "compare", "report", "repair", "profile", "apply"),
+    *("payoff", "sensitivity", "correlate", "init", "doctor", "serve"),
+)
+
+
 class Commands(TyperGroup):
     """The commands; a wrong command or option is told in one line, with the nearest one, as all errors are."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order in which they are of use, wherever they are defined."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of what was typed, or the error in what stands before the command."""

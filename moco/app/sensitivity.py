@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 
 import torch
 import yaml
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +34,6 @@ from moco.run.job import Job
 from moco.run_folder.writing import write_text
 
 IMAGES = 256
-PLAIN_EVERY_S = 10.0
 OTHERS = "others"  # the group of layers whose channels cannot be pruned, where they may still choose a precision
 
 
@@ -123,41 +119,6 @@ def sensitivity_table(study: LayerStudy) -> Table:
     if found.whole_runs is not None:
         table.caption = f"the network was run whole each time: {found.whole_runs}"
     return table
-
-
-class StudyProgress:
-    """Shows how far a study is: a live line on a terminal, a plain line every ten seconds elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        """Show nothing yet."""
-        self._console = console
-        self._live = Live(Text(""), console=console, auto_refresh=False, transient=True)
-        self._first = self._last = time.monotonic()
-
-    def __enter__(self) -> StudyProgress:
-        """Begin the live line, on a terminal."""
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        if self._console.is_terminal:
-            self._live.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say how many of the compressed networks have run."""
-        now = time.monotonic()
-        if done == 1:  # tracing and the reference came before: they say nothing of what is left
-            self._first = now
-            return
-        left = (now - self._first) / (done - 1) * (total - done)  # later layers are faster: rather too much
-        text = f"sensitivity: {done} of {total} networks, at most about {left:.0f} s left"
-        if self._console.is_terminal:
-            self._live.update(Text(text), refresh=True)
-        elif now - self._last >= PLAIN_EVERY_S:
-            self._console.print(Text(text))
-            self._last = now
 
 
 def _rows(job: Job, asked: int | None) -> int:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.comparison.correlation.matrices import Correlations, Matrix
+from moco.interfaces import Finding
 from moco.metrics import COLUMNS, METRICS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
 from moco.report.correlation_text import TITLES as NETWORKS
@@ -99,6 +100,23 @@ def payoff_table(report: Mapping[str, Any]) -> RenderableType:
     for row in payoff_rows(report):
         table.add_row(*map(Text, row))
     return _ending([table, *(Text(f"not probed: {text}") for text in left_out(report))], payoff_warnings(report))
+
+
+def doctor_table(findings: Sequence[Finding]) -> Table:
+    """A finding a row, with what to do about it."""
+    table = Table(title="This machine", title_justify="left")
+    for column in ("", "what", "found", "what to do"):
+        table.add_column(column)
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "-", *map(Text, (finding.name, finding.detail, finding.advice)))
+    return table
+
+
+def doctor_line(findings: Sequence[Finding]) -> str:
+    """How many are well, and which are not."""
+    lacking = [finding.name for finding in findings if not finding.ok]
+    told = f"{len(findings) - len(lacking)} of {len(findings)} findings are well"
+    return f"{told}; not {', '.join(lacking)}" if lacking else told
 
 
 def _filled(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Table:

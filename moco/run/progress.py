@@ -144,6 +144,41 @@ class Progress:
             self._live = None
 
 
+class StudyProgress:
+    """Shows how far a study is: a live line on a terminal, a plain line every ten seconds elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing yet."""
+        self._console = console
+        self._live = Live(Text(""), console=console, auto_refresh=False, transient=True)
+        self._first = self._last = time.monotonic()
+
+    def __enter__(self) -> StudyProgress:
+        """Begin the live line, on a terminal."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how many of the compressed networks have run."""
+        now = time.monotonic()
+        if done == 1:  # tracing and the reference came before: they say nothing of what is left
+            self._first = now
+            return
+        left = (now - self._first) / (done - 1) * (total - done)  # later layers are faster: rather too much
+        text = f"sensitivity: {done} of {total} networks, at most about {left:.0f} s left"
+        if self._console.is_terminal:
+            self._live.update(Text(text), refresh=True)
+        elif now - self._last >= PLAIN_EVERY_S:
+            self._console.print(Text(text))
+            self._last = now
+
+
 def trial_text(trial: Trial) -> str:
     """All that a line can hold of a trial: what came of it, its metrics, and its seconds by stage."""
     text = f"trial {trial.number} ({trial.origin}) {trial.state.value}"

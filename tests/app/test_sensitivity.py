@@ -11,10 +11,11 @@ import yaml
 from rich.console import Console
 
 from moco.analysis.sensitivity.layer_sensitivity import Levels, features, read_sensitivity
-from moco.app.sensitivity import StudyProgress, sensitivity_table, studied
+from moco.app.sensitivity import sensitivity_table, studied
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
 from moco.run.job import trace
+from moco.run.progress import StudyProgress
 from tests.app import tiny
 from tests.app.tiny import moco, one_line, write
 
@@ -133,7 +134,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 4.0, 11.0, 12.0])
-    monkeypatch.setattr("moco.app.sensitivity.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("moco.run.progress.time.monotonic", lambda: next(clock))
     with StudyProgress(Console(width=120)) as progress:
         for done in (1, 2, 3):
             progress(done, 4)
