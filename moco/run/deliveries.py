@@ -14,7 +14,7 @@ from moco.measurement import TIME
 from moco.readings import READINGS
 from moco.report.profile_page import profile_page
 from moco.run.plan import JobPlan
-from moco.run.profile import check_one_clock
+from moco.run.profile import check_comparable
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
 from moco.run_folder.writing import write_json, write_text
@@ -66,7 +66,7 @@ def delivered_side_by_side(deliveries: Sequence[Delivery]) -> RuntimeComparison:
                 opened.append((target, session, _profile(delivery, target)))
         if not opened:
             raise MeasurementError(f"nothing to compare: {'; '.join(notes)}")
-        check_one_clock([profile for _, _, profile in opened])
+        check_comparable([profile for _, _, profile in opened])
         first = deliveries[0].plan
         names = [name for name, reading in READINGS.items() if reading.series == TIME]
         measurements = {

@@ -23,6 +23,8 @@ SLOTS = 20
 """In which the calls of a study of slow ones are made, networks in turn."""
 LEAST_CALLS, MOST_CALLS = 10 * SLOTS, 10_000_000
 LAYER_CALLS = 50
+SERVED = "served"
+"""Key by which a target that is elsewhere describes what is served there."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
 
     A ConfigError where they are not timed by the same clock: their ratio would say nothing.
     """
-    check_one_clock([one.profile for one in runtimes])
+    check_comparable([one.profile for one in runtimes])
     first = runtimes[0].prepared
     plans = {name: plan for name, plan in first.evaluator.plan.timing.items() if READINGS[name].series == TIME}
     sessions = [one.session for one in runtimes]
@@ -98,8 +100,11 @@ def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
     return RuntimeComparison(tuple(one.profile for one in runtimes), measurements)
 
 
-def check_one_clock(profiles: Sequence[Profile]) -> None:
-    """Pass runtimes that are timed by the same clock; else a ConfigError."""
+def check_comparable(profiles: Sequence[Profile]) -> None:
+    """Pass runtimes that are timed on this machine, by the same clock; else a ConfigError."""
+    away = [profile.runtime for profile in profiles if SERVED in profile.target]
+    if away and len(profiles) > 1:
+        raise ConfigError(f"targets: '{away[0]}' is another machine, and cannot be timed in turn with this one")
     clocks = {profile.runtime: profile.target.get("clock") for profile in profiles}
     if len(set(clocks.values())) > 1:
         told = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,3 +20,10 @@ def on(runtime: str, clock: str) -> Profiled:
 def test_runtimes_that_are_timed_by_different_clocks_are_not_compared() -> None:
     with pytest.raises(ConfigError, match="expected one clock for all, got one: processor, other: wall"):
         side_by_side([on("one", "processor"), on("other", "wall")])
+
+
+def test_another_machine_is_not_timed_in_turn_with_this_one() -> None:
+    away = on("remote", "processor")
+    served = replace(away.profile, target={**away.profile.target, "served": "onnxruntime"})
+    with pytest.raises(ConfigError, match="'remote' is another machine"):
+        side_by_side([on("one", "processor"), replace(away, profile=served)])
