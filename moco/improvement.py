@@ -15,7 +15,7 @@ class Improvement:
         self._best: tuple[bool, float] | None = None
 
     def see(self, rank: tuple[bool, float] | None, *, counted: bool) -> None:
-        """Take the next trial's rank (`moco.study.rank`); None where it is not complete."""
+        """Take the next trial's rank (`moco.trial_rank.rank`); None where it is not complete."""
         if counted:
             self.since += 1
         if rank is not None and self._is_better(rank):

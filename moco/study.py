@@ -7,7 +7,7 @@ A trial is in the ledger before the searcher hears of it, so a search that dies 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +23,7 @@ from moco.problem import Problem
 from moco.processor_clock import ProcessorClock
 from moco.redaction import starred
 from moco.trial import Evaluation, Point, Suggestion, Trial, TrialState, elapsed_of
+from moco.trial_rank import rank
 
 FAILURES_AT_FIRST = 5
 """After so many failed trials in a row (two a worker, if that is more), and no success before, something is broken."""
@@ -175,7 +176,7 @@ class Study:
                 while lost is None and len(crew) < workers + len(crew.doubted) and self._may_ask(budget, crew):
                     asked = self._ask()
                     if asked.policy in self._known:
-                        self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
+                        self._finish(asked, replace(self._known[asked.policy], distinct=False), on_trial)
                     else:
                         crew.take(asked)
                 if not len(crew):
@@ -199,7 +200,7 @@ class Study:
         """Finish those whose twin is done; where it failed they get their own evaluation, if there is to be `more`."""
         for asked in crew.twins():
             if asked.policy in self._known:
-                self._finish(asked, _repeated(self._known[asked.policy]), on_trial)
+                self._finish(asked, replace(self._known[asked.policy], distinct=False), on_trial)
             elif more:
                 crew.take(asked)
 
@@ -344,23 +345,3 @@ class Study:
                 "moco.errors.PolicyRejectedError is raised for it",
                 self.trials,
             )
-
-
-def _repeated(earlier: Trial) -> Trial:
-    """An earlier trial of the same policy, told again without another evaluation."""
-    return replace(earlier, distinct=False)
-
-
-def rank(trial: Trial) -> tuple[bool, float]:
-    """Orders complete trials, the best last: feasibility first, then the score, or the total violation (W13)."""
-    assert trial.outcome is not None
-    assert trial.score is not None
-    if trial.feasible:
-        return True, trial.score
-    return False, -sum(max(violation, 0.0) for violation in trial.outcome.violations)
-
-
-def best(trials: Iterable[Trial]) -> Trial | None:
-    """The best complete trial; of equals the earlier one. Infeasible only where none is feasible."""
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    return max(complete, key=lambda trial: (rank(trial), -trial.number), default=None)

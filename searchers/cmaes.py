@@ -36,8 +36,8 @@ from moco.searchers.shared.option_checks import at_least, one_of, positive
 from moco.searchers.shared.proposals import ProposalCounter
 from moco.searchers.shared.trial_history import TrialHistory
 from moco.space import SearchSpace, n_values
-from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
+from moco.trial_rank import rank
 
 FREE_GENERATIONS = 5  # after so many generations of members that were all told before, a new point is proposed
 MOST_DOUBLINGS = 4  # of the population, by restarts: in a small space that is known whole it would grow without end

@@ -30,8 +30,8 @@ from moco.problem import Problem
 from moco.searchers.shared.mutations import copied, crossed, stepped, swapped
 from moco.searchers.shared.option_checks import at_least, probability
 from moco.searchers.shared.proposals import ProposalCounter
-from moco.study import rank
 from moco.trial import Point, Suggestion, Trial, TrialState
+from moco.trial_rank import rank
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
 from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 
+__all__ = ["app", "main"]
+
 DEMO = "digits.yaml"
 ALSO = (network_commands, machine_commands)
 """Modules whose commands are registered when they are imported."""

@@ -21,8 +21,9 @@ from moco.problem import Problem
 from moco.registry import DEFAULT_SEARCHER, blaming, plugin
 from moco.run.uniform_starts import starts_of
 from moco.strategy import Strategy, strategy_warnings
-from moco.study import SearchAbortedError, Start, Study, best
+from moco.study import SearchAbortedError, Start, Study
 from moco.trial import Evaluation, MetricValue, Point, Trial, TrialState
+from moco.trial_rank import best
 
 Value = float | tuple[float, float | None]
 

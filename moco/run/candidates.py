@@ -24,8 +24,8 @@ from moco.problem import Problem
 from moco.run.job import Prepared
 from moco.run.smoothed_timings import SmoothedTimings
 from moco.space import SearchSpace
-from moco.study import best, rank
 from moco.trial import Trial, TrialState
+from moco.trial_rank import best, rank
 
 LESS = 0.3
 """Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""

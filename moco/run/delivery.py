@@ -27,8 +27,8 @@ from moco.run.sibling_trials import NO_SIBLINGS, SiblingTrials
 from moco.run.smoothed_timings import SmoothedTimings
 from moco.run.starts import baselines
 from moco.run_folder.result import BoundRecord, ClassRecord, Interval
-from moco.study import best
 from moco.trial import MetricValue, Trial
+from moco.trial_rank import best
 
 REPLACEMENTS = 2
 """How often candidates that a longer timing finds beyond a bound are replaced: each one costs seconds."""

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from moco.metrics import TOP1_ERROR, shown
 from moco.run_folder.manifest import SpaceRecord
-from moco.study import Budget, Study, best
+from moco.study import Budget, Study
 from moco.trial import Evaluation, Trial
+from moco.trial_rank import best
 
 MOST_GROUPS = 40
 PLAIN_EVERY_S = 10.0

@@ -26,8 +26,9 @@ from moco.run.uniform_starts import distinct, starts_in_fewer_bits, uniform_star
 from moco.run_folder.manifest import GivenStart
 from moco.space import SearchSpace
 from moco.store_table import MALFORMED
-from moco.study import Start, best, rank
+from moco.study import Start
 from moco.trial import Evaluation, Suggestion, Trial, TrialState
+from moco.trial_rank import best, rank
 
 STORED = "stored"
 """What names of starts from the evaluation store begin with."""

@@ -14,9 +14,9 @@ from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.problem import Problem
 from moco.space import SearchSpace
-from moco.study import best, rank
 from moco.testing.suite import Suite, cases, raises_in_one_line
 from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
+from moco.trial_rank import best, rank
 
 RATIO = FloatDistribution(0.1, 1.0)
 SPACE = SearchSpace({"a": RATIO, "b": RATIO, "precision": CategoricalDistribution(["float32", "int8"])})

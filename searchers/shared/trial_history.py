@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from moco.policy import Policy
-from moco.study import rank
 from moco.trial import Trial, TrialState
+from moco.trial_rank import rank
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from moco.policy import Policy
-from moco.study import best, rank
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
+from moco.trial_rank import best, rank
 
 
 def complete(number: int, score: float, *violations: float) -> Trial:

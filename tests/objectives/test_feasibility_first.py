@@ -11,9 +11,10 @@ import pytest
 from moco.experiment.options import options_of
 from moco.problem import Problem
 from moco.registry import BUILT_IN, plugin
-from moco.study import Budget, Study, best
+from moco.study import Budget, Study
 from moco.testing.objective import SPACE, evaluation_of
 from moco.trial import Trial
+from moco.trial_rank import best
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "accuracy-guaranteed": {"floor": "-5 pp", "constraints": {"size_mb": "<= 0.7x"}},

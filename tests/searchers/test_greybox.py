@@ -15,9 +15,9 @@ from moco.searchers.greybox import GreyboxOptions, GreyboxSearcher
 from moco.searchers.random import RandomSearcher
 from moco.searchers.steps.directions import with_directions
 from moco.searchers.steps.ladder import all_uniform, opening, single_steps
-from moco.study import best
 from moco.testing.loop import finished, points, run, told
 from moco.trial import Point, Suggestion, Trial, TrialState
+from moco.trial_rank import best
 from tests.searchers.layered import LAYERS, layered_problem, measured
 
 OPENING, STEPS = 4, 2 * LAYERS  # two kinds: neutral, both half way, each half way
