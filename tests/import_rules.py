@@ -38,8 +38,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     | FILES
     | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
     "serving": CORE | {"execution", "experiment", "hardware"},
+    "first_experiment": NETWORKS | {"hardware"},
     "testing": FILES | {"models", "evaluation", "hardware"},
-    "app": RUN | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"},
+    "app": RUN
+    | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"}
+    | {"first_experiment"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 

@@ -161,7 +161,7 @@ def init(
     ),
 ) -> Answer:
     """Write a commented experiment for your data: what was found, what was guessed, and what could be changed."""
-    from moco.app.init import InitRequest, write_experiment
+    from moco.first_experiment import InitRequest, write_experiment
 
     written = write_experiment(InitRequest(tuple(data or ()), model, train, test, weights), out)
     return Answer(written.to_json(), [Text(line) for line in written.lines], Text(written.lines[-1]))

@@ -6,12 +6,12 @@ import json
 import os
 from pathlib import Path
 
-from moco.app.init.images import FoundImages, FoundSet
-from moco.app.init.network import FoundNetwork, input_channels
-from moco.app.init.this_machine import ThisMachine
 from moco.data.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
 from moco.data.sources import SOURCES
 from moco.errors import printed
+from moco.first_experiment.images import FoundImages, FoundSet
+from moco.first_experiment.network import FoundNetwork, input_channels
+from moco.first_experiment.this_machine import ThisMachine
 
 LARGE = 256  # pixels: images with a longer side are scaled, as ImageNet's are
 SCALED, CUT = 256, 224

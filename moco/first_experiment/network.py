@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from moco.app.init.images import FoundImages
 from moco.errors import ConfigError, nearest
+from moco.first_experiment.images import FoundImages
 from moco.models import build_model, model_names
 from moco.models.cifar_resnet import ZOO as RESNETS
 from moco.models.weight_shapes import Shapes, fits, weight_shapes

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moco.app.init.images import images_of
-from moco.app.init.network import network_of
-from moco.app.init.text import experiment_text
-from moco.app.init.this_machine import this_machine
 from moco.errors import ConfigError
+from moco.first_experiment.images import images_of
+from moco.first_experiment.network import network_of
+from moco.first_experiment.text import experiment_text
+from moco.first_experiment.this_machine import this_machine
 from moco.whole_file import writes
 
 
