@@ -337,6 +337,7 @@ def test_a_delivered_file_that_was_changed_is_named(finished: Path, tmp_path: Pa
     assert line.startswith(f"{run / 'best' / 'model.onnx'}: is not the file that was delivered")
 
 
+@pytest.mark.slow
 def test_the_ledger_of_a_run_is_repaired_and_its_search_goes_on(
     finished: Path, finished_yaml: Path, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def test_what_was_asked_passes() -> None:
     verify_file(file_of(NEUTRAL, ()), NEUTRAL)
 
 
+@pytest.mark.slow
 def test_a_schedule_that_did_nothing_is_found() -> None:
     for name, (width, of) in WIDTHS.items():
         policy = policy_of({name: (width, of)}, {})

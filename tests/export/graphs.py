@@ -8,6 +8,7 @@ from functools import cache, partial
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 import torch
 from torch import nn
 
@@ -25,6 +26,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "shared": (partial(made, Shared), (3, 8, 8)),
     "mobilenet_v2": (partial(seeded, "mobilenet_v2", num_classes=10), (3, 32, 32)),
 }
+
+LARGE = pytest.param("mobilenet_v2", marks=pytest.mark.slow)
+"""The one that takes seconds a test."""
+NAMES = [LARGE if name in LARGE.values else name for name in NETWORKS]
 
 
 @cache

@@ -19,7 +19,7 @@ from moco.export.quantize import quantizable_layers
 from moco.export.rewrites import compact
 from moco.export.template import Template, build_template
 from tests.compression.toys import Shared, images, made
-from tests.export.graphs import compressor_of, expected, images_of, pruned, quantized, run, template_of
+from tests.export.graphs import LARGE, compressor_of, expected, images_of, pruned, quantized, run, template_of
 from tests.policies import why_not
 
 Settings = Mapping[str, TuckerRanks | SvdRank]
@@ -141,7 +141,7 @@ def test_a_network_without_factorised_layers_is_left_as_it_is(residual: tuple[nn
     assert [last_factor(network, f.layer) for f in template.foldings] == [f.layer for f in template.foldings]
 
 
-@pytest.mark.parametrize("name", ["tiny B", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["tiny B", LARGE])
 @pytest.mark.slow
 def test_a_pruned_and_factorised_network_gives_what_torch_gives(name: str) -> None:
     thin = pruned(name, 0)

@@ -17,6 +17,7 @@ from moco.export.code_graph import at_bits
 from moco.export.quantize import codings, observed_tensors, quantize
 from moco.export.rewrites import compact
 from tests.export.graphs import (
+    LARGE,
     images_of,
     optimized,
     quantized,
@@ -127,7 +128,7 @@ def test_weight_shares_scale_the_codes_of_their_channels() -> None:
     np.testing.assert_allclose(ratio, shares, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["tiny A", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["tiny A", LARGE])
 @pytest.mark.slow
 def test_the_runtime_computes_few_bits_by_the_same_integer_kernels(name: str, tmp_path: Path) -> None:
     # A Clip of the floats, or Relu6 left before it, would leave most of MobileNetV2 in float (12 times slower).

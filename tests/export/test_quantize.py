@@ -26,7 +26,8 @@ from moco.export.template import build_template
 from moco.models.cifar_resnet import PadShortcut
 from tests.compression.toys import Chain, images, made
 from tests.export.graphs import (
-    NETWORKS,
+    LARGE,
+    NAMES,
     compressor_of,
     expected,
     images_of,
@@ -40,7 +41,7 @@ from tests.export.int8_graphs import LAYERS, float_of, initializers, inputs_of, 
 from tests.policies import policy_of
 from tests.processors import exact_integers
 
-INT8_ONLY = ["tiny A", "tiny B", "shared", "mobilenet_v2"]
+INT8_ONLY = ["tiny A", "tiny B", "shared", LARGE]
 
 
 @cache
@@ -48,12 +49,12 @@ def int8_of(name: str) -> onnx.ModelProto:
     return quantized(float_of(name), LAYERS[name], images_of(name, 32))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_convolution_and_linear_layer_can_be_quantized(name: str) -> None:
     assert set(quantizable_layers(float_of(name))) == set(LAYERS[name])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_codes_are_signed_for_weights_unsigned_for_activations_and_32_bit_for_biases(name: str) -> None:
     proto = int8_of(name)
     onnx.checker.check_model(proto, full_check=True)
@@ -72,7 +73,7 @@ def test_codes_are_signed_for_weights_unsigned_for_activations_and_32_bit_for_bi
         assert stored[scale].shape == ()
 
 
-@pytest.mark.parametrize("name", ["tiny A", "shared", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["tiny A", "shared", LARGE])
 def test_biases_have_the_product_of_both_scales(name: str) -> None:
     proto = int8_of(name)
     stored, found = initializers(proto), 0
@@ -131,7 +132,7 @@ def test_the_runtimes_own_codes_are_those_of_the_scale(seed: int) -> None:
 
 
 @exact_integers
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_any_subset_of_layers_gives_a_valid_graph_close_to_float(name: str) -> None:
     rng = np.random.default_rng(7)
     calibration = images_of(name, 32)
@@ -145,7 +146,7 @@ def test_any_subset_of_layers_gives_a_valid_graph_close_to_float(name: str) -> N
 
 
 @exact_integers
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_all_layers_of_a_pruned_network_in_int8_stay_close_to_it(name: str) -> None:
     thin = pruned(name, 2)
     proto = quantized(template_of(name).render(thin), LAYERS[name], images_of(name, 32))
@@ -206,6 +207,7 @@ def test_zeros_that_are_padded_on_codes_are_zeros_also_where_values_are_negative
     assert float(np.abs(run(int8, batch) - wanted).max()) < 0.05 * float(np.ptp(wanted))
 
 
+@pytest.mark.slow
 def test_a_compacted_int8_graph_gives_the_very_same_and_is_a_third_of_the_size() -> None:
     proto = onnx.ModelProto()
     proto.CopyFrom(int8_of("mobilenet_v2"))
@@ -320,7 +322,7 @@ def test_a_pad_keeps_its_constant(value: float, pool: nn.Module, in_codes: bool)
     assert np.abs(run(int8, batch) - wanted).max() < 0.05 * np.ptp(wanted)
 
 
-@pytest.mark.parametrize("name", ["tiny B", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["tiny B", LARGE])
 def test_the_packed_size_is_that_of_the_codes_and_scales_in_the_file(name: str) -> None:
     """Besides them, only what the policy leaves in floats: biases, and batch-norms, which the file has folded."""
     layers, costs = LAYERS[name], compressor_of(name).costs

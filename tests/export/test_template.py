@@ -14,7 +14,7 @@ from moco.export.folding import fold, foldable_pairs
 from moco.export.rewrites import compact, pad_instead_of_gather
 from moco.export.template import build_template, export_graph
 from tests.compression.toys import Concat, images, made, tiny
-from tests.export.graphs import NETWORKS, compressor_of, expected, images_of, pruned, run, template_of
+from tests.export.graphs import LARGE, NAMES, compressor_of, expected, images_of, pruned, run, template_of
 from tests.policies import policy_of
 
 
@@ -22,7 +22,7 @@ def close(got: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-4) -> bool:
     return float(np.abs(got - wanted).max()) <= tolerance * max(1.0, float(np.abs(wanted).max()))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_graph_gives_what_torch_gives_for_any_batch(name: str) -> None:
     network = compressor_of(name).network
     proto = template_of(name).render(network)
@@ -34,7 +34,7 @@ def test_the_graph_gives_what_torch_gives_for_any_batch(name: str) -> None:
         assert close(logits, expected(network, batch))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_graph_with_pruned_weights_gives_what_torch_gives(name: str, seed: int) -> None:
     thin, batch = pruned(name, seed), images_of(name, 3)
@@ -44,7 +44,7 @@ def test_the_graph_with_pruned_weights_gives_what_torch_gives(name: str, seed: i
     assert close(run(proto, batch), expected(thin, batch))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_compacted_graph_is_valid_smaller_and_gives_the_very_same(name: str) -> None:
     proto, batch = template_of(name).render(pruned(name, 0)), images_of(name, 3)
     before, size = run(proto, batch), proto.ByteSize()
@@ -60,7 +60,7 @@ def test_a_compacted_graph_is_valid_smaller_and_gives_the_very_same(name: str) -
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_file_holds_the_parameters_after_folding_and_no_others(name: str) -> None:
     template, thin = template_of(name), pruned(name, 1)
     folded = fold(thin, foldable_pairs(thin, torch.from_numpy(images_of(name, 2))))
@@ -99,6 +99,7 @@ def test_the_same_network_gives_the_same_bytes() -> None:
     assert one == other
 
 
+@pytest.mark.slow
 def test_depthwise_convolutions_get_their_new_number_of_groups() -> None:
     thin = pruned("mobilenet_v2", 0)
     groups = {
@@ -167,7 +168,7 @@ def test_a_gather_of_another_tensor_is_left_alone() -> None:
     assert ops(copied) == ops(proto)
 
 
-@pytest.mark.parametrize("name", ["tiny A", "tiny B", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["tiny A", "tiny B", LARGE])
 def test_folding_is_exact(name: str) -> None:
     network = compressor_of(name).network
     batch = images_of(name, 4)

@@ -67,6 +67,7 @@ def made(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @exact_integers
 @pytest.mark.skipif(
     other_exporter(), reason="a trial of then may win, whose file is refused where its bytes are others"

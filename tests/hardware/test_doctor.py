@@ -26,16 +26,19 @@ def test_everything_that_a_search_depends_on_is_looked_for(findings: dict[str, F
     assert looked_for <= set(findings)
 
 
+@pytest.mark.slow
 def test_every_lack_has_an_advice_and_every_finding_a_detail(findings: dict[str, Finding]) -> None:
     assert [f.name for f in findings.values() if not f.detail or (not f.ok and not f.advice)] == []
 
 
+@pytest.mark.slow
 def test_the_runtime_tells_its_precisions_and_metrics(findings: dict[str, Finding]) -> None:
     assert findings["onnxruntime"].ok
     assert "int8 (widths: multiples of 4)" in findings["onnxruntime"].detail
     assert "latency_ms" in findings["onnxruntime"].detail
 
 
+@pytest.mark.slow
 def test_timing_is_a_file_against_itself(findings: dict[str, Finding]) -> None:
     assert findings["timing"].detail.startswith("a file against itself: ")
 
@@ -50,6 +53,7 @@ def test_a_timing_that_is_doubted_is_not_ok(monkeypatch: pytest.MonkeyPatch, war
     assert (finding.detail.partition("; ")[2], bool(finding.advice)) == ("; ".join(warnings), bool(warnings))
 
 
+@pytest.mark.slow
 def test_energy_is_absent_and_its_advice_names_the_metrics(findings: dict[str, Finding]) -> None:
     assert not findings["energy"].ok
     assert "energy_j" in findings["energy"].advice

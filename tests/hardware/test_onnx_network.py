@@ -16,7 +16,7 @@ from moco.errors import MeasurementError
 from moco.hardware.measuring.probe_model import conv_stack
 from moco.hardware.onnx_network.network import OPERATORS, Network
 from tests.compression.toys import images, seeded
-from tests.export.graphs import NETWORKS, images_of
+from tests.export.graphs import LARGE, NAMES, images_of
 from tests.export.int8_graphs import LAYERS, float_of
 from tests.export.test_quantize import int8_of
 
@@ -146,12 +146,12 @@ def test_an_operator_computes_what_it_does_on_onnx_runtime(case: str) -> None:
     assert_same(ONE[case], drawn(BATCH, *IMAGE))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_exported_network_gives_the_logits_of_onnx_runtime(name: str) -> None:
     assert_same(float_of(name), images_of(name, 5))
 
 
-@pytest.mark.parametrize("name", ["tiny A", "concat", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["tiny A", "concat", LARGE])
 def test_integer_files_are_emulated(name: str) -> None:
     assert LAYERS[name]
     batch = images_of(name, 16)

@@ -196,6 +196,7 @@ def test_a_key_is_kept_while_the_answer_is_not_there_and_then_no_longer(
     assert list((moco_home / "remote_measurements").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_restarted_agent_answers_what_it_has_measured_and_is_sent_what_it_has_lost(
     tmp_path: Path, small: Artifact
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_restarted_agent_answers_what_it_has_measured_and_is_sent_what_it_has_
         assert len(target.measure([session], PLAN).samples_ms) == 1
 
 
+@pytest.mark.slow
 def test_an_agent_that_serves_another_target_now_is_refused(tmp_path: Path, small: Artifact) -> None:
     with served(tmp_path) as agent:
         target = to(agent)
@@ -304,6 +306,7 @@ def test_health_needs_no_token_and_tells_that_it_lives_alone(agent: AgentProcess
     assert ask(agent, "GET", "/health", Authorization="")[:2] == (200, {"alive": True})
 
 
+@pytest.mark.slow
 def test_uploads_that_are_too_large_cut_short_or_of_another_hash_are_refused_and_leave_nothing(
     agent: AgentProcess, target: RemoteTarget, small: Artifact
 ) -> None:
@@ -371,6 +374,7 @@ def test_an_upload_that_takes_too_long_is_refused_and_so_is_one_beside_it(impati
     assert (status, headers["retry-after"]) == (503, "2")
 
 
+@pytest.mark.slow
 def test_who_waits_asks_again_and_what_nobody_asks_about_is_dropped(impatient: AgentProcess, small: Artifact) -> None:
     target, files = to(impatient), [small.sha256]
     target.load(small)
