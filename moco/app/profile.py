@@ -14,7 +14,7 @@ from moco.experiment.schema import Experiment
 from moco.interfaces import Artifact
 from moco.policy import Policy
 from moco.run.job import prepare
-from moco.run.profile import ProfilePlan, profiled, side_by_side
+from moco.run.profile import ProfilePlan, check_comparable, profiled, side_by_side
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.writing import refuse_owned, write_network
 
@@ -38,10 +38,14 @@ def profile_of(
     chosen = None if request.policy is None else _policy_for(experiment, request.policy)
     wanted = [experiment] if request.targets is None else on_runtimes(experiment, request.targets)
     with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in wanted]
+        jobs = [
+            build_job(untracked(one), folder / "run", Overrides(folder=modules))
+            for one, folder in zip(wanted, folders, strict=True)
+        ]
+        check_comparable([job.target.describe() for job in jobs])  # before anything is measured
         runtimes = []
-        for of_runtime in wanted:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            job = build_job(untracked(of_runtime), folder / "run", Overrides(folder=modules))
+        for job, folder in zip(jobs, folders, strict=True):
             prepared = stack.enter_context(closing(prepare(replace(job, profile_only=True), folder)))
             runtimes.append(stack.enter_context(profiled(prepared, chosen, request.plan, str(request.policy))))
         return runtimes[0].profile if len(runtimes) == 1 else side_by_side(runtimes)

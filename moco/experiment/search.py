@@ -10,7 +10,7 @@ from typing import Any
 from moco.experiment.build import NOTHING, Overrides, plan_of
 from moco.experiment.schema import Experiment
 from moco.experiment.worker import execution_of
-from moco.run.deliveries import Delivery, delivered_side_by_side, write_comparison
+from moco.run.deliveries import Delivery, check_targets, delivered_side_by_side, write_comparison
 from moco.run.progress import Progress
 from moco.run.search import Search
 from moco.run.session import session
@@ -51,6 +51,8 @@ def search_on_runtimes(
     second value says whether every search ended as asked. With `resume` a search that is over is not run again. A
     MocoError as by `search_experiment`.
     """
+    plans = [plan_of(experiment, out, overrides.folder) for experiment in experiments]
+    check_targets(plans)
     results = []
     for experiment in experiments:
         folder = out / experiment.target.runtime
@@ -58,7 +60,6 @@ def search_on_runtimes(
             experiment, folder, overrides=overrides, resume=resume and folder.exists(), progress=progress
         )
         results.append((folder, Result.from_json(found)))
-    plans = [plan_of(experiment, out, overrides.folder) for experiment in experiments]
     deliveries = [Delivery(plan, folder, result) for plan, (folder, result) in zip(plans, results, strict=True)]
     compared = delivered_side_by_side(deliveries)
     write_comparison(compared, out)

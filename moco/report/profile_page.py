@@ -114,7 +114,12 @@ def _sections(profile: Profile, where: str) -> Iterator[Html]:
     if layer_rows(profile):
         rows = [row(*cells) for cells in layer_rows(profile)]
         caption = "Operators" + where
-        yield section("layers", caption, table(LAYERS_HEAD, rows, caption), note(layers_text(profile) + "."))
+        yield section(
+            f"layers{where.replace(' ', '-')}",
+            caption,
+            table(LAYERS_HEAD, rows, caption),
+            note(layers_text(profile) + "."),
+        )
 
 
 def _facts(profile: Profile) -> dict[str, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moco.errors import MeasurementError
+from moco.execution.device_lock import DeviceLock
 from moco.execution.retrying_target import RetryingTarget
 from moco.interfaces import Artifact, Session, Target
 from moco.measurement import TIME
@@ -49,11 +50,18 @@ class Delivery:
         return f"{self.plan.target.name}: delivered in {self.folder / FILE.parent}; on fresh evidence {holds}"
 
 
+def check_targets(plans: Sequence[JobPlan]) -> None:
+    """Pass targets that are there and can be timed in turn, before any search; else a ConfigError."""
+    targets = [RetryingTarget(plan.target.made()) for plan in plans]
+    for target in targets:
+        target.connect()
+    check_comparable([target.describe() for target in targets])
+
+
 def delivered_side_by_side(deliveries: Sequence[Delivery]) -> RuntimeComparison:
     """The delivered files in turn, as long as the longer timing of a delivery, on the clock that all targets share.
 
-    A runtime that delivered nothing is told in the notes. A MeasurementError where nothing at all was delivered, a
-    ConfigError where the targets are timed by different clocks.
+    A runtime that delivered nothing is told in the notes. A MeasurementError where nothing at all was delivered.
     """
     notes = tuple(delivery.outcome for delivery in deliveries)
     with ExitStack() as stack:
@@ -66,15 +74,14 @@ def delivered_side_by_side(deliveries: Sequence[Delivery]) -> RuntimeComparison:
                 opened.append((target, session, _profile(delivery, target)))
         if not opened:
             raise MeasurementError(f"nothing to compare: {'; '.join(notes)}")
-        check_comparable([profile for _, _, profile in opened])
         first = deliveries[0].plan
         names = [name for name, reading in READINGS.items() if reading.series == TIME]
-        measurements = {
-            name: opened[0][0].measure(
-                [session for _, session, _ in opened], replace(plan, seconds=first.delivery.seconds)
-            )
-            for name, plan in first.candidates.timing.plans(names, first.seed).items()
-        }
+        timing, sessions = opened[0][0], [session for _, session, _ in opened]
+        with DeviceLock(timing.describe()).held(nullcontext):
+            measurements = {
+                name: timing.measure(sessions, replace(plan, seconds=first.delivery.seconds))
+                for name, plan in first.candidates.timing.plans(names, first.seed).items()
+            }
         return RuntimeComparison(tuple(profile for _, _, profile in opened), measurements, notes)
 
 

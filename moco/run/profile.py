@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,9 +87,8 @@ def profiled(prepared: Prepared, policy: Policy | None, plan: ProfilePlan, of: s
 def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
     """The open networks of several runtimes timed in turn, by each plan of the times, on the first one's clock.
 
-    A ConfigError where they are not timed by the same clock: their ratio would say nothing.
+    `check_comparable` has passed their targets.
     """
-    check_comparable([one.profile for one in runtimes])
     first = runtimes[0].prepared
     plans = {name: plan for name, plan in first.evaluator.plan.timing.items() if READINGS[name].series == TIME}
     sessions = [one.session for one in runtimes]
@@ -100,14 +99,15 @@ def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
     return RuntimeComparison(tuple(one.profile for one in runtimes), measurements)
 
 
-def check_comparable(profiles: Sequence[Profile]) -> None:
-    """Pass runtimes that are timed on this machine, by the same clock; else a ConfigError."""
-    away = [profile.runtime for profile in profiles if SERVED in profile.target]
-    if away and len(profiles) > 1:
+def check_comparable(targets: Sequence[Mapping[str, Any]]) -> None:
+    """Pass targets, as they describe themselves, that are timed on this machine by one clock; else a ConfigError."""
+    names = [str(target.get("runtime", "target")) for target in targets]
+    away = [name for name, target in zip(names, targets, strict=True) if SERVED in target]
+    if away and len(names) > 1:
         raise ConfigError(f"targets: '{away[0]}' is another machine, and cannot be timed in turn with this one")
-    clocks = {profile.runtime: profile.target.get("clock") for profile in profiles}
-    if len(set(clocks.values())) > 1:
-        told = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())
+    clocks = [target.get("clock") for target in targets]
+    if len(set(clocks)) > 1:
+        told = ", ".join(f"{name}: {clock}" for name, clock in zip(names, clocks, strict=True))
         raise ConfigError(f"targets: expected one clock for all, got {told}; set target.clock=wall")
 
 

@@ -1,29 +1,24 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
 from moco.errors import ConfigError
-from moco.run.profile import Profiled, side_by_side
-from moco.run_folder.profile import Profile
-from moco.trial import Evaluation
+from moco.run.profile import check_comparable
 
-
-def on(runtime: str, clock: str) -> Profiled:
-    nothing: Any = None
-    profile = Profile("net", {"runtime": runtime, "clock": clock}, {}, {}, Evaluation({}), Evaluation({}))
-    return Profiled(profile, nothing, nothing)
+HERE = {"runtime": "one", "clock": "processor"}
 
 
 def test_runtimes_that_are_timed_by_different_clocks_are_not_compared() -> None:
     with pytest.raises(ConfigError, match="expected one clock for all, got one: processor, other: wall"):
-        side_by_side([on("one", "processor"), on("other", "wall")])
+        check_comparable([HERE, {"runtime": "other", "clock": "wall"}])
 
 
 def test_another_machine_is_not_timed_in_turn_with_this_one() -> None:
-    away = on("remote", "processor")
-    served = replace(away.profile, target={**away.profile.target, "served": "onnxruntime"})
+    away = {"runtime": "remote", "clock": "processor", "served": "one"}
     with pytest.raises(ConfigError, match="'remote' is another machine"):
-        side_by_side([on("one", "processor"), replace(away, profile=served)])
+        check_comparable([HERE, away])
+    check_comparable([away])
+
+
+def test_runtimes_here_by_one_clock_are_compared() -> None:
+    check_comparable([HERE, {**HERE, "runtime": "other"}])
