@@ -83,7 +83,7 @@ def payoff(
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
     from moco.app.payoff import probed_experiment
-    from moco.app.shared_files import store_line
+    from moco.experiment.shared_files import store_line
     from moco.report.console import payoff_table
 
     plan = ProbePlan(seconds, batch=batch)
