@@ -39,6 +39,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "greybox": "moco.searchers.greybox:GreyboxSearcher",
         "ddpg": "moco.searchers.ddpg:DDPGSearcher",
         "ppo": "moco.searchers.ppo:PPOSearcher",
+        "ppo_q": "moco.searchers.ppo_q:PPOQSearcher",
     },
     "objective": {
         "accuracy-guaranteed": "moco.objectives.accuracy_guaranteed:AccuracyGuaranteedObjective",

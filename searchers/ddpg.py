@@ -191,11 +191,11 @@ class DDPGSearcher(LayerAgent):
             mean = self._actor(as_tensor(state[None]), self._mask[layer])[0].numpy().astype(float)
             return truncated_normal(rng, mean, noise)
 
-        return self._walk.repaired(self._walk.rollout(choose)), {}
+        return self._walk.repaired(self._walk.rollout(choose, self._walk.direct.notes)), {}
 
     def _learn(self, trial: Trial) -> None:
         """Keep what was executed; several updates for each transition of an episode, from what is kept."""
-        self._replay.add(self._walk.of(trial.point), trial)
+        self._replay.add(self._walk.of(trial.point, trial.suggestion.notes), trial)
         if len(self._told) < self._options.warmup:
             return
         rng = generator(self._seed, "learn", len(self._told))

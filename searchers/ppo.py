@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,15 +34,13 @@ from torch import Tensor, nn
 from moco.cost_bounds import FILL
 from moco.problem import Problem
 from moco.randomness import derived_seed
-from moco.searchers.agents.layer_agent import LayerAgent, as_tensor, mlp
+from moco.searchers.agents.layer_agent import as_tensor, mlp
 from moco.searchers.agents.layer_rewards import rewards
 from moco.searchers.agents.layer_walk import LayerOptions
+from moco.searchers.agents.stochastic_agent import ACTIONS, LOG_PROBABILITIES, StochasticAgent
+from moco.searchers.agents.stochastic_policy import LAST_LAYER, Policy, clipped_loss, standardised
 from moco.searchers.shared.option_checks import at_least, not_negative, positive, probability
-from moco.trial import Point, Trial
-
-ACTIONS, LOG_PROBABILITIES = "actions", "log_probabilities"  # notes of a suggestion
-FIRST_MEAN = 0.5  # of every action, before anything is learned
-LAST_LAYER = 1e-2  # bound of the last layers' first weights: all layers begin alike
+from moco.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,42 +88,6 @@ def terminal_rewards(earned: np.ndarray, layers: int) -> np.ndarray:
     return rewards
 
 
-def standardised(x: np.ndarray) -> np.ndarray:
-    """The numbers moved to mean 0 and scaled to deviation 1, unless they are all alike."""
-    centred: np.ndarray = x - x.mean()
-    return np.asarray(centred / (centred.std() + 1e-8))
-
-
-def clipped_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """The negated clipped surrogate objective, eq. 7 of PPO's paper; both arguments (n,)."""
-    return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
-
-
-class Policy(nn.Module):
-    """Normal distributions of the actions of a state."""
-
-    def __init__(self, sizes: list[int], deviation: float, seed: int) -> None:
-        super().__init__()
-        self.mean = mlp(sizes, nn.Tanh, seed, LAST_LAYER)
-        self.log_deviation = nn.Parameter(torch.full((sizes[-1],), math.log(deviation)))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Means (n, A) for states (n, features)."""
-        means: Tensor = FIRST_MEAN + self.mean(states)
-        return means
-
-    def log_probability(self, states: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
-        """Log-density (n,) of actions (n, A), of those that the layer has (mask 1)."""
-        z = (actions - self(states)) / self.log_deviation.exp()
-        density = -0.5 * z**2 - self.log_deviation - 0.5 * math.log(2 * math.pi)
-        found: Tensor = (density * mask).sum(dim=1)
-        return found
-
-    def entropy(self) -> Tensor:
-        """Of the actions of a layer that has all of them, in nats."""
-        return (self.log_deviation + 0.5 * math.log(2 * math.pi * math.e)).sum()
-
-
 @dataclass(frozen=True)
 class Batch:
     """Transitions of some episodes, n in all."""
@@ -146,49 +107,31 @@ def policy_loss(policy: Policy, batch: Batch, clip: float, entropy: float) -> Te
     return clipped_loss(ratio, batch.advantages, clip) - entropy * policy.entropy()
 
 
-class PPOSearcher(LayerAgent):
+class PPOSearcher(StochasticAgent):
     """PPO over the layer groups of the problem's space."""
 
     Options = PPOOptions
 
     def __init__(self, problem: Problem, options: PPOOptions, seed: int) -> None:
-        super().__init__(problem, options, seed, startup=options.episodes)
         self._options = options
+        super().__init__(problem, options, seed, startup=options.episodes)
         sizes = [self._walk.n_features, *options.hidden]
         self._policy = Policy([*sizes, self._walk.n_actions], options.deviation, derived_seed(seed, "policy"))
         self._value = mlp([*sizes, 1], nn.Tanh, derived_seed(seed, "value"), LAST_LAYER)
         self._adam = torch.optim.Adam([*self._policy.parameters(), *self._value.parameters()], options.rate, fused=True)
-        self._episodes: list[Trial] = []
 
-    def _learn(self, trial: Trial) -> None:
-        """Take an episode of this policy, and learn as soon as there are enough for an update."""
-        if np.shape(trial.suggestion.notes.get(ACTIONS, ())) == self._walk.mask.shape:
-            self._episodes.append(trial)
-        if len(self._episodes) >= self._options.episodes:
-            self._update(self._batch(self._episodes))
-            self._episodes = []
+    @property
+    def _round(self) -> int:
+        return self._options.episodes
 
-    def _draw(self, rng: np.random.Generator, redraw: int) -> tuple[Point, dict[str, Any]]:  # noqa: ARG002
-        """Actions drawn from the policy; the notes hold them and their log-probabilities."""
-        actions, log_probabilities = [], []
-        deviation = self._policy.log_deviation.exp().numpy().astype(float)
-
-        def choose(layer: int, state: np.ndarray) -> np.ndarray:
-            mean = self._policy(as_tensor(state[None]))[0].numpy().astype(float)
-            drawn: np.ndarray = mean + deviation * rng.standard_normal(len(mean))
-            density = self._policy.log_probability(as_tensor(state[None]), as_tensor(drawn[None]), self._mask[layer])
-            actions.append(drawn.tolist())
-            log_probabilities.append(float(density))
-            return drawn
-
-        point = self._walk.repaired(self._walk.rollout(choose))
-        return point, {ACTIONS: actions, LOG_PROBABILITIES: log_probabilities}
+    def _learn_from(self, episodes: list[Trial]) -> None:
+        self._update(self._batch(episodes))
 
     def _batch(self, episodes: list[Trial]) -> Batch:
         """Their transitions, with states as they were on the walk, advantages and returns."""
         notes = [trial.suggestion.notes for trial in episodes]
         drawn = np.array([note[ACTIONS] for note in notes])
-        states = as_tensor(np.array([self._states(actions) for actions in drawn]))
+        states = as_tensor(self._states(notes))
         n, layers, _ = states.shape
         earned = terminal_rewards(rewards(episodes, self._scale, self._options.reward), layers)
         with torch.no_grad():
@@ -203,10 +146,6 @@ class PPOSearcher(LayerAgent):
             advantages=as_tensor(standardised(estimates) * (np.ptp(earned[:, -1]) > 1e-9)).flatten(),
             returns=as_tensor(estimates + values).flatten(),
         )
-
-    def _states(self, drawn: np.ndarray) -> np.ndarray:
-        """States (L, features) of the walk on which these actions (L, A) were drawn."""
-        return self._walk.rollout(lambda layer, _: drawn[layer]).states
 
     def _update(self, batch: Batch) -> None:
         """Several steps of both networks over the batch (algorithm 1 of PPO's paper)."""

@@ -134,6 +134,7 @@ KINDS = (
             ("moco/compression/space/network_space.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "macs"): LAYER_COUNT,
             ("searchers/agents/layer_states.py", "bops"): LAYER_COUNT,
+            **{("searchers/agents/published_states.py", name): LAYER_COUNT for name in ("macs", "bops", "flops")},
         },
         tuple(name for name in METRICS if name not in ERRORS),
     ),

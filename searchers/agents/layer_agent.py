@@ -54,18 +54,19 @@ class LayerAgent(ABC):
             return drawn[-1][0]
 
         def uniform(rng: np.random.Generator) -> Point:
-            walk = self._walk.rollout(lambda *_: np.asarray(rng.random(self._walk.n_actions)))
+            walk = self._walk.rollout(lambda *_: np.asarray(rng.random(self._walk.n_actions)), self._walk.direct.notes)
             drawn.append((self._walk.repaired(walk), {}))
             return drawn[-1][0]
 
         with one_thread(), torch.no_grad():
             suggestion = self._asks.next(again, instead=uniform)
         point, notes = drawn[-1]
-        return replace(suggestion, point=point, notes={**suggestion.notes, **notes})
+        return replace(suggestion, point=point, notes={**suggestion.notes, **notes, **self._walk.direct.notes})
 
     def tell(self, trial: Trial) -> None:
         """Learn from a trial that was built, or cannot be."""
         self._asks.tell(trial)
+        self._walk.direct.tell(trial)
         if teaches(trial):
             self._told.append(trial)
             with one_thread(), self._asks.surviving("learn"):

@@ -12,8 +12,11 @@ scores are, and as good as they become, half of the rewards lie above 0.
     infeasible, graded   -LIMIT - min(total violation / TOTAL, 1) LIMIT
     infeasible, flat     (-50 - m) / d                                          the cliff of S1.21
 
-Scores in other units give the same rewards. A rejected policy earns the least of graded rewards; from a failed trial
-nothing is learned.
+*Score*: the problem's score as it is, whatever bounds it misses, as where the published reward has its own penalty; a
+rejected policy earns the least of those that are learned from.
+
+On ranks and on a fixed scale, scores in other units give the same rewards. A rejected policy earns the least of graded
+rewards; from a failed trial nothing is learned.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from scipy.stats import rankdata
 
 from moco.trial import Outcome, Trial, TrialState
 
-RANKS, GRADED, FLAT = "ranks", "graded", "flat"
+RANKS, GRADED, FLAT, SCORE = "ranks", "graded", "flat", "score"
 
 FIRST = 5  # feasible trials that fix the scale: fewer give a poor standard deviation, more would wait for long
 LIMIT = 3.0  # standard deviations below the mean at which feasible rewards end and infeasible ones begin
@@ -59,7 +62,10 @@ def scale_of(trials: Sequence[Trial], startup: int) -> RewardScale | None:
 
 
 def rewards(trials: Sequence[Trial], scale: RewardScale | None, kind: str) -> np.ndarray:
-    """(n,) of complete or rejected trials: `ranks` among them, or `graded` or `flat` on the scale."""
+    """(n,) of complete or rejected trials: `ranks` among them, their `score`, or `graded` or `flat` on the scale."""
+    if kind == SCORE:
+        least = min((trial.score for trial in trials if trial.score is not None), default=0.0)
+        return np.array([least if trial.score is None else trial.score for trial in trials])
     return ranked(trials) if kind == RANKS else np.array([reward(trial, scale, kind) for trial in trials])
 
 

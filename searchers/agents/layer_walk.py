@@ -7,8 +7,9 @@ from is what was executed, and nothing but the trial is needed (W20).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,19 @@ from moco.cost_bounds import FILL, NONE, SHRINK, CostBounds, Costs, heaviest, id
 from moco.encoding import project
 from moco.errors import ConfigError
 from moco.problem import Problem
+from moco.searchers.agents.direct_metrics import DirectMetrics
 from moco.searchers.agents.layer_actions import ABSENT, ActionSet, action_set
-from moco.searchers.agents.layer_rewards import FLAT, GRADED, RANKS
+from moco.searchers.agents.layer_rewards import FLAT, GRADED, RANKS, SCORE
 from moco.searchers.agents.layer_states import REMAINING, S1, S3, SENSITIVITY, centred, static_features
+from moco.searchers.agents.published_states import GALEN, PUBLISHED, published_state
 from moco.searchers.shared.option_checks import one_of
 from moco.space import LayerGroup
 from moco.trial import Point
 
 WALL = "wall"
+MEASURED, CONSTANT = "measured", "constant"
 MOST_HIDDEN, MOST_UNITS = 8, 4096
+NO_NOTES: Mapping[str, Any] = MappingProxyType({})
 Choose = Callable[[int, np.ndarray], np.ndarray]  # actions (A,) of an agent for a layer and its state (features,)
 
 
@@ -34,6 +39,12 @@ class LayerOptions:
     """Options of every agent that walks over layers; see `layer_states`, `layer_actions`, `layer_rewards`."""
 
     state: str = S1  # `s1`, the features of S1.31, or `s3`, those of Galen, the sensitivity analysis among them
+    features: str | None = None
+    """`s1`, `galen_p`, `galen_q`, `galen_pq` or `s5`: exactly the published vector in place of `state`, `identity` and
+    `history` (see `published_states`)."""
+    sensitivities: str | None = None
+    """`measured`, or `constant` in place of the sensitivities in `features` (S3.53); None is measured."""
+    direct: bool | None = None  # whether the state also holds the device's metrics of the network before (Q19)
     identity: bool = True  # whether the state also tells which layer it is: what one teaches need not hold for all
     history: bool = True
     """Whether the state holds the executed actions of all layers before, not of the last one alone: without them a
@@ -44,7 +55,7 @@ class LayerOptions:
     four times as long."""
     reward: str = RANKS
     """`ranks` among the trials that are learned from; the score on a fixed scale, with what misses a bound `graded` by
-    how far, below all that meets them; or the same with a `flat` -50 for it, S1's."""
+    how far, below all that meets them; the same with a `flat` -50 for it, S1's; or the `score` as it is."""
     bounds: str = WALL
     """How bounds on exact costs are kept (see `cost_bounds`): `none`, by the reward alone; `wall`, each action lowered
     on the way as far as they ask for (AMC); `shrink`, all actions of the finished walk lowered by the same amount;
@@ -52,7 +63,11 @@ class LayerOptions:
 
     def __post_init__(self) -> None:
         one_of("state", self.state, (S1, S3))
-        one_of("reward", self.reward, (RANKS, GRADED, FLAT))
+        one_of("reward", self.reward, (RANKS, GRADED, FLAT, SCORE))
+        if self.features is not None:
+            one_of("features", self.features, PUBLISHED)
+        if self.sensitivities is not None:
+            one_of("sensitivities", self.sensitivities, (MEASURED, CONSTANT))
         one_of("bounds", self.bounds, (NONE, WALL, SHRINK, FILL))
         whole = all(isinstance(size, int) and not isinstance(size, bool) for size in self.hidden)
         whole = whole and all(1 <= size <= MOST_UNITS for size in self.hidden)
@@ -85,6 +100,8 @@ class LayerWalk:
             groups.append(LayerGroup("rest", rest))
         self._space, self._groups, self._options = space, groups, options
         self._actions: ActionSet = action_set(space, groups, options.share)
+        constant, named = options.sensitivities == CONSTANT, options.features
+        self._published = None if named is None else published_state(named, space, groups, self._actions, constant)
         self._static = static_features(groups, options.state, options.identity)
         self.mask = self._actions.mask  # (L, A): 1 where the layer has the action
         self.n_layers, self.n_actions = self.mask.shape
@@ -92,26 +109,35 @@ class LayerWalk:
         self.cost_bounds = CostBounds(problem, self.lightest)
         self._whole: Costs = self.cost_bounds.costs(self.heaviest)
         self._remaining = tuple(name for name in REMAINING[options.state] if self._whole.get(name))
-        self.n_features = len(self.state([], self.lightest, self.heaviest))  # the length of a state
+        self.direct = DirectMetrics(problem, bool(options.direct))
+        self.n_features = len(self.state([], self.lightest, self.heaviest)) + len(self.direct)  # the length of a state
 
     def warnings(self, problem: Problem) -> list[str]:
         """Options of an agent that have no effect on the problem."""
-        told = idle_bounds("bounds", self._options, problem, self.cost_bounds.binds)
+        options = self._options
+        told = idle_bounds("bounds", options, problem, self.cost_bounds.binds)
+        if options.direct and not len(self.direct):
+            told.append("direct: has no effect: the objective names no metric that is read from the device")
+        if options.sensitivities == CONSTANT and options.features not in GALEN:
+            told.append(f"sensitivities: '{CONSTANT}' has no effect without `features` of Galen's")
+        if options.features is not None:
+            idle = [f"state: '{options.state}' has no effect beside `features`"] if options.state != S1 else []
+            return [*told, *idle]
         seen = any(name.startswith(SENSITIVITY) for group in problem.space.groups for name in group.features)
-        if self._options.state == S3 and not seen:
+        if options.state == S3 and not seen:
             none = f"no layer has features {SENSITIVITY}*, which space.sensitivity takes from what `moco sensitivity`"
             return [f"state: '{S3}' shows no sensitivities: {none} has written", *told]
         return told
 
-    def rollout(self, choose: Choose) -> Episode:
+    def rollout(self, choose: Choose, notes: Mapping[str, Any] = NO_NOTES) -> Episode:
         """A walk in which `choose` acts; behind a wall, no action may make the bounds unreachable (AMC's).
 
         In each layer the actions are lowered together, towards the lightest, until the rounded policy with all
         layers that follow at their lightest meets the bounds. So does the lightest policy, and each step keeps it
-        so, whatever rounding does: the last step's policy is the finished one.
+        so, whatever rounding does: the last step's policy is the finished one. `notes` are those of the suggestion.
         """
         walled = self._options.bounds == WALL and self.cost_bounds.binds
-        steps = _Steps(self)
+        steps = _Steps(self, notes)
         for layer in range(self.n_layers):
             actions = np.clip(choose(layer, steps.state()), 0.0, 1.0)
             if walled:
@@ -133,10 +159,10 @@ class LayerWalk:
         most = 1.0 if self._options.bounds == FILL else 0.0
         return moved(heaviest(lambda by: self.cost_bounds.meets(moved(by)), -1.0, most))
 
-    def of(self, point: Point) -> Episode:
-        """The walk that leads to a point, such as a finished trial's."""
+    def of(self, point: Point, notes: Mapping[str, Any] = NO_NOTES) -> Episode:
+        """The walk that leads to a point, such as a finished trial's, with the notes of its suggestion."""
         executed = project(self._space, point)
-        steps = _Steps(self)
+        steps = _Steps(self, notes)
         for layer, group in enumerate(self._groups):
             steps.state()
             values = {name: executed[name] for name in group.parameters}
@@ -155,7 +181,10 @@ class LayerWalk:
 
         `light` and `heavy` are the point so far, with all layers that follow at their lightest, and at their heaviest.
         """
-        shares = list(taken[-1] if taken else np.full(self.n_actions, ABSENT))
+        before = taken[-1] if taken else np.full(self.n_actions, ABSENT)
+        if self._published is not None:
+            return self._published.of(len(taken), before, self._whole, self.cost_bounds.costs(heavy))
+        shares = list(before)
         if self._remaining or self.cost_bounds.binds:
             most = self.cost_bounds.costs(heavy)
             shares += [most[name] / self._whole[name] for name in self._remaining]
@@ -174,14 +203,15 @@ class LayerWalk:
 class _Steps:
     """A walk under way: the point so far, with all layers that follow at their lightest, and at their heaviest."""
 
-    def __init__(self, walk: LayerWalk) -> None:
-        self._walk = walk
+    def __init__(self, walk: LayerWalk, notes: Mapping[str, Any]) -> None:
+        self._walk, self._direct = walk, walk.direct.seen(notes)
         self.light, self.heavy = dict(walk.lightest), dict(walk.heaviest)
         self._states: list[np.ndarray] = []
         self._actions: list[np.ndarray] = []
 
     def state(self) -> np.ndarray:
-        self._states.append(self._walk.state(self._actions, self.light, self.heavy))
+        of_layer = self._walk.state(self._actions, self.light, self.heavy)
+        self._states.append(np.concatenate([of_layer, self._direct]) if len(self._direct) else of_layer)
         return self._states[-1]
 
     def take(self, layer: int, actions: np.ndarray, values: Point) -> None:

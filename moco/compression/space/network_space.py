@@ -174,6 +174,7 @@ def _layer_group(
         "input_width": float(first.input_hw[1]),
         "stride": float(first.stride[0]) if first.kind != "linear" else 0.0,
         "kernel": float(first.kernel[0]),
+        "kernel_width": float(first.kernel[1]),
         "weights": float(sum(layer.parameters for layer in members)),
         "macs": float(sum(layer.macs for layer in members)),
         "macs_after": float(sum(layer.macs for layer in counts.layers if names.index(layer.name) > place)),

@@ -82,3 +82,9 @@ def test_nothing_is_learned_from_a_failed_trial() -> None:
     assert teaches(rejected())
     assert not teaches(replace(rejected(), state=TrialState.FAILED))
     assert not teaches(replace(rejected(), policy=None))
+
+
+def test_the_score_may_be_the_reward_as_it_is() -> None:
+    """Also of what misses a bound; a rejected policy earns the least."""
+    given = [trial(3.0), trial(-50.0, violation=0.4), rejected()]
+    assert rewards(given, RewardScale(1.0, 2.0), "score").tolist() == [3.0, -50.0, -50.0]
