@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Le, MinLen
 
+from moco.compression.alignment import is_aligned
 from moco.compression.costs import LayerCost
 from moco.compression.file_weights import FileWeights
 from moco.compression.methods.method import Allowed, Method, Setting, from_one
@@ -37,10 +38,17 @@ class QuantizationOptions:
     weight_bits: tuple[FewBits, FewBits] = (2, 8)
     activation_bits: tuple[FewBits, FewBits] = (4, 8)
     range: Literal["auto", "minmax", "percentile", "output_error"] = "auto"
+    # which layers can run in `mixed`: all, or `aligned` ones (S3.16, moco.compression.alignment); others are int8 then
+    mixed_layers: Literal["aligned"] | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.precision)) < len(self.precision):
             raise SpaceError(f"space.quantization.precision: expected each precision once, got {list(self.precision)}")
+        if self.mixed_layers is not None and INT8 not in self.precision:
+            given = list(self.precision)
+            raise SpaceError(
+                f"space.quantization.mixed_layers: other layers are int8 then; name it in precision, got {given}"
+            )
         for kind in BIT_PARAMETERS:
             fewest, most = getattr(self, kind)
             if not 1 <= fewest <= most <= 8:
@@ -119,18 +127,24 @@ class Quantization(Method):
 
     def write_settings(self, part: Part, values: Mapping[str, Any], draft: Draft, context: SpaceContext) -> None:
         """The precision of each layer, and its bits."""
-        name = values["precision"]
-        bits = BITS[name] if name != MIXED else Bits(*(int(values[kind]) for kind in BIT_PARAMETERS))
+        asked = values["precision"]
         for layer in part.names:
+            name = INT8 if asked == MIXED and not self._mixes(layer, context) else asked
+            bits = BITS[name] if name != MIXED else Bits(*(int(values[kind]) for kind in BIT_PARAMETERS))
             draft.precisions[layer] = name
             draft.set(layer, setting_of(bits))
 
+    def _mixes(self, layer: str, context: SpaceContext) -> bool:
+        """Whether the layer can run in fewer bits than int8."""
+        return self.options.mixed_layers is None or is_aligned(context.layers[layer])
+
     def values_of(self, part: Part, draft: Draft, context: SpaceContext) -> dict[str, Any]:
-        """The precision of the first layer, and its bits where it is mixed."""
-        name = draft.precision(part.names[0])
+        """The precision of the first layer that can run in all of them, and its bits where it is mixed."""
+        first = next((layer for layer in part.names if self._mixes(layer, context)), part.names[0])
+        name = draft.precision(first)
         if name != MIXED:
             return {"precision": name}
-        bits = _read(draft.settings[part.names[0]])
+        bits = _read(draft.settings[first])
         return {"precision": name, **dict(zip(BIT_PARAMETERS, (bits.weights, bits.activations), strict=True))}
 
     def expected_instead(self, key: str, value: object) -> str | None:
