@@ -18,7 +18,7 @@ FILES = sorted(FOLDER.glob("s[135]/*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_it_is_an_experiment_with_a_plan(path: Path, tmp_path: Path) -> None:
     experiment = load_experiment(path)
-    assert experiment.name == f"{path.parent.name}_{path.stem}"
+    assert experiment.name == path.stem
     splits = experiment.data.splits
     assert splits.search + splits.certification <= IMAGES
     assert plan_of(experiment, tmp_path).recording.config["searcher"]["name"] == experiment.searcher.name
