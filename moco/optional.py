@@ -15,6 +15,7 @@ EXTRAS = {
     "gpytorch": "botorch",
     "linear_operator": "botorch",
     "mlflow": "mlflow",
+    "mlxtend": "data",
     "openvino": "openvino",
     "starlette": "serve",
     "timm": "timm",

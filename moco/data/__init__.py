@@ -1,7 +1,8 @@
-"""Labelled images: digits, parquet files, torchvision's sets, or any torch data set."""
+"""Labelled images: digits, MNIST, parquet files, torchvision's sets, or any torch data set."""
 
 from __future__ import annotations
 
+from moco.data.class_subset import of_classes
 from moco.data.description import InputDescription
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.data.labels import same_classes
@@ -16,5 +17,6 @@ __all__ = [
     "SourceOptions",
     "from_torch",
     "load_data",
+    "of_classes",
     "same_classes",
 ]

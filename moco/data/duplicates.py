@@ -13,6 +13,8 @@ REFUSED_SHARE = 0.01
 """Of the images that are scored. A share of leaked images can lift an accuracy by no more than itself, here 1 point;
 published sets have a few (CIFAR-100, ImageNet), a test set that was copied has half or all."""
 
+Known = tuple[ContentHashes, ContentHashes]
+"""Hashes of the training and of the test set."""
 LEAKED = "accuracy on images that a network was trained on says nothing"
 SEEN = "the search has seen what its certificate is measured on"
 AGAIN = "the certificate takes each image for a new one"
@@ -25,26 +27,56 @@ def duplicate_warnings(train: ImageSet, test: ImageSet, splits: Splits, *, allow
     """
     if train.hashes is None or test.hashes is None or train.hashes.kind != test.hashes.kind:
         return []
-    of_test = test.hashes
-    search, certification = (np.intersect1d(rows, of_test.rows) for rows in (splits.search, splits.certification))
-    scored = np.union1d(search, certification)
-    if of_test.sizes is None:  # all are hashed, and each once
-        of_test = ContentHashes.known(of_test.kind, scored, of_test.of(scored))
-    leaked = shared(of_test, scored, train.hashes, train.hashes.rows)
-    seen = shared(of_test, certification, of_test, search)
-    again = repeated(of_test, certification)
-    found = [
-        _line(
-            leaked, scored, f"images of {test.name} that are scored are also in the training set {train.name}", LEAKED
-        ),
-        _line(seen, certification, f"certification images of {test.name} are also among its search images", SEEN),
-        _line(again, certification, f"certification images of {test.name} stand there before", AGAIN),
-    ]
+    find = _with_search_of_train if splits.search_from == "train" else _with_search_of_test
+    found = find((train.hashes, test.hashes), (train.name, test.name), splits)
     for share, line in found:
         if share > REFUSED_SHARE and not allowed:
             advice = "take them out, or set data.allow_duplicates: true"
             raise DataError(f"{line}; {advice} (above {REFUSED_SHARE:.0%} is refused)")
     return [line for share, line in found if share > 0]
+
+
+def _with_search_of_test(known: Known, names: tuple[str, str], splits: Splits) -> list[tuple[float, str]]:
+    """Lines where both splits that are scored are of the test set; each with the share of images."""
+    of_train, of_test = known
+    train, test = names
+    search, certification = (np.intersect1d(rows, of_test.rows) for rows in (splits.search, splits.certification))
+    scored = np.union1d(search, certification)
+    of_test = _at_once(of_test, scored)
+    leaked = shared(of_test, scored, of_train, of_train.rows)
+    seen = shared(of_test, certification, of_test, search)
+    return [
+        _line(leaked, scored, f"images of {test} that are scored are also in the training set {train}", LEAKED),
+        _line(seen, certification, f"certification images of {test} are also among its search images", SEEN),
+        _repeated_line(of_test, certification, test),
+    ]
+
+
+def _with_search_of_train(known: Known, names: tuple[str, str], splits: Splits) -> list[tuple[float, str]]:
+    """Lines where the search split is of the training set, which the other splits of it must not hold either."""
+    of_train, of_test = known
+    train, test = names
+    search = np.intersect1d(splits.search, of_train.rows)
+    others = np.intersect1d(np.union1d(splits.train, splits.calibration), of_train.rows)
+    certification = np.intersect1d(splits.certification, of_test.rows)
+    of_test = _at_once(of_test, certification)
+    twins = shared(of_train, search, of_train, others)
+    leaked = shared(of_test, certification, of_train, of_train.rows)
+    return [
+        _line(twins, search, f"search images of {train} are also among its other images", LEAKED),
+        _line(leaked, certification, f"certification images of {test} are also in the training set {train}", LEAKED),
+        _repeated_line(of_test, certification, test),
+    ]
+
+
+def _at_once(hashes: ContentHashes, rows: Rows) -> ContentHashes:
+    """The hashes of these rows, each made once, where all are needed: files are hashed only where sizes are equal."""
+    return hashes if hashes.sizes is not None else ContentHashes.known(hashes.kind, rows, hashes.of(rows))
+
+
+def _repeated_line(hashes: ContentHashes, certification: Rows, name: str) -> tuple[float, str]:
+    again = repeated(hashes, certification)
+    return _line(again, certification, f"certification images of {name} stand there before", AGAIN)
 
 
 def shared(left: ContentHashes, rows: Rows, right: ContentHashes, others: Rows) -> Rows:

@@ -78,7 +78,8 @@ def as_labelled(images: ImageSet) -> ImageSet:
     if images.label_values is None:
         return images
     values = np.array(images.label_values)
-    return replace(images, labels=values[images.labels], classes=int(values.max()) + 1, label_values=None)
+    classes = int(values.max()) + 1  # those that are left out have no names
+    return replace(images, labels=values[images.labels], classes=classes, class_names=None, label_values=None)
 
 
 def first_classes(images: ImageSet, classes: int) -> ImageSet:
@@ -90,7 +91,7 @@ def first_classes(images: ImageSet, classes: int) -> ImageSet:
 def numbering(images: ImageSet) -> tuple[str, ...]:
     """A line that says which label is which class, where they were numbered here."""
     values: Sequence[Any] | None = images.label_values
-    if values is None and images.labels_were_names and images.class_names is not None:
+    if images.labels_were_names and images.class_names is not None:
         values = [repr(name) for name in images.class_names]
     if values is None:
         return ()

@@ -14,6 +14,8 @@ from moco.data import parquet
 from moco.data.decoding import Reading, of_pixels
 from moco.data.image_set import DataSets, ImageSet, Normalization
 from moco.data.labels import same_classes
+from moco.data.mnist import NAME as MNIST_5K
+from moco.data.mnist import load_mnist
 from moco.data.pixels import Resizing
 from moco.data.splits import stratified
 from moco.data.torch_dataset import from_torch
@@ -144,6 +146,7 @@ def _from_python(_options: SourceOptions, _normalize: Normalization | None) -> D
 OF_FILES = ("channels", "resize", "crop")
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Load]] = {
     "digits": ((), (), _digits),
+    MNIST_5K: ((), (), lambda _options, normalize: load_mnist(normalize)),
     "parquet": (("train", "test"), ("image_column", "label_column", *OF_FILES), _parquet),
     "cifar10": (("root",), (), lambda options, normalize: load_cifar10(options.root or "", normalize)),
     "imagefolder": (("train", "test"), OF_FILES, lambda options, norm: _of_files(load_folder, options, norm)),

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,10 @@ from moco.errors import ConfigError, DataError
 from moco.randomness import generator
 
 IndexArray = NDArray[np.int64]
-FROM_TRAIN = ("train", "calibration")
-FROM_TEST = ("search", "certification")
+NAMES = ("train", "calibration", "search", "certification")
+SCORED = ("search", "certification")
+Origin = Literal["test", "train"]
+"""The set that the search split is taken from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +27,30 @@ class Splits:
 
     train: IndexArray  # what is left of the training set: tuning
     calibration: IndexArray  # of the training set, used without labels: batch-norm, quantizer ranges, refit
-    search: IndexArray  # of the test set: what the searcher is rewarded on
+    search: IndexArray  # of the test set, or of the training set: what the searcher is rewarded on
     certification: IndexArray  # of the test set: touched once, at the end
+    search_from: Origin = "test"
+
+    @property
+    def from_train(self) -> tuple[str, ...]:
+        """Splits of the training set; the others are of the test set."""
+        return NAMES[:3] if self.search_from == "train" else NAMES[:2]
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The sha256 of each split's indices, for the manifest and the keys of the evaluation store."""
-        return {name: index_hash(getattr(self, name)) for name in (*FROM_TRAIN, *FROM_TEST)}
+        """The sha256 of each split's indices, for the manifest and the keys of the evaluation store.
+
+        That of a search split of the training set is not that of the same indices in the test set.
+        """
+        found = {name: index_hash(getattr(self, name)) for name in NAMES}
+        if self.search_from == "train":
+            found["search"] = hashlib.sha256(f"train {found['search']}".encode()).hexdigest()
+        return found
 
     @property
     def sizes(self) -> dict[str, int]:
         """Images in each split."""
-        return {name: len(getattr(self, name)) for name in (*FROM_TRAIN, *FROM_TEST)}
+        return {name: len(getattr(self, name)) for name in NAMES}
 
 
 def index_hash(indices: IndexArray) -> str:
@@ -44,27 +59,37 @@ def index_hash(indices: IndexArray) -> str:
 
 
 def make_splits(
-    train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], sizes: Mapping[str, int], seed: int
+    train_labels: NDArray[np.int64],
+    test_labels: NDArray[np.int64],
+    sizes: Mapping[str, int],
+    seed: int,
+    search_from: Origin = "test",
 ) -> Splits:
     """The splits of two labelled sets; each has its classes in the set's own proportions, to within one image.
 
     Labels are the class of each image, (n,); `sizes` the images in `calibration`, `search` and `certification`. A set's
-    split depends on the run's seed, its labels and its own sizes only. A ConfigError refuses a size that is missing,
-    unknown, not positive, or more than the set has.
+    split depends on the run's seed, its labels and its own sizes only. A search split of the training set is drawn
+    first, calibration from what it leaves. A ConfigError refuses a size that is missing, unknown, not positive, or more
+    than the set has.
     """
-    _check_sizes(sizes, {"calibration": len(train_labels), "search": len(test_labels)})
-    calibration, train = stratified(train_labels, (sizes["calibration"], None), generator(seed, "splits", "train"))
-    search, certification = stratified(
-        test_labels, (sizes["search"], sizes["certification"]), generator(seed, "splits", "test")
-    )
-    splits = Splits(train, calibration, search, certification)
+    _check_sizes(sizes, {"train": len(train_labels), "test": len(test_labels)}, search_from)
+    rng = {name: generator(seed, "splits", name) for name in ("train", "test")}
+    if search_from == "train":
+        search, rest = stratified(train_labels, (sizes["search"], None), generator(seed, "splits", "search from train"))
+        _, certification = stratified(test_labels, (0, sizes["certification"]), rng["test"])
+    else:
+        rest = np.arange(len(train_labels))
+        search, certification = stratified(test_labels, (sizes["search"], sizes["certification"]), rng["test"])
+    calibration, train = stratified(train_labels[rest], (sizes["calibration"], None), rng["train"])
+    splits = Splits(rest[train], rest[calibration], search, certification, search_from)
     check_disjoint(splits)
     return splits
 
 
 def check_disjoint(splits: Splits) -> None:
     """Pass where no image is twice in the splits of one set; a DataError names the splits and the first index."""
-    for family in (FROM_TRAIN, FROM_TEST):
+    of_train = splits.from_train
+    for family in (of_train, [name for name in NAMES if name not in of_train]):
         for name in family:
             values, counts = np.unique(getattr(splits, name), return_counts=True)
             if (counts > 1).any():
@@ -78,24 +103,24 @@ def check_disjoint(splits: Splits) -> None:
                 )
 
 
-def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int]) -> None:
-    expected = ("calibration", *FROM_TEST)
+def _check_sizes(sizes: Mapping[str, int], available: Mapping[str, int], search_from: Origin) -> None:
+    """Pass where each set has the images of its splits; splits of one set stand after those that are drawn first."""
+    expected = ("calibration", *SCORED)
     if set(sizes) != set(expected):
         raise ConfigError(f"data.splits: expected the sizes of {', '.join(expected)}; got {', '.join(sizes) or 'none'}")
     for name in expected:
         if sizes[name] < 1:
             raise ConfigError(f"data.splits.{name}: expected at least 1 image, got {sizes[name]}")
-    if sizes["calibration"] > available["calibration"]:
-        raise ConfigError(
-            f"data.splits.calibration: {sizes['calibration']} images asked, "
-            f"the training set has {available['calibration']}"
-        )
-    there = available["search"]
-    for name in FROM_TEST:
-        before = sizes["search"] if name == "certification" else 0
-        if sizes[name] > there - before:
-            beside = f", {before} of them in data.splits.search" if before else ""
-            raise ConfigError(f"data.splits.{name}: {sizes[name]} images asked, the test set has {there}{beside}")
+    in_order = {"train": ["calibration"], "test": ["certification"]}
+    in_order[search_from].insert(0, "search")
+    for origin, names in in_order.items():
+        there, before = available[origin], 0
+        for name in names:
+            if sizes[name] > there - before:
+                beside = f", {before} of them in data.splits.{names[0]}" if before else ""
+                whole = "training set" if origin == "train" else "test set"
+                raise ConfigError(f"data.splits.{name}: {sizes[name]} images asked, the {whole} has {there}{beside}")
+            before += sizes[name]
 
 
 def stratified(

@@ -187,11 +187,18 @@ def _told_apart(baselines: Iterable[Baseline]) -> tuple[Baseline, ...]:
 
 def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
     data = experiment.data
-    given = data.model_dump(exclude={"source", "normalize", "splits", "allow_duplicates"})
+    given = data.model_dump(exclude={"source", "normalize", "splits", "classes", "allow_duplicates"})
     options = SourceOptions(**given, folder=folder, allow_import=experiment.allow_import)
     normalize = None if data.normalize is None else Normalization(**data.normalize.model_dump())
-    allowed, splits = bool(data.allow_duplicates), data.splits.model_dump()
-    return DataSpec(data.source, options, normalize, **splits, seed=experiment.seed, allow_duplicates=allowed)
+    return DataSpec(
+        data.source,
+        options,
+        normalize,
+        **data.splits.model_dump(),
+        seed=experiment.seed,
+        allow_duplicates=bool(data.allow_duplicates),
+        classes=None if data.classes is None else tuple(data.classes),
+    )
 
 
 def _space(experiment: Experiment) -> SpacePlan:

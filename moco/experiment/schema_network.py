@@ -60,11 +60,13 @@ class SplitsConfig(Section):
     """Images in each split; calibration is taken from the training set, the other two from the test set.
 
     Without a number, calibration takes 512 and search 1000, of smaller sets a half, and certification all that is left.
+    Where `search_from` is `train`, search is taken from the training set, without a number a fifth of it.
     """
 
     calibration: Count | None = None
     search: Count | None = None
     certification: Count | None = None
+    search_from: Literal["test", "train"] | None = None  # None, which is test, so that older experiments stay the same
 
 
 Sides = Pixels | tuple[Pixels, Pixels]
@@ -74,7 +76,7 @@ Sides = Pixels | tuple[Pixels, Pixels]
 class DataConfig(Section):
     """The images."""
 
-    source: Literal["digits", "parquet", "cifar10", "imagefolder", "import", "python"]
+    source: Literal["digits", "mnist_5k", "parquet", "cifar10", "imagefolder", "import", "python"]
     train: str | None = None
     test: str | None = None
     root: str | None = None
@@ -85,6 +87,7 @@ class DataConfig(Section):
     resize: Sides | None = None
     crop: Sides | None = None
     normalize: NormalizeConfig | None = None
+    classes: list[Annotated[int, Field(ge=0)] | str] | None = None
     splits: SplitsConfig = SplitsConfig()
     allow_duplicates: bool | None = None  # None, which is no, so that older experiments stay the same ones
 

@@ -132,7 +132,7 @@ def digits_resnet(num_classes: int = 10, shortcut: str = "A") -> ResidualNetwork
 
 
 ZOO: dict[str, Callable[..., nn.Module]] = {
-    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in (20, 32, 44, 56, 110)},
+    **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     "cifar_resnet18": cifar_resnet18,
     "digits_resnet": digits_resnet,
 }

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from moco.errors import ConfigError, nearest
-from moco.models import cifar_mobilenet, cifar_resnet
+from moco.models import cifar_mobilenet, cifar_preresnet, cifar_resnet, cifar_vgg, lenet
 from moco.models.timm_zoo import PREFIX, build_timm, timm_names
 from moco.models.torchvision_zoo import build_torchvision, torchvision_names
 
-ZOO = {**cifar_resnet.ZOO, **cifar_mobilenet.ZOO}
+ZOO = {**cifar_resnet.ZOO, **cifar_preresnet.ZOO, **cifar_vgg.ZOO, **cifar_mobilenet.ZOO, **lenet.ZOO}
 """moco's own networks: a builder by name."""
 
 

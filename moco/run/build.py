@@ -74,7 +74,7 @@ def _reporters(plan: JobPlan, distributions: tuple[str, ...], data: SplitData) -
     address, name = plan.recording.mlflow
     terms = ModelTerms(
         distributions=distributions,
-        example=lambda: data.test.images(data.splits.search[:1]),
+        example=lambda: data.set_of("search").images(data.splits.search[:1]),
         registered=plan.recording.registered_model,
     )
     reporter = MLflowReporter(address, name, plan.name, ReportWords(), terms)

@@ -118,3 +118,55 @@ def test_the_same_index_in_the_training_and_the_test_set_is_another_image() -> N
 def test_sizes_that_do_not_fit_are_refused_with_the_key(change: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_splits(TRAIN, TEST, {**SIZES, **change}, seed=0)
+
+
+def test_a_search_split_of_the_training_set_leaves_the_test_set_to_the_certificate() -> None:
+    splits = make_splits(TRAIN, TEST, {"calibration": 12, "search": 20, "certification": 80}, 0, "train")
+
+    assert splits.sizes == {"train": 68, "calibration": 12, "search": 20, "certification": 80}
+    parts = [splits.train, splits.calibration, splits.search]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(100))
+    assert np.bincount(TRAIN[splits.search]).tolist() == [5, 5, 5, 5]
+    assert np.bincount(TRAIN[splits.calibration]).tolist() == [3, 3, 3, 3]
+    assert all(np.all(np.diff(part) > 0) for part in parts)
+    assert splits.from_train == ("train", "calibration", "search")
+
+
+def test_a_search_split_of_the_training_set_depends_on_its_own_size_only() -> None:
+    few, many = (
+        make_splits(TRAIN, TEST, {"calibration": n, "search": 20, "certification": n}, 3, "train") for n in (4, 40)
+    )
+
+    assert np.array_equal(few.search, many.search)
+
+
+def test_the_same_indices_of_another_set_have_another_hash() -> None:
+    splits = make_splits(TRAIN, TEST, SIZES, seed=0)
+    moved = replace(splits, search_from="train")
+
+    assert moved.hashes["search"] != splits.hashes["search"]
+    assert {**moved.hashes, "search": ""} == {**splits.hashes, "search": ""}
+
+
+def test_images_of_the_training_set_are_in_one_of_its_three_splits() -> None:
+    splits = make_splits(TRAIN, TEST, {"calibration": 12, "search": 20, "certification": 80}, 0, "train")
+    shared = replace(splits, search=splits.calibration)
+
+    with pytest.raises(DataError, match="splits 'calibration' and 'search' share 12 images"):
+        check_disjoint(shared)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"search": 101}, r"data\.splits\.search: 101 images asked, the training set has 100$"),
+        (
+            {"search": 60, "calibration": 41},
+            r"data\.splits\.calibration: 41 images asked, the training set has 100, 60 of them in data\.splits\.search",
+        ),
+        ({"certification": 81}, r"data\.splits\.certification: 81 images asked, the test set has 80$"),
+    ],
+)
+def test_a_split_that_the_training_set_cannot_fill_is_refused(sizes: dict[str, int], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        make_splits(TRAIN, TEST, {**SIZES, **sizes}, 0, "train")

@@ -31,11 +31,21 @@ class Toy(nn.Module):
 @pytest.mark.parametrize(
     ("name", "options", "macs", "parameters"),
     [
+        ("cifar_resnet8", {"shortcut": "B"}, 12_501_632, 78_042),
+        ("cifar_resnet14", {"shortcut": "B"}, 26_657_408, 175_258),
         ("cifar_resnet20", {"shortcut": "A"}, 40_551_040, 269_722),
         ("cifar_resnet20", {"shortcut": "B"}, 40_813_184, 272_474),
         ("cifar_resnet56", {"shortcut": "A"}, 125_485_696, 853_018),
         ("cifar_resnet56", {"shortcut": "B"}, 125_747_840, 855_770),
         ("cifar_resnet18", {}, 555_422_720, 11_173_962),
+        # Parameters as a comparison of compression methods prints them; of 164 layers: He et al. 2016b, 1.7 M.
+        ("cifar_preresnet110", {}, 167_430_656, 1_146_842),
+        ("cifar_preresnet164", {}, 247_646_720, 1_703_258),
+        # Li et al. 2017, table 1: 3.13e8 multiply-adds of VGG-16. Liu et al. 2017, table 1: 20.04 M parameters of
+        # VGG-19 and 7.97e8 operations, two for each multiply-add.
+        ("cifar_vgg16", {}, 313_201_664, 14_724_042),
+        ("cifar_vgg19", {}, 398_136_320, 20_035_018),
+        ("conv2_fc2", {}, 17_667_072, 2_156_490),
         # Parameters as torchvision's MobileNetV2 with as many classes has them.
         ("cifar_mobilenetv2", {}, 87_976_448, 2_236_682),
         ("cifar_mobilenetv2", {"width": 0.5}, 27_969_024, 700_490),
@@ -45,6 +55,24 @@ def test_cifar_networks_have_the_golden_counts(
     name: str, options: dict[str, object], macs: int, parameters: int
 ) -> None:
     counts = count(build_model(name, **options), (3, 32, 32))
+
+    assert (counts.macs, counts.parameters) == (macs, parameters)
+    assert counts.uncounted == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "macs", "parameters"),
+    [
+        # Layer by layer: 117,600 + 240,000 + 48,000 + 10,080 + 840.
+        ("lenet5", {}, 416_520, 61_706),
+        ("lenet5_caffe", {}, 4_586_000 // 2, 431_080),  # Han et al. 2015: 431 K parameters, 4,586 K operations
+        ("conv2_fc2", {"in_channels": 1, "side": 28}, 12_273_152, 1_663_370),  # McMahan et al. 2017, section 3
+    ],
+)
+def test_networks_of_two_convolutions_have_the_published_counts(
+    name: str, options: dict[str, int], macs: int, parameters: int
+) -> None:
+    counts = count(build_model(name, **options), (1, 28, 28))
 
     assert (counts.macs, counts.parameters) == (macs, parameters)
     assert counts.uncounted == ()
