@@ -25,7 +25,8 @@ from sklearn.linear_model import LinearRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from moco.recovery.least_squares import Gram, columns_of, draw_positions, refit_weights, sampled_outputs, sampled_rows
+from moco.compression.windows import draw_positions, sampled_outputs, sampled_rows
+from moco.recovery.least_squares import Gram, columns_of, refit_weights
 
 Result = TypeVar("Result")
 POSITIONS = 10

@@ -86,6 +86,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "fisher": "moco.compression.rankings.fisher:Fisher",
         "fisher_greedy": "moco.compression.rankings.fisher:FisherGreedy",
         "activation": "moco.compression.rankings.calibrated:Activation",
+        "lasso": "moco.compression.rankings.lasso:Lasso",
         "random": "moco.compression.rankings.weights:Random",
     },
 }
@@ -252,8 +253,9 @@ class OptionOfKind:
 
 
 def written_options(options: Any) -> dict[str, Any]:
-    """Options by field, as they stand in YAML; plug-ins among them by their name."""
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    """Options by field, as they stand in YAML; plug-ins among them by their name. What is None is not given."""
+    given = ((field.name, getattr(options, field.name)) for field in fields(options))
+    values = {name: value for name, value in given if value is not None}
     return {name: value.written if isinstance(value, NamedPlugin) else value for name, value in values.items()}
 
 

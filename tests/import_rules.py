@@ -76,7 +76,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
     "safetensors": ("moco.models", "moco.recovery.checkpoint", "moco.run_folder.writing"),
-    "sklearn": ("moco.data",),
+    "sklearn": ("moco.compression.rankings.lasso", "moco.data"),
     "starlette": ("moco.serving",),
     "tensorly": ("moco.compression.methods.low_rank",),
     "timm": ("moco.models.timm_zoo",),

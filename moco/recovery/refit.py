@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from moco.compression.channels.groups import ChannelGraph
 from moco.compression.collecting import evaluating
 from moco.compression.policy_settings import pruned, refitted_of
+from moco.compression.windows import draw_positions, sampled_outputs, sampled_rows
 from moco.errors import ConfigError
 from moco.export.folding import foldable_pairs
 from moco.policy import Policy
@@ -32,11 +33,8 @@ from moco.recovery.least_squares import (
     Gram,
     Weights,
     columns_of,
-    draw_positions,
     refit_weights,
     refusal,
-    sampled_outputs,
-    sampled_rows,
     weighted_layers,
 )
 from moco.recovery.step import Candidate, Moment, PrunedGroups, RecoveryContext, RecoveryStep, written

@@ -9,15 +9,13 @@ from sklearn.linear_model import LinearRegression, Ridge
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from moco.compression.windows import draw_positions, sampled_outputs, sampled_rows
 from moco.errors import CompressionError
 from moco.recovery.least_squares import (
     Gram,
     Weights,
     columns_of,
-    draw_positions,
     refit_weights,
-    sampled_outputs,
-    sampled_rows,
 )
 
 KEPT = torch.tensor([0, 2, 3, 6])

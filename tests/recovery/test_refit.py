@@ -13,11 +13,12 @@ from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph, channel_graph
 from moco.compression.counting import count
+from moco.compression.windows import sampled_rows
 from moco.data import Normalization, parquet
 from moco.errors import CompressionError, ConfigError
 from moco.models import build_model, load_weights
 from moco.recovery.batch_norm import batch_statistics, re_estimate
-from moco.recovery.least_squares import columns_of, sampled_rows
+from moco.recovery.least_squares import columns_of
 from moco.recovery.refit import OriginalGrams, OriginalOutputs, RefitOptions, observe, refit_
 from tests.compression.toys import Chain, Shared, images, made, tiny
 

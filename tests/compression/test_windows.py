@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from moco.recovery.least_squares import draw_positions, sampled_outputs, sampled_rows
+from moco.compression.windows import draw_positions, sampled_outputs, sampled_rows
 from tests.compression.toys import images
 
 CONVOLUTIONS = {
