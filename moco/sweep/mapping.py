@@ -96,7 +96,7 @@ def _of(name: str, pruner: Pruner, parameters: Mapping[str, Range]) -> Searched:
 def _space(found: Mapping[str, Searched], schedule: Schedule) -> dict[str, Any]:
     ends = [min(one.low for one in found.values()), max(one.high for one in found.values())]
     used = [kind for kind in words.METHODS if any(kind in one.types for one in found.values())]
-    methods: dict[str, dict[str, Any]] = {words.METHODS[kind]: {"keep": ends} for kind in used}
+    methods: dict[str, dict[str, Any]] = {words.METHODS[kind]: {"keep": list(ends)} for kind in used}
     if (ranking := _ranking(found)) is not None:
         methods[words.METHODS[words.FILTERS]]["rank"] = ranking
     limits = dict(_limits(found, ends, choose=len(used) > 1))
