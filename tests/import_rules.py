@@ -85,7 +85,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),
     "uvicorn": ("moco.serving.serve",),
-    "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.app.sensitivity", "moco.sweep.made_experiment"),
+    "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.sweep.made_experiment"),
 }
 """Modules (and all below them) that may import a heavy or optional package."""
 

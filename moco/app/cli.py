@@ -97,8 +97,8 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 ) -> Answer:
     """Compare search strategies fairly: the same problem, budget, start, seeds and evaluations for all."""
     from moco.app.compare import CompareRequest, compare_experiment
-    from moco.app.shared_files import shared_file_lines
     from moco.experiment.build import Overrides
+    from moco.experiment.shared_files import shared_file_lines
     from moco.report.comparison.page import PAGE
     from moco.report.console import compare_summary, comparison_line
     from moco.run.progress import Progress
@@ -168,9 +168,9 @@ def init(
 
 
 def _search(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
-    from moco.app.shared_files import shared_file_lines
     from moco.experiment.build import Overrides
     from moco.experiment.search import search_experiment
+    from moco.experiment.shared_files import shared_file_lines
     from moco.report.console import console_summary, outcome_line
     from moco.run.progress import Progress
     from moco.run_folder import result as results
@@ -191,17 +191,16 @@ def _search_on(
     output: Output, experiment: Any, out: Path | None, targets: str, modules: Path | None, *, resume: bool
 ) -> Answer:
     from moco.experiment.build import Overrides
-    from moco.experiment.runtimes import on_runtimes
     from moco.experiment.search import search_on_runtimes
     from moco.report.console import profile_tables
     from moco.report.profile_page import profile_line
     from moco.run.deliveries import PAGE
     from moco.run.progress import Progress
 
-    folder, wanted = out or Path("runs") / experiment.name, on_runtimes(experiment, targets)
+    folder = out or Path("runs") / experiment.name
     with Progress(output.progress, detailed=output.verbose) as progress:
         found, done = search_on_runtimes(
-            wanted, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
+            experiment, targets, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
         )
     shown = (*profile_tables(found), Text(f"report: {folder / PAGE}"))
     return Answer(found.to_json(), shown, Text(profile_line(found)), DONE if done else UNMET)

@@ -35,8 +35,8 @@ def profile(  # noqa: PLR0913, PLR0917 - each is an option of the command
     allow_import: AllowImport = False,
 ) -> Answer:
     """Measure the reference, or a policy, with every metric that this machine can measure."""
-    from moco.app.profile import ProfileRequest, profile_of
     from moco.app.profile_files import profile_paths, write_profile
+    from moco.experiment.profile import ProfileRequest, profile_of
     from moco.report.console import profile_tables
     from moco.report.profile_page import profile_line, profiles_of
     from moco.run.profile import ProfilePlan
@@ -62,7 +62,7 @@ def apply(
     allow_import: AllowImport = False,
 ) -> Answer:
     """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
-    from moco.app.profile import applied
+    from moco.experiment.profile import applied
     from moco.metrics import decimal
 
     artifact = applied(experiment_in(experiment, overrides, allow_import), policy, out, experiment.parent)
@@ -83,7 +83,7 @@ def payoff(
     """Measure at which widths, precisions and ranks the layers really get faster on this target."""
     from moco.analysis.payoff.probe import ProbePlan
     from moco.app.payoff import probed_experiment
-    from moco.app.shared_files import store_line
+    from moco.experiment.shared_files import store_line
     from moco.report.console import payoff_table
 
     plan = ProbePlan(seconds, batch=batch)
@@ -116,7 +116,8 @@ def sensitivity(  # noqa: PLR0913, PLR0917 - each is an option of the command
 ) -> Answer:
     """Measure how much compression each layer bears, and suggest layer groups for the search."""
     from moco.analysis.sensitivity.layer_sensitivity import Levels
-    from moco.app.sensitivity import sensitivity_table, studied, write_study
+    from moco.app.sensitivity import sensitivity_table, write_study
+    from moco.experiment.sensitivity import studied
     from moco.run.progress import StudyProgress
     from moco.run_folder.writing import refuse_owned
 

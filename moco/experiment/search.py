@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from moco.experiment.build import NOTHING, Overrides, plan_of
+from moco.experiment.runtimes import on_runtimes
 from moco.experiment.schema import Experiment
 from moco.experiment.worker import execution_of
 from moco.run.deliveries import Delivery, check_targets, delivered_side_by_side, write_comparison
@@ -38,26 +38,28 @@ def search_experiment(
 
 
 def search_on_runtimes(
-    experiments: Sequence[Experiment],
+    experiment: Experiment,
+    names: str,
     out: Path,
     *,
     overrides: Overrides = NOTHING,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> tuple[RuntimeComparison, bool]:
-    """One experiment searched on each runtime, each with its whole budget, and what they deliver timed in turn.
+    """One experiment searched on each runtime of `NAME,NAME`, each with its whole budget; what they deliver, in turn.
 
     Each search has the folder of its runtime's name in `out`, where runtimes.json and runtimes.html compare them. The
     second value says whether every search ended as asked. With `resume` a search that is over is not run again. A
     MocoError as by `search_experiment`.
     """
-    plans = [plan_of(experiment, out, overrides.folder) for experiment in experiments]
+    experiments = on_runtimes(experiment, names)
+    plans = [plan_of(one, out, overrides.folder) for one in experiments]
     check_targets(plans)
     results = []
-    for experiment in experiments:
-        folder = out / experiment.target.runtime
+    for one in experiments:
+        folder = out / one.target.runtime
         found = search_experiment(
-            experiment, folder, overrides=overrides, resume=resume and folder.exists(), progress=progress
+            one, folder, overrides=overrides, resume=resume and folder.exists(), progress=progress
         )
         results.append((folder, Result.from_json(found)))
     deliveries = [Delivery(plan, folder, result) for plan, (folder, result) in zip(plans, results, strict=True)]

@@ -87,6 +87,11 @@ class Job:
         return self.plan.candidates.timing.plans(self.target.capabilities.metrics, self.plan.seed)
 
     @cached_property
+    def measured(self) -> frozenset[str]:
+        """The metrics that are measured for the objective."""
+        return measured_for(self.objective.metrics)
+
+    @cached_property
     def floor(self) -> Floor | None:
         """The accuracy that the certificate is about; None for a protocol without one."""
         constraint = terms_of(self.objective).floor
@@ -213,9 +218,8 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
     A MocoError where the network cannot be ranked, exported or run.
     """
     plan, seed, methods = job.plan.candidates, job.plan.seed, job.plan.space.options.methods
-    wanted = measured_for(job.objective.metrics)
     more = {n for n in job.timing if job.profile_only and not READINGS[n].of_slow_calls}
-    timing = {n: p for n, p in job.timing.items() if n in wanted | more}
+    timing = {n: p for n, p in job.timing.items() if n in job.measured | more}
     undisturbed, key = partial(_undisturbed, job.device_lock, job.reporters), store_key(job)
     images, labels = map(torch.from_numpy, job.data.images("calibration"))
     seen = CalibrationData(images, labels) if any(method.needs_images for method in methods) else None
@@ -288,7 +292,7 @@ def store_key(job: Job) -> dict[str, Any]:
         "timing": {
             name: str(timing)
             for name, timing in sorted(job.timing.items())
-            if name in measured_for(job.objective.metrics) or not READINGS[name].on_request
+            if name in job.measured or not READINGS[name].on_request
         },
         "target": dict(job.target.describe()),
         "versions": versions(job.distributions),

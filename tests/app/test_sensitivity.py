@@ -11,9 +11,10 @@ import yaml
 from rich.console import Console
 
 from moco.analysis.sensitivity.layer_sensitivity import Levels, features, read_sensitivity
-from moco.app.sensitivity import sensitivity_table, studied
+from moco.app.sensitivity import sensitivity_table
 from moco.experiment.build import build_job
 from moco.experiment.loading import load_experiment
+from moco.experiment.sensitivity import studied
 from moco.run.job import trace
 from moco.run.progress import StudyProgress
 from tests.app import tiny
