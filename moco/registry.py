@@ -24,6 +24,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "searcher": {
         "random": "moco.searchers.random:RandomSearcher",
         "uniform": "moco.searchers.uniform:UniformSearcher",
+        "grid": "moco.searchers.grid:GridSearcher",
         "tpe": "moco.searchers.tpe:TPESearcher",
         "nsga2": "moco.searchers.nsga2:NSGA2Searcher",
         "nsga3": "moco.searchers.nsga3:NSGA3Searcher",
@@ -72,6 +73,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "method": {
         "filter_pruning": "moco.compression.methods.filter_pruning:FilterPruning",
         "channel_pruning": "moco.compression.methods.channel_pruning:ChannelPruning",
+        "input_pruning": "moco.compression.methods.input_pruning:InputPruning",
         "factorisation": "moco.compression.methods.factorisation:Factorisation",
         "sparsity": "moco.compression.methods.sparsity:Sparsity",
         "quantization": "moco.compression.methods.quantization:Quantization",
@@ -80,6 +82,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "ranking": {
         "l1": "moco.compression.rankings.weights:L1",
         "l2": "moco.compression.rankings.weights:L2",
+        "l1_inputs": "moco.compression.rankings.weights:L1Inputs",
         "geometric_median": "moco.compression.rankings.weights:GeometricMedian",
         "batch_norm_scale": "moco.compression.rankings.weights:BatchNormScale",
         "taylor": "moco.compression.rankings.calibrated:Taylor",

@@ -37,12 +37,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "experiment": NETWORKS
     | FILES
     | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
+    "sweep": CORE | {"models", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"hardware"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN
     | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"}
-    | {"first_experiment"},
+    | {"first_experiment", "sweep"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
@@ -72,7 +73,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pynvml": ("moco.hardware.counters.nvml",),
-    "pydantic": ("moco.experiment", "moco.serving.requests"),
+    "pydantic": ("moco.experiment", "moco.serving.requests", "moco.sweep"),
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
     "safetensors": ("moco.models", "moco.recovery.checkpoint", "moco.run_folder.writing"),
@@ -84,7 +85,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "torchvision": ("moco.models", "moco.data"),
     "typer": ("moco.app",),
     "uvicorn": ("moco.serving.serve",),
-    "yaml": ("moco.experiment", "moco.run_folder.writing"),
+    "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.sweep.made_experiment"),
 }
 """Modules (and all below them) that may import a heavy or optional package."""
 

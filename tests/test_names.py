@@ -37,7 +37,8 @@ class Kind:
         """Whether the name may stand in the file without a reason."""
         module = BUILT_IN.get(self.kind, {}).get(name, "").partition(":")[0].replace(".", "/")
         own = re.sub(r"^moco/(?=searchers|objectives|hardware)", "", f"{module}.py")
-        return path in {"moco/registry.py", own} or path.startswith((*self.homes, "moco/testing/"))  # suites are tests
+        # suites are tests; a sweep's words are another program's, and what they are here
+        return path in {"moco/registry.py", own} or path.startswith((*self.homes, "moco/testing/", "moco/sweep/"))
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from rich.text import Text
 from typer import Argument, Option
 
-from moco.app import machine_commands, network_commands
+from moco.app import machine_commands, network_commands, sweep
 from moco.app.application import app, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
@@ -27,7 +27,7 @@ from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 __all__ = ["app", "main"]
 
 DEMO = "digits.yaml"
-ALSO = (network_commands, machine_commands)
+ALSO = (network_commands, machine_commands, sweep)
 """Modules whose commands are registered when they are imported."""
 
 

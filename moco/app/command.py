@@ -104,7 +104,7 @@ def _told(error: BaseException) -> str:
 
 
 ORDER = (
-    *("search", "demo", "compare", "report", "repair", "profile", "apply"),
+    *("search", "sweep", "demo", "compare", "report", "repair", "profile", "apply"),
     *("payoff", "sensitivity", "correlate", "init", "doctor", "serve"),
 )
 

@@ -16,6 +16,7 @@ from moco.baselines.baseline import Baseline
 from moco.baselines.by_hand import BY_HAND, ByHand, Recipe
 from moco.baselines.sibling import Sibling
 from moco.baselines.static_int8 import QUANTIZE_STATIC, StaticInt8
+from moco.compression.space.limits import Limit
 from moco.compression.space.network_space import SpaceOptions
 from moco.data import DataSets, Normalization, SourceOptions
 from moco.data.split_data import DataSpec
@@ -203,7 +204,9 @@ def _data(experiment: Experiment, folder: Path | None) -> DataSpec:
 
 def _space(experiment: Experiment) -> SpacePlan:
     space = experiment.space
-    options, multiple = SpaceOptions(experiment.plugins.methods, choose=space.choose), space.channel_multiple
+    limits = {name: Limit(limit.min, limit.max, limit.values) for name, limit in (space.limits or {}).items()}
+    options = SpaceOptions(experiment.plugins.methods, choose=space.choose, limits=limits)
+    multiple = space.channel_multiple
     if multiple is not None:
         by: Mapping[Any, int] = multiple if isinstance(multiple, dict) else dict.fromkeys(options.precisions, multiple)
         options = replace(options, channel_multiples=by)

@@ -43,8 +43,8 @@ def refuse_unknown_keys(model: type[BaseModel], data: object, where: str = "") -
     for key, value in data.items():
         path = joined(where, key)
         if key in known:
-            for inner in _models_in(known[key].annotation):
-                refuse_unknown_keys(inner, value, path)
+            for inner, place, held in _models_in(known[key].annotation, path, value):
+                refuse_unknown_keys(inner, held, place)
         elif further is None and model.model_config.get("extra") == "allow":
             continue
         elif further is None or key not in further:
@@ -193,8 +193,13 @@ def _has(value: object, part: str | int) -> bool:
     return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
 
 
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: object, where: str, value: object) -> Iterator[tuple[type[BaseModel], str, object]]:
+    """The models that a value may be one of, or hold by name, each with the value that it is to look at."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation) if get_origin(annotation) is not tuple else ():
-        yield from _models_in(inner)
+        yield annotation, where, value
+    if get_origin(annotation) is dict and isinstance(value, Mapping):
+        for key, held in value.items():
+            yield from _models_in(get_args(annotation)[1], joined(where, key), held)
+    elif get_origin(annotation) not in {tuple, dict}:
+        for inner in get_args(annotation):
+            yield from _models_in(inner, where, value)

@@ -34,13 +34,22 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     name code of the user's to import.
     """
     path = Path(path)
-    data = _absolute(_read(path), path.parent)
-    for override in overrides:
-        data = _overridden(data, override)
-    experiment = experiment_of({"name": path.stem, **_absolute(data, Path.cwd())}, allow_import)
+    experiment = experiment_of({"name": path.stem, **sections_of(path, overrides)}, allow_import)
     if experiment.imports and "folder" not in experiment.model_fields_set:
         return experiment.model_copy(update={"folder": _against(path.parent, "")})
     return experiment
+
+
+def sections_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The sections of a file, not checked yet, with the overrides; all paths are absolute. A ConfigError as above."""
+    return with_overrides(_absolute(read_mapping(path), path.parent), overrides)
+
+
+def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of the sections with the overrides, whose paths are relative to the current folder."""
+    for override in overrides:
+        data = _overridden(data, override)
+    return _absolute(data, Path.cwd())
 
 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
@@ -68,7 +77,8 @@ def _check_starts(experiment: Experiment) -> None:
         raise ConfigError("searcher.start: 'store' needs the evaluation store, which `store: false` switches off")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path, expected: str = "'model', 'data', 'space' and 'objective'") -> dict[str, Any]:
+    """The mapping that a YAML file holds; a ConfigError says why there is none."""
     try:
         text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
@@ -79,7 +89,7 @@ def _read(path: Path) -> dict[str, Any]:
     data = plain_values(text, str(path))
     if not isinstance(data, dict):
         came = "an empty file" if data is None else f"a {type(data).__name__}"
-        raise ConfigError(f"{path}: expected a mapping with 'model', 'data', 'space' and 'objective', got {came}")
+        raise ConfigError(f"{path}: expected a mapping with {expected}, got {came}")
     return data
 
 

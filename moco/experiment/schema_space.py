@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
@@ -12,6 +12,24 @@ from moco.registry import BUILT_IN, names
 from moco.setting_owners import method_names
 
 Precision = Literal["float32", "int8", "mixed"]
+
+
+Value = str | bool | int | float
+
+
+class LimitConfig(Section):
+    """What one parameter may be: `min`, `max` or both, or its `values`."""
+
+    min: float | None = None
+    max: float | None = None
+    values: Annotated[tuple[Value, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> LimitConfig:
+        ends = self.min is not None or self.max is not None
+        if ends == (self.values is not None):
+            raise ValueError(f"expected 'values', or 'min' and 'max', got {'both' if ends else 'neither'}")
+        return self
 
 
 class SpaceConfig(PluginSection):
@@ -25,6 +43,7 @@ class SpaceConfig(PluginSection):
     drop_losing: bool = False
     probe_seconds: Seconds = 60.0
     sensitivity: str | None = None
+    limits: dict[str, LimitConfig] | None = None  # by parameter, such as `g1.keep`
 
     @staticmethod
     def further_keys() -> list[str]:

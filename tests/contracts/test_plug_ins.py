@@ -17,7 +17,7 @@ from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
 from tests.hardware.scripted import ScriptedTarget
 from tests.objectives.test_feasibility_first import PROTOCOLS
 
-NOT_RANDOM = {"binary_search", "greedy", "knapsack", "uniform"}
+NOT_RANDOM = {"binary_search", "greedy", "grid", "knapsack", "uniform"}
 """Searchers whose suggestions do not depend on the seed."""
 
 SLOW: dict[str, dict[str, Any]] = {

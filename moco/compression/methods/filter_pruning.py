@@ -20,7 +20,7 @@ from moco.compression.rankings.ranking import USUAL_RANKING, Data, Ranking, Rng,
 from moco.compression.rankings.weights import L1
 from moco.compression.space.context import Draft, SpaceContext
 from moco.compression.space.layer_groups import Grouped
-from moco.compression.space.parameters import Part, Ratio
+from moco.compression.space.parameters import ListedRatio, Part, Ratio
 from moco.errors import CompressionError, SpaceError, nearest
 from moco.registry import OptionOfKind
 
@@ -256,7 +256,10 @@ def _reachable(ratio: Ratio, rules: tuple[WidthRule, ...]) -> frozenset[tuple[in
 
 
 def _edges(ratio: Ratio, rules: tuple[WidthRule, ...]) -> Iterator[float]:
-    """The ends of the ratio, and all between them at which a width may change."""
+    """The ends of the ratio, and all between them at which a width may change; of a list its values."""
+    if isinstance(ratio, ListedRatio):
+        yield from ratio.values
+        return
     yield from (ratio.low, ratio.high)
     for channels in {rule.channels for rule in rules}:
         yield from (k / channels for k in range(1, channels + 1) if ratio.low <= k / channels <= ratio.high)

@@ -37,6 +37,20 @@ def filters(network: nn.Module, layer: str) -> torch.Tensor:
     return by_filter(network, layer, weight)
 
 
+def input_slices(network: nn.Module, layer: str) -> torch.Tensor:
+    """The layer's weights by the channel that they read (input channels, weights of one), float64.
+
+    A layer of g groups of channels reads its input in g parts, each with filters of its own.
+    """
+    module = network.get_submodule(layer)
+    weight = module.get_parameter("weight").detach().double().cpu()
+    parts = int(getattr(module, "groups", 1))
+    if isinstance(module, nn.ConvTranspose2d):
+        return weight.flatten(1)
+    own = weight.reshape(parts, -1, *weight.shape[1:]).transpose(1, 2)  # (groups, inputs of one, filters of one, …)
+    return own.flatten(0, 1).flatten(1)
+
+
 def by_filter(network: nn.Module, layer: str, weights: torch.Tensor) -> torch.Tensor:
     """Numbers of the form of a layer's weight as (filters, weights of one); a transposed one's has its inputs first."""
     transposed = isinstance(network.get_submodule(layer), nn.ConvTranspose2d)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.rankings.coupled import coupled, of_filters
+from moco.compression.rankings.coupled import coupled, input_slices, of_filters
 from moco.compression.rankings.ranking import Data, Importances, Ranking, Rng
 from moco.errors import CompressionError
 
@@ -29,6 +29,21 @@ class L2(Ranking):
     def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
         """See the class."""
         return of_filters(network, graph, lambda filters: filters.norm(dim=1))
+
+
+class L1Inputs(Ranking):
+    """Sum of the absolute weights by which the next layers read each channel (S2.10).
+
+    Of a residual block's first convolution these are the input slices of its second one.
+    """
+
+    name = "l1_inputs"
+
+    def scores(self, network: nn.Module, graph: ChannelGraph, data: Data, rng: Rng) -> Importances:
+        """See the class."""
+        readers = dict.fromkeys(name for group in graph.groups.values() for name in group.consumers)
+        scores = {name: input_slices(network, name).abs().sum(dim=1) for name in readers}
+        return coupled(graph, "in", scores, f"ranking '{self.name}': no layer reads")
 
 
 class GeometricMedian(Ranking):

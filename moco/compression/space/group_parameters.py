@@ -18,6 +18,7 @@ from moco.compression.space.parameters import Options, Parameter, Part
 from moco.setting_owners import method_of
 from moco.trial import Point
 
+METHOD = "method"  # the kind of the parameter that says which one a group takes
 NONE = "none"  # what a group that chooses its method may choose too
 
 
@@ -34,11 +35,11 @@ class Choice:
     @cached_property
     def chosen(self) -> Part:
         """The choice of the method as a part of its own."""
-        return Part(self.group.name, (), {} if self.method is None else {"method": self.method})
+        return Part(self.group.name, (), {} if self.method is None else {METHOD: self.method})
 
     def applies(self, method: Method, point: Point) -> bool:
         """Whether a method is applied at the point."""
-        return self.method is None or not method.is_chosen or point[f"{self.group.name}.method"] == method.name
+        return self.method is None or not method.is_chosen or self.chosen.values(point)[METHOD] == method.name
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions by parameter, in their order."""
@@ -62,7 +63,7 @@ class Choice:
             if other.is_chosen and (other.name == method.name or other.removes_channels & method.removes_channels)
         ]
         first = min(done, key=lambda method: (method.order, not method.refits_readers), default=None)
-        return self.chosen.point({"method": NONE if first is None else first.name})
+        return self.chosen.point({METHOD: NONE if first is None else first.name})
 
     @cached_property
     def _open(self) -> dict[str, Parameter]:

@@ -15,6 +15,7 @@ from moco.compression.space.codec import NetworkCodec
 from moco.compression.space.context import SpaceContext
 from moco.compression.space.group_parameters import NONE, Choice
 from moco.compression.space.layer_groups import Grouped
+from moco.compression.space.limits import Limit, check_limits, limited
 from moco.compression.space.parameters import Options
 from moco.errors import SpaceError
 from moco.interfaces import Capabilities
@@ -41,6 +42,7 @@ class SpaceOptions:
     # by layer, further numbers for sequential searchers, such as its sensitivity; a group has their means over its
     # layers
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # by parameter, what it may be besides, see `limits`
 
     def __post_init__(self) -> None:
         """Let each method see the others; a SpaceError where a setting of one is another method's too."""
@@ -75,6 +77,7 @@ def network_space(
     context = SpaceContext(layers, groups, costs, capabilities, multiples, options.offered, options.losing)
     choices = (*_own_groups(context, options), *(_choice(group, context, options) for group in groups))
     choices = tuple(choice for choice in choices if choice.parts)
+    check_limits(options.limits, choices)
     parts = [entry for choice in choices for entry in choice.parts]
     runs_in = {layer: found for method, part in parts if (found := method.runs_in(part)) for layer in part.names}
     distributions = {name: found for choice in choices for name, found in choice.distributions().items()}
@@ -90,7 +93,7 @@ def network_space(
 def _choice(group: Grouped, context: SpaceContext, options: SpaceOptions) -> Choice:
     parts = tuple((m, part) for m in options.methods if (part := m.parameters_for(group, context)) is not None)
     names = tuple(method.name for method, _ in parts if method.is_chosen)
-    return Choice(group, parts, Options((NONE, *names)) if options.choose and names else None)
+    return limited(Choice(group, parts, Options((NONE, *names)) if options.choose and names else None), options.limits)
 
 
 def _own_groups(context: SpaceContext, options: SpaceOptions) -> Iterator[Choice]:

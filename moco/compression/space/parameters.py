@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,11 @@ class _Numbers(Generic[Number]):
 
     low: Number
     high: Number
-    is_open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a parameter of the space."""
+        return True
 
     @property
     def neutral(self) -> Number:
@@ -60,6 +64,36 @@ class Ratio(_Numbers[float]):
             low, high = (ratio, high) if too_low else (low, ratio)
             ratio = (low + high) / 2
         return guess
+
+
+@dataclass(frozen=True)
+class ListedRatio(Ratio):
+    """A ratio to keep, one of some; a single one is set without being a parameter."""
+
+    values: tuple[float, ...] = ()  # ascending
+
+    @staticmethod
+    def of(values: Iterable[float]) -> ListedRatio:
+        """That of these values, at least one."""
+        ascending = tuple(sorted(set(values)))
+        return ListedRatio(ascending[0], ascending[-1], ascending)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is more than one, and so a parameter."""
+        return len(self.values) > 1
+
+    def nearest(self, value: float) -> float:
+        """The value of the list that is nearest, of two the higher."""
+        return min(self.values, key=lambda other: (abs(other - value), -other))
+
+    def distribution(self) -> BaseDistribution:
+        """Optuna's."""
+        return CategoricalDistribution(self.values)
+
+    def leaving(self, wanted: Counts, left: Callable[[float], Counts], guess: float) -> float:
+        """The ratio of the list that leaves just that; `guess` where none does."""
+        return next((value for value in self.values if list(left(value)) == list(wanted)), guess)
 
 
 class WholeNumbers(_Numbers[int]):
