@@ -25,6 +25,7 @@ COLUMNS = (
     *("reward", "top1_error", "top1_change_pp", "search_top1_error", "latency_ratio", "size_ratio", "macs"),
     *(name for name in TWELVE if name != "top1_error"),
 )
+LAST_SEED = 2
 AG = {"protocol": "accuracy-guaranteed", "floor": "-10 pp"}
 RC = {"protocol": "resource-constrained", "constraints": {"size_mb": "<= 0.8x", "latency_ms": "<= 0.8x"}}
 
@@ -77,11 +78,14 @@ def constrained(setting: Setting) -> Drawn:
 
 
 def _subjects(setting: Setting) -> tuple[Subject, ...]:
-    return (DIGITS, RESNET20, RESNET56) if setting.full else (DIGITS, RESNET20)
+    """At the small scale the last of the usual seeds takes ResNet-20 too, which is minutes."""
+    if setting.full:
+        return (DIGITS, RESNET20, RESNET56)
+    return (DIGITS, RESNET20) if setting.seed == LAST_SEED else (DIGITS,)
 
 
 def _episodes(setting: Setting, subject: Subject) -> int:
-    return 200 if setting.full else 40 if subject is DIGITS else 16
+    return 200 if setting.full else 24 if subject is DIGITS else 12
 
 
 def _searched(setting: Setting, protocol: Protocol) -> tuple[_Found, dict[str, Any], str]:
@@ -115,7 +119,7 @@ def _search(lab: Lab, action: Action, protocol: Protocol, found: _Found) -> None
         ranked = sorted(complete(trials), key=lambda trial: (trial.feasible, trial.score or 0.0), reverse=True)
         gaps = [fresh_gap(lab, trial) for trial in ranked[:3]]
         found.gaps.setdefault(lab.subject.name, {})[action.name] = float(np.mean(gaps))
-    if action is not TD:
+    if action is not TD and (lab.setting.full or lab.subject is DIGITS):
         found.rivals.append(_rivals(lab, action, trials, protocol))
 
 
