@@ -23,15 +23,17 @@ def findings_page(cards: Mapping[str, Card], raws: Mapping[str, Sequence[Raw]]) 
     lines = [INTRODUCTION, "| what | found |", "|---|---|"]
     lines += [_card_line(card, raws.get(name, ())) for name, card in cards.items()]
     for name, finding in FINDINGS.items():
-        evidence = [one for card, found in raws.items() if name in cards[card].findings
-                    for one in evidence_for(name, found)]
+        evidence = [
+            one for card, found in raws.items() if name in cards[card].findings for one in evidence_for(name, found)
+        ]
         judgement = finding.judged(evidence)
         lines.append(f"| {name} {judgement.outcome} | {finding.claim} {judgement.sentence} |")
     lines += ["", "## Tests and rules", "", "| finding | test | effect | with 95 % interval | p | n | rule |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, finding in FINDINGS.items():
-        evidence = [one for card, found in raws.items() if name in cards[card].findings
-                    for one in evidence_for(name, found)]
+        evidence = [
+            one for card, found in raws.items() if name in cards[card].findings for one in evidence_for(name, found)
+        ]
         found = finding.judged(evidence)
         value = "n/a" if found.effect is None else f"{found.effect:.4g}"
         ends = "" if found.low is None or found.high is None else f" ({found.low:.4g} to {found.high:.4g})"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from moco.reproduction.card import Card, Scale
-from moco.reproduction.findings.registry import FINDINGS
 from moco.reproduction.finding import Judgement
+from moco.reproduction.findings.registry import FINDINGS
 from moco.reproduction.raw import DataFacts, Raw, RawRow
 from moco.reproduction.statistics import mean_interval, rounded
 from moco.run_folder.record import Record
-
-import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +106,8 @@ def evidence_for(finding: str, raws: Sequence[Raw]) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for raw in raws:
         kept = raw.evidence.get(finding)
-        for entry in kept if isinstance(kept, list) else [] if kept is None else [kept]:
-            found.append({"seed": raw.seed, **entry})
+        entries = kept if isinstance(kept, list) else [] if kept is None else [kept]
+        found += [{"seed": raw.seed, **entry} for entry in entries]
     return found
 
 
@@ -149,5 +149,5 @@ def _cell(rows: Sequence[RawRow], column: str) -> Cell | None:
         ends = [(one.low, one.high) for one in readings]
         known = [(one, other) for one, other in ends if one is not None and other is not None]
         low, high = (min(one for one, _ in known), max(other for _, other in known)) if known else (np.inf, np.inf)
-    sd = None if len(values) < 2 else rounded(float(np.std(values, ddof=1)))  # noqa: PLR2004, of one there is none
+    sd = None if len(values) < 2 else rounded(float(np.std(values, ddof=1)))
     return Cell(n_seeds=len(values), mean=float(f"{mean:.6g}"), sd=sd, low=rounded(low), high=rounded(high))

@@ -1,4 +1,4 @@
-"""`moco reproduce`: measures the seeds of a card that are not kept yet, and writes the card; and the list of findings."""
+"""`moco reproduce`: the seeds of a card that are not kept yet are measured, and the card and the findings written."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def brown_forsythe(larger: Sequence[float], smaller: Sequence[float], sentence: 
 
 
 def mann_whitney(larger: Sequence[float], smaller: Sequence[float], sentence: Sentence) -> Judgement:
-    """Mann and Whitney's U; the effect is P(first > second) with DeLong's interval, 0.5 where there is no difference."""
+    """Mann and Whitney's U; the effect is P(first > second) with DeLong's interval, 0.5 for no difference."""
     one, other = np.asarray(larger, dtype=float), np.asarray(smaller, dtype=float)
     p = float(stats.mannwhitneyu(one, other).pvalue)
     wins = (np.sign(one[:, None] - other[None, :]) + 1) / 2

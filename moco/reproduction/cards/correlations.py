@@ -65,7 +65,7 @@ def _proxies(lab: Lab, columns: dict[str, np.ndarray]) -> dict[str, Any]:
         one = pearson(columns[proxy], columns[metric], (proxy, metric))
         found[name] = {"value": one.value, "low": one.low, "high": one.high}
     macs, latency = columns["macs"], columns["latency_ms"]
-    pairs = [(a, b) for a, b in combinations(range(len(macs)), 2) if abs(latency[a] / latency[b] - 1) > 0.05]  # noqa: PLR2004, twice the error of a timing
+    pairs = [(a, b) for a, b in combinations(range(len(macs)), 2) if abs(latency[a] / latency[b] - 1) > 0.05]
     turned = sum((macs[a] - macs[b]) * (latency[a] - latency[b]) < 0 for a, b in pairs)
     return {**found, "reversals": {"pairs": len(pairs), "count": int(turned)}}
 

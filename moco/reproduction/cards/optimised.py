@@ -66,7 +66,7 @@ def _timed(lab: Lab, seconds: float) -> tuple[Measurement, list[float]]:
 def _rows(subject: Subject, name: str, found: Measurement, sizes: list[float]) -> list[RawRow]:
     rows = []
     for place in range(4):
-        if place < 2 and name != "CP":  # noqa: PLR2004, the reference's two stand beside one of the actions
+        if place < 2 and name != "CP":
             continue
         ratio = found.ratio(session=place) if place else None
         speed = BATCH * 1000 / found.median_ms(place)
@@ -76,7 +76,7 @@ def _rows(subject: Subject, name: str, found: Measurement, sizes: list[float]) -
             "throughput_ratio": Reading(value=gain[0], low=gain[1], high=gain[2]),
             "size_mb": Reading(value=sizes[place // 2]),
         }
-        who = "Ref" if place < 2 else name  # noqa: PLR2004, as above
+        who = "Ref" if place < 2 else name
         row = f"{who}, {list(LEVELS)[place % 2]}"
         rows.append(RawRow(name=row, network=subject.name, action=who, values=values, absent={"energy_j": NO_COUNTER}))
     return rows

@@ -60,9 +60,7 @@ def accuracies(lab: Lab, policy: Policy | None) -> dict[str, Reading]:
     return {
         "top1_error": share(int(np.sum(~fresh.top1)), n),
         "top5_error": share(int(np.sum(~fresh.top5)), n),
-        "top1_change_pp": Reading(
-            value=100 * change, low=100 * (change - Z95 * sem), high=100 * (change + Z95 * sem)
-        ),
+        "top1_change_pp": Reading(value=100 * change, low=100 * (change - Z95 * sem), high=100 * (change + Z95 * sem)),
     }
 
 

@@ -55,7 +55,7 @@ def mobilenet_counts(setting: Setting) -> dict[str, Any]:
             for layer, ranks in ((layer, _ranks(layer, keep)) for layer in layers.values())
         )
         sizes[f"{keep:g}"] = whole - saved
-    expansions = [layer for layer in layers.values() if _sides(layer) == 6]  # noqa: PLR2004, the network's own ratio
+    expansions = [layer for layer in layers.values() if _sides(layer) == 6]
     return {
         "network": NETWORK,
         "reference": whole,

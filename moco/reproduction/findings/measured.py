@@ -29,7 +29,9 @@ ENOUGH_WIDTHS = 10
 def proxies_partly(evidence: Evidence) -> Judgement:
     """Q06: Fisher's z of Pearson's r between MACs and latency, pooled over networks; rank reversals beside it."""
     found = [one["macs_latency"] for one in evidence if one["macs_latency"].get("low") is not None]
-    z = pooled([tuple(math.atanh(min(max(one[k], -0.999999), 0.999999)) for k in ("value", "low", "high")) for one in found])  # type: ignore[misc]
+    z = pooled(
+        [tuple(math.atanh(min(max(one[k], -0.999999), 0.999999)) for k in ("value", "low", "high")) for one in found]
+    )  # type: ignore[misc]
     r, low, high = (math.tanh(end) for end in z)
     turned = sum(one["reversals"]["count"] for one in evidence)
     pairs = sum(one["reversals"]["pairs"] for one in evidence)
@@ -76,7 +78,7 @@ def dead_not_fastest(evidence: Evidence) -> Judgement:
     """Q14: Mann and Whitney's U between latencies of networks near chance and of the others."""
     dead = [ratio for one in evidence for ratio in one["dead"]]
     alive = [ratio for one in evidence for ratio in one["alive"]]
-    if min(len(dead), len(alive)) < 2:  # noqa: PLR2004, a rank test needs two samples
+    if min(len(dead), len(alive)) < 2:
         few = f"{len(dead)} dead and {len(alive)} alive networks were found; two of each are needed."
         return Judgement(outcome=Outcome.INCONCLUSIVE, sentence=few, observations=len(dead) + len(alive))
 

@@ -66,7 +66,7 @@ def targets_alike(evidence: Evidence) -> Judgement:
         none = "No sweep found a network of tolerable loss under both targets."
         return Judgement(outcome=Outcome.INCONCLUSIVE, sentence=none)
     mean, low, high = mean_interval(gaps)
-    inside, outside = -ALIKE < low and high < ALIKE, low > ALIKE or high < -ALIKE
+    inside, outside = low > -ALIKE and high < ALIKE, low > ALIKE or high < -ALIKE
     outcome = Outcome.HOLDS if inside else Outcome.FAILS if outside else Outcome.INCONCLUSIVE
 
     def sentence(mean: float, low: float, high: float) -> str:
@@ -113,8 +113,10 @@ def agent_over_uniform(evidence: Evidence) -> Judgement:
 def _compared(one: object, rival: str) -> int:
     """1 where the agent's network is better, -1 where the rival's is, 0 where they are alike."""
     assert isinstance(one, dict)
-    keys = {name: (one["feasible"][name], -np.inf if one["score"][name] is None else one["score"][name])
-            for name in ("agent", rival)}
+    keys = {
+        name: (one["feasible"][name], -np.inf if one["score"][name] is None else one["score"][name])
+        for name in ("agent", rival)
+    }
     return int(keys["agent"] > keys[rival]) - int(keys["agent"] < keys[rival])
 
 
