@@ -27,7 +27,7 @@ from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 __all__ = ["app", "main"]
 
 DEMO = "digits.yaml"
-ALSO = (network_commands, machine_commands)
+ALSO = (network_commands, machine_commands, reproduce_command)
 """Modules whose commands are registered when they are imported."""
 
 

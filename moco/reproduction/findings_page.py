@@ -39,7 +39,8 @@ def findings_page(cards: Mapping[str, Card], raws: Mapping[str, Sequence[Raw]]) 
         ends = "" if found.low is None or found.high is None else f" ({found.low:.4g} to {found.high:.4g})"
         p = "n/a" if found.p is None else f"{found.p:.2g}"
         lines.append(
-            f"| {name} | {finding.test} | {finding.effect} | {value}{ends} | {p} | {found.observations} | {finding.rule} |"
+            f"| {name} | {finding.test} | {finding.effect} | {value}{ends} | {p} | {found.observations} "
+            f"| {finding.rule} |"
         )
     return "\n".join(lines) + "\n"
 

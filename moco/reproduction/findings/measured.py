@@ -54,7 +54,10 @@ def zeros_no_faster(evidence: Evidence) -> Judgement:
     outcome = Outcome.HOLDS if low > EQUAL and high >= 1 else Outcome.FAILS if high < 1 else Outcome.INCONCLUSIVE
 
     def sentence(value: float, low: float, high: float) -> str:
-        return f"With 50 to 90 % of zeros in dense kernels a network takes {value:.3f} of its time ({low:.3f} to {high:.3f})."
+        return (
+            f"With 50 to 90 % of zeros in dense kernels a network takes {value:.3f} of its time "
+            f"({low:.3f} to {high:.3f})."
+        )
 
     return judgement(outcome, (ratio, low, high), len(evidence), sentence)
 
@@ -69,7 +72,10 @@ def norm_fastest(evidence: Evidence) -> Judgement:
     rival = max(sorted(set(best)), key=best.count)
 
     def sentence(mean: float, low: float, high: float) -> str:
-        return f"At equal loss the fastest other method, most often {rival}, takes {mean:+.2f} of the reference's time more than L1 ({low:+.2f} to {high:+.2f})."
+        return (
+            f"At equal loss the fastest other method, most often {rival}, takes {mean:+.2f} of the "
+            f"reference's time more than L1 ({low:+.2f} to {high:+.2f})."
+        )
 
     return paired_t(gained, sentence)
 
@@ -108,7 +114,10 @@ def not_monotone(evidence: Evidence) -> Judgement:
     assert ends.low <= turned / total
 
     def sentence(share: float, low: float, high: float) -> str:
-        return f"Of {total} steps to a narrower layer {turned} make the network surely slower ({100 * share:.0f} %, {100 * low:.0f} to {100 * high:.0f})."
+        return (
+            f"Of {total} steps to a narrower layer {turned} make the network surely slower "
+            f"({100 * share:.0f} %, {100 * low:.0f} to {100 * high:.0f})."
+        )
 
     return judgement(outcome, (turned / total, two_sided.low, two_sided.high), total, sentence, float(test.pvalue))
 
@@ -133,6 +142,9 @@ def first_answer_later(evidence: Evidence) -> Judgement:
     ratio = pooled([(one["ratio"], one["low"], one["high"]) for one in evidence])
 
     def sentence(value: float, low: float, high: float) -> str:
-        return f"Compressed networks take {value:.2f} of the reference's time to the first answer ({low:.2f} to {high:.2f})."
+        return (
+            f"Compressed networks take {value:.2f} of the reference's time to the first answer "
+            f"({low:.2f} to {high:.2f})."
+        )
 
     return judgement(by_interval(ratio[1], ratio[2], 1.0), ratio, len(evidence), sentence)

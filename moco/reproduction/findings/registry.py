@@ -15,7 +15,7 @@ _ALL = (
             "exact count and paired timing", "false where it is no larger at 0.5, or surely faster",
             "latency ratio", compression.tucker_grows),
     Finding("Q04", "Tucker at 0.3 of the ranks destroys the accuracy, and a training brings it back (S1).",
-            "one-sample t test", "false where over a tenth of the accuracy above chance is surely left, or under half after",
+            "one-sample t test", "false where over a tenth above chance is surely left, or under half after",
             "share of the accuracy above chance", compression.tucker_destroys),
     Finding("Q05", "Pruning in pairs cannot bring ResNet-18 to 0.8 of its size (S1).",
             "exact count", "false where 0.8 can be reached", "smallest size ratio", compression.few_pairs),

@@ -44,9 +44,9 @@ def smoother_rewards(evidence: Evidence) -> Judgement:
     """Q13: Brown and Forsythe's test on the rewards of the last fifth, each less its run's median."""
     spread: dict[str, list[float]] = {"ddpg": [], "ppo": []}
     for one in evidence:
-        for name, kept in spread.items():
+        for name in spread:
             rewards = np.asarray(one[name], dtype=float)
-            kept += (rewards - np.median(rewards)).tolist()
+            spread[name] += (rewards - np.median(rewards)).tolist()
     finals = {name: float(np.std([np.mean(one[name]) for one in evidence], ddof=1)) for name in spread}
 
     def sentence(ratio: float, low: float, high: float) -> str:
@@ -55,8 +55,7 @@ def smoother_rewards(evidence: Evidence) -> Judgement:
             f"runs their means spread by {finals['ddpg']:.3g} and {finals['ppo']:.3g}."
         )
 
-    found = brown_forsythe(spread["ddpg"], spread["ppo"], sentence)
-    return found
+    return brown_forsythe(spread["ddpg"], spread["ppo"], sentence)
 
 
 def targets_alike(evidence: Evidence) -> Judgement:
