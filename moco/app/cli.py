@@ -19,6 +19,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 from moco.app import machine_commands, network_commands
+from moco.app import reproduce as reproduce_command
 from moco.app.application import app, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
