@@ -40,10 +40,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "sweep": CORE | {"models", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"hardware"},
+    "reproduction": RUN | {"models", "comparison", "experiment", "run", "searchers", "objectives", "hardware"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN
     | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"}
-    | {"first_experiment", "sweep"},
+    | {"first_experiment", "reproduction", "sweep"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
@@ -76,7 +77,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "pydantic": ("moco.experiment", "moco.serving.requests", "moco.sweep"),
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
-    "safetensors": ("moco.models", "moco.recovery.checkpoint", "moco.run_folder.writing"),
+    "safetensors": ("moco.models", "moco.reproduction.subjects", "moco.recovery.checkpoint", "moco.run_folder.writing"),
     "sklearn": ("moco.compression.rankings.lasso", "moco.data"),
     "starlette": ("moco.serving",),
     "tensorly": ("moco.compression.methods.low_rank",),

@@ -37,8 +37,7 @@ class Kind:
         """Whether the name may stand in the file without a reason."""
         module = BUILT_IN.get(self.kind, {}).get(name, "").partition(":")[0].replace(".", "/")
         own = re.sub(r"^moco/(?=searchers|objectives|hardware)", "", f"{module}.py")
-        # suites are tests; a sweep's words are another program's, and what they are here
-        return path in {"moco/registry.py", own} or path.startswith((*self.homes, "moco/testing/", "moco/sweep/"))
+        return path in {"moco/registry.py", own} or path.startswith((*self.homes, *EVERYWHERE))
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -46,6 +45,7 @@ class Kind:
         return self.names or tuple(BUILT_IN[self.kind])
 
 
+EVERYWHERE = ("moco/testing/", "moco/reproduction/", "moco/sweep/")  # suites are tests; the others name published systems
 DEFAULT_SPACE = "what moco.optimize does where nothing is asked for"
 PAYOFF_WORDS = "the words of payoff.json for what the pay-off analysis tries"
 FRONT = "the Pareto front: its section of the report, its figure, the run folder's front/"

@@ -19,6 +19,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 from moco.app import machine_commands, network_commands, sweep
+from moco.app import reproduce as reproduce_command
 from moco.app.application import app, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
@@ -27,7 +28,7 @@ from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 __all__ = ["app", "main"]
 
 DEMO = "digits.yaml"
-ALSO = (network_commands, machine_commands, sweep)
+ALSO = (network_commands, machine_commands, sweep, reproduce_command)
 """Modules whose commands are registered when they are imported."""
 
 

@@ -105,7 +105,7 @@ def _told(error: BaseException) -> str:
 
 ORDER = (
     *("search", "sweep", "demo", "compare", "report", "repair", "profile", "apply"),
-    *("payoff", "sensitivity", "correlate", "init", "doctor", "serve"),
+    *("payoff", "sensitivity", "correlate", "reproduce", "init", "doctor", "serve"),
 )
 
 

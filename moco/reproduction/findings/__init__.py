@@ -1,0 +1,1 @@
+"""The 21 findings, each with its own test."""

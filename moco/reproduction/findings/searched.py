@@ -1,0 +1,126 @@
+"""The tests of findings about searches and agents: Q10 to Q13, Q16, Q19, Q21."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binomtest
+
+from moco.reproduction.finding import Evidence, Judgement, Outcome
+from moco.reproduction.findings.compression import differences_of
+from moco.reproduction.statistics import (
+    CONFIDENCE,
+    Sentence,
+    brown_forsythe,
+    by_interval,
+    judgement,
+    mean_interval,
+    paired_t,
+)
+
+ALIKE = 0.1
+"""Latencies relative to the reference's that differ by less are equally low (Q16)."""
+SIGNS = 6
+"""Pairs below which a sign test cannot reach 5 %."""
+
+
+def joint_over_sequential(evidence: Evidence) -> Judgement:
+    """Q10: paired t test of the joint agent's accuracy less that of the better order of two agents."""
+    gained = [one["joint"] - max(one["sequential"].values()) for one in evidence]
+    return paired_t(gained, _points("At equal cost and episodes the joint agent is"))
+
+
+def sensitivity_helps(evidence: Evidence) -> Judgement:
+    """Q11: paired t test over seeds."""
+    return paired_t(differences_of(evidence, "with", "without"), _points("With the features the agent's network is"))
+
+
+def joint_over_single(evidence: Evidence) -> Judgement:
+    """Q12: paired t test of the joint agent's accuracy less that of the better single one, at the same cost."""
+    gained = [one["joint"] - max(one["single"].values()) for one in evidence]
+    return paired_t(gained, _points("At small costs the joint agent's network is"))
+
+
+def smoother_rewards(evidence: Evidence) -> Judgement:
+    """Q13: Brown and Forsythe's test on the rewards of the last fifth, each less its run's median."""
+    spread: dict[str, list[float]] = {"ddpg": [], "ppo": []}
+    for one in evidence:
+        for name in spread:
+            rewards = np.asarray(one[name], dtype=float)
+            spread[name] += (rewards - np.median(rewards)).tolist()
+    finals = {name: float(np.std([np.mean(one[name]) for one in evidence], ddof=1)) for name in spread}
+
+    def sentence(ratio: float, low: float, high: float) -> str:
+        return (
+            f"DDPG's rewards spread {ratio:.2f} times as much as PPO's within a run ({low:.2f} to {high:.2f}); between "
+            f"runs their means spread by {finals['ddpg']:.3g} and {finals['ppo']:.3g}."
+        )
+
+    return brown_forsythe(spread["ddpg"], spread["ppo"], sentence)
+
+
+def targets_alike(evidence: Evidence) -> Judgement:
+    """Q16: two one-sided t tests that both sweeps' lowest latencies at a tolerable loss differ by less than a tenth."""
+    gaps = differences_of(evidence, "accuracy_sweep", "latency_sweep")
+    if not gaps:
+        none = "No sweep found a network of tolerable loss under both targets."
+        return Judgement(outcome=Outcome.INCONCLUSIVE, sentence=none)
+    mean, low, high = mean_interval(gaps)
+    inside, outside = low > -ALIKE and high < ALIKE, low > ALIKE or high < -ALIKE
+    outcome = Outcome.HOLDS if inside else Outcome.FAILS if outside else Outcome.INCONCLUSIVE
+
+    def sentence(mean: float, low: float, high: float) -> str:
+        return (
+            f"The accuracy sweep's lowest latency is {mean:+.3f} of the reference's from the latency sweep's "
+            f"({low:+.3f} to {high:+.3f})."
+        )
+
+    return judgement(outcome, (mean, low, high), len(gaps), sentence)
+
+
+def direct_metrics_slow(evidence: Evidence) -> Judgement:
+    """Q19: paired t test of the score without direct metrics in the state less that with them."""
+    gained = differences_of(evidence, "without", "with")
+
+    def sentence(mean: float, low: float, high: float) -> str:
+        return f"Without direct metrics in its state the agent scores {mean:+.3f} more ({low:+.3f} to {high:+.3f})."
+
+    return paired_t(gained, sentence)
+
+
+def agent_over_uniform(evidence: Evidence) -> Judgement:
+    """Q21: sign test over networks, actions, protocols and seeds, feasible networks before others."""
+    wins = [_compared(one, "uniform") for one in evidence]
+    decided = [win for win in wins if win != 0]
+    better = sum(win > 0 for win in decided)
+    chance = [_compared(one, "random") for one in evidence]
+    test = binomtest(better, len(decided)) if decided else None
+    share = better / len(decided) if decided else 0.5
+    ends = test.proportion_ci(CONFIDENCE, method="exact") if test is not None else None
+    low, high = (0.0, 1.0) if ends is None else (float(ends.low), float(ends.high))
+    told = f"against random search it wins {sum(one > 0 for one in chance)} and loses {sum(one < 0 for one in chance)}"
+
+    def sentence(share: float, low: float, high: float) -> str:
+        return (
+            f"The agent beats uniform ratios in {better} of {len(decided)} comparisons that differ "
+            f"({100 * share:.0f} %, {100 * low:.0f} to {100 * high:.0f}); {told}."
+        )
+
+    p = None if test is None else float(test.pvalue)
+    return judgement(by_interval(low, high, 0.5), (share, low, high), len(decided), sentence, p, fewest=SIGNS)
+
+
+def _compared(one: object, rival: str) -> int:
+    """1 where the agent's network is better, -1 where the rival's is, 0 where they are alike."""
+    assert isinstance(one, dict)
+    keys = {
+        name: (one["feasible"][name], -np.inf if one["score"][name] is None else one["score"][name])
+        for name in ("agent", rival)
+    }
+    return int(keys["agent"] > keys[rival]) - int(keys["agent"] < keys[rival])
+
+
+def _points(begin: str) -> Sentence:
+    def sentence(mean: float, low: float, high: float) -> str:
+        return f"{begin} {mean:+.2f} points more accurate ({low:+.2f} to {high:+.2f})."
+
+    return sentence
