@@ -45,7 +45,13 @@ class Kind:
         return self.names or tuple(BUILT_IN[self.kind])
 
 
-EVERYWHERE = ("moco/testing/", "moco/reproduction/", "moco/sweep/")  # suites are tests; the others name published systems
+EVERYWHERE = (
+    "moco/testing/",
+    "moco/reproduction/",
+    "moco/sweep/",
+)
+"""Suites are tests; the others are about published systems, by their words."""
+
 DEFAULT_SPACE = "what moco.optimize does where nothing is asked for"
 PAYOFF_WORDS = "the words of payoff.json for what the pay-off analysis tries"
 FRONT = "the Pareto front: its section of the report, its figure, the run folder's front/"

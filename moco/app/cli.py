@@ -24,6 +24,7 @@ from moco.app.application import app, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
 from moco.app.output import DONE, FAILED, UNMET, Answer, Output
+from moco.app.searched import searched
 
 __all__ = ["app", "main"]
 
@@ -47,7 +48,7 @@ def search(  # noqa: PLR0913, PLR0917 - each is an option of the command
     asked = experiment_in(experiment, overrides, allow_import, workers)
     if targets is not None:
         return _search_on(output, asked, out, targets, experiment.parent, resume=resume)
-    return _search(output, asked, out, experiment.parent, resume=resume)
+    return searched(output, asked, out, experiment.parent, resume=resume)
 
 
 @command(app, "moco demo --out runs/demo")
@@ -72,7 +73,7 @@ def demo(
         output.progress.print("MLflow is not installed, so the demo is not shown there: pip install 'moco[mlflow]'")
     if not resume:
         forget(out, experiment.name)
-    return _search(output, experiment, out, None, resume=resume)
+    return searched(output, experiment, out, None, resume=resume)
 
 
 @command(app, "moco compare mine.yaml --searchers random,greybox --seeds 8")
@@ -166,26 +167,6 @@ def init(
 
     written = write_experiment(InitRequest(tuple(data or ()), model, train, test, weights), out)
     return Answer(written.to_json(), [Text(line) for line in written.lines], Text(written.lines[-1]))
-
-
-def _search(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
-    from moco.experiment.build import Overrides
-    from moco.experiment.search import search_experiment
-    from moco.experiment.shared_files import shared_file_lines
-    from moco.report.console import console_summary, outcome_line
-    from moco.run.progress import Progress
-    from moco.run_folder import result as results
-
-    folder = out or Path("runs") / experiment.name
-    kept = shared_file_lines(experiment, folder)
-    with Progress(output.progress, detailed=output.verbose) as progress:
-        found = search_experiment(
-            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
-        )
-    result = results.Result.from_json(found)
-    code = DONE if result.exit == results.DONE else UNMET
-    shown = (console_summary(result), *kept, f"report: {folder / 'report.html'}")
-    return Answer(found, shown, outcome_line(result), code)
 
 
 def _search_on(

@@ -8,10 +8,11 @@ from typing import Annotated
 from rich.text import Text
 from typer import Argument, Option
 
-from moco.app.application import app
+from moco.app.application import app, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, Resume, SetKeys, Workers
 from moco.app.output import Answer, Output
+from moco.app.searched import searched
 
 
 @command(app, "moco sweep sweep.yaml --schedule schedule.yaml --experiment base.yaml --out runs/sweep")
@@ -30,7 +31,6 @@ def sweep(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = False,
 ) -> Answer:
     """Search what a sweep and a schedule name; the experiment that they come to is written to RUN.yaml."""
-    from moco.app.cli import search
     from moco.sweep.made_experiment import made_experiment
 
     made = made_experiment(sweep, schedule, experiment, overrides or (), allow_import)
@@ -40,4 +40,4 @@ def sweep(  # noqa: PLR0913, PLR0917 - each is an option of the command
         return Answer(made.sections, (Text(made.yaml),), Text(made.yaml))
     folder = out or Path("runs") / made.name
     path = made.written_beside(folder)
-    return search(output, path, folder, None, None, resume, allow_import, workers)
+    return searched(output, experiment_in(path, None, allow_import, workers), folder, path.parent, resume=resume)

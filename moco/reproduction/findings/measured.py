@@ -26,12 +26,14 @@ BY_CHANCE = 0.025
 ENOUGH_WIDTHS = 10
 
 
+def _fisher_z(r: float) -> float:
+    return math.atanh(min(max(r, -0.999999), 0.999999))
+
+
 def proxies_partly(evidence: Evidence) -> Judgement:
     """Q06: Fisher's z of Pearson's r between MACs and latency, pooled over networks; rank reversals beside it."""
     found = [one["macs_latency"] for one in evidence if one["macs_latency"].get("low") is not None]
-    z = pooled(
-        [tuple(math.atanh(min(max(one[k], -0.999999), 0.999999)) for k in ("value", "low", "high")) for one in found]
-    )  # type: ignore[misc]
+    z = pooled([(_fisher_z(one["value"]), _fisher_z(one["low"]), _fisher_z(one["high"])) for one in found])
     r, low, high = (math.tanh(end) for end in z)
     turned = sum(one["reversals"]["count"] for one in evidence)
     pairs = sum(one["reversals"]["pairs"] for one in evidence)
