@@ -16,7 +16,7 @@ from moco.report.page import write_report
 from tests.report.example_run import write_example
 
 ORDER = [
-    *("verdict", "comparison", "front", "anytime", "policy", "seconds"),
+    *("verdict", "comparison", "front", "anytime", "importance", "policy", "seconds"),
     *("certificate", "deploy", "reproduce", "warnings", "trials"),
 ]
 
