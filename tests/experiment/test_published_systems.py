@@ -25,7 +25,7 @@ def test_it_is_an_experiment_with_a_plan(path: Path, tmp_path: Path) -> None:
 
 
 FEW = (
-    "data.splits={calibration: 32, search: 60, certification: 80}",
+    "data.splits={calibration: 32, search: 60, certification: 160}",
     "target.timing={seconds_batch1: 0.01, seconds_batch32: 0.02, slot_ms: 2.0}",
     "budget.trials=3",
     "certificate={attempts: 1, seconds: 0.05}",
