@@ -48,7 +48,7 @@ def sensitivity(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _base(experiment: Experiment, folder: Path) -> Path:
-    """What the first of two searches may have found: a layer pruned where bits are searched, in int8 where widths are."""
+    """What the first of two searches may have found: a layer pruned, or in int8."""
     assert experiment.space.base is not None
     first = Path(experiment.space.base).parents[1].name
     setting = {"filter_pruning": {"keep": 8, "of": 16}} if first == "s3_p" else {"precision": "int8"}
