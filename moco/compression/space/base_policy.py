@@ -18,7 +18,7 @@ from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin, read_policy
 from moco.compression.policy_settings import by_method, each_setting, pruned
 from moco.compression.space.codec import NetworkCodec
-from moco.compression.space.group_parameters import METHOD, NONE, Choice
+from moco.compression.space.group_parameters import NONE, Choice
 from moco.compression.space.limits import Limit
 from moco.compression.space.network_space import SpaceOptions
 from moco.errors import SpaceError
@@ -114,10 +114,9 @@ def read_base(path: Path, origin: Origin | None = None) -> Policy:
 
 
 def _names(choice: Choice, held: frozenset[str], point: Point) -> list[str]:
-    """The parameters of a layer group that the base's methods set; the method too where it takes one of them."""
+    """The parameters of a layer group that the base's methods set; its choice of a method too, where it made one."""
     names = [name for method, part in choice.parts if method.name in held for name, _ in part.open.values()]
     chosen = [name for name, _ in choice.chosen.open.values() if point[name] != NONE]
-    assert all(name.endswith(f".{METHOD}") for name in chosen)
     return [*names, *chosen]
 
 

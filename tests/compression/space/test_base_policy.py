@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moco.compression.policy_settings import bits_of, pruned
+from moco.compression.methods.depth import BRANCHES, Depth, DepthOptions
+from moco.compression.policy_settings import bits_of, branches_gone_of, pruned
 from moco.compression.space.base_policy import BasePolicy
 from moco.compression.space.layer_groups import grouped
 from moco.compression.space.limits import Limit
@@ -19,6 +20,7 @@ from moco.space import SearchSpace
 from tests.compression.space.test_codec import ALL, TARGET, drawn, space_of
 from tests.compression.space.test_network_space import TINY
 from tests.compression.spaces import options_of
+from tests.compression.toys import images
 
 PRECISIONS = ("float32", "int8", "mixed")
 
@@ -106,3 +108,20 @@ def test_a_whole_number_has_whole_limits(limit: Limit) -> None:
     name = next(n for n in space_of(precisions=PRECISIONS).distributions if n.endswith(".weight_bits"))
     with pytest.raises(SpaceError, match=rf"^space\.limits\.{name}: .*whole number"):
         space_of(precisions=PRECISIONS, limits={name: limit})
+
+
+@pytest.mark.parametrize("per", ["network", "group"])
+def test_branches_that_a_base_leaves_out_stay_out(per: str) -> None:
+    method = Depth(
+        DepthOptions(keep=(0.0001, 1.0), per=per)
+    ).acquainted(  # type: ignore[arg-type]
+        TINY.network, TINY.graph, lambda most: images(8, 1, 8)[:most]
+    )
+    first = space_of(keep=None, further=[method])
+    shorter = {name: low for name, low in first.uniform(1.0).items() if name.endswith(BRANCHES)}
+    policy = first.canonical({**first.neutral, **shorter})
+    assert branches_gone_of(policy)
+    space = above(policy, further=[method])
+    assert not any(name.endswith(BRANCHES) for name in space.distributions)
+    for level in (0.0, 0.5, 1.0):
+        assert branches_gone_of(space.canonical(space.uniform(level))) == branches_gone_of(policy)
