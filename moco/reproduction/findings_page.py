@@ -46,9 +46,9 @@ def findings_page(cards: Mapping[str, Card], raws: Mapping[str, Sequence[Raw]]) 
 
 
 def _card_line(card: Card, raws: Sequence[Raw]) -> str:
-    if not raws:
-        missing = "; ".join(dict.fromkeys(absence.reason for absence in card.absences))
-        return f"| {card.id} not run | {card.title}. Not run{': ' + missing if missing else ' yet'}. |"
+    if card.needs or not raws:
+        why = f": {card.needs}" if card.needs else ": nobody has measured it here yet; moco reproduce " + card.id
+        return f"| {card.id} not run | {card.title}. Not run{why}. |"
     rows = {(row.name, row.network) for raw in raws for row in raw.rows}
     networks = ", ".join(sorted({network for _, network in rows}))
     absent = f"; {len(card.absences)} published rows cannot be shown here" if card.absences else ""
