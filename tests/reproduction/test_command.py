@@ -73,7 +73,7 @@ def test_a_broken_raw_file_is_told_and_not_used(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("{}", encoding="utf-8")
 
-    line = one_line(moco("reproduce", "F5.2", "--seeds", "1", "--out", tmp_path), 1)
+    line = one_line(moco("reproduce", "F5.2", "--seeds", "1", "--out", tmp_path), 2)
 
     assert str(path) in line
     assert "remove it" in line

@@ -57,7 +57,7 @@ _ALL = (
             measured.first_answer_later),
     Finding("Q19", "Direct metrics in the agent's state slow its learning (S1).",
             "paired t test", INTERVAL, "difference of scores", searched.direct_metrics_slow,
-            needs="it needs states with direct metrics, which no agent of moco takes yet"),
+            needs="no card compares agents with and without direct metrics yet"),
     Finding("Q20", "Variational pruning beats LASSO, and LASSO beats magnitude (S5).",
             "paired t test", INTERVAL, "smaller step of the order, points", compression.variational_best,
             needs="it needs LASSO and information-dropout pruning"),
