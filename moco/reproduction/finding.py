@@ -77,5 +77,5 @@ def _measured_on(evidence: Evidence) -> str:
     networks = sorted({str(one["network"]) for one in evidence if "network" in one})
     told = [SUBJECTS[name].told if name in SUBJECTS else name for name in networks]
     seeds = len({one.get("seed", 0) for one in evidence})
-    where = f" on {' and '.join(told)}" if told else ""
-    return f"Measured{where}, {seeds} seed{'' if seeds == 1 else 's'}."
+    where = f" on {', '.join(told)}" if told else ""
+    return f"Measured{where}; {seeds} seed{'' if seeds == 1 else 's'}."

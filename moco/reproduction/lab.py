@@ -178,7 +178,6 @@ def opened(
     *,
     recovery: Sequence[Any] = (),
     objective: Mapping[str, Any] | None = None,
-    target: Mapping[str, Any] | None = None,
     store: Path | None = None,
 ) -> Iterator[Lab]:
     """The subject, built, scored and timed with this space; its files go when the block ends.
@@ -193,7 +192,7 @@ def opened(
         "space": {"groups": "per-block", **space},
         "recovery": list(recovery),
         "objective": dict(objective or {"protocol": "front"}),
-        "target": {"runtime": DEFAULT_TARGET, "threads": 1, "timing": _timing(setting), **(target or {})},
+        "target": {"runtime": DEFAULT_TARGET, "threads": 1, "timing": _timing(setting)},
     }
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

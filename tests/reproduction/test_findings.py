@@ -200,7 +200,7 @@ def test_a_sentence_names_the_networks_and_seeds_that_it_rests_on() -> None:
 
     sentence = FINDINGS["Q07"].judged(evidence).sentence
 
-    assert sentence.endswith(" Measured on a small ResNet on digits and own, 2 seeds.")
+    assert sentence.endswith(" Measured on a small ResNet on digits, own; 2 seeds.")
 
 
 def test_the_published_ppo_is_told_beside_the_one_that_is_judged() -> None:

@@ -54,7 +54,9 @@ def rewards(setting: Setting) -> Drawn:
         rows += [_row(subject.name, name, curve, episodes) for name, curve in curves.items()]
         last = {name: curve[-(len(curve) // PARTS) :] for name, curve in curves.items()}
         evidence.append({"network": subject.name, **last, "curves": curves})
-    told = f"rewards of the last fifth of the episodes, over which mean and sd are; final is the mean of the last {FINAL}"
+    told = (
+        f"rewards of the last fifth of the episodes, over which mean and sd are; final is the mean of the last {FINAL}"
+    )
     return Drawn(tuple(rows), {"Q13": evidence}, facts, hardware, notes=(told,))
 
 
@@ -75,8 +77,15 @@ def _row(network: str, name: str, curve: Sequence[float], episodes: int) -> RawR
         **{f"reward_part_{n + 1}": float(np.mean(part)) for n, part in enumerate(parts)},
     }
     readings = {column: Reading(value=float(f"{value:.6g}")) for column, value in values.items()}
-    facts = {"action": "FP", "searcher": name, "protocol": "two-stage, r1", "budget": f"{episodes} episodes"}
-    return RawRow(name=name, network=network, values=readings, **facts)
+    return RawRow(
+        name=name,
+        network=network,
+        action="FP",
+        searcher=name,
+        protocol="two-stage, r1",
+        budget=f"{episodes} episodes",
+        values=readings,
+    )
 
 
 CARD = Card(

@@ -52,9 +52,11 @@ def smoother_rewards(evidence: Evidence) -> Judgement:
             rewards = np.asarray(one[name], dtype=float)
             spread[name] += (rewards - np.median(rewards)).tolist()
     told = {name: f"{name} {_between(evidence, name)}" for name in names}
+    episodes = sorted({len(curve) for one in evidence for curve in one.get("curves", {}).values()})
+    when = f" in the last fifth of {episodes[-1]} episodes" if episodes else ""
 
     def sentence(ratio: float, low: float, high: float) -> str:
-        text = f"DDPG's rewards spread {ratio:.2f} times as much as PPO's within a run ({low:.2f} to {high:.2f})"
+        text = f"DDPG's rewards spread {ratio:.2f} times as much as PPO's within a run{when} ({low:.2f} to {high:.2f})"
         if "ppo_q" in spread:
             text += f", {_ratio(spread['ddpg'], spread['ppo_q']):.2f} times as much as those of PPO with Q-values"
         return f"{text}; mean rewards and their spread between runs: {', '.join(told.values())}."
