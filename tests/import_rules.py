@@ -36,10 +36,20 @@ ALLOWED: dict[str, frozenset[str]] = {
     "run": RUN | {"models", "objectives", "baselines"},
     "experiment": NETWORKS
     | FILES
-    | {"analysis", "baselines", "execution", "finalists", "run_folder", "tracking", "objectives", "run"},
+    | {
+        "analysis",
+        "baselines",
+        "certification",
+        "execution",
+        "finalists",
+        "run_folder",
+        "tracking",
+        "objectives",
+        "run",
+    },
     "sweep": CORE | {"models", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
-    "first_experiment": NETWORKS | {"hardware"},
+    "first_experiment": NETWORKS | {"certification", "hardware"},
     "reproduction": RUN | {"models", "comparison", "experiment", "run", "searchers", "objectives", "hardware"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN

@@ -30,6 +30,11 @@ from moco.constraints import Constraint
 from moco.errors import ConfigError
 from moco.metrics import decimal, percent
 
+CONFIDENCE = 0.95
+"""Of a certificate, one-sided, where nothing else is asked for."""
+ATTEMPTS = 5
+"""Candidates that may be tried on the certification split, likewise."""
+
 DISCORDANCE = 0.05
 """Share of images that is taken to be right for one network and wrong for the other, before anything is measured."""
 
@@ -183,7 +188,8 @@ def _images_for_flawless(floor: Floor, confidence: float) -> str:
     share = 1 + floor.value if floor.relative else floor.value
     if share >= 1:
         return "lower the floor"
-    return f"lower the floor or take at least {math.ceil(math.log(1 - confidence) / math.log(share)):,} images"
+    least = math.ceil(math.log(1 - confidence) / math.log(share))
+    return f"lower the floor, or take at least {least:,} images: a smaller data.splits.search leaves more"
 
 
 def _attempt(

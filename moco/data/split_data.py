@@ -108,12 +108,17 @@ def split_data(data: DataSpec, given: DataSets | None = None) -> SplitData:
     return SplitData(sets.train, sets.test, splits, notes)
 
 
+def usual_search_images(of_test: int) -> int:
+    """Images of the search split where nothing is asked for; the certificate has what it leaves of the test set."""
+    return max(min(1000, of_test // 2), 1)
+
+
 def _sizes(data: DataSpec, sets: DataSets) -> dict[str, int]:
     """The sizes asked, or those that docs/configuration.md states where they are not given."""
     calibration, search, certification = data.calibration, data.search, data.certification
     of_train = data.search_from == "train"
     if search is None:
-        search = max(len(sets.train) // OF_TRAIN if of_train else min(1000, len(sets.test) // 2), 1)
+        search = max(len(sets.train) // OF_TRAIN, 1) if of_train else usual_search_images(len(sets.test))
     if calibration is None:
         calibration = max(min(512, (len(sets.train) - (search if of_train else 0)) // 2), 1)
     if certification is None:

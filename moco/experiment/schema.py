@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from moco.certification.certificate import ATTEMPTS, CONFIDENCE
 from moco.compression.methods.method import Method
 from moco.errors import nearest
 from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds, Section, Seed
@@ -148,8 +149,8 @@ class FinalistsConfig(Section):
 class CertificateConfig(Section):
     """The certificate: one-sided confidence, candidates that may be tried, seconds of the longer timing."""
 
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    attempts: Count = 5
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = CONFIDENCE
+    attempts: Count = ATTEMPTS
     seconds: Seconds = 2.0
 
 

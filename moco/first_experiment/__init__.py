@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moco.errors import ConfigError
+from moco.first_experiment.floor import floor_for
 from moco.first_experiment.images import images_of
 from moco.first_experiment.network import network_of
 from moco.first_experiment.text import experiment_text
@@ -58,14 +59,17 @@ def write_experiment(asked: InitRequest, out: Path) -> WrittenExperiment:
     network = network_of(asked.model, asked.weights, images, [*asked.places, Path()])
     machine = this_machine()
     name = _name(asked, out)
-    text = experiment_text(name, images, network, machine, out.absolute().parent)
+    floor = floor_for(images)
+    text = experiment_text(name, images, network, machine, out.absolute().parent, floor)
     with writes(f"{out}:"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     allowed = " --allow-import" if network.import_path is not None else ""
     found = (*images.found, *network.found, *machine.found)
-    return WrittenExperiment(out, found, (*images.guessed, *network.guessed), f"moco search {out}{allowed}")
+    return WrittenExperiment(
+        out, found, (*images.guessed, *network.guessed, *floor.guessed), f"moco search {out}{allowed}"
+    )
 
 
 def _name(asked: InitRequest, out: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from moco.data.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
 from moco.data.sources import SOURCES
 from moco.errors import printed
+from moco.first_experiment.floor import ChosenFloor
 from moco.first_experiment.images import FoundImages, FoundSet
 from moco.first_experiment.network import FoundNetwork, input_channels
 from moco.first_experiment.this_machine import ThisMachine
@@ -21,10 +22,12 @@ KEYS = 25  # where comments begin
 IMAGENET = "{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}"
 
 
-def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machine: ThisMachine, folder: Path) -> str:
+def experiment_text(
+    name: str, images: FoundImages, network: FoundNetwork, machine: ThisMachine, folder: Path, floor: ChosenFloor
+) -> str:
     """The YAML; its paths are relative to `folder`, which it is written to."""
     found = [f"#   {printed(text)}" for text in (*images.found, *network.found, *machine.found)]
-    guessed = [f"#   {printed(text)}" for text in (*images.guessed, *network.guessed)]
+    guessed = [f"#   {printed(text)}" for text in (*images.guessed, *network.guessed, *floor.guessed)]
     lines = [
         "# Written by `moco init`. Every key is explained in docs/configuration.md; what is commented out is a default",
         "# or a suggestion. Found:",
@@ -36,7 +39,7 @@ def experiment_text(name: str, images: FoundImages, network: FoundNetwork, machi
         *_data(images, network, folder),
         *_space(),
         *_target(machine),
-        *_objective_to_budget(machine),
+        *_objective_to_budget(machine, floor.points),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -89,7 +92,7 @@ def _data(images: FoundImages, network: FoundNetwork, folder: Path) -> list[str]
         if takes != RGB:
             lines.append(_line(f"  channels: {takes}", f"what {network.name} takes"))
         elif not images.all_rgb:
-            lines.append(_line(f"  channels: {takes}", f"what {network.name} takes; the files are not all RGB"))
+            lines.append(_line(f"  channels: {takes}", f"what {network.name} takes; some files are not RGB"))
     lines += _resizing(images)
     if network.published:
         lines.append(_line(f"  normalize: {IMAGENET}", "as these weights expect it"))
@@ -137,13 +140,13 @@ def _target(machine: ThisMachine) -> list[str]:
     return [_line(f"target: {{runtime: onnxruntime, threads: 1{counters}}}", f"of {machine.cores} cores")]
 
 
-def _objective_to_budget(machine: ThisMachine) -> list[str]:
+def _objective_to_budget(machine: ThisMachine, floor: int) -> list[str]:
     energy = ", energy_j: 1" if machine.counters else ""
     mlflow = "also show it there" if machine.mlflow else "needs pip install 'moco[mlflow]'"
     return [
         "objective:",
         _line("  protocol: accuracy-guaranteed", "or resource-constrained, front, …: docs/configuration.md"),
-        _line('  floor: "-2 pp"', "at most 2 points of accuracy below the uncompressed network"),
+        _line(f'  floor: "-{floor} pp"', f"at most {floor} points of accuracy below the uncompressed network"),
         f"  weights: {{latency_ms: 1, throughput_ips: 1, size_mb: 1{energy}}}",
         _line("searcher: {name: greybox}", "docs/searchers.md"),
         _line("budget: {trials: 100, seconds: 3600}", "whichever is reached first"),

@@ -18,7 +18,7 @@ from moco.models.plain import plain, unwrapped
 from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
 from moco.registry import blaming, named
-from moco.run.job import Job
+from moco.run.job import Job, certificate_forecast, floor_of
 from moco.run.plan import JobPlan
 from moco.run.presentation import ReportWords
 from moco.tracking.background import BackgroundReporter
@@ -26,10 +26,13 @@ from moco.tracking.mlflow import MLflowReporter
 from moco.tracking.mlflow_model import ModelTerms
 
 
-def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None) -> Job:
+def job_of(
+    plan: JobPlan, network: nn.Module | None = None, sets: DataSets | None = None, *, certified: bool = False
+) -> Job:
     """All parts of the search; a MocoError says in one line which cannot be built and why.
 
-    `network` and `sets` are what comes from Python; None builds and loads what the plan names.
+    `network` and `sets` are what comes from Python; None builds and loads what the plan names. Where a network is to be
+    `certified` at the end, a floor that the images cannot show is refused before the network is trained.
     """
     target: Target = plan.target.made()
     distributions = tuple(target.distributions)
@@ -41,6 +44,8 @@ def job_of(plan: JobPlan, network: nn.Module | None = None, sets: DataSets | Non
     objective, warnings = measurable(plan.objective.made(), target.capabilities.metrics)
     name = plan.model.shown if network is None else type(unwrapped(network)).__name__
     data = split_data(plan.data, sets)
+    if certified:
+        certificate_forecast(floor_of(objective), plan.delivery, data)
     task = Task(data.train.shape, data.train.classes, data.train.name, data.least_outputs)
     if network is None:
         warnings = (*warnings, *plan.model.warnings)

@@ -45,7 +45,7 @@ from moco.products import measured_for
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
-from moco.run.plan import JobPlan
+from moco.run.plan import DeliveryOptions, JobPlan
 from moco.run.reachability import check_reachable, empty_promises
 from moco.space import SearchSpace
 from moco.strategy import idle_options, slow_strategies
@@ -94,8 +94,20 @@ class Job:
     @cached_property
     def floor(self) -> Floor | None:
         """The accuracy that the certificate is about; None for a protocol without one."""
-        constraint = terms_of(self.objective).floor
-        return None if constraint is None else Floor.of(constraint)
+        return floor_of(self.objective)
+
+
+def floor_of(objective: Objective) -> Floor | None:
+    """The accuracy that the objective's certificate is about; None for a protocol without one."""
+    constraint = terms_of(objective).floor
+    return None if constraint is None else Floor.of(constraint)
+
+
+def certificate_forecast(floor: Floor | None, delivery: DeliveryOptions, data: SplitData) -> str:
+    """What the certificate can show on the certification split; a ConfigError where it cannot show the floor at all."""
+    if floor is None:
+        return ""
+    return check_possible(floor, data.splits.sizes["certification"], delivery.confidence, delivery.attempts)
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,7 @@ def prepare(
     The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
     layers) and `starts` are what an earlier session of this search has found; None finds them.
     """
-    plan, search, delivery = job.plan.space, job.plan.search, job.plan.delivery
+    plan, search = job.plan.space, job.plan.search
     first = job.data.train.images(job.data.splits.calibration[:MOST_IMAGES])  # the others are decoded once, later on
     check_finite(job.network.eval(), torch.from_numpy(first))
     check_repeatable(job.network, torch.from_numpy(first))
@@ -187,9 +199,7 @@ def prepare(
         if starts is None:
             known, more = search.starts.known(traced.compressor, space, Origin(job.network_name, plan.ranking))
             warnings += more
-        if job.floor is not None:
-            images = job.data.splits.sizes["certification"]
-            forecast = check_possible(job.floor, images, delivery.confidence, delivery.attempts)
+        forecast = certificate_forecast(job.floor, job.plan.delivery, job.data)
     evaluator = evaluator_of(job, traced, folder, constants or {})
     with ExitStack() as on_failure:
         on_failure.callback(evaluator.close)

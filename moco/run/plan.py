@@ -9,6 +9,7 @@ from typing import Any
 
 from moco.analysis.payoff.paying_space import PayOffUse
 from moco.baselines.baseline import Baseline
+from moco.certification.certificate import ATTEMPTS, CONFIDENCE
 from moco.compression.rankings.ranking import USUAL_RANKING
 from moco.compression.space.network_space import SpaceOptions
 from moco.data.split_data import DataSpec
@@ -95,8 +96,8 @@ class SearchPlan:
 class DeliveryOptions:
     """How the winner is certified on unseen images and timed again."""
 
-    confidence: float = 0.95  # of the certificate, one-sided
-    attempts: int = 5  # how many candidates may be tried on the certification split
+    confidence: float = CONFIDENCE  # of the certificate, one-sided
+    attempts: int = ATTEMPTS  # how many candidates may be tried on the certification split
     seconds: float = 2.0  # of the longer timing, for each file and batch size
 
 

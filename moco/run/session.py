@@ -119,7 +119,7 @@ def session(
     record, clock = plan.recording, ProcessorClock()
     lock_held = owned(out, study if record.ledger else None, record.storage, resume=resume)
     with lock_held as lock, one_thread(for_children=True), ExitStack() as stack:
-        job = job_of(plan, *given)
+        job = job_of(plan, *given, certified=True)
         begun = claim(out, job.fingerprint, record.older_settings)
         if begun and record.ledger and not record.storage and _is_gone(out / LEDGER):
             raise RunFolderError(

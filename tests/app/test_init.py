@@ -16,6 +16,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from moco.experiment.loading import load_experiment
+from moco.first_experiment.floor import floor_for
+from moco.first_experiment.images import FoundImages, FoundSet
 from moco.models import build_model
 from tests.app.tiny import moco, one_line, read
 
@@ -166,3 +168,29 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(tmp_path: Path, argume
 def test_weights_of_no_known_network_ask_for_its_name(tmp_path: Path) -> None:
     save_file(build_model("cifar_resnet20", 7).layer1.state_dict(), tmp_path / "mine.safetensors")
     assert "name it with --model" in one_line(moco("init"), 2)
+
+
+def test_few_test_images_get_a_floor_that_they_can_certify(tmp_path: Path) -> None:
+    folders(tmp_path / "few", images=20)
+    done = moco("init", "few", "--out", "few.yaml")
+    assert "guessed: a floor of -10 pp: 40 test images can hardly certify one of -2 pp" in done.output
+    assert written(tmp_path / "few.yaml")["objective"]["floor"] == "-10 pp"
+
+
+@pytest.mark.parametrize(("images", "points"), [(40, 10), (300, 5), (700, 3), (5000, 2)])
+def test_a_floor_is_what_the_images_left_for_the_certificate_can_show(images: int, points: int) -> None:
+    """Margins of 1.8, 1.1, 0.9 ... points, by W02's formula, from what a search split of at most 1,000 leaves."""
+    test = FoundSet(Path("test"), images, 2, frozenset(), frozenset())
+    assert floor_for(FoundImages("imagefolder", test, test)).points == points
+
+
+def test_a_floor_that_the_images_cannot_show_is_refused_before_the_network_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders(tmp_path / "few", images=20)
+    moco("init", "few", "--out", "few.yaml")
+    monkeypatch.setattr("moco.models.trained.train", lambda *_, **__: pytest.fail("it was trained"))
+    done = moco("search", "few.yaml", "--set", "objective.floor=-2 pp")
+    line = one_line(done, 2)
+    assert "cannot be certified" in line
+    assert "a smaller data.splits.search leaves more" in line
