@@ -30,12 +30,14 @@ def reproduce(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from moco.reproduction.reproduce import Request, listed, reproduced, write_findings
 
     if all_cards:
-        return Answer({"cards": list(listed())}, (), Text("\n".join(listed())))
+        lines = Text("\n".join(listed()))
+        return Answer({"cards": list(listed())}, [lines], lines)
     if findings is not None:
         write_findings(out, findings)
-        return Answer({"findings": str(findings)}, (), Text(str(findings)))
+        return Answer({"findings": str(findings)}, [Text(str(findings))], Text(str(findings)))
     if card is None:
         raise ConfigError("card: expected a card's id, such as T4.1; moco reproduce --list shows all")
     record, page = reproduced(Request(card, scale, out, seeds, resume, minutes), output.progress.print)
     verdicts = ", ".join(f"{one.id} {one.judgement.outcome}" for one in record.findings) or "no findings"
-    return Answer(record.to_json(), (), Text(f"{record.id}: {verdicts}; {page}"))
+    line = Text(f"{record.id}: {verdicts}; {page}")
+    return Answer(record.to_json(), [line], line)

@@ -27,6 +27,7 @@ from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
 from moco.report.importance_page import importance_section
 from moco.report.policy_text import describe_groups
+from moco.report.precision_advice import precision_advice
 from moco.report.run_summary import plain, requested
 from moco.report.tables import (
     attempts_table,
@@ -177,7 +178,9 @@ def _policy_section(result: Result, manifest: Manifest) -> Html:
     lines = describe_groups(result.best.policy, result.groups)
     words = details("The policy in words", listed(lines)) if lines else Html("")
     chart = note("The manifest names no layers.") if figure is None else plot("policy-chart", "", figure)
-    return section("policy", "What was done, layer by layer", chart, words)
+    advice = precision_advice(result.best.policy, manifest.network.layers)
+    told = Html("") if advice is None else note(f"{advice}.")
+    return section("policy", "What was done, layer by layer", chart, words, told)
 
 
 def _seconds_section(result: Result) -> Html:

@@ -48,6 +48,7 @@ class Card:
         seeds, minutes: by scale, how many seeds are run, and what one takes on two cores at most.
         files: whether it needs CIFAR-10 and its trained networks, by scale.
         aliases: other names that it goes by.
+        needs: what is missing before it can be measured at all; empty where it can.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Card:
     minutes: Mapping[Scale, float] = field(default_factory=lambda: {Scale.SMALL: 10, Scale.FULL: 720})
     files: frozenset[Scale] = frozenset({Scale.FULL})
     aliases: tuple[str, ...] = ()
+    needs: str = ""
 
     @property
     def file_name(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from moco.reproduction.subjects import SUBJECTS
 from moco.run_folder.record import Record
 
 Evidence = Sequence[Mapping[str, Any]]
@@ -67,4 +68,14 @@ class Finding:
         if not evidence:
             why = self.needs or "no card with evidence for it has been run"
             return Judgement(outcome=Outcome.NOT_RUN, sentence=f"Not run: {why}.")
-        return self.judge(evidence)
+        found = self.judge(evidence)
+        return replace(found, sentence=f"{found.sentence} {_measured_on(evidence)}")
+
+
+def _measured_on(evidence: Evidence) -> str:
+    """The networks with their images, and the number of seeds, that a judgement rests on."""
+    networks = sorted({str(one["network"]) for one in evidence if "network" in one})
+    told = [SUBJECTS[name].told if name in SUBJECTS else name for name in networks]
+    seeds = len({one.get("seed", 0) for one in evidence})
+    where = f" on {', '.join(told)}" if told else ""
+    return f"Measured{where}; {seeds} seed{'' if seeds == 1 else 's'}."

@@ -13,8 +13,9 @@ INTRODUCTION = """# Findings
 
 What holds of the published systems' findings, and which of their tables were measured again. This page is written by
 `moco reproduce --findings docs/findings.md` from the raw results of the cards; no figure in it is typed by hand.
-Networks and data are stand-ins that fit two processor cores: see each [card](cards/). `inconclusive` says that the
-test could tell neither the claim nor its opposite; `not run`, that a part is missing.
+Networks and data are stand-ins that fit two processor cores: a verdict is one about those that its sentence names, not
+about the published ones. `inconclusive` says that the test could tell neither the claim nor its opposite; `not run`,
+that no card has given evidence. How verdicts are made: [reproducing](reproducing.md).
 """
 
 
@@ -46,11 +47,18 @@ def findings_page(cards: Mapping[str, Card], raws: Mapping[str, Sequence[Raw]]) 
 
 
 def _card_line(card: Card, raws: Sequence[Raw]) -> str:
-    if not raws:
-        missing = "; ".join(dict.fromkeys(absence.reason for absence in card.absences))
-        return f"| {card.id} not run | {card.title}. Not run{': ' + missing if missing else ' yet'}. |"
+    if card.needs or not raws:
+        why = f": {card.needs}" if card.needs else ": nobody has measured it here yet; moco reproduce " + card.id
+        return f"| {card.id} not run | {card.title}. Not run{why}. |"
     rows = {(row.name, row.network) for raw in raws for row in raw.rows}
     networks = ", ".join(sorted({network for _, network in rows}))
-    absent = f"; {len(card.absences)} published rows cannot be shown here" if card.absences else ""
+    absent = f"; {_count(len(card.absences), 'published row')} cannot be shown here" if card.absences else ""
     title = f"[{card.title}](cards/{card.file_name}.md)"
-    return f"| {card.id} run ({raws[0].scale}) | {title}: {len(rows)} rows on {networks}, {len(raws)} seeds{absent}. |"
+    return (
+        f"| {card.id} run ({raws[0].scale}) | {title}: {_count(len(rows), 'row')} on {networks}, "
+        f"{_count(len(raws), 'seed')}{absent}. |"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from moco.compression.policy_settings import NEUTRAL
+from moco.data.split_data import SplitData
 from moco.encoding import decode
 from moco.errors import PolicyRejectedError
 from moco.evaluation.accuracy import Correct, correct, logits_of
@@ -22,6 +23,7 @@ from moco.experiment.build import build_job, untracked
 from moco.experiment.loading import experiment_of
 from moco.experiment.options import options_of
 from moco.guarded_objective import posed
+from moco.interfaces import Target
 from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.products import with_products
@@ -97,7 +99,7 @@ class Lab:
         problem = self.prepared.problem if objective is None else self._problem(objective)
         starts = [Start(f"given {n}", point) for n, point in enumerate(points)]
         evaluator = self.timed if timed else self.untimed
-        study = Study(problem, strategy.build(problem, self.setting.seed), evaluator.evaluate, starts=starts)
+        study = Study(problem, strategy.build(problem, self.setting.seed), evaluator, starts=starts)
         study.run(Budget(trials=trials))
         return list(study.trials)
 
@@ -129,20 +131,12 @@ class Lab:
     @property
     def hardware(self) -> str:
         """What a timed number depends on, in one line."""
-        described = self.prepared.job.target.describe()
-        wanted = ("processor", "runtime", "version", "threads", "clock")
-        return ", ".join(f"{key} {described[key]}" for key in wanted if key in described)
+        return machine_line(self.prepared.job.target)
 
     @property
     def facts(self) -> DataFacts:
         """Which images it was scored on."""
-        data = self.prepared.job.data
-        return DataFacts(
-            source=data.train.name,
-            sha256=" ".join(one[:16] for one in data.content_hashes),
-            splits=dict(data.splits.sizes),
-            fingerprints={name: one[:16] for name, one in data.splits.hashes.items()},
-        )
+        return facts_of(self.prepared.job.data)
 
     def _problem(self, objective: Mapping[str, Any]) -> Any:
         kind = plugin("objective", str(objective["protocol"]))
@@ -159,6 +153,23 @@ class Lab:
         return self.prepared.job.data.images("certification")
 
 
+def machine_line(target: Target) -> str:
+    """What a number of this target depends on, in one line."""
+    described = target.describe()
+    wanted = ("processor", "runtime", "version", "threads", "clock")
+    return ", ".join(f"{key} {described[key]}" for key in wanted if key in described)
+
+
+def facts_of(data: SplitData) -> DataFacts:
+    """Which images a network is scored on."""
+    return DataFacts(
+        source=Path(data.train.name).name,  # a file by its name: where it lies is the machine's own
+        sha256=" ".join(one[:16] for one in data.content_hashes),
+        splits=dict(data.splits.sizes),
+        fingerprints={name: one[:16] for name, one in data.splits.hashes.items()},
+    )
+
+
 @contextmanager
 def opened(
     subject: Subject,
@@ -167,9 +178,12 @@ def opened(
     *,
     recovery: Sequence[Any] = (),
     objective: Mapping[str, Any] | None = None,
-    target: Mapping[str, Any] | None = None,
+    store: Path | None = None,
 ) -> Iterator[Lab]:
-    """The subject, built, scored and timed with this space; its files go when the block ends."""
+    """The subject, built, scored and timed with this space; its files go when the block ends.
+
+    With an evaluation store nothing is measured but what the objective needs, and no policy of a seed twice.
+    """
     torch.set_num_threads(1)
     given = {
         "name": subject.name,
@@ -178,12 +192,13 @@ def opened(
         "space": {"groups": "per-block", **space},
         "recovery": list(recovery),
         "objective": dict(objective or {"protocol": "front"}),
-        "target": {"runtime": DEFAULT_TARGET, "threads": 1, "timing": _timing(setting), **(target or {})},
+        "target": {"runtime": DEFAULT_TARGET, "threads": 1, "timing": _timing(setting)},
     }
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         setting.tell(f"{subject.name}: {', '.join(sorted(space))}")
-        job = replace(build_job(untracked(experiment_of(given)), folder / "run"), profile_only=True)
+        experiment = untracked(experiment_of(given)).model_copy(update={"store": str(store) if store else False})
+        job = replace(build_job(experiment, folder / "run"), profile_only=store is None)
         prepared = stack.enter_context(closing(prepare(job, folder)))
         whole = prepared.evaluator
         fast = {name: plan for name, plan in whole.plan.timing.items() if name in SEARCHED}

@@ -63,7 +63,10 @@ class DataFacts(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Raw(Record):
-    """All that one seed of a card has measured; `evidence` is what findings are judged by, JSON by finding."""
+    """All that one seed of a card has measured; `evidence` is what findings are judged by, JSON by finding.
+
+    `hardware` is the line of the machine and runtime that it was measured on.
+    """
 
     card: str
     scale: str
@@ -72,5 +75,6 @@ class Raw(Record):
     evidence: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, DataFacts] = field(default_factory=dict)  # by network
     hardware: str = ""
+    moco: str | None = None  # the version that measured it; None in files from before versions were kept
     notes: tuple[str, ...] = ()
     format: int = FORMAT

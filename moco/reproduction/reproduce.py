@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from moco.errors import ConfigError, nearest
@@ -65,7 +66,7 @@ def reproduced(request: Request, tell: Tell = lambda _: None) -> tuple[CardRecor
     for seed in missing:
         setting = Setting(scale is Scale.FULL, seed, shared_folder(request.out), files, _of_seed(tell, card, seed))
         drawn = card.runner(setting)
-        raw = Raw(card=card.id, scale=str(scale), seed=seed, **vars(drawn))
+        raw = Raw(card=card.id, scale=str(scale), seed=seed, moco=version("moco"), **vars(drawn))
         write_raw(raw_path(request.out, card, scale, seed), raw)
         kept[seed] = raw
     record = record_of(card, scale, [kept[seed] for seed in seeds])

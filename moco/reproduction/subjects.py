@@ -29,11 +29,13 @@ class Subject:
     """A network on its images.
 
     Attributes:
+        told: the network and its images in words, as sentences name them.
         weights: file of trained weights in the folder of files; None where it is trained on the spot.
         splits: images by split.
     """
 
     name: str
+    told: str
     model: str
     data: Mapping[str, Any]
     splits: Mapping[str, int]
@@ -51,12 +53,14 @@ SUBJECTS = {
     for subject in (
         Subject(
             "digits_resnet",
+            "a small ResNet on digits",
             "digits_resnet",
             {"source": "digits"},
             {"calibration": 256, "search": 297, "certification": 500},
         ),
         Subject(
             "cifar_resnet20",
+            "ResNet-20 on CIFAR-10",
             "cifar_resnet20",
             CIFAR,
             {"calibration": 256, "search": 250, "certification": 1500},
@@ -64,6 +68,7 @@ SUBJECTS = {
         ),
         Subject(
             "cifar_resnet56",
+            "ResNet-56 on CIFAR-10",
             "cifar_resnet56",
             CIFAR,
             {"calibration": 256, "search": 250, "certification": 1500},

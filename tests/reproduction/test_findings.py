@@ -72,3 +72,142 @@ def test_without_evidence_a_finding_is_not_run(name: str) -> None:
 def test_there_are_nineteen_cards_and_twenty_one_findings() -> None:
     assert (tuple(CARDS), len(CARDS), len(FINDINGS)) == (ORDER, 19, 21)
     assert {name for card in CARDS.values() for name in card.findings} | {"Q19"} == set(FINDINGS)
+
+
+def cell(value: float, half: float = 0.02) -> dict[str, float]:
+    """A value with an interval of this half width."""
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def ratio(value: float, half: float = 0.02) -> dict[str, float]:
+    """A ratio with an interval of this half width."""
+    return {"ratio": value, "low": value - half, "high": value + half}
+
+
+def counts(half: float, latency: float) -> dict[str, Any]:
+    """Tucker's counts of a network of 3.5 M parameters, and the latency at half of the ranks."""
+    return {"reference": 3.5e6, "parameters": {"0.1": 2e6, "0.3": 5e6, "0.5": half}, "latency": ratio(latency)}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "outcome"),
+    [
+        (counts(7.47e6, 2.0), Outcome.HOLDS),
+        (counts(7.47e6, 0.8), Outcome.FAILS),
+        (counts(3.0e6, 2.0), Outcome.FAILS),
+        (counts(7.47e6, 1.0), Outcome.INCONCLUSIVE),
+        (counts(9.0e6, 2.0), Outcome.INCONCLUSIVE),  # larger, yet not by what was printed
+    ],
+)
+def test_tucker_is_judged_by_counts_and_time(evidence: dict[str, Any], outcome: Outcome) -> None:
+    assert FINDINGS["Q03"].judged([evidence]).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        ([0.0, 0.01, 0.02], 0.9, Outcome.HOLDS),
+        ([0.4, 0.41, 0.42], 0.9, Outcome.FAILS),
+        ([0.0, 0.01, 0.02], 0.2, Outcome.FAILS),  # a training does not bring it back
+        ([0.0, 0.3, 0.05], 0.9, Outcome.INCONCLUSIVE),
+        ([0.0, 0.01], 0.9, Outcome.INCONCLUSIVE),  # too few
+    ],
+)
+def test_a_budget_is_judged_by_what_is_left(before: list[float], after: float, outcome: Outcome) -> None:
+    assert FINDINGS["Q04"].judged([{"before": one, "after": after} for one in before]).outcome == outcome
+
+
+@pytest.mark.parametrize(("smallest", "outcome"), [(0.87, Outcome.HOLDS), (0.11, Outcome.FAILS)])
+def test_pairs_are_judged_by_an_exact_count(smallest: float, outcome: Outcome) -> None:
+    sizes = {"resnet18": smallest, "resnet50": 0.3, "mobilenet_v2": 0.4}
+    evidence = [{"network": name, "parameters_ratio": {"0.02": size}} for name, size in sizes.items()]
+    assert FINDINGS["Q05"].judged(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("r", "half", "outcome"),
+    [(0.5, 0.1, Outcome.HOLDS), (0.99, 0.005, Outcome.FAILS), (0.94, 0.03, Outcome.INCONCLUSIVE)],
+)
+def test_a_proxy_is_judged_by_its_correlation(r: float, half: float, outcome: Outcome) -> None:
+    one = {"trials": 20, "reversals": {"pairs": 10, "count": 2}}
+    evidence = [{**one, "macs_latency": cell(r, half), "parameters_latency": cell(r, half)}] * 2
+    assert FINDINGS["Q06"].judged(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "outcome"),
+    [(1.0, 0.01, Outcome.HOLDS), (0.7, 0.01, Outcome.FAILS), (1.0, 0.3, Outcome.INCONCLUSIVE)],
+)
+def test_zeros_are_judged_by_equivalence(value: float, half: float, outcome: Outcome) -> None:
+    assert FINDINGS["Q07"].judged([ratio(value, half)] * 4).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("dead", "alive", "outcome"),
+    [
+        ([0.8, 0.85, 0.9, 0.95, 0.99], [0.2, 0.3, 0.4, 0.5, 0.6], Outcome.HOLDS),
+        ([0.2, 0.3, 0.4, 0.5, 0.6], [0.8, 0.85, 0.9, 0.95, 0.99], Outcome.FAILS),
+        ([0.2, 0.4, 0.6, 0.8, 0.99], [0.25, 0.45, 0.65, 0.7, 0.95], Outcome.INCONCLUSIVE),
+        ([0.2], [0.8, 0.9], Outcome.INCONCLUSIVE),
+    ],
+)
+def test_the_dead_are_judged_by_their_latencies(dead: list[float], alive: list[float], outcome: Outcome) -> None:
+    assert FINDINGS["Q14"].judged([{"dead": dead, "alive": alive}]).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome"),
+    [
+        ([1.0, 0.8] * 8, Outcome.HOLDS),  # every other step to a narrower layer is slower
+        ([1.0 - 0.05 * n for n in range(16)][::-1], Outcome.FAILS),
+        ([0.5, 0.6, 0.7], Outcome.INCONCLUSIVE),  # too few steps to say that none turns back
+    ],
+)
+def test_widths_are_judged_by_steps_the_wrong_way(steps: list[float], outcome: Outcome) -> None:
+    low, high = [step - 0.01 for step in steps], [step + 0.01 for step in steps]
+    evidence = [{"widths": list(range(1, len(steps) + 1)), "low": low, "high": high}]
+    assert FINDINGS["Q15"].judged(evidence).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("gaps", "outcome"),
+    [
+        ([0.01, -0.01, 0.0, 0.02], Outcome.HOLDS),
+        ([0.5, 0.52, 0.48, 0.51], Outcome.FAILS),
+        ([-0.5, 0.5, 0.1, 0.0], Outcome.INCONCLUSIVE),
+    ],
+)
+def test_targets_are_judged_by_two_one_sided_tests(gaps: list[float], outcome: Outcome) -> None:
+    evidence = [{"accuracy_sweep": 0.5 + gap, "latency_sweep": 0.5} for gap in gaps]
+    assert FINDINGS["Q16"].judged(evidence).outcome == outcome
+
+
+def test_targets_without_a_tolerable_network_are_inconclusive() -> None:
+    evidence = [{"accuracy_sweep": None, "latency_sweep": 0.5}] * 4
+    assert FINDINGS["Q16"].judged(evidence).outcome == Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(0.6, Outcome.HOLDS), (1.4, Outcome.FAILS), (1.0, Outcome.INCONCLUSIVE)]
+)
+def test_compounding_is_judged_by_the_pooled_ratio(value: float, outcome: Outcome) -> None:
+    evidence = [{**ratio(value), "interaction": cell(0.9)}] * 4
+    assert FINDINGS["Q17"].judged(evidence).outcome == outcome
+
+
+def test_a_sentence_names_the_networks_and_seeds_that_it_rests_on() -> None:
+    evidence = [{**ratio(1.0), "network": name, "seed": seed} for name in ("digits_resnet", "own") for seed in (0, 1)]
+
+    sentence = FINDINGS["Q07"].judged(evidence).sentence
+
+    assert sentence.endswith(" Measured on a small ResNet on digits, own; 2 seeds.")
+
+
+def test_the_published_ppo_is_told_beside_the_one_that_is_judged() -> None:
+    base = np.linspace(-1, 1, 20)
+    evidence = [{"ddpg": (5 * base).tolist(), "ppo": base.tolist(), "ppo_q": (50 * base).tolist()}] * 5
+
+    found = FINDINGS["Q13"].judged(evidence)
+
+    assert found.outcome == Outcome.HOLDS
+    assert "0.10 times as much as those of PPO with Q-values" in found.sentence

@@ -12,21 +12,25 @@ _WAITING = (
     ("T3.1", "S3", "Pruning, quantisation and joint agents at c = 0.2", (), NO_RUNNER),
     ("F3.3", "S3", "Policies by layer at c = 0.3", (), NO_RUNNER),
     ("F3.4", "S3", "Accuracy over target costs of three agents", ("Q12",), NO_RUNNER),
-    ("F3.5", "S3", "Pruning then quantisation, the reverse, and joint", ("Q10",), "needs space.base"),
-    ("F3.6", "S3", "Sensitivity curves by layer", (), NO_RUNNER),
-    ("T3.2", "S3", "The joint agent with and without sensitivity features", ("Q11",), "needs Galen's features"),
+    ("F3.5", "S3", "Pruning then quantisation, the reverse, and joint", ("Q10",), NO_RUNNER),
+    ("T3.2", "S3", "The joint agent with and without sensitivity features", ("Q11",), NO_RUNNER),
     ("T4.2", "S4", "Students by distillation and by FitNets", ("Q09",), "needs FitNets and student networks"),
-    ("T5.1", "S5", "PPO pruning of LeNet-5, VGG and ResNet", (), "needs LeNet-5, VGG and ppo_q"),
+    (
+        "T5.1",
+        "S5",
+        "PPO pruning of LeNet-5, VGG and ResNet",
+        (),
+        "needs trained LeNet-5 and VGG networks",
+    ),
     ("T5.2", "S5", "PPO at rates of 30, 50 and 70 % on ImageNet", (), "needs ImageNet, which is not here"),
     ("T5.3", "S5", "MobileNets at several FLOPs budgets on ImageNet", (), "needs ImageNet, which is not here"),
     ("T5.4", "S5", "VGG-16 pruned, in bits by layer", (), "needs a trained VGG-16"),
-    ("F5.2", "S5", "Reward curves of DDPG and PPO", ("Q13",), NO_RUNNER),
     (
         "F5.6",
         "S5",
         "Error by ratio of three pruning methods, layer by layer",
         ("Q20",),
-        "needs LASSO and dropout pruning",
+        "needs information-dropout pruning",
     ),
 )
 
@@ -46,6 +50,7 @@ WAITING = tuple(
         findings=findings,
         absences=(Absence("all", "none", reason),),
         files=frozenset(),
+        needs=reason,
         aliases=("T3.2/F3.7", "F3.7") if name == "T3.2" else (),
     )
     for name, system, title, findings, reason in _WAITING

@@ -132,8 +132,8 @@ def compound(evidence: Evidence) -> Judgement:
 
     def sentence(value: float, low: float, high: float) -> str:
         return (
-            f"Compressed and optimised, a network takes {value:.2f} of the time of the optimised one ({low:.2f} to "
-            f"{high:.2f}); interaction {middle:.2f} ({least:.2f} to {most:.2f}), 1 where both gains multiply."
+            f"Channels pruned and optimised, a network takes {value:.2f} of the time of the optimised one ({low:.2f} "
+            f"to {high:.2f}); interaction {middle:.2f} ({least:.2f} to {most:.2f}), 1 where both gains multiply."
         )
 
     return judgement(by_interval(-both[2], -both[1], -1.0), both, len(evidence), sentence)

@@ -41,21 +41,37 @@ def joint_over_single(evidence: Evidence) -> Judgement:
 
 
 def smoother_rewards(evidence: Evidence) -> Judgement:
-    """Q13: Brown and Forsythe's test on the rewards of the last fifth, each less its run's median."""
-    spread: dict[str, list[float]] = {"ddpg": [], "ppo": []}
+    """Q13: Brown and Forsythe's test on the rewards of the last fifth, each less its run's median.
+
+    PPO with Q-values, as published, is told beside it and judged by nothing.
+    """
+    names = [name for name in ("ddpg", "ppo", "ppo_q") if all(name in one for one in evidence)]
+    spread: dict[str, list[float]] = {name: [] for name in names}
     for one in evidence:
-        for name in spread:
+        for name in names:
             rewards = np.asarray(one[name], dtype=float)
             spread[name] += (rewards - np.median(rewards)).tolist()
-    finals = {name: float(np.std([np.mean(one[name]) for one in evidence], ddof=1)) for name in spread}
+    told = {name: f"{name} {_between(evidence, name)}" for name in names}
+    episodes = sorted({len(curve) for one in evidence for curve in one.get("curves", {}).values()})
+    when = f" in the last fifth of {episodes[-1]} episodes" if episodes else ""
 
     def sentence(ratio: float, low: float, high: float) -> str:
-        return (
-            f"DDPG's rewards spread {ratio:.2f} times as much as PPO's within a run ({low:.2f} to {high:.2f}); between "
-            f"runs their means spread by {finals['ddpg']:.3g} and {finals['ppo']:.3g}."
-        )
+        text = f"DDPG's rewards spread {ratio:.2f} times as much as PPO's within a run{when} ({low:.2f} to {high:.2f})"
+        if "ppo_q" in spread:
+            text += f", {_ratio(spread['ddpg'], spread['ppo_q']):.2f} times as much as those of PPO with Q-values"
+        return f"{text}; mean rewards and their spread between runs: {', '.join(told.values())}."
 
     return brown_forsythe(spread["ddpg"], spread["ppo"], sentence)
+
+
+def _between(evidence: Evidence, name: str) -> str:
+    means = [float(np.mean(one[name])) for one in evidence]
+    spread = "" if len(means) < 2 else f" ± {float(np.std(means, ddof=1)):.2g}"
+    return f"{float(np.mean(means)):.3f}{spread}"
+
+
+def _ratio(one: list[float], other: list[float]) -> float:
+    return float(np.std(one, ddof=1) / max(float(np.std(other, ddof=1)), 1e-12))
 
 
 def targets_alike(evidence: Evidence) -> Judgement:
