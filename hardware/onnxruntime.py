@@ -33,12 +33,12 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, Opening, check_readable, counters_of, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, Power, check_readable, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import images as normal_images
 from moco.interfaces import Artifact, Capabilities, Finding, LayerTime, Normalize, QuantizePlacement
 from moco.interfaces import Session as AnySession
-from moco.measurement import ENERGY, ON_A_PROCESSOR, POWER, Measurement, TimingPlan
+from moco.measurement import ON_A_PROCESSOR, Measurement, TimingPlan
 from moco.readings import measured_by
 
 INPUT, OUTPUT = "input", "logits"
@@ -64,6 +64,7 @@ class ONNXRuntimeOptions:
     """`processor` or `wall`; None takes the processor's where it tells the whole time (`_one_thread_works`)."""
     counters: tuple[CounterChoice, ...] | None = None
     """Of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy."""
+    modelled_power_w: float | None = None  # that the device is taken to draw while it computes; None models no energy
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -128,18 +129,18 @@ class ONNXRuntimeTarget:
     def __init__(self, options: ONNXRuntimeOptions | None = None) -> None:
         """Choose threads, providers and counters; opens nothing yet."""
         self.options = options or ONNXRuntimeOptions()
-        self.counters = counters_of(self.options.counters or ())
+        self.power = Power.of(self.options.counters, self.options.modelled_power_w)
         self.capabilities = Capabilities(
             precisions=("float32", "int8", "mixed"),
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
-            metrics=measured_by(ON_A_PROCESSOR | {ENERGY, POWER} if self.counters else ON_A_PROCESSOR),
+            metrics=measured_by(ON_A_PROCESSOR | self.power.series),
             placement=QuantizePlacement(packed=True, weight_bits=8 if processor().int8_exact else 7),
         )
 
     def connect(self) -> None:
         """Make sure that the counters can be read, else a ConfigError; the processor is always there."""
-        check_readable(self.counters)
+        check_readable(self.power.counters)
 
     def load(self, artifact: Artifact, session_options: ort.SessionOptions | None = None) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
@@ -162,7 +163,7 @@ class ONNXRuntimeTarget:
             plan,
             clock=options.clock_name,
             threads=options.threads,
-            counters=self.counters,
+            power=self.power,
             opening=Opening(self._opened, self.load),
         )
 
@@ -196,7 +197,7 @@ class ONNXRuntimeTarget:
             "clock": self.options.clock_name,
             **facts(),
             **({"optimise": self.options.optimise} if self.options.optimise else {}),
-            **({"counters": [counter.describe() for counter in self.counters]} if self.counters else {}),
+            **self.power.describe(),
         }
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:

@@ -31,7 +31,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, Opening, check_readable, counters_of, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, Power, check_readable, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnx_network.network import Network
 from moco.hardware.onnx_network.running import (
@@ -46,7 +46,7 @@ from moco.hardware.onnx_network.running import (
 )
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize
 from moco.interfaces import Session as AnySession
-from moco.measurement import ENERGY, INIT, LOAD, ON_A_PROCESSOR, POWER, Measurement, TimingPlan
+from moco.measurement import INIT, LOAD, ON_A_PROCESSOR, Measurement, TimingPlan
 from moco.readings import measured_by
 
 CUDA_MULTIPLE = 8  # channels that tensor cores take at a time
@@ -67,6 +67,7 @@ class PyTorchOptions:
     """`processor` or `wall`; None takes the processor's where there is one thread and no other device."""
     counters: tuple[CounterChoice, ...] | None = None
     """Of the energy that sessions take, by name or as {name: …, option: …}; None measures no energy."""
+    modelled_power_w: float | None = None  # that the device is taken to draw while it computes; None models no energy
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -129,14 +130,14 @@ class PyTorchTarget:
     def __init__(self, options: PyTorchOptions | None = None) -> None:
         """Choose device, threads, arithmetic and counters; opens nothing yet."""
         self.options = options or PyTorchOptions()
-        self.counters = counters_of(self.options.counters or ())
+        self.power = Power.of(self.options.counters, self.options.modelled_power_w)
         compiling = {LOAD, INIT} if self.options.compile else set()  # is no loading, and is kept by torch
         series = ON_A_PROCESSOR - compiling
         self.capabilities = Capabilities(
             precisions=("float32",),
             channel_multiples={"float32": processor().float32_block if self.options.device == "cpu" else CUDA_MULTIPLE},
             layer_kinds={"float32": KINDS},
-            metrics=measured_by(series | {ENERGY, POWER} if self.counters else series),
+            metrics=measured_by(series | self.power.series),
         )
 
     def connect(self) -> None:
@@ -148,7 +149,7 @@ class PyTorchTarget:
             raise ConfigError("target.arithmetic: torch finds no bfloat16 on this device; take float32")
         if options.compile and (lack := compiler_lack(options.device)):
             raise ConfigError(f"target.compile: {lack}")
-        check_readable(self.counters)
+        check_readable(self.power.counters)
 
     def load(self, artifact: Artifact) -> PyTorchSession:
         """Open the file on torch, after a check that it is the very file that the artefact names (W08).
@@ -169,7 +170,7 @@ class PyTorchTarget:
                 plan,
                 clock=options.clock_name,
                 threads=options.threads,
-                counters=self.counters,
+                power=self.power,
                 opening=Opening(lambda content: Prepared(Network.read(content), plan.batch, options.way), self.load),
             )
 
@@ -186,7 +187,7 @@ class PyTorchTarget:
             "threads": options.threads,
             "clock": options.clock_name,
             **facts(),
-            **({"counters": [counter.describe() for counter in self.counters]} if self.counters else {}),
+            **self.power.describe(),
         }
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:

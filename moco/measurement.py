@@ -24,6 +24,7 @@ from moco.randomness import generator
 RESAMPLES = 2000
 
 TIME, ENERGY, POWER, LOAD, INIT = "time_ms", "energy_j", "power_w", "load_ms", "init_s"
+MODELLED = "modelled_j"  # a power that somebody states, times the time of a call: no reading of energy
 """Series that a measurement may hold: of a call its time and energy, and while it runs its power; the unit ends it."""
 TAILS = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
 """Series of a slot's calls on the wall clock, each the quantile of that order of the times in the slot (W07)."""

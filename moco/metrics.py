@@ -86,6 +86,13 @@ METRICS: dict[str, Metric] = {
         _metric("flops", "", "2 x MACs of one image", label="FLOPs"),
         _metric("bops", "", "MACs x weight bits x activation bits of one image", label="BOPs"),
         _timed("energy_j", "J", "energy of one batch of 32, idle power subtracted", "energy"),
+        _timed(
+            "energy_modelled_j",
+            "J",
+            "stated power x time of one batch of 32: nothing is read",
+            "energy, modelled",
+            on_request=True,
+        ),
         _timed("power_w", "W", "power at batches of 32: paired ratio times the reference's highest", "power"),
         _timed("load_ms", "ms", "time to open the file on the runtime: paired ratio, as latency", "load time"),
         _timed("init_s", "s", "time from the file on disk to its first image's answer", "first answer"),

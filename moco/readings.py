@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moco.measurement import ENERGY, INIT, LOAD, POWER, TAILS, TIME, Measurement, RatioEstimate
+from moco.measurement import ENERGY, INIT, LOAD, MODELLED, POWER, TAILS, TIME, Measurement, RatioEstimate
 from moco.metrics import COST, METRICS
 from moco.products import measured_for
 from moco.trial import MetricValue
@@ -84,6 +84,7 @@ READINGS: dict[str, Reading] = {
         Reading("latency_ms", TIME),
         Reading("throughput_ips", TIME, batch=32, rate=True),
         Reading("energy_j", ENERGY, batch=32, needs="power counter"),
+        Reading("energy_modelled_j", MODELLED, batch=32, needs="stated power", on_request=True),
         Reading("power_w", POWER, batch=32, peak=True, needs="power counter"),
         Reading("load_ms", LOAD, on_request=True),
         Reading("init_s", INIT, on_request=True),

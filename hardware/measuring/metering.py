@@ -6,6 +6,7 @@ of its own in every round (the session's processor sleeps): so it is compared in
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -21,7 +22,7 @@ from moco.hardware.measuring import timing
 from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.timing import Clock
 from moco.interfaces import Artifact, Counter, Session
-from moco.measurement import ENERGY, INIT, LOAD, POWER, TAILS, Measurement, Samples, TimingPlan
+from moco.measurement import ENERGY, INIT, LOAD, MODELLED, POWER, TAILS, Measurement, Samples, TimingPlan
 from moco.registry import made_by, plugin
 
 MIN_TICKS, TICKS = 10, 25
@@ -57,6 +58,38 @@ def check_readable(counters: Sequence[Counter]) -> None:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What is known of the power that a device draws: counters that read it, and a figure that somebody states."""
+
+    counters: tuple[Counter, ...] = ()
+    stated_w: float | None = None  # while it computes; None where nobody states it
+
+    @classmethod
+    def of(cls, choices: Sequence[CounterChoice] | None, stated_w: float | None) -> Power:
+        """Of a target's options; a ConfigError where there is no counter of that name, or no such power."""
+        if stated_w is not None and not 0 < stated_w < math.inf:
+            raise ConfigError(f"target.modelled_power_w: expected watts above 0, got {stated_w:g}")
+        return cls(counters_of(choices or ()), stated_w)
+
+    @property
+    def series(self) -> frozenset[str]:
+        """The series that a measurement may hold by it."""
+        return frozenset({ENERGY, POWER} if self.counters else ()) | frozenset({MODELLED} if self.stated_w else ())
+
+    def modelled(self, samples: Samples) -> Samples:
+        """Joules of calls that take so many ms."""
+        return tuple(tuple((self.stated_w or 0.0) * ms / 1000 for ms in of) for of in samples)
+
+    def describe(self) -> dict[str, Any]:
+        """What a target's description says of it; nothing of what is not there."""
+        counters = {"counters": [counter.describe() for counter in self.counters]} if self.counters else {}
+        return {**counters, **({"modelled_power_w": self.stated_w} if self.stated_w else {})}
+
+
+NO_POWER = Power()
+
+
+@dataclass(frozen=True)
 class Opening:
     """How a target opens files, to be timed."""
 
@@ -88,14 +121,15 @@ def measured(
     *,
     clock: str,
     threads: int,
-    counters: Sequence[Counter] = (),
+    power: Power = NO_POWER,
     opening: Opening | None = None,
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
     The clock is a name of `CLOCKS`, and a session's `run` must not return before its device has finished; it keeps so
-    many threads busy. Counters are summed up for the plan's energy and power. Where the plan asks for the time of
-    loading, or for that of the first answer, `opening` is timed too, in turn like the calls.
+    many threads busy. Counters are summed up for the plan's energy and power, and a stated power gives the modelled
+    energy. Where the plan asks for the time of loading, or for that of the first answer, `opening` is timed too, in
+    turn like the calls.
 
     A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
     time that is not positive.
@@ -105,14 +139,16 @@ def measured(
     inputs = {shape: timing.images(plan, shape) for shape in {session.input_shape for session in sessions}}
     calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
     surroundings = timing.Surroundings(threads, clock)
-    if counters and not {ENERGY, POWER}.isdisjoint(plan.series):
-        samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
+    if power.counters and not {ENERGY, POWER}.isdisjoint(plan.series):
+        samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], power.counters)
     else:
         samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()
     if opening is not None:
         counted = {**counted, **opening.timed(sessions, inputs, plan, timing.CLOCKS[clock])}
     if not TAILS.keys().isdisjoint(plan.series):
         counted = {**counted, **timing.tails(calls, plan)}
+    if power.stated_w and MODELLED in plan.series:
+        counted = {**counted, MODELLED: power.modelled(samples)}
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
     opened_as = [(type(session), session.artifact.sha256) for session in sessions]
     return replace(measurement, warnings=(*timing.timing_warnings(measurement, opened_as), *lacks))

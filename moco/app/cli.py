@@ -121,8 +121,9 @@ def compare(  # noqa: PLR0913, PLR0917 - each is an option of the command
 def report(run: Annotated[Path, Argument(metavar="RUN", help="The folder of a search or of a comparison.")]) -> Answer:
     """Write RUN/report.html anew and print the verdict."""
     from moco.app.deployment import snippet
+    from moco.comparison.importance import importance_of
     from moco.report.comparison.page import write_compare_page
-    from moco.report.console import compare_summary, comparison_line, console_summary, outcome_line
+    from moco.report.console import compare_summary, comparison_line, console_summary, importance_summary, outcome_line
     from moco.report.page import write_report
     from moco.run_folder.reading import COMPARISON, read_comparison, read_run
     from moco.run_folder.seal import check_seals
@@ -132,8 +133,9 @@ def report(run: Annotated[Path, Argument(metavar="RUN", help="The folder of a se
         page, compared = write_compare_page(run), read_comparison(run)
         shown = (compare_summary(compared), f"report: {page}")
         return Answer(compared.to_json(), shown, comparison_line(compared))
-    page, result = write_report(run, snippet), read_run(run).result
-    return Answer(result.to_json(), (console_summary(result), f"report: {page}"), outcome_line(result))
+    page, found = write_report(run, snippet), read_run(run)
+    result, importance = found.result, importance_summary(importance_of(found.trials))
+    return Answer(result.to_json(), (importance, console_summary(result), f"report: {page}"), outcome_line(result))
 
 
 @command(app, "moco repair runs/mine")

@@ -211,9 +211,10 @@ def _space(experiment: Experiment) -> SpacePlan:
         by: Mapping[Any, int] = multiple if isinstance(multiple, dict) else dict.fromkeys(options.precisions, multiple)
         options = replace(options, channel_multiples=by)
     analysis = None if space.sensitivity is None else Path(space.sensitivity)
+    base = None if space.base is None else Path(space.base)
     probed = space.widths != "all" or space.drop_losing
     use = PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)
-    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis)
+    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis, base)
 
 
 def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:

@@ -23,7 +23,7 @@ from moco.text_file import read_text
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
-PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "store", "folder")
+PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "space.base", "store", "folder")
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 

@@ -43,6 +43,7 @@ class SpaceConfig(PluginSection):
     drop_losing: bool = False
     probe_seconds: Seconds = 60.0
     sensitivity: str | None = None
+    base: str | None = None  # a policy.json, whose settings the search keeps
     limits: dict[str, LimitConfig] | None = None  # by parameter, such as `g1.keep`
 
     @staticmethod

@@ -7,6 +7,7 @@ from typing import Any
 
 from moco.report.formatting import NOT_AVAILABLE, label, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
+from moco.report.precision_advice import precision_advice
 from moco.report.run_summary import plain, requested
 from moco.report.verdict import Row, certificate_facts, compare, compared_metrics, verdict
 from moco.run_folder.manifest import Manifest
@@ -39,7 +40,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         *_described(result.description or {}),
         *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## What was done",
-        _policy(result),
+        _policy(result, manifest),
         "## Where it comes from",
         _list({**requested(result, manifest), **origin}),
         "## Limits",
@@ -107,8 +108,11 @@ def _certificate(certificate: CertificateRecord | None) -> str:
     return f"> {_text(plain(certificate.statement))}\n\n{_list(facts)}"
 
 
-def _policy(result: Result) -> str:
-    lines = describe_groups(None if result.best is None else result.best.policy, result.groups)
+def _policy(result: Result, manifest: Manifest) -> str:
+    policy = None if result.best is None else result.best.policy
+    lines = describe_groups(policy, result.groups)
+    if (advice := precision_advice(policy, manifest.network.layers)) is not None:
+        lines.append(advice)
     return "\n".join(f"- {_text(line)}" for line in lines) or "Nothing was changed."
 
 

@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from moco.comparison.correlation.matrices import Correlations, Matrix
+from moco.comparison.importance import Importance
 from moco.interfaces import Finding
 from moco.metrics import COLUMNS, METRICS
 from moco.report.comparison.text import TITLES, number, short_seconds, summary
 from moco.report.correlation_text import TITLES as NETWORKS
 from moco.report.correlation_text import absences, by_pair, cell, lead, named, proxies, set_apart, striking, told
 from moco.report.formatting import NOT_AVAILABLE, after_trials, label, seconds, shown, shown_ratio, unit
+from moco.report.importance_page import IMPORTANCE_HEAD, TITLE, importance_absence, importance_rows
 from moco.report.payoff_figure import HEAD as PAYOFF_HEAD
 from moco.report.payoff_figure import lead as payoff_lead
 from moco.report.payoff_figure import left_out, payoff_rows, payoff_warnings
@@ -37,6 +39,7 @@ from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
 
 STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain": "bold"}  # by the tone of an outcome
+_PARAMETERS = 5  # shown of a search
 
 
 def console_summary(result: Result) -> RenderableType:
@@ -48,6 +51,15 @@ def outcome_line(result: Result) -> Text:
     """The verdict of a search."""
     found = verdict(result)
     return Text(f"{found.status.value}: {found.text}", STYLES[TONES[found.status]])
+
+
+def importance_summary(found: Importance) -> RenderableType:
+    """The parameters that decided most, or why none can be told."""
+    if (absence := importance_absence(found)) is not None:
+        return Text(absence)
+    shown, count = found.parameters[:_PARAMETERS], len(found.parameters) - _PARAMETERS
+    table = _filled(IMPORTANCE_HEAD, importance_rows(shown), f"{TITLE}, of {found.trials} networks")
+    return Group(table, Text(f"{count} more in the report")) if count > 0 else table
 
 
 def compare_summary(content: ComparisonRecord) -> RenderableType:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from moco.comparison.importance import importance_of
 from moco.report.document import (
     Html,
     code,
@@ -24,7 +25,9 @@ from moco.report.document import (
 from moco.report.figures import hypervolume_figure, policy_figure, score_figure, seconds_figure
 from moco.report.formatting import NOT_AVAILABLE, label, seconds
 from moco.report.front import Cloud, front_figure, panels
+from moco.report.importance_page import importance_section
 from moco.report.policy_text import describe_groups
+from moco.report.precision_advice import precision_advice
 from moco.report.run_summary import plain, requested
 from moco.report.tables import (
     attempts_table,
@@ -85,6 +88,7 @@ def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[st
         _finalists_section(result, trials),
         _front_section(result, trials),
         _anytime_section(result, trials),
+        importance_section(importance_of(trials)),
         _policy_section(result, manifest),
         _seconds_section(result),
         _certificate_section(result),
@@ -174,7 +178,9 @@ def _policy_section(result: Result, manifest: Manifest) -> Html:
     lines = describe_groups(result.best.policy, result.groups)
     words = details("The policy in words", listed(lines)) if lines else Html("")
     chart = note("The manifest names no layers.") if figure is None else plot("policy-chart", "", figure)
-    return section("policy", "What was done, layer by layer", chart, words)
+    advice = precision_advice(result.best.policy, manifest.network.layers)
+    told = Html("") if advice is None else note(f"{advice}.")
+    return section("policy", "What was done, layer by layer", chart, words, told)
 
 
 def _seconds_section(result: Result) -> Html:

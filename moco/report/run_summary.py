@@ -23,6 +23,7 @@ def requested(result: Result, manifest: Manifest) -> dict[str, str]:
         "Floor": plain(floor) if floor is not None else None,
         "Bounds": plain(constraints) if constraints else None,
         "Space": _space(result),
+        "Base": _base(result, manifest),
         "Searcher": _named(manifest.setting("searcher") or result.searcher, "name"),
         "Budget": _budget(result, manifest),
         "Trials": _trials(result),
@@ -59,6 +60,12 @@ def _space(result: Result) -> str:
     if space.policies is not None:
         parts.append(f"{'' if space.policies_exact else 'at most '}{_count(space.policies)} policies")
     return ", ".join(parts) or NOT_AVAILABLE
+
+
+def _base(result: Result, manifest: Manifest) -> str | None:
+    """What was kept of which policy; None for a search without a base."""
+    kept = result.space.kept
+    return None if not kept else f"{', '.join(kept)}, kept as in {manifest.setting('space', 'base')}"
 
 
 def _budget(result: Result, manifest: Manifest) -> str:

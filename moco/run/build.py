@@ -7,6 +7,7 @@ import json
 
 from torch import nn
 
+from moco.compression.space.base_policy import read_base
 from moco.data import DataSets
 from moco.data.description import InputDescription
 from moco.data.split_data import SplitData, split_data
@@ -66,11 +67,19 @@ def job_of(
             "network": hashed[:16],
             "data": images[:16],
             "machine or runtime": machine[:16],
+            **_base(plan),
         },
         reporters=_reporters(plan, distributions, data),
         warnings=(*warnings, *crowded, *data.warnings),
         description=InputDescription.of(data.train),
     )
+
+
+def _base(plan: JobPlan) -> dict[str, str]:
+    """The part of the fingerprint that says which base policy; what the path names may change. Empty without one."""
+    if plan.space.base is None:
+        return {}
+    return {"base policy": read_base(plan.space.base).key[:16]}
 
 
 def _reporters(plan: JobPlan, distributions: tuple[str, ...], data: SplitData) -> tuple[Reporter, ...]:

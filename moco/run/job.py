@@ -23,8 +23,9 @@ from moco.compression.collecting import CalibrationData
 from moco.compression.compressor import Compressor
 from moco.compression.policy_file import Origin
 from moco.compression.precision import INT8_BITS, MIXED
+from moco.compression.space.base_policy import BasePolicy
 from moco.compression.space.layer_groups import grouped
-from moco.compression.space.network_space import idle_groups, network_space
+from moco.compression.space.network_space import SpaceOptions, idle_groups, network_space
 from moco.data.description import UNKNOWN, InputDescription
 from moco.data.split_data import SplitData
 from moco.errors import MeasurementError
@@ -164,7 +165,14 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     layers = {layer.name: layer for layer in compressor.counts.layers}
     stays, whole = not_held(template.proto, job.network, compressor.graph, tuple(layers))
     found = tuple(group.without(stays, whole) for group in found)
-    space = network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
+
+    def space_of(options: SpaceOptions) -> SearchSpace:
+        return network_space(found, compressor.counts, compressor.costs, options, job.target.capabilities)
+
+    if plan.base is not None:
+        base = BasePolicy.read(plan.base, compressor, Origin(job.network_name, plan.ranking))
+        options = base.kept_in(options, compressor.graph.groups.values(), space_of)
+    space = space_of(options)
     left_out = {**compressor.graph.left_out, **stays}
     left_alone = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
     left_alone += [text for method in methods for text in method.left_alone(found, layers)]

@@ -36,6 +36,7 @@ class SpacePlan:
     options: SpaceOptions
     probe: PayOffUse | None = None  # what is made of the layers' pay-off on the target; None probes nothing
     sensitivity: Path | None = None  # the file of an analysis, whose curves become features of the layers
+    base: Path | None = None  # the policy.json whose settings the search keeps
 
     @property
     def ranking(self) -> str | dict[str, Any]:

@@ -84,6 +84,8 @@ class Progress:
         if len(groups) > MOST_GROUPS:
             table.caption = f"and {len(groups) - MOST_GROUPS} more"
         self.console.print(table)
+        if summary.kept:
+            self._say(f"kept as in space.base: {', '.join(summary.kept)}")
         if outlook:
             self._say(outlook)
         for warning in warnings:

@@ -75,6 +75,7 @@ class SpaceRecord(Record):
     groups: tuple[GroupRecord, ...] | None = None
     policies: int | None = None
     policies_exact: bool = True
+    kept: tuple[str, ...] | None = left_out()  # what a base policy sets, in words, a method a text
 
 
 @dataclass(frozen=True, kw_only=True)

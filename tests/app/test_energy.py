@@ -80,3 +80,25 @@ def test_a_counter_that_is_not_there_or_wrongly_named_is_refused(tmp_path: Path,
     experiment = write(tmp_path / "e.yaml")
     done = moco("search", experiment, "--out", tmp_path / "run", "--set", f"target.counters={counters}")
     assert one_line(done, 2).startswith(expected)
+
+
+def test_modelled_energy_goes_by_its_own_name_and_needs_a_stated_power(tmp_path: Path) -> None:
+    weights = {"energy_modelled_j": 1, "size_mb": 1}
+    experiment = write(
+        tmp_path / "e.yaml", target={"timing": TIMING}, objective={"weights": weights}, budget={"trials": 1}
+    )
+    line = one_line(moco("search", experiment, "--out", tmp_path / "none"), 2)
+    assert "cannot measure energy_modelled_j (no stated power)" in line
+    line = one_line(moco("search", experiment, "--out", tmp_path / "none", "--set", "target.modelled_power_w=0"), 2)
+    assert line.startswith("target.modelled_power_w: expected watts above 0, got 0")
+
+    done = moco("search", experiment, "--out", tmp_path / "run", "--set", "target.modelled_power_w=6.5")
+    assert done.exit_code == 0, done.output
+    reference = read(tmp_path / "run" / "result.json")["reference"]
+    assert reference["energy_modelled_j"] > 0
+    assert "energy_j" not in reference
+    for trial in read(tmp_path / "run" / "trials.json"):
+        ratio = trial["evaluation"]["details"]["energy_modelled_j.ratio"][0]
+        assert trial["evaluation"]["metrics"]["energy_modelled_j"][0] == pytest.approx(
+            reference["energy_modelled_j"] * ratio
+        )

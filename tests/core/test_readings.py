@@ -42,7 +42,9 @@ KEPT = [
 ]
 """As moco 0.1 wrote them into the keys of evaluation stores: another text would lose every stored evaluation."""
 
-HOMES = ("moco.metrics", "moco.readings", "moco.measurement", "moco.objectives", "moco.testing")
+PUBLISHED = ("moco.reproduction", "moco.sweep")
+HOMES = ("moco.metrics", "moco.readings", "moco.measurement", "moco.objectives", "moco.testing", *PUBLISHED)
+"""The tables, and what asks for metrics by name: objectives, contract suites, the words of published systems."""
 
 
 @pytest.mark.parametrize(("value", "text"), KEPT)

@@ -282,4 +282,4 @@ def test_the_counter_meters_a_constant_power(examples: dict[str, Example], tmp_p
 
     assert measurement.counted[POWER][0] == pytest.approx([20.0] * 8, rel=0.2)
     sensor.unlink()
-    assert target.counters[0].available() == f"no power sensor under {tmp_path}"
+    assert target.power.counters[0].available() == f"no power sensor under {tmp_path}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from moco.compression.policy_file import policy_file
 from moco.experiment.build import plan_of
-from moco.experiment.loading import load_experiment
-from tests.app.tiny import moco
+from moco.experiment.loading import Experiment, load_experiment
+from moco.policy import Policy
+from tests.app.tiny import moco, one_line
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 IMAGES = 5000  # in the test file of CIFAR-10 that is at hand
-FILES = sorted(FOLDER.glob("s[135]/*.yaml"))
+FILES = sorted(FOLDER.glob("s[1235]/*.yaml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -25,7 +28,7 @@ def test_it_is_an_experiment_with_a_plan(path: Path, tmp_path: Path) -> None:
 
 
 FEW = (
-    "data.splits={calibration: 32, search: 60, certification: 80}",
+    "data.splits={calibration: 32, search: 60, certification: 160}",
     "target.timing={seconds_batch1: 0.01, seconds_batch32: 0.02, slot_ms: 2.0}",
     "budget.trials=3",
     "certificate={attempts: 1, seconds: 0.05}",
@@ -44,6 +47,22 @@ def sensitivity(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "sensitivity.json"
 
 
+def _base(experiment: Experiment, folder: Path) -> Path:
+    """What the first of two searches may have found: a layer pruned, or in int8."""
+    assert experiment.space.base is not None
+    first = Path(experiment.space.base).parents[1].name
+    setting = {"filter_pruning": {"keep": 8, "of": 16}} if first == "s3_p" else {"precision": "int8"}
+    path = folder / "policy.json"
+    path.write_text(json.dumps(policy_file(Policy.of({"layer1.0.conv1": setting}), "cifar_resnet20")), encoding="utf-8")
+    return path
+
+
+def test_a_base_that_no_search_has_found_yet_is_one_line(tmp_path: Path) -> None:
+    line = one_line(moco("search", FOLDER / "s3" / "resnet20_p_then_q.yaml", "--out", tmp_path / "run"), 1)
+    assert line.startswith("space.base: ")
+    assert line.endswith("runs/s3_p/best/policy.json: expected a policy in JSON: No such file or directory")
+
+
 def _set(*overrides: str) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
@@ -52,13 +71,15 @@ def _set(*overrides: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 @pytest.mark.usefixtures("cifar10")
 def test_its_search_runs(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Three trials, of which the agent decides the last, on a few images and with next to no training."""
+    """Three trials, of which what learns decides the last, on a few images and with next to no training."""
     experiment = load_experiment(path)
     options = experiment.plugins.searcher.options
-    learns = "warmup" if hasattr(options, "warmup") else "actors"
-    overrides = [*FEW, f"searcher.{learns}=2"]
+    begins = [name for name in ("warmup", "actors", "startup") if hasattr(options, name)]  # none: it learns nothing
+    overrides = [*FEW, *(f"searcher.{name}=2" for name in begins[:1])]
     if experiment.space.sensitivity is not None:
         overrides.append(f"space.sensitivity={request.getfixturevalue('sensitivity')}")
+    if experiment.space.base is not None:
+        overrides.append(f"space.base={_base(experiment, tmp_path)}")
     steps = [step.name for step in experiment.recovery]
     for place, step in enumerate(experiment.recovery):
         if "epochs" in step.options:

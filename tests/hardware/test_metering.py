@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.counters.rapl import RaplCounter, RaplOptions
 from moco.hardware.measuring.metering import check_readable, counters_of, metered
+from moco.hardware.measuring.probe_model import conv_stack
+from moco.hardware.measuring.probe_model import write as written
 from moco.hardware.onnxruntime import ONNXRuntimeTarget
-from moco.measurement import ENERGY, POWER, Samples, TimingPlan
+from moco.measurement import ENERGY, MODELLED, POWER, TIME, Samples, TimingPlan
+from moco.registry import plugin
 from moco.testing import checks
 from tests.hardware.powercap import RANGE_UJ, advance, zone
 from tests.hardware.scripted import ScriptedClock
@@ -173,3 +177,18 @@ def test_two_counters_of_one_part_are_refused(tmp_path: Path) -> None:
         check_readable(counters_of([rapl, rapl]))
     with pytest.raises(ConfigError, match="'ina3221' and 'tegrastats' meter the same, the board"):
         check_readable(counters_of(["ina3221", "tegrastats"]))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_a_stated_power_times_the_time_of_each_slot_is_the_modelled_energy(runtime: str, tmp_path: Path) -> None:
+    cls = plugin("target", runtime, "test")
+    assert "energy_modelled_j" not in cls().capabilities.metrics
+    target = cls(cls.Options(modelled_power_w=6.5))
+    assert "energy_modelled_j" in target.capabilities.metrics
+    assert target.describe()["modelled_power_w"] == 6.5
+    with closing(target.load(written(conv_stack(layers=2, width=8), tmp_path / "probe.onnx"))) as session:
+        measured = target.measure([session, session], TimingPlan(seconds=0.0, min_slots=8, series=(MODELLED,)))
+    times, joules = measured.series(TIME), measured.series(MODELLED)
+    assert times is not None
+    assert joules is not None
+    assert joules == tuple(tuple(6.5 * ms / 1000 for ms in of) for of in times)

@@ -7,9 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-from moco.report.console import console_summary
+from moco.comparison.importance import importance_of
+from moco.report.console import console_summary, importance_summary
 from moco.report.verdict import verdict
 from moco.run_folder.result import Result
+from moco.run_folder.trial_record import TrialRecord
 from tests.report.example_run import result, trials
 
 
@@ -41,3 +43,20 @@ def test_a_search_without_a_network_shows_the_reference() -> None:
     text = printed(result(trials()) | {"best": None, "baselines": [], "feasible": 0})
     assert "No network could be built, measured and scored in 30 trials." in text
     assert "91.90" in text
+
+
+def parameters(data: list[dict[str, Any]]) -> str:
+    console = Console(width=400, record=True, file=StringIO())
+    console.print(importance_summary(importance_of([TrialRecord.from_json(one) for one in data])))
+    return console.export_text()
+
+
+def test_the_parameters_that_decided_most_are_shown_with_the_number_of_others() -> None:
+    text = parameters(trials())
+    assert "What decided the score, of 27 networks" in text
+    assert text.count(".keep") == 5
+    assert "4 more in the report" in text
+
+
+def test_a_search_of_few_networks_says_why_no_parameter_is_judged() -> None:
+    assert "Importance of the parameters: n/a, 4 distinct networks are needed, found 2." in parameters(trials(2))

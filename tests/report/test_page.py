@@ -16,7 +16,7 @@ from moco.report.page import write_report
 from tests.report.example_run import write_example
 
 ORDER = [
-    *("verdict", "comparison", "front", "anytime", "policy", "seconds"),
+    *("verdict", "comparison", "front", "anytime", "importance", "policy", "seconds"),
     *("certificate", "deploy", "reproduce", "warnings", "trials"),
 ]
 
@@ -214,3 +214,15 @@ def test_a_malformed_file_ends_in_one_clear_line(run: Path, name: str, content: 
 def test_no_folder_no_report(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="expected a run folder, found nothing"):
         write_report(tmp_path / "absent")
+
+
+def test_the_parameters_stand_with_importance_and_correlation(run: Path) -> None:
+    text = page_of(run).text
+    assert "What decided the score" in text
+    assert text.count(".keep") >= 9
+    assert re.search(r"layer\d\.\d\.keep\d+\.\d %[+−-]0\.\d\d \[", text)
+
+
+def test_a_search_that_is_too_short_says_why_no_parameter_is_judged(run: Path) -> None:
+    change(run, "trials.json", lambda trials: trials.__delitem__(slice(3, None)))
+    assert "4 distinct networks are needed, found 3" in page_of(run).text

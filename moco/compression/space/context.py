@@ -31,6 +31,7 @@ class SpaceContext:
     losing: frozenset[tuple[str, str, str]] = frozenset()
     # by layer, the precisions that it may run in; layers that are not named run in float32
     runs_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()  # what a base policy sets, in words, a method a text
 
     @cached_property
     def channels(self) -> dict[str, ChannelGroup]:

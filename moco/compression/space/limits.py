@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moco.compression.space.group_parameters import METHOD, Choice
-from moco.compression.space.parameters import ListedRatio, Options, Parameter, Ratio
+from moco.compression.space.parameters import ListedRatio, Options, Parameter, Ratio, SetNumber, WholeNumbers
 from moco.errors import SpaceError, nearest
 
 WHERE = "space.limits"
@@ -65,8 +65,8 @@ def _narrowed(
 def _within(parameter: Parameter, limit: Limit, where: str) -> Parameter:
     if isinstance(parameter, Options):
         return _words(parameter, limit, where)
-    if not isinstance(parameter, Ratio):
-        raise SpaceError(f"{where}: only ratios and choices can be limited, and it is a whole number")
+    if isinstance(parameter, WholeNumbers):
+        return _whole(parameter, limit, where)
     between = f"between {parameter.low:g} and {parameter.high:g}"
     if limit.values is not None:
         for value in limit.values:
@@ -78,6 +78,22 @@ def _within(parameter: Parameter, limit: Limit, where: str) -> Parameter:
     if not parameter.low <= low <= high <= parameter.high:
         raise SpaceError(f"{where}: expected min and max {between}, got {low:g} and {high:g}")
     return Ratio(low, high) if low < high else ListedRatio.of((low,))
+
+
+def _whole(parameter: WholeNumbers, limit: Limit, where: str) -> WholeNumbers:
+    low, high = (
+        (parameter.low if limit.low is None else limit.low),
+        (parameter.high if limit.high is None else limit.high),
+    )
+    if limit.values is not None:
+        if len(limit.values) > 1:
+            raise SpaceError(f"{where}: it is a whole number: expected min and max, or a single value")
+        low = high = limit.values[0]
+    whole = all(_is_number(value) and value == int(value) for value in (low, high))
+    if not whole or not parameter.low <= low <= high <= parameter.high:
+        came = f"{low!r}" if limit.values is not None else f"{low:g} and {high:g}"
+        raise SpaceError(f"{where}: expected whole numbers between {parameter.low} and {parameter.high}, got {came}")
+    return WholeNumbers(int(low), int(high)) if low < high else SetNumber(int(low), int(high))
 
 
 def _words(parameter: Options, limit: Limit, where: str) -> Options:

@@ -43,6 +43,7 @@ class SpaceOptions:
     # layers
     layer_features: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Limit] = field(default_factory=dict)  # by parameter, what it may be besides, see `limits`
+    kept: tuple[str, ...] = ()  # what a base policy sets, in words, a method a text; see `base_policy`
 
     def __post_init__(self) -> None:
         """Let each method see the others; a SpaceError where a setting of one is another method's too."""
@@ -75,6 +76,7 @@ def network_space(
     multiples = {precision: multiples.get(precision, 1) for precision in options.precisions}
     layers = {layer.name: layer for layer in counts.layers}
     context = SpaceContext(layers, groups, costs, capabilities, multiples, options.offered, options.losing)
+    context = replace(context, kept=options.kept)
     choices = (*_own_groups(context, options), *(_choice(group, context, options) for group in groups))
     choices = tuple(choice for choice in choices if choice.parts)
     check_limits(options.limits, choices)
@@ -102,7 +104,7 @@ def _own_groups(context: SpaceContext, options: SpaceOptions) -> Iterator[Choice
         group = method.group_of_its_own(context)
         part = None if group is None else method.parameters_for(group, context)
         if group is not None and part is not None:
-            yield Choice(group, ((method, part),))
+            yield limited(Choice(group, ((method, part),)), options.limits)
 
 
 def idle_groups(groups: Sequence[Grouped], declared: Collection[str], space: SearchSpace) -> Iterator[str]:
@@ -149,6 +151,7 @@ def space_summary(space: SearchSpace) -> dict[str, Any]:
         "groups": [_summary(choice, codec.context) for choice in codec.choices],
         "policies": codec.most_policies(),
         "policies_exact": codec.n_policies() is not None,
+        **({"kept": list(codec.context.kept)} if codec.context.kept else {}),
     }
 
 

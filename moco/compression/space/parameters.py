@@ -104,6 +104,15 @@ class WholeNumbers(_Numbers[int]):
         return IntDistribution(self.low, self.high)
 
 
+class SetNumber(WholeNumbers):
+    """A whole number that is set without being a parameter."""
+
+    @property
+    def is_open(self) -> bool:
+        """Never."""
+        return False
+
+
 @dataclass(frozen=True)
 class Options:
     """One of some words, the neutral one first; a single one is set without being a parameter."""
