@@ -36,6 +36,8 @@ def test_every_command_that_is_shown_is_one() -> None:
         "sensitivity",
         "payoff",
         "correlate",
+        "sweep",
+        "reproduce",
         "demo",
         "doctor",
         "compare",
