@@ -90,7 +90,7 @@ METRICS: dict[str, Metric] = {
             "energy_modelled_j",
             "J",
             "stated power x time of one batch of 32: nothing is read",
-            "energy, modelled",
+            "modelled energy",
             on_request=True,
         ),
         _timed("power_w", "W", "power at batches of 32: paired ratio times the reference's highest", "power"),

@@ -13,7 +13,7 @@ def test_it_prints_the_matrix_of_a_real_search_and_writes_the_page(tmp_path: Pat
     result = moco("correlate", GOLDEN, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "Pearson below, Spearman above the diagonal" in result.stdout
-    assert "n/a: energy, power, load time, first answer" in result.stdout
+    assert "n/a: energy, modelled energy, power, load time, first answer" in result.stdout
     assert result.stdout.count("rank reversal: ") == 3
     assert str(tmp_path / "out" / "correlations.html") in result.stdout
     assert (tmp_path / "out" / "correlations.json").exists()
