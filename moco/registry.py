@@ -89,6 +89,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "fisher": "moco.compression.rankings.fisher:Fisher",
         "fisher_greedy": "moco.compression.rankings.fisher:FisherGreedy",
         "activation": "moco.compression.rankings.calibrated:Activation",
+        "information_dropout": "moco.compression.rankings.information_dropout:InformationDropout",
         "lasso": "moco.compression.rankings.lasso:Lasso",
         "random": "moco.compression.rankings.weights:Random",
     },

@@ -12,7 +12,6 @@ Departures from the paper: no training between the removals, a ranking leaves th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from itertools import cycle
 
 import numpy as np
@@ -20,8 +19,8 @@ import torch
 from torch import nn
 
 from moco.compression.channels.groups import ChannelGraph
-from moco.compression.channels.surgery import Axis
 from moco.compression.collecting import evaluating, labelled_batches, loss_of, reading
+from moco.compression.rankings.gates import gated_reads
 from moco.compression.rankings.ranking import IMAGES, LABELS, Data, Importances, Ranking, Rng
 
 Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
@@ -81,9 +80,7 @@ def fisher_scores(
             name: channels.to(device, images.dtype).repeat(len(images), 1).requires_grad_()
             for name, channels in opened.items()
         }
-        reads = {name: partial(_gated, network.get_submodule(name), graph.axes[name, "in"], gates)
-                 for name, side in graph.axes if side == "in"}  # fmt: skip
-        with evaluating(network), reading(network, reads), torch.enable_grad():
+        with evaluating(network), reading(network, gated_reads(network, graph, gates)), torch.enable_grad():
             loss = loss_of(network, images, labels)
             gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
         for (name, gate), gradient in zip(gates.items(), gradients, strict=True):
@@ -112,16 +109,3 @@ def fisher_order(network: nn.Module, graph: ChannelGraph, batches: Batches) -> l
         present[name][channel] = False
         order.append((name, channel))
     return order
-
-
-def _gated(module: nn.Module, axis: Axis, gates: Mapping[str, torch.Tensor], read: torch.Tensor) -> torch.Tensor:
-    """What a layer reads, each owned channel times its image's gate."""
-    factor = read.new_ones(len(read), len(axis.owner))
-    for index, name in enumerate(axis.groups):
-        if name in gates:
-            places = np.flatnonzero(axis.owner == index)
-            gate = gates[name][:, torch.from_numpy(axis.channel[places])]
-            factor = factor.index_copy(1, torch.from_numpy(places).to(read.device), gate)
-    if isinstance(module, nn.Linear):
-        return read * factor.reshape(len(read), *[1] * (read.ndim - 2), -1)
-    return read * factor.reshape(len(read), -1, *[1] * (read.ndim - 2))
