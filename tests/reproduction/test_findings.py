@@ -30,12 +30,18 @@ SHAPES: dict[str, Any] = {
     ("differences", "outcome"), [(UP, Outcome.HOLDS), (DOWN, Outcome.FAILS), (NONE, Outcome.INCONCLUSIVE)]
 )
 def test_a_difference_is_judged_by_its_interval(name: str, differences: list[float], outcome: Outcome) -> None:
-    if name == "Q20" and differences is NONE:
-        differences = [0.1, -0.1, 0.1, -0.1, 4.0, -0.5]
-        evidence = [{"magnitude": 30 + d, "lasso": 30, "variational": 30 - d} for d in differences]
-    else:
-        evidence = [SHAPES[name](d) for d in differences]
+    evidence = [SHAPES[name](d) for d in differences]
     assert FINDINGS[name].judged(evidence).outcome == outcome
+
+
+def test_an_order_is_no_worse_than_its_worse_step() -> None:
+    rng = np.random.default_rng(0)
+    noise = [{"magnitude": m, "lasso": x, "variational": v} for m, x, v in rng.normal(30, 5, (60, 3))]
+    assert FINDINGS["Q20"].judged(noise).outcome == Outcome.INCONCLUSIVE
+    half = [{"magnitude": 40 + d, "lasso": 30, "variational": 30 + d} for d in UP]
+    judged = FINDINGS["Q20"].judged(half)
+    assert judged.outcome == Outcome.FAILS
+    assert judged.effect == pytest.approx(-np.mean(UP))
 
 
 @pytest.mark.parametrize(

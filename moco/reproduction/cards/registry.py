@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from moco.reproduction.card import Card
-from moco.reproduction.cards import correlations, fixed_ratios, optimised, reward_curves, sensitivity_curves
+from moco.reproduction.cards import (
+    correlations,
+    fixed_ratios,
+    layer_errors,
+    optimised,
+    reward_curves,
+    sensitivity_curves,
+)
 from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
 from moco.reproduction.cards.waiting import WAITING
 
@@ -13,7 +20,7 @@ ORDER = (
 )
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
-    *(sensitivity_curves.CARD, reward_curves.CARD),
+    *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

@@ -25,13 +25,6 @@ _WAITING = (
     ("T5.2", "S5", "PPO at rates of 30, 50 and 70 % on ImageNet", (), "needs ImageNet, which is not here"),
     ("T5.3", "S5", "MobileNets at several FLOPs budgets on ImageNet", (), "needs ImageNet, which is not here"),
     ("T5.4", "S5", "VGG-16 pruned, in bits by layer", (), "needs a trained VGG-16"),
-    (
-        "F5.6",
-        "S5",
-        "Error by ratio of three pruning methods, layer by layer",
-        ("Q20",),
-        "needs information-dropout pruning",
-    ),
 )
 
 
