@@ -158,14 +158,15 @@ class ONNXRuntimeTarget:
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
-        return measured(
+        found = measured(
             sessions,
             plan,
             clock=options.clock_name,
             threads=options.threads,
-            power=self.power,
+            counters=self.power.counters,
             opening=Opening(self._opened, self.load),
         )
+        return self.power.modelled(found)
 
     def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
         """The graph's operators as ONNX Runtime profiles them, in the order in which they run; its clock ticks in µs.

@@ -188,14 +188,15 @@ class OpenVINOTarget:
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
-        return measured(
+        found = measured(
             sessions,
             plan,
             clock=options.clock_name,
             threads=options.threads,
-            power=self.power,
+            counters=self.power.counters,
             opening=Opening(lambda content: _opened(content, plan.batch, options.properties()), self.load),
         )
+        return self.power.modelled(found)
 
     def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
         """The compiled graph's operators as OpenVINO profiles them, in the order in which they run; it ticks in µs.

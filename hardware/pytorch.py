@@ -165,14 +165,15 @@ class PyTorchTarget:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
         with computing_with(options.threads):
-            return measured(
+            found = measured(
                 sessions,
                 plan,
                 clock=options.clock_name,
                 threads=options.threads,
-                power=self.power,
+                counters=self.power.counters,
                 opening=Opening(lambda content: Prepared(Network.read(content), plan.batch, options.way), self.load),
             )
+        return self.power.modelled(found)
 
     def describe(self) -> Mapping[str, Any]:
         """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""

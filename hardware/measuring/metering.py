@@ -76,17 +76,17 @@ class Power:
         """The series that a measurement may hold by it."""
         return frozenset({ENERGY, POWER} if self.counters else ()) | frozenset({MODELLED} if self.stated_w else ())
 
-    def modelled(self, samples: Samples) -> Samples:
-        """Joules of calls that take so many ms."""
-        return tuple(tuple((self.stated_w or 0.0) * ms / 1000 for ms in of) for of in samples)
+    def modelled(self, measurement: Measurement) -> Measurement:
+        """The measurement with the stated power times its times, where its plan asks for that."""
+        if not self.stated_w or MODELLED not in measurement.plan.series:
+            return measurement
+        joules = tuple(tuple(self.stated_w * ms / 1000 for ms in of) for of in measurement.samples_ms)
+        return replace(measurement, counted={**measurement.counted, MODELLED: joules})
 
     def describe(self) -> dict[str, Any]:
         """What a target's description says of it; nothing of what is not there."""
         counters = {"counters": [counter.describe() for counter in self.counters]} if self.counters else {}
         return {**counters, **({"modelled_power_w": self.stated_w} if self.stated_w else {})}
-
-
-NO_POWER = Power()
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,14 @@ def measured(
     *,
     clock: str,
     threads: int,
-    power: Power = NO_POWER,
+    counters: Sequence[Counter] = (),
     opening: Opening | None = None,
 ) -> Measurement:
     """Interleaved samples of the sessions, the first being the reference, with all that makes them doubtful.
 
     The clock is a name of `CLOCKS`, and a session's `run` must not return before its device has finished; it keeps so
-    many threads busy. Counters are summed up for the plan's energy and power, and a stated power gives the modelled
-    energy. Where the plan asks for the time of loading, or for that of the first answer, `opening` is timed too, in
-    turn like the calls.
+    many threads busy. Counters are summed up for the plan's energy and power. Where the plan asks for the time of
+    loading, or for that of the first answer, `opening` is timed too, in turn like the calls.
 
     A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
     time that is not positive.
@@ -139,16 +138,14 @@ def measured(
     inputs = {shape: timing.images(plan, shape) for shape in {session.input_shape for session in sessions}}
     calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
     surroundings = timing.Surroundings(threads, clock)
-    if power.counters and not {ENERGY, POWER}.isdisjoint(plan.series):
-        samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], power.counters)
+    if counters and not {ENERGY, POWER}.isdisjoint(plan.series):
+        samples, counted, lacks = metered(calls, plan, timing.CLOCKS[clock], counters)
     else:
         samples, counted, lacks = timing.interleave(calls, plan, timing.CLOCKS[clock]), {}, ()
     if opening is not None:
         counted = {**counted, **opening.timed(sessions, inputs, plan, timing.CLOCKS[clock])}
     if not TAILS.keys().isdisjoint(plan.series):
         counted = {**counted, **timing.tails(calls, plan)}
-    if power.stated_w and MODELLED in plan.series:
-        counted = {**counted, MODELLED: power.modelled(samples)}
     measurement = Measurement(plan, samples, surroundings.environment(), counted=counted)
     opened_as = [(type(session), session.artifact.sha256) for session in sessions]
     return replace(measurement, warnings=(*timing.timing_warnings(measurement, opened_as), *lacks))
