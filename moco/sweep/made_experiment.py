@@ -16,6 +16,7 @@ from moco.models.zoo import build_model
 from moco.sweep.mapping import experiment_sections
 from moco.sweep.schedule import Schedule, read_schedule
 from moco.sweep.sweep_file import read_sweep
+from moco.whole_file import write_bytes
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,9 @@ class MadeExperiment:
         return yaml.safe_dump(self.sections, sort_keys=False, allow_unicode=True)
 
     def written_beside(self, out: Path) -> Path:
-        """The path OUT.yaml, where `moco search` finds the experiment again."""
+        """The path OUT.yaml, where `moco search` finds the experiment again; a RunFolderError as of `write_bytes`."""
         path = out.with_name(f"{out.name}.yaml")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.yaml, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        write_bytes(path, self.yaml.encode())
         return path
 
 
