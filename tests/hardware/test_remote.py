@@ -154,6 +154,65 @@ def test_what_is_no_measurement_is_refused(change: dict[str, Any]) -> None:
         forms.measurement_of({**whole, **change}, PLAN, 2)
 
 
+def test_the_operators_are_those_of_the_agents_runtime(target: RemoteTarget, small: Artifact) -> None:
+    there, here = target.layer_times(small, 2, 5), ONNXRuntimeTarget().layer_times(small, 2, 5)
+    assert there is not None
+    assert [layer.kind for layer in there] == [layer.kind for layer in here]
+    assert sum(layer.time_ms for layer in there) > 0
+
+
+def test_operators_are_timed_once_for_a_key(agent: AgentProcess, target: RemoteTarget, small: Artifact) -> None:
+    target.load(small)
+
+    def ask_for(key: str, calls: int) -> tuple[int, dict[str, Any]]:
+        body = json.dumps({"file": small.sha256, "batch": 1, "calls": calls}).encode()
+        return ask(agent, "POST", "/layers", body, Idempotency_Key=key, **JSON)[:2]
+
+    answers = agent.folder / "agent" / "answers"
+    before = set(answers.iterdir())
+    first = ask_for("the-operators", 5)
+    [kept] = set(answers.iterdir()) - before
+    written = kept.stat().st_mtime_ns
+    assert first[0] == 200
+    assert ask_for("the-operators", 5) == first
+    assert kept.stat().st_mtime_ns == written
+    assert ask_for("the-operators", 6)[0] == 409
+    assert measured(agent, "the-operators", [small.sha256])[0] == 409
+    assert [ask_for("too-many-calls", calls)[0] for calls in (0, 1001)] == [422, 422]
+
+
+def test_a_runtime_that_tells_of_no_operators_answers_none(tmp_path: Path, small: Artifact) -> None:
+    with served(tmp_path, "--runtime", "torch") as agent:
+        assert to(agent).layer_times(small, 1, 5) is None
+
+
+@pytest.mark.parametrize("layers", [[{"name": "a"}], [{"name": "a", "kind": "b", "time_ms": -1.0}], 5])
+def test_what_are_no_operators_is_refused(layers: Any) -> None:
+    with pytest.raises(MeasurementError, match="expected the agent to answer with the times of layers"):
+        forms.layers_of(layers)
+
+
+def test_an_agent_that_does_not_know_a_job_is_of_another_version(
+    agent: AgentProcess, small: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, target = Connection.ask, to(agent)
+    monkeypatch.setattr(
+        Connection,
+        "ask",
+        lambda self, method, path, *given: exchange(self, method, path.replace("/layers", "/x"), *given),
+    )
+    with pytest.raises(ConfigError, match=r"\(moco .*\) does not know /layers"):
+        target.layer_times(small, 1, 5)
+
+
+def test_an_agent_that_speaks_another_form_is_of_another_version(
+    agent: AgentProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "FORMAT", forms.FORMAT + 1)
+    with pytest.raises(ConfigError, match=r"is of another version of moco \(.*\): it speaks form 1, expected 2"):
+        to(agent)
+
+
 def test_one_key_is_measured_once_and_belongs_to_one_request(
     agent: AgentProcess, target: RemoteTarget, small: Artifact
 ) -> None:
@@ -448,7 +507,7 @@ def test_an_agent_of_nothing_known_is_a_mistake() -> None:
 def test_what_listens_there_and_is_no_agent_is_a_mistake(agent: AgentProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     known = Connection(address_of(agent.url, "url"), TOKEN)
     monkeypatch.setattr(Connection, "ask", lambda self, method, path, *_: known._exchanged("GET", "/health", None, {}))
-    with pytest.raises(ConfigError, match="there is no agent of this version of moco"):
+    with pytest.raises(ConfigError, match="there is no agent of moco"):
         RemoteTarget(RemoteOptions(agent.url)).connect()
 
 
@@ -486,9 +545,8 @@ def test_tls_is_spoken_and_a_wrong_one_is_told_in_one_line(
 
 def test_the_interface_is_described(agent: AgentProcess) -> None:
     _, told, _ = ask(agent, "GET", "/openapi.json")
-    assert {"/health", "/target", "/files/{sha256}", "/open", "/run", "/measure", "/measure/{key}"} <= set(
-        told["paths"]
-    )
+    jobs = {"/open", "/run", "/measure", "/measure/{key}", "/layers", "/snippet"}
+    assert set(told["paths"]) == {"/health", "/target", "/files/{sha256}", *jobs}
     assert set(told["paths"]["/measure"]["post"]["responses"]) >= {
         "200",
         "202",
