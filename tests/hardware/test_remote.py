@@ -28,7 +28,7 @@ from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.hardware.remote import RemoteOptions, RemoteTarget
 from moco.hardware.wire import forms
 from moco.hardware.wire.connection import Connection, address_of
-from moco.interfaces import Artifact
+from moco.interfaces import Artifact, Capabilities, QuantizePlacement
 from moco.measurement import LATE, LOAD, TAILS, Measurement, TimingPlan
 from moco.serving.requests import Plan
 from tests.hardware.agents import ROOT, TOKEN, AgentProcess, address, free_port, served
@@ -126,6 +126,12 @@ def test_slow_calls_a_short_look_and_a_standard_error_are_measured_there(target:
     found = target.measure(sessions, slow)
     assert set(found.counted) == {*TAILS, LATE}
     assert set(found.counted[LATE]) == {(0.0,) * PLAN.min_slots}
+
+
+def test_all_that_a_target_can_travels() -> None:
+    whole = forms.capabilities_json(ONNXRuntimeTarget().capabilities)
+    assert set(whole) == {field.name for field in fields(Capabilities)}
+    assert set(whole["placement"]) == {field.name for field in fields(QuantizePlacement)}
 
 
 def test_what_travels_is_the_measurement_itself() -> None:
