@@ -98,9 +98,12 @@ class Client:
         """The agent's answer, waited for while it has no room."""
         waited = 0.0
         while True:
-            reply = self.connection.ask(method, path, body, headers)
+            try:
+                reply = self.connection.ask(method, path, body, headers)
+            except ConfigError as error:
+                raise self._refused(str(error)) from None
             if reply.status == UNAUTHORIZED:
-                raise ConfigError(
+                raise self._refused(
                     f"target.token: the agent at {self.connection.shown} refuses the token in "
                     f"{self.token_name}; it must be that agent's MOCO_TOKEN"
                 )
@@ -136,13 +139,19 @@ class Client:
         if reply.status not in {DONE, CREATED}:
             raise self._unexpected(reply, "/files")
 
+    def _refused(self, why: str) -> MocoError:
+        """A mistake of who wrote the address; but an agent that has answered before has changed: no trial's fault."""
+        return DeviceLostError(why) if self._told else ConfigError(why)
+
     def _unexpected(self, reply: Reply, path: str) -> MocoError:
         detail = json_of(reply).get("detail", "")
         said = (
             f"the agent at {self.connection.shown} answers {path} with {reply.status}: {' '.join(str(detail).split())}"
         )
-        if reply.status in {UNREADABLE, CONFLICT}:
-            return ConfigError(f"target: {said}; are target and version of moco the same as before?")
+        if reply.status == CONFLICT:
+            return DeviceLostError(f"{said}; start it with target and versions as before")
+        if reply.status == UNREADABLE:
+            return ConfigError(f"target: {said}; are the agent's version of moco and this one the same?")
         return DeviceLostError(said)
 
 

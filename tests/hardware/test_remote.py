@@ -287,8 +287,8 @@ def test_an_agent_that_serves_another_target_now_is_refused(tmp_path: Path, smal
         agent.kill(signal.SIGTERM)
         agent.options = ("--set", "threads=2")
         agent.start()
-        with pytest.raises(ConfigError, match="another target is served here than before"):
-            target.measure([session], PLAN)
+        with pytest.raises(DeviceLostError, match="another target is served here than before; start it with"):
+            target.measure([session], PLAN)  # no fault of the file's: the search ends, and no trial is made of it
 
 
 def test_a_measurement_that_runs_or_waits_can_be_cancelled(
@@ -476,6 +476,15 @@ def test_a_wrong_token_is_told_in_one_line_before_anything_is_sent(
     assert "of-another-agent" not in str(caught.value)
 
 
+def test_a_token_that_an_agent_no_longer_takes_ends_a_search_and_fails_no_trial(
+    agent: AgentProcess, small: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = to(agent)
+    monkeypatch.setattr(target.client, "connection", Connection(address_of(agent.url, "url"), "of-another-agent"))
+    with pytest.raises(DeviceLostError, match="refuses the token"):
+        target.load(small)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -519,12 +528,47 @@ def test_what_listens_there_and_is_no_agent_is_a_mistake(agent: AgentProcess, mo
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return certified(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1", 3650)
+
+
+def certified(folder: Path, names: str, days: int) -> tuple[Path, Path]:
+    """A certificate for those names, and its key."""
+    made, cert, key = folder / "made.pem", folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=localhost"]
+    command += ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(made)]
+    lasting = ["openssl", "x509", "-in", str(made), "-signkey", str(key), "-days", str(days), "-out", str(cert)]
+    for step in (command, lasting):
+        subprocess.run(step, check=True, capture_output=True, timeout=60)
     return cert, key
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "told"),
+    [
+        ("DNS:elsewhere", 3650, "its certificate is another host's: IP address mismatch"),
+        ("IP:127.0.0.1", -1, "its certificate does not hold now: certificate has expired"),
+    ],
+)
+def test_a_trusted_certificate_that_does_not_match_is_told_with_what_helps(
+    names: str, days: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certified(tmp_path, names, days)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def shake(listening: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=shake, args=(listening,))
+        thread.start()
+        with pytest.raises(ConfigError) as caught:
+            RemoteTarget(RemoteOptions(f"https://127.0.0.1:{listening.getsockname()[1]}")).connect()
+        thread.join()
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_tls_is_spoken_and_a_wrong_one_is_told_in_one_line(
