@@ -6,6 +6,7 @@ from moco.reproduction.card import Card
 from moco.reproduction.cards import (
     correlations,
     fixed_ratios,
+    group_sweeps,
     layer_errors,
     optimised,
     reward_curves,
@@ -20,7 +21,7 @@ ORDER = (
 )
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
-    *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD),
+    *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, group_sweeps.CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

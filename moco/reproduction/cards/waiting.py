@@ -8,7 +8,6 @@ from moco.reproduction.setting import Drawn, Setting
 COLUMNS = ("top1_error", "parameters", "latency_ms")
 NO_RUNNER = "its runner is not written yet"
 _WAITING = (
-    ("E2", "S2", "Bayesian search over four sparsities for latency, top-1 and both", ("Q14", "Q15", "Q16"), NO_RUNNER),
     ("T3.1", "S3", "Pruning, quantisation and joint agents at c = 0.2", (), NO_RUNNER),
     ("F3.3", "S3", "Policies by layer at c = 0.3", (), NO_RUNNER),
     ("F3.4", "S3", "Accuracy over target costs of three agents", ("Q12",), NO_RUNNER),
