@@ -46,7 +46,7 @@ def test_the_list_has_a_line_a_card() -> None:
     [
         (("F3.66",), ("unknown card 'F3.66'", "F3.6")),
         (("T4.1", "--scale", "smal"), ("--scale: unknown scale 'smal'", "small")),
-        (("T4.1", "--minutes", "5"), ("--minutes: 3 seeds of T4.1 at scale small take up to 30 minutes, got 5",)),
+        (("T4.1", "--minutes", "5"), ("--minutes: 6 seeds of T4.1 at scale small take up to 60 minutes, got 5",)),
         ((), ("card: expected a card's id", "--list")),
     ],
 )

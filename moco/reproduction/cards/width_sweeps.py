@@ -29,7 +29,7 @@ def width_sweeps(lab: Lab) -> list[dict[str, Any]]:
 def _sweep(lab: Lab, name: str) -> dict[str, Any]:
     lab.setting.tell(f"{lab.subject.name}: widths of {name}")
     space, builder = lab.prepared.space, lab.prepared.evaluator.builder
-    whole = {other: distribution.high for other, distribution in space.distributions.items()}
+    whole = space.uniform(0.0)
     shares = [step / WIDTHS for step in range(WIDTHS, 0, -1)]
     sessions: list[Session] = []
     with ExitStack() as stack:
