@@ -75,8 +75,8 @@ def test_without_evidence_a_finding_is_not_run(name: str) -> None:
     assert FINDINGS[name].judged([]).outcome == Outcome.NOT_RUN
 
 
-def test_there_are_nineteen_cards_and_twenty_one_findings() -> None:
-    assert (tuple(CARDS), len(CARDS), len(FINDINGS)) == (ORDER, 19, 21)
+def test_there_are_twenty_cards_and_twenty_one_findings() -> None:
+    assert (tuple(CARDS), len(CARDS), len(FINDINGS)) == (ORDER, 20, 21)
     assert {name for card in CARDS.values() for name in card.findings} | {"Q19"} == set(FINDINGS)
 
 
