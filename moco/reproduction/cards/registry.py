@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from moco.reproduction.card import Card
 from moco.reproduction.cards import (
+    agent_pruning,
     correlations,
     few_images,
     fixed_ratios,
     group_sweeps,
+    layer_bits,
     layer_errors,
     optimised,
     reward_curves,
@@ -38,6 +40,7 @@ ORDER = (
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
     *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, group_sweeps.CARD, few_images.CARD),
+    *(agent_pruning.CARD, layer_bits.CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}
