@@ -1,4 +1,4 @@
-"""The cards of the reference's section 2.1 by id, in its order; F1.GAP, a figure for Q02, is moco's own."""
+"""The cards of the reference's section 2.1 by id, in its order; F1.GAP and F1.STATE (Q02, Q19) are moco's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from moco.reproduction.cards import (
     optimised,
     reward_curves,
     sensitivity_curves,
+    state_ablation,
 )
 from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
 from moco.reproduction.cards.waiting import WAITING
@@ -40,7 +41,7 @@ ORDER = (
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
     *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, group_sweeps.CARD, few_images.CARD),
-    *(agent_pruning.CARD, layer_bits.CARD),
+    *(agent_pruning.CARD, layer_bits.CARD, state_ablation.CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}
