@@ -20,22 +20,8 @@ from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
 from moco.reproduction.cards.waiting import WAITING
 
 ORDER = (
-    *(
-        "T1.AG",
-        "T1.RC",
-        "F1.GAP",
-        "F1.TRT",
-        "F1.CORR",
-        "E2",
-        "T3.1",
-        "F3.3",
-        "F3.4",
-        "F3.5",
-        "F3.6",
-        "T3.2",
-        "T4.1",
-        "T4.2",
-    ),
+    *("T1.AG", "T1.RC", "F1.GAP", "F1.STATE", "F1.TRT", "F1.CORR", "E2"),
+    *("T3.1", "F3.3", "F3.4", "F3.5", "F3.6", "T3.2", "T4.1", "T4.2"),
     *("T5.1", "T5.2", "T5.3", "T5.4", "F5.2", "F5.6"),
 )
 _RUNNING = (
