@@ -9,6 +9,7 @@ from moco.reproduction.cards import (
     few_images,
     fixed_ratios,
     group_sweeps,
+    imagenet,
     layer_bits,
     layer_errors,
     optimised,
@@ -27,7 +28,7 @@ ORDER = (
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
     *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, group_sweeps.CARD, few_images.CARD),
-    *(agent_pruning.CARD, layer_bits.CARD, state_ablation.CARD),
+    *(agent_pruning.CARD, layer_bits.CARD, state_ablation.CARD, imagenet.RATES_CARD, imagenet.BUDGETS_CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

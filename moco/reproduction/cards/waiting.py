@@ -14,8 +14,6 @@ _WAITING = (
     ("F3.5", "S3", "Pruning then quantisation, the reverse, and joint", ("Q10",), NO_RUNNER),
     ("T3.2", "S3", "The joint agent with and without sensitivity features", ("Q11",), NO_RUNNER),
     ("T4.2", "S4", "Students by distillation and by FitNets", ("Q09",), "needs FitNets and student networks"),
-    ("T5.2", "S5", "PPO at rates of 30, 50 and 70 % on ImageNet", (), "needs ImageNet, which is not here"),
-    ("T5.3", "S5", "MobileNets at several FLOPs budgets on ImageNet", (), "needs ImageNet, which is not here"),
 )
 
 
