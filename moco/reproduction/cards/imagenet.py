@@ -13,7 +13,8 @@ RESNETS = {
 """Printed top-1 errors of the whole network and at three rates."""
 RATES = ("whole", "rate 30 %", "rate 50 %", "rate 70 %")
 MOBILENETS = {
-    "MobileNet-v1, 50 %": {"PPO, channels": "-.2", "PPO, variational": "+.1 at 47 %", "DDPG": "-.4", "uniform": "-2.5 at 56 %"},
+    "MobileNet-v1, 50 %": {"PPO, channels": "-.2", "PPO, variational": "+.1 at 47 %", "DDPG": "-.4",
+                           "uniform": "-2.5 at 56 %"},
     "MobileNet-v1, 40 %": {"PPO, channels": "-1.1", "PPO, variational": "-.8", "DDPG": "-1.7", "uniform": "-3.7"},
     "MobileNet-v2, about 70 %": {"PPO, variational": "-.8", "DDPG": "-1.0", "uniform": "-2.0"},
     "MobileNet-v2, about 60 %": {"PPO, variational": "-1.0 at 59 %", "DDPG": "-2.1"},

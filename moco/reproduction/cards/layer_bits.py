@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from moco.compression.policy_file import policy_file
+from moco.compression.policy_settings import bits_by_part
 from moco.policy import Policy
 from moco.reproduction.card import Absence, Card
 from moco.reproduction.cards.agent_pruning import AGENT, NO_VGG, REWARD, ROLLOUT, episodes_of, space, store
@@ -68,9 +69,11 @@ def _rows(lab: Lab, policy: Policy) -> list[RawRow]:
     whole = lab.prepared.job.network
     rows, left, spent, before = [], 0, 0, 0
     told: dict[str, Any] = {"action": "channel pruning, bits", "searcher": AGENT, "protocol": "two-stage, r1 then r2"}
+    told["fine_tuned"] = "0.1 epochs, in integer codes"
     told["budget"] = f"{episodes_of(lab.setting)} episodes a stage"
-    for name, settings in policy.settings.items():
-        bits = _bits(settings)
+    found = bits_by_part(policy)
+    for name in policy.settings:
+        bits = found[name].weights if name in found else FLOAT_BITS
         counts = [_weights(network, name) for network in (whole, thin)]
         values = {
             "pruned": 1 - counts[1] / counts[0],
@@ -88,11 +91,6 @@ def _weights(network: nn.Module, layer: str) -> int:
     weight = network.get_submodule(layer).weight
     assert isinstance(weight, Tensor)
     return weight.numel()
-
-
-def _bits(settings: Mapping[str, Any]) -> int:
-    """Of a layer's weights; a layer that the search left in float has all of them."""
-    return int(settings.get("quantization", {}).get("weight_bits", FLOAT_BITS))
 
 
 def _readings(values: Mapping[str, float]) -> dict[str, Reading]:
