@@ -43,6 +43,7 @@ def test_a_network_that_costs_more_than_the_whole_one_comes_after_it() -> None:
 def row(chosen: float, others: float, certified: float) -> RawRow:
     """A row of the card with these changes."""
     values = {"chosen_on_pp": chosen, "others_pp": others, "certified_pp": certified, "delivered_pp": 0.0}
+    values["unseen_pp"] = others
     return RawRow(name="FP, of <all>", network="n", values={name: Reading(value=v) for name, v in values.items()})
 
 
@@ -60,6 +61,8 @@ def test_the_figure_says_of_each_choice_whether_it_is_refused() -> None:
     assert strokes.count("#cc0000") == legend["#cc0000"] + 1, "one seed's bound lies below the floor"
     assert strokes.count("#009e73") == legend["#009e73"] + 1 + 2, "the other's above, and both deliver"
     assert "-45" in svg, "the axis holds the largest loss"
+    assert "Of 2 choices, all within the floor on their 250 images, 2 break it on unseen ones" in svg
+    assert "refuses 1, lets 1 of the broken through, and 0 delivered ones measure below it" in svg
     assert gap_figure(raws) == svg
 
 

@@ -31,8 +31,9 @@ def gap_figure(raws: Sequence[Raw]) -> str:
             y += STEP
         y += GAP
     frame = _frame(axis, y)
-    size = f'width="{WIDTH}" height="{y + 44}" viewBox="0 0 {WIDTH} {y + 44}"'
-    body = "\n".join([*frame, *parts, *_legend()])
+    summary = f'<text x="20" y="{y + 52}">{_summary([row for found in rows.values() for row in found])}</text>'
+    size = f'width="{WIDTH}" height="{y + 68}" viewBox="0 0 {WIDTH} {y + 68}"'
+    body = "\n".join([*frame, *parts, *_legend(), summary])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="{STYLE}">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
@@ -103,6 +104,19 @@ def _legend() -> list[str]:
         }
         parts.append(f'{marks[shape]}<text x="{x + 10}" y="{y + 4}">{text}</text>')
     return parts
+
+
+def _summary(rows: Sequence[RawRow]) -> str:
+    """How many choices broke the floor on other images, and how many of these the certificate let through."""
+    broken = [row for row in rows if _of(row, "unseen_pp") < FLOOR]
+    refused = [row for row in rows if _of(row, "certified_pp") < FLOOR]
+    missed = [row for row in broken if row not in refused]
+    delivered = [row for row in rows if _of(row, "delivered_pp") < FLOOR]
+    return (
+        f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones; the "
+        f"certificate refuses {len(refused)}, lets {len(missed)} of the broken through, and {len(delivered)} delivered "
+        "ones measure below it."
+    )
 
 
 def _of(row: RawRow, column: str) -> float:
