@@ -62,7 +62,7 @@ def test_the_figure_says_of_each_choice_whether_it_is_refused() -> None:
     assert strokes.count("#009e73") == legend["#009e73"] + 1 + 2, "the other's above, and both deliver"
     assert "-45" in svg, "the axis holds the largest loss"
     assert "Of 2 choices, all within the floor on their 250 images, 2 break it on unseen ones" in svg
-    assert "refuses 1, lets 1 of the broken through, and 0 delivered ones measure below it" in svg
+    assert "refuses 1 choices, lets 1 of the broken ones through, and 0 of what is delivered measure below" in svg
     assert gap_figure(raws) == svg
 
 

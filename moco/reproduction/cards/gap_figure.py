@@ -31,9 +31,10 @@ def gap_figure(raws: Sequence[Raw]) -> str:
             y += STEP
         y += GAP
     frame = _frame(axis, y)
-    summary = f'<text x="20" y="{y + 52}">{_summary([row for found in rows.values() for row in found])}</text>'
-    size = f'width="{WIDTH}" height="{y + 68}" viewBox="0 0 {WIDTH} {y + 68}"'
-    body = "\n".join([*frame, *parts, *_legend(), summary])
+    lines = _summary([row for found in rows.values() for row in found])
+    summary = [f'<text x="20" y="{y + 54 + 18 * place}">{line}</text>' for place, line in enumerate(lines)]
+    size = f'width="{WIDTH}" height="{y + 86}" viewBox="0 0 {WIDTH} {y + 86}"'
+    body = "\n".join([*frame, *parts, *_legend(), *summary])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="{STYLE}">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
@@ -96,7 +97,7 @@ def _legend() -> list[str]:
     )
     parts = []
     for place, (colour, text, shape) in enumerate(told):
-        x, y = LEFT + 240 * (place % 3) - 120, 20 + 20 * (place // 3)
+        x, y = 30 + 275 * (place % 3), 20 + 20 * (place // 3)
         marks = {
             "circle": f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>',
             "bar": f'<path d="M{x} {y - 5}v10" stroke="{colour}" stroke-width="3"/>',
@@ -106,16 +107,16 @@ def _legend() -> list[str]:
     return parts
 
 
-def _summary(rows: Sequence[RawRow]) -> str:
+def _summary(rows: Sequence[RawRow]) -> tuple[str, str]:
     """How many choices broke the floor on other images, and how many of these the certificate let through."""
     broken = [row for row in rows if _of(row, "unseen_pp") < FLOOR]
     refused = [row for row in rows if _of(row, "certified_pp") < FLOOR]
     missed = [row for row in broken if row not in refused]
     delivered = [row for row in rows if _of(row, "delivered_pp") < FLOOR]
     return (
-        f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones; the "
-        f"certificate refuses {len(refused)}, lets {len(missed)} of the broken through, and {len(delivered)} delivered "
-        "ones measure below it."
+        f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones.",
+        f"The certificate refuses {len(refused)} choices, lets {len(missed)} of the broken ones through, and "
+        f"{len(delivered)} of what is delivered measure below the floor.",
     )
 
 
