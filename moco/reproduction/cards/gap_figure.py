@@ -113,11 +113,9 @@ def _summary(rows: Sequence[RawRow]) -> tuple[str, str]:
     refused = [row for row in rows if _of(row, "certified_pp") < FLOOR]
     missed = [row for row in broken if row not in refused]
     delivered = [row for row in rows if _of(row, "delivered_pp") < FLOOR]
-    return (
-        f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones.",
-        f"The certificate refuses {len(refused)} choices, lets {len(missed)} of the broken ones through, and "
-        f"{len(delivered)} of what is delivered measure below the floor.",
-    )
+    told = f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones."
+    answer = f"The certificate refuses {len(refused)} choices, lets {len(missed)} of the broken ones through, and"
+    return told, f"{answer} {len(delivered)} of what is delivered measure below the floor."
 
 
 def _of(row: RawRow, column: str) -> float:
