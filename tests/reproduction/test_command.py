@@ -85,7 +85,8 @@ def test_a_card_that_waits_is_told_as_not_run_with_what_it_needs(tmp_path: Path)
 
     text = reproduce.write_findings(tmp_path, tmp_path / "findings.md")
 
-    assert f"| {name} not run | {CARDS[name].title}. Not run: {CARDS[name].needs}. |" in text
+    title = f"[{CARDS[name].title}](cards/{name}.md)"
+    assert f"| {name} not run | {title}. Not run: {CARDS[name].needs}. |" in text
 
 
 def test_a_card_that_nobody_ran_does_not_blame_a_row_that_cannot_be_shown(tmp_path: Path) -> None:
