@@ -106,9 +106,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--runtime", default=DEFAULT_TARGET, help="one whose target has threads and clock as options")
     parser.add_argument("--model", type=Path, help="ONNX file for A/A; a stack of 20 convolutions where not given")
-    parser.add_argument(
-        "--url", help="of the agent, for a runtime that is elsewhere; its threads and clock are its own"
-    )
+    parser.add_argument("--url", help="of an agent, where the runtime is elsewhere; threads and clock are its own")
     parser.add_argument("--ab", action="store_true", help="also the pair that differs by 5 %%")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=("processor", "wall"), help="the target's own choice where not given")

@@ -43,12 +43,8 @@ def main() -> int:
             assert put(agent, names[f"MOCO_FUZZ_{what}"], content) == 201
         # without this checkout's packages on its path: schemathesis has an environment of its own
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {
-            **names,
-            "PYTHONHASHSEED": "0",
-            "SCHEMATHESIS_HOOKS": "agent_hooks",
-            "PYTHONPATH": str(ROOT / "benchmarks"),
-        }
+        environment |= {**names, "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT / "benchmarks")}
+        environment["SCHEMATHESIS_HOOKS"] = "agent_hooks"
         command = [str(given.st), "run", f"{agent.url}/openapi.json", "-H", f"Authorization: Bearer {TOKEN}"]
         command += ["--max-examples", str(given.examples), "--seed", str(given.seed), "--continue-on-failure"]
         command += ["--exclude-checks", LEFT_OUT, "--phases", "coverage,fuzzing", "--no-color"]

@@ -115,7 +115,7 @@ def _add_files(app: FastAPI, agent: Agent) -> None:
     created: Responses = {201: {"description": "It is here now"}}
     absent: Responses = {404: {"description": "It is not here"}}
 
-    @app.head("/files/{sha256}", dependencies=_SECURED, responses={**REFUSED, **absent})
+    @app.head("/files/{sha256}", dependencies=_SECURED, response_class=Response, responses={**REFUSED, **absent})
     async def look(sha256: Name) -> Response:
         """Whether the file is here."""
         return Response(status_code=200 if agent.files.has(sha256) else 404)
@@ -123,6 +123,7 @@ def _add_files(app: FastAPI, agent: Agent) -> None:
     @app.put(
         "/files/{sha256}",
         dependencies=_SECURED,
+        response_class=Response,  # empty, and no JSON
         responses={**REFUSED, **BODY, **created},
         openapi_extra={"requestBody": {"required": True, "content": RAW}},
     )
