@@ -34,7 +34,9 @@ def pools_instead_of_strides(proto: onnx.ModelProto) -> None:
         if steps is not None:
             del node.input[1:], node.attribute[:]
             node.op_type = "MaxPool"
-            node.attribute.extend(helper.make_attribute(n, v) for n, v in (("kernel_shape", (1, 1)), ("strides", steps)))
+            node.attribute.extend(
+                helper.make_attribute(n, v) for n, v in (("kernel_shape", (1, 1)), ("strides", steps))
+            )
     _merge(graph)
     drop_unread(graph)
 

@@ -12,8 +12,7 @@ from moco.export.quantize import quantizable_layers
 from moco.export.template import Template, build_template
 from moco.hardware.wire.forms import capabilities_json, capabilities_of
 from moco.interfaces import Capabilities
-from moco.models import build_model
-from moco.models import load_weights
+from moco.models import build_model, load_weights
 from tests.compression.toys import images, tiny
 from tests.export.graphs import expected, quantized, run
 
