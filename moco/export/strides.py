@@ -1,8 +1,8 @@
 """Pixels that are left out, written as a max-pool over one pixel, which every converter for small devices takes.
 
 An option-A shortcut reads every second row and column. The exporter writes that as two Slices with a step, which some
-converters cannot load (pnnx). A max-pool with a kernel of one pixel and the steps as strides gives the very same values,
-in floats and in codes, for sizes that the step does not divide too: both give ceil(size / step).
+converters cannot load (pnnx). A max-pool with a kernel of one pixel and the steps as strides gives the same values, in
+floats and in codes, for sizes that the step does not divide too: both give ceil(size / step).
 """
 
 from __future__ import annotations
