@@ -180,7 +180,7 @@ class Capabilities:
         metrics: names of the metrics that this target can measure on this machine (`moco.readings.measured_by`).
         placement: where the quantize nodes of its files go.
         pooled_strides: whether its files have pixels that are left out, as in option-A shortcuts, as a max-pool over
-            one pixel with strides rather than as Slices with steps: the same values, in a form that converters for small
+            one pixel with strides, not as Slices with steps: the same values, in a form that converters for small
             devices take. ONNX Runtime and OpenVINO take both (moco/export/strides.py).
     """
 
@@ -246,8 +246,9 @@ Normalize = tuple[Sequence[float], Sequence[float]]
 class Target(Protocol):
     """A device with a runtime, built as `cls(options)`; that is cheap and needs no device (docs/adding_a_target.md).
 
-    It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime]`: the operators of the file in the order in
-    which they run, each with its median time over so many calls of so many images (S2.13); it raises as `measure`.
+    It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime] | None`: the operators of the file in the
+    order in which they run, each with its median time over so many calls of so many images (S2.13), or None where the
+    runtime tells of none; it raises as `measure`.
     """
 
     name: str

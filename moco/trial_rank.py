@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from moco.trial import Trial, TrialState
 
@@ -11,9 +11,12 @@ def rank(trial: Trial) -> tuple[bool, float]:
     """Orders complete trials, the best last: feasibility first, then the score, or the total violation (W13)."""
     assert trial.outcome is not None
     assert trial.score is not None
-    if trial.feasible:
-        return True, trial.score
-    return False, -sum(max(violation, 0.0) for violation in trial.outcome.violations)
+    return rank_of(trial.feasible, trial.score, trial.outcome.violations)
+
+
+def rank_of(feasible: bool, score: float, violations: Sequence[float]) -> tuple[bool, float]:
+    """Likewise, by what is known of a complete trial."""
+    return feasible, score if feasible else -sum(max(violation, 0.0) for violation in violations)
 
 
 def best(trials: Iterable[Trial]) -> Trial | None:

@@ -4,6 +4,9 @@ Importance is PED-ANOVA's (S. Watanabe, A. Bansal and F. Hutter, "PED-ANOVA: Eff
 Importance in Arbitrary Subspaces", IJCAI 2023), by Optuna: how much the values of the better half of the trials are
 distributed otherwise than those of all, divided by the sum over the parameters. Half, and not Optuna's tenth: searches
 are short, and of 20 trials a tenth is two. The correlation is Spearman's with the score, of which more is better.
+
+Networks that miss a bound stand below all others, by how far they miss it: many searches score them all alike, and what
+decides there is how to come near the bound.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from moco.comparison.correlation.coefficients import FEWEST, Coefficient, is_con
 from moco.run_folder.record import Record
 from moco.run_folder.trial_record import TrialRecord
 from moco.trial import FINALIST, TrialState
+from moco.trial_rank import rank_of
 
 BETTER_SHARE = 0.5  # of the trials, whose values are compared with those of all
 
@@ -63,7 +67,7 @@ def importance_of(trials: Sequence[TrialRecord]) -> Importance:
     kept = _counted(trials)
     if len(kept) < FEWEST:
         return Importance(trials=len(kept), reason=f"{FEWEST} distinct networks are needed, found {len(kept)}")
-    scores = np.array([trial.score for trial in kept], dtype=float)
+    scores = _places(kept)
     columns = {name: [trial.point[name] for trial in kept] for name in kept[0].point}
     varied = {name: column for name, column in columns.items() if any(value != column[0] for value in column)}
     untold = _untold(scores)
@@ -90,6 +94,13 @@ def _counted(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     ]
     usual = Counter(frozenset(trial.point) for trial in scored).most_common(1)
     return [trial for trial in scored if frozenset(trial.point) == usual[0][0]]
+
+
+def _places(trials: Sequence[TrialRecord]) -> np.ndarray[Any, Any]:
+    """The place of each trial among all, the worst first, in the order of the search; equals share one."""
+    ranks = [rank_of(t.feasible or t.violations is None, t.score or 0.0, t.violations or ()) for t in trials]
+    order = {found: place for place, found in enumerate(sorted(set(ranks)))}
+    return np.array([order[found] for found in ranks], dtype=float)
 
 
 def _untold(scores: np.ndarray[Any, Any]) -> str | None:

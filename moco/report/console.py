@@ -17,7 +17,7 @@ from moco.report.comparison.text import TITLES, number, short_seconds, summary
 from moco.report.correlation_text import TITLES as NETWORKS
 from moco.report.correlation_text import absences, by_pair, cell, lead, named, proxies, set_apart, striking, told
 from moco.report.formatting import NOT_AVAILABLE, after_trials, label, seconds, shown, shown_ratio, unit
-from moco.report.importance_page import IMPORTANCE_HEAD, TITLE, importance_absence, importance_rows
+from moco.report.importance_page import IMPORTANCE_HEAD, TITLE, importance_absence, importance_note, importance_rows
 from moco.report.payoff_figure import HEAD as PAYOFF_HEAD
 from moco.report.payoff_figure import lead as payoff_lead
 from moco.report.payoff_figure import left_out, payoff_rows, payoff_warnings
@@ -59,7 +59,8 @@ def importance_summary(found: Importance) -> RenderableType:
         return Text(absence)
     shown, count = found.parameters[:_PARAMETERS], len(found.parameters) - _PARAMETERS
     table = _filled(IMPORTANCE_HEAD, importance_rows(shown), f"{TITLE}, of {found.trials} networks")
-    return Group(table, Text(f"{count} more in the report")) if count > 0 else table
+    absent, more = importance_note(found), f"{count} more in the report" if count > 0 else None
+    return Group(table, *(Text(line) for line in (absent, more) if line is not None))
 
 
 def compare_summary(content: ComparisonRecord) -> RenderableType:
@@ -90,7 +91,8 @@ def correlations_line(found: Correlations) -> Text:
 def profile_tables(found: Found) -> list[RenderableType]:
     """A metric a row with its ratio to the reference, layers and slow calls; or a column a runtime."""
     if isinstance(found, RuntimeComparison):
-        sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}, in turn")
+        turns = ", in turn" if found.measurements else ""
+        sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}{turns}")
         notes = [Text(f"{profile.runtime}: {text}") for profile in found.profiles for text in _notes(profile)]
         return [_ending([sides, *notes, *map(Text, found.notes)], found.warnings)]
     layers = [_filled(LAYERS_HEAD, layer_rows(found), "operators")] if found.layers else []

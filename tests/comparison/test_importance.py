@@ -92,6 +92,16 @@ def test_a_score_that_tells_no_half_from_the_other_gives_a_reason() -> None:
     assert by_name(importance_of(mostly))["strong"].correlation.value is not None
 
 
+def test_networks_that_miss_a_bound_stand_below_all_others_by_how_far_they_miss_it() -> None:
+    """A flat penalty hides what comes near a bound: here `strong` decides by how much it is missed."""
+    met = [replace(t, feasible=True, violations=(-0.1,)) for t in made(4)]
+    missed = [replace(trial, score=-50.0, violations=(float(trial.point["strong"]),)) for trial in made(30)[4:]]
+    strong = by_name(importance_of([*met, *missed]))["strong"]
+    assert strong.share is not None
+    assert strong.correlation.value is not None
+    assert strong.correlation.value < -0.5
+
+
 def test_optuna_says_nothing_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     importance_of(made(8))
     assert capfd.readouterr().err == ""

@@ -60,3 +60,10 @@ def test_the_parameters_that_decided_most_are_shown_with_the_number_of_others() 
 
 def test_a_search_of_few_networks_says_why_no_parameter_is_judged() -> None:
     assert "Importance of the parameters: n/a, 4 distinct networks are needed, found 2." in parameters(trials(2))
+
+
+def test_a_reason_that_all_parameters_share_is_given_once() -> None:
+    flat = [{**one, "score": -50.0, "violations": [0.1], "feasible": False} for one in trials()]
+    text = parameters(flat)
+    assert text.count("the score is constant") == 1
+    assert "No importance: the score is constant." in text
