@@ -179,6 +179,9 @@ class Capabilities:
         layer_kinds: by precision, the kinds of layers (`conv`, `depthwise`, `linear`) that it may be set on.
         metrics: names of the metrics that this target can measure on this machine (`moco.readings.measured_by`).
         placement: where the quantize nodes of its files go.
+        pooled_strides: whether its files have pixels that are left out, as in option-A shortcuts, as a max-pool over
+            one pixel with strides, not as Slices with steps: the same values, in a form that converters for small
+            devices take. ONNX Runtime and OpenVINO take both (moco/export/strides.py).
     """
 
     precisions: tuple[str, ...]
@@ -186,6 +189,7 @@ class Capabilities:
     layer_kinds: Mapping[str, frozenset[str]]
     metrics: frozenset[str]
     placement: QuantizePlacement = QuantizePlacement()
+    pooled_strides: bool = False
 
 
 @dataclass(frozen=True)

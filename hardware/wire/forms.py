@@ -60,6 +60,7 @@ def capabilities_json(can: Capabilities) -> dict[str, Any]:
         "layer_kinds": {precision: sorted(kinds) for precision, kinds in can.layer_kinds.items()},
         "metrics": sorted(can.metrics),
         "placement": placement,
+        **({"pooled_strides": True} if can.pooled_strides else {}),
     }
 
 
@@ -73,6 +74,7 @@ def capabilities_of(data: Mapping[str, Any]) -> Capabilities:
         layer_kinds={str(name): frozenset(kinds) for name, kinds in data["layer_kinds"].items()},
         metrics=frozenset(data["metrics"]),
         placement=QuantizePlacement(**placement),
+        pooled_strides=bool(data.get("pooled_strides", False)),
     )
 
 

@@ -16,6 +16,7 @@ from moco.compression.precision import INT8, INT8_BITS
 from moco.compression.space.codec import cost_of
 from moco.errors import ConfigError, MocoError
 from moco.evaluation.builder import Builder
+from moco.export.template import build_template
 from moco.interfaces import Capabilities
 from moco.models.finite import check_finite
 from moco.models.plain import plain
@@ -76,8 +77,17 @@ class Sibling(Baseline):
 def builder_of(network: nn.Module, ground: Ground) -> Builder:
     """Builds files of a sibling as those of candidates are built, with no recovery."""
     of = ground.builder
-    compressor = Compressor.of(network, of.images[:2])
-    return Builder(compressor, of.calibration, RecoveryPlan(), of.folder, of.ranges, of.placement, metadata=of.metadata)
+    example, compressor = of.images[:2], Compressor.of(network, of.images[:2])
+    return Builder(
+        compressor,
+        of.calibration,
+        RecoveryPlan(),
+        of.folder,
+        of.ranges,
+        of.placement,
+        template=build_template(network, example, pooled_strides=of.template.pooled_strides),
+        metadata=of.metadata,
+    )
 
 
 def policies_of(builder: Builder, capabilities: Capabilities) -> dict[str, Policy]:

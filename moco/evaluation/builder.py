@@ -194,7 +194,8 @@ class Builder:
         if not own and set(gone_of(policy)) == {module for removed in branches.values() for module in removed}:
             return self.template.without(branches)
         whole = self.compressor.structure(policy, branches=True) if branches else thin
-        return build_template(whole, self.images[:2]).without(branches)
+        anew = build_template(whole, self.images[:2], pooled_strides=self.template.pooled_strides)
+        return anew.without(branches)
 
     def _quantized(
         self, proto: onnx.ModelProto, thin: nn.Module, bits: Mapping[str, Bits], watch: Stopwatch, *, whole: bool

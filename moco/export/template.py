@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from moco.export.branches import take_out_branches
 from moco.export.factorised import split_nodes
 from moco.export.group_norms import group_tensors, name_groups
 from moco.export.rewrites import drop_unread, gemm_instead_of_matmul, pad_instead_of_gather, reshape_by_axes
+from moco.export.strides import pools_instead_of_strides
 from moco.models.cifar_resnet import PadShortcut
 
 INPUT, OUTPUT = "input", "logits"
@@ -44,6 +45,7 @@ class Template:
 
     proto: onnx.ModelProto
     foldings: tuple[Folding, ...]
+    pooled_strides: bool = False  # whether pixels that are left out are written as max-pools (moco/export/strides.py)
 
     @cached_property
     def skeleton(self) -> onnx.ModelProto:
@@ -62,7 +64,8 @@ class Template:
         proto = deepcopy(self.proto)
         take_out_branches(proto.graph, branches)
         gone = [name for modules in branches.values() for name in modules]
-        return Template(proto, tuple(folding for folding in self.foldings if not within(folding.layer, gone)))
+        kept = tuple(folding for folding in self.foldings if not within(folding.layer, gone))
+        return replace(self, proto=proto, foldings=kept)
 
     def render(self, network: nn.Module) -> onnx.ModelProto:
         """The graph with the weights, widths, factors and group counts of `network`, a compressed copy."""
@@ -87,14 +90,19 @@ class Template:
         return proto
 
 
-def build_template(network: nn.Module, example: torch.Tensor) -> Template:
-    """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`."""
+def build_template(network: nn.Module, example: torch.Tensor, *, pooled_strides: bool = False) -> Template:
+    """Export `network`, in evaluation mode, once, with images (n, channels, height, width); fails as `export_graph`.
+
+    `pooled_strides` writes pixels that are left out as the target wants it (`Capabilities.pooled_strides`).
+    """
     proto, tensors = export_graph(network, example), _tensors(network)
+    if pooled_strides:
+        pools_instead_of_strides(proto)
     matrices = {n: parameter.detach().numpy() for n, parameter in network.named_parameters() if parameter.ndim == 2}
     gemm_instead_of_matmul(proto.graph, matrices)
     _name_sources(proto.graph, network)
     name_groups(proto.graph)
-    return Template(proto, take_out_batch_norms(proto.graph, tensors))
+    return Template(proto, take_out_batch_norms(proto.graph, tensors), pooled_strides)
 
 
 def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -153,7 +153,8 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
     if plan.sensitivity is not None:
         options = replace(options, layer_features=features(read_sensitivity(plan.sensitivity)))
     example = torch.zeros(2, *job.data.train.shape)
-    compressor, template = Compressor.of(job.network, example), build_template(job.network, example)
+    compressor = Compressor.of(job.network, example)
+    template = build_template(job.network, example, pooled_strides=job.target.capabilities.pooled_strides)
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
@@ -296,10 +297,12 @@ def store_key(job: Job) -> dict[str, Any]:
     few_bits = {"few_bits": FEW_BITS} if MIXED in job.plan.space.options.precisions else {}
     most = job.target.capabilities.placement.weight_bits
     narrow = {"weight_bits": most} if most < INT8_BITS.weights else {}
+    pooled = {"pooled_strides": True} if job.target.capabilities.pooled_strides else {}
     return {
         **described,
         **few_bits,
         **narrow,
+        **pooled,
         "network": job.network_hash,
         "data": list(data.content_hashes),
         "normalize": str((data.train.normalize, data.test.normalize)),
