@@ -76,7 +76,12 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.testing.target",
         "moco.tracking.mlflow_model",
     ),
-    "onnxruntime": ("moco.hardware.onnxruntime", "moco.export.calibration", "moco.export.static_quantization"),
+    "onnxruntime": (
+        "moco.hardware.onnxruntime",
+        "moco.hardware.execution_providers",
+        "moco.export.calibration",
+        "moco.export.static_quantization",
+    ),
     "onnxscript": ("moco.export",),
     "openvino": ("moco.hardware.openvino",),
     "optuna_dashboard": ("moco.tracking",),
