@@ -18,6 +18,7 @@ EXTRAS = {
     "mlxtend": "data",
     "openvino": "openvino",
     "starlette": "serve",
+    "tensorrt": "tensorrt",
     "timm": "timm",
     "uvicorn": "serve",
 }

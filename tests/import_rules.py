@@ -96,6 +96,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "sklearn": ("moco.compression.rankings.lasso", "moco.data"),
     "starlette": ("moco.serving",),
     "tensorly": ("moco.compression.methods.low_rank",),
+    "tensorrt": ("moco.hardware.tensorrt", "moco.hardware.tensorrt_engine"),
     "timm": ("moco.models.timm_zoo",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
