@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -120,8 +120,7 @@ class TensorRTTarget:
             layer_kinds={"float32": KINDS},
             metrics=measured_by(series | self.power.series),
         )
-        how = {"tf32": self.options.tf32, "level": self.options.level}
-        self._plan = lru_cache(PLANS)(lambda content: built(content, **how))
+        self._plan = lru_cache(PLANS)(partial(built, tf32=self.options.tf32, level=self.options.level))
 
     def connect(self) -> None:
         """Make sure of the device and the counters; a ConfigError says what is missing."""
