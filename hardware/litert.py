@@ -77,7 +77,7 @@ class LiteRTSession:
     """A LiteRT file, open on LiteRT."""
 
     def __init__(self, artifact: Artifact, interpreter: Any) -> None:
-        """Wrap an allocated interpreter; a MeasurementError where its input or output is not the one of moco's files."""
+        """Wrap an allocated interpreter; a MeasurementError where input or output is not the one of moco's files."""
         names = interpreter.get_signature_list().get("serving_default")
         if names != {"inputs": ["input"], "outputs": ["logits"]}:
             raise MeasurementError(f"{artifact.path}: expected an input 'input' and an output 'logits', got {names}")

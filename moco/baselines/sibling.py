@@ -77,7 +77,16 @@ def builder_of(network: nn.Module, ground: Ground) -> Builder:
     """Builds files of a sibling as those of candidates are built, with no recovery."""
     of = ground.builder
     compressor = Compressor.of(network, of.images[:2])
-    return Builder(compressor, of.calibration, RecoveryPlan(), of.folder, of.ranges, of.placement, metadata=of.metadata, prepare=of.prepare)
+    return Builder(
+        compressor,
+        of.calibration,
+        RecoveryPlan(),
+        of.folder,
+        of.ranges,
+        of.placement,
+        metadata=of.metadata,
+        prepare=of.prepare,
+    )
 
 
 def policies_of(builder: Builder, capabilities: Capabilities) -> dict[str, Policy]:

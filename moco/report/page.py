@@ -61,7 +61,8 @@ _CLASSES_NOTE = (
     "together; with few images of a class, chance moves its accuracy by several points."
 )
 DELIVERED = tuple(
-    f"best/{name}" for name in ("model.onnx", "model.tflite", "network.safetensors", "policy.json", "certificate.json", "card.md")
+    f"best/{name}"
+    for name in ("model.onnx", "model.tflite", "network.safetensors", "policy.json", "certificate.json", "card.md")
 )
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
