@@ -106,13 +106,17 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--runtime", default=DEFAULT_TARGET, help="one whose target has threads and clock as options")
     parser.add_argument("--model", type=Path, help="ONNX file for A/A; a stack of 20 convolutions where not given")
+    parser.add_argument(
+        "--url", help="of the agent, for a runtime that is elsewhere; its threads and clock are its own"
+    )
     parser.add_argument("--ab", action="store_true", help="also the pair that differs by 5 %%")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=("processor", "wall"), help="the target's own choice where not given")
     parser.add_argument("--seconds", type=float, default=TimingPlan.seconds, help="of each session in a repeat")
     options = parser.parse_args()
     runtime = plugin("target", options.runtime)
-    target = runtime(runtime.Options(threads=options.threads, clock=options.clock))
+    given = {"threads": options.threads, "clock": options.clock} if options.url is None else {"url": options.url}
+    target = runtime(runtime.Options(**given))
     good = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

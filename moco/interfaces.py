@@ -242,8 +242,9 @@ Normalize = tuple[Sequence[float], Sequence[float]]
 class Target(Protocol):
     """A device with a runtime, built as `cls(options)`; that is cheap and needs no device (docs/adding_a_target.md).
 
-    It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime]`: the operators of the file in the order in
-    which they run, each with its median time over so many calls of so many images (S2.13); it raises as `measure`.
+    It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime] | None`: the operators of the file in the
+    order in which they run, each with its median time over so many calls of so many images (S2.13), or None where the
+    runtime tells of none; it raises as `measure`.
 
     It may have `prepare(artifact) -> Artifact`: its own file of an ONNX file, which is then scored, timed and shipped.
     """

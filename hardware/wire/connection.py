@@ -25,6 +25,9 @@ _UNKNOWN_HOST = frozenset(
     code for name in ("EAI_NONAME", "EAI_NODATA", "EAI_SERVICE") if (code := getattr(socket, name, None)) is not None
 )
 
+_OTHER_HOST, _OUTDATED = frozenset({62, 64}), frozenset({9, 10})
+"""OpenSSL's codes: X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH; _CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -81,10 +84,7 @@ class Connection:
         try:
             return self._exchanged(method, path, body, headers or {})
         except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not trusted here: {error.verify_message}"
-            raise ConfigError(
-                f"{self.where}: {self.shown}: {why}; name its authority's file in SSL_CERT_FILE"
-            ) from None
+            raise ConfigError(f"{self.where}: {self.shown}: {_distrust(error)}") from None
         except ssl.SSLError as error:
             raise ConfigError(
                 f"{self.where}: {self.shown} does not speak TLS, or not this one: {error.reason}; is it http://?"
@@ -134,6 +134,16 @@ class Connection:
             with socket.create_connection(host, CONNECT_S) as plain, context.wrap_socket(plain):
                 return True
         return False
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    """What is wrong with a certificate, and what to do about it."""
+    told = error.verify_message.rstrip(".")
+    if error.verify_code in _OTHER_HOST:
+        return f"its certificate is another host's: {told}; write a host that it names, or serve one for this host"
+    if error.verify_code in _OUTDATED:
+        return f"its certificate does not hold now: {told}; serve another one, or set this machine's date"
+    return f"its certificate is not trusted here: {told}; name its authority's file in SSL_CERT_FILE"
 
 
 def _read(response: HTTPResponse) -> Reply:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from moco.errors import MeasurementError
-from moco.interfaces import Capabilities, Finding, QuantizePlacement
+from moco.interfaces import Capabilities, Finding, LayerTime, QuantizePlacement
 from moco.measurement import Measurement, Samples, TimingPlan
 
 FORMAT = 1
@@ -35,7 +35,7 @@ def measurement_json(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def measurement_of(data: Mapping[str, Any], plan: TimingPlan, sessions: int) -> Measurement:
+def measurement_of(data: Any, plan: TimingPlan, sessions: int) -> Measurement:
     """The measurement of that JSON; a MeasurementError where it is not one of so many sessions."""
     try:
         return Measurement(
@@ -79,6 +79,27 @@ def capabilities_of(data: Mapping[str, Any]) -> Capabilities:
 def findings_of(data: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
     """The findings of that JSON; a TypeError where one is none."""
     return tuple(Finding(**finding) for finding in data)
+
+
+def layers_json(layers: Sequence[LayerTime] | None) -> list[dict[str, Any]] | None:
+    """The layers as JSON; None where a runtime has none to give."""
+    return None if layers is None else [asdict(layer) for layer in layers]
+
+
+def layers_of(data: Any) -> tuple[LayerTime, ...] | None:
+    """The layers of that JSON, None of null; a MeasurementError where they are none."""
+    if data is None:
+        return None
+    try:
+        return tuple(LayerTime(str(each["name"]), str(each["kind"]), _time(each["time_ms"])) for each in data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MeasurementError(f"expected the agent to answer with the times of layers: {error}") from None
+
+
+def _time(given: Any) -> float:
+    if not (math.isfinite(time_ms := float(given)) and time_ms >= 0):
+        raise ValueError(f"got a time of {given}")
+    return time_ms
 
 
 def _listed(samples: Samples) -> list[list[float]]:

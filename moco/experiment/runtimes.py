@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from moco.errors import ConfigError
+from moco.execution.retrying_target import RetryingTarget
 from moco.experiment.plugins import plugins_of
 from moco.experiment.schema import Experiment, TargetConfig
 from moco.experiment.schema_space import SpaceConfig
@@ -31,14 +32,17 @@ def on_runtimes(experiment: Experiment, names: str) -> list[Experiment]:
 def on_runtime(experiment: Experiment, name: str) -> Experiment:
     """The experiment on that runtime, with its timing, and of the target's options those that this one has too.
 
-    Precisions that the runtime does not have are left out of the space there, with a warning.
+    Precisions that the runtime does not have are left out of the space there, with a warning. A ConfigError, or a
+    DeviceLostError, where its device is not there.
     """
     known = {field.name for field in fields(plugin("target", name, WHERE).Options)}
-    target = experiment.target
-    kept = {option: value for option, value in target.further.items() if option in known}
-    there = experiment.model_copy(update={"target": TargetConfig(runtime=name, timing=target.timing, **kept)})
+    asked = experiment.target
+    kept = {option: value for option, value in asked.further.items() if option in known}
+    there = experiment.model_copy(update={"target": TargetConfig(runtime=name, timing=asked.timing, **kept)})
     there = there.with_plugins(plugins_of(there), allow_import=experiment.allow_import)
-    legal = _legal(there, there.plugins.target.made().capabilities.precisions)
+    target = RetryingTarget(there.plugins.target.made())
+    target.connect()  # a device elsewhere tells only then what it can
+    legal = _legal(there, target.capabilities.precisions)
     return legal.with_plugins(plugins_of(legal), allow_import=experiment.allow_import)
 
 

@@ -90,7 +90,8 @@ def correlations_line(found: Correlations) -> Text:
 def profile_tables(found: Found) -> list[RenderableType]:
     """A metric a row with its ratio to the reference, layers and slow calls; or a column a runtime."""
     if isinstance(found, RuntimeComparison):
-        sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}, in turn")
+        turns = ", in turn" if found.measurements else ""
+        sides = _filled(side_head(found), side_rows(found), f"{found.profiles[0].name}{turns}")
         notes = [Text(f"{profile.runtime}: {text}") for profile in found.profiles for text in _notes(profile)]
         return [_ending([sides, *notes, *map(Text, found.notes)], found.warnings)]
     layers = [_filled(LAYERS_HEAD, layer_rows(found), "operators")] if found.layers else []

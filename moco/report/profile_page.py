@@ -93,12 +93,16 @@ def profile_page(found: Found) -> str:
 
 def _side_by_side(found: RuntimeComparison) -> Iterator[Html]:
     rows = [row(*cells) for cells in side_rows(found)]
+    turns, shorter = "", ""
+    if found.measurements:
+        turns = ", timed in turn; ratios are to the first"
+        shorter = "; times of below 1x are shorter than the first's"
     yield warnings_section(found.warnings)
     yield section(
         "runtimes",
         "Side by side",
-        table(side_head(found), rows, "One network on each runtime, timed in turn; ratios are to the first"),
-        note("Each runtime scores, times and would ship its own file; times of below 1x are shorter than the first's."),
+        table(side_head(found), rows, f"One network on each runtime{turns}"),
+        note(f"Each runtime scores, times and would ship its own file{shorter}."),
         *map(note, found.notes),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from moco.reproduction.raw import RawRow
+from moco.reproduction.raw import Raw, RawRow
 from moco.reproduction.setting import Drawn, Setting
 
 
@@ -48,6 +48,7 @@ class Card:
         seeds, minutes: by scale, how many seeds are run, and what one takes on two cores at most.
         files: whether it needs CIFAR-10 and its trained networks, by scale.
         aliases: other names that it goes by.
+        figure: draws its raw results of all seeds, as SVG; None where it has no figure of its own.
         needs: what is missing before it can be measured at all; empty where it can.
     """
 
@@ -63,6 +64,7 @@ class Card:
     minutes: Mapping[Scale, float] = field(default_factory=lambda: {Scale.SMALL: 10, Scale.FULL: 720})
     files: frozenset[Scale] = frozenset({Scale.FULL})
     aliases: tuple[str, ...] = ()
+    figure: Callable[[Sequence[Raw]], str] | None = None
     needs: str = ""
 
     @property

@@ -47,13 +47,13 @@ def findings_page(cards: Mapping[str, Card], raws: Mapping[str, Sequence[Raw]]) 
 
 
 def _card_line(card: Card, raws: Sequence[Raw]) -> str:
+    title = f"[{card.title}](cards/{card.file_name}.md)" if raws else card.title
     if card.needs or not raws:
         why = f": {card.needs}" if card.needs else ": nobody has measured it here yet; moco reproduce " + card.id
-        return f"| {card.id} not run | {card.title}. Not run{why}. |"
+        return f"| {card.id} not run | {title}. Not run{why}. |"
     rows = {(row.name, row.network) for raw in raws for row in raw.rows}
     networks = ", ".join(sorted({network for _, network in rows}))
     absent = f"; {_count(len(card.absences), 'published row')} cannot be shown here" if card.absences else ""
-    title = f"[{card.title}](cards/{card.file_name}.md)"
     return (
         f"| {card.id} run ({raws[0].scale}) | {title}: {_count(len(rows), 'row')} on {networks}, "
         f"{_count(len(raws), 'seed')}{absent}. |"

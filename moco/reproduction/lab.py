@@ -65,16 +65,17 @@ class Lab:
     @cached_property
     def fresh_reference(self) -> Correct:
         """Which images of the certification split the uncompressed network has right."""
-        return self._scored(self.prepared.evaluator.reference.session)
+        return self._scored(self.prepared.evaluator.reference.session, "certification")
 
     def fresh(self, policy: Policy) -> Correct:
         """Which images of the certification split, which no search has seen, the policy's network has right."""
-        evaluator = self.prepared.evaluator
-        if policy.key == NEUTRAL.key:
-            return self.fresh_reference
-        artifact, _ = evaluator.builder.build(policy)
+        return self.fresh_reference if policy.key == NEUTRAL.key else self.right(policy, "certification")
+
+    def right(self, policy: Policy, split: str) -> Correct:
+        """Which images of a split the policy's network has right."""
+        artifact, _ = self.prepared.evaluator.builder.build(policy)
         with closing(self.prepared.job.target.load(artifact)) as session:
-            return self._scored(session)
+            return self._scored(session, split)
 
     def profile(self, policy: Policy | None) -> dict[str, Reading]:
         """Every metric of the policy's network that can be measured here; None looks at the reference."""
@@ -144,13 +145,17 @@ class Lab:
         made = kind(options_of(kind.Options, given, "objective"))
         return posed(made, self.prepared.space, self.prepared.evaluator.reference.evaluation.metrics)
 
-    def _scored(self, session: Any) -> Correct:
-        images, labels = self._unseen
+    def _scored(self, session: Any, split: str) -> Correct:
+        images, labels = self._images[split]
         return correct(logits_of(session, images), labels)
 
     @cached_property
-    def _unseen(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.prepared.job.data.images("certification")
+    def _images(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        return {split: self.prepared.job.data.images(split) for split in ("search", "certification")}
+
+    def labels(self, split: str) -> np.ndarray:
+        """The labels of a split's images."""
+        return self._images[split][1]
 
 
 def machine_line(target: Target) -> str:

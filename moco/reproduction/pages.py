@@ -14,11 +14,12 @@ STYLE = (
 )
 
 
-def markdown(record: CardRecord) -> str:
-    """The card as a Markdown page."""
+def markdown(record: CardRecord, figure: str | None = None) -> str:
+    """The card as a Markdown page; `figure` is the file of its figure, beside it."""
     lines = [f"# {record.id}: {record.title}", "", *(f"{text}  " for text in _facts(record)), ""]
     for finding in record.findings:
         lines += [f"- {_verdict(finding)}", *(f"  - {text}" for text in _test(finding))]
+    lines += [] if figure is None else ["", f"![{record.title}]({figure})"]
     head = ["row", "network", "searcher", "budget", "fine-tuned", "seeds", *map(_label, record.columns)]
     lines += ["", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(text.replace('|', '/') for text in _cells(record, row))} |" for row in record.rows]
@@ -26,8 +27,8 @@ def markdown(record: CardRecord) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def page(record: CardRecord) -> str:
-    """The card as a page, complete in itself."""
+def page(record: CardRecord, figure: str | None = None) -> str:
+    """The card as a page, complete in itself; `figure` is SVG."""
     head = ["row", "network", "searcher", "budget", "fine-tuned", "seeds", *map(_label, record.columns)]
     table = [_tr(head, "th"), *(_tr(_cells(record, row), "td") for row in record.rows)]
     findings = [_li(_verdict(one) + " " + " ".join(_test(one))) for one in record.findings]
@@ -36,6 +37,7 @@ def page(record: CardRecord) -> str:
         f"<h1>{escape(record.id)}: {escape(record.title)}</h1>",
         *(f"<p>{escape(text)}</p>" for text in _facts(record)),
         f"<ul>{''.join(findings)}</ul>",
+        figure or "",
         f"<div><table>{''.join(table)}</table></div>",
         f"<ul>{''.join(notes)}</ul>",
     ]

@@ -15,7 +15,7 @@ from moco.reproduction.pages import markdown, page
 from moco.reproduction.raw import Raw
 from moco.reproduction.record import CardRecord, record_of
 from moco.reproduction.setting import Setting
-from moco.reproduction.store import kept_raws, raw_path, read_raw, shared_folder, write_card, write_raw
+from moco.reproduction.store import figure_name, kept_raws, raw_path, read_raw, shared_folder, write_card, write_raw
 from moco.reproduction.subjects import files_folder
 from moco.run_folder.writing import write_text
 
@@ -69,8 +69,11 @@ def reproduced(request: Request, tell: Tell = lambda _: None) -> tuple[CardRecor
         raw = Raw(card=card.id, scale=str(scale), seed=seed, moco=version("moco"), **vars(drawn))
         write_raw(raw_path(request.out, card, scale, seed), raw)
         kept[seed] = raw
-    record = record_of(card, scale, [kept[seed] for seed in seeds])
-    return record, write_card(request.out, record, markdown(record), page(record))
+    raws = [kept[seed] for seed in seeds]
+    record = record_of(card, scale, raws)
+    figure = None if card.figure is None else card.figure(raws)
+    text = markdown(record, None if figure is None else figure_name(record))
+    return record, write_card(request.out, record, text, page(record, figure), figure)
 
 
 def write_findings(out: Path, path: Path) -> str:

@@ -53,9 +53,16 @@ def kept_raws(out: Path, card: Card, scale: Scale, seeds: Sequence[int] | None =
     return sorted(raws, key=lambda raw: raw.seed)
 
 
-def write_card(out: Path, record: CardRecord, markdown: str, page: str) -> Path:
-    """Write cards/<id>.json, .md and .html; the path of the page."""
+def figure_name(record: CardRecord) -> str:
+    """What the file of a card's figure is called."""
+    return f"{record.id.replace('/', '_')}.svg"
+
+
+def write_card(out: Path, record: CardRecord, markdown: str, page: str, figure: str | None = None) -> Path:
+    """Write cards/<id>.json, .md and .html, and .svg where it has a figure; the path of the page."""
     name = record.id.replace("/", "_")
+    if figure is not None:
+        write_text(out / figure_name(record), figure)
     write_text(out / f"{name}.json", json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n")
     write_text(out / f"{name}.md", markdown)
     write_text(out / f"{name}.html", page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ USUAL_FILES = ("shared/data/cifar10", "../shared/data/cifar10")
 """Where they are looked for without it, relative to the current folder."""
 TRAINING = {"epochs": 18, "learning_rate": 0.1, "batch_size": 64, "weight_decay": 1.0e-3}
 """Of the digits' network, as in the demo."""
+GENTLY = {"epochs": 15, "learning_rate": 0.02, "batch_size": 32, "weight_decay": 5.0e-4}
+"""Of a network without batch-norm, which the rate of TRAINING would break."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Subject:
         told: the network and its images in words, as sentences name them.
         weights: file of trained weights in the folder of files; None where it is trained on the spot.
         splits: images by split.
+        training: how it is trained where it has no file of weights.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Subject:
     data: Mapping[str, Any]
     splits: Mapping[str, int]
     weights: str | None = None
+    training: Mapping[str, float] = field(default_factory=lambda: TRAINING)
 
 
 CIFAR = {
@@ -74,9 +78,17 @@ SUBJECTS = {
             {"calibration": 256, "search": 250, "certification": 1500},
             "resnet56_cifar10.safetensors",
         ),
+        Subject(
+            "mnist_lenet5",
+            "LeNet-5 on MNIST",
+            "lenet5_caffe",
+            {"source": "mnist_5k"},
+            {"calibration": 256, "search": 500, "certification": 1500},
+            training=GENTLY,
+        ),
     )
 }
-DIGITS, RESNET20, RESNET56 = SUBJECTS.values()
+DIGITS, RESNET20, RESNET56, LENET = SUBJECTS.values()
 
 
 def files_folder() -> Path:
@@ -117,7 +129,7 @@ def _trained(subject: Subject, setting: Setting) -> Path:
         setting.tell(f"training {subject.name}")
         given = {
             "name": "training",
-            "model": {"name": subject.model, "train": TRAINING},
+            "model": {"name": subject.model, "train": dict(subject.training)},
             "data": {**subject.data, "splits": dict(subject.splits)},
             "space": {"groups": "per-block", "filter_pruning": {}},
             "objective": {"protocol": "front"},

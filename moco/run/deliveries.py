@@ -15,7 +15,7 @@ from moco.measurement import TIME
 from moco.readings import READINGS
 from moco.report.profile_page import profile_page
 from moco.run.plan import JobPlan
-from moco.run.profile import check_comparable
+from moco.run.profile import apart, check_comparable
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
 from moco.run_folder.writing import write_json, write_text
@@ -61,6 +61,7 @@ def check_targets(plans: Sequence[JobPlan]) -> None:
 def delivered_side_by_side(deliveries: Sequence[Delivery]) -> RuntimeComparison:
     """The delivered files in turn, as long as the longer timing of a delivery, on the clock that all targets share.
 
+    Where one of the targets is elsewhere, each keeps the times of its own delivery, and the notes say so.
     A runtime that delivered nothing is told in the notes. A MeasurementError where nothing at all was delivered.
     """
     notes = tuple(delivery.outcome for delivery in deliveries)
@@ -74,6 +75,8 @@ def delivered_side_by_side(deliveries: Sequence[Delivery]) -> RuntimeComparison:
                 opened.append((target, session, _profile(delivery, target)))
         if not opened:
             raise MeasurementError(f"nothing to compare: {'; '.join(notes)}")
+        if note := apart([target.describe() for target, _, _ in opened]):
+            return RuntimeComparison(tuple(profile for _, _, profile in opened), {}, (*notes, note))
         first = deliveries[0].plan
         names = [name for name, reading in READINGS.items() if reading.series == TIME]
         timing, sessions = opened[0][0], [session for _, session, _ in opened]

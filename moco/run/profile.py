@@ -87,28 +87,39 @@ def profiled(prepared: Prepared, policy: Policy | None, plan: ProfilePlan, of: s
 def side_by_side(runtimes: Sequence[Profiled]) -> RuntimeComparison:
     """The open networks of several runtimes timed in turn, by each plan of the times, on the first one's clock.
 
-    `check_comparable` has passed their targets.
+    `check_comparable` has passed their targets. Where one of them is elsewhere, each keeps its own times.
     """
-    first = runtimes[0].prepared
+    first, profiles = runtimes[0].prepared, tuple(one.profile for one in runtimes)
+    if note := apart([profile.target for profile in profiles]):
+        return RuntimeComparison(profiles, {}, (note,))
     plans = {name: plan for name, plan in first.evaluator.plan.timing.items() if READINGS[name].series == TIME}
     sessions = [one.session for one in runtimes]
     measurements = {
         name: first.evaluator.timings.measure(f"{name}, side by side", sessions, plan, Stopwatch())
         for name, plan in plans.items()
     }
-    return RuntimeComparison(tuple(one.profile for one in runtimes), measurements)
+    return RuntimeComparison(profiles, measurements)
 
 
 def check_comparable(targets: Sequence[Mapping[str, Any]]) -> None:
-    """Pass targets, as they describe themselves, that are timed on this machine by one clock; else a ConfigError."""
-    names = [str(target.get("runtime", "target")) for target in targets]
-    away = [name for name, target in zip(names, targets, strict=True) if SERVED in target]
-    if away and len(names) > 1:
-        raise ConfigError(f"targets: '{away[0]}' is another machine, and cannot be timed in turn with this one")
+    """Pass targets, as they describe themselves, that are not timed in turn, or by one clock; else a ConfigError."""
     clocks = [target.get("clock") for target in targets]
-    if len(set(clocks)) > 1:
-        told = ", ".join(f"{name}: {clock}" for name, clock in zip(names, clocks, strict=True))
+    if len(set(clocks)) > 1 and not apart(targets):
+        told = ", ".join(f"{_name(target)}: {clock}" for target, clock in zip(targets, clocks, strict=True))
         raise ConfigError(f"targets: expected one clock for all, got {told}; set target.clock=wall")
+
+
+def apart(targets: Sequence[Mapping[str, Any]]) -> str:
+    """Why targets, as they describe themselves, cannot be timed in turn; empty where they can."""
+    away = [target for target in targets if SERVED in target]
+    if not away or len(targets) == 1:
+        return ""
+    here = f"'{_name(away[0])}' ({away[0][SERVED]} elsewhere)"
+    return f"{here} is not timed in turn with the others: its times were taken there, and have no ratio to theirs"
+
+
+def _name(target: Mapping[str, Any]) -> str:
+    return str(target.get("runtime", "target"))
 
 
 def _metrics(prepared: Prepared, evaluation: Evaluation) -> dict[str, MetricValue]:

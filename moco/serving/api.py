@@ -21,6 +21,7 @@ from moco.serving.requests import (
     About,
     Alive,
     Answer,
+    LayersRequest,
     MeasureRequest,
     OpenRequest,
     RunRequest,
@@ -172,9 +173,15 @@ def _add_jobs(app: FastAPI, agent: Agent) -> None:
         job = {"kind": "measure", **given.model_dump()}
         return Answer(**await agent.job(key, job, list(given.files), device))
 
+    @app.post("/layers", dependencies=_SECURED, responses=JOB)
+    async def layers(given: LayersRequest, key: Key, device: DeviceHeader = None) -> Answer:
+        """Time a file's operators: `layers`, null where the runtime tells of none. One key is measured once."""
+        job = {"kind": "layers", **given.model_dump()}
+        return Answer(**await agent.job(key, job, [given.file], device))
+
     @app.delete("/measure/{key}", dependencies=_SECURED, responses={**REFUSED, **unknown}, status_code=204)
     async def cancel(key: KeyInPath) -> Response:
-        """End a measurement that waits or runs."""
+        """End a measurement, of files or of their operators, that waits or runs."""
         if not agent.jobs.cancel(key):
             raise HTTPException(404, "no measurement of that key waits or runs")
         return Response(status_code=204)

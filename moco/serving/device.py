@@ -80,6 +80,13 @@ class Device:
             found = self.target.measure(sessions, forms.plan_of(job["plan"]))
         return {"measurement": forms.measurement_json(found)}
 
+    def layers(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """What each operator of the file takes, as the runtime tells; null where it tells of none."""
+        artifact, ask = self._artifact(job["file"]), getattr(self.target, "layer_times", None)
+        with self._lock.held():
+            found = None if ask is None else ask(artifact, job["batch"], job["calls"])
+        return {"layers": forms.layers_json(found)}
+
     def snippet(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Python that runs a file under the target's runtime."""
         return {"snippet": self.target.snippet(job["file"], job["input_shape"], job["normalize"])}
@@ -89,11 +96,12 @@ class Device:
         key = sha256, again
         session = self._open.pop(key, None)
         if session is None:
-            path = self.files / sha256
-            content = self._content(sha256)
-            session = self.target.load(Artifact(path, sha256, len(content)))
+            session = self.target.load(self._artifact(sha256))
         self._open[key] = session
         return session
+
+    def _artifact(self, sha256: str) -> Artifact:
+        return Artifact(self.files / sha256, sha256, len(self._content(sha256)))
 
     def _content(self, sha256: str) -> bytes:
         try:
@@ -114,7 +122,8 @@ class MissingError(Exception):
 def outcome(device: Device, job: Mapping[str, Any]) -> dict[str, Any]:
     """What became of a job: `done` or `failed`, whose answer is written, or `missing` or `lost`, of which none is."""
     kinds: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
-    kinds = {"open": device.open, "run": device.run, "measure": device.measure, "snippet": device.snippet}
+    kinds = {"open": device.open, "run": device.run, "measure": device.measure, "layers": device.layers}
+    kinds["snippet"] = device.snippet
     try:
         answer = {"state": "done", **kinds[job["kind"]](job)}
     except MissingError as error:

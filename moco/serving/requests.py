@@ -55,6 +55,14 @@ class MeasureRequest(Request):
     plan: Plan
 
 
+class LayersRequest(Request):
+    """A file whose operators are timed, over so many calls of so many images."""
+
+    file: Sha256
+    batch: Annotated[int, Field(ge=1, le=4096)]
+    calls: Annotated[int, Field(ge=1, le=1000)]
+
+
 class SnippetRequest(Request):
     """What a program that runs a file is made for."""
 

@@ -111,3 +111,50 @@ def test_a_port_and_a_folder_are_one_agents(agent: AgentProcess, tmp_path: Path)
         assert line.startswith(f"cannot listen at 127.0.0.1:{port}: Address already in use")
     folder = agent.folder / "agent"
     assert "another agent uses this folder" in one_line(moco("serve", "--folder", folder, "--port", 0), 2)
+
+
+@pytest.fixture
+def there(experiment: Any, agent: AgentProcess) -> Path:
+    found: Path = experiment(target={"runtime": "remote", "url": agent.url, "threads": None})
+    return found
+
+
+@pytest.mark.slow
+def test_a_profile_tells_of_the_operators_of_the_agents_runtime(there: Path, tmp_path: Path) -> None:
+    done = moco("profile", there, "--layers", "--runs", 200, "--out", tmp_path / "profile")
+    assert done.exit_code == 0, done.output
+    found = read(tmp_path / "profile" / "profile.json")
+    assert {"Conv", "Gemm"} <= {layer["kind"] for layer in found["layers"]}
+    assert found["metrics"]["latency_p99_ms"]["value"] > 0
+
+
+@pytest.mark.slow
+def test_a_device_elsewhere_stands_beside_this_machine_without_a_ratio(there: Path, tmp_path: Path) -> None:
+    done = moco("profile", there, "--targets", "onnxruntime,remote", "--out", tmp_path / "profile")
+    assert done.exit_code == 0, done.output
+    found = read(tmp_path / "profile" / "profile.json")
+    assert [profile["target"]["runtime"] for profile in found["profiles"]] == ["onnxruntime", "remote"]
+    assert found["side_by_side"] == {}
+    assert "'remote' (onnxruntime elsewhere) is not timed in turn" in found["notes"][0]
+    assert ", in turn" not in done.stdout
+
+
+@pytest.mark.slow
+def test_searches_here_and_elsewhere_keep_all_precisions_and_deliver_both(there: Path, tmp_path: Path) -> None:
+    done = moco("search", there, "--targets", "onnxruntime,remote", "--out", tmp_path / "runs")
+    assert done.exit_code == 0, done.output
+    assert "has no int8" not in done.output
+    for runtime in ("onnxruntime", "remote"):
+        policies = [trial["policy"] for trial in read(tmp_path / "runs" / runtime / "trials.json")]
+        assert "int8" in {layer.get("precision") for policy in policies for layer in policy.values()}
+    assert read(tmp_path / "runs" / "runtimes.json")["side_by_side"] == {}
+
+
+@pytest.mark.slow
+def test_what_pays_off_and_what_each_layer_bears_are_found_over_an_agent(there: Path, tmp_path: Path) -> None:
+    done = moco("payoff", there, "--seconds", 4, "--out", tmp_path / "payoff")
+    assert done.exit_code == 0, done.output
+    done = moco("sensitivity", there, "--images", 32, "--out", tmp_path / "sensitivity")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "payoff" / "payoff.html").exists()
+    assert (tmp_path / "sensitivity" / "groups.yaml").exists()

@@ -28,7 +28,7 @@ from moco.hardware.onnxruntime import ONNXRuntimeTarget
 from moco.hardware.remote import RemoteOptions, RemoteTarget
 from moco.hardware.wire import forms
 from moco.hardware.wire.connection import Connection, address_of
-from moco.interfaces import Artifact
+from moco.interfaces import Artifact, Capabilities, QuantizePlacement
 from moco.measurement import LATE, LOAD, TAILS, Measurement, TimingPlan
 from moco.serving.requests import Plan
 from tests.hardware.agents import ROOT, TOKEN, AgentProcess, address, free_port, served
@@ -128,6 +128,12 @@ def test_slow_calls_a_short_look_and_a_standard_error_are_measured_there(target:
     assert set(found.counted[LATE]) == {(0.0,) * PLAN.min_slots}
 
 
+def test_all_that_a_target_can_travels() -> None:
+    whole = forms.capabilities_json(ONNXRuntimeTarget().capabilities)
+    assert set(whole) == {field.name for field in fields(Capabilities)}
+    assert set(whole["placement"]) == {field.name for field in fields(QuantizePlacement)}
+
+
 def test_what_travels_is_the_measurement_itself() -> None:
     given = Measurement(
         PLAN, ((0.1, 1 / 3), (2.0, 1e-9)), {"load": None}, ("w",), {"load_ms": ((1.0, 2.0), (3.0, 4.0))}
@@ -152,6 +158,65 @@ def test_what_is_no_measurement_is_refused(change: dict[str, Any]) -> None:
     whole = forms.measurement_json(Measurement(PLAN, ((1.0,), (1.0,))))
     with pytest.raises(MeasurementError, match="expected the agent to answer with a measurement of 2 sessions"):
         forms.measurement_of({**whole, **change}, PLAN, 2)
+
+
+def test_the_operators_are_those_of_the_agents_runtime(target: RemoteTarget, small: Artifact) -> None:
+    there, here = target.layer_times(small, 2, 5), ONNXRuntimeTarget().layer_times(small, 2, 5)
+    assert there is not None
+    assert [layer.kind for layer in there] == [layer.kind for layer in here]
+    assert sum(layer.time_ms for layer in there) > 0
+
+
+def test_operators_are_timed_once_for_a_key(agent: AgentProcess, target: RemoteTarget, small: Artifact) -> None:
+    target.load(small)
+
+    def ask_for(key: str, calls: int) -> tuple[int, dict[str, Any]]:
+        body = json.dumps({"file": small.sha256, "batch": 1, "calls": calls}).encode()
+        return ask(agent, "POST", "/layers", body, Idempotency_Key=key, **JSON)[:2]
+
+    answers = agent.folder / "agent" / "answers"
+    before = set(answers.iterdir())
+    first = ask_for("the-operators", 5)
+    [kept] = set(answers.iterdir()) - before
+    written = kept.stat().st_mtime_ns
+    assert first[0] == 200
+    assert ask_for("the-operators", 5) == first
+    assert kept.stat().st_mtime_ns == written
+    assert ask_for("the-operators", 6)[0] == 409
+    assert measured(agent, "the-operators", [small.sha256])[0] == 409
+    assert [ask_for("too-many-calls", calls)[0] for calls in (0, 1001)] == [422, 422]
+
+
+def test_a_runtime_that_tells_of_no_operators_answers_none(tmp_path: Path, small: Artifact) -> None:
+    with served(tmp_path, "--runtime", "torch") as agent:
+        assert to(agent).layer_times(small, 1, 5) is None
+
+
+@pytest.mark.parametrize("layers", [[{"name": "a"}], [{"name": "a", "kind": "b", "time_ms": -1.0}], 5])
+def test_what_are_no_operators_is_refused(layers: Any) -> None:
+    with pytest.raises(MeasurementError, match="expected the agent to answer with the times of layers"):
+        forms.layers_of(layers)
+
+
+def test_an_agent_that_does_not_know_a_job_is_of_another_version(
+    agent: AgentProcess, small: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, target = Connection.ask, to(agent)
+    monkeypatch.setattr(
+        Connection,
+        "ask",
+        lambda self, method, path, *given: exchange(self, method, path.replace("/layers", "/x"), *given),
+    )
+    with pytest.raises(ConfigError, match=r"\(moco .*\) does not know /layers"):
+        target.layer_times(small, 1, 5)
+
+
+def test_an_agent_that_speaks_another_form_is_of_another_version(
+    agent: AgentProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "FORMAT", forms.FORMAT + 1)
+    with pytest.raises(ConfigError, match=r"is of another version of moco \(.*\): it speaks form 1, expected 2"):
+        to(agent)
 
 
 def test_one_key_is_measured_once_and_belongs_to_one_request(
@@ -222,8 +287,8 @@ def test_an_agent_that_serves_another_target_now_is_refused(tmp_path: Path, smal
         agent.kill(signal.SIGTERM)
         agent.options = ("--set", "threads=2")
         agent.start()
-        with pytest.raises(ConfigError, match="another target is served here than before"):
-            target.measure([session], PLAN)
+        with pytest.raises(DeviceLostError, match="another target is served here than before; start it with"):
+            target.measure([session], PLAN)  # no fault of the file's: the search ends, and no trial is made of it
 
 
 def test_a_measurement_that_runs_or_waits_can_be_cancelled(
@@ -411,6 +476,15 @@ def test_a_wrong_token_is_told_in_one_line_before_anything_is_sent(
     assert "of-another-agent" not in str(caught.value)
 
 
+def test_a_token_that_an_agent_no_longer_takes_ends_a_search_and_fails_no_trial(
+    agent: AgentProcess, small: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = to(agent)
+    monkeypatch.setattr(target.client, "connection", Connection(address_of(agent.url, "url"), "of-another-agent"))
+    with pytest.raises(DeviceLostError, match="refuses the token"):
+        target.load(small)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -448,18 +522,53 @@ def test_an_agent_of_nothing_known_is_a_mistake() -> None:
 def test_what_listens_there_and_is_no_agent_is_a_mistake(agent: AgentProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     known = Connection(address_of(agent.url, "url"), TOKEN)
     monkeypatch.setattr(Connection, "ask", lambda self, method, path, *_: known._exchanged("GET", "/health", None, {}))
-    with pytest.raises(ConfigError, match="there is no agent of this version of moco"):
+    with pytest.raises(ConfigError, match="there is no agent of moco"):
         RemoteTarget(RemoteOptions(agent.url)).connect()
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return certified(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1", 3650)
+
+
+def certified(folder: Path, names: str, days: int) -> tuple[Path, Path]:
+    """A certificate for those names, and its key."""
+    made, cert, key = folder / "made.pem", folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", "/CN=localhost"]
+    command += ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(made)]
+    lasting = ["openssl", "x509", "-in", str(made), "-signkey", str(key), "-days", str(days), "-out", str(cert)]
+    for step in (command, lasting):
+        subprocess.run(step, check=True, capture_output=True, timeout=60)
     return cert, key
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "told"),
+    [
+        ("DNS:elsewhere", 3650, "its certificate is another host's: IP address mismatch"),
+        ("IP:127.0.0.1", -1, "its certificate does not hold now: certificate has expired"),
+    ],
+)
+def test_a_trusted_certificate_that_does_not_match_is_told_with_what_helps(
+    names: str, days: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certified(tmp_path, names, days)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def shake(listening: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=shake, args=(listening,))
+        thread.start()
+        with pytest.raises(ConfigError) as caught:
+            RemoteTarget(RemoteOptions(f"https://127.0.0.1:{listening.getsockname()[1]}")).connect()
+        thread.join()
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_tls_is_spoken_and_a_wrong_one_is_told_in_one_line(
@@ -486,9 +595,8 @@ def test_tls_is_spoken_and_a_wrong_one_is_told_in_one_line(
 
 def test_the_interface_is_described(agent: AgentProcess) -> None:
     _, told, _ = ask(agent, "GET", "/openapi.json")
-    assert {"/health", "/target", "/files/{sha256}", "/open", "/run", "/measure", "/measure/{key}"} <= set(
-        told["paths"]
-    )
+    jobs = {"/open", "/run", "/measure", "/measure/{key}", "/layers", "/snippet"}
+    assert set(told["paths"]) == {"/health", "/target", "/files/{sha256}", *jobs}
     assert set(told["paths"]["/measure"]["post"]["responses"]) >= {
         "200",
         "202",

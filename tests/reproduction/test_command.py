@@ -46,7 +46,7 @@ def test_the_list_has_a_line_a_card() -> None:
     [
         (("F3.66",), ("unknown card 'F3.66'", "F3.6")),
         (("T4.1", "--scale", "smal"), ("--scale: unknown scale 'smal'", "small")),
-        (("T4.1", "--minutes", "5"), ("--minutes: 3 seeds of T4.1 at scale small take up to 30 minutes, got 5",)),
+        (("T4.1", "--minutes", "5"), ("--minutes: 6 seeds of T4.1 at scale small take up to 60 minutes, got 5",)),
         ((), ("card: expected a card's id", "--list")),
     ],
 )
@@ -85,7 +85,8 @@ def test_a_card_that_waits_is_told_as_not_run_with_what_it_needs(tmp_path: Path)
 
     text = reproduce.write_findings(tmp_path, tmp_path / "findings.md")
 
-    assert f"| {name} not run | {CARDS[name].title}. Not run: {CARDS[name].needs}. |" in text
+    title = f"[{CARDS[name].title}](cards/{name}.md)"
+    assert f"| {name} not run | {title}. Not run: {CARDS[name].needs}. |" in text
 
 
 def test_a_card_that_nobody_ran_does_not_blame_a_row_that_cannot_be_shown(tmp_path: Path) -> None:

@@ -34,6 +34,22 @@ def test_a_difference_is_judged_by_its_interval(name: str, differences: list[flo
     assert FINDINGS[name].judged(evidence).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("gaps", "outcome"),
+    [
+        ([0.4, -0.3, 0.5, -0.2, 0.1], Outcome.FAILS),  # whatever it is, it is less than chance moves an accuracy by
+        ([4.0, -1.0, 5.0, -2.0], Outcome.INCONCLUSIVE),
+        ([0.4, -0.3], Outcome.INCONCLUSIVE),  # too few
+        ([0.4, 0.5, 0.6, 0.5], Outcome.HOLDS),
+    ],
+)
+def test_a_gap_too_small_to_matter_refutes_the_claim(gaps: list[float], outcome: Outcome) -> None:
+    evidence = [{"FP": 1 + gap, "CP": 1, "by_class": {"FP": 3.0, "CP": 2.0}} for gap in gaps]
+    found = FINDINGS["Q02"].judged(evidence)
+    assert found.outcome == outcome
+    assert "of the first classes alone, by +3.0 and +2.0" in found.sentence
+
+
 def test_an_order_is_no_worse_than_its_worse_step() -> None:
     rng = np.random.default_rng(0)
     noise = [{"magnitude": m, "lasso": x, "variational": v} for m, x, v in rng.normal(30, 5, (60, 3))]
@@ -75,9 +91,9 @@ def test_without_evidence_a_finding_is_not_run(name: str) -> None:
     assert FINDINGS[name].judged([]).outcome == Outcome.NOT_RUN
 
 
-def test_there_are_nineteen_cards_and_twenty_one_findings() -> None:
-    assert (tuple(CARDS), len(CARDS), len(FINDINGS)) == (ORDER, 19, 21)
-    assert {name for card in CARDS.values() for name in card.findings} | {"Q19"} == set(FINDINGS)
+def test_there_are_twenty_one_cards_and_findings() -> None:
+    assert (tuple(CARDS), len(CARDS), len(FINDINGS)) == (ORDER, 21, 21)
+    assert {name for card in CARDS.values() for name in card.findings} == set(FINDINGS)
 
 
 def cell(value: float, half: float = 0.02) -> dict[str, float]:

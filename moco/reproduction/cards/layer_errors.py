@@ -65,6 +65,7 @@ CARD = Card(
     columns=COLUMNS,
     runner=layer_errors,
     findings=("Q20",),
+    seeds={Scale.SMALL: 6, Scale.FULL: 6},
     minutes={Scale.SMALL: 10, Scale.FULL: 240},
     files=frozenset({Scale.FULL}),
 )

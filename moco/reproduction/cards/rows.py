@@ -31,7 +31,7 @@ Z95 = 1.959964
 def described(lab: Lab, name: str, policy: Policy | None, columns: Sequence[str], **facts: str) -> RawRow:
     """The row of a policy's network, None the reference's, with these columns; what they lack is told as absent."""
     found = lab.profile(policy)
-    values = {**found, **_ratios(lab, found), **accuracies(lab, policy)}
+    values = {**found, **ratios(lab, found), **accuracies(lab, policy)}
     values["search_top1_error"] = found["top1_error"]
     return row_of(lab, name, values, columns, **facts)
 
@@ -48,6 +48,12 @@ def with_values(row: RawRow, columns: Sequence[str], **values: float | None) -> 
     kept = {name: Reading(value=value) for name, value in values.items() if name in columns and value is not None}
     lacking = {name: reason for name, reason in row.absent.items() if name not in kept}
     return replace(row, values={**row.values, **kept}, absent=lacking)
+
+
+def with_reading(row: RawRow, column: str, reading: Reading) -> RawRow:
+    """The row with one more value, with its interval."""
+    lacking = {name: reason for name, reason in row.absent.items() if name != column}
+    return replace(row, values={**row.values, column: reading}, absent=lacking)
 
 
 def accuracies(lab: Lab, policy: Policy | None) -> dict[str, Reading]:
@@ -86,7 +92,8 @@ def complete(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.state is TrialState.COMPLETE]
 
 
-def _ratios(lab: Lab, found: Mapping[str, Reading]) -> dict[str, Reading]:
+def ratios(lab: Lab, found: Mapping[str, Reading]) -> dict[str, Reading]:
+    """The columns of RATIOS whose metrics were found."""
     made = {}
     for column, name in RATIOS.items():
         if name in found and (reference := lab.reference.get(name)):

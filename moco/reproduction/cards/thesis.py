@@ -18,6 +18,7 @@ GUARANTEED_CARD = Card(
         "TD": {"reward": "NoOp on all three"},
     },
     findings=("Q01", "Q02", "Q18", "Q21"),
+    seeds={Scale.SMALL: 5, Scale.FULL: 5},
     files=frozenset({Scale.SMALL, Scale.FULL}),
 )
 CONSTRAINED_CARD = Card(
@@ -33,5 +34,6 @@ CONSTRAINED_CARD = Card(
         "TD": {"reward": "R50 0, R18 0, MBv2 -50", "top1_error": "100 % on all three", "parameters": "MBv2 7.5 M"},
     },
     findings=("Q03", "Q04", "Q05", "Q18", "Q21"),
+    seeds={Scale.SMALL: 5, Scale.FULL: 5},
     files=frozenset({Scale.SMALL, Scale.FULL}),
 )

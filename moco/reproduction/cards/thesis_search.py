@@ -12,13 +12,13 @@ from moco.policy import Policy
 from moco.reproduction.cards.actions import ACTIONS, CP, FP, TD, Action, published_agent
 from moco.reproduction.cards.pair_pruning import pair_only_sizes
 from moco.reproduction.cards.ranking_and_refit import paired_policies
+from moco.reproduction.cards.rivals import rivals
 from moco.reproduction.cards.rows import TWELVE, complete, described, fresh_gap, with_values
 from moco.reproduction.cards.tucker_counts import mobilenet_counts, tucker_at_budget
 from moco.reproduction.lab import Lab, opened
 from moco.reproduction.raw import RawRow
 from moco.reproduction.setting import Drawn, Setting
 from moco.reproduction.subjects import DIGITS, RESNET20, RESNET56, Subject
-from moco.trial import Trial
 from moco.trial_rank import best
 
 COLUMNS = (
@@ -120,7 +120,7 @@ def _search(lab: Lab, action: Action, protocol: Protocol, found: _Found) -> None
         gaps = [fresh_gap(lab, trial) for trial in ranked[:3]]
         found.gaps.setdefault(lab.subject.name, {})[action.name] = float(np.mean(gaps))
     if action is not TD and (lab.setting.full or lab.subject is DIGITS):
-        found.rivals.append(_rivals(lab, action, trials, protocol))
+        found.rivals.append(rivals(lab, trials, action=action.name, protocol=protocol.name))
 
 
 def _reference(lab: Lab) -> Any:
@@ -135,21 +135,3 @@ def _first_answer(lab: Lab, action: Action, policy: Policy) -> dict[str, Any]:
     assert one.high is not None
     ends = {"ratio": one.value / reference, "low": one.low / reference, "high": one.high / reference}
     return {"network": lab.subject.name, "action": action.name, **ends}
-
-
-def _rivals(lab: Lab, action: Action, trials: list[Trial], protocol: Protocol) -> dict[str, Any]:
-    """The best score of the agent, of uniform ratios and of random search, after as many evaluations each."""
-    count = len(trials)
-    found = {"agent": best(trials)}
-    found["uniform"] = best(lab.search({"name": "uniform"}, count))
-    found["random"] = best(lab.search({"name": "random"}, count))
-    scores = {name: None if trial is None else trial.score for name, trial in found.items()}
-    feasible = {name: trial is not None and trial.feasible for name, trial in found.items()}
-    return {
-        "network": lab.subject.name,
-        "action": action.name,
-        "protocol": protocol.name,
-        "evaluations": count,
-        "score": scores,
-        "feasible": feasible,
-    }

@@ -8,23 +8,12 @@ from moco.reproduction.setting import Drawn, Setting
 COLUMNS = ("top1_error", "parameters", "latency_ms")
 NO_RUNNER = "its runner is not written yet"
 _WAITING = (
-    ("E2", "S2", "Bayesian search over four sparsities for latency, top-1 and both", ("Q14", "Q15", "Q16"), NO_RUNNER),
     ("T3.1", "S3", "Pruning, quantisation and joint agents at c = 0.2", (), NO_RUNNER),
     ("F3.3", "S3", "Policies by layer at c = 0.3", (), NO_RUNNER),
     ("F3.4", "S3", "Accuracy over target costs of three agents", ("Q12",), NO_RUNNER),
     ("F3.5", "S3", "Pruning then quantisation, the reverse, and joint", ("Q10",), NO_RUNNER),
     ("T3.2", "S3", "The joint agent with and without sensitivity features", ("Q11",), NO_RUNNER),
     ("T4.2", "S4", "Students by distillation and by FitNets", ("Q09",), "needs FitNets and student networks"),
-    (
-        "T5.1",
-        "S5",
-        "PPO pruning of LeNet-5, VGG and ResNet",
-        (),
-        "needs trained LeNet-5 and VGG networks",
-    ),
-    ("T5.2", "S5", "PPO at rates of 30, 50 and 70 % on ImageNet", (), "needs ImageNet, which is not here"),
-    ("T5.3", "S5", "MobileNets at several FLOPs budgets on ImageNet", (), "needs ImageNet, which is not here"),
-    ("T5.4", "S5", "VGG-16 pruned, in bits by layer", (), "needs a trained VGG-16"),
 )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from moco.reproduction.finding import Evidence, Judgement, Outcome
-from moco.reproduction.statistics import judgement, mean_interval, paired_bootstrap, paired_t
+from moco.reproduction.statistics import FEWEST, judgement, mean_interval, paired_bootstrap, paired_t
 
 LITTLE, RECOVERED = 0.1, 0.5
 """Shares of the reference's accuracy above chance: destroyed below the one, recovered above the other (Q04)."""
+LEAST = 2.0
+"""Points by which a gap must be able to be larger to matter: the standard error of an accuracy on 250 images (Q02)."""
 SIZE_BUDGET = 0.8
 BREAK_EVEN = 0.158
 PRINTED_PARAMETERS = 7.47e6
@@ -32,13 +36,29 @@ def channel_against_filter(evidence: Evidence) -> Judgement:
 
 
 def gap_between_splits(evidence: Evidence) -> Judgement:
-    """Q02: paired bootstrap of the gaps between the images that were searched on and fresh ones."""
-    gaps = [one["FP"] - one["CP"] for one in evidence if {"FP", "CP"} <= one.keys()]
+    """Q02: paired bootstrap of the gaps between the images that were searched on and fresh ones.
+
+    A gap that is surely no larger by LEAST points counts against the claim too: chance moves an accuracy by as much.
+    """
+    found = [one for one in evidence if {"FP", "CP"} <= one.keys()]
+    gaps = [one["FP"] - one["CP"] for one in found]
+    means = {name: float(np.mean([one[name] for one in found])) if found else math.nan for name in ("FP", "CP")}
+    by_class = [one["by_class"] for one in found if "by_class" in one]
 
     def sentence(mean: float, low: float, high: float) -> str:
-        return f"The gap of filter pruning is {mean:+.2f} points larger ({low:+.2f} to {high:+.2f})."
+        text = (
+            f"The images it was chosen on flatter a network of filter pruning by {means['FP']:+.2f} points, one of "
+            f"channel pruning with the refit by {means['CP']:+.2f}: {mean:+.2f} more ({low:+.2f} to {high:+.2f})"
+        )
+        if by_class:
+            told = [f"{np.mean([one[name] for one in by_class]):+.1f}" for name in ("FP", "CP")]
+            text += f"; chosen on images of the first classes alone, by {told[0]} and {told[1]}"
+        return f"{text}."
 
-    return paired_bootstrap(gaps, sentence)
+    judged = paired_bootstrap(gaps, sentence)
+    few = len(gaps) < FEWEST
+    nothing = judged.outcome == Outcome.INCONCLUSIVE and judged.high is not None and judged.high < LEAST and not few
+    return replace(judged, outcome=Outcome.FAILS) if nothing else judged
 
 
 def tucker_grows(evidence: Evidence) -> Judgement:

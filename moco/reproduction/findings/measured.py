@@ -93,7 +93,8 @@ def dead_not_fastest(evidence: Evidence) -> Judgement:
     def sentence(effect: float, low: float, high: float) -> str:
         return (
             f"A dead network is slower than one that is alive with probability {effect:.2f} ({low:.2f} to {high:.2f}): "
-            f"medians {np.median(dead):.2f} and {np.median(alive):.2f} of the reference's latency."
+            f"medians {np.median(dead):.2f} and {np.median(alive):.2f} of the reference's latency, of {len(dead)} and "
+            f"{len(alive)} networks."
         )
 
     return mann_whitney(dead, alive, sentence)

@@ -85,9 +85,10 @@ def targets_alike(evidence: Evidence) -> Judgement:
     outcome = Outcome.HOLDS if inside else Outcome.FAILS if outside else Outcome.INCONCLUSIVE
 
     def sentence(mean: float, low: float, high: float) -> str:
+        side = "below" if mean < 0 else "above"
         return (
-            f"The accuracy sweep's lowest latency is {mean:+.3f} of the reference's from the latency sweep's "
-            f"({low:+.3f} to {high:+.3f})."
+            f"The accuracy sweep's lowest latency at a tolerable loss is {abs(mean):.3f} of the reference's {side} the "
+            f"latency sweep's (difference {low:+.3f} to {high:+.3f})."
         )
 
     return judgement(outcome, (mean, low, high), len(gaps), sentence)
