@@ -59,6 +59,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
 HEAVY: dict[str, tuple[str, ...]] = {
+    "ai_edge_litert": ("moco.hardware.litert",),
     "ax": ("moco.searchers.ax",),
     "botorch": ("moco.searchers.models.botorch_models", "moco.searchers.models.torch_draws"),
     "fastapi": ("moco.serving",),

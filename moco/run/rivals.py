@@ -162,7 +162,7 @@ class Rivals:
 
     def _stored(self, made: Made) -> Made:
         """The baseline with its file in the run folder, which outlives the candidates' files."""
-        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / "model.onnx"
+        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / f"model{made.artifact.path.suffix}"
         write_bytes(path, made.artifact.path.read_bytes())
         if made.artifact.path != self.ground.reference.path:
             made.artifact.path.unlink(missing_ok=True)
@@ -186,7 +186,7 @@ def _kept(written: Any, run: Path) -> list[Kept] | None:
 
 
 def _read(entry: Any, run: Path) -> Kept:
-    path = run / FOLDER / Path(entry["folder"]).name / "model.onnx"
+    [path] = (run / FOLDER / Path(entry["folder"]).name).glob("model.*")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path}: is not the file that was made")

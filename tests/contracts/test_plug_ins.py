@@ -14,6 +14,7 @@ from moco import registry
 from moco.testing import SUITES, checks
 from moco.testing.suite import Check
 from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
+from tests.hardware.litert_lack import litert_lack
 from tests.hardware.scripted import ScriptedTarget
 from tests.objectives.test_feasibility_first import PROTOCOLS
 
@@ -57,6 +58,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def all_checks() -> Iterator[Any]:
     for kind in registry.BUILT_IN:
         for name in registry.names(kind):
+            if (kind, name) == ("target", "litert") and (why := litert_lack()):
+                yield pytest.param(None, id=f"{kind}-{name}", marks=pytest.mark.skip(reason=why))
+                continue
             settings = SETTINGS.get(name, {}) if kind == "searcher" else {}
             found = checks(kind, name, OPTIONS.get((kind, name)), **settings)
             yield from params(found, kind, name, *([pytest.mark.heavy] if kind == "searcher" and name in SLOW else []))
