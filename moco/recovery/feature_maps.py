@@ -40,13 +40,13 @@ def feature_maps(network: nn.Module, images: Tensor) -> dict[str, MapShape]:
 def middle_block(network: nn.Module, maps: Mapping[str, MapShape]) -> str | None:
     """The block around the convolution in the middle of the network: the first module around it that holds two of them.
 
-    The convolution itself where there is none, or where that module holds more than half of all; None without any
-    convolution. `maps` are the network's, as `feature_maps` gives them.
+    The convolution itself, of an even number the later one, where there is none or that module holds more than half of
+    all; None without any convolution. `maps` are the network's, as `feature_maps` gives them.
     """
     layers = [name for name in maps if isinstance(network.get_submodule(name), nn.Conv2d)]
     if not layers:
         return None
-    middle = layers[(len(layers) - 1) // 2]
+    middle = layers[len(layers) // 2]
     for block in _around(middle):
         inside = sum(name.startswith(f"{block}.") for name in layers)
         if block in maps and inside > 1:

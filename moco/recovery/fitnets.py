@@ -24,6 +24,9 @@ from moco.recovery.step import Candidate, PrunedGroups, RecoveryContext, written
 from moco.recovery.teacher import Teacher
 from moco.recovery.training_plan import written_training
 
+SUMMED = ("epochs", "steps", "seconds", "processor_s")
+"""What both parts of a training take together, by the fields of `Tuned`."""
+
 
 @dataclass(frozen=True)
 class FitNetsOptions(DistillationOptions):
@@ -79,7 +82,8 @@ class FitNetsStep(DistillationStep):
             return super().train(candidate, context, prepared, cycle)
         first = self._by_hint(candidate.network, context, prepared.hint, cycle)
         rest = self._of_share(1 - self.options.hint_share).descend(candidate.network, context, prepared, cycle)
-        return Tuned(first.epochs + rest.epochs, first.steps + rest.steps, first.seconds + rest.seconds, rest.losses)
+        summed = {name: getattr(first, name) + getattr(rest, name) for name in SUMMED}
+        return replace(rest, **summed)
 
     def guided_in(self, network: nn.Module, context: RecoveryContext, hint: Hint) -> Guided:
         """The layer of the network that is to learn the hint; a ConfigError where it has none of that name."""

@@ -160,7 +160,7 @@ def test_the_middle_block_of_a_residual_network_lies_in_its_second_stage(name: s
 
 
 def test_without_blocks_the_middle_is_a_convolution() -> None:
-    assert middle_block(Plain(), feature_maps(Plain(), IMAGES[:2])) == "first"
+    assert middle_block(Plain(), feature_maps(Plain(), IMAGES[:2])) == "second"
     dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(ConfigError, match="the original network has no convolution, so no block in its middle"):
         FitNetsStep().prepare(RecoveryContext(dense, context(Plain()).graph, IMAGES, 0, (IMAGES, LABELS)))
@@ -192,7 +192,7 @@ def test_a_compressed_copy_is_guided_where_the_hint_is() -> None:
     step, given = FitNetsStep(FitNetsOptions(hint="layer1.0.conv1")), context(tiny())
     hint = step.prepare(given).hint
     assert step.guided_in(tiny(), given, hint).layer == "layer1.0.conv1"
-    assert step.guided_in(Plain(), given, hint).layer == "first"
+    assert step.guided_in(Plain(), given, hint).layer == "second"
 
 
 def test_both_parts_take_the_epochs_of_one_training() -> None:

@@ -10,6 +10,7 @@ from moco.reproduction.cards import (
     optimised,
     reward_curves,
     sensitivity_curves,
+    students,
 )
 from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
 from moco.reproduction.cards.waiting import WAITING
@@ -20,7 +21,7 @@ ORDER = (
 )
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
-    *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD),
+    *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, students.CARD),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

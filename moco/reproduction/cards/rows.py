@@ -31,7 +31,7 @@ Z95 = 1.959964
 def described(lab: Lab, name: str, policy: Policy | None, columns: Sequence[str], **facts: str) -> RawRow:
     """The row of a policy's network, None the reference's, with these columns; what they lack is told as absent."""
     found = lab.profile(policy)
-    values = {**found, **_ratios(lab, found), **accuracies(lab, policy)}
+    values = {**found, **ratios(lab, found), **accuracies(lab, policy)}
     values["search_top1_error"] = found["top1_error"]
     return row_of(lab, name, values, columns, **facts)
 
@@ -52,7 +52,12 @@ def with_values(row: RawRow, columns: Sequence[str], **values: float | None) -> 
 
 def accuracies(lab: Lab, policy: Policy | None) -> dict[str, Reading]:
     """Errors on the certification split, and the change of top-1 against the reference in points, with intervals."""
-    fresh, reference = lab.fresh(policy or NEUTRAL), lab.fresh_reference
+    return accuracies_of(lab, lab.fresh(policy or NEUTRAL))
+
+
+def accuracies_of(lab: Lab, fresh: Correct) -> dict[str, Reading]:
+    """The same of a network by which certification images it has right."""
+    reference = lab.fresh_reference
     lost, gained = int(np.sum(reference.top1 & ~fresh.top1)), int(np.sum(fresh.top1 & ~reference.top1))
     n = len(fresh.top1)
     change = (gained - lost) / n
@@ -86,7 +91,8 @@ def complete(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.state is TrialState.COMPLETE]
 
 
-def _ratios(lab: Lab, found: Mapping[str, Reading]) -> dict[str, Reading]:
+def ratios(lab: Lab, found: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Columns that are one of these metrics over the reference's."""
     made = {}
     for column, name in RATIOS.items():
         if name in found and (reference := lab.reference.get(name)):
