@@ -115,6 +115,10 @@ class Study:
         left = (suggestion for suggestion in suggestions if suggestion.id not in taken)
         self._starts_left = sorted(left, key=lambda suggestion: not suggestion.given)
 
+    def suggest(self, suggestion: Suggestion) -> None:
+        """Evaluate this, which is not the searcher's, before the searcher is asked again; it counts in the budget."""
+        self._starts_left.append(suggestion)
+
     def begin_anew(self, searcher: Searcher, heard: Callable[[Trial], Trial] | None = None) -> None:
         """Go on with a searcher that has been told nothing: it hears all trials so far, as `heard` has them.
 

@@ -16,6 +16,9 @@ FIRST_MADE = "first_made_s"
 FINALIST = "finalist"
 """Key of a suggestion's `notes`: of which trial's network it is a training, and how far (`moco.finalists`)."""
 
+NEIGHBOUR_OF = "neighbour_of"
+"""Key of a suggestion's `notes`: the trial beside which the search looked more closely (`moco.run.neighbours`)."""
+
 SIBLING = "sibling"
 """Key of a suggestion's `notes`: the network of a sibling's trial."""
 
@@ -39,7 +42,8 @@ class Suggestion:
     """A point that a searcher proposes.
 
     Attributes:
-        id: the number of the ask, from 0; what the study brings itself, starts and finalists, has negative ids.
+        id: the number of the ask, from 0; what the study brings itself, starts, neighbours and finalists, has negative
+            ids.
         point: a value for every parameter of the space.
         notes: JSON that the searcher wants back with the trial (raw actions, a generation, …).
     """
@@ -218,7 +222,8 @@ class Trial:
     @property
     def is_start(self) -> bool:
         """Whether the study brought it before it asked the searcher."""
-        return self.suggestion.id < 0 and not self.suggestion.finalist and self.suggestion.sibling is None
+        said = self.suggestion.notes
+        return self.suggestion.id < 0 and not said.keys() & {FINALIST, SIBLING, NEIGHBOUR_OF}
 
 
 def elapsed_of(trials: Iterable[Trial]) -> float:

@@ -28,13 +28,12 @@ LEAST_LOSS = 0.002
 
 
 class Forecasts:
-    """The promise and the worth of a search's networks; what was found of an untrained one is kept."""
+    """The promise and the worth of a search's networks."""
 
     def __init__(self, prepared: Prepared) -> None:
         """Take the search."""
         self.prepared = prepared
         self.reference = prepared.evaluator.reference.evaluation
-        self._untrained: dict[int, Untrained] = {}
         self._timed: tuple[int, SmoothedTimings] | None = None
 
     def promise(self, trials: Sequence[Trial]) -> Promise:
@@ -78,14 +77,12 @@ class Forecasts:
 
     def untrained(self, trial: Trial) -> Untrained:
         """The untrained network of a trial, as the promise sees it."""
-        if trial.number not in self._untrained:
-            assert trial.evaluation is not None
-            whole, ours = (
-                {name: metric.value for name, metric in found.metrics.items()}
-                for found in (self.reference, trial.evaluation)
-            )
-            self._untrained[trial.number] = Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
-        return self._untrained[trial.number]
+        assert trial.evaluation is not None
+        whole, ours = (
+            {name: metric.value for name, metric in found.metrics.items()}
+            for found in (self.reference, trial.evaluation)
+        )
+        return Untrained(ours[TOP1_ERROR], capacity_ratios(whole, ours))
 
     def loses_by_codes(self, trial: Trial, worth: Worth) -> bool:
         """Whether integers cost the network more than the certificate can spare: then it is trained on in codes.

@@ -23,7 +23,6 @@ from moco.finalists.history import (
     of_round,
 )
 from moco.finalists.plan import LEAST_STEPS, FinalistTraining, Round
-from moco.finalists.promise import Forecast
 from moco.finalists.second_look import SecondLook, seen_again, seen_with
 from moco.finalists.trained_weights import TrainedWeights
 from moco.finalists.trainer import Trainer
@@ -35,8 +34,10 @@ from moco.run.finalist_files import FinalistFiles
 from moco.run.finalist_forecasts import Forecasts, can_be_trained, is_trainable
 from moco.run.finalist_steps import FinalistSteps
 from moco.run.job import Prepared, training_images
+from moco.run.neighbours import Neighbours, suggested
+from moco.run.prospects import Prospects
 from moco.study import Budget, Study
-from moco.trial import Evaluation, Trial, elapsed_of
+from moco.trial import NEIGHBOUR_OF, Evaluation, Suggestion, Trial, elapsed_of
 
 NOT_EVALUATING = frozenset({"train", "search", "wait"})
 """Stages of a trial that its network does not take once it is trained."""
@@ -46,6 +47,8 @@ LEAST_TRAINING_S = 0.5
 """What a training is given though evaluating its network will take all that is left."""
 LEAST_TRIALS = 8
 """Networks that are known before one is trained: on a slow machine the search's seconds end after its mild starts."""
+MORE_PROMISING = 1.01
+"""What a network that was not tried has to promise, of the one that promises most."""
 FILES_S = 2.0
 """Of building, writing and loading a delivered file again, and its place in the report."""
 
@@ -117,6 +120,19 @@ class Finals:
             return worth.heard(trial, promise.forecast(self.forecasts.untrained(trial), self._steps_of(trial, trials)))
 
         return heard
+
+    def neighbour(self, trials: Sequence[Trial]) -> Suggestion | None:
+        """A network near the one that promises most, which promises more; None where none is known to."""
+        picked = self._picked(trials, self.plan.rounds[-1].number)
+        if picked is None:
+            return None
+        prospects = self._prospects(trials)
+        neighbours = Neighbours(self.prepared.problem.space, trials, prospects.worth.evaluated)
+        near = [one for one in neighbours.of(trials[picked.of]) if one.policy and is_trainable(one.policy)]
+        found = max(near, key=prospects.of_new, default=None)
+        if found is None or prospects.of_new(found)[0] <= MORE_PROMISING * prospects.of(picked)[0]:
+            return None
+        return suggested(found, sum(NEIGHBOUR_OF in trial.suggestion.notes for trial in trials))
 
     def train(self, study: Study, rounds: tuple[Round, ...], told: Callable[[str], None]) -> None:
         """Train the finalists of these rounds that the ledger does not hold yet; `told` hears of each."""
@@ -206,34 +222,19 @@ class Finals:
     def _picked(self, trials: Sequence[Trial], round_number: int) -> Finalist | None:
         """The most promising network that is not in this round yet; None where none is worth it.
 
-        It comes from the round before, or was not trained at all: what the search has found since then may join. What
-        was trained by now is a way back for it, so that it may be bolder, and so is what needs no training: a network
-        that would be delivered as it is gains nothing by one.
+        It comes from the round before, or was not trained at all: what the search has found since then may join.
         """
         there = {one.of for one in of_round(trials, round_number)}
-        trained = {one.of: one for one in completed(finalists(trials))}
         tried = {trials[one.of].policy for one in finalists(trials)}
         pool = [one for one in completed(of_round(trials, round_number - 1)) if one.of not in there]
         pool += [Finalist(t, t.number, -1, 0, 0.0) for t in trials if can_be_trained(t) and t.policy not in tried]
-        promise, worth = self.forecasts.promise(trials), self.forecasts.worth(trials)
+        prospects = self._prospects(trials)
+        found = max(pool, key=prospects.of, default=None)
+        least = 0.0 if prospects.worth.tests else -math.inf
+        return found if found is not None and prospects.of(found)[1] > least else None
 
-        def forecast(one: Finalist, more_steps: int) -> Forecast:
-            return promise.forecast(self.forecasts.untrained(trials[one.of]), one.steps + more_steps)
-
-        ways_back = {of: (one.trial, forecast(one, 0)) for of, one in trained.items()}
-        as_they_are = self.forecasts.best_as_they_are(trials, worth)
-
-        def promised(one: Finalist) -> tuple[float, float]:
-            """Of the network in its own bits, or in those that it will be written in."""
-            beside = [*as_they_are, *(way_back for of, way_back in ways_back.items() if of != one.of)]
-            then = forecast(one, self._steps_of(trials[one.of], trials))
-            files = [one.trial]
-            if not self.forecasts.loses_by_codes(one.trial, worth):
-                files += self.files.counted_on(one.trial)
-            return max((worth(trial, then, beside), worth(trial, then)) for trial in files)
-
-        found = max(pool, key=promised, default=None)
-        return found if found is not None and promised(found)[1] > (0.0 if worth.tests else -math.inf) else None
+    def _prospects(self, trials: Sequence[Trial]) -> Prospects:
+        return Prospects(trials, self.forecasts, self.files, self.steps)
 
     def _steps_of(self, base: Trial, trials: Sequence[Trial]) -> int:
         """Steps that are still to come for the trial's network, if it goes on to the last round."""

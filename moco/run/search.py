@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
@@ -140,13 +141,28 @@ class Search:
         finals.train(study, (first,), self._step)
         if others and not study.stop_requested and not finals.has_begun(others[0], study.trials):
             study.begin_anew(self._searcher(), finals.heard(study.trials))
-            self._search(study, where, finals.split.second())
+            self._search_closer(study, where, finals)
             self._search_on(study, where, finals)
             if not finals.has_begun(first, study.trials):  # nothing was worth it then
                 finals.train(study, (first,), self._step)
         finals.train(study, tuple(others), self._step)
         finals.in_fewer_bits(study, self._step)
         write_trials(self.out, study.trials, self.prepared.problem.objectives)
+
+    def _search_closer(self, study: Study, where: Execution, finals: Finals) -> None:
+        """The second search: half of its trials are the searcher's, others lie near what promises most by now."""
+        budget = finals.split.second()
+        asked = math.ceil((study.n_counted + budget.trials) / 2)
+        self._search(study, where, replace(budget, trials=asked))
+        while study.n_counted < budget.trials and not study.stop_requested:
+            known, near = study.n_counted, finals.neighbour(study.trials)
+            if near is None:
+                break
+            study.suggest(near)
+            self._search(study, where, replace(budget, trials=known + 1, patience=None))
+            if study.n_counted == known:
+                return
+        self._search(study, where, budget)
 
     def _search_on(self, study: Study, where: Execution, finals: Finals) -> None:
         """While few networks are known, or none is worth a training, what trainings would take is searched."""

@@ -16,7 +16,7 @@ from moco.processor_clock import ProcessorClock
 from moco.run.starts import baselines
 from moco.study import Budget, Study
 from moco.tracking.optuna_trial import to_entry, to_trial
-from moco.trial import FINALIST, Evaluation, MetricValue, Suggestion, TrialState
+from moco.trial import FINALIST, NEIGHBOUR_OF, Evaluation, MetricValue, Suggestion, TrialState
 from tests.core.studies import WIDE, Evaluate, Learner, ListLedger
 
 TRAINED = Policy(Policy.of({"n": 3}).text, weights="f00d")
@@ -42,6 +42,18 @@ def test_a_finalist_is_recorded_and_no_searcher_hears_of_it() -> None:
     Study(WIDE, resumed, Evaluate(), ledger=ledger)
     for heard in (searcher, resumed):
         assert [trial.number for trial in heard.told] == [0, 1, 2, 4, 5]
+
+
+def test_what_is_suggested_beside_the_searcher_goes_first_and_counts() -> None:
+    searcher = Learner(script=[9, 8, 7])
+    study = Study(WIDE, searcher, Evaluate())
+    study.run(Budget(2))
+    study.suggest(Suggestion(-500_000, {"n": 3}, {NEIGHBOUR_OF: 1}))
+    trials = study.run(Budget(4))
+
+    assert [trial.point["n"] for trial in trials] == [9, 8, 3, 7]
+    assert [trial.number for trial in searcher.told] == [0, 1, 2, 3]
+    assert (trials[2].origin, trials[2].is_start, baselines(trials)) == ("search", False, [])
 
 
 def test_a_training_that_fails_is_a_failed_trial_of_the_untrained_policy() -> None:
