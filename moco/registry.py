@@ -62,6 +62,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batch_norm": "moco.recovery.batch_norm:BatchNormStep",
         "fine_tuning": "moco.recovery.fine_tuning:FineTuningStep",
         "distillation": "moco.recovery.distillation:DistillationStep",
+        "fitnets": "moco.recovery.fitnets:FitNetsStep",
         "quantization_aware": "moco.recovery.quantization_aware:QuantizationAwareStep",
         "custom": "moco.recovery.custom:CustomStep",
     },

@@ -51,20 +51,12 @@ class Rivals:
 
     def __init__(self, prepared: Prepared, out: Path, progress: Callable[[str], None] = lambda _text: None) -> None:
         """Take a prepared search; `progress` is told what is being made."""
-        job, evaluator = prepared.job, prepared.evaluator
+        job = prepared.job
         self.prepared, self.folder, self.progress = prepared, out / FOLDER, progress
         self.baselines = tuple(each for each in job.plan.baselines if each.fits(job.target.capabilities))
         self._ready: dict[str, list[Kept]] = {}  # by key path, those that were made for this ending already
         self.warnings = [text for each in self.baselines for text in each.warnings]
-        outputs = evaluator.reference.session.run(evaluator.search.images[:1]).shape[1]
-        self.ground = Ground(
-            builder=evaluator.builder,
-            reference=evaluator.reference.artifact,
-            capabilities=job.target.capabilities,
-            task=Task(tuple(job.data.train.shape), outputs, job.data.train.name, outputs),
-            training=lambda: job.data.images("train"),
-            seed=derived_seed(job.plan.seed, "baselines"),
-        )
+        self.ground = ground_of(prepared)
 
     def check(self) -> None:
         """Pass baselines that can be made of this network and its images; a ConfigError says which cannot."""
@@ -167,6 +159,20 @@ class Rivals:
         if made.artifact.path != self.ground.reference.path:
             made.artifact.path.unlink(missing_ok=True)
         return replace(made, artifact=replace(made.artifact, path=path))
+
+
+def ground_of(prepared: Prepared) -> Ground:
+    """What a prepared search has that networks beside it are made from."""
+    job, evaluator = prepared.job, prepared.evaluator
+    outputs = evaluator.reference.session.run(evaluator.search.images[:1]).shape[1]
+    return Ground(
+        builder=evaluator.builder,
+        reference=evaluator.reference.artifact,
+        capabilities=job.target.capabilities,
+        task=Task(tuple(job.data.train.shape), outputs, job.data.train.name, outputs),
+        training=lambda: job.data.images("train"),
+        seed=derived_seed(job.plan.seed, "baselines"),
+    )
 
 
 def _written(kept: Kept) -> dict[str, Any]:
