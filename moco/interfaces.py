@@ -249,6 +249,8 @@ class Target(Protocol):
     It may have `layer_times(artifact, batch, calls) -> Sequence[LayerTime] | None`: the operators of the file in the
     order in which they run, each with its median time over so many calls of so many images (S2.13), or None where the
     runtime tells of none; it raises as `measure`.
+
+    It may have `prepare(artifact) -> Artifact`: its own file of an ONNX file, which is then scored, timed and shipped.
     """
 
     name: str

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from moco.errors import ConfigError
 
 EXTRAS = {
+    "ai_edge_litert": "litert",
     "ax": "ax",
     "botorch": "botorch",
     "fastapi": "serve",

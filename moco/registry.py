@@ -55,6 +55,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "openvino": "moco.hardware.openvino:OpenVINOTarget",
         "torch": "moco.hardware.pytorch:PyTorchTarget",
         "tensorrt": "moco.hardware.tensorrt:TensorRTTarget",
+        "litert": "moco.hardware.litert:LiteRTTarget",
         "remote": "moco.hardware.remote:RemoteTarget",
     },
     "recovery_step": {
@@ -62,6 +63,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "batch_norm": "moco.recovery.batch_norm:BatchNormStep",
         "fine_tuning": "moco.recovery.fine_tuning:FineTuningStep",
         "distillation": "moco.recovery.distillation:DistillationStep",
+        "fitnets": "moco.recovery.fitnets:FitNetsStep",
         "quantization_aware": "moco.recovery.quantization_aware:QuantizationAwareStep",
         "custom": "moco.recovery.custom:CustomStep",
     },

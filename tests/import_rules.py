@@ -34,6 +34,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "objectives": CORE,
     "hardware": CORE | {"export"},
     "run": RUN | {"models", "objectives", "baselines"},
+    "students": RUN | {"models", "baselines", "run"},
     "experiment": NETWORKS
     | FILES
     | {
@@ -46,19 +47,22 @@ ALLOWED: dict[str, frozenset[str]] = {
         "tracking",
         "objectives",
         "run",
+        "students",
     },
     "sweep": CORE | {"models", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"certification", "hardware"},
-    "reproduction": RUN | {"models", "comparison", "experiment", "run", "searchers", "objectives", "hardware"},
+    "reproduction": RUN
+    | {"models", "comparison", "experiment", "run", "searchers", "objectives", "hardware", "students"},
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN
     | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"}
-    | {"first_experiment", "reproduction", "sweep"},
+    | {"first_experiment", "reproduction", "students", "sweep"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
 HEAVY: dict[str, tuple[str, ...]] = {
+    "ai_edge_litert": ("moco.hardware.litert",),
     "ax": ("moco.searchers.ax",),
     "botorch": ("moco.searchers.models.botorch_models", "moco.searchers.models.torch_draws"),
     "fastapi": ("moco.serving",),

@@ -87,6 +87,7 @@ def builder_of(network: nn.Module, ground: Ground) -> Builder:
         of.placement,
         template=build_template(network, example, pooled_strides=of.template.pooled_strides),
         metadata=of.metadata,
+        prepare=of.prepare,
     )
 
 

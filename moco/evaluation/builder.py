@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -81,6 +81,7 @@ class Builder:
         template: Template | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
         trained: WeightFiles | None = None,
+        prepare: Callable[[Artifact], Artifact] = lambda file: file,
     ) -> None:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
 
@@ -101,6 +102,7 @@ class Builder:
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = template or build_template(compressor.network, self.images[:2])
         self.metadata, self.trained = dict(metadata), trained
+        self.prepare = prepare  # what the target makes of an ONNX file
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -118,7 +120,7 @@ class Builder:
             verify_file(unpacked(proto), policy, self.compressor.graph.filters(gone_of(policy)))
             compact(proto)
             helper.set_model_props(proto, self.metadata)
-            return written(proto, self.folder), thin
+            return self.prepare(written(proto, self.folder)), thin
 
     def without_recovery(self) -> Builder:
         """A builder of the same files but for what a recovery would have changed in their weights."""

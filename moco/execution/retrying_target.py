@@ -37,6 +37,12 @@ class RetryingTarget:
         self.retry(self.target.connect)
         self.capabilities = self.target.capabilities
 
+    def prepare(self, artifact: Artifact) -> Artifact:
+        """The target's own file of an ONNX file; the file itself where the target takes it as it is."""
+        make = getattr(self.target, "prepare", None)
+        made: Artifact = artifact if make is None else make(artifact)
+        return made
+
     def load(self, artifact: Artifact) -> RetryingSession:
         """Open the file; its session stands for whatever the device has open of it."""
         return RetryingSession(self, artifact, self.retry(lambda: self.target.load(artifact)))

@@ -61,7 +61,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
             artifact, network = prepared.evaluator.builder.build(chosen)
         said, ranking = job.description.metadata, job.plan.space.ranking
         write_network(out, artifact, chosen, job.network_name, network, ranking=ranking, metadata=said)
-    return Artifact(out / "model.onnx", artifact.sha256, artifact.size_bytes)
+    return Artifact(out / f"model{artifact.path.suffix}", artifact.sha256, artifact.size_bytes)
 
 
 def _policy_for(experiment: Experiment, path: Path) -> Policy:

@@ -44,6 +44,7 @@ class Tuned:
     steps: int
     seconds: float  # by the clock, since it began or was taken up
     losses: tuple[float, ...]  # mean loss of each epoch, the last one perhaps of a part
+    processor_s: float = 0.0  # of this thread, those before an interruption too
 
 
 def descend_(  # noqa: PLR0913 - four of them by keyword
@@ -134,7 +135,8 @@ class _TrainingLoop:
             checkpoint.write(Progress(tuple(losses), self._spent_s()))
         epochs = [losses[i : i + self.steps_in_epoch] for i in range(0, len(losses), self.steps_in_epoch)]
         took = time.perf_counter() - self.start
-        return Tuned(len(losses) / self.steps_in_epoch, len(losses), took, tuple(map(_mean, epochs)))
+        made, spent_s = len(losses), self._spent_s()
+        return Tuned(made / self.steps_in_epoch, made, took, tuple(map(_mean, epochs)), spent_s)
 
     def _made(self, step: int) -> float:
         """Make the step, and give its loss."""

@@ -40,10 +40,13 @@ class FineTuningStep(RecoveryStep):
     needs_training_images = True
     key_place = 2
 
-    def __init__(self, options: FineTuningOptions | None = None) -> None:
-        """Take the options; a ConfigError where they end the training by the clock."""
+    def __init__(self, options: FineTuningOptions | None = None, *, once: bool = False) -> None:
+        """Take the options; a ConfigError where they end the training by the clock.
+
+        They may where a network is trained `once` and kept, so that it is not built again.
+        """
         super().__init__(options)
-        if self.options.seconds is not None:
+        if self.options.seconds is not None and not once:
             raise ConfigError(
                 f"{self.options.key('seconds')}: it ends a training at another step each time, and what is delivered "
                 "must be the very network that was scored; give 'epochs'"

@@ -21,7 +21,7 @@ _LIMITS = (
 _SHOWN_CLASSES = 20
 
 
-def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
+def card(result: Result, manifest: Manifest, snippet: str | None = None, file: str = "model.onnx") -> str:
     """The model card in Markdown; `snippet` is the target's Python that runs the file beside it, None without one."""
     found = verdict(result, manifest.network.name)
     data, hardware, versions = manifest.data.hash, manifest.hardware or None, manifest.versions or None
@@ -36,7 +36,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None) -> str:
         "## Certificate",
         _certificate(result.certificate),
         "## Use",
-        "`model.onnx` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
+        f"`{file}` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
         *_described(result.description or {}),
         *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## What was done",

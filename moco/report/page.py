@@ -61,7 +61,8 @@ _CLASSES_NOTE = (
     "together; with few images of a class, chance moves its accuracy by several points."
 )
 DELIVERED = tuple(
-    f"best/{name}" for name in ("model.onnx", "network.safetensors", "policy.json", "certificate.json", "card.md")
+    f"best/{name}"
+    for name in ("model.onnx", "model.tflite", "network.safetensors", "policy.json", "certificate.json", "card.md")
 )
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
@@ -75,7 +76,7 @@ def write_report(run: Path, snippet: Callable[[Manifest, str], str | None] = lam
     folder = read_run(run)
     with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
         delivered = [name for name in DELIVERED if (run / name).is_file()]
-        page = render(folder, snippet(folder.manifest, DELIVERED[0]), delivered)
+        page = render(folder, snippet(folder.manifest, next(iter(delivered), DELIVERED[0])), delivered)
     return written(run / "report.html", page)
 
 
@@ -214,7 +215,7 @@ def _deploy_section(result: Result, snippet: str | None, delivered: Sequence[str
     """How to run the delivered file, in the words of the target that it was made for."""
     if result.best is None:
         return Html("")
-    file, images, scores = (element("code", name) for name in ("best/model.onnx", "input", "logits"))
+    file, images, scores = (element("code", name) for name in (next(iter(delivered), DELIVERED[0]), "input", "logits"))
     how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
     takes, end = " takes normalised float32 images in NCHW order as ", f"; a batch may have any size. {how}"
     use = element("p", file, takes, images, " and returns ", scores, end)

@@ -38,7 +38,7 @@ class Delivery:
         """The delivered file; None where the search delivered none."""
         if self.result.best is None or self.result.best.sha256 is None:
             return None
-        path = self.folder / FILE
+        [path] = (self.folder / FILE.parent).glob("model.*")  # in the form that its target takes
         return Artifact(path, self.result.best.sha256, path.stat().st_size)
 
     @property

@@ -257,6 +257,7 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             training=partial(training_images, job.data),
             template=traced.template,
             metadata=job.description.metadata,
+            prepare=getattr(job.target, "prepare", lambda file: file),
         )
         search = Images(*job.data.images("search"))
         share = WAITED_SHARE if job.plan.search.budget.seconds is None else 0.0  # pauses would take what is limited

@@ -51,20 +51,12 @@ class Rivals:
 
     def __init__(self, prepared: Prepared, out: Path, progress: Callable[[str], None] = lambda _text: None) -> None:
         """Take a prepared search; `progress` is told what is being made."""
-        job, evaluator = prepared.job, prepared.evaluator
+        job = prepared.job
         self.prepared, self.folder, self.progress = prepared, out / FOLDER, progress
         self.baselines = tuple(each for each in job.plan.baselines if each.fits(job.target.capabilities))
         self._ready: dict[str, list[Kept]] = {}  # by key path, those that were made for this ending already
         self.warnings = [text for each in self.baselines for text in each.warnings]
-        outputs = evaluator.reference.session.run(evaluator.search.images[:1]).shape[1]
-        self.ground = Ground(
-            builder=evaluator.builder,
-            reference=evaluator.reference.artifact,
-            capabilities=job.target.capabilities,
-            task=Task(tuple(job.data.train.shape), outputs, job.data.train.name, outputs),
-            training=lambda: job.data.images("train"),
-            seed=derived_seed(job.plan.seed, "baselines"),
-        )
+        self.ground = ground_of(prepared)
 
     def check(self) -> None:
         """Pass baselines that can be made of this network and its images; a ConfigError says which cannot."""
@@ -162,11 +154,25 @@ class Rivals:
 
     def _stored(self, made: Made) -> Made:
         """The baseline with its file in the run folder, which outlives the candidates' files."""
-        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / "model.onnx"
+        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / f"model{made.artifact.path.suffix}"
         write_bytes(path, made.artifact.path.read_bytes())
         if made.artifact.path != self.ground.reference.path:
             made.artifact.path.unlink(missing_ok=True)
         return replace(made, artifact=replace(made.artifact, path=path))
+
+
+def ground_of(prepared: Prepared) -> Ground:
+    """What a prepared search has that networks beside it are made from."""
+    job, evaluator = prepared.job, prepared.evaluator
+    outputs = evaluator.reference.session.run(evaluator.search.images[:1]).shape[1]
+    return Ground(
+        builder=evaluator.builder,
+        reference=evaluator.reference.artifact,
+        capabilities=job.target.capabilities,
+        task=Task(tuple(job.data.train.shape), outputs, job.data.train.name, outputs),
+        training=lambda: job.data.images("train"),
+        seed=derived_seed(job.plan.seed, "baselines"),
+    )
 
 
 def _written(kept: Kept) -> dict[str, Any]:
@@ -186,7 +192,7 @@ def _kept(written: Any, run: Path) -> list[Kept] | None:
 
 
 def _read(entry: Any, run: Path) -> Kept:
-    path = run / FOLDER / Path(entry["folder"]).name / "model.onnx"
+    [path] = (run / FOLDER / Path(entry["folder"]).name).glob("model.*")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"{path}: is not the file that was made")

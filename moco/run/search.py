@@ -175,7 +175,7 @@ class Search:
 
     def _search(self, study: Study, where: Execution, budget: Budget) -> None:
         if self.progress is not None:
-            self.progress.begin(study, budget)
+            self.progress.begin(study, budget, "" if self.plan.finalists is None else "then training")
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
@@ -223,7 +223,8 @@ class Search:
         """result.json, and the card of the network that is delivered."""
         write_json(self.out / RESULT, result.to_json())
         if result.best is not None:
-            text = card(result, self.manifest, self._snippet(self.manifest, "model.onnx"))
+            [file] = (path.name for path in (self.out / "best").glob("model.*"))  # in the form that its target takes
+            text = card(result, self.manifest, self._snippet(self.manifest, file), file)
             write_text(self.out / "best" / "card.md", text)
 
     def _report(self, result: Result) -> Result:

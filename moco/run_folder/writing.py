@@ -158,7 +158,7 @@ def write_network(  # noqa: PLR0913, all that a network is delivered with
         raise RunFolderError(f"{artifact.path}: cannot be read: {error.strerror or error}") from None
     if hashlib.sha256(content).hexdigest() != artifact.sha256:
         raise RunFailedError(f"{artifact.path}: is not the file that was scored and timed any more; search again")
-    write_bytes(folder / "model.onnx", content)
+    write_bytes(folder / f"model{artifact.path.suffix}", content)
     if network is not None:
         write_weights(
             folder / "network.safetensors", network, {"policy": policy.text, "network": network_name, **metadata}

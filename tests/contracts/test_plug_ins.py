@@ -16,6 +16,7 @@ from moco.optional import installed
 from moco.testing import SUITES, checks
 from moco.testing.suite import Check
 from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
+from tests.hardware.litert_lack import litert_lack
 from tests.hardware.scripted import ScriptedTarget
 from tests.objectives.test_feasibility_first import PROTOCOLS
 
@@ -61,6 +62,9 @@ def all_checks() -> Iterator[Any]:
         for name in registry.names(kind):
             if (kind, name) == ("target", "tensorrt") and not (installed("tensorrt") and torch.cuda.is_available()):
                 continue  # its device must be there
+            if (kind, name) == ("target", "litert") and (why := litert_lack()):
+                yield pytest.param(None, id=f"{kind}-{name}", marks=pytest.mark.skip(reason=why))
+                continue
             settings = SETTINGS.get(name, {}) if kind == "searcher" else {}
             found = checks(kind, name, OPTIONS.get((kind, name)), **settings)
             yield from params(found, kind, name, *([pytest.mark.heavy] if kind == "searcher" and name in SLOW else []))

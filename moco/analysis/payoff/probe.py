@@ -197,7 +197,9 @@ class _Probed:
         graph = pair_graph(self.geometry, variant, can.layer_kinds.get(variant.precision), can.placement)
         artifact = written(graph, self.folder)
         stack.callback(artifact.path.unlink, missing_ok=True)
-        return stack.enter_context(closing(self.target.load(artifact)))
+        return stack.enter_context(
+            closing(self.target.load(getattr(self.target, "prepare", lambda file: file)(artifact)))
+        )
 
     def _time(self, sessions: Sequence[Session], seconds_each: float, budget: _Budget) -> Measurement:
         """The measurement; how long it took teaches the budget how busy the machine is."""

@@ -16,6 +16,7 @@ from moco.reproduction.cards import (
     reward_curves,
     sensitivity_curves,
     state_ablation,
+    students,
 )
 from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
 from moco.reproduction.cards.waiting import WAITING
@@ -28,7 +29,14 @@ ORDER = (
 _RUNNING = (
     *(GUARANTEED_CARD, CONSTRAINED_CARD, optimised.CARD, correlations.CARD, fixed_ratios.CARD),
     *(sensitivity_curves.CARD, reward_curves.CARD, layer_errors.CARD, group_sweeps.CARD, few_images.CARD),
-    *(agent_pruning.CARD, layer_bits.CARD, state_ablation.CARD, imagenet.RATES_CARD, imagenet.BUDGETS_CARD),
+    *(
+        agent_pruning.CARD,
+        layer_bits.CARD,
+        state_ablation.CARD,
+        imagenet.RATES_CARD,
+        imagenet.BUDGETS_CARD,
+        students.CARD,
+    ),
 )
 _FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

@@ -58,7 +58,12 @@ def with_reading(row: RawRow, column: str, reading: Reading) -> RawRow:
 
 def accuracies(lab: Lab, policy: Policy | None) -> dict[str, Reading]:
     """Errors on the certification split, and the change of top-1 against the reference in points, with intervals."""
-    fresh, reference = lab.fresh(policy or NEUTRAL), lab.fresh_reference
+    return accuracies_of(lab, lab.fresh(policy or NEUTRAL))
+
+
+def accuracies_of(lab: Lab, fresh: Correct) -> dict[str, Reading]:
+    """The same of a network by which certification images it has right."""
+    reference = lab.fresh_reference
     lost, gained = int(np.sum(reference.top1 & ~fresh.top1)), int(np.sum(fresh.top1 & ~reference.top1))
     n = len(fresh.top1)
     change = (gained - lost) / n

@@ -13,7 +13,6 @@ _WAITING = (
     ("F3.4", "S3", "Accuracy over target costs of three agents", ("Q12",), NO_RUNNER),
     ("F3.5", "S3", "Pruning then quantisation, the reverse, and joint", ("Q10",), NO_RUNNER),
     ("T3.2", "S3", "The joint agent with and without sensitivity features", ("Q11",), NO_RUNNER),
-    ("T4.2", "S4", "Students by distillation and by FitNets", ("Q09",), "needs FitNets and student networks"),
 )
 
 

@@ -1,0 +1,1 @@
+"""Converts files for LiteRT, in an environment of its own (docs/runtimes.md)."""
