@@ -112,10 +112,10 @@ def _targets() -> list[str]:
 def _of_target(name: str, fault: str | None) -> tuple[Finding, ...]:
     """What the target says of itself, with its defaults; its `fault` where it cannot be imported."""
     if fault is not None:  # importing it here too might end this process
-        extra = EXTRAS.get(name)
-        if extra is None or installed(name):
+        packages = [package for package, extra in EXTRAS.items() if extra == name]  # a runtime's extra bears its name
+        if all(map(installed, packages)):
             return (Finding(name, False, fault, f"install {name}"),)
-        return (Finding(name, False, "not installed: needed for the target", f"pip install 'moco[{extra}]'"),)
+        return (Finding(name, False, "not installed: needed for the target", f"pip install 'moco[{name}]'"),)
     try:
         with blaming("cannot be used"):  # a package of somebody else's may fail in any way
             target: Target = plugin("target", name)()
