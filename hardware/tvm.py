@@ -115,7 +115,8 @@ class TVMTarget:
         if reason := machine.elsewhere:
             raise ConfigError(
                 f"target.tvm_target: what is compiled for '{machine.shown}' can be measured on such a device only, "
-                f"{reason}; run moco there, or compile a file for it: python -m moco.hardware.tvm_library --help"
+                f"{reason}; search on moco there, or compile a delivered ONNX file for it by moco.hardware.tvm_library "
+                "(docs/runtimes.md)"
             )
         _ = machine.links_by
 

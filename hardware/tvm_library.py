@@ -26,6 +26,7 @@ from tvm.target import codegen
 
 from moco.errors import ConfigError, MeasurementError, in_one_line
 from moco.hardware.measuring.artifact_file import content_of
+from moco.hardware.tvm_schedule import compiled as scheduled
 from moco.interfaces import Artifact
 from moco.whole_file import write_bytes
 
@@ -121,7 +122,7 @@ def compiled(artifact: Artifact, machine: Machine) -> bytes:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
             warnings.simplefilter("ignore")  # of what is an error a moment later
             module = from_onnx(model, keep_params_in_input=False)
-            library = tvm.compile(_telling(module, shape), target=machine.target)
+            library = scheduled(_telling(module, shape), machine.target)
             made = Path(scratch) / "made.so"
             library.export_library(str(made), fcompile=cc.cross_compiler(linker))
             return made.read_bytes()
@@ -173,6 +174,8 @@ def main(source: str, destination: str, text: str | None = None, linker: str | N
 
 
 if __name__ == "__main__":
+    if not 2 <= len(sys.argv) - 1 <= 4:
+        sys.exit(f'usage: python -m moco.hardware.tvm_library FILE.onnx FILE.so ["{EXAMPLE}" [LINKER]]')
     try:
         main(*sys.argv[1:])
     except (ConfigError, MeasurementError) as error:

@@ -105,7 +105,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "timm": ("moco.models.timm_zoo",),
     "torch_pruning": (),
     "torchvision": ("moco.models", "moco.data"),
-    "tvm": ("moco.hardware.tvm", "moco.hardware.tvm_library"),
+    "tvm": ("moco.hardware.tvm", "moco.hardware.tvm_library", "moco.hardware.tvm_schedule"),
     "typer": ("moco.app",),
     "uvicorn": ("moco.serving.serve",),
     "yaml": ("moco.experiment", "moco.run_folder.writing", "moco.sweep.made_experiment"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring.probe_model import artifact, conv_stack, write
@@ -99,6 +100,37 @@ def test_a_library_that_takes_the_place_of_another_is_the_one_that_runs(tmp_path
     second, other = (target().load(artifact(tmp_path / name)) for name in ("net.so", "other.so"))
     np.testing.assert_array_equal(second.run(IMAGES), other.run(IMAGES))
     assert not np.allclose(first.run(IMAGES), second.run(IMAGES))
+
+
+@needs_tvm
+@pytest.mark.parametrize("size", [7, 32, 33, 112])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_the_order_of_loops_changes_no_answer(size: int, strides: int, tmp_path: Path) -> None:
+    """Rows shorter and longer than a tile, and of a prime number of columns; seven channels fill no tile either."""
+    model = conv_stack(layers=2, width=7, image=(3, size, size))
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("strides", [strides, strides]))
+    images = np.random.default_rng(1).standard_normal((2, 3, size, size), dtype=np.float32)
+    file = write(model, tmp_path / "net.onnx")
+    expected: Any = ReferenceEvaluator(model).run(None, {"input": images})
+    logits = target().load(target().prepare(file)).run(images)
+    np.testing.assert_allclose(logits, expected[0], rtol=1e-4, atol=1e-5)
+
+
+@needs_tvm
+def test_a_convolution_is_summed_up_a_tile_at_a_time() -> None:
+    import tvm
+    from tvm.relax.backend.cpu_generic import pipeline
+    from tvm.relax.frontend.onnx import from_onnx
+
+    from moco.hardware.tvm_schedule import Convolution, divisor
+
+    assert [divisor(size, 32) for size in (7, 32, 33, 112)] == [7, 32, 11, 28]
+    here = target().options.machine.target
+    with here:
+        legal = tvm.transform.Sequential(pipeline.legalize_passes(here))(from_onnx(small(), keep_params_in_input=False))
+    loops = {name.name_hint: func for name, func in legal.functions_items() if isinstance(func, tvm.tirx.PrimFunc)}
+    found = {name: Convolution().apply(func, here, False) for name, func in loops.items()}
+    assert [name for name, schedule in found.items() if schedule is not None] == ["fused_conv2d_relu"]
 
 
 @needs_tvm
