@@ -56,6 +56,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "torch": "moco.hardware.pytorch:PyTorchTarget",
         "tensorrt": "moco.hardware.tensorrt:TensorRTTarget",
         "litert": "moco.hardware.litert:LiteRTTarget",
+        "tvm": "moco.hardware.tvm:TVMTarget",
         "remote": "moco.hardware.remote:RemoteTarget",
     },
     "recovery_step": {
