@@ -23,7 +23,17 @@ from moco.text_file import read_text
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
-PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "space.base", "store", "folder")
+PATHS = (
+    "model.weights",
+    "student.weights",
+    "data.train",
+    "data.test",
+    "data.root",
+    "space.sensitivity",
+    "space.base",
+    "store",
+    "folder",
+)
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 
@@ -118,7 +128,8 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
-            published = section == "model" and is_published(path, str(holder.get("name")))
+            name = holder.get({"model": "name", "student": "model"}.get(section, ""))
+            published = section in {"model", "student"} and is_published(path, str(name))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     if isinstance(baselines := changed.get("baselines"), list):
         changed["baselines"] = [_absolute_weights(baseline, folder) for baseline in baselines]

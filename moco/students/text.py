@@ -1,0 +1,39 @@
+"""What `moco distill` has found, in lines for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moco.metrics import decimal
+from moco.students.record import FileRecord, StudentRecord
+
+LATENCY = "latency_ms"
+
+
+def lines_of(record: StudentRecord, out: Path) -> list[str]:
+    """A line for the teacher and for each file, and the one that says where the best student's weights are."""
+    files = [record.teacher, *(file for seed in record.seeds for file in seed.files)]
+    spent = ", ".join(f"seed {one.seed}: {one.epochs:.3g} epochs in {one.processor_s:.0f} s" for one in record.seeds)
+    return [
+        *(_line(file, record.teacher) for file in files),
+        f"processor seconds of the training: {spent}",
+        brief_of(record, out),
+    ]
+
+
+def brief_of(record: StudentRecord, out: Path) -> str:
+    """Where the best student's weights are, and its accuracy."""
+    low, high = (100 * end for end in record.chosen.files[0].accuracy_interval)
+    accuracy = 100 * record.chosen.files[0].accuracy
+    where = out / record.chosen.weights
+    return f"{where}: {accuracy:.1f} % of {record.images} unseen images right (95 %: {low:.1f} to {high:.1f})"
+
+
+def _line(file: FileRecord, teacher: FileRecord) -> str:
+    low, high = (100 * end for end in file.accuracy_interval)
+    told = f"{file.name}: {100 * file.accuracy:.1f} % ({low:.1f} to {high:.1f})"
+    if (latency_ms := file.metrics.get(LATENCY)) is not None:
+        told += f", {decimal(latency_ms, 3)} ms"
+        if file is not teacher and teacher.metrics.get(LATENCY):
+            told += f", {teacher.metrics[LATENCY] / latency_ms:.2f} times as fast"
+    return told
