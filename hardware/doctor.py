@@ -19,7 +19,7 @@ from moco.hardware.packages import PACKAGES, Package, import_faults, package_fin
 from moco.interfaces import Finding, Target
 from moco.measurement import TimingPlan
 from moco.optional import EXTRAS, installed
-from moco.registry import BUILT_IN, blaming, clash, module_of, names, plugin
+from moco.registry import BUILT_IN, DEFAULT_TARGET, blaming, clash, module_of, names, plugin
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -40,7 +40,7 @@ def probe(folder: Path | None = None, packages: Sequence[Package] | None = None)
     targets = [finding for name, module in modules.items() for finding in _of_target(name, faults[module])]
     clashes = [clash(kind, name) for kind in BUILT_IN for name in names(kind)]
     doubled = [Finding("plug-ins", False, text, "rename or uninstall one") for text in clashes if text]
-    last = [_timing(faults[once[0]]), _energy(), _disk(folder or Path.cwd()), _browser()]
+    last = [_timing(faults[modules[DEFAULT_TARGET]]), _energy(), _disk(folder or Path.cwd()), _browser()]
     return (
         *first,
         *targets,
@@ -112,10 +112,10 @@ def _targets() -> list[str]:
 def _of_target(name: str, fault: str | None) -> tuple[Finding, ...]:
     """What the target says of itself, with its defaults; its `fault` where it cannot be imported."""
     if fault is not None:  # importing it here too might end this process
-        extra = EXTRAS.get(name)
-        if extra is None or installed(name):
+        packages = [package for package, extra in EXTRAS.items() if extra == name]  # a runtime's extra bears its name
+        if all(map(installed, packages)):
             return (Finding(name, False, fault, f"install {name}"),)
-        return (Finding(name, False, "not installed: needed for the target", f"pip install 'moco[{extra}]'"),)
+        return (Finding(name, False, "not installed: needed for the target", f"pip install 'moco[{name}]'"),)
     try:
         with blaming("cannot be used"):  # a package of somebody else's may fail in any way
             target: Target = plugin("target", name)()
@@ -125,8 +125,8 @@ def _of_target(name: str, fault: str | None) -> tuple[Finding, ...]:
 
 
 def _timing(fault: str | None = None) -> Finding:
-    """A network against itself, on the first target: whatever differs from 1 is the machine's doing."""
-    name = _targets()[0]
+    """A network against itself, on the usual target: whatever differs from 1 is the machine's doing."""
+    name = DEFAULT_TARGET
     try:
         if fault is not None:
             raise MeasurementError(fault)

@@ -1,8 +1,9 @@
-"""ONNX Runtime on this machine's processor.
+"""ONNX Runtime on this machine's processor, or on a device of it.
 
 The clock runs around a whole `InferenceSession.run` from a numpy array to a numpy array, as a deploying program would
 call it. With one thread, the default, it is the processor time of that thread, elsewhere the wall clock; why, and what
-no number can show, stands in docs/measurement.md. Energy is measured where a counter is named.
+no number can show, stands in docs/measurement.md. Energy is measured where a counter is named. Where a `provider` is
+named, the clock runs around the network alone, on images and logits in its device's memory (execution_providers.py).
 """
 
 from __future__ import annotations
@@ -13,13 +14,26 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from moco.errors import ConfigError, MeasurementError, nearest
+from moco.hardware.execution_providers import (
+    CPU,
+    INPUT,
+    OUTPUT,
+    PROVIDERS,
+    BoundCalls,
+    Provider,
+    check_provider,
+    device_capabilities,
+    fallen_back,
+    gpus,
+    probe,
+    providers_told,
+)
 from moco.hardware.measuring.artifact_file import check_images, content_of
 from moco.hardware.measuring.host import (
     INT8_MULTIPLE,
@@ -33,7 +47,8 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
-from moco.hardware.measuring.metering import CounterChoice, Opening, Power, check_readable, measured
+from moco.hardware.measuring.metering import CounterChoice, Opening, Power, Timed, check_readable, measured
+from moco.hardware.measuring.operator_times import operator_times
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import images as normal_images
 from moco.interfaces import Artifact, Capabilities, Finding, LayerTime, Normalize, QuantizePlacement
@@ -41,7 +56,6 @@ from moco.interfaces import Session as AnySession
 from moco.measurement import ON_A_PROCESSOR, Measurement, TimingPlan
 from moco.readings import measured_by
 
-INPUT, OUTPUT = "input", "logits"
 LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -59,6 +73,7 @@ class ONNXRuntimeOptions:
 
     threads: int = 1  # threads within an operator; more than one is of use on an otherwise idle machine only
     providers: tuple[str, ...] = ("CPUExecutionProvider",)  # ONNX Runtime's execution providers, the preferred first
+    provider: str | None = None  # `cpu`, `cuda` or `tensorrt`, timed on bound memory; None times whole calls
     optimise: str | None = None  # the graph, when the file is opened: `none`, `basic`, `extended`; None for `all` of it
     clock: str | None = None
     """`processor` or `wall`; None takes the processor's where it tells the whole time (`_one_thread_works`)."""
@@ -72,6 +87,10 @@ class ONNXRuntimeOptions:
         for provider in self.providers:
             if provider not in available:
                 raise ConfigError(f"target.providers: '{provider}' is not available here{nearest(provider, available)}")
+        if self.provider is not None:
+            check_provider(self.provider)
+            if self.providers != CPU.chain:
+                raise ConfigError("target.provider: expected it or target.providers, got both: leave one out")
         if self.optimise is not None and self.optimise not in LEVELS:
             raise ConfigError(f"target.optimise: unknown level '{self.optimise}'{nearest(self.optimise, LEVELS)}")
         check_clock(self.clock, one_thread_works=self._one_thread_works)
@@ -82,9 +101,24 @@ class ONNXRuntimeOptions:
         return clock_for(self.clock, one_thread_works=self._one_thread_works)
 
     @property
+    def named(self) -> Provider | None:
+        """The provider that is named; None where none is."""
+        return None if self.provider is None else PROVIDERS[self.provider]
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """ONNX Runtime's providers, the preferred first."""
+        return self.named.chain if self.named else self.providers
+
+    @property
+    def on_a_device(self) -> bool:
+        """Whether a provider is named that computes on another device than the processor."""
+        return self.named not in {None, CPU}
+
+    @property
     def _one_thread_works(self) -> bool:
         """Whether the calling thread does all the work, on no other device."""
-        return calling_thread_works(self.threads) and self.providers == ("CPUExecutionProvider",)
+        return calling_thread_works(self.threads) and self.chain == CPU.chain
 
 
 class ONNXRuntimeSession:
@@ -104,6 +138,11 @@ class ONNXRuntimeSession:
         assert self._session is not None
         return str(self._session.end_profiling())
 
+    def bound(self, memory: str) -> BoundCalls:
+        """The open file, called on images and logits in that device's memory."""
+        assert self._session is not None
+        return BoundCalls(self.artifact, self.input_shape, self._session, memory)
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) of normalised float32 images (n, channels, height, width).
 
@@ -120,7 +159,7 @@ class ONNXRuntimeSession:
 
 
 class ONNXRuntimeTarget:
-    """This machine's processor under ONNX Runtime."""
+    """This machine's processor, or a device of it, under ONNX Runtime."""
 
     Options = ONNXRuntimeOptions
     name = "onnxruntime"
@@ -130,7 +169,7 @@ class ONNXRuntimeTarget:
         """Choose threads, providers and counters; opens nothing yet."""
         self.options = options or ONNXRuntimeOptions()
         self.power = Power.of(self.options.counters, self.options.modelled_power_w)
-        self.capabilities = Capabilities(
+        self.capabilities = device_capabilities(self.options.named, self.power.series) or Capabilities(
             precisions=("float32", "int8", "mixed"),
             channel_multiples={"float32": processor().float32_block, "int8": INT8_MULTIPLE, "mixed": INT8_MULTIPLE},
             layer_kinds={"float32": KINDS, "int8": KINDS, "mixed": MIXED_KINDS},
@@ -139,8 +178,13 @@ class ONNXRuntimeTarget:
         )
 
     def connect(self) -> None:
-        """Make sure that the counters can be read, else a ConfigError; the processor is always there."""
+        """Make sure of counters and, where a provider for a device is named, of that, else a ConfigError."""
         check_readable(self.power.counters)
+        if self.options.on_a_device:
+            try:
+                probe(self._opened)
+            except Exception as error:  # ONNX Runtime's exceptions have no common base class
+                raise ConfigError(f"target.provider: '{self.options.provider}': {_one_line(error)}") from error
 
     def load(self, artifact: Artifact, session_options: ort.SessionOptions | None = None) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
@@ -159,7 +203,7 @@ class ONNXRuntimeTarget:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
         options = self.options
         found = measured(
-            sessions,
+            self._as_timed(sessions),
             plan,
             clock=options.clock_name,
             threads=options.threads,
@@ -168,11 +212,21 @@ class ONNXRuntimeTarget:
         )
         return self.power.modelled(found)
 
-    def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
+    def _as_timed(self, sessions: Sequence[AnySession]) -> Sequence[Timed]:
+        """The sessions, on bound memory where a provider is named."""
+        named = self.options.named
+        if named is None:
+            return sessions
+        return [one.bound(named.memory) if isinstance(one, ONNXRuntimeSession) else one for one in sessions]
+
+    def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime] | None:
         """The graph's operators as ONNX Runtime profiles them, in the order in which they run; its clock ticks in µs.
 
-        A MeasurementError where the file cannot be opened or run.
+        None on a device, where that profile tells how long a launch took. A MeasurementError where the file cannot be
+        opened or run.
         """
+        if self.options.on_a_device:
+            return None
         with tempfile.TemporaryDirectory() as folder:
             options = self._session_options()
             options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "layers")
@@ -182,35 +236,41 @@ class ONNXRuntimeTarget:
                     session.run(images)
                 profile = session.end_profiling()
             events = json.loads(Path(profile).read_text(encoding="utf-8"))
-        return _layers([event for event in events if event.get("cat") == "Node"], 1 + calls)
+        return operator_times(events, 1 + calls)
 
     def _opened(self, content: bytes, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
         options = options or self._session_options()
-        return ort.InferenceSession(content, options, providers=list(self.options.providers))
+        session = ort.InferenceSession(content, options, providers=list(self.options.chain))
+        if self.options.named and (reason := fallen_back(session, self.options.named)):
+            raise MeasurementError(reason)
+        return session
 
     def describe(self) -> Mapping[str, Any]:
         """What a timed number depends on, the same from run to run on one machine: part of the store's key. JSON."""
         return {
             "runtime": self.name,
             "version": ort.__version__,
-            "providers": list(self.options.providers),
+            "providers": list(self.options.chain),
             "threads": self.options.threads,
             "clock": self.options.clock_name,
             **facts(),
             **({"optimise": self.options.optimise} if self.options.optimise else {}),
+            **({"provider": self.options.provider} if self.options.provider else {}),
+            **({"gpus": list(gpus())} if self.options.on_a_device else {}),
             **self.power.describe(),
         }
 
     def snippet(self, file: str, input_shape: Sequence[int] | None, normalize: Normalize | None) -> str:
         """Five lines that label a batch of images; they run as they stand, on a black image."""
-        opening = f'import numpy as np, onnxruntime\nsession = onnxruntime.InferenceSession("{file}")\n'
+        chain = f", providers={list(self.options.chain)}" if self.options.on_a_device else ""
+        opening = f'import numpy as np, onnxruntime\nsession = onnxruntime.InferenceSession("{file}"{chain})\n'
         call = 'session.run(["logits"], {{"input": {feed}}})[0]'
         return labelling_program(opening, "*session.get_inputs()[0].shape[1:]", call, input_shape, normalize)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Version, threads, and what it can run and measure."""
+        """Version, threads, what it can run and measure, and which providers this build has."""
         detail = what_it_can(ort.__version__, self.options.threads, self.capabilities)
-        return (Finding(self.name, True, detail),)
+        return (Finding(self.name, True, f"{detail}; {providers_told()}"),)
 
     def _session_options(self) -> ort.SessionOptions:
         """One fixed thread plan; waiting threads sleep, since spinning pools of idle sessions disturb the timed one."""
@@ -222,20 +282,6 @@ class ONNXRuntimeTarget:
         options.graph_optimization_level = LEVELS[self.options.optimise or "all"]
         options.log_severity_level = ERRORS_ONLY
         return options
-
-
-def _layers(events: Sequence[Mapping[str, Any]], runs: int) -> tuple[LayerTime, ...]:
-    """The median time of each operator, the first run left out; the events are those of that many equal runs."""
-    each = len(events) // runs
-    told = [events[place : each * runs : each] for place in range(each)]
-    return tuple(
-        LayerTime(
-            str(of[0]["name"]).removesuffix("_kernel_time"),
-            str(of[0]["args"]["op_name"]),
-            median(event["dur"] for event in of[1:]) / 1000,
-        )
-        for of in told
-    )
 
 
 def _image_shape(session: ort.InferenceSession, artifact: Artifact) -> tuple[int, ...]:

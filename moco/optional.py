@@ -19,6 +19,7 @@ EXTRAS = {
     "mlxtend": "data",
     "openvino": "openvino",
     "starlette": "serve",
+    "tensorrt": "tensorrt",
     "timm": "timm",
     "uvicorn": "serve",
 }

@@ -54,6 +54,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "onnxruntime": "moco.hardware.onnxruntime:ONNXRuntimeTarget",
         "openvino": "moco.hardware.openvino:OpenVINOTarget",
         "torch": "moco.hardware.pytorch:PyTorchTarget",
+        "tensorrt": "moco.hardware.tensorrt:TensorRTTarget",
         "litert": "moco.hardware.litert:LiteRTTarget",
         "remote": "moco.hardware.remote:RemoteTarget",
     },

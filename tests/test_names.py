@@ -104,10 +104,13 @@ KINDS = (
         (),
         {
             ("moco/optional.py", "openvino"): "the package, and its extra",
+            ("moco/optional.py", "tensorrt"): "the package, and its extra",
+            ("hardware/execution_providers.py", "tensorrt"): "ONNX Runtime's provider of that name",
             ("moco/optional.py", "litert"): "the extra",
             ("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target",
             ("moco/run/job.py", "torch"): "the package, which computes whatever the target is",
             ("hardware/packages.py", "torch"): "the package",
+            ("hardware/tensorrt.py", "torch"): "the package, which reserves the device's memory",
             ("moco/export/template.py", "torch"): "the package's loggers, and its exporter's",
             ("moco/recovery/custom.py", "torch"): "the package",
         },

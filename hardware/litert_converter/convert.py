@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Any
 
+import litert_torch
 import torch
 from torch import Tensor, nn
 
@@ -28,10 +27,9 @@ class Named(nn.Module):
 def main(source: str, destination: str) -> None:
     """Convert the one file into the other; raises whatever torch and the converter raise."""
     torch.set_num_threads(1)
-    converter: Any = importlib.import_module("litert_torch")
     network = Network.read(Path(source).read_bytes())
     example = {"input": torch.zeros(1, *network.image_shape)}
-    converter.convert(Named(network.module(1)).eval(), sample_kwargs=example).export(destination)
+    litert_torch.convert(Named(network.module(1)).eval(), sample_kwargs=example).export(destination)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -89,6 +89,16 @@ class Power:
         return {**counters, **({"modelled_power_w": self.stated_w} if self.stated_w else {})}
 
 
+class Timed(Protocol):
+    """What can be timed: a session, or one whose answers stay on its device."""
+
+    artifact: Artifact
+    input_shape: tuple[int, ...]
+
+    def run(self, images: np.ndarray) -> object:
+        """Answer for these images, and return when the device has finished."""
+
+
 @dataclass(frozen=True)
 class Opening:
     """How a target opens files, to be timed."""
@@ -97,7 +107,7 @@ class Opening:
     load: Callable[[Artifact], Session]  # the target's own, from the disk
 
     def timed(
-        self, sessions: Sequence[Session], inputs: Mapping[tuple[int, ...], np.ndarray], plan: TimingPlan, clock: Clock
+        self, sessions: Sequence[Timed], inputs: Mapping[tuple[int, ...], np.ndarray], plan: TimingPlan, clock: Clock
     ) -> dict[str, Samples]:
         """What the plan asks for of the time to open each session's file, and of that to its first answer."""
         found = {}
@@ -116,7 +126,7 @@ class Opening:
 
 
 def measured(
-    sessions: Sequence[Session],
+    sessions: Sequence[Timed],
     plan: TimingPlan,
     *,
     clock: str,

@@ -60,7 +60,7 @@ def capabilities_json(can: Capabilities) -> dict[str, Any]:
         "layer_kinds": {precision: sorted(kinds) for precision, kinds in can.layer_kinds.items()},
         "metrics": sorted(can.metrics),
         "placement": placement,
-        **({"pooled_strides": True} if can.pooled_strides else {}),
+        "pooled_strides": can.pooled_strides,
     }
 
 

@@ -19,7 +19,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - each is an option of the command
     output: Output,
     card: Annotated[str | None, Argument(metavar="CARD", help="A table or figure, such as T4.1.")] = None,
     scale: Annotated[str, Option(help="small, minutes; or full, hours.")] = "small",
-    seeds: Annotated[int | None, Option(min=1, help="Default: the card's own number.")] = None,
+    seeds: Annotated[int | None, Option(min=1, help="At least so many. Default: the card's own number.")] = None,
     out: Annotated[Path, Option(help="Folder of cards and of the raw results that are kept.")] = Path("cards"),
     resume: Annotated[bool, Option("--resume/--no-resume", help="Use kept seeds again, or measure all anew.")] = True,
     minutes: Annotated[float | None, Option(help="Refuse what may take longer.")] = None,

@@ -46,11 +46,11 @@ class Sibling(Baseline):
 
     def check(self, ground: Ground) -> None:
         """Pass a network that can be built, takes the images and has an output for each class; nothing is trained."""
-        self._network(ground, replace(self.model, train=None))
+        fitting_network(replace(self.model, train=None), ground, self.where, self.name)
 
     def make(self, ground: Ground) -> Iterator[Made]:
         """In float, then in int8 where the target runs it."""
-        network = self._network(ground, self.model)
+        network = fitting_network(self.model, ground, self.where, self.name)
         builder = builder_of(network, ground)
         note, tensors = None if self.model.train is not None else TRAINED_APART, network_hash(network)
         for suffix, policy in policies_of(builder, ground.capabilities).items():
@@ -59,19 +59,20 @@ class Sibling(Baseline):
             own = Policy(policy.text, tensors)
             yield Made(f"{self.name}{suffix}", file, costs, note, of=self.name, policy=own, network=built)
 
-    def _network(self, ground: Ground, model: ModelSpec) -> nn.Module:
-        """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes."""
-        task = ground.task
-        try:
-            network = plain(trained_network(model, task, lambda _outputs: ground.training()), task.shape)
-            check_finite(network, ground.builder.images[:1])
-            with torch.no_grad():
-                outputs = int(network(ground.builder.images[:1]).shape[1])
-        except MocoError as error:
-            raise ConfigError(f"{self.where}: {str(error).removeprefix('model.')}; {_expected(task)}") from error
-        if outputs != task.classes:
-            raise ConfigError(f"{self.where}: '{self.name}' gives {outputs} logits an image; {_expected(task)}")
-        return network
+
+def fitting_network(model: ModelSpec, ground: Ground, where: str, name: str) -> nn.Module:
+    """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes."""
+    task = ground.task
+    try:
+        network = plain(trained_network(model, task, lambda _outputs: ground.training()), task.shape)
+        check_finite(network, ground.builder.images[:1])
+        with torch.no_grad():
+            outputs = int(network(ground.builder.images[:1]).shape[1])
+    except MocoError as error:
+        raise ConfigError(f"{where}: {str(error).removeprefix('model.')}; {_expected(task)}") from error
+    if outputs != task.classes:
+        raise ConfigError(f"{where}: '{name}' gives {outputs} logits an image; {_expected(task)}")
+    return network
 
 
 def builder_of(network: nn.Module, ground: Ground) -> Builder:

@@ -15,7 +15,7 @@ from moco.reproduction.pages import markdown, page
 from moco.reproduction.raw import Raw
 from moco.reproduction.record import CardRecord, record_of
 from moco.reproduction.setting import Setting
-from moco.reproduction.store import figure_name, kept_raws, raw_path, read_raw, shared_folder, write_card, write_raw
+from moco.reproduction.store import RAW, figure_name, kept_raws, raw_path, shared_folder, write_card, write_raw
 from moco.reproduction.subjects import files_folder
 from moco.run_folder.writing import write_text
 
@@ -27,7 +27,7 @@ class Request:
     """What is asked of a card.
 
     Attributes:
-        seeds: None takes the card's own number at this scale.
+        seeds: at least so many; None takes the card's own number at this scale. Others that are kept count too.
         resume: whether kept seeds are used again.
         minutes: what there is time for; None sets no limit.
     """
@@ -59,7 +59,7 @@ def reproduced(request: Request, tell: Tell = lambda _: None) -> tuple[CardRecor
     """The card, written into the folder, and its page; a MocoError where it cannot be measured here."""
     card, scale = card_named(request.card), scale_named(request.scale)
     seeds = list(range(card.seeds[scale] if request.seeds is None else request.seeds))
-    kept = {seed: raw for seed in seeds if request.resume and (raw := _kept(request, card, scale, seed)) is not None}
+    kept = {raw.seed for raw in kept_raws(request.out, card, scale)} if request.resume else set()
     missing = [seed for seed in seeds if seed not in kept]
     _check_time(card, scale, len(missing), request.minutes)
     files = files_folder() if missing and scale in card.files else None
@@ -68,8 +68,9 @@ def reproduced(request: Request, tell: Tell = lambda _: None) -> tuple[CardRecor
         drawn = card.runner(setting)
         raw = Raw(card=card.id, scale=str(scale), seed=seed, moco=version("moco"), **vars(drawn))
         write_raw(raw_path(request.out, card, scale, seed), raw)
-        kept[seed] = raw
-    raws = [kept[seed] for seed in seeds]
+    raws = kept_raws(request.out, card, scale)
+    if more := len(raws) - len(seeds):
+        tell(f"{card.id}: {more} more seeds are kept and counted; remove their files in {RAW}/ to leave them out")
     record = record_of(card, scale, raws)
     figure = None if card.figure is None else card.figure(raws)
     text = markdown(record, None if figure is None else figure_name(record))
@@ -93,10 +94,6 @@ def listed() -> Sequence[str]:
         f"{card.minutes[Scale.SMALL]:g} minutes small, {card.minutes[Scale.FULL]:g} full)"
         for card in CARDS.values()
     ]
-
-
-def _kept(request: Request, card: Card, scale: Scale, seed: int) -> Raw | None:
-    return read_raw(raw_path(request.out, card, scale, seed))
 
 
 def _check_time(card: Card, scale: Scale, seeds: int, minutes: float | None) -> None:

@@ -148,6 +148,7 @@ class Finals:
                 told(
                     f"training, round {one.number + 1} of {len(self.plan.rounds)}: finalist {len(done) + 1} of "
                     f"{one.finalists}, the network of trial {order.of}, {order.steps} steps"
+                    + ("" if order.seconds is None else f", at most {order.seconds:.0f} s")
                 )
                 self._train(study, order)
 

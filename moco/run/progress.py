@@ -28,7 +28,7 @@ class Progress:
     def __init__(self, console: Console, *, detailed: bool = False) -> None:
         """Show nothing yet; `detailed` tells of every trial what it gave and where its seconds went."""
         self.console, self.detailed = console, detailed
-        self.title = ""
+        self.title = self._then = ""
         self.study: Study | None = None
         self._budget = Budget(0)
         self._live: Live | None = None
@@ -91,9 +91,9 @@ class Progress:
         for warning in warnings:
             self._say(f"warning: {warning}")
 
-    def begin(self, study: Study, budget: Budget) -> None:
-        """The first trial is about to begin."""
-        self.study, self._budget = study, budget
+    def begin(self, study: Study, budget: Budget, then: str = "") -> None:
+        """The first trial is about to begin; `then` is what follows once the budget is spent."""
+        self.study, self._budget, self._then = study, budget, f", {then}" if then else ""
         self._began = time.monotonic()
         self._done_before = len(study.trials)
         study.stop_requested = self._stop_early
@@ -128,7 +128,7 @@ class Progress:
             error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"score {top.score:.4g}" if top.feasible else "none feasible yet"
             text += f"  best {score}" + (f" at top-1 {shown(TOP1_ERROR, 1 - error.value)}" if error is not None else "")
-        return text + f"  feasible {feasible}/{len(study.trials)}  {left_s:.0f} s left"
+        return text + f"  feasible {feasible}/{len(study.trials)}  {left_s:.0f} s left{self._then}"
 
     def _say(self, text: str) -> None:
         """Print a line as it is: brackets in an error's text are no markup."""

@@ -175,7 +175,7 @@ class Search:
 
     def _search(self, study: Study, where: Execution, budget: Budget) -> None:
         if self.progress is not None:
-            self.progress.begin(study, budget)
+            self.progress.begin(study, budget, "" if self.plan.finalists is None else "then training")
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:

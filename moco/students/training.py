@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from moco.baselines.baseline import Ground
+from moco.baselines.sibling import fitting_network
 from moco.compression.policy_settings import NEUTRAL
-from moco.errors import ConfigError, MocoError
-from moco.models.finite import check_finite
-from moco.models.plain import plain
-from moco.models.trained import ModelSpec, Task, trained_network
+from moco.models.trained import ModelSpec
 from moco.models.training import BatchLoss, initialise, seeded_torch
 from moco.randomness import derived_seed
 from moco.recovery.descent import Tuned
@@ -84,18 +82,4 @@ class Teaching:
 
 def checked_student(model: ModelSpec, ground: Ground) -> nn.Module:
     """The student as it is built; a ConfigError where it does not take the images or has other classes."""
-    task = ground.task
-    try:
-        network = plain(trained_network(model, task, lambda _outputs: ground.training()), task.shape)
-        check_finite(network, ground.builder.images[:1])
-        with torch.no_grad():
-            outputs = int(network(ground.builder.images[:1]).shape[1])
-    except MocoError as error:
-        raise ConfigError(f"{STUDENT}: {str(error).removeprefix('model.')}; {_expected(task)}") from error
-    if outputs != task.classes:
-        raise ConfigError(f"{STUDENT}: '{model.shown}' gives {outputs} logits an image; {_expected(task)}")
-    return network
-
-
-def _expected(task: Task) -> str:
-    return f"expected a network for images of shape {task.shape} and {task.classes} classes, as its teacher is"
+    return fitting_network(model, ground, STUDENT, model.shown)

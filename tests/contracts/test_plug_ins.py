@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from moco import registry
+from moco.optional import installed
 from moco.testing import SUITES, checks
 from moco.testing.suite import Check
 from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
@@ -58,6 +60,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def all_checks() -> Iterator[Any]:
     for kind in registry.BUILT_IN:
         for name in registry.names(kind):
+            if (kind, name) == ("target", "tensorrt") and not (installed("tensorrt") and torch.cuda.is_available()):
+                continue  # its device must be there
             if (kind, name) == ("target", "litert") and (why := litert_lack()):
                 yield pytest.param(None, id=f"{kind}-{name}", marks=pytest.mark.skip(reason=why))
                 continue

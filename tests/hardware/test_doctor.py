@@ -89,8 +89,11 @@ def test_a_runtime_that_cannot_be_imported_is_a_finding(monkeypatch: pytest.Monk
     assert not found["timing"].ok
 
 
-def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("runtime", "package"), [("openvino", "openvino"), ("litert", "ai_edge_litert")])
+def test_a_runtime_that_is_not_installed_names_its_extra(
+    runtime: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "installed", lambda package: False)
-    (found,) = doctor._of_target("openvino", "cannot be imported: ModuleNotFoundError: No module named 'openvino'")
+    (found,) = doctor._of_target(runtime, f"cannot be imported: ModuleNotFoundError: No module named '{package}'")
     assert (found.ok, found.detail) == (False, "not installed: needed for the target")
-    assert found.advice == "pip install 'moco[openvino]'"
+    assert found.advice == f"pip install 'moco[{runtime}]'"

@@ -89,6 +89,20 @@ def test_a_card_that_waits_is_told_as_not_run_with_what_it_needs(tmp_path: Path)
     assert f"| {name} not run | {title}. Not run: {CARDS[name].needs}. |" in text
 
 
+def test_seeds_that_are_kept_count_though_fewer_are_asked_for(tmp_path: Path) -> None:
+    kept = Path(__file__).parents[2] / "docs" / "cards"
+    for seed in range(2):
+        place = Path("raw", "F1.CORR", f"small-seed{seed}.json")
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes((kept / place).read_bytes())
+    told: list[str] = []
+
+    record, _ = reproduce.reproduced(Request("F1.CORR", out=tmp_path, seeds=1), told.append)
+
+    assert record.seeds == (0, 1)
+    assert told == ["F1.CORR: 1 more seeds are kept and counted; remove their files in raw/ to leave them out"]
+
+
 def test_a_card_that_nobody_ran_does_not_blame_a_row_that_cannot_be_shown(tmp_path: Path) -> None:
     text = reproduce.write_findings(tmp_path, tmp_path / "findings.md")
 

@@ -38,7 +38,7 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
-def searched(progress: Progress, evaluate: Any = None, trials: int = 4) -> Study:
+def searched(progress: Progress, evaluate: Any = None, trials: int = 4, then: str = "") -> Study:
     problem = moco.Problem({"x": FloatDistribution(0, 1)}, {"top1_error": "minimize"}, {"top1_error": "<= 0.5"})
     searcher = plugin("searcher", "random")
     study = Study(
@@ -47,9 +47,19 @@ def searched(progress: Progress, evaluate: Any = None, trials: int = 4) -> Study
         evaluate or (lambda policy: Evaluation({"top1_error": MetricValue(policy.settings["x"])})),
     )
     budget = Budget(trials)
-    progress.begin(study, budget)
+    progress.begin(study, budget, then)
     study.run(budget, on_trial=progress.trial)
     return study
+
+
+@pytest.mark.parametrize("then", ["", "then training"])
+def test_what_is_left_is_the_search_and_what_follows_is_named(then: str) -> None:
+    console = screen(terminal=False)
+    with Progress(console) as progress:
+        searched(progress, then=then)
+    text = " ".join(shown(console).split())  # long lines are wrapped
+    assert "s left" in text
+    assert text.count("s left, then training") == (text.count("s left") if then else 0)
 
 
 def test_plain_lines_without_a_terminal() -> None:
