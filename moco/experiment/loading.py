@@ -44,7 +44,12 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     name code of the user's to import.
     """
     path = Path(path)
-    experiment = experiment_of({"name": path.stem, **sections_of(path, overrides)}, allow_import)
+    return loaded(path, sections_of(path, overrides), allow_import)
+
+
+def loaded(path: Path, sections: Mapping[str, Any], allow_import: bool = False) -> Experiment:
+    """The experiment of these sections of a file, its stem the default name; a ConfigError as above."""
+    experiment = experiment_of({"name": path.stem, **sections}, allow_import)
     if experiment.imports and "folder" not in experiment.model_fields_set:
         return experiment.model_copy(update={"folder": _against(path.parent, "")})
     return experiment

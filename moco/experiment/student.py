@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,32 +12,48 @@ from typing import Any
 from moco.errors import ConfigError, nearest
 from moco.experiment.build import Overrides, build_job, model_spec, untracked
 from moco.experiment.identity import resolved
+from moco.experiment.loading import Experiment, loaded, sections_of
 from moco.experiment.options import options_of
-from moco.experiment.schema import Experiment
 from moco.experiment.schema_space import RecoverySection
 from moco.models.trained import ModelSpec
+from moco.processor_clock import ProcessorClock
 from moco.recovery.fine_tuning import FineTuningStep
-from moco.registry import names, plugin
-from moco.run.job import prepare
+from moco.registry import ANY_METHOD, NO_PROTOCOL, names, plugin
+from moco.run.job import certificate_forecast, prepare
 from moco.secret import without_secrets
-from moco.students.delivery import delivered
-from moco.students.plan import FROM_SCRATCH, USUAL, StudentPlan
+from moco.students.delivery import Delivery
+from moco.students.folder import claimed
+from moco.students.plan import FROM_SCRATCH, USUAL, WHERE, StudentPlan, of_a_student
 from moco.students.record import StudentRecord
+from moco.students.shipping import ship
 
-WHERE = "student.training"
+UNASKED: Mapping[str, Any] = {"space": {ANY_METHOD: {}}, "objective": {"protocol": NO_PROTOCOL}}
+"""Sections that a search needs and a student does not, where they are not given."""
 
 
-def student_plan(experiment: Experiment, folder: Path | None = None) -> StudentPlan | None:
-    """The plan; None where the experiment has no student. A ConfigError names what does not fit.
+def load_student(path: Path, overrides: Sequence[str] = (), allow_import: bool = False) -> Experiment:
+    """The experiment of a YAML file that names a student; `space` and `objective` may be left out.
+
+    A ConfigError says in one line what is wrong and where; what is wrong with the student's training too.
+    """
+    experiment = loaded(path, {**UNASKED, **sections_of(path, overrides)}, allow_import)
+    student_plan(experiment)
+    return experiment
+
+
+def student_plan(experiment: Experiment, folder: Path | None = None) -> StudentPlan:
+    """The plan of the experiment's student; a ConfigError names what does not fit, or that there is none.
 
     `folder` is searched for modules of the user's own where the experiment names none.
     """
     asked = experiment.student
     if asked is None:
-        return None
+        raise ConfigError("student: is missing; name a network to train, such as student: {model: cifar_resnet8}")
     folder = folder if experiment.folder is None else Path(experiment.folder)
+    _check_teacher(model_spec(experiment, None))
     step = _step(asked.training or RecoverySection(name=USUAL), asked.processor_seconds)
-    return StudentPlan(model_spec(experiment, folder, asked), step, asked.seeds or 1)
+    seeds = tuple(range(experiment.seed, experiment.seed + (asked.seeds or 1)))
+    return StudentPlan(model_spec(experiment, folder, asked), step, seeds)
 
 
 def distilled(
@@ -50,18 +66,24 @@ def distilled(
 ) -> StudentRecord:
     """Train the experiment's student from its network, and measure it beside that; all of it goes to the folder `out`.
 
-    A MocoError where the student or its training does not fit, the network that is to teach it is not trained, or the
-    folder holds something else. `modules` is searched for modules of the user's own.
+    With `resume` it goes on where it was interrupted; a run that was finished is read. A MocoError where the student or
+    its training does not fit, the network that is to teach it is not trained, or the folder holds something else.
+    `modules` is searched for modules of the user's own.
     """
-    plan = student_plan(experiment, modules)
-    if plan is None:
-        raise ConfigError("student: is missing; name a network to train, such as student: {model: cifar_resnet8}")
-    _check_teacher(model_spec(experiment, None))
-    written = without_secrets(resolved(experiment))
-    with tempfile.TemporaryDirectory() as folder:
+    plan, clock = student_plan(experiment, modules), ProcessorClock()
+    with (
+        claimed(out, without_secrets(resolved(experiment)), resume=resume) as found,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        if found is not None:
+            return found
+        tell(f"preparing the teacher {experiment.model.name or experiment.model.import_path}")
         job = build_job(untracked(experiment), Path(folder) / "run", Overrides(folder=modules))
+        certificate_forecast(job.floor, job.plan.delivery, job.data)
         with closing(prepare(replace(job, profile_only=True), Path(folder))) as prepared:
-            return delivered(prepared, plan, written, out, resume=resume, tell=tell)
+            delivery = Delivery(prepared, plan, out, tell, clock)
+            delivery.check()
+            return ship(prepared, delivery.deliver(), out)
 
 
 def _step(section: RecoverySection, seconds: float | None) -> FineTuningStep:
@@ -75,7 +97,8 @@ def _step(section: RecoverySection, seconds: float | None) -> FineTuningStep:
     usual: Mapping[str, Any] = FROM_SCRATCH
     if seconds is not None:
         usual = {**FROM_SCRATCH, "epochs": None, "seconds": seconds}
-    options = options_of(cls.Options, {**usual, **section.options}, f"{WHERE}.{section.name}")
+    with of_a_student():
+        options = options_of(cls.Options, {**usual, **section.options}, f"{WHERE}.{section.name}")
     return cls(options, once=True)  # type: ignore[no-any-return]
 
 

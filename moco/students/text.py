@@ -1,4 +1,4 @@
-"""What `moco distill` has found, in lines for people."""
+"""What `moco distill` has found, in lines for people: on the console, and in student.txt."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ LATENCY = "latency_ms"
 
 
 def lines_of(record: StudentRecord, out: Path) -> list[str]:
-    """A line for the teacher and for each file, and the one that says where the best student's weights are."""
+    """A line for the teacher and for each file, what they took, what is certified, and what is delivered where."""
     files = [record.teacher, *(file for seed in record.seeds for file in seed.files)]
     spent = ", ".join(f"seed {one.seed}: {one.epochs:.3g} epochs in {one.processor_s:.0f} s" for one in record.seeds)
     return [
         *(_line(file, record.teacher) for file in files),
-        f"processor seconds of the training: {spent}",
+        f"processor seconds of the training: {spent}; of all: {record.processor_s:.0f} s",
+        str(record.certificate.statement),
+        *(f"warning: {text}" for text in record.warnings),
         brief_of(record, out),
     ]
 
 
 def brief_of(record: StudentRecord, out: Path) -> str:
-    """Where the best student's weights are, and its accuracy."""
-    low, high = (100 * end for end in record.chosen.files[0].accuracy_interval)
-    accuracy = 100 * record.chosen.files[0].accuracy
-    where = out / record.chosen.weights
-    return f"{where}: {accuracy:.1f} % of {record.images} unseen images right (95 %: {low:.1f} to {high:.1f})"
+    """What is delivered where, its accuracy, and whether what was asked for holds."""
+    file = record.delivered
+    low, high = (100 * end for end in file.accuracy_interval)
+    floor = "" if record.certificate.floor is None else f", {'certified' if record.holds else 'not certified'}"
+    right = f"{100 * file.accuracy:.1f} % of {record.images:,} unseen images right (95 %: {low:.1f} to {high:.1f})"
+    return f"{out / 'best'}: {file.name}, {right}{floor}"
 
 
 def _line(file: FileRecord, teacher: FileRecord) -> str:
