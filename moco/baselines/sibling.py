@@ -61,7 +61,11 @@ class Sibling(Baseline):
 
 
 def fitting_network(
-    model: ModelSpec, ground: Ground, where: str, name: str, advice: str = "give another one, or take it out of baselines"
+    model: ModelSpec,
+    ground: Ground,
+    where: str,
+    name: str,
+    advice: str = "give another one, or take it out of baselines",
 ) -> nn.Module:
     """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes.
 

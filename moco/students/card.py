@@ -8,6 +8,14 @@ from moco.report.run_summary import plain
 from moco.report.verdict import certificate_facts
 from moco.students.record import FileRecord, StudentRecord
 
+NOTE = (
+    "Intervals are 95 %; the ratio is new / teacher. Costs are timed beside the teacher's file; "
+    "the accuracies of this table are those of the search split."
+)
+USE = (
+    "takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`. "
+    "`network.safetensors` holds the student's weights in float, for `model.weights` of an experiment."
+)
 LIMITS = (
     "Accuracy is stated for images drawn like those of the data above; on other images it is not known. "
     "Timings hold for the target and the machine above."
@@ -36,14 +44,12 @@ def card(record: StudentRecord, file: str, snippet: str | None) -> str:
         f"**{status(record)}.** {_text(_sentence(record, best))}",
         "## Metrics",
         _metrics(best, record.teacher),
-        "Intervals are 95 %; the ratio is new / teacher. Costs are timed beside the teacher's file; "
-        "the errors of this table are those of the search split.",
+        NOTE,
         "## Certificate",
         f"> {_text(plain(record.certificate.statement))}",
         _list(certificate_facts(record.certificate, plain(record.certificate.images))),
         "## Use",
-        f"`{file}` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`. "
-        "`network.safetensors` holds the student's weights in float, for `model.weights` of an experiment.",
+        f"`{file}` {USE}",
         *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## How it was trained",
         _list(training),

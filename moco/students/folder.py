@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from moco.errors import RunFolderError
-from moco.run_folder.writing import EXPERIMENT, opened, write_yaml
-from moco.students.record import FILE, StudentRecord, read_record
+from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, RESULT, STUDENT, opened, write_yaml
+from moco.students.record import StudentRecord, read_record
 
 TRAININGS = "seed*/training-*.safetensors"
 """Where trainings stand, until all are done."""
@@ -28,12 +28,14 @@ def claimed(out: Path, written: Mapping[str, Any], *, resume: bool) -> Iterator[
     """
     with opened(out, resume):
         path = out / EXPERIMENT
+        if any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
+            raise RunFolderError(f"{out}: holds a search, which is none of a student's; choose another --out")
         if path.exists() and not resume:
             raise RunFolderError(f"{out}: holds results already; continue them with --resume or choose another --out")
         if path.exists():
             _check_same(path, written)
         write_yaml(path, dict(written))
-        yield read_record(out) if (out / FILE).exists() else None
+        yield read_record(out) if (out / STUDENT).exists() else None
 
 
 def forget_trainings(out: Path) -> None:
@@ -46,9 +48,7 @@ def _check_same(path: Path, written: Mapping[str, Any]) -> None:
     """Pass the experiment that the folder was begun with, but for sections that no student depends on."""
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        differing = sorted(
-            key for key in {*before, *written} - FREE if before.get(key) != dict(written).get(key)
-        )
+        differing = sorted(key for key in {*before, *written} - FREE if before.get(key) != dict(written).get(key))
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{path}: cannot be read: {type(error).__name__}; choose another --out") from None
     if differing:

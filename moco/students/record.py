@@ -11,10 +11,10 @@ from typing import Any
 from moco.errors import RunFolderError
 from moco.run_folder.record import Record
 from moco.run_folder.result import BoundRecord, CertificateRecord
+from moco.run_folder.writing import STUDENT
 from moco.store_table import MALFORMED
 
 FORMAT = 1
-FILE = "student.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,8 @@ class StudentRecord(Record):
 def read_record(out: Path) -> StudentRecord:
     """What student.json of a run folder tells; a RunFolderError where there is none, or it is not readable."""
     try:
-        return StudentRecord.from_json(json.loads((out / FILE).read_text(encoding="utf-8")))
+        return StudentRecord.from_json(json.loads((out / STUDENT).read_text(encoding="utf-8")))
     except (OSError, *MALFORMED) as error:
-        raise RunFolderError(f"{out / FILE}: expected what moco distill writes, got {type(error).__name__}") from None
+        raise RunFolderError(
+            f"{out / STUDENT}: expected what moco distill writes, got {type(error).__name__}"
+        ) from None

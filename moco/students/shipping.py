@@ -6,11 +6,11 @@ from pathlib import Path
 
 from moco.run.job import Prepared
 from moco.run_folder.seal import seal
-from moco.run_folder.writing import clear, write_json, write_text, write_weights
+from moco.run_folder.writing import STUDENT, clear, write_json, write_text, write_weights
 from moco.students.card import card
 from moco.students.delivery import WEIGHTS, Delivered
 from moco.students.folder import forget_trainings
-from moco.students.record import FILE, StudentRecord
+from moco.students.record import StudentRecord
 from moco.students.text import lines_of
 from moco.whole_file import write_bytes
 
@@ -31,6 +31,6 @@ def ship(prepared: Prepared, made: Delivered, out: Path) -> StudentRecord:
     write_text(best / "card.md", card(record, file, job.target.snippet(file, job.data.train.shape, means)))
     seal(best)
     write_text(out / TEXT, "\n".join(lines_of(record, out)) + "\n")
-    write_json(out / FILE, record.to_json())
+    write_json(out / STUDENT, record.to_json())
     forget_trainings(out)
     return record
