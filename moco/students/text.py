@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from moco.metrics import decimal
+from moco.metrics import LATENCY, decimal
 from moco.students.record import FileRecord, StudentRecord
-
-LATENCY = "latency_ms"
 
 
 def lines_of(record: StudentRecord, out: Path) -> list[str]:
