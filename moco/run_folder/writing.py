@@ -32,6 +32,7 @@ from moco.whole_file import write_bytes, writes
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
+STUDENT = "student.json"  # what a run that trains a student has found
 FINALISTS = "finalists"  # the folder of trained weights
 LOCK = ".lock"  # in the run folder while a search runs there
 ELSEWHERE = "wait until it ends, or choose another --out"
@@ -42,7 +43,7 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
     A search that died before its first trial has left a folder without a ledger, which --resume takes too.
     """
-    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
+    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT, STUDENT)):
         raise RunFolderError(f"{out}: holds results already; continue them with --resume or choose another --out")
     if resume and not out.is_dir():
         raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
