@@ -106,7 +106,8 @@ class Machine:
 
 def is_this(triple: str) -> bool:
     """Whether the triple is of this machine's architecture."""
-    return triple.partition("-")[0] == codegen.llvm_get_system_triple().partition("-")[0]
+    here = str(codegen.llvm_get_system_triple())
+    return triple.partition("-")[0] == here.partition("-")[0]
 
 
 def compiled(artifact: Artifact, machine: Machine) -> bytes:

@@ -23,7 +23,7 @@ CONVOLUTION, LOOPS = "conv2d_nchw", 7
 class Convolution(ScheduleRule):  # type: ignore[misc]  # TVM has no types
     """Reorders the loops of functions that are a dense convolution, and what is fused with it."""
 
-    def apply(self, func: Any, target: Any, tunable: bool) -> Any:  # noqa: ARG002, FBT001 - as TVM calls it
+    def apply(self, func: Any, target: Any, tunable: bool) -> Any:  # noqa: ARG002 - as TVM calls it
         """The function's schedule; None where it is another function, or has other loops, and stays as it is."""
         schedule = s_tir.Schedule(func)
         blocks = schedule.get_child_blocks(schedule.get_sblock("root"))

@@ -117,6 +117,14 @@ def write_json(path: Path, data: object) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_yaml(path: Path) -> Any:
+    """What `write_yaml` has written there; a RunFolderError where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {type(error).__name__}; choose another --out") from None
+
+
 def write_yaml(path: Path, data: object) -> None:
     """Write `data` as YAML, keys in their order."""
     write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))

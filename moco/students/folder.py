@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from moco.errors import RunFolderError
-from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, RESULT, STUDENT, opened, write_yaml
+from moco.run_folder.writing import EXPERIMENT, LEDGER, MANIFEST, RESULT, STUDENT, opened, read_yaml, write_yaml
 from moco.students.record import StudentRecord, read_record
 
 TRAININGS = "seed*/training-*.safetensors"
@@ -46,11 +44,10 @@ def forget_trainings(out: Path) -> None:
 
 def _check_same(path: Path, written: Mapping[str, Any]) -> None:
     """Pass the experiment that the folder was begun with, but for sections that no student depends on."""
-    try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        differing = sorted(key for key in {*before, *written} - FREE if before.get(key) != dict(written).get(key))
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
-        raise RunFolderError(f"{path}: cannot be read: {type(error).__name__}; choose another --out") from None
+    before = read_yaml(path)
+    if not isinstance(before, dict):
+        raise RunFolderError(f"{path}: expected sections of an experiment; choose another --out")
+    differing = sorted(key for key in {*before, *written} - FREE if before.get(key) != written.get(key))
     if differing:
         raise RunFolderError(
             f"{path.parent}: belongs to another run: other {' and '.join(differing)}; set them back, or choose "

@@ -5,8 +5,8 @@ inputs that the next one loses, and layers add up. Of a policy whose column c of
 
     cost = C (o + (1 - o) sum_i s_i exp(sum_(c in i) a_k l_c + sum_(c in i-1) b_k l_c)),    sum_i s_i = 1
 
-with l_c the logarithm of what is kept: log(1 - r_k d_c) of a number, -d_c log(high / low) of one on a log scale, -d_c of
-a choice. Columns that belong to no layer, such as bits of the whole network, multiply all of them. All that is not
+with l_c the logarithm of what is kept: log(1 - r_k d_c) of a number, -d_c log(high / low) of one on a log scale, -d_c
+of a choice. Columns that belong to no layer, such as bits of the whole network, multiply all of them. All that is not
 known has a normal prior; here each is given as a standard normal number:
 
 | coordinates z | of |
@@ -94,7 +94,7 @@ class Savings:
 
     @property
     def _n_kinds(self) -> int:
-        return int(self.kinds.max()) + 1
+        return 1 + int(self.kinds.max())
 
     @property
     def _ends(self) -> np.ndarray:

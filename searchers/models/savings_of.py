@@ -36,7 +36,7 @@ def savings_of(space: SearchSpace, depths: PolicyFeatures) -> Savings | None:
 
 def layers_of(space: SearchSpace) -> dict[str, Key]:
     """The layer of each parameter that shares it with another; empty where fewer than half of them have one."""
-    told = {name: (group.name,) for group in space.groups for name in group.parameters}
+    told: dict[str, Key] = {name: (group.name,) for group in space.groups for name in group.parameters}
     keys: dict[str, Key] = told or {name: tuple(re.findall(r"\d+", name)) for name in space.distributions}
     counts = {key: sum(other == key for other in keys.values()) for key in keys.values()}
     found = {name: key for name, key in keys.items() if key and counts[key] > 1}

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_in_the_form_of_its_files_is_refused(
 @needs_tvm
 def test_what_is_no_onnx_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"not a network")
-    with pytest.raises(MeasurementError, match="net.onnx") as refused:
+    with pytest.raises(MeasurementError, match=r"net\.onnx") as refused:
         target().prepare(artifact(tmp_path / "net.onnx"))
     assert "\n" not in str(refused.value)
 
@@ -85,7 +85,13 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
 @needs_tvm
 def test_one_file_makes_one_library_whoever_compiles_it(tmp_path: Path) -> None:
     made = target().prepare(write(small(), tmp_path / "net.onnx"))
-    program = [sys.executable, "-m", "moco.hardware.tvm_library", str(tmp_path / "net.onnx"), str(tmp_path / "other.so")]
+    program = [
+        sys.executable,
+        "-m",
+        "moco.hardware.tvm_library",
+        str(tmp_path / "net.onnx"),
+        str(tmp_path / "other.so"),
+    ]
     subprocess.run(program, check=True, timeout=120)
     assert artifact(tmp_path / "other.so").sha256 == made.sha256
 
@@ -165,5 +171,5 @@ def test_what_is_for_another_processor_is_said_to_be_measurable_there_only() -> 
 
 @needs_tvm
 def test_a_linker_that_is_not_there_is_told_before_anything_runs() -> None:
-    with pytest.raises(ConfigError, match="target.linker"):
+    with pytest.raises(ConfigError, match=r"target\.linker"):
         target(linker="no-such-g++").connect()

@@ -147,4 +147,6 @@ def test_a_search_is_not_written_over(finished: Finished, tmp_path: Path) -> Non
     assert "holds results already" in one_line(moco(*given), 2)
     (tmp_path / "result.json").unlink()
     (tmp_path / "student.json").write_text("{}")
-    assert "holds results already" in one_line(moco("search", finished.experiment, "--allow-import", "--out", tmp_path), 2)
+    assert "holds results already" in one_line(
+        moco("search", finished.experiment, "--allow-import", "--out", tmp_path), 2
+    )

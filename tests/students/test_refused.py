@@ -31,7 +31,7 @@ def refused(folder: Path, **sections: Any) -> str:
     [
         ({"student": None}, "student: is missing"),
         ({"student": {"modle": "digits_resnet6"}}, "student.modle: unknown key; did you mean 'model'?"),
-        ({"student": {"model": "digits_resnet7"}}, "student: name: unknown model 'digits_resnet7'; did you mean 'digits_resnet"),
+        ({"student": {"model": "digits_resnet7"}}, "unknown model 'digits_resnet7'; did you mean 'digits_resnet"),
         (student(distilation={}), "did you mean 'distillation'?"),
         (
             student(distillation={"temprature": 2}),
