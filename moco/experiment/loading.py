@@ -144,12 +144,12 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return changed
 
 
-def _absolute_weights(baseline: Any, folder: Path) -> Any:
+def _absolute_weights(stated: Any, folder: Path) -> Any:
     """The baseline with the path of its weights made absolute; whatever has no such path stays as it is."""
-    path = baseline.get("weights") if isinstance(baseline, dict) else None
-    if not isinstance(path, str) or is_published(path, str(baseline.get("model"))):
-        return baseline
-    return {**baseline, "weights": _against(folder, path)}
+    path = stated.get("weights") if isinstance(stated, dict) else None
+    if not isinstance(path, str) or is_published(path, str(stated.get("model"))):
+        return stated
+    return {**stated, "weights": _against(folder, path)}
 
 
 def _absolute_starts(start: Any, folder: Path) -> Any:

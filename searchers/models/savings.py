@@ -94,7 +94,8 @@ class Savings:
 
     @property
     def _n_kinds(self) -> int:
-        return 1 + int(self.kinds.max())
+        last: int = self.kinds.max()
+        return last + 1
 
     @property
     def _ends(self) -> np.ndarray:
