@@ -22,7 +22,7 @@ each is given as a standard normal number:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Harm:
         """Number of coordinates."""
         return len(self.columns) + 3 * len(self.parameters) + 3
 
-    def values(self, z: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def logits(self, z: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logit of the error (n,) of inputs (n, width), and its slopes (n, size) with the coordinates z (size,)."""
         own, level, growth, power, (steepness, neutral, guessing) = np.split(z, self._ends)
         depth = np.clip(inputs[:, self.columns], LEAST_DEPTH, 1.0)
@@ -94,10 +94,6 @@ class Harm:
             (GUESSING_SD * per_error * lost * e_1 * (1 - e_1))[:, None],
         ]
         return np.log(error / (1 - error)), np.hstack(slopes)
-
-    def about(self, values: np.ndarray) -> Harm:
-        """The same, where these logits (n,) were told."""
-        return replace(self, neutral_logit=float(np.min(values)))
 
     @property
     def _ends(self) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""A process of the logit of an error, or the logarithm of a cost: what is known of it, and smooth changes about that.
-
-Known is that harms add up (`harm`), and what cost is made of (`savings`); here both are called harms.
+"""A process of the logit of an error: harms that add up (`harm`), and smooth changes about them.
 
 The coordinates z of the harms have standard normal priors, and their most likely values are found by least squares.
 There the harms are taken as linear in z (a Laplace approximation by Gauss and Newton: A. Immer, M. Korzepa and
@@ -16,7 +14,7 @@ that are expected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -32,9 +30,6 @@ from moco.searchers.models.gaussian_process import (
     negative_log_posterior,
 )
 from moco.searchers.models.harm import Harm
-from moco.searchers.models.savings import Savings
-
-Harms = Harm | Savings
 
 TOLERANCE = 1e-4  # relative, of the squares and of z: where the search for z* ends
 EVALUATIONS = 60  # of the squares, in the search for z*, at most
@@ -52,7 +47,7 @@ class HarmProcess:
         weights: (n,) the covariance's inverse times the logits less their prior mean.
     """
 
-    harm: Harms
+    harm: Harm
     z: np.ndarray
     slopes: np.ndarray
     variances: np.ndarray
@@ -61,23 +56,23 @@ class HarmProcess:
 
     @staticmethod
     def of(
-        harm: Harms, inputs: np.ndarray, stack: np.ndarray, variances: np.ndarray, own_noise: float, data: Data
+        harm: Harm, inputs: np.ndarray, stack: np.ndarray, variances: np.ndarray, own_noise: float, data: Data
     ) -> HarmProcess:
         """The process with these variances, given logits and the variances of their noise at inputs (n, width).
 
         `stack` (kernels, n, n) has the covariances of the remainder.
         """
-        harm, logits = harm.about(data[0]), data[0]
+        harm, logits = replace(harm, neutral_logit=float(np.min(data[0]))), data[0]
         remainder = _covariance(stack, variances, own_noise, data[1])
         z = most_likely(harm, inputs, logits, remainder)
-        expected, slopes = harm.values(z, inputs)
+        expected, slopes = harm.logits(z, inputs)
         chol = cholesky(slopes @ slopes.T + remainder, lower=True, check_finite=False)
         weights = cho_solve((chol, True), logits - expected + slopes @ z, check_finite=False)
         return HarmProcess(harm, z, slopes, variances, chol, weights)
 
     def predict(self, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the noise-free logit."""
-        expected, slopes = self.harm.values(self.z, candidates.inputs)
+        expected, slopes = self.harm.logits(self.z, candidates.inputs)
         cross = slopes @ self.slopes.T + np.tensordot(self.variances, candidates.cross, 1)
         prior = np.sum(slopes**2, axis=1) + self.variances @ candidates.prior
         reduced = solve_triangular(self.chol, cross.T, lower=True, check_finite=False)
@@ -86,16 +81,16 @@ class HarmProcess:
 
 
 def fitted_remainder(
-    harm: Harms, inputs: np.ndarray, stack: np.ndarray, priors: np.ndarray, data: Data, own_noise: float = OWN_NOISE
+    harm: Harm, inputs: np.ndarray, stack: np.ndarray, priors: np.ndarray, data: Data
 ) -> tuple[np.ndarray, float]:
     """Variances (kernels,) of largest posterior density of the remainder, and the noise's own.
 
-    Variances `priors` (kernels,) are expected, in squared logits, and `own_noise`.
+    Variances `priors` (kernels,) are expected, in squared logits.
     """
-    harm, (logits, noise) = harm.about(data[0]), data
-    z = most_likely(harm, inputs, logits, _covariance(stack, priors, own_noise, noise))
-    expected, slopes = harm.values(z, inputs)
-    prior = np.log([1.0, *priors, own_noise])
+    harm, (logits, noise) = replace(harm, neutral_logit=float(np.min(data[0]))), data
+    z = most_likely(harm, inputs, logits, _covariance(stack, priors, OWN_NOISE, noise))
+    expected, slopes = harm.logits(z, inputs)
+    prior = np.log([1.0, *priors, OWN_NOISE])
     kernels = np.array([slopes @ slopes.T, *stack])
     given = (kernels.reshape(len(kernels), -1), logits - expected + slopes @ z, noise, prior)
     bounds = [(prior[0], prior[0]), *((centre - 8.0, centre + 8.0) for centre in prior[1:])]
@@ -106,13 +101,13 @@ def fitted_remainder(
     return variances[1:-1], float(variances[-1])
 
 
-def most_likely(harm: Harms, inputs: np.ndarray, logits: np.ndarray, remainder: np.ndarray) -> np.ndarray:
+def most_likely(harm: Harm, inputs: np.ndarray, logits: np.ndarray, remainder: np.ndarray) -> np.ndarray:
     """Coordinates (size,) of largest posterior density, where `remainder` (n, n) is the covariance of all but harms."""
     factor = cholesky(remainder, lower=True, check_finite=False)
 
     @lru_cache(maxsize=2)  # the slopes are asked for where the misses were
     def expected(z: bytes) -> tuple[np.ndarray, np.ndarray]:
-        return harm.values(np.frombuffer(z), inputs)
+        return harm.logits(np.frombuffer(z), inputs)
 
     def misses(z: np.ndarray) -> np.ndarray:
         return np.append(solve_triangular(factor, expected(z.tobytes())[0] - logits, lower=True), z)

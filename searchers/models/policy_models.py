@@ -21,18 +21,15 @@ import numpy as np
 
 from moco.policy import Policy
 from moco.problem import Problem
-from moco.searchers.models.gaussian_process import OWN_NOISE, Data, GaussianProcess, SharedInputs, fitted
+from moco.searchers.models.gaussian_process import Data, GaussianProcess, SharedInputs, fitted
 from moco.searchers.models.harm import Harm
-from moco.searchers.models.harm_process import HarmProcess, Harms, fitted_remainder
+from moco.searchers.models.harm_process import HarmProcess, fitted_remainder
 from moco.searchers.models.kernels import kernels_of
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_features import PolicyFeatures
-from moco.searchers.models.savings import Savings
-from moco.searchers.models.savings_of import savings_of
 from moco.trial import Evaluation, MetricValue, Trial
 
 FIRST_FIT, GROWTH = 6, 1.2  # variances are fitted at 6 trials, and whenever there are a fifth more than at the last fit
-COST_REMAINDER = 0.1  # of the variances that are expected of what harms do not explain, those of costs: logarithms
 NOISE = 2.0  # standard errors by which measurements may contradict that errors grow with depth
 
 
@@ -69,7 +66,6 @@ class PolicyModels:
         self._problem = problem
         self.depths = PolicyFeatures(problem.space, problem.monotone or None, ordered)
         self._harm = harm_of(self.depths) if problem.space.neutral else None
-        self._savings = savings_of(problem.space, self.depths) if problem.space.neutral else None
         self._kernels = kernels_of(self.depths.by_kind(), self.depths.by_parameter())
         self._priors = np.array([kernel.prior for kernel in self._kernels])
         self._remainder_priors = np.array([kernel.remainder_prior for kernel in self._kernels])
@@ -157,14 +153,8 @@ class PolicyModels:
         """Whether a quantity of this scale is an error that grows with depth."""
         return self._harm is not None and scale is OutcomeTransform.LOGIT
 
-    def _known_of(self, scale: OutcomeTransform) -> Harms | None:
-        """What is known of a quantity of this scale; None where nothing is."""
-        return {OutcomeTransform.LOGIT: self._harm, OutcomeTransform.LOG: self._savings}.get(scale)
-
     def _priors_of(self, scale: OutcomeTransform) -> np.ndarray:
         """(kernels,) variances that are expected for a quantity of this scale; 0 where a kernel is not used."""
-        if isinstance(self._known_of(scale), Savings):
-            return COST_REMAINDER * self._remainder_priors
         return self._remainder_priors if self._is_harmed(scale) else self._priors
 
     def _used(self, scale: OutcomeTransform) -> np.ndarray:
@@ -176,19 +166,18 @@ class PolicyModels:
         used, priors = self._used(scale), self._priors_of(scale)
         # Of these inputs alone: a part of the matrix of all would differ from it in the last digit.
         early = SharedInputs(self._kernels, self._shared.inputs[: len(data[0])])
-        if (known := self._known_of(scale)) is None:
+        if self._harm is None or not self._is_harmed(scale):
             return fitted(early.stack[used], priors[used], data)
-        noise = OWN_NOISE * (COST_REMAINDER if isinstance(known, Savings) else 1.0)
-        return fitted_remainder(known, early.inputs, early.stack[used], priors[used], data, noise)
+        return fitted_remainder(self._harm, early.inputs, early.stack[used], priors[used], data)
 
     def _process(
         self, scale: OutcomeTransform, variances: np.ndarray, own: float, data: Data
     ) -> GaussianProcess | HarmProcess:
         """The process of a quantity of this scale, given all data."""
         inputs, stack = self._shared.inputs, self._shared.stack[self._used(scale)]
-        if (known := self._known_of(scale)) is None:
+        if self._harm is None or not self._is_harmed(scale):
             return GaussianProcess.of(stack, variances, own, data)
-        return HarmProcess.of(known, inputs, stack, variances, own, data)
+        return HarmProcess.of(self._harm, inputs, stack, variances, own, data)
 
 
 def harm_of(depths: PolicyFeatures) -> Harm:

@@ -39,27 +39,27 @@ def inputs() -> np.ndarray:
 
 def logits_of(harm: Harm, inputs: np.ndarray, seed: int = 1) -> np.ndarray:
     """Of one draw from the prior."""
-    return harm.values(np.random.default_rng(seed).standard_normal(harm.size), inputs)[0]
+    return harm.logits(np.random.default_rng(seed).standard_normal(harm.size), inputs)[0]
 
 
 def test_nothing_is_lost_at_neutral_and_every_harm_adds_to_the_error(inputs: np.ndarray) -> None:
     z = np.random.default_rng(1).standard_normal(HARM.size)
-    whole = HARM.values(z, np.zeros((1, WIDTH)))[0]
+    whole = HARM.logits(z, np.zeros((1, WIDTH)))[0]
     assert whole == pytest.approx(-2.0 + 2.0 * z[-2], abs=0.01)  # the logit of e_0
     for column in HARM.columns:
         deeper = np.zeros((3, WIDTH))
         deeper[:, column] = [0.1, 0.5, 1.0]
-        assert np.all(np.diff(np.append(whole, HARM.values(z, deeper)[0])) >= 0)
+        assert np.all(np.diff(np.append(whole, HARM.logits(z, deeper)[0])) >= 0)
     other = inputs.copy()
     other[:, 3] = 0.5
-    np.testing.assert_array_equal(HARM.values(z, inputs)[0], HARM.values(z, other)[0])
+    np.testing.assert_array_equal(HARM.logits(z, inputs)[0], HARM.logits(z, other)[0])
 
 
 def test_slopes_are_those_of_differences(inputs: np.ndarray) -> None:
     for seed in range(3):
         z = np.random.default_rng(seed).standard_normal(HARM.size)
-        expected = [approx_fprime(z, lambda z, row=row: HARM.values(z, row[None])[0][0], 1e-6) for row in inputs]
-        np.testing.assert_allclose(HARM.values(z, inputs)[1], expected, atol=1e-4)
+        expected = [approx_fprime(z, lambda z, row=row: HARM.logits(z, row[None])[0][0], 1e-6) for row in inputs]
+        np.testing.assert_allclose(HARM.logits(z, inputs)[1], expected, atol=1e-4)
 
 
 def test_a_layer_that_is_out_at_its_far_end_has_its_sensitivity_as_its_harm() -> None:
@@ -71,7 +71,7 @@ def test_a_layer_that_is_out_at_its_far_end_has_its_sensitivity_as_its_harm() ->
     lost = total**1.3 / (1 + total**1.3)
     e_0, e_1 = 1 / (1 + np.exp(2.0)), 1 / (1 + np.exp(-2.5))
     error = e_0 + (e_1 - e_0) * lost
-    assert HARM.values(z, at)[0] == pytest.approx(np.log(error / (1 - error)))
+    assert HARM.logits(z, at)[0] == pytest.approx(np.log(error / (1 - error)))
 
 
 def test_the_most_likely_coordinates_have_no_slope_left(inputs: np.ndarray) -> None:
@@ -79,7 +79,7 @@ def test_the_most_likely_coordinates_have_no_slope_left(inputs: np.ndarray) -> N
     z = most_likely(HARM, inputs, logits, left)
 
     def loss(z: np.ndarray) -> float:
-        return float(0.5 * np.sum((HARM.values(z, inputs)[0] - logits) ** 2) / 0.01 + 0.5 * z @ z)
+        return float(0.5 * np.sum((HARM.logits(z, inputs)[0] - logits) ** 2) / 0.01 + 0.5 * z @ z)
 
     drawn = np.random.default_rng(3).standard_normal((20, HARM.size))
     assert loss(z) < loss(np.zeros(HARM.size))
@@ -96,7 +96,7 @@ def test_the_process_is_the_gaussian_one_whose_kernel_the_slopes_make(inputs: np
     mean, sd = process.predict(shared.candidates(others))
 
     harm = replace(HARM, neutral_logit=float(logits.min()))
-    (at, j), (there, j_there) = harm.values(process.z, inputs), harm.values(process.z, others)
+    (at, j), (there, j_there) = harm.logits(process.z, inputs), harm.logits(process.z, others)
     k, k_there = (
         sum(v * kernel.matrix(a, inputs) for v, kernel in zip(REMAINDER, KERNELS, strict=True))
         for a in (inputs, others)
@@ -121,7 +121,7 @@ def test_errors_are_predicted_better_than_by_a_process_that_knows_no_harms_and_w
         rng = np.random.default_rng(seed)
         told, others = 0.7 * rng.random((40, 12)), 0.7 * rng.random((200, 12))
         z = rng.standard_normal(harm.size)
-        logits, true = (harm.values(z, at)[0] for at in (told, others))
+        logits, true = (harm.logits(z, at)[0] for at in (told, others))
         data = logits + 0.05 * rng.standard_normal(40), np.full(40, 0.05**2)
         shared = SharedInputs(kernels, told)
         stack, candidates = shared.stack, shared.candidates(others)
@@ -139,7 +139,7 @@ def test_errors_are_predicted_better_than_by_a_process_that_knows_no_harms_and_w
 def test_a_network_that_knows_next_to_nothing_is_not_expected_to_err_less_when_compressed() -> None:
     weak = replace(HARM, neutral_logit=3.0)
     deeper = np.linspace(0, 1, 5)[:, None] * np.ones(WIDTH)
-    assert np.all(np.diff(weak.values(np.zeros(HARM.size), deeper)[0]) > 0)
+    assert np.all(np.diff(weak.logits(np.zeros(HARM.size), deeper)[0]) > 0)
 
 
 def test_what_harms_do_not_explain_is_left_to_the_kernels() -> None:
@@ -192,4 +192,4 @@ def test_a_space_in_which_nothing_compresses_has_no_harms() -> None:
     space = SearchSpace({"x": FloatDistribution(0.0, 1.0)}, neutral={"x": 0.0})
     harm = harm_of(PolicyFeatures(space, directed={"y"}))
     assert harm.size == 3
-    np.testing.assert_allclose(harm.values(np.zeros(3), np.array([[0.2], [0.9]]))[0], 0.0, atol=0.01)
+    np.testing.assert_allclose(harm.logits(np.zeros(3), np.array([[0.2], [0.9]]))[0], 0.0, atol=0.01)
