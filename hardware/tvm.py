@@ -1,8 +1,9 @@
 """TVM: moco's ONNX file, compiled by Relax into a shared library for this machine's processor. Float32 only.
 
-The library is what is scored, timed and shipped; it takes any number of images. Dense convolutions are summed up a tile
-at a time in one fixed order of loops (tvm_schedule.py), all else in the loops that Relax writes, untuned: it is some four times slower than ONNX Runtime on the same file (docs/runtimes.md has figures), and meant for a device
-that has no other runtime. All work happens in the calling thread.
+The library is what is scored, timed and shipped; it takes any number of images. Dense convolutions are summed up a
+tile at a time in one fixed order of loops (tvm_schedule.py), all else in the loops that Relax writes, untuned. It is
+some four times slower than ONNX Runtime on the same file (docs/runtimes.md has figures), and meant for a device that
+has no other runtime. All work happens in the calling thread.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from moco.whole_file import write_bytes
 
 PACKAGE = "apache-tvm"
 MULTIPLE = 4
-"""Channels of a tile. Beside 64 channels a convolution of 63 took 0.97 of the time, of 62 1.21, of 61 2.11, of 60 0.88."""
+"""Channels of a tile. Beside 64 channels a convolution of 63 took 0.97 times as long, 62 1.21, 61 2.11, 60 0.88."""
 
 
 @dataclass(frozen=True)
