@@ -135,7 +135,7 @@ class Search:
     def _search_and_train(self, study: Study, where: Execution, finals: Finals) -> None:
         """A search, the first round of its finalists, a search that knows what that showed, and the other rounds."""
         first, *others = finals.plan.rounds
-        self._search(study, where, finals.split.first)
+        self._search(study, where, finals.split.first, finals)
         finals.split.begin_training()
         self._search_on(study, where, finals)
         finals.train(study, (first,), self._step)
@@ -153,29 +153,29 @@ class Search:
         """The second search: half of its trials are the searcher's, others lie near what promises most by now."""
         budget = finals.split.second()
         asked = math.ceil((study.n_counted + budget.trials) / 2)
-        self._search(study, where, replace(budget, trials=asked))
+        self._search(study, where, replace(budget, trials=asked), finals)
         while study.n_counted < budget.trials and not study.stop_requested:
             known, near = study.n_counted, finals.neighbour(study.trials)
             if near is None:
                 break
             study.suggest(near)
-            self._search(study, where, replace(budget, trials=known + 1, patience=None))
+            self._search(study, where, replace(budget, trials=known + 1, patience=None), finals)
             if study.n_counted == known:
                 return
-        self._search(study, where, budget)
+        self._search(study, where, budget, finals)
 
     def _search_on(self, study: Study, where: Execution, finals: Finals) -> None:
         """While few networks are known, or none is worth a training, what trainings would take is searched."""
         while not study.stop_requested and finals.needs_more(study.trials):
             known, more = len(study.trials), finals.split.more()
             if more is not None:
-                self._search(study, where, more)
+                self._search(study, where, more, finals)
             if len(study.trials) == known:
                 return
 
-    def _search(self, study: Study, where: Execution, budget: Budget) -> None:
+    def _search(self, study: Study, where: Execution, budget: Budget, finals: Finals | None = None) -> None:
         if self.progress is not None:
-            self.progress.begin(study, budget, "" if self.plan.finalists is None else "then training")
+            self.progress.begin(study, budget, None if finals is None else finals.split.left)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
