@@ -103,7 +103,7 @@ def _heads(rows: Sequence[RawRow]) -> list[str]:
     delivered = sum(_of(row, "delivered_pp") < FLOOR for row in rows)
     heads = (
         (f"S1's rule: {broken} of {len(rows)} choices break the floor", "certificate", _cure(delivered, len(rows))),
-        ("each kept it on the 250 images it was chosen on", "at 95 %", "on 1,500 images that no choice has seen"),
+        ("each kept it on the 250 images it was chosen on", "at 95 %", "on the certificate's images, which no choice has seen"),
     )
     parts = [
         _text(x, 22 + 18 * line, text, "middle", "black" if line == 0 else GREY, bold=line == 0)
