@@ -93,9 +93,7 @@ def _scores(known: Sequence[Compared]) -> str:
         f"{medians.agreement:.2f}."
     )
     head = ("strategy", *(one.name for one in known))
-    title = (
-        "## Best feasible score\n\nMedian over the seeds [least, greatest]; bold is the highest median of a problem.\n"
-    )
+    title = "## Best feasible score\n\nMedian over the seeds [least, greatest]; bold: a problem's highest median.\n"
     return "\n".join([title, *_head(head), *rows, "", text, ""])
 
 
