@@ -39,9 +39,7 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
-def searched(
-    progress: Progress, evaluate: Any = None, trials: int = 4, left: Callable[[], str] | None = None
-) -> Study:
+def searched(progress: Progress, evaluate: Any = None, trials: int = 4, left: Callable[[], str] | None = None) -> Study:
     problem = moco.Problem({"x": FloatDistribution(0, 1)}, {"top1_error": "minimize"}, {"top1_error": "<= 0.5"})
     searcher = plugin("searcher", "random")
     study = Study(

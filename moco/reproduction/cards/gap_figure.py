@@ -103,7 +103,11 @@ def _heads(rows: Sequence[RawRow]) -> list[str]:
     delivered = sum(_of(row, "delivered_pp") < FLOOR for row in rows)
     heads = (
         (f"S1's rule: {broken} of {len(rows)} choices break the floor", "certificate", _cure(delivered, len(rows))),
-        ("each kept it on the 250 images it was chosen on", "at 95 %", "on the certificate's images, which no choice has seen"),
+        (
+            "each kept it on the 250 images it was chosen on",
+            "at 95 %",
+            "on the images that certify, new to all choices",
+        ),
     )
     parts = [
         _text(x, 22 + 18 * line, text, "middle", "black" if line == 0 else GREY, bold=line == 0)
@@ -128,12 +132,12 @@ def _summary(rows: Sequence[RawRow]) -> tuple[str, str, str]:
     through = [row for row in rows if not _refused(row)]
     stopped, missed = (sum(_of(row, "others_pp") < FLOOR for row in some) for some in (refused, through))
     costs = [np.mean([_of(row, name) for row in rows]) for name in ("cost", "delivered_cost")]
+    known = f"{stopped} that break the floor on the 750 others, which it has not seen"
+    price = f"what is delivered costs {costs[1]:.2f} of the whole network on average, what was chosen {costs[0]:.2f}"
     return (
-        f"The certificate refuses {len(refused)} of {len(rows)} choices, among them {stopped} that break the floor on "
-        "the 750 others, which it has not seen.",
+        f"The certificate refuses {len(refused)} of {len(rows)} choices, among them {known}.",
         f"Of the {len(through)} that it lets through, {missed} break it there.",
-        f"The price: what is delivered costs {costs[1]:.2f} of the whole network on average, what was chosen "
-        f"{costs[0]:.2f}.",
+        f"The price: {price}.",
     )
 
 
