@@ -81,10 +81,9 @@ class Shares:
     by_problem: tuple[float, float, float]
     problems: int
 
-    @property
-    def outcome(self) -> Outcome:
-        """Whether the share of wins lies above one half, below, or neither is shown."""
-        if self.wins + self.losses < FEWEST:
+    def outcome(self, p: float) -> Outcome:
+        """Whether the share of wins lies above one half, below, or neither is shown; `p` is corrected for being many."""
+        if self.wins + self.losses < FEWEST or p > 1 - CONFIDENCE:
             return Outcome.INCONCLUSIVE
         return by_interval(self.low, self.high, 0.5)
 

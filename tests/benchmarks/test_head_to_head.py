@@ -47,10 +47,11 @@ def test_wins_are_counted_seed_by_seed_and_over_problems() -> None:
     found = better([ahead, behind, without], "ppo", "uniform")
 
     assert (found.wins, found.ties, found.losses, found.problems) == (8, 1, 1, 2)
-    assert found.outcome is Outcome.HOLDS
+    assert found.outcome(found.p) is Outcome.HOLDS
+    assert found.outcome(0.06) is Outcome.INCONCLUSIVE, "the only one of many"
     assert found.by_problem[0] == pytest.approx((1 + 0.25) / 2)
     assert found.over_problems is Outcome.INCONCLUSIVE, "one of two problems"
-    assert better([behind], "ppo", "uniform").outcome is Outcome.INCONCLUSIVE, "two comparisons show nothing"
+    assert better([behind], "ppo", "uniform").outcome(0.01) is Outcome.INCONCLUSIVE, "two comparisons show nothing"
 
 
 def test_the_steadier_one_is_that_whose_last_rewards_spread_less() -> None:
