@@ -121,8 +121,8 @@ def _agents(known: Sequence[Compared]) -> str:
     )
     title = (
         "## Agents against the others (Q21)\n\nBest feasible score, seed by seed. The rule is that of Q21 in "
-        "[findings](findings.md): shown where the 95 % interval of the wins lies above one half, false where below; and "
-        "as there are many pairs here, only where the sign test, corrected by Holm over all of them, is at 5 %. A "
+        "[findings](findings.md): shown where the 95 % interval of the wins lies above one half, false where below; as "
+        "there are many pairs, only where the sign test, corrected by Holm over all of them, is at 5 %. A "
         "problem counts as better or worse by Wilcoxon's test over its seeds, corrected by Holm over all pairs.\n"
     )
     return "\n".join([title, *_head(head), *rows, "", _verdict_21(of, shares), ""])

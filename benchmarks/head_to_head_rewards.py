@@ -82,7 +82,7 @@ class Shares:
     problems: int
 
     def outcome(self, p: float) -> Outcome:
-        """Whether the share of wins lies above one half, below, or neither is shown; `p` is corrected for being many."""
+        """Whether the share of wins lies above one half, below, or neither is shown; `p` is Holm's."""
         if self.wins + self.losses < FEWEST or p > 1 - CONFIDENCE:
             return Outcome.INCONCLUSIVE
         return by_interval(self.low, self.high, 0.5)
