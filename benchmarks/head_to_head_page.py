@@ -48,6 +48,9 @@ NOTES = """## What to make of it
 - `published` is the agent as its system has it (S1 and S3: DDPG; S5: PPO with Q-values; S2 has no agent, its own
   searcher is `gp`), with warm-ups shortened in proportion. The others are moco's own, with default options; `gp` and
   `greybox` model the score.
+- S3's problem has fewer seeds than the others, since there each evaluation is a new one; so it weighs less in what is
+  told seed by seed, and as much in what is told over problems. Within a problem, fewer than eleven seeds can never
+  tell two of nine strategies apart.
 - All seeds of a problem share its network and split: they tell of the searchers' luck alone. The test over problems is
   the one that says something of problems that were not run, and there are few of them.
 - `uniform` is the same in every seed, and soon has tried all that it can: it goes on to propose what it has proposed.
