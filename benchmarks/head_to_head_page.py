@@ -49,8 +49,8 @@ NOTES = """## What to make of it
   searcher is `gp`), with warm-ups shortened in proportion. The others are moco's own, with default options; `gp` and
   `greybox` model the score.
 - S3's problem has fewer seeds than the others, since there each evaluation is a new one; so it weighs less in what is
-  told seed by seed, and as much in what is told over problems. Within a problem, fewer than eleven seeds can never
-  tell two of nine strategies apart.
+  told seed by seed, and as much in what is told over problems. So few seeds can never tell two of so many
+  strategies apart within a problem ([comparing](comparing.md)).
 - All seeds of a problem share its network and split: they tell of the searchers' luck alone. The test over problems is
   the one that says something of problems that were not run, and there are few of them.
 - `uniform` is the same in every seed, and soon has tried all that it can: it goes on to propose what it has proposed.
