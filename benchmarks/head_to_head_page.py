@@ -46,7 +46,7 @@ NOTES = """## What to make of it
 - Widths go in steps of 8, so that the spaces of the pruning problems are small and strategies come upon the same
   policies; S3's space is not small.
 - `published` is the agent as its system has it (S1 and S3: DDPG; S5: PPO with Q-values; S2 has no agent, its own
-  searcher is `gp`), with warm-ups shortened in proportion. The others are moco's own, with default options; `gp` and
+  searcher is `gp`): S1's with a warm-up in proportion, S3's without features of a sensitivity analysis. The others are moco's own, with default options; `gp` and
   `greybox` model the score.
 - S3's problem has fewer seeds than the others, since there each evaluation is a new one; so it weighs less in what is
   told seed by seed, and as much in what is told over problems. So few seeds can never tell two of so many
@@ -54,6 +54,9 @@ NOTES = """## What to make of it
 - All seeds of a problem share its network and split: they tell of the searchers' luck alone. The test over problems is
   the one that says something of problems that were not run, and there are few of them.
 - `uniform` is the same in every seed, and soon has tried all that it can: it goes on to propose what it has proposed.
+- What was settled when: targets and bounds after a look at uniform ratios and a few random networks, so that they bind.
+  Five seeds of each problem were run first and looked at; seeds were then added to four problems, and the correction
+  for many pairs after that, which makes verdicts more careful.
 - Agents are made for hundreds of episodes. What is told here is told of the number of evaluations above.
 """
 
