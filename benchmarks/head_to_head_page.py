@@ -46,8 +46,8 @@ NOTES = """## What to make of it
 - Widths go in steps of 8, so that the spaces of the pruning problems are small and strategies come upon the same
   policies; S3's space is not small.
 - `published` is the agent as its system has it (S1 and S3: DDPG; S5: PPO with Q-values; S2 has no agent, its own
-  searcher is `gp`): S1's with a warm-up in proportion, S3's without features of a sensitivity analysis. The others are moco's own, with default options; `gp` and
-  `greybox` model the score.
+  searcher is `gp`): S1's with a warm-up in proportion, S3's without features of a sensitivity analysis. The others are
+  moco's own, with default options; `gp` and `greybox` model the score.
 - S3's problem has fewer seeds than the others, since there each evaluation is a new one; so it weighs less in what is
   told seed by seed, and as much in what is told over problems. So few seeds can never tell two of so many
   strategies apart within a problem ([comparing](comparing.md)).
