@@ -58,7 +58,7 @@ PARENTS = 24  # children have so many parents at least, where there are: the fro
 ROUNDS, CHILDREN, BEST = 6, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
 FINALISTS = 24  # candidates whose costs are computed exactly
-TRIED = 200  # candidates that are decoded at most to find so many that are new
+TRIED = 200  # candidates that are decoded at most to find so many that are new; where the score bends, all are finalists
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,8 @@ class GreyboxSearcher:
 
         Rungs are few, so while asks are pending as many of the best are passed over: they may be those.
         """
-        found = self._new(candidates[np.argsort(-worth, kind="stable")[:TRIED]])
+        best = candidates[np.argsort(-worth, kind="stable")[:TRIED]]
+        found = self._new(best, TRIED if gain.bends else FINALISTS)
         if not found:
             return None
         policies, points = list(found), list(found.values())
@@ -206,15 +207,15 @@ class GreyboxSearcher:
             self._coordinates[place] = encode(self._space, project(self._space, self._complete[place].point))
         return self._coordinates[place]
 
-    def _new(self, candidates: np.ndarray) -> dict[Policy, Point]:
-        """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told, by policy."""
+    def _new(self, candidates: np.ndarray, most: int) -> dict[Policy, Point]:
+        """The first so many of these coordinates (n, n_parameters) whose policies were not told, by policy."""
         found: dict[Policy, Point] = {}
         for coordinates in dict.fromkeys(map(tuple, candidates)):  # children repeat, and decoding takes longest
             point = decode(self._space, np.array(coordinates))
             policy = self._space.canonical(point)
             if policy not in self._told:
                 found.setdefault(policy, point)
-            if len(found) == FINALISTS:
+            if len(found) == most:
                 break
         return found
 

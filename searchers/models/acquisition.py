@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -36,11 +35,11 @@ from moco.pareto import non_dominated
 from moco.problem import Problem
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_models import PolicyModels, Prediction
-from moco.trial import MetricValue, Trial
+from moco.searchers.models.score_curves import bent, score_curves
+from moco.trial import Trial
 
 DIRECTIONS = 128
 DRAWS = 32
-STEP = 1e-4  # of the differences that give the score's slopes, relative to the metric
 USEFUL = 0.25
 """Without a reference point: of what compression adds to the error at most, the share beyond which no one would go."""
 MARGIN = 0.1  # without a reference point the front's extent and this share of it more is taken
@@ -48,6 +47,9 @@ MARGIN = 0.1  # without a reference point the front's extent and this share of i
 
 class ExpectedHypervolumeImprovement:
     """The worth of candidates for the front of all losses."""
+
+    bends = False
+    """Whether the worth rises and falls with a cost that is known exactly."""
 
     def __init__(
         self, problem: Problem, models: PolicyModels, trials: Sequence[Trial], rng: np.random.Generator
@@ -128,19 +130,17 @@ def _normal_draws(count: int) -> np.ndarray:
 
 
 class ExpectedImprovement:
-    """The worth of candidates for the problem's scalar score, which is linearised around the best trial so far.
-
-    The scores of the two protocols are linear in what they weigh, as long as the bounds are met. Those that bend
-    (`hybrid` and `galen` at their targets) are followed only as far as their slope at the best trial holds.
-    """
+    """The worth of candidates for the problem's scalar score, which is followed along each metric that it reads."""
 
     def __init__(self, problem: Problem, models: PolicyModels, trials: Sequence[Trial]) -> None:
         self._problem = problem
         self._least = min(total_violation(trial) for trial in trials)
         best = max((t for t in trials if t.feasible), key=lambda t: (t.score or 0.0, -t.number), default=None)
-        self._slopes = {} if best is None else slopes(problem, best)
-        self._at = {} if best is None or best.evaluation is None else best.evaluation.metrics
-        self.names = tuple(dict.fromkeys([*models.judged, *self._slopes]))
+        told = [trial.evaluation.metrics for trial in trials if trial.evaluation is not None]
+        at = None if best is None else best.evaluation
+        self._curves = {} if at is None else score_curves(problem, at, told)
+        self.bends = bent(self._curves, models.exact)
+        self.names = tuple(dict.fromkeys([*models.judged, *self._curves]))
         self._sems = {name: models.usual_sem(name) for name in models.judged}
         self._normal = dict(zip(self.names, _normal_draws(len(self.names)), strict=True))
 
@@ -152,31 +152,12 @@ class ExpectedImprovement:
         if self._least > 0:
             return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
         gain = np.zeros(violation.shape)
-        for name, slope in self._slopes.items():
-            gain += slope * (drawn[name] - self._at[name].value)
-        return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
+        for name, curve in self._curves.items():
+            gain += curve(drawn[name])
+        return np.asarray(np.mean(np.maximum(np.nan_to_num(gain), 0.0) * (violation <= 0), axis=0))
 
 
 Gain = ExpectedHypervolumeImprovement | ExpectedImprovement
-
-
-def slopes(problem: Problem, trial: Trial) -> dict[str, float]:
-    """Change of a feasible trial's score with each measured metric, by metric; those without an effect are left out.
-
-    Differences are taken to the side on which no bound is nearer.
-    """
-    assert trial.evaluation is not None
-    metrics, score = trial.evaluation.metrics, problem.score(trial.evaluation)
-    found: dict[str, float] = {}
-    for name, measured in metrics.items():
-        at_least = any(bound.metric == name and bound.op == ">=" for bound in problem.bounds)
-        towards = 1.0 if at_least or measured.value == 0 else -1.0  # below 0 there are no errors, latencies or sizes
-        step = towards * (abs(measured.value) * STEP or STEP)
-        moved = replace(trial.evaluation, metrics={**metrics, name: MetricValue(measured.value + step, measured.sem)})
-        if problem.judge(moved).feasible:
-            slope = (problem.score(moved) - score) / step
-            found |= {name: slope} if slope else {}
-    return found
 
 
 def expected_improvement(

@@ -75,7 +75,7 @@ class PolicyModels:
         self._variances: dict[str, tuple[tuple[int, OutcomeTransform], np.ndarray, float]] = {}
         self._models: dict[str, _Modelled] = {}
         self._parts: frozenset[str] = frozenset()
-        self._exact: frozenset[str] = frozenset()
+        self.exact: frozenset[str] = frozenset()
 
     def learn(self, trials: Sequence[Trial]) -> None:
         """Condition on these complete trials, of which the first are those of the last call."""
@@ -84,7 +84,7 @@ class PolicyModels:
             return
         if not self._metrics:
             self._parts = read_by_derived(self._problem, trials[0])
-            self._exact = known_exactly(self._problem, trials[0])
+            self.exact = known_exactly(self._problem, trials[0])
         inputs = self.depths.of_points([trial.point for trial in new])
         self._shared = SharedInputs(self._kernels, np.vstack([self._shared.inputs, inputs]))
         self._metrics += [self._problem.metrics(trial.evaluation) for trial in new if trial.evaluation is not None]
@@ -105,7 +105,7 @@ class PolicyModels:
 
     def computed(self, inputs: np.ndarray, policies: Sequence[Policy], names: Sequence[str]) -> dict[str, Prediction]:
         """These quantities of policies, with exact costs, and what is derived computed from its parts."""
-        exact = self._exact & {*names, *self._parts}
+        exact = self.exact & {*names, *self._parts}
         if not exact:
             return self.screened(inputs, names)
         found = self.screened(inputs, sorted({*names, *self._parts} - exact))
