@@ -7,15 +7,19 @@
 keeps what came of the comparisons in experiments/recorded/head_to_head/, and writes docs/head_to_head.md from all that
 is kept; without a run it writes the page alone. Held equal are the problem, its network and splits, the number of
 evaluations and the seeds; a policy is evaluated once for all strategies.
+
+`--again STRATEGY` takes that strategy's runs alone from the comparisons that are named, where it ran again beside one
+without chance (benchmarks/head_to_head_again.py); the page tells what it earned before.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.head_to_head_again import renewed
 from benchmarks.head_to_head_page import page
 from benchmarks.head_to_head_rewards import Compared
 
@@ -69,9 +73,16 @@ def _trials(path: Path) -> tuple[list[float | None], list[int]]:
 
 def main() -> None:
     """Keep the runs that are named, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--again", help="take this strategy's runs alone")
+    asked = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    for run in map(Path, sys.argv[1:]):
+    for run in asked.runs:
         one = kept(run)
+        if asked.again is not None:
+            before = json.loads((KEPT / f"{one['name']}.json").read_text("utf-8"))
+            one = renewed(before, one, asked.again)
         (KEPT / f"{one['name']}.json").write_text(json.dumps(one) + "\n", encoding="utf-8")
     known = [Compared.of(json.loads(path.read_text("utf-8"))) for path in sorted(KEPT.glob("*.json"))]
     PAGE.write_text(page(known), encoding="utf-8")

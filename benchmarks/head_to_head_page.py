@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.head_to_head_again import changes
 from benchmarks.head_to_head_rewards import (
     LAST,
     Compared,
@@ -64,8 +65,8 @@ NOTES = """## What to make of it
 def page(known: Sequence[Compared]) -> str:
     """The whole page."""
     ordered = sorted(known, key=lambda one: one.name)
-    parts = [HEAD, _problems(ordered), _scores(ordered), _agents(ordered), _rewards(ordered), NOTES]
-    return "\n".join(parts)
+    parts = [HEAD, _problems(ordered), _scores(ordered), _agents(ordered), _rewards(ordered)]
+    return "\n".join(part for part in (*parts, changes(ordered, _number), NOTES) if part)
 
 
 def _problems(known: Sequence[Compared]) -> str:

@@ -58,7 +58,9 @@ PARENTS = 24  # children have so many parents at least, where there are: the fro
 ROUNDS, CHILDREN, BEST = 6, 240, 24
 """Of the pool: how often children are made, how many each time, and of how many of the best so far after the first."""
 FINALISTS = 24  # candidates whose costs are computed exactly
-TRIED = 200  # candidates that are decoded at most to find so many that are new; where the score bends, all are finalists
+TRIED = (
+    200  # candidates that are decoded at most to find so many that are new; where the score bends, all are finalists
+)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ class ScoreCurve:
         return np.asarray(self.gains[left] + slopes[left] * (values - self.knots[left]))
 
 
-def score_curves(problem: Problem, best: Evaluation, told: Sequence[Mapping[str, MetricValue]]) -> dict[str, ScoreCurve]:
+def score_curves(
+    problem: Problem, best: Evaluation, told: Sequence[Mapping[str, MetricValue]]
+) -> dict[str, ScoreCurve]:
     """The curves of the metrics that the score changes with, in the order of the best trial's metrics."""
     found: dict[str, ScoreCurve] = {}
     for name in best.metrics:

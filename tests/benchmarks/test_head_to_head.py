@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution
 
 import moco
 from benchmarks import head_to_head
+from benchmarks.head_to_head_again import changes, renewed
 from benchmarks.head_to_head_page import AGENTS, page
 from benchmarks.head_to_head_rewards import Compared, better, over_all, steadier, steadier_between
 from moco.experiment.loading import load_experiment
@@ -94,6 +95,43 @@ def test_a_comparison_is_kept_trial_by_trial_and_an_incomplete_one_refused(tmp_p
     (tmp_path / "run" / "compare.json").write_text(json.dumps(told | {"complete": False}), encoding="utf-8")
     with pytest.raises(SystemExit, match="expected a complete comparison"):
         head_to_head.kept(tmp_path / "run")
+
+
+def whole(scores: dict[str, list[list[float]]], **more: Any) -> dict[str, Any]:
+    """A record with all that tells one problem from another."""
+    labels = {label: [len(run) for run in runs] for label, runs in scores.items()}
+    told = {"objective": {}, "network": "n", "data": "d", "problem": {}, "seeds": [0], "distinct": labels, "day": "1"}
+    return record(scores, **{**told, **more})
+
+
+def test_a_strategys_later_runs_take_the_place_of_its_first_which_stay_beside_them() -> None:
+    first = whole({"greybox": [[1.0, 2.0]], "uniform": [[3.0, 4.0]], "ppo": [[5.0, 5.0]]})
+    later = whole({"greybox": [[6.0, 7.0]], "uniform": [[3.0, 4.0]]}, day="2")
+    last = whole({"greybox": [[8.0, 8.0]], "uniform": [[3.0, 4.0]]}, day="3")
+
+    found = renewed(renewed(first, later, "greybox"), last, "greybox")
+
+    assert found["scores"] == {"greybox": {"0": [8.0, 8.0]}, "uniform": {"0": [3.0, 4.0]}, "ppo": {"0": [5.0, 5.0]}}
+    assert found["renewed"]["greybox"]["scores"] == {"0": [1.0, 2.0]}
+    assert first["scores"]["greybox"] == {"0": [1.0, 2.0]}
+    told = changes([Compared.of(found)], str)
+    assert "| made | greybox | 2.0 [2.0, 2.0] | 8.0 [8.0, 8.0] |" in told
+    assert changes([Compared.of(first)], str) == ""
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (whole({"greybox": [[1.0]], "uniform": [[3.0]]}, network="other"), "another network"),
+        (whole({"greybox": [[1.0]]}), "kept scores, got none"),
+        (whole({"greybox": [[1.0]], "uniform": [[3.5]]}), "kept scores, got uniform"),
+        (whole({"uniform": [[3.0]]}), "a strategy of both"),
+    ],
+)
+def test_later_runs_of_another_problem_are_refused(later: dict[str, Any], said: str) -> None:
+    first = whole({"greybox": [[1.0]], "uniform": [[3.0]]})
+    with pytest.raises(SystemExit, match=said):
+        renewed(first, later, "greybox")
 
 
 def test_the_page_in_the_docs_is_that_of_what_is_kept() -> None:
