@@ -9,7 +9,7 @@ is kept; without a run it writes the page alone. Held equal are the problem, its
 evaluations and the seeds; a policy is evaluated once for all strategies.
 
 `--again STRATEGY` takes that strategy's runs alone from the comparisons that are named, where it ran again beside one
-without chance (benchmarks/head_to_head_again.py); the page tells what it earned before.
+without chance (benchmarks/head_to_head_again.py): they are kept beside its first ones, and the page tells of both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.head_to_head_again import renewed
+from benchmarks.head_to_head_again import with_later
 from benchmarks.head_to_head_page import page
 from benchmarks.head_to_head_rewards import Compared
 
@@ -75,14 +75,14 @@ def main() -> None:
     """Keep the runs that are named, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path)
-    parser.add_argument("--again", help="take this strategy's runs alone")
+    parser.add_argument("--again", help="take this strategy's runs alone, as later ones of it")
     asked = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     for run in asked.runs:
         one = kept(run)
         if asked.again is not None:
             before = json.loads((KEPT / f"{one['name']}.json").read_text("utf-8"))
-            one = renewed(before, one, asked.again)
+            one = with_later(before, one, asked.again)
         (KEPT / f"{one['name']}.json").write_text(json.dumps(one) + "\n", encoding="utf-8")
     known = [Compared.of(json.loads(path.read_text("utf-8"))) for path in sorted(KEPT.glob("*.json"))]
     PAGE.write_text(page(known), encoding="utf-8")

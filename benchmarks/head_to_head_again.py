@@ -1,8 +1,8 @@
-"""One strategy's runs of a head-to-head comparison made again, with those before kept beside them.
+"""One strategy's runs of a head-to-head comparison made again after it was changed, kept beside the first ones.
 
-A searcher that is changed after its results were seen is no longer one that had not seen the problem: the page tells
-of both. That the runs are of the same problem is shown by witnesses: strategies that ran again beside it and, having no
-chance in them, must have earned exactly the same.
+A searcher that is changed after its results were seen is no longer one that had not seen the problem. So the page shows
+both, and its tests and ranks stay those of the first runs. That the later runs are of the same problem is shown by
+witnesses: strategies that ran again beside it and, having no chance in them, must have earned exactly the same.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import numpy as np
 from benchmarks.head_to_head_rewards import Compared
 
 EQUAL = ("name", "objective", "network", "data", "problem", "trials", "seeds")
-OF_STRATEGY = ("scores", "feasible", "distinct")
-RENEWED = "renewed"
+LATER = "later"
+CHANGED = "{}, changed"
+"""A changed strategy's row, beside the one of its first runs."""
 
 
-def renewed(record: Mapping[str, Any], again: Mapping[str, Any], label: str) -> dict[str, Any]:
-    """The record with the strategy's runs of `again` in place of its own; the first ones are kept.
+def with_later(record: Mapping[str, Any], again: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """The record with the strategy's runs of `again` beside its first ones, in place of later ones that it had.
 
     Raises:
         SystemExit: `again` is of another problem, holds no such strategy, or no witness earned the same.
@@ -34,30 +35,33 @@ def renewed(record: Mapping[str, Any], again: Mapping[str, Any], label: str) -> 
     if not witnesses or any(record["scores"][one] != again["scores"][one] for one in witnesses):
         told = ", ".join(witnesses) or "none"
         raise SystemExit(f"{where}: expected a strategy without chance beside it with the kept scores, got {told}")
-    first = {key: record[key][label] for key in ("scores", "feasible")}
-    before = {label: {**first, "day": record["day"]}, **record.get(RENEWED, {})}  # what was first stays
-    of = {key: {**record[key], label: again[key][label]} for key in OF_STRATEGY}
-    return {**record, **of, RENEWED: before}
+    of = {"scores": again["scores"][label], "feasible": again["feasible"][label], "day": again["day"]}
+    return {**record, LATER: {**record.get(LATER, {}), label: of}}
+
+
+def changed(one: Compared) -> dict[str, list[float]]:
+    """Best feasible scores of the later runs, by strategy, by seed; -inf where none met the bounds."""
+    later = one.record.get(LATER, {})
+    runs = {key: {label: of[key] for label, of in later.items()} for key in ("scores", "feasible")}
+    return {label: list(best.values()) for label, best in Compared.of({**one.record, **runs}).best.items()}
 
 
 def changes(known: Sequence[Compared], number: Callable[[float], str]) -> str:
-    """The page's section: best feasible scores before and after, by problem; empty where nothing ran again."""
+    """The page's section on the later runs; empty where nothing ran again."""
     rows = []
     for one in known:
-        for label, before in one.record.get(RENEWED, {}).items():
-            first = Compared.of({**one.record, **{key: {label: before[key]} for key in ("scores", "feasible")}})
-            cells = [_told(list(of[label].values()), number) for of in (first.best, one.best)]
-            rows.append(f"| {one.name} | {label} | {' | '.join(cells)} |")
+        for label, scores in changed(one).items():
+            first, later = one.record["scores"][label], one.record[LATER][label]["scores"]
+            same = sum(first[seed] == later[seed] for seed in first)
+            medians = [number(float(np.median(values))) for values in (list(one.best[label].values()), scores)]
+            rows.append(f"| {one.name} | {label} | {' | '.join(medians)} | {same} of {len(first)} |")
     if not rows:
         return ""
     text = (
-        "## Changed after it was seen\n\nThese strategies were changed after their results had been seen here, and ran "
-        "again on the same problems and seeds; the others are as they were. The tables above hold the later runs. So "
-        "they say that a defect is mended, not how the strategy does on problems that it was not mended on. "
-        "Median [least, greatest] of the best feasible scores:\n"
+        "## Changed after it was seen\n\nA strategy that is `changed` above had failed here, was mended for that "
+        "reason, and ran again on the same problems, networks and seeds, beside one without chance, which earned the "
+        "same as before. That says that the defect is mended; how the strategy does where nobody had looked it cannot "
+        "say. So ranks and tests are of the first runs alone. Medians of the best feasible score, and how many runs "
+        "are the same in every trial:\n"
     )
-    return "\n".join([text, "| problem | strategy | before | now |", "|---|---|---|---|", *rows, ""])
-
-
-def _told(values: Sequence[float], number: Callable[[float], str]) -> str:
-    return f"{number(float(np.median(values)))} [{number(min(values))}, {number(max(values))}]"
+    return "\n".join([text, "| problem | strategy | first | later | the same |", "|---|---|---|---|---|", *rows, ""])

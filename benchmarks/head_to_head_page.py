@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.head_to_head_again import changes
+from benchmarks.head_to_head_again import CHANGED, changed, changes
 from benchmarks.head_to_head_rewards import (
     LAST,
     Compared,
@@ -90,6 +90,8 @@ def _power(count: int) -> str:
 def _scores(known: Sequence[Compared]) -> str:
     labels = list(dict.fromkeys(label for one in known for label in one.best))
     rows = [f"| {label} | {' | '.join(_score(one, label) for one in known)} |" for label in labels]
+    later = dict.fromkeys(label for one in known for label in changed(one))
+    rows += [f"| {CHANGED.format(label)} | {' | '.join(_later(one, label) for one in known)} |" for label in later]
     every, medians = over_all(known), over_medians(known)
     ranks = sorted(every.mean_ranks, key=lambda label: every.mean_ranks[label])
     told = ", ".join(f"{label} {every.mean_ranks[label]:.2f} ({medians.mean_ranks[label]:.1f})" for label in ranks)
@@ -105,13 +107,18 @@ def _scores(known: Sequence[Compared]) -> str:
 
 
 def _score(one: Compared, label: str) -> str:
-    if label not in one.best:
-        return "n/a"
-    values = list(one.best[label].values())
-    highest = max(float(np.median(list(runs.values()))) for runs in one.best.values())
+    return _told(one, list(one.best[label].values())) if label in one.best else "n/a"
+
+
+def _later(one: Compared, label: str) -> str:
+    return _told(one, changed(one)[label]) if label in changed(one) else "n/a"
+
+
+def _told(one: Compared, values: Sequence[float]) -> str:
+    runs = [*(list(best.values()) for best in one.best.values()), *changed(one).values()]
     median = float(np.median(values))
     told = f"{_number(median)} [{_number(min(values))}, {_number(max(values))}]"
-    return f"**{told}**" if median == highest else told
+    return f"**{told}**" if median == max(float(np.median(best)) for best in runs) else told
 
 
 def _agents(known: Sequence[Compared]) -> str:

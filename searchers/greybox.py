@@ -12,7 +12,8 @@ are worth twice as much.
 Proposed is then the policy of largest expected hypervolume improvement (M. Emmerich, K. Giannakoglou and B. Naujoks,
 "Single- and multiobjective evolutionary optimization assisted by Gaussian random field metamodels", IEEE TEC 2006), or
 of largest expected improvement of the protocol's score, of draws that meet the constraints, among children of the
-present front: all of them legal, canonical and new.
+present front: all of them legal, canonical and new. The score is the protocol's own (models/score_curves.py), exact
+costs put in, so a target is aimed at from both sides before anything near it was tried.
 
 Departures from the paper:
 1. The improvement is maximised over a pool of children and their children, not by an evolutionary run.
