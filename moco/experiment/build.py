@@ -212,9 +212,10 @@ def _space(experiment: Experiment) -> SpacePlan:
         options = replace(options, channel_multiples=by)
     analysis = None if space.sensitivity is None else Path(space.sensitivity)
     base = None if space.base is None else Path(space.base)
+    weights = None if space.base_weights is None else Path(space.base_weights)
     probed = space.widths != "all" or space.drop_losing
     use = PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)
-    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis, base)
+    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis, base, weights)
 
 
 def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:

@@ -37,6 +37,7 @@ class SpacePlan:
     probe: PayOffUse | None = None  # what is made of the layers' pay-off on the target; None probes nothing
     sensitivity: Path | None = None  # the file of an analysis, whose curves become features of the layers
     base: Path | None = None  # the policy.json whose settings the search keeps
+    base_weights: Path | None = None  # of its network, from which candidates begin; None begins with the original's
 
     @property
     def ranking(self) -> str | dict[str, Any]:
