@@ -135,6 +135,10 @@ class Builder:
         other.recovery = Recovery(compressor.network, compressor.graph, self.images, plan, seed, training)
         return other
 
+    def recovers(self, policy: Policy) -> bool:
+        """Whether a step that was asked for changes the policy's network; trained weights are recovered already."""
+        return policy.weights is None and any(step.changes(policy) for step in self.recovery.plan.asked)
+
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers; errors as in `build`.
 

@@ -88,6 +88,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             ranges=_ranges(experiment),
             timing=_timing(experiment),
             store=store_of(experiment, out),
+            before_recovery=bool(experiment.before_recovery),
         ),
         search=SearchPlan(
             strategies=(experiment.plugins.searcher,),

@@ -74,7 +74,9 @@ def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experi
     """The experiment of a mapping shaped like the YAML, its plug-ins checked; a ConfigError says what is wrong."""
     refuse_what_is_not_plain(data)
     if STAGES in data:
-        raise ConfigError(f"{STAGES}: only `moco search FILE` takes an experiment in stages; give this one stage's alone")
+        raise ConfigError(
+            f"{STAGES}: only `moco search FILE` takes an experiment in stages; give this one stage's alone"
+        )
     refuse_unknown_keys(Experiment, data)
     try:
         experiment = Experiment.model_validate_json(json.dumps(data))

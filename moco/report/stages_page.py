@@ -14,8 +14,29 @@ from moco.report.tables import definitions, table, yes_no
 from moco.run_folder.stages import StageRecord, StagesRecord
 
 COLOURS = (ACCENT, *SPARE_COLOURS)
-STAGE_HEAD = ("stage", "searched", "networks", "delivered", "top-1 error", "packed size", "size", "keeps what was asked")
-FRONT_HEAD = ("stage", "trial", "top-1 error", "packed size", "size")
+STAGE_HEAD = (
+    "stage",
+    "searched",
+    "networks",
+    "delivered",
+    "top-1 accuracy",
+    "packed size",
+    "size",
+    "keeps what was asked",
+)
+FRONT_HEAD = ("stage", "trial", "top-1 accuracy", "packed size", "size")
+BEFORE_HEAD = "top-1 before recovery"
+_STAGES_NOTE = (
+    "Each stage begins with the network that the one before it delivered, and its trained weights. All numbers, and "
+    "every certificate, are beside the original network. A stage that others follow tests on the certification images "
+    "one network alone, the one that it hands on, so that these images choose nothing before the last stage. Packed size "
+    "counts codes at their bits, and of layers with single weights removed those that are left and a bit for each; the "
+    "files store removed weights as zeros."
+)
+_FRONT_NOTE = (
+    "Accuracies of the search images, on which these networks were chosen, so they are a little too good. The "
+    "delivered network alone was tested on others. The files of a stage's own front are in its folder."
+)
 METRICS = (TOP1_ERROR, PACKED_SIZE, FILE_SIZE)
 
 
@@ -33,11 +54,11 @@ def stages_line(found: StagesRecord) -> str:
         return f"{len(found.stages)} of {len(found.planned)} stages; {'; '.join(found.notes)}"
     keeps = "keeps" if found.holds else "does not keep"
     sizes = ", ".join(f"{label(name)} {_beside(found, last, name)}" for name in (PACKED_SIZE, FILE_SIZE))
-    error = shown(TOP1_ERROR, last.best.metrics.get(TOP1_ERROR))
+    accuracy = shown(TOP1_ERROR, last.best.metrics.get(TOP1_ERROR))
     of = shown(TOP1_ERROR, found.reference.get(TOP1_ERROR))
     return (
         f"{len(found.stages)} stages: the delivered network {keeps} what was asked; {sizes} of the original's, "
-        f"top-1 error {error} on the search images, the original's is {of}"
+        f"top-1 accuracy {accuracy} on the search images, the original's is {of}"
     )
 
 
@@ -55,16 +76,22 @@ def stage_rows(found: StagesRecord) -> list[tuple[str, ...]]:
 
 
 def front_rows(found: StagesRecord) -> list[tuple[str, ...]]:
-    """The cells under `FRONT_HEAD`: the networks of all stages that none of any stage beats, the smallest first."""
+    """The cells under `FRONT_HEAD`, and `BEFORE_HEAD` where that is known, of all stages' front, the smallest first."""
     names = {stage.number: stage.name for stage in found.stages}
     return [
         (
             f"{point.stage} {names.get(point.stage, '')}",
             str(point.trial),
             *(shown(name, getattr(point, name)) for name in METRICS),
+            *([shown(TOP1_ERROR, point.top1_error_before)] if _recovered(found) else []),
         )
         for point in found.front
     ]
+
+
+def _recovered(found: StagesRecord) -> bool:
+    """Whether a network of the front was scored before its recovery."""
+    return any(point.top1_error_before is not None for point in found.front)
 
 
 def _sections(found: StagesRecord) -> Iterator[Html]:
@@ -76,16 +103,17 @@ def _sections(found: StagesRecord) -> Iterator[Html]:
         "stages",
         "Stage by stage",
         table(STAGE_HEAD, [row(*cells) for cells in stage_rows(found)], "Stages", "wide"),
-        note(
-            "Each stage begins with the network that the one before it delivered, and its trained weights. All numbers, "
-            "and every certificate, are beside the original network. Packed size counts codes at their bits, and of "
-            "layers with single weights removed those that are left and a bit for each: no file here is stored so."
+        note(_STAGES_NOTE),
+        join(
+            note(f"{one.number} {one.name} kept as it was found, by number of layers: {', '.join(one.kept)}.")
+            for one in found.stages
+            if one.kept
         ),
-        join(note(f"{one.number} {one.name} kept {', '.join(one.kept)}.") for one in found.stages if one.kept),
     )
     yield section("delivered", "What is delivered", definitions(_delivered(found)))
     rows = [row(*cells) for cells in front_rows(found)]
-    yield section("all", "The front of all stages together", table(FRONT_HEAD, rows, "Front", "small"))
+    head = (*FRONT_HEAD, BEFORE_HEAD) if _recovered(found) else FRONT_HEAD
+    yield section("all", "The front of all stages together", table(head, rows, "Front", "small"), note(_FRONT_NOTE))
 
 
 def stages_figure(found: StagesRecord) -> go.Figure:

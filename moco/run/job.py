@@ -263,7 +263,8 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
         )
         search = Images(*job.data.images("search"))
         share = WAITED_SHARE if job.plan.search.budget.seconds is None else 0.0  # pauses would take what is limited
-        evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants, share), store, undisturbed)
+        evaluation = EvaluationPlan(timing, constants, share, plan.before_recovery)
+        evaluator = Evaluator(builder, job.target, search, evaluation, store, undisturbed)
         on_failure.pop_all()
     return evaluator
 
@@ -303,8 +304,10 @@ def store_key(job: Job) -> dict[str, Any]:
     pooled = {"pooled_strides": True} if job.target.capabilities.pooled_strides else {}
     weights = base_weights_hash(job.plan.space)
     begun = {} if weights is None else {"base weights": weights}
+    before = {"before recovery": True} if plan.before_recovery else {}
     return {
         **begun,
+        **before,
         **described,
         **few_bits,
         **narrow,

@@ -81,6 +81,7 @@ class CandidatePlan:
     ranges: RangeOptions | None  # how ranges of integers are estimated; None takes the builder's own choice
     timing: TimingSettings
     store: Path | None = None  # the file of earlier evaluations; None keeps none
+    before_recovery: bool = False  # whether candidates are scored without their recovery, too
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class FrontPoint(Record):
     packed_size_mb: float
     top1_error: float  # a share of the search images
     size_mb: float | None = None  # of the file
-    top1_before: float | None = left_out()  # the error before recovery, where that was asked for
+    top1_error_before: float | None = left_out()  # before recovery, where that was asked for
 
 
 @dataclass(frozen=True, kw_only=True)

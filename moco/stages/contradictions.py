@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from moco.certification.certificate import Floor
 from moco.compression.methods.method import Method
 from moco.errors import ConfigError
 from moco.experiment.loading import STAGES
 from moco.experiment.schema import Experiment
 from moco.experiment.schema_baselines import SiblingConfig
-from moco.guarded_objective import terms_of
 
+CERTIFICATE, ATTEMPTS = "certificate", "attempts"
+BASES = ("base", "base_weights")
 Titled = Sequence[tuple[str, Experiment]]
 """Stages by their titles, each as an experiment of its own methods alone."""
 
 
 def check_together(stages: Titled) -> None:
-    """Pass stages of which none changes what an earlier one has fixed; a ConfigError says which does, and what to do."""
+    """Pass stages of which none changes what an earlier one has fixed; a ConfigError says which does: what to do."""
     earlier: list[tuple[str, Method]] = []
     for place, (title, experiment) in enumerate(stages):
         where = f"{STAGES}[{place}] ('{title}')"
         if experiment.space.choose:
-            raise ConfigError("space.choose: a network in stages takes the methods of all of them; leave it out")
+            raise ConfigError("space.choose: a network in stages takes the methods of all; leave it out")
         for method in experiment.plugins.methods:
             for of, fixed in earlier:
                 _check_pair(where, method, of, fixed)
         earlier += [(title, method) for method in experiment.plugins.methods]
         if place < len(stages) - 1:
             _check_goes_on(where, experiment)
-    _check_floors(stages)
 
 
 def _check_pair(where: str, method: Method, of: str, fixed: Method) -> None:
@@ -39,8 +39,8 @@ def _check_pair(where: str, method: Method, of: str, fixed: Method) -> None:
         )
     if method.removes_channels and fixed.removes_channels:
         raise ConfigError(
-            f"{where}: space.{method.name}: would remove channels again, whose number '{fixed.name}' has fixed in stage "
-            f"'{of}'; search one of them"
+            f"{where}: space.{method.name}: would remove channels again, whose number '{fixed.name}' has fixed in "
+            f"stage '{of}'; search one of them"
         )
     if _turn(method) < _turn(fixed):
         raise ConfigError(
@@ -65,23 +65,31 @@ def _check_goes_on(where: str, experiment: Experiment) -> None:
     for place, baseline in enumerate(experiment.baselines):
         if isinstance(baseline, SiblingConfig) and baseline.candidate:
             raise ConfigError(
-                f"{where}: baselines[{place}].candidate: a sibling may be delivered by the last stage alone, as no stage "
-                "can go on from another network"
+                f"{where}: baselines[{place}].candidate: a sibling may be delivered by the last stage alone, as no "
+                "stage can go on from another network"
             )
 
 
-def _check_floors(stages: Titled) -> None:
-    """Pass floors of which none asks for more than the last one: that one is what is promised in the end."""
-    floors = [_floor(experiment) for _, experiment in stages]
-    last = floors[-1]
-    for (title, _), floor in zip(stages[:-1], floors[:-1], strict=True):
-        if floor is not None and last is not None and floor.relative == last.relative and floor.value > last.value:
+def check_attempts(where: str, given: Mapping[str, Any]) -> None:
+    """Pass what a stage that others follow says of its certificate: it may test one network, the one it hands on.
+
+    One that chose among several on the certification images would hand on what those images liked, and the last
+    stage's certificate would be about images that the network was chosen on.
+    """
+    certificate = given.get(CERTIFICATE)
+    attempts = certificate.get(ATTEMPTS, 1) if isinstance(certificate, Mapping) else 1
+    if attempts != 1:
+        raise ConfigError(
+            f"{where}: {CERTIFICATE}.{ATTEMPTS}: expected 1 in a stage that others follow, got {attempts!r}: the last "
+            "certificate is about images that no stage has chosen its network on; try several in the last stage"
+        )
+
+
+def refuse_base(space: object) -> None:
+    """Pass an experiment that leaves it to its stages what they begin with."""
+    given = space if isinstance(space, Mapping) else {}
+    for key in BASES:
+        if given.get(key) is not None:
             raise ConfigError(
-                f"{STAGES}: the floor of stage '{title}', {floor}, is higher than that of the last one, {last}, which "
-                "alone is promised; lower the one or raise the other"
+                f"space.{key}: with `{STAGES}`, each stage begins with what the one before it delivered; leave it out"
             )
-
-
-def _floor(experiment: Experiment) -> Floor | None:
-    constraint = terms_of(experiment.plugins.objective.made()).floor
-    return None if constraint is None else Floor.of(constraint)

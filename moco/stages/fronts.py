@@ -37,7 +37,9 @@ def stage_record(stage: Stage, folder: Path) -> StageRecord:
     """What a stage found; a RunFolderError where its run folder cannot be read."""
     run = read_run(folder)
     result = run.result
-    known = [t for t in run.trials if t.state == "complete" and t.distinct and {PACKED_SIZE, TOP1_ERROR} <= t.metrics.keys()]
+    known = [
+        t for t in run.trials if t.state == "complete" and t.distinct and {PACKED_SIZE, TOP1_ERROR} <= t.metrics.keys()
+    ]
     return StageRecord(
         number=stage.number,
         name=stage.name,
@@ -67,4 +69,5 @@ def _point(number: int, trial: TrialRecord) -> FrontPoint:
         packed_size_mb=trial.metrics[PACKED_SIZE],
         top1_error=trial.metrics[TOP1_ERROR],
         size_mb=trial.metrics.get(FILE_SIZE),
+        top1_error_before=trial.before_recovery.get(TOP1_ERROR),
     )

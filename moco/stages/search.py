@@ -11,6 +11,7 @@ from moco.experiment.loading import STAGES
 from moco.experiment.schema import Experiment
 from moco.experiment.search import search_experiment
 from moco.report.stages_page import stages_page
+from moco.run.certification_log import CertificationLog
 from moco.run.job import certificate_forecast, floor_of
 from moco.run.progress import Progress
 from moco.run.session import claim
@@ -35,8 +36,8 @@ def search_in_stages(
 
     `folder` is searched for the user's own modules. With `resume` stages that are over stay as they are, and the search
     goes on in the one that is not. A stage that delivers nothing, or that its user ends, is the last one, and the
-    record's notes say so. A MocoError as by `search_experiment`; nothing has been searched where the plan of a stage, or
-    its floor, does not fit.
+    record's notes say so. A MocoError as by `search_experiment`; nothing has been searched where the plan of a stage,
+    or its floor, does not fit.
     """
     _check(staged, out, folder)
     over: list[Stage] = []
@@ -62,7 +63,7 @@ def search_in_stages(
             notes.append(reason)
             break
         if stage.number < len(staged.stages):
-            notes += _doubts(stage, result)
+            notes += _doubts(stage, result, where)
             experiment = _next(staged, stage, where / "best", result)
     found = stages_record(staged, out, over, notes)
     write_json(out / STAGES_FILE, found.to_json())
@@ -111,10 +112,17 @@ def _ends(staged: StagedExperiment, stage: Stage, result: Result, where: Path) -
     return None
 
 
-def _doubts(stage: Stage, result: Result) -> list[str]:
-    if result.exit == DONE:
-        return []
-    return [f"stage {stage.number} '{stage.name}' goes on from a network that does not keep what that stage was asked"]
+def _doubts(stage: Stage, result: Result, where: Path) -> list[str]:
+    """What is to be said of a stage that another one follows."""
+    told, named = [], f"stage {stage.number} '{stage.name}'"
+    if result.exit != DONE:
+        told.append(f"{named} does not keep what it was asked; the next begins with its network all the same")
+    if CertificationLog(where).deliveries > 1:
+        told.append(
+            f"{named} was delivered more than once, so the certification images had a say in what it handed on: the "
+            "last certificate is a little less sure than it says"
+        )
+    return told
 
 
 def _next(staged: StagedExperiment, stage: Stage, best: Path, result: Result) -> Experiment:

@@ -24,7 +24,7 @@ from moco.experiment.schema_baselines import BaselineConfig
 from moco.experiment.schema_space import LimitConfig, RecoverySection
 from moco.setting_owners import method_names
 
-OF_ALL = ("model", "data", "target", "seed", "store", "tracking", "folder", "compare")
+OF_ALL = ("model", "data", "target", "seed", "store", "tracking", "folder", "compare", "before_recovery", "student")
 """Sections of an experiment that are the same in all of its stages."""
 
 
@@ -79,7 +79,7 @@ class StagesSection(Section):
 
 
 def stages_in(given: object) -> tuple[StageSection, ...]:
-    """The stages of a file's section, keys and types checked; a ConfigError says in one line what is wrong and where."""
+    """The stages of a file's section, keys and types checked; a ConfigError says in one line what is wrong where."""
     if not isinstance(given, list) or not given:
         came = "an empty list" if given == [] else repr(given)
         raise ConfigError(f"{STAGES}: expected a list of stages, each with `space` and a method, got {came}")
@@ -100,7 +100,9 @@ def _check_keys(stage: object, where: str) -> None:
         raise ConfigError(f"{where}: expected a mapping with `space` and a method, got {stage!r}")
     for key in stage:
         if key in OF_ALL:
-            raise ConfigError(f"{where}.{key}: is the same in all stages; write it in the experiment, beside `{STAGES}`")
+            raise ConfigError(
+                f"{where}.{key}: is the same in all stages; write it in the experiment, beside `{STAGES}`"
+            )
     space, known = stage.get("space"), [*StageSpace.model_fields, *method_names()]
     for key in space if isinstance(space, dict) else ():
         if key not in known:
@@ -113,7 +115,9 @@ def _check_keys(stage: object, where: str) -> None:
 def _check_names(titles: Sequence[str]) -> None:
     for place, title in enumerate(titles):
         if title in titles[:place]:
-            raise ConfigError(f"{STAGES}[{place}].name: '{title}' is the name of another stage already; give it its own")
+            raise ConfigError(
+                f"{STAGES}[{place}].name: '{title}' is the name of another stage already; give it its own"
+            )
 
 
 def methods_among(space: Any) -> list[str]:

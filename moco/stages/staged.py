@@ -10,7 +10,7 @@ from typing import Any
 from moco.errors import ConfigError, MocoError, nearest
 from moco.experiment.loading import STAGES, experiment_of, read_mapping, sections_of, with_overrides
 from moco.experiment.schema import Experiment
-from moco.stages.contradictions import check_together
+from moco.stages.contradictions import ATTEMPTS, CERTIFICATE, check_attempts, check_together, refuse_base
 from moco.stages.section import StageSection, methods_among, stages_in
 
 POLICY, WEIGHTS = "policy.json", "network.safetensors"
@@ -54,7 +54,9 @@ class StagedExperiment:
         return self._made(stage, {"base": str(base / POLICY), "base_weights": str(base / WEIGHTS)})
 
     def _made(self, stage: Stage, more: Mapping[str, Any]) -> Experiment:
-        methods = {name: given for one in self.stages[: stage.number] for name, given in one.alone.space.declared.items()}
+        methods = {
+            name: given for one in self.stages[: stage.number] for name, given in one.alone.space.declared.items()
+        }
         sections = {**stage.sections, "space": {**stage.sections["space"], **methods, **more}}
         with_where = f"{STAGES}[{stage.number - 1}] ('{stage.name}')"
         return _blamed(with_where, sections, self.allow_import)
@@ -74,14 +76,20 @@ def staged_experiment(path: Path, overrides: Sequence[str] = (), allow_import: b
     sections = sections_of(path)
     given = sections.pop(STAGES, None)
     stages = stages_in(given)
+    refuse_base(sections.get("space"))
     if misplaced := methods_among(sections.get("space")):
-        raise ConfigError(f"space.{misplaced[0]}: with `{STAGES}`, methods are declared in the stage that searches them")
+        raise ConfigError(
+            f"space.{misplaced[0]}: with `{STAGES}`, methods are declared in the stage that searches them"
+        )
     name, of_all, of_one = _apart(overrides, [stage.title for stage in stages])
     name = name or str(sections.get("name", path.stem))
     found = []
     for number, (stage, raw) in enumerate(zip(stages, given or (), strict=True), start=1):
-        laid = with_overrides(_laid(sections, raw, name, stage), [*of_all, *of_one.get(stage.title, ())])
-        where = f"{STAGES}[{number - 1}] ('{stage.title}')"
+        where, own = f"{STAGES}[{number - 1}] ('{stage.title}')", of_one.get(stage.title, [])
+        laid = with_overrides(_laid(sections, raw, name, stage), [*of_all, *own])
+        if number < len(stages):
+            check_attempts(where, with_overrides({CERTIFICATE: raw.get(CERTIFICATE)}, _of(CERTIFICATE, own)))
+            laid = _with_one_attempt(laid)
         found.append(Stage(number, stage.title, laid, _blamed(where, laid, allow_import)))
     check_together([(stage.name, stage.alone) for stage in found])
     staged = StagedExperiment(name, tuple(found), allow_import)
@@ -107,6 +115,19 @@ def _apart(overrides: Sequence[str], titles: Sequence[str]) -> tuple[str | None,
                 raise ConfigError(f"{expected}{nearest(title, titles)}")
             of_one.setdefault(title, []).append(f"{inner}={value}")
     return name, of_all, of_one
+
+
+def _of(section: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides of a section, or within it."""
+    return [one for one in overrides if one.partition("=")[0].strip().partition(".")[0] == section]
+
+
+def _with_one_attempt(laid: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a stage that others follow: see `check_attempts`."""
+    given = laid.get(CERTIFICATE)
+    if given is not None and not isinstance(given, Mapping):
+        return dict(laid)  # the schema says what is wrong with it
+    return {**laid, CERTIFICATE: {**(given or {}), ATTEMPTS: 1}}
 
 
 def _laid(sections: Mapping[str, Any], raw: Mapping[str, Any], name: str, stage: StageSection) -> dict[str, Any]:
