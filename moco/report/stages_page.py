@@ -29,9 +29,9 @@ BEFORE_HEAD = "top-1 before recovery"
 _STAGES_NOTE = (
     "Each stage begins with the network that the one before it delivered, and its trained weights. All numbers, and "
     "every certificate, are beside the original network. A stage that others follow tests on the certification images "
-    "one network alone, the one that it hands on, so that these images choose nothing before the last stage. Packed size "
-    "counts codes at their bits, and of layers with single weights removed those that are left and a bit for each; the "
-    "files store removed weights as zeros."
+    "one network alone, the one that it hands on, so that these images choose nothing before the last stage. Packed "
+    "size counts codes at their bits, and of layers with single weights removed those that are left and a bit for "
+    "each; the files store removed weights as zeros."
 )
 _FRONT_NOTE = (
     "Accuracies of the search images, on which these networks were chosen, so they are a little too good. The "

@@ -21,7 +21,7 @@ from moco.experiment.schema import (
 )
 from moco.experiment.schema_base import Count, PluginSection, Section
 from moco.experiment.schema_baselines import BaselineConfig
-from moco.experiment.schema_space import LimitConfig, RecoverySection
+from moco.experiment.schema_space import LimitConfig, RecoverySection, SpaceConfig
 from moco.setting_owners import method_names
 
 OF_ALL = ("model", "data", "target", "seed", "store", "tracking", "folder", "compare", "before_recovery", "student")
@@ -106,8 +106,8 @@ def _check_keys(stage: object, where: str) -> None:
     space, known = stage.get("space"), [*StageSpace.model_fields, *method_names()]
     for key in space if isinstance(space, dict) else ():
         if key not in known:
-            hint = nearest(str(key), known)
-            more = hint if "did you mean" in hint else "; what is the same in all stages stands in the experiment"
+            shared = key in SpaceConfig.model_fields
+            more = "; what is the same in all stages stands in the experiment" if shared else nearest(str(key), known)
             raise ConfigError(f"{where}.space.{key}: expected a method, or `limits`{more}")
     refuse_unknown_keys(StageSection, stage, where)
 
