@@ -42,3 +42,17 @@ def write(folder: Path, *stages: Any, **more: Any) -> Path:
 def staged(folder: Path, *stages: Any, overrides: tuple[str, ...] = (), **more: Any) -> StagedExperiment:
     """They as an experiment in stages."""
     return staged_experiment(write(folder, *stages, **more), overrides)
+
+
+def write_trained(folder: Path, weights: Path) -> Path:
+    """Three stages of a trained network, of which only the first trains on; each looks before its recovery."""
+    tuned = [{"fine_tuning": {"epochs": 0.3, "learning_rate": 0.02, "batch_size": 32}}]
+    stages = ({**CHANNELS, "recovery": tuned}, WEIGHTS, BITS)
+    return write(
+        folder,
+        *stages,
+        model={"weights": str(weights)},
+        recovery=[],
+        searcher={"start": "reference"},
+        before_recovery=True,
+    )
