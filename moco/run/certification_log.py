@@ -70,11 +70,6 @@ class CertificationLog:
         self._spent, self._held = float(kept["spent"]), dict(kept["held"])
         self._missed, self._answers = list(kept["missed"]), dict(kept["answers"])
 
-    @property
-    def deliveries(self) -> int:
-        """How many have read the certification images for something else than the ones before them."""
-        return len(self._answers)
-
     def confidence_left(self, confidence: float) -> float:
         """The confidence that this delivery must ask for, so that all deliveries together keep `confidence`."""
         return 1 - max((1 - confidence) - self._spent, LEAST)

@@ -11,7 +11,7 @@ from moco.experiment.loading import STAGES
 from moco.experiment.schema import Experiment
 from moco.experiment.search import search_experiment
 from moco.report.stages_page import stages_page
-from moco.run.certification_log import CertificationLog
+from moco.run.certification_log import CERTIFICATION
 from moco.run.job import certificate_forecast, floor_of
 from moco.run.progress import Progress
 from moco.run.session import claim
@@ -49,26 +49,20 @@ def search_in_stages(
         if result is None:
             if progress is not None:
                 progress.step(f"stage {stage.number} of {len(staged.stages)}: {stage.name}")
-            result = Result.from_json(
-                search_experiment(
-                    experiment,
-                    where,
-                    overrides=Overrides(folder=folder),
-                    resume=resume and where.exists(),
-                    progress=progress,
-                )
-            )
+            given, again = Overrides(folder=folder), resume and where.exists()
+            found = search_experiment(experiment, where, overrides=given, resume=again, progress=progress)
+            result = Result.from_json(found)
         over.append(stage)
         if (reason := _ends(staged, stage, result, where)) is not None:
             notes.append(reason)
             break
         if stage.number < len(staged.stages):
-            notes += _doubts(stage, result, where)
+            notes += _doubts(stage, result)
             experiment = _next(staged, stage, where / "best", result)
-    found = stages_record(staged, out, over, notes)
-    write_json(out / STAGES_FILE, found.to_json())
-    write_text(out / PAGE, stages_page(found))
-    return found
+    record = stages_record(staged, out, over, notes)
+    write_json(out / STAGES_FILE, record.to_json())
+    write_text(out / PAGE, stages_page(record))
+    return record
 
 
 def _check(staged: StagedExperiment, out: Path, folder: Path | None) -> None:
@@ -93,10 +87,13 @@ def _over(experiment: Experiment, where: Path, folder: Path | None) -> Result | 
     if not (where / RESULT).exists():
         return None
     result = read_run(where).result
-    if result.stopped or result.best is None:
-        return None
     record = plan_of(experiment, where, folder).recording
     claim(where, {"settings": record.settings}, record.older_settings)
+    if result.stopped:
+        # Its network was tested when its user ended it: what came of that must not choose what is handed on.
+        (where / CERTIFICATION).unlink(missing_ok=True)
+    if result.stopped or result.best is None:
+        return None
     check_seal(where / "best", (POLICY, WEIGHTS))
     return result
 
@@ -112,17 +109,11 @@ def _ends(staged: StagedExperiment, stage: Stage, result: Result, where: Path) -
     return None
 
 
-def _doubts(stage: Stage, result: Result, where: Path) -> list[str]:
-    """What is to be said of a stage that another one follows."""
-    told, named = [], f"stage {stage.number} '{stage.name}'"
-    if result.exit != DONE:
-        told.append(f"{named} does not keep what it was asked; the next begins with its network all the same")
-    if CertificationLog(where).deliveries > 1:
-        told.append(
-            f"{named} was delivered more than once, so the certification images had a say in what it handed on: the "
-            "last certificate is a little less sure than it says"
-        )
-    return told
+def _doubts(stage: Stage, result: Result) -> list[str]:
+    if result.exit == DONE:
+        return []
+    named = f"stage {stage.number} '{stage.name}'"
+    return [f"{named} does not keep what it was asked; the next begins with its network all the same"]
 
 
 def _next(staged: StagedExperiment, stage: Stage, best: Path, result: Result) -> Experiment:
