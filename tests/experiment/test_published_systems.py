@@ -41,6 +41,13 @@ def test_each_of_its_stages_has_a_plan(path: Path, tmp_path: Path) -> None:
         assert plan.space.base_weights == (None if stage.number == 1 else best / "network.safetensors")
 
 
+def _soon_learning(experiment: Experiment) -> list[str]:
+    """What lets its searcher learn from two trials; nothing where it learns nothing."""
+    options = experiment.plugins.searcher.options
+    begins = [name for name in ("warmup", "actors", "startup") if hasattr(options, name)]
+    return [f"searcher.{name}=2" for name in begins[:1]]
+
+
 def _as_searched(found: StagedExperiment, best: Path) -> list[Experiment]:
     first, *others = found.stages
     return [first.alone, *(found.above(stage, best) for stage in others)]
@@ -51,8 +58,9 @@ def _as_searched(found: StagedExperiment, best: Path) -> list[Experiment]:
 @pytest.mark.usefixtures("cifar10")
 def test_its_stages_are_searched_one_above_the_other(path: Path, tmp_path: Path) -> None:
     """Three trials a stage, of which what learns decides the last, without floors and with next to no training."""
-    overrides = [*FEW, "searcher.warmup=2"]
-    for stage in staged_experiment(path).stages:
+    stages = staged_experiment(path).stages
+    overrides = [*FEW, *_soon_learning(stages[0].alone)]
+    for stage in stages:
         protocol = json.dumps({**stage.sections["objective"], "constraints": {}})
         overrides.append(f"stages.{stage.name}.objective={protocol}")
         steps = [{s.name: {"epochs": 0.005, "batch_size": 32}} if s.options else s.name for s in stage.alone.recovery]
@@ -111,9 +119,7 @@ def _set(*overrides: str) -> list[str]:
 def test_its_search_runs(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Three trials, of which what learns decides the last, on a few images and with next to no training."""
     experiment = load_experiment(path)
-    options = experiment.plugins.searcher.options
-    begins = [name for name in ("warmup", "actors", "startup") if hasattr(options, name)]  # none: it learns nothing
-    overrides = [*FEW, *(f"searcher.{name}=2" for name in begins[:1])]
+    overrides = [*FEW, *_soon_learning(experiment)]
     if experiment.space.sensitivity is not None:
         overrides.append(f"space.sensitivity={request.getfixturevalue('sensitivity')}")
     if experiment.space.base is not None:
