@@ -82,8 +82,8 @@ def front_rows(found: StagesRecord) -> list[tuple[str, ...]]:
         (
             f"{point.stage} {names.get(point.stage, '')}",
             str(point.trial),
-            *(shown(name, getattr(point, name)) for name in METRICS),
-            *([shown(TOP1_ERROR, point.top1_error_before)] if _recovered(found) else []),
+            *(shown(name, point.metrics.get(name)) for name in METRICS),
+            *([shown(TOP1_ERROR, (point.before_recovery or {}).get(TOP1_ERROR))] if _recovered(found) else []),
         )
         for point in found.front
     ]
@@ -91,7 +91,7 @@ def front_rows(found: StagesRecord) -> list[tuple[str, ...]]:
 
 def _recovered(found: StagesRecord) -> bool:
     """Whether a network of the front was scored before its recovery."""
-    return any(point.top1_error_before is not None for point in found.front)
+    return any(point.before_recovery is not None for point in found.front)
 
 
 def _sections(found: StagesRecord) -> Iterator[Html]:
@@ -134,7 +134,8 @@ def _add_stage(figure: go.Figure, stage: StageRecord, colour: str) -> None:
     cloud = {"size": 6, "color": colour, "opacity": 0.35}
     y = list(map(_accuracy, errors))
     figure.add_scatter(x=sizes, y=y, mode="markers", marker=cloud, legendgroup=group, showlegend=False, name=name)
-    x, y = [p.packed_size_mb for p in stage.front], [_accuracy(p.top1_error) for p in stage.front]
+    front = [point.metrics for point in stage.front]
+    x, y = [one[PACKED_SIZE] for one in front], [_accuracy(one[TOP1_ERROR]) for one in front]
     line = {"color": colour, "width": 2, "shape": "hv"}
     figure.add_scatter(x=x, y=y, mode="lines+markers", line=line, legendgroup=group, name=name)
     if stage.best is not None and {PACKED_SIZE, TOP1_ERROR} <= stage.best.metrics.keys():

@@ -18,10 +18,8 @@ class FrontPoint(Record):
 
     stage: int  # from 1 on
     trial: int
-    packed_size_mb: float
-    top1_error: float  # a share of the search images
-    size_mb: float | None = None  # of the file
-    top1_error_before: float | None = left_out()  # before recovery, where that was asked for
+    metrics: Mapping[str, float]  # packed size, top-1 error on the search images, size of the file; in stored units
+    before_recovery: Mapping[str, float] | None = left_out()  # errors, where that was asked for
 
 
 @dataclass(frozen=True, kw_only=True)

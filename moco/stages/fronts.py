@@ -57,17 +57,11 @@ def stage_record(stage: Stage, folder: Path) -> StageRecord:
 
 def front_of(points: Sequence[FrontPoint]) -> tuple[FrontPoint, ...]:
     """The points that no other one beats in size and accuracy, the smallest first."""
-    keep = non_dominated([(point.packed_size_mb, point.top1_error) for point in points])
-    front = [point for point, kept in zip(points, keep, strict=True) if kept]
-    return tuple(sorted(front, key=lambda point: (point.packed_size_mb, point.top1_error)))
+    places = [(point.metrics[PACKED_SIZE], point.metrics[TOP1_ERROR]) for point in points]
+    front = [(place, point) for place, point, kept in zip(places, points, non_dominated(places), strict=True) if kept]
+    return tuple(point for _, point in sorted(front, key=lambda pair: pair[0]))
 
 
 def _point(number: int, trial: TrialRecord) -> FrontPoint:
-    return FrontPoint(
-        stage=number,
-        trial=trial.number,
-        packed_size_mb=trial.metrics[PACKED_SIZE],
-        top1_error=trial.metrics[TOP1_ERROR],
-        size_mb=trial.metrics.get(FILE_SIZE),
-        top1_error_before=trial.before_recovery.get(TOP1_ERROR),
-    )
+    metrics = {name: trial.metrics[name] for name in (PACKED_SIZE, TOP1_ERROR, FILE_SIZE) if name in trial.metrics}
+    return FrontPoint(stage=number, trial=trial.number, metrics=metrics, before_recovery=trial.before_recovery or None)

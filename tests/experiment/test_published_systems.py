@@ -54,6 +54,7 @@ def _as_searched(found: StagedExperiment, best: Path) -> list[Experiment]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three searches
 @pytest.mark.parametrize("path", [path for path in STAGED if path.stem != "digits_stages"], ids=lambda path: path.stem)
 @pytest.mark.usefixtures("cifar10")
 def test_its_stages_are_searched_one_above_the_other(path: Path, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_the_front_is_of_all_stages_over_size_and_accuracy(finished: Finished) -
     }
     expected = {one[2:] for one in networks if one[:2] not in beaten}
     front = finished.record.front
-    assert {(point.packed_size_mb, point.top1_error) for point in front} == expected
-    assert [point.packed_size_mb for point in front] == sorted(point.packed_size_mb for point in front)
+    assert {(point.metrics[PACKED_SIZE], point.metrics[TOP1_ERROR]) for point in front} == expected
+    assert [point.metrics[PACKED_SIZE] for point in front] == sorted(point.metrics[PACKED_SIZE] for point in front)
     sizes = [stage.best.metrics[PACKED_SIZE] for stage in finished.record.stages if stage.best is not None]
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) == 3
@@ -68,7 +68,7 @@ def test_the_front_is_of_all_stages_over_size_and_accuracy(finished: Finished) -
 
 def test_a_network_that_another_stage_beats_is_not_on_the_front() -> None:
     def point(stage: int, size: float, error: float) -> FrontPoint:
-        return FrontPoint(stage=stage, trial=0, packed_size_mb=size, top1_error=error)
+        return FrontPoint(stage=stage, trial=0, metrics={PACKED_SIZE: size, TOP1_ERROR: error})
 
     small, middle, large, beaten = point(3, 0.1, 0.3), point(2, 0.2, 0.2), point(1, 0.5, 0.1), point(1, 0.4, 0.2)
     assert front_of([large, beaten, middle, small]) == (small, middle, large)
