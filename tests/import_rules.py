@@ -49,8 +49,8 @@ ALLOWED: dict[str, frozenset[str]] = {
         "run",
         "students",
     },
-    "sweep": CORE | {"models", "experiment"},
-    "stages": CORE | {"data", "certification", "compression", "report", "run", "run_folder", "experiment"},
+    "sweep": CORE | {"models", "experiment", "run_folder"},
+    "stages": CORE | {"data", "compression", "report", "run", "run_folder", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"certification", "hardware"},
     "reproduction": RUN
