@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from benchmarks.agent_requests import faults, lines
 from tests.import_rules import ROOT
 
 
@@ -19,3 +20,13 @@ def test_a_kill_loses_and_doubles_nothing_and_uploads_stay_on_disk() -> None:
     assert "0 lost, 0 written twice, 0 answered anew" in done.stdout, done.stdout + done.stderr
     assert "missed: resident memory" not in done.stderr
     assert "missed: an upload" not in done.stderr
+
+
+def test_answers_are_counted_by_request_and_only_a_5xx_that_is_not_declared_is_a_fault() -> None:
+    rows = [("POST /a", "200 done", 2), ("POST /a", "503", 3), ("PUT /b", "500", 1), ("PATCH /a", "405", 1)]
+    assert list(lines(rows)) == [
+        "POST /a: 3 x 503, 2 x 200 done",
+        "PUT /b: 1 x 500",
+        "7 requests, 1 answered with 5xx but 503",
+    ]
+    assert list(faults(rows)) == [("PUT /b", "500", 1)]

@@ -611,6 +611,15 @@ def test_the_interface_is_described(agent: AgentProcess) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/files/" + "0" * 64, "HEAD, PUT"), ("/measure", "POST"), ("/measure/a-key-of-mine", "DELETE")],
+)
+def test_another_method_is_told_all_that_there_are(agent: AgentProcess, path: str, allowed: str) -> None:
+    status, _, headers = ask(agent, "PATCH", path)
+    assert (status, headers["allow"]) == (405, allowed)
+
+
 def test_the_token_is_nowhere_in_what_the_agent_writes(agent: AgentProcess) -> None:
     for path in agent.folder.rglob("*"):
         if path.is_file():
