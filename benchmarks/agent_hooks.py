@@ -90,7 +90,7 @@ def _measure(key: str) -> None:
 
 @schemathesis.hook  # type: ignore[untyped-decorator,unused-ignore]
 def before_call(context: Any, case: Any, **_: Any) -> None:  # noqa: ARG001 - its form
-    """Three of four requests name what is there: held files, the device, a key that has been used, a measurement that runs."""
+    """Three of four requests name what is there: held files, the device, a used key, a measurement that runs."""
     draw = hash(repr((case.path, case.body, case.path_parameters, case.headers)))
     path, headers = case.path_parameters or {}, case.headers or {}
     if draw % 4 == 0:

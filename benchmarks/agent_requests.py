@@ -4,9 +4,9 @@
 
 PATH is schemathesis's command (pip install schemathesis, in an environment of its own). A small network and images are
 sent first, and three of four requests name them (benchmarks/agent_hooks.py), so that jobs are done. What was answered
-to what is counted. Schemathesis's checks `missing_required_header` and `positive_data_acceptance` are left out: the token
-that the command line sends with every request is missed, and arbitrary bytes are no network. Ends with status 1 where schemathesis found
-something, or an answer was 5xx and no 503.
+to what is counted. Schemathesis's checks `missing_required_header` and `positive_data_acceptance` are left out: the
+token that the command line sends with every request is missed, and arbitrary bytes are no network. Ends with status 1
+where schemathesis found something, or an answer was 5xx and no 503.
 """
 
 from __future__ import annotations
