@@ -59,7 +59,7 @@ def _quicken(body: dict[str, Any]) -> None:
     for name, (quick, least, most) in QUICK.items():
         value = body.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
-            body[name] = quick if isinstance(value, int) == isinstance(quick, int) else value
+            body[name] = quick if isinstance(quick, float) or value == int(value) else value
 
 
 def _named(body: dict[str, Any]) -> None:
@@ -99,12 +99,12 @@ def before_call(context: Any, case: Any, **_: Any) -> None:  # noqa: ARG001 - it
         _named(case.body)
     if _is_name(path.get("sha256")) and case.method != "PUT":
         path["sha256"] = NETWORK
-    elif _is_name(path.get("sha256")) and isinstance(case.body, bytes):
-        path["sha256"] = hashlib.sha256(case.body).hexdigest() if draw % 4 == 1 else NETWORK
+    elif _is_name(path.get("sha256")) and isinstance(content := getattr(case.body, "data", case.body), bytes):
+        path["sha256"] = NETWORK if draw % 4 == 1 else hashlib.sha256(content).hexdigest()
     if "Moco-Device" in headers:
         headers["Moco-Device"] = DEVICE
-    if re.fullmatch(KEY, str(headers.get("Idempotency-Key", ""))) and draw % 8 == 1:
-        headers["Idempotency-Key"] = COMMON_KEY
+    if re.fullmatch(KEY, str(headers.get("Idempotency-Key", ""))) and draw % 8 != 2:  # else many draw one key
+        headers["Idempotency-Key"] = COMMON_KEY if draw % 8 == 1 else f"key-{draw % (1 << 32):08x}"
     if case.method == "DELETE" and re.fullmatch(KEY, str(path.get("key", ""))) and draw % 8 == 1:
         threading.Thread(target=_measure, args=(path["key"],), daemon=True).start()
         time.sleep(0.2)

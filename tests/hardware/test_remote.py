@@ -624,3 +624,28 @@ def test_the_token_is_nowhere_in_what_the_agent_writes(agent: AgentProcess) -> N
     for path in agent.folder.rglob("*"):
         if path.is_file():
             assert TOKEN.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"file": Infinity}',
+        b'{"file": NaN}',
+        b'{"file": 1e400}',
+        b'{"file": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"file": "a", "caf\\u00e9\\u001b": 1}',
+    ],
+)
+def test_what_is_no_json_for_an_answer_is_refused_all_the_same(agent: AgentProcess, body: bytes) -> None:
+    status, told, _ = ask(agent, "POST", "/open", body, **JSON)
+    assert (status, {part for one in told["detail"] for part in one["loc"]} >= {"body"}) == (422, True)
+
+
+def test_an_integer_may_be_written_with_a_point(agent: AgentProcess) -> None:
+    answers = [
+        ask(agent, "POST", "/snippet", f'{{"file": "a", "input_shape": [{size}]}}'.encode(), **JSON)
+        for size in ("3", "3.0", "3.5")
+    ]
+    assert [status for status, _, _ in answers] == [200, 200, 422]
+    assert answers[0][1] == answers[1][1]
