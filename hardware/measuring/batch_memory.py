@@ -87,4 +87,5 @@ def _taken(graph: onnx.GraphProto) -> Iterator[int]:
 def _bytes(kind: TypeProto.Tensor) -> int:
     if not kind.elem_type:
         return 0
-    return prod(size.dim_value for size in kind.shape.dim) * helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
+    values = prod(size.dim_value for size in kind.shape.dim)
+    return values * int(helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize)
