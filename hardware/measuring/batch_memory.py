@@ -87,5 +87,5 @@ def _taken(graph: onnx.GraphProto) -> Iterator[int]:
 def _bytes(kind: TypeProto.Tensor) -> int:
     if not kind.elem_type:
         return 0
-    values = prod(size.dim_value for size in kind.shape.dim)
+    values: int = prod(size.dim_value for size in kind.shape.dim)
     return values * int(helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize)

@@ -19,7 +19,7 @@ TOLD = "GB are free where it runs: take smaller images or a smaller network, or 
 def test_a_search_ends_before_its_first_trial(experiment: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_memory, "free_bytes", lambda: FREE)
     done = moco("search", experiment(), "--out", tmp_path / "run")
-    assert (done.exit_code, TOLD in one_line(done)) == (1, True)
+    assert TOLD in one_line(done, 1)
     assert not (tmp_path / "run" / "trials.json").exists()
 
 
@@ -33,7 +33,7 @@ def test_so_does_one_over_an_agent_which_lives_on(
     with served(tmp_path / "agent") as agent:
         target = {"runtime": "remote", "url": agent.url, "threads": None}
         done = moco("search", experiment(target=target), "--out", tmp_path / "run")
-        assert (done.exit_code, TOLD in one_line(done)) == (1, True)
+        assert TOLD in one_line(done, 1)
         assert agent.process is not None
         assert agent.process.poll() is None
     assert not (tmp_path / "run" / "trials.json").exists()
