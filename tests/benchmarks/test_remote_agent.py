@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from benchmarks.agent_requests import faults, lines
+from benchmarks.remote_aa import across
 from tests.import_rules import ROOT
 
 
@@ -30,3 +31,10 @@ def test_answers_are_counted_by_request_and_only_a_5xx_that_is_not_declared_is_a
         "7 requests, 1 answered with 5xx but 503",
     ]
     assert list(faults(rows)) == [("PUT /b", "500", 1)]
+
+
+def test_what_is_taken_elsewhere_is_set_beside_what_was_taken_here_at_that_time() -> None:
+    here = [1.0 + 0.5 * (number % 4) for number in range(20)]  # a machine that drifts
+    assert across({"local": here, "remote": here}).holds(1.0)
+    slower = across({"local": here, "remote": [1.1 * ms for ms in here]})
+    assert (round(slower.value, 6), slower.holds(1.0)) == (1.1, False)
