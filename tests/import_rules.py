@@ -77,6 +77,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.file_weights",
         "moco.evaluation.builder",
         "moco.hardware.onnx_network",
+        "moco.hardware.measuring.batch_memory",
         "moco.hardware.measuring.probe_model",
         "moco.hardware.tvm_library",
         "moco.testing.target",
