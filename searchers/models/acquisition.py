@@ -154,7 +154,7 @@ class ExpectedImprovement:
         gain = np.zeros(violation.shape)
         for name, curve in self._curves.items():
             gain += curve(drawn[name])
-        return np.asarray(np.mean(np.maximum(np.nan_to_num(gain), 0.0) * (violation <= 0), axis=0))
+        return np.asarray(np.mean(np.maximum(gain, 0.0) * (violation <= 0), axis=0))
 
 
 Gain = ExpectedHypervolumeImprovement | ExpectedImprovement

@@ -8,6 +8,7 @@ interplay of metrics is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,17 +20,18 @@ from moco.trial import Evaluation, MetricValue
 
 COARSE, KNOTS, FINER = 17, 257, 16
 """Knots that tell whether a metric matters, knots of one that does, and parts of an interval beside which it bends."""
-BENDS = 16  # intervals that are parted at most, those of the sharpest bends
+BENDS = 8  # bends that are looked at so closely at most, the sharpest
 BEYOND = 10.0  # factor by which a cost may lie beyond what was told
 ROUNDING = 1e-9  # of a curve's extent: a bend of less is none
 
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """The score's change with one metric: a line from knot to knot (k,), beyond them as the outermost ones go.
+    """The score's change with one metric: a line from knot to knot, beyond the outermost as they go.
 
     Attributes:
-        gains: (k,) by how much the score is above the best trial's; NaN where it cannot be computed.
+        knots: (k,) values of the metric, k >= 2, rising.
+        gains: (k,) by how much the score is above the best trial's.
         is_bent: whether it is no straight line.
     """
 
@@ -39,9 +41,7 @@ class ScoreCurve:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """The gains, of any shape, at these values of the metric."""
-        left = np.clip(np.searchsorted(self.knots, values) - 1, 0, len(self.knots) - 2)
-        slopes = np.diff(self.gains) / np.diff(self.knots)
-        return np.asarray(self.gains[left] + slopes[left] * (values - self.knots[left]))
+        return _continued(values, self.knots, self.gains)
 
 
 def score_curves(
@@ -49,12 +49,14 @@ def score_curves(
 ) -> dict[str, ScoreCurve]:
     """The curves of the metrics that the score changes with, in the order of the best trial's metrics."""
     found: dict[str, ScoreCurve] = {}
-    for name in best.metrics:
+    for name, at_best in best.metrics.items():
         values = np.array([metrics[name].value for metrics in told if name in metrics])
+        if not np.isfinite(values).all():  # nothing that is judged
+            continue
         along = _Along(problem, best, name)
-        coarse = _spread(name, values, COARSE)
-        if np.ptp(np.nan_to_num(along(coarse))) > 0:
-            found[name] = along.curve(np.union1d(_spread(name, values, KNOTS), best.metrics[name].value))
+        coarse, knots = (_with(_spread(name, values, count), at_best.value) for count in (COARSE, KNOTS))
+        if np.ptp(along(coarse)) > 0:
+            found[name] = along.curve(knots)
     return found
 
 
@@ -75,6 +77,11 @@ def _spread(name: str, told: np.ndarray, count: int) -> np.ndarray:
     return np.linspace(min(low - extent, 0.0) if low < 0 else 0.0, high + extent, count)
 
 
+def _with(knots: np.ndarray, value: float) -> np.ndarray:
+    """The knots and this value, in its place; one that differs by rounding alone would make a slope of noise."""
+    return np.sort(np.append(knots[~np.isclose(knots, value, rtol=ROUNDING, atol=0.0)], value))
+
+
 @dataclass(frozen=True)
 class _Along:
     """The score with one metric moved, above the score at the best trial."""
@@ -84,23 +91,41 @@ class _Along:
     name: str
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
+        """The gains (k,) at rising values (k,), of which one is the best trial's.
+
+        Where there is no score, or it falls as a bound is missed, the curve goes on as it came: bounds are kept by
+        themselves, and a fall may lie anywhere between two knots.
+        """
         at_best = self.problem.unbounded_score(self.best)
-        return np.array([self._score(float(value)) - at_best for value in values])
+        gains = np.array([self._score(float(value)) - at_best for value in values])
+        there = np.isfinite(gains)
+        return _continued(values, values[there], gains[there])
 
     def _score(self, value: float) -> float:
         moved = {**self.best.metrics, self.name: MetricValue(value, self.best.metrics[self.name].sem)}
+        evaluation, falls = replace(self.best, metrics=moved), self.problem.unbounded_scorer is None
         try:
-            return self.problem.unbounded_score(replace(self.best, metrics=moved))
+            if falls and self.problem.bounds and not self.problem.judge(evaluation).feasible:
+                return math.nan
+            return self.problem.unbounded_score(evaluation)
         except ValueError:  # a network of this value would have failed
-            return float("nan")
+            return math.nan
 
     def curve(self, knots: np.ndarray) -> ScoreCurve:
         """The curve through these knots, and through finer ones beside its sharpest bends."""
         gains = self(knots)
         bends = np.abs(np.diff(np.diff(gains) / np.diff(knots)) * np.diff(knots)[1:])
-        sharp = np.flatnonzero(np.nan_to_num(bends) > ROUNDING * np.ptp(gains[np.isfinite(gains)]))
-        sharpest = sharp[np.argsort(-bends[sharp], kind="stable")[: BENDS // 2]]
+        sharp = np.flatnonzero(bends > ROUNDING * np.ptp(gains))
+        sharpest = sharp[np.argsort(-bends[sharp], kind="stable")[:BENDS]]
         finer = [np.linspace(knots[i], knots[i + 2], 2 * FINER + 1) for i in sharpest]
-        added = np.setdiff1d(np.concatenate(finer), knots) if finer else np.empty(0)
-        order = np.argsort(np.append(knots, added), kind="stable")
-        return ScoreCurve(np.append(knots, added)[order], np.append(gains, self(added))[order], bool(len(sharp)))
+        every = np.unique(np.concatenate([knots, *finer]))
+        return ScoreCurve(every, self(every) if finer else gains, bool(len(sharp)))
+
+
+def _continued(at: np.ndarray, values: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """The line through these points (k,) at other values, beyond the outermost points as it goes there."""
+    if len(values) == 1:
+        return np.full(at.shape, gains[0])
+    left = np.clip(np.searchsorted(values, at) - 1, 0, len(values) - 2)
+    slopes = np.diff(gains) / np.diff(values)
+    return np.asarray(gains[left] + slopes[left] * (at - values[left]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from moco.problem import Problem
-from moco.searchers.models.acquisition import reference_point, slopes, violations
+from moco.searchers.models.acquisition import reference_point, violations
 from moco.searchers.models.outcome_transforms import OutcomeTransform
 from moco.searchers.models.policy_models import (
     PolicyModels,
@@ -168,13 +168,3 @@ def test_without_a_reference_point_the_front_gives_one() -> None:
     problem = Problem(layered_problem().space, {"a": "minimize", "b": "maximize"}, {"b": ">= 1"})
     losses = np.array([[0.0, -3.0], [1.0, -5.0]])
     np.testing.assert_allclose(reference_point(problem, losses, losses), [1.1, -2.8])
-
-
-def test_slopes_of_the_score_are_those_of_what_it_weighs() -> None:
-    """The score is minus the cost, the loss without a bound: half of each ratio to the reference."""
-    problem = layered_problem()
-    reference = measured(problem.space.neutral).metrics
-    found = slopes(problem, trial(problem, dict(problem.space.neutral)))
-    assert found.keys() == {"latency_ms", "bops"}
-    for name, slope in found.items():
-        assert slope == pytest.approx(-0.5 / reference[name].value, rel=1e-6)
