@@ -1,9 +1,13 @@
-"""An ONNX file becomes a LiteRT file: run by the converter's Python, as `convert.py ONNX TFLITE`."""
+"""An ONNX file becomes a LiteRT file: run by the converter's Python, as `convert.py ONNX TFLITE [BATCH ...]`.
+
+Files in codes are converted in floats and quantized then: litert-torch 0.10 takes quantize nodes over as they stand and
+puts nothing into integers by them.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import litert_torch
@@ -11,12 +15,15 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper
-from torch import Tensor, fx, nn
-from torch.nn import functional as F  # noqa: N812
+from torch import Tensor, nn
 
 from moco.hardware.litert_converter.floats import floated
+from moco.hardware.litert_converter.quantizer import Probe, quantized
 from moco.hardware.onnx_network.network import INPUT, Network
 from moco.randomness import generator
+
+FIRST = "serving_default"
+"""The signature that takes single images."""
 
 
 class Named(nn.Module):
@@ -31,43 +38,33 @@ class Named(nn.Module):
         return {"logits": self.network(input)}
 
 
-def main(source: str, destination: str) -> None:
-    """Convert the one file into the other; raises whatever torch and the converter raise."""
+def main(source: str, destination: str, *batches: str) -> None:
+    """Convert the one file into the other; raises whatever torch, the converter and the quantizer raise."""
     torch.set_num_threads(1)
-    model = floated(onnx.load_model_from_string(Path(source).read_bytes()))
-    network = Network.read(model.model.SerializeToString())
-    content = converted(network)
-    if model.ranges:
-        from moco.hardware.litert_converter.quantizer import quantized
-
-        images = probe(network)
-        content = quantized(content, images, model, held(model.model, images, model.ranges))
+    signatures = {FIRST: 1} | {f"batch_{size}": size for size in sorted(map(int, batches)) if size != 1}
+    floats = floated(onnx.load_model_from_string(Path(source).read_bytes()))
+    network = Network.read(floats.model.SerializeToString())
+    content = converted(network, signatures)
+    if floats.ranges:
+        most = np.float32(max(abs(end) for end in floats.ranges.get(INPUT, (1.0,))))
+        images = {name: pictures(size, network.image_shape) * most for name, size in signatures.items()}
+        probes = {name: Probe(given, held(floats.model, given, floats.ranges)) for name, given in images.items()}
+        content = quantized(content, floats, probes)
     Path(destination).write_bytes(content)
 
 
-def converted(network: Network) -> bytes:
-    """The network's LiteRT file, in floats."""
-    module = network.module(1)
-    concatenated(module)
-    example = {INPUT: torch.zeros(1, *network.image_shape)}
-    return bytes(litert_torch.convert(Named(module).eval(), sample_kwargs=example).model_content())
+def converted(network: Network, signatures: dict[str, int]) -> bytes:
+    """The network's LiteRT file in floats, with a signature for each size of batch."""
+    converter = litert_torch
+    for name, size in signatures.items():
+        images = {INPUT: torch.zeros(size, *network.image_shape)}
+        converter = converter.signature(name, Named(network.module(size)).eval(), sample_kwargs=images)
+    return bytes(converter.convert().model_content())
 
 
-def concatenated(module: fx.GraphModule) -> None:
-    """Write channels of zeros that are put beside an image's as a concatenation, in place.
-
-    The converter moves channels to the last axis, but not past a padding of them: it would turn the image there and back.
-    """
-    for node in [one for one in module.graph.nodes if one.target is F.pad]:
-        x, flat, *others = (*node.args, *node.kwargs.values())
-        if len(flat) != 6 or any(flat[:4]) or min(flat) < 0 or others not in ([], ["constant", 0], ["constant", 0.0]):
-            continue
-        print(node.args,node.kwargs)
-
-
-def probe(network: Network) -> np.ndarray:
-    """An image (1, channels, height, width) with no two alike pixels."""
-    return generator(0, "litert probe").standard_normal((1, *network.image_shape)).astype(np.float32)
+def pictures(n: int, shape: Sequence[int]) -> np.ndarray:
+    """Images (n, *shape) of noise in -1..1, by which tensors are told apart."""
+    return generator(0, "litert pictures").uniform(-1, 1, (n, *shape)).astype(np.float32)
 
 
 def held(model: onnx.ModelProto, images: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -8,8 +8,8 @@ with the same numbers, in any order. What was float in moco's file stays float.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,98 +56,115 @@ def _sorted(value: np.ndarray) -> np.ndarray:
     return np.sort(np.asarray(value, np.float32), axis=None)
 
 
-@dataclass
+@dataclass(frozen=True)
+class Probe:
+    """A batch of images and what they make of a network.
+
+    Attributes:
+        images: (n, channels, height, width).
+        values: by tensor of moco's network that has a range, what it holds for these images.
+    """
+
+    images: np.ndarray
+    values: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Operator:
     """An operator of a LiteRT file: its kind, its scope in the quantizer's recipe, and its tensors by number."""
 
-    kind: Any
+    kind: Any  # a name of the quantizer's; None where it knows none
     scope: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
-@dataclass
-class LiteRTFile:
-    """A float file with what each of its tensors holds after one batch of images."""
+@dataclass(frozen=True)
+class Graph:
+    """What a LiteRT file runs for one signature."""
 
-    content: bytes
-    operators: list[Operator] = field(default_factory=list)
-    names: dict[int, str] = field(default_factory=dict)
-    constants: dict[int, np.ndarray] = field(default_factory=dict)
-    values: dict[int, np.ndarray] = field(default_factory=dict)
+    operators: tuple[Operator, ...]
+    names: Mapping[int, str]  # by tensor
+    constants: Mapping[int, np.ndarray]  # in floats
+    values: Mapping[int, np.ndarray]  # of the other tensors of floats, what they hold for a probe
 
     @classmethod
-    def run(cls, content: bytes, images: np.ndarray) -> LiteRTFile:
-        """Run the file on the images."""
+    def run(cls, content: bytes, signature: str, images: np.ndarray) -> Graph:
+        """Run the file's signature on the images."""
         interpreter = Interpreter(
             model_content=content,
             experimental_preserve_all_tensors=True,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
-        interpreter.allocate_tensors()
-        [given] = interpreter.get_input_details()
-        interpreter.set_tensor(given["index"], images)
-        interpreter.invoke()
-        made, model = cls(content), flatbuffer.read_model(content)
-        [graph] = model.subgraphs
-        for number, tensor in enumerate(graph.tensors):
-            made.names[number] = flatbuffer.get_tensor_name(tensor)
-            if tensor.type != qtyping.TensorType.FLOAT32:
-                continue
-            held = flatbuffer.get_tensor_data(tensor, model.buffers)
-            if held is not None:
-                made.constants[number] = np.asarray(held)
-            else:
-                made.values[number] = interpreter.get_tensor(number)
-        for one in graph.operators:
-            kind = flatbuffer.TFL_OP_CODE_TO_NAME.get(model.operatorCodes[one.opcodeIndex].builtinCode)
-            inputs = tuple(int(number) for number in one.inputs if number >= 0)
-            outputs = tuple(map(int, one.outputs))
-            made.operators.append(Operator(kind, flatbuffer.get_op_scope(one, graph.tensors), inputs, outputs))
-        return made
+        interpreter.get_signature_runner(signature)(input=images)
+        model = flatbuffer.read_model(content)
+        [number] = [one.subgraphIndex for one in model.signatureDefs if one.signatureKey.decode() == signature]
+        graph = model.subgraphs[number]
+        floats = [n for n, tensor in enumerate(graph.tensors) if tensor.type == qtyping.TensorType.FLOAT32]
+        stored = {n: flatbuffer.get_tensor_data(graph.tensors[n], model.buffers) for n in floats}
+        return cls(
+            tuple(_operator(one, graph.tensors, model.operatorCodes) for one in graph.operators),
+            {n: flatbuffer.get_tensor_name(graph.tensors[n]) for n in floats},
+            {n: np.asarray(value) for n, value in stored.items() if value is not None},
+            {n: interpreter.get_tensor(n, number) for n, value in stored.items() if value is None},
+        )
 
     def ranges(self, known: Known, ranges: Mapping[str, Range]) -> dict[int, Range]:
         """What the codes of each tensor span, as far as moco's file tells."""
-        found = {}
-        for number, value in self.values.items():
-            if (name := known.name(value)) is not None:
-                found[number] = ranges[name]
+        names = {number: known.name(value) for number, value in self.values.items()}
+        found = {number: ranges[name] for number, name in names.items() if name is not None}
         for one in self.operators:
-            if one.kind in MOVED and one.inputs and one.inputs[0] in found:
+            if one.kind in MOVED and one.inputs[0] in found:
                 found.update({number: found[one.inputs[0]] for number in one.outputs if number not in found})
         return found
 
+    def weights(self, one: Operator) -> np.ndarray | None:
+        """The operator's weights; None of an operator that has none."""
+        return self.constants.get(one.inputs[1]) if one.kind in LAYERS else None
 
-def quantized(content: bytes, images: np.ndarray, model: Floats, values: Mapping[str, np.ndarray]) -> bytes:
-    """The file in int8 where the model was in codes.
+
+def _operator(one: Any, tensors: Sequence[Any], codes: Sequence[Any]) -> Operator:
+    kind = flatbuffer.TFL_OP_CODE_TO_NAME.get(codes[one.opcodeIndex].builtinCode)
+    inputs = tuple(int(number) for number in one.inputs if number >= 0)
+    return Operator(kind, flatbuffer.get_op_scope(one, tensors), inputs, tuple(map(int, one.outputs)))
+
+
+def quantized(content: bytes, floats: Floats, probes: Mapping[str, Probe]) -> bytes:
+    """The file in int8 where the network was in codes.
 
     Args:
         content: the float LiteRT file.
-        images: a batch of them, (n, channels, height, width), that tensors are told by.
-        model: moco's network, with what its codes span.
-        values: of each tensor that has a span, what it holds for these images.
+        floats: moco's network, with what its codes span.
+        probes: by signature of the file.
 
     Raises:
-        MeasurementError: nothing of the file is in int8 then.
+        MeasurementError: nothing of the file would be in int8.
     """
-    file = LiteRTFile.run(content, images)
-    ranges = file.ranges(Known(values), model.ranges)
-    coded = Known(model.weights)
-    quantizer = Quantizer(content)
-    for one in file.operators:
-        weights = [file.constants[n] for n in one.inputs[1:2] if n in file.constants] if one.kind in LAYERS else []
-        if one.kind is None or any(coded.name(weight) is None for weight in weights):
-            continue
-        where = f"^{re.escape(one.scope)}$"
-        if all(number in ranges for number in (*one.inputs, *one.outputs) if number in file.values):
-            quantizer.add_static_config(where, one.kind, BITS, BITS)
-        elif weights:  # what it reads is put into codes while it runs, and what it gives is float
-            quantizer.add_dynamic_config(where, one.kind, BITS)
-    spans = {
-        file.names[number]: {"min": np.float32([low]), "max": np.float32([high])}
-        for number, (low, high) in ranges.items()
-    }
-    made = quantizer.quantize(spans, enable_progress_report=False).quantized_model
-    if made is None:
-        raise MeasurementError("nothing of it is in int8")
-    return bytes(made)
+    quantizer, spans = Quantizer(content), dict[str, dict[str, np.ndarray]]()
+    coded = Known(floats.weights)
+    for signature, probe in probes.items():
+        graph = Graph.run(content, signature, probe.images)
+        ranges = graph.ranges(Known(probe.values), floats.ranges)
+        for one in graph.operators:
+            _choose(quantizer, one, graph, ranges, coded)
+        for number, (low, high) in ranges.items():
+            shape = (1,) * graph.values[number].ndim
+            spans[graph.names[number]] = {
+                "min": np.full(shape, low, np.float32),
+                "max": np.full(shape, high, np.float32),
+            }
+    if not quantizer.get_quantization_recipe():
+        raise MeasurementError("no tensor of the converted file was found again in moco's: nothing is in int8")
+    return bytes(quantizer.quantize(spans, enable_progress_report=False).quantized_model or b"")
+
+
+def _choose(quantizer: Quantizer, one: Operator, graph: Graph, ranges: Collection[int], coded: Known) -> None:
+    """Put the operator into int8 where moco's file has it so."""
+    weights = graph.weights(one)
+    if one.kind is None or (weights is not None and coded.name(weights) is None):
+        return
+    where = f"^{re.escape(one.scope)}$"
+    if all(number in ranges for number in (*one.inputs, *one.outputs) if number in graph.values):
+        quantizer.add_static_config(where, one.kind, BITS, BITS)
+    elif weights is not None:  # what it reads is put into codes while it runs, and what it gives is float
+        quantizer.add_dynamic_config(where, one.kind, BITS)
