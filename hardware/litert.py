@@ -88,17 +88,19 @@ class LiteRTSession(LocalSession):
         super().__init__(artifact, tuple(map(int, given["shape"][1:])))
         self._interpreter = interpreter
         self._input, self._output = given["index"], gives["index"]
-        runners = [interpreter.get_signature_runner(name) for name in signatures if name != FIRST]
-        sizes = {int(one.get_input_details()["input"]["shape"][0]): one for one in runners}
-        self._runs: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-            size: lambda images, run=sizes[size]: np.asarray(run(input=images)["logits"])
-            for size in sorted(sizes, reverse=True)
-        }
-        self._runs[1] = self._one
+        self._runs: dict[int, Callable[[np.ndarray], np.ndarray]] = {1: self._one}
+        if len(signatures) > 1:  # an interpreter that has given a runner refuses to be run without one
+            self._runs = dict(sorted(map(self._run_of, signatures), reverse=True))
+
+    def _run_of(self, signature: str) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+        """The size of a signature's batches, and what runs it."""
+        runner = self._interpreter.get_signature_runner(signature)
+        size = int(runner.get_input_details()["input"]["shape"][0])
+        return size, lambda images: np.asarray(runner(input=images)["logits"])
 
     def _free(self) -> None:
         self._interpreter = None
-        self._runs.clear()
+        self._runs = {}
 
     def _logits(self, images: np.ndarray) -> np.ndarray:
         parts, at = list[np.ndarray](), 0
