@@ -73,9 +73,13 @@ class Lab:
 
     def right(self, policy: Policy, split: str) -> Correct:
         """Which images of a split the policy's network has right."""
+        return self.right_on(policy, (split,))[split]
+
+    def right_on(self, policy: Policy, splits: Sequence[str]) -> dict[str, Correct]:
+        """The same of several splits, by one network."""
         artifact, _ = self.prepared.evaluator.builder.build(policy)
         with closing(self.prepared.job.target.load(artifact)) as session:
-            return self._scored(session, split)
+            return {split: self._scored(session, split) for split in splits}
 
     def profile(self, policy: Policy | None) -> dict[str, Reading]:
         """Every metric of the policy's network that can be measured here; None looks at the reference."""
