@@ -18,6 +18,7 @@ from moco.reproduction.setting import Drawn, Setting
 
 COLUMNS = (*NETWORK, "first_stage_latency", *LAYER)
 SCHEMES = {"p_then_q": "P, then Q", "q_then_p": "Q, then P"}
+PAIRS = {"p_then_q": (ROUNDED, Q), "q_then_p": (Q, ROUNDED)}
 
 
 def orders(setting: Setting) -> Drawn:
@@ -39,7 +40,7 @@ def _schemes(bench: Bench) -> tuple[list[RawRow], dict[str, Any]]:
     """Rows and evidence of one network."""
     episodes = episodes_of(bench.setting)
     begun, sequential, rows = {}, {}, []
-    for scheme, (first, then) in zip(SCHEMES, ((ROUNDED, Q), (Q, ROUNDED)), strict=True):
+    for scheme, (first, then) in PAIRS.items():
         begun[scheme], sequential[scheme] = bench.one_after_the_other(first, then, TABLE_TARGET, episodes)
         row = network_row(bench, SCHEMES[scheme], sequential[scheme], COLUMNS)
         rows.append(with_values(row, COLUMNS, first_stage_latency=float(f"{begun[scheme].cost:.6g}")))
