@@ -22,7 +22,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from moco.errors import ConfigError, MeasurementError, in_one_line
-from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.host import (
     KINDS,
     calling_thread_works,
@@ -33,6 +33,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
+from moco.hardware.measuring.local_session import Failing, LocalSession
 from moco.hardware.measuring.metering import Opening, measured
 from moco.hardware.measuring.processor import processor
 from moco.interfaces import Artifact, Capabilities, Finding, Normalize
@@ -48,6 +49,7 @@ ADVICE = (
 )
 PACKAGE = "ai-edge-litert"
 LIMIT_S = 900.0
+FAILING = Failing("LiteRT", errors=(RuntimeError, ValueError))
 
 
 @dataclass(frozen=True)
@@ -73,35 +75,26 @@ class LiteRTOptions:
         return self.converter_python or os.environ.get(VARIABLE) or None
 
 
-class LiteRTSession:
+class LiteRTSession(LocalSession):
     """A LiteRT file, open on LiteRT."""
+
+    failing = FAILING
 
     def __init__(self, artifact: Artifact, interpreter: Any) -> None:
         """Wrap an allocated interpreter; a MeasurementError where input or output is not the one of moco's files."""
         names = interpreter.get_signature_list().get("serving_default")
         if names != {"inputs": ["input"], "outputs": ["logits"]}:
             raise MeasurementError(f"{artifact.path}: expected an input 'input' and an output 'logits', got {names}")
-        self.artifact, self._interpreter = artifact, interpreter
         [given], [gives] = interpreter.get_input_details(), interpreter.get_output_details()
+        super().__init__(artifact, tuple(map(int, given["shape"][1:])))
+        self._interpreter = interpreter
         self._input, self._output = given["index"], gives["index"]
-        self.input_shape = tuple(map(int, given["shape"][1:]))
 
-    def close(self) -> None:
-        """Free the runtime's memory of the file."""
+    def _free(self) -> None:
         self._interpreter = None
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width), image by image.
-
-        A MeasurementError refuses other images, and tells of a runtime that fails and of a session that is closed.
-        """
-        if self._interpreter is None:
-            raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        check_images(images, self.input_shape, self.artifact)
-        try:
-            return np.concatenate([self._one(images[n : n + 1]) for n in range(len(images))])
-        except (RuntimeError, ValueError) as error:
-            raise MeasurementError(f"{self.artifact.path}: LiteRT failed: {in_one_line(error)}") from error
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._one(images[n : n + 1]) for n in range(len(images))])
 
     def _one(self, image: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(self._input, image)
@@ -169,10 +162,8 @@ class LiteRTTarget:
         A MeasurementError tells of another or no file, and of one that is not LiteRT's.
         """
         content = content_of(artifact)
-        try:
+        with FAILING.named(artifact, "cannot load it"):
             return LiteRTSession(artifact, self._opened(content))
-        except (RuntimeError, ValueError) as error:
-            raise MeasurementError(f"{artifact.path}: LiteRT cannot load it: {in_one_line(error)}") from error
 
     def _opened(self, content: bytes) -> Any:
         interpreter = Interpreter(model_content=content, num_threads=self.options.threads)

@@ -34,7 +34,7 @@ from moco.hardware.execution_providers import (
     probe,
     providers_told,
 )
-from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.host import (
     INT8_MULTIPLE,
     KINDS,
@@ -47,6 +47,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
+from moco.hardware.measuring.local_session import Failing, LocalSession, text_of
 from moco.hardware.measuring.metering import CounterChoice, Opening, Power, Timed, check_readable, measured
 from moco.hardware.measuring.operator_times import operator_times
 from moco.hardware.measuring.processor import processor
@@ -65,6 +66,7 @@ LEVELS = {
 """How far ONNX Runtime optimises a graph before it runs it, by moco's name."""
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: the exception carries the message, warnings about the graph help nobody here."""
+FAILING = Failing("ONNX Runtime", text_of)
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,15 @@ class ONNXRuntimeOptions:
         return calling_thread_works(self.threads) and self.chain == CPU.chain
 
 
-class ONNXRuntimeSession:
+class ONNXRuntimeSession(LocalSession):
     """An ONNX file, open on ONNX Runtime."""
+
+    failing = FAILING
 
     def __init__(self, artifact: Artifact, session: ort.InferenceSession) -> None:
         """Wrap an open session; raises MeasurementError where its input or output is not the one of moco's files."""
-        self.artifact, self.input_shape = artifact, _image_shape(session, artifact)
+        super().__init__(artifact, _image_shape(session, artifact))
         self._session: ort.InferenceSession | None = session
-
-    def close(self) -> None:
-        """Free the runtime's memory of the file."""
-        self._session = None
 
     def end_profiling(self) -> str:
         """The path of the profile that ONNX Runtime wrote, where it was opened with one."""
@@ -143,19 +143,13 @@ class ONNXRuntimeSession:
         assert self._session is not None
         return BoundCalls(self.artifact, self.input_shape, self._session, memory)
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
-
-        A MeasurementError refuses other images, and tells of a runtime that fails and of a session that is closed.
-        """
-        if self._session is None:
-            raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        check_images(images, self.input_shape, self.artifact)
-        try:
-            logits: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
-        except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            raise MeasurementError(f"{self.artifact.path}: ONNX Runtime failed: {_one_line(error)}") from error
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        assert self._session is not None
+        logits: np.ndarray = self._session.run([OUTPUT], {INPUT: images})[0]
         return logits
+
+    def _free(self) -> None:
+        self._session = None
 
 
 class ONNXRuntimeTarget:
@@ -184,7 +178,7 @@ class ONNXRuntimeTarget:
             try:
                 probe(self._opened)
             except Exception as error:  # ONNX Runtime's exceptions have no common base class
-                raise ConfigError(f"target.provider: '{self.options.provider}': {_one_line(error)}") from error
+                raise ConfigError(f"target.provider: '{self.options.provider}': {text_of(error)}") from error
 
     def load(self, artifact: Artifact, session_options: ort.SessionOptions | None = None) -> ONNXRuntimeSession:
         """Open the file on the runtime, after a check that it is the very file that the artefact names (W08).
@@ -193,10 +187,8 @@ class ONNXRuntimeTarget:
         another or no file, one that the runtime cannot run, and one not in moco's form.
         """
         content = content_of(artifact)
-        try:
+        with FAILING.named(artifact, "cannot load it"):
             session = self._opened(content, session_options)
-        except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            raise MeasurementError(f"{artifact.path}: ONNX Runtime cannot load it: {_one_line(error)}") from error
         return ONNXRuntimeSession(artifact, session)
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
@@ -294,7 +286,3 @@ def _image_shape(session: ort.InferenceSession, artifact: Artifact) -> tuple[int
     if kind != "tensor(float)" or isinstance(batch, int) or not all(isinstance(size, int) for size in shape):
         raise MeasurementError(f"{where} a float32 input (dynamic batch, fixed size), got {kind} {inputs[0].shape}")
     return tuple(shape)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -22,7 +22,7 @@ import numpy as np
 import openvino as ov
 
 from moco.errors import ConfigError, MeasurementError, nearest
-from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.host import (
     INT8_MULTIPLE,
     KINDS,
@@ -35,6 +35,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
+from moco.hardware.measuring.local_session import Failing, LocalSession
 from moco.hardware.measuring.metering import CounterChoice, Opening, Power, check_readable, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.measuring.timing import images as normal_images
@@ -97,6 +98,15 @@ def has_bfloat16() -> bool:
     return "BF16" in runtime().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
 
 
+def _reason(error: Exception) -> str:
+    """OpenVINO's message without the places in its sources, in one line."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith(("Exception from", "Check '"))]
+    return " ".join(" ".join(lines or [str(error)]).split())
+
+
+FAILING = Failing("OpenVINO", _reason, (RuntimeError,))
+
+
 class _Compiled:
     """A network for batches of one size, with its tensors."""
 
@@ -122,33 +132,22 @@ class _Compiled:
         ]
 
 
-class OpenVINOSession:
+class OpenVINOSession(LocalSession):
     """An ONNX file, open on OpenVINO."""
+
+    failing = FAILING
 
     def __init__(self, artifact: Artifact, model: ov.Model, properties: Mapping[str, Any]) -> None:
         """Compile for a single image; a MeasurementError where the file's input or output is not moco's."""
-        self.artifact, self.input_shape = artifact, _image_shape(model, artifact)
+        super().__init__(artifact, _image_shape(model, artifact))
         self._for_batch = lru_cache(BATCHES)(lambda n: _Compiled(model, (n, *self.input_shape), properties))
-        self._is_open = True
         self._for_batch(1)
 
-    def close(self) -> None:
-        """Free the runtime's memory of the file."""
-        self._is_open = False
+    def _free(self) -> None:
         self._for_batch.cache_clear()
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
-
-        A MeasurementError refuses other images, and tells of a runtime that fails and of a session that is closed.
-        """
-        if not self._is_open:
-            raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        check_images(images, self.input_shape, self.artifact)
-        try:
-            return self._for_batch(len(images)).run(images)
-        except RuntimeError as error:
-            raise MeasurementError(f"{self.artifact.path}: OpenVINO failed: {_reason(error)}") from error
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        return self._for_batch(len(images)).run(images)
 
 
 class OpenVINOTarget:
@@ -180,10 +179,8 @@ class OpenVINOTarget:
         A MeasurementError tells of another or no file, one that the runtime cannot run, and one not in moco's form.
         """
         content = content_of(artifact)
-        try:
+        with FAILING.named(artifact, "cannot load it"):
             return OpenVINOSession(artifact, runtime().read_model(content), self.options.properties())
-        except RuntimeError as error:
-            raise MeasurementError(f"{artifact.path}: OpenVINO cannot load it: {_reason(error)}") from error
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""
@@ -258,9 +255,3 @@ def _image_shape(model: ov.Model, artifact: Artifact) -> tuple[int, ...]:
         got = f"{kind.get_type_name()} {model.inputs[0].get_partial_shape()}"
         raise MeasurementError(f"{where} a float32 input (dynamic batch, fixed size), got {got}")
     return tuple(size.get_length() for size in sizes)
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's message without the places in its sources, in one line."""
-    lines = [line for line in str(error).splitlines() if line and not line.startswith(("Exception from", "Check '"))]
-    return " ".join(" ".join(lines or [str(error)]).split())

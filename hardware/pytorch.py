@@ -10,8 +10,7 @@ kernels were not tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from moco.errors import ConfigError, MeasurementError, in_one_line, nearest
-from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.errors import ConfigError, nearest
+from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.host import (
     KINDS,
     calling_thread_works,
@@ -31,6 +30,7 @@ from moco.hardware.measuring.host import (
     labelling_program,
     what_it_can,
 )
+from moco.hardware.measuring.local_session import Failing, LocalSession
 from moco.hardware.measuring.metering import CounterChoice, Opening, Power, check_readable, measured
 from moco.hardware.measuring.processor import processor
 from moco.hardware.onnx_network.network import Network
@@ -52,6 +52,7 @@ from moco.readings import measured_by
 CUDA_MULTIPLE = 8  # channels that tensor cores take at a time
 BATCHES = 6
 """Sizes of a batch that stay prepared; those used longest ago make room."""
+FAILING = Failing("PyTorch")
 
 
 @dataclass(frozen=True)
@@ -92,31 +93,24 @@ class PyTorchOptions:
         return calling_thread_works(self.threads) and self.device == "cpu"
 
 
-class PyTorchSession:
+class PyTorchSession(LocalSession):
     """An ONNX file, open on PyTorch."""
+
+    failing = FAILING
 
     def __init__(self, artifact: Artifact, network: Network, options: PyTorchOptions) -> None:
         """Prepare the network for a single image; raises whatever torch raises."""
-        self.artifact, self.input_shape = artifact, network.image_shape
-        self._threads, self._is_open = options.threads, True
+        super().__init__(artifact, network.image_shape)
+        self._threads = options.threads
         self._for_batch = lru_cache(BATCHES)(lambda n: Prepared(network, n, options.way))
         with computing_with(self._threads):
             self._for_batch(1)
 
-    def close(self) -> None:
-        """Free the memory of the file."""
-        self._is_open = False
+    def _free(self) -> None:
         self._for_batch.cache_clear()
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
-
-        A MeasurementError refuses other images, and tells of a torch that fails and of a session that is closed.
-        """
-        if not self._is_open:
-            raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        check_images(images, self.input_shape, self.artifact)
-        with computing_with(self._threads), _named(self.artifact, "PyTorch failed"):
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        with computing_with(self._threads):
             return self._for_batch(len(images)).run(images)
 
 
@@ -158,7 +152,7 @@ class PyTorchTarget:
         form.
         """
         content = content_of(artifact)
-        with _named(artifact, "PyTorch cannot load it"):
+        with FAILING.named(artifact, "cannot load it"):
             return PyTorchSession(artifact, Network.read(content), self.options)
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
@@ -209,13 +203,3 @@ class PyTorchTarget:
         compiles = compiler_lack("cpu") or "compile too"
         cuda = f"CUDA on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no CUDA device"
         return (Finding(self.name, True, f"{detail}; {arithmetic}; {compiles}; {cuda}"),)
-
-
-@contextmanager
-def _named(artifact: Artifact, what: str) -> Iterator[None]:
-    """Within, what fails is a MeasurementError that names the file."""
-    try:
-        yield
-    except Exception as error:  # torch's exceptions have no common base class
-        text = str(error) if isinstance(error, MeasurementError) else in_one_line(error)
-        raise MeasurementError(f"{artifact.path}: {what}: {text}") from error

@@ -7,8 +7,8 @@ Files are float32: moco's int8 files have codes that are not centred at zero, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -17,9 +17,10 @@ import numpy as np
 import tensorrt as trt
 import torch
 
-from moco.errors import ConfigError, MeasurementError, in_one_line
-from moco.hardware.measuring.artifact_file import check_images, content_of
+from moco.errors import ConfigError
+from moco.hardware.measuring.artifact_file import content_of
 from moco.hardware.measuring.host import KINDS, facts, labelling_program, what_it_can
+from moco.hardware.measuring.local_session import Failing, LocalSession
 from moco.hardware.measuring.metering import CounterChoice, Power, Timed, check_readable, measured
 from moco.hardware.measuring.timing import images as normal_images
 from moco.hardware.tensorrt_engine import Engine, Ready, built, by_batches
@@ -33,6 +34,7 @@ LEVELS = range(6)
 """How long TensorRT looks for kernels, as `builder_optimization_level` counts."""
 PLANS, SIZES = 8, 6
 """Serialised engines, and sizes of a batch of each open one, that are kept; those used longest ago make room."""
+FAILING = Failing("TensorRT")
 NO_DEVICE = "torch finds no CUDA device here: TensorRT needs one of NVIDIA's, its driver, and a torch built for CUDA"
 
 
@@ -51,32 +53,23 @@ class TensorRTOptions:
             raise ConfigError(f"target.level: expected {LEVELS[0]} to {LEVELS[-1]}, got {self.level}")
 
 
-class TensorRTSession:
+class TensorRTSession(LocalSession):
     """An ONNX file, open on TensorRT."""
+
+    failing = FAILING
 
     def __init__(self, artifact: Artifact, engine: Engine) -> None:
         """Wrap an open engine."""
-        self.artifact, self.input_shape = artifact, engine.image_shape
-        self._is_open = True
+        super().__init__(artifact, engine.image_shape)
         self.ready = lru_cache(SIZES)(engine.ready)
 
-    def close(self) -> None:
-        """Free the memory of the file."""
-        self._is_open = False
+    def _free(self) -> None:
         self.ready.cache_clear()
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Logits (n, classes) of normalised float32 images (n, channels, height, width).
-
-        A MeasurementError refuses other images, and tells of a TensorRT that fails and of a session that is closed.
-        """
-        if not self._is_open:
-            raise MeasurementError(f"{self.artifact.path}: the session is closed")
-        check_images(images, self.input_shape, self.artifact)
-        with _named(self.artifact, "TensorRT failed"):
-            return by_batches(images, self._logits)
-
     def _logits(self, images: np.ndarray) -> np.ndarray:
+        return by_batches(images, self._batch)
+
+    def _batch(self, images: np.ndarray) -> np.ndarray:
         ready = self.ready(len(images))
         ready.fill(images)
         ready.compute()
@@ -95,7 +88,7 @@ class BoundCalls:
 
     def run(self, images: np.ndarray) -> None:
         """Compute their logits, which stay on the device; images that are new to it are copied there before."""
-        with _named(self.artifact, "TensorRT failed"):
+        with FAILING.named(self.artifact, "failed"):
             if self._ready is None or images is not self._images:
                 self._ready, self._images = self._session.ready(len(images)), images
                 self._ready.fill(images)
@@ -135,7 +128,7 @@ class TensorRTTarget:
         TensorRT cannot run.
         """
         content = content_of(artifact)
-        with _named(artifact, "TensorRT cannot load it"):
+        with FAILING.named(artifact, "cannot load it"):
             return TensorRTSession(artifact, Engine(self._plan(content)))
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
@@ -145,7 +138,7 @@ class TensorRTTarget:
 
     def layer_times(self, artifact: Artifact, batch: int, calls: int) -> Sequence[LayerTime]:
         """The engine's layers as TensorRT's profiler tells; many of the file's operators may be one of them."""
-        with closing(self.load(artifact)) as session, _named(artifact, "TensorRT failed"):
+        with closing(self.load(artifact)) as session, FAILING.named(artifact, "failed"):
             ready = session.ready(batch)
             ready.fill(normal_images(TimingPlan(batch=batch), session.input_shape))
             return ready.layer_times(calls)
@@ -186,13 +179,3 @@ class TensorRTTarget:
             )
         detail = what_it_can(trt.__version__, 1, self.capabilities)
         return (Finding(self.name, True, f"{detail}; {torch.cuda.get_device_name()}; {never}"),)
-
-
-@contextmanager
-def _named(artifact: Artifact, what: str) -> Iterator[None]:
-    """Within, what fails is a MeasurementError that names the file."""
-    try:
-        yield
-    except Exception as error:  # TensorRT's and torch's exceptions have no common base class
-        text = str(error) if isinstance(error, MeasurementError) else in_one_line(error)
-        raise MeasurementError(f"{artifact.path}: {what}: {text}") from error

@@ -21,6 +21,7 @@ EXTRAS = {
     "starlette": "serve",
     "tensorrt": "tensorrt",
     "timm": "timm",
+    "tvm": "tvm",
     "uvicorn": "serve",
 }
 """The extra that brings a package, by the name under which the package is imported."""

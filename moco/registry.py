@@ -18,6 +18,8 @@ from moco.optional import needed_by
 T = TypeVar("T")
 
 DEFAULT_TARGET, DEFAULT_SEARCHER, DEFAULT_RECOVERY = "onnxruntime", "greybox", "batch_norm"
+DEFAULT_TEACHING = "distillation"  # the recovery step that trains a student where none is named
+NO_PROTOCOL, ANY_METHOD = "front", "filter_pruning"  # where nothing is searched and an experiment must have both
 DEFAULT_OBJECTIVE = "accuracy-guaranteed"  # of `moco.optimize`; an experiment names its own
 FITS_ANY_PROBLEM = "nsga2"  # the searcher to name where another one cannot take a problem
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -56,6 +58,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "torch": "moco.hardware.pytorch:PyTorchTarget",
         "tensorrt": "moco.hardware.tensorrt:TensorRTTarget",
         "litert": "moco.hardware.litert:LiteRTTarget",
+        "tvm": "moco.hardware.tvm:TVMTarget",
         "remote": "moco.hardware.remote:RemoteTarget",
     },
     "recovery_step": {

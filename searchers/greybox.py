@@ -93,7 +93,8 @@ class GreyboxSearcher:
         problem, ordered = with_ordered_choices(problem)
         self._problem, self._space, self._has_kinds = problem, problem.space, bool(kinds(problem.space))
         self._pool, self._models = CandidatePool(problem.space, ordered), PolicyModels(problem, ordered)
-        self._opening = opening(problem.space)[: self._options.ladder] or otherwise[: self._options.ladder]
+        opens = opening(problem.space)[: self._options.ladder] or otherwise[: self._options.ladder]
+        self._opening = [(problem.space.canonical(point), point) for point in opens]
         self._uniform = all_uniform(problem.space)
         self._coordinates: dict[int, np.ndarray] = {}
 
@@ -118,10 +119,11 @@ class GreyboxSearcher:
 
     def _design(self) -> list[Point]:
         """What the design has left: the ladder's opening, then steps around its knee; nothing that was told."""
-        design = [point for point in self._opening if self._space.canonical(point) not in self._started]
+        design = [(policy, point) for policy, point in self._opening if policy not in self._started]
         if self._has_kinds and self._complete and self._options.steps and not self._is_on_the_ladder():
-            design += single_steps(self._space, self._knee(self._rungs()), self._options.steps)
-        return [point for point in design if self._space.canonical(point) not in self._told]
+            steps = single_steps(self._space, self._knee(self._rungs()), self._options.steps)
+            design += [(self._space.canonical(point), point) for point in steps]
+        return [point for policy, point in design if policy not in self._told]
 
     def _rungs(self) -> int:
         """How many asks are rungs of the ladder; starts take the place of some."""
@@ -173,11 +175,11 @@ class GreyboxSearcher:
 
         Rungs are few, so while asks are pending as many of the best are passed over: they may be those.
         """
-        points = self._new(candidates[np.argsort(-worth, kind="stable")[:TRIED]])
-        if not points:
+        found = self._new(candidates[np.argsort(-worth, kind="stable")[:TRIED]])
+        if not found:
             return None
-        policies = [self._space.canonical(point) for point in points]
-        executed = [self._space.executed(policy, point) for policy, point in zip(policies, points, strict=True)]
+        policies, points = list(found), list(found.values())
+        executed = [self._space.executed(policy, point) for policy, point in found.items()]
         known = gain(self._models.computed(self._models.depths.of_points(executed), policies, gain.names))
         passed = self._told.n_pending(self._asks.count) if candidates is self._uniform else 0
         return points[int(np.argsort(-known, kind="stable")[min(passed, len(points) - 1)])]
@@ -204,8 +206,8 @@ class GreyboxSearcher:
             self._coordinates[place] = encode(self._space, project(self._space, self._complete[place].point))
         return self._coordinates[place]
 
-    def _new(self, candidates: np.ndarray) -> list[Point]:
-        """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told."""
+    def _new(self, candidates: np.ndarray) -> dict[Policy, Point]:
+        """The first `FINALISTS` of these coordinates (n, n_parameters) whose policies were not told, by policy."""
         found: dict[Policy, Point] = {}
         for coordinates in dict.fromkeys(map(tuple, candidates)):  # children repeat, and decoding takes longest
             point = decode(self._space, np.array(coordinates))
@@ -214,7 +216,7 @@ class GreyboxSearcher:
                 found.setdefault(policy, point)
             if len(found) == FINALISTS:
                 break
-        return list(found.values())
+        return found
 
 
 def sobol(space: SearchSpace, count: int, seed: int) -> list[Point]:

@@ -107,6 +107,7 @@ KINDS = (
             ("moco/optional.py", "tensorrt"): "the package, and its extra",
             ("hardware/execution_providers.py", "tensorrt"): "ONNX Runtime's provider of that name",
             ("moco/optional.py", "litert"): "the extra",
+            ("moco/optional.py", "tvm"): "the package, and its extra",
             ("moco/run/job.py", "onnxruntime"): "the package, which calibrates on every target",
             ("moco/run/job.py", "torch"): "the package, which computes whatever the target is",
             ("hardware/packages.py", "torch"): "the package",

@@ -25,6 +25,8 @@ ALLOWED = {
         "moco.hardware.onnx_network.running",
         "compile",
     ): "torch's, of calls by a table; a file's names do not become code",
+    ("moco.hardware.tvm_schedule", "compile"): "TVM's, of a network: a file's names do not become code",
+    ("moco.hardware.tvm_library", "load_module"): "the library that the target has compiled from a network",
     ("moco.models.torchvision_shim", "import_module"): "torchvision",
     ("moco.models.timm_zoo", "import_module"): "timm and huggingface_hub",
     ("moco.execution.workers", "pickle"): "an error that it has pickled itself, to see whether it can travel",

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from rich.text import Text
 from typer import Argument, Option
 
+from moco.app import distill as distill_command
 from moco.app import machine_commands, network_commands, sweep
 from moco.app import reproduce as reproduce_command
 from moco.app.application import app, experiment_in
@@ -29,7 +30,7 @@ from moco.app.searched import searched
 __all__ = ["app", "main"]
 
 DEMO = "digits.yaml"
-ALSO = (network_commands, machine_commands, sweep, reproduce_command)
+ALSO = (network_commands, machine_commands, sweep, reproduce_command, distill_command)
 """Modules whose commands are registered when they are imported."""
 
 

@@ -104,7 +104,7 @@ def _told(error: BaseException) -> str:
 
 
 ORDER = (
-    *("search", "sweep", "demo", "compare", "report", "repair", "profile", "apply"),
+    *("search", "sweep", "distill", "demo", "compare", "report", "repair", "profile", "apply"),
     *("payoff", "sensitivity", "correlate", "reproduce", "init", "doctor", "serve"),
 )
 

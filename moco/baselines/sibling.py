@@ -60,8 +60,17 @@ class Sibling(Baseline):
             yield Made(f"{self.name}{suffix}", file, costs, note, of=self.name, policy=own, network=built)
 
 
-def fitting_network(model: ModelSpec, ground: Ground, where: str, name: str) -> nn.Module:
-    """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes."""
+def fitting_network(
+    model: ModelSpec,
+    ground: Ground,
+    where: str,
+    name: str,
+    advice: str = "give another one, or take it out of baselines",
+) -> nn.Module:
+    """The network in evaluation mode; a ConfigError where it is not one for the search's images and classes.
+
+    `where` is its section and `advice` what to do then, for the message.
+    """
     task = ground.task
     try:
         network = plain(trained_network(model, task, lambda _outputs: ground.training()), task.shape)
@@ -69,9 +78,9 @@ def fitting_network(model: ModelSpec, ground: Ground, where: str, name: str) -> 
         with torch.no_grad():
             outputs = int(network(ground.builder.images[:1]).shape[1])
     except MocoError as error:
-        raise ConfigError(f"{where}: {str(error).removeprefix('model.')}; {_expected(task)}") from error
+        raise ConfigError(f"{where}: {str(error).removeprefix('model.')}; {_expected(task, advice)}") from error
     if outputs != task.classes:
-        raise ConfigError(f"{where}: '{name}' gives {outputs} logits an image; {_expected(task)}")
+        raise ConfigError(f"{where}: '{name}' gives {outputs} logits an image; {_expected(task, advice)}")
     return network
 
 
@@ -102,8 +111,6 @@ def policies_of(builder: Builder, capabilities: Capabilities) -> dict[str, Polic
     return found
 
 
-def _expected(task: Task) -> str:
-    return (
-        f"expected a network for images of shape {task.shape} and {task.classes} classes, as the one that is searched; "
-        "give another one, or take it out of baselines"
-    )
+def _expected(task: Task, advice: str) -> str:
+    of = f"images of shape {task.shape} and {task.classes} classes, as the one that is searched"
+    return f"expected a network for {of}; {advice}"

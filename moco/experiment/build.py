@@ -25,6 +25,7 @@ from moco.experiment.finalists import finalists_plan
 from moco.experiment.identity import mlflow_address, registered_model, resolved, settings_hashes, storage_address
 from moco.experiment.schema import Experiment
 from moco.experiment.schema_baselines import ByHandConfig, SiblingConfig
+from moco.experiment.schema_student import StudentConfig
 from moco.export.ranges import RangeOptions
 from moco.home import shared_file
 from moco.models import import_object
@@ -77,7 +78,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
     return JobPlan(
         name=experiment.name,
         seed=experiment.seed,
-        model=_model(experiment, folder),
+        model=model_spec(experiment, folder),
         data=_data(experiment, folder),
         target=experiment.plugins.target,
         objective=experiment.plugins.objective,
@@ -150,12 +151,14 @@ def _command(experiment: Experiment) -> str:
     return f"moco search experiment.yaml --out again{imports}"
 
 
-def _model(experiment: Experiment, folder: Path | None, sibling: SiblingConfig | None = None) -> ModelSpec:
-    """The network that is searched, or a sibling of it."""
-    model = sibling or experiment.model
+def model_spec(
+    experiment: Experiment, folder: Path | None, other: SiblingConfig | StudentConfig | None = None
+) -> ModelSpec:
+    """The network that is searched, or another one: a sibling or a student of it."""
+    model = other or experiment.model
     train = None if model.train is None else TrainingPlan(**model.train.model_dump(exclude_none=True))
     return ModelSpec(
-        **model.model_dump(exclude={"train", "candidate"}),
+        **model.model_dump(exclude={"train", "candidate", "training", "processor_seconds", "seeds"}),
         train=train,
         seed=experiment.seed,
         folder=folder,
@@ -168,7 +171,7 @@ def _baselines(experiment: Experiment, folder: Path | None) -> Iterator[Baseline
     for place, given in enumerate(experiment.baselines):
         where = f"baselines[{place}]"
         if isinstance(given, SiblingConfig):
-            model = _model(experiment, folder, given)
+            model = model_spec(experiment, folder, given)
             yield Sibling(where, model.shown, model, given.candidate)
         elif isinstance(given, ByHandConfig):
             yield ByHand(f"{where}.{BY_HAND}", BY_HAND, Recipe(**given.by_hand.model_dump()))

@@ -19,7 +19,7 @@ from moco.tracking.database import database_address, file_address
 MLFLOW = "mlflow.db"
 """MLflow's runs where no address is given, in moco's home (moco/home.py); its artefacts lie beside it."""
 
-CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers", "baselines")
+CHANGEABLE = ("budget", "tracking", "certificate", "store", "compare", "workers", "baselines", "student")
 """Sections that may differ when a search is resumed, all but the ledger's address."""
 
 

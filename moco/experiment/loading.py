@@ -23,7 +23,17 @@ from moco.text_file import read_text
 
 __all__ = ["Experiment", "experiment_of", "load_experiment"]
 
-PATHS = ("model.weights", "data.train", "data.test", "data.root", "space.sensitivity", "space.base", "store", "folder")
+PATHS = (
+    "model.weights",
+    "student.weights",
+    "data.train",
+    "data.test",
+    "data.root",
+    "space.sensitivity",
+    "space.base",
+    "store",
+    "folder",
+)
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
 
 
@@ -34,7 +44,12 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_impor
     name code of the user's to import.
     """
     path = Path(path)
-    experiment = experiment_of({"name": path.stem, **sections_of(path, overrides)}, allow_import)
+    return loaded(path, sections_of(path, overrides), allow_import)
+
+
+def loaded(path: Path, sections: Mapping[str, Any], allow_import: bool = False) -> Experiment:
+    """The experiment of these sections of a file, its stem the default name; a ConfigError as above."""
+    experiment = experiment_of({"name": path.stem, **sections}, allow_import)
     if experiment.imports and "folder" not in experiment.model_fields_set:
         return experiment.model_copy(update={"folder": _against(path.parent, "")})
     return experiment
@@ -118,7 +133,8 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not key and isinstance(holder, str):
             changed[section] = _against(folder, holder)
         elif key and isinstance(holder, dict) and isinstance(path := holder.get(key), str):
-            published = section == "model" and is_published(path, str(holder.get("name")))
+            name = holder.get({"model": "name", "student": "model"}.get(section, ""))
+            published = section in {"model", "student"} and is_published(path, str(name))
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     if isinstance(baselines := changed.get("baselines"), list):
         changed["baselines"] = [_absolute_weights(baseline, folder) for baseline in baselines]
@@ -128,12 +144,12 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return changed
 
 
-def _absolute_weights(baseline: Any, folder: Path) -> Any:
+def _absolute_weights(stated: Any, folder: Path) -> Any:
     """The baseline with the path of its weights made absolute; whatever has no such path stays as it is."""
-    path = baseline.get("weights") if isinstance(baseline, dict) else None
-    if not isinstance(path, str) or is_published(path, str(baseline.get("model"))):
-        return baseline
-    return {**baseline, "weights": _against(folder, path)}
+    path = stated.get("weights") if isinstance(stated, dict) else None
+    if not isinstance(path, str) or is_published(path, str(stated.get("model"))):
+        return stated
+    return {**stated, "weights": _against(folder, path)}
 
 
 def _absolute_starts(start: Any, folder: Path) -> Any:

@@ -18,6 +18,7 @@ from moco.experiment.schema_base import Count, PluginSection, Positive, Seconds,
 from moco.experiment.schema_baselines import BaselineConfig, SiblingConfig, check_baseline
 from moco.experiment.schema_network import DataConfig, ModelConfig
 from moco.experiment.schema_space import RecoverySection, SpaceConfig
+from moco.experiment.schema_student import StudentConfig
 from moco.registry import DEFAULT_RECOVERY, DEFAULT_SEARCHER, DEFAULT_TARGET, Chosen
 from moco.strategy import Strategy
 
@@ -205,6 +206,7 @@ class Experiment(Section):
     compare: CompareConfig | None = None
     certificate: CertificateConfig = CertificateConfig()
     baselines: tuple[BaselineConfig, ...] = ("quantize_static",)  # [] makes none
+    student: StudentConfig | None = None  # of another architecture, which `moco distill` trains; a search trains none
     tracking: TrackingConfig = TrackingConfig()
     store: bool | str | None = True  # a file for later searches to use, true or null for the usual one, false for none
     folder: str | None = None  # where import paths are looked up first; by default the file's own
@@ -232,6 +234,7 @@ class Experiment(Section):
     def imports(self) -> dict[str, str]:
         """Import paths of code of the user's by key path, however they were written."""
         found = {"model.import": self.model.import_path, "data.import": self.data.import_path}
+        found |= {} if self.student is None else {"student.import": self.student.import_path}
         steps = [step for step in self.plugins.recovery if step.cls.takes_function]
         functions = {f"recovery.{step.name}.import": step.options for step in steps}
         siblings = {f"baselines[{n}].import": path for n, path in enumerate(map(_import_of, self.baselines))}

@@ -79,6 +79,11 @@ class RecoverySection(Section):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @classmethod
+    def further_keys(cls) -> list[str]:
+        """Steps' names, which stand as keys where options are given."""
+        return names("recovery_step")
+
     @field_validator("name")
     @classmethod
     def _registered(cls, name: str) -> str:

@@ -131,9 +131,15 @@ def digits_resnet(num_classes: int = 10, shortcut: str = "A") -> ResidualNetwork
     return ResidualNetwork((32, 64), (2, 2), num_classes, option=check_shortcut(shortcut), in_channels=1)
 
 
+def digits_resnet6(num_classes: int = 10, shortcut: str = "A") -> ResidualNetwork:
+    """A student of `digits_resnet`: half its widths and one block a stage, six layers with weights in all."""
+    return ResidualNetwork((16, 32), (1, 1), num_classes, option=check_shortcut(shortcut), in_channels=1)
+
+
 ZOO: dict[str, Callable[..., nn.Module]] = {
     **{f"cifar_resnet{depth}": partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     "cifar_resnet18": cifar_resnet18,
     "digits_resnet": digits_resnet,
+    "digits_resnet6": digits_resnet6,
 }
 """Builder by name; each takes `num_classes` and the options of its signature."""

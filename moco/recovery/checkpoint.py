@@ -20,6 +20,8 @@ from moco.whole_file import write_bytes
 FORMAT = "moco training 1"
 EVERY_SECONDS = 30.0
 """Between two writings of a training that goes on; at its end its state is written in any case."""
+EPOCH_SECONDS = 1.0
+"""Between two writings at the ends of epochs: shorter epochs would be spent with writing."""
 SAMPLED = 64
 """Images that stand for all in a fingerprint."""
 
@@ -65,9 +67,10 @@ class Checkpoint:
         losses, seconds = tensors["losses"], float(tensors["seconds"])
         return Progress(tuple(losses.tolist()), seconds)
 
-    def due(self) -> bool:
-        """Whether it is time to write."""
-        return self.path is not None and time.monotonic() - self._written_at >= EVERY_SECONDS
+    def due(self, *, epoch_ends: bool = False) -> bool:
+        """Whether it is time to write, which at the end of an epoch it is sooner."""
+        least = EPOCH_SECONDS if epoch_ends else EVERY_SECONDS
+        return self.path is not None and time.monotonic() - self._written_at >= least
 
     def write(self, progress: Progress) -> None:
         """Write where the training stands, between two steps; a RunFolderError where that fails."""

@@ -126,9 +126,10 @@ class _TrainingLoop:
             if step and self._progress(step) >= 1:
                 break
             losses.append(self._made(step))
-            if on_epoch is not None and len(losses) % self.steps_in_epoch == 0:
+            epoch_ends = len(losses) % self.steps_in_epoch == 0
+            if on_epoch is not None and epoch_ends:
                 on_epoch(len(losses) // self.steps_in_epoch, _mean(losses[-self.steps_in_epoch :]))
-            if checkpoint.due():
+            if checkpoint.due(epoch_ends=epoch_ends):
                 checkpoint.write(Progress(tuple(losses), self._spent_s()))
         _check_weights(self.network, f"after step {len(losses)}", self.plan)
         if len(losses) > len(done.losses):

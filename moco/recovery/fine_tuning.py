@@ -95,6 +95,10 @@ class FineTuningStep(RecoveryStep):
             checkpoint=cycle.checkpoint,
         )
 
+    def check_student(self, network: nn.Module, context: RecoveryContext, prepared: BatchLoss) -> None:  # noqa: ARG002
+        """Pass a network of another architecture that can be trained so; a ConfigError names what it lacks."""
+        return
+
     def warnings(self, pruned: PrunedGroups, context: RecoveryContext, prepared: object) -> Iterable[str]:  # noqa: ARG002
         """Say where the training will be slow."""
         if self.options.arithmetic == "bfloat16" and not has_bfloat16():

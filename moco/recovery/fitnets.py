@@ -92,6 +92,11 @@ class FitNetsStep(DistillationStep):
         layer = checked_layer(name, network, maps, self.options.key("guided"), "network that is trained")
         return Guided(layer, maps[layer])
 
+    def check_student(self, network: nn.Module, context: RecoveryContext, prepared: BatchLoss) -> None:
+        """Pass a network that has the guided layer, with a feature map; a ConfigError names the nearest layer."""
+        assert isinstance(prepared, Lessons)
+        self.guided_in(network, context, prepared.hint)
+
     def warnings(self, pruned: PrunedGroups, context: RecoveryContext, prepared: object) -> Iterable[str]:
         """As of any training; a ConfigError where a search's networks, copies of the original, lack the layer."""
         assert isinstance(prepared, Lessons)

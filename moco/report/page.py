@@ -43,6 +43,7 @@ from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.reading import RunFolder, read_run, well_formed
 from moco.run_folder.result import Result
+from moco.run_folder.seal import SEALED
 from moco.run_folder.trial_record import TrialRecord
 
 _COMPARISON_NOTE = (
@@ -60,10 +61,7 @@ _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
     "together; with few images of a class, chance moves its accuracy by several points."
 )
-DELIVERED = tuple(
-    f"best/{name}"
-    for name in ("model.onnx", "model.tflite", "network.safetensors", "policy.json", "certificate.json", "card.md")
-)
+DELIVERED = tuple(f"best/{name}" for name in (*SEALED, "card.md"))
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
 

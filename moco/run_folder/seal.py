@@ -11,7 +11,7 @@ from moco.errors import RunFolderError
 from moco.run_folder.writing import write_text
 
 SEAL = "SHA256SUMS"
-SEALED = ("model.onnx", "model.tflite", "network.safetensors", "policy.json", "certificate.json")
+SEALED = ("model.onnx", "model.tflite", "model.so", "network.safetensors", "policy.json", "certificate.json")
 """What a certificate is about; card.md is prose, which its reader may go on with."""
 
 LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>.+)")

@@ -32,6 +32,7 @@ from moco.whole_file import write_bytes, writes
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
 LEDGER, RESULT, MANIFEST, EXPERIMENT = "study.db", "result.json", "manifest.json", "experiment.yaml"
+STUDENT = "student.json"  # what a run that trains a student has found
 FINALISTS = "finalists"  # the folder of trained weights
 LOCK = ".lock"  # in the run folder while a search runs there
 ELSEWHERE = "wait until it ends, or choose another --out"
@@ -42,7 +43,7 @@ def open_run_folder(out: Path, resume: bool) -> None:
 
     A search that died before its first trial has left a folder without a ledger, which --resume takes too.
     """
-    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT)):
+    if not resume and any((out / name).exists() for name in (LEDGER, MANIFEST, RESULT, STUDENT)):
         raise RunFolderError(f"{out}: holds results already; continue them with --resume or choose another --out")
     if resume and not out.is_dir():
         raise RunFolderError(f"{out}: nothing to resume, there is no such folder; leave --resume out")
@@ -114,6 +115,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: object) -> None:
     """Write `data` as JSON that a person can read."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_yaml(path: Path) -> Any:
+    """What `write_yaml` has written there; a RunFolderError where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {type(error).__name__}; choose another --out") from None
 
 
 def write_yaml(path: Path, data: object) -> None:

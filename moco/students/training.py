@@ -47,11 +47,13 @@ class Teaching:
     def new(self, model: ModelSpec) -> nn.Module:
         """The student before it is trained, with weights of its own where it has some, else drawn from the seed.
 
-        A ConfigError where it is no network for the teacher's images and classes.
+        A function of the user's gives it as it is to be trained on. A ConfigError where it is no network for the
+        teacher's images and classes.
         """
-        network = checked_student(model, self.ground)
-        if model.weights is None:
-            seed = derived_seed(self.seed, STUDENT)
+        seed = derived_seed(self.seed, STUDENT)
+        with seeded_torch(derived_seed(seed, "network")):
+            network = checked_student(model, self.ground)
+        if model.weights is None and model.import_path is None:
             with seeded_torch(derived_seed(seed, "layers")):
                 initialise(network, torch.Generator().manual_seed(derived_seed(seed, "weights")))
         return network.eval()
@@ -82,4 +84,4 @@ class Teaching:
 
 def checked_student(model: ModelSpec, ground: Ground) -> nn.Module:
     """The student as it is built; a ConfigError where it does not take the images or has other classes."""
-    return fitting_network(model, ground, STUDENT, model.shown)
+    return fitting_network(model, ground, STUDENT, model.shown, "give another student")

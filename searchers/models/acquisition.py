@@ -59,7 +59,10 @@ class ExpectedHypervolumeImprovement:
         judged = [(trial.outcome.losses, trial.feasible) for trial in trials if trial.outcome is not None]
         losses = np.array([losses for losses, _ in judged])
         self._feasible = losses[[feasible for _, feasible in judged]]
-        self._unbounded_front = losses[non_dominated(losses)]
+        self._front = self._feasible[non_dominated(self._feasible)]
+        # Feasible trials may all lie in one corner, and their extent would leave nothing to gain anywhere else.
+        reached = np.vstack([self._front, losses[non_dominated(losses)]])
+        self._r = reference_point(problem, self._feasible, reached) if len(self._feasible) else np.empty(0)
         self._least = min(total_violation(trial) for trial in trials)
 
     def __call__(self, predicted: Mapping[str, Prediction]) -> np.ndarray:
@@ -71,10 +74,7 @@ class ExpectedHypervolumeImprovement:
             return np.asarray(np.maximum(self._least - violation, 0.0).mean(axis=0))
         signs = [-1.0 if way == Direction.MAXIMIZE else 1.0 for way in self._problem.objectives.values()]
         losses = np.stack([sign * drawn[n] for sign, n in zip(signs, self._problem.objectives, strict=True)], axis=2)
-        front = self._feasible[non_dominated(self._feasible)]
-        # Feasible trials may all lie in one corner, and their extent would leave nothing to gain anywhere else.
-        r = reference_point(self._problem, self._feasible, np.vstack([front, self._unbounded_front]))
-        return expected_improvement(losses, violation <= 0, front, r, self._directions)
+        return expected_improvement(losses, violation <= 0, self._front, self._r, self._directions)
 
 
 def total_violation(trial: Trial) -> float:
@@ -186,11 +186,13 @@ def expected_improvement(
 
     For three losses or more `along` has directions (d, m), the same for all candidates that are compared.
     """
-    losses = samples.shape[2]
+    losses, gains = samples.shape[2], np.zeros(met.shape)
+    possible = met.any(axis=0)
+    samples = samples[:, possible]
     if losses <= 2:
-        gains = _area_gain(samples, front, r) if losses == 2 else _length_gain(samples, front, r)
+        gains[:, possible] = _area_gain(samples, front, r) if losses == 2 else _length_gain(samples, front, r)
     else:
-        gains = _direction_gain(samples, front, r, along)
+        gains[:, possible] = _direction_gain(samples, front, r, along)
     return np.asarray(np.mean(gains * met, axis=0))
 
 

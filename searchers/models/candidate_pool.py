@@ -41,6 +41,7 @@ class CandidatePool:
         self._groups = _members(names, [group.parameters for group in space.groups])
         if not len(self._groups):
             self._groups = np.eye(len(names), dtype=bool)
+        self._group_counts = self._groups.astype(float)
 
     def children(self, parents: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count, n_parameters) children of parents (k, n_parameters)."""
@@ -65,14 +66,19 @@ class CandidatePool:
     def _crossed(self, one: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Each layer group from either parent; with probability 1/2 each value instead."""
         count, parameters = one.shape
-        by_group = (rng.random((count, len(self._groups))) < 0.5) @ self._groups
+        # Numpy multiplies truth values element by element; counts go by BLAS.
+        by_group = (rng.random((count, len(self._groups))) < 0.5).astype(float) @ self._group_counts > 0
         by_value = rng.random((count, parameters)) < 0.5
         return np.where(np.where(rng.random((count, 1)) < 0.5, by_group, by_value), other, one)
 
     def _few(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(count, n_parameters) which parameters move: 1 to `MOST_MOVES` of them."""
-        ranks = np.argsort(np.argsort(rng.random((count, len(self._sizes))), axis=1), axis=1)
-        return np.asarray(ranks < rng.integers(1, MOST_MOVES + 1, size=(count, 1)))
+        drawn = rng.random((count, len(self._sizes)))
+        moves = rng.integers(1, MOST_MOVES + 1, size=(count, 1))
+        if drawn.shape[1] <= MOST_MOVES:
+            return np.asarray(np.argsort(np.argsort(drawn, axis=1), axis=1) < moves)
+        least = np.sort(np.partition(drawn, MOST_MOVES, axis=1)[:, : MOST_MOVES + 1], axis=1)
+        return np.asarray(drawn < np.take_along_axis(least, moves, axis=1))
 
     def _of_a_kind(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(count, n_parameters) the members of a kind, all or a random half of them, and (count,) which way they go."""

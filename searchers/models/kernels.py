@@ -50,8 +50,9 @@ def spline(columns: Columns, prior: float = 1.0) -> Kernel:
 
     def matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         total, low, rest = (np.zeros((len(a), len(b))) for _ in range(3))
-        for column in columns:  # in place, as low^2 (1.5 (x + z) - 2 low): it is where a suggestion's time goes
-            x, z = a[:, column, None], b[None, :, column]
+        ones, others = np.take(a, columns, axis=1).T.copy(), np.take(b, columns, axis=1).T.copy()
+        for x, z in zip(ones[:, :, None], others[:, None, :], strict=True):
+            # In place, as low^2 (1.5 (x + z) - 2 low): it is where a suggestion's time goes.
             np.minimum(x, z, out=low)
             np.add(1.5 * x, 1.5 * z, out=rest)
             rest -= low
@@ -64,17 +65,43 @@ def spline(columns: Columns, prior: float = 1.0) -> Kernel:
     return Kernel(matrix, lambda a: np.sum(a[:, columns] ** 3, axis=1), prior)
 
 
-def matern(kinds: Sequence[Columns], length: float, prior: float = 1.0) -> Kernel:
-    """Matern with nu = 5/2 of the distance between the means of each of `kinds`, in units of `length`."""
+class Distances:
+    """Distances between the means of each of `kinds`, times the root of 5; the last ones are kept.
 
-    def means(a: np.ndarray) -> np.ndarray:
-        return np.column_stack([a[:, columns].mean(axis=1) if len(columns) > 1 else a[:, columns] for columns in kinds])
+    Kernels of several lengths ask for the same, one after the other.
+    """
+
+    def __init__(self, kinds: Sequence[Columns]) -> None:
+        self._kinds = kinds
+        self._singles = [columns[0] for columns in kinds] if all(len(columns) == 1 for columns in kinds) else None
+        self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(n, m) of inputs (n, d) and (m, d)."""
+        if self._last is None or self._last[0] is not a or self._last[1] is not b:
+            x, z = self._means(a), self._means(b)
+            squared = np.sum(x**2, axis=1)[:, None] + np.sum(z**2, axis=1)[None, :] - 2 * x @ z.T
+            self._last = a, b, np.sqrt(5 * np.maximum(squared, 0.0))
+        return self._last[2]
+
+    def _means(self, a: np.ndarray) -> np.ndarray:
+        if self._singles is not None:
+            return np.take(a, self._singles, axis=1)
+        columns = (a[:, columns].mean(axis=1) if len(columns) > 1 else a[:, columns] for columns in self._kinds)
+        return np.column_stack(list(columns))
+
+
+def matern(kinds: Sequence[Columns] | Distances, length: float, prior: float = 1.0) -> Kernel:
+    """Matern with nu = 5/2 of the distance between the means of each of `kinds`, in units of `length`."""
+    distances = kinds if isinstance(kinds, Distances) else Distances(kinds)
 
     def matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        x, z = means(a), means(b)
-        squared = np.sum(x**2, axis=1)[:, None] + np.sum(z**2, axis=1)[None, :] - 2 * x @ z.T
-        r = np.sqrt(5 * np.maximum(squared, 0.0)) / length
-        return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
+        r = distances(a, b) / length
+        found = r**2
+        found /= 3
+        found += 1 + r
+        found *= np.exp(np.negative(r, out=r), out=r)
+        return np.asarray(found)
 
     return Kernel(matrix, lambda a: np.ones(len(a)), prior)
 
@@ -84,8 +111,9 @@ def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple
     every = tuple((column,) for columns in parameters for column in columns)
     root = len(every) ** 0.5
     if not kinds:
-        single = [matern((column,), 0.4, 1.0 / len(every)) for column in every] if len(every) > 1 else []
-        together = [matern(every, 0.4 * root, 0.5), matern(every, 1.2 * root, 0.5)]
+        alone = [Distances((column,)) for column in every] if len(every) > 1 else []
+        single, of_every = [matern(distances, 0.4, 1.0 / len(every)) for distances in alone], Distances(every)
+        together = [matern(of_every, 0.4 * root, 0.5), matern(of_every, 1.2 * root, 0.5)]
         return (constant(), linear(tuple(c for (c,) in every), 1.0 / len(every)), *single, *together)
     found: list[Kernel] = [_of_remainder(constant())]
     numbers = {columns[0] for columns in parameters if len(columns) == 1}
@@ -94,10 +122,11 @@ def kernels_of(kinds: Sequence[Columns], parameters: Sequence[Columns]) -> tuple
         found += [mean(columns)] if len(columns) > 1 else []
         found += [_of_remainder(linear(columns, 1.0 / len(columns)), len(columns))]
         found += [_of_remainder(spline(bending, 1.0 / len(bending)), len(bending))] if bending else []
+    of_every = Distances(every)
     of_kinds, of_all, smoother = (
-        matern(tuple(kinds), 0.5, 0.3),
-        matern(every, 0.5 * root, 0.1),
-        matern(every, root, 0.0),
+        matern(Distances(tuple(kinds)), 0.5, 0.3),
+        matern(of_every, 0.5 * root, 0.1),
+        matern(of_every, root, 0.0),
     )
     return (*found, _of_remainder(of_kinds), of_all, _of_remainder(smoother))
 

@@ -80,14 +80,19 @@ class PolicyFeatures:
 
         Choices, and numbers that are not directed, have no depth: they must be the same.
         """
-        shallower, deeper = (np.ones((len(told), len(candidates)), dtype=bool) for _ in range(2))
+        shape = len(told), len(candidates)
+        shallower, deeper, above, below = (np.ones(shape, dtype=bool) for _ in range(4))
+        ones, least, most = (np.ascontiguousarray(x.T) for x in (told, candidates - SAME, candidates + SAME))
         for name, columns in self._columns.items():
             has_depth = len(columns) == 1 and name in self._directed
             for column in columns:
-                one, other = told[:, column, None], candidates[None, :, column]
-                above, below = one <= other + SAME, one >= other - SAME
-                shallower &= above if has_depth else above & below
-                deeper &= below if has_depth else above & below
+                np.less_equal(ones[column, :, None], most[column, None, :], out=above)
+                np.greater_equal(ones[column, :, None], least[column, None, :], out=below)
+                shallower &= above
+                deeper &= below
+                if not has_depth:
+                    shallower &= below
+                    deeper &= above
         return shallower, deeper
 
     def _is_choice(self, name: str) -> bool:

@@ -18,6 +18,7 @@ from moco.testing.suite import Check
 from tests.hardware.agents import TOKEN, AgentProcess, free_port, served
 from tests.hardware.litert_lack import litert_lack
 from tests.hardware.scripted import ScriptedTarget
+from tests.hardware.tvm_lack import tvm_lack
 from tests.objectives.test_feasibility_first import PROTOCOLS
 
 NOT_RANDOM = {"binary_search", "greedy", "grid", "knapsack", "uniform"}
@@ -63,6 +64,9 @@ def all_checks() -> Iterator[Any]:
             if (kind, name) == ("target", "tensorrt") and not (installed("tensorrt") and torch.cuda.is_available()):
                 continue  # its device must be there
             if (kind, name) == ("target", "litert") and (why := litert_lack()):
+                yield pytest.param(None, id=f"{kind}-{name}", marks=pytest.mark.skip(reason=why))
+                continue
+            if (kind, name) == ("target", "tvm") and (why := tvm_lack()):
                 yield pytest.param(None, id=f"{kind}-{name}", marks=pytest.mark.skip(reason=why))
                 continue
             settings = SETTINGS.get(name, {}) if kind == "searcher" else {}

@@ -31,7 +31,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> metadata.EntryPoint:
     return point
 
 
-NEEDS = {"litert": "ai_edge_litert", "tensorrt": "tensorrt"}
+NEEDS = {"litert": "ai_edge_litert", "tensorrt": "tensorrt", "tvm": "tvm"}
 """What only some plug-ins need, and a machine for development does not have as a rule."""
 
 

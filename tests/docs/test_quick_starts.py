@@ -37,6 +37,7 @@ def test_every_command_that_is_shown_is_one() -> None:
         "payoff",
         "correlate",
         "sweep",
+        "distill",
         "reproduce",
         "demo",
         "doctor",

@@ -15,6 +15,7 @@ from moco.experiment.identity import resolved
 from moco.experiment.loading import Experiment, experiment_of, load_experiment
 from moco.experiment.options import options_of
 from moco.experiment.schema_space import RecoverySection
+from moco.experiment.student import load_student
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
 
@@ -46,7 +47,8 @@ def test_there_are_experiments() -> None:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_published_experiment_loads(path: Path) -> None:
-    experiment = load_experiment(path)
+    teaches = "\nstudent:" in path.read_text(encoding="utf-8")
+    experiment = load_student(path) if teaches else load_experiment(path)
     assert experiment.name == path.stem
     assert resolved(experiment_of(resolved(experiment))) == resolved(experiment)
 

@@ -79,8 +79,8 @@ def options() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in KINDS:
         for name in sorted(registry.BUILT_IN[kind]):
-            if name == "tensorrt" and not installed(name):
-                continue  # is for machines with a device
+            if name in {"tensorrt", "tvm"} and not installed(name):
+                continue  # a machine for development has none of the two
             if name == "litert" and not installed("ai_edge_litert"):  # its options can be seen where it is installed
                 continue
             fields = inspect.signature(registry.plugin(kind, name).Options).parameters.values()

@@ -89,7 +89,9 @@ def test_a_runtime_that_cannot_be_imported_is_a_finding(monkeypatch: pytest.Monk
     assert not found["timing"].ok
 
 
-@pytest.mark.parametrize(("runtime", "package"), [("openvino", "openvino"), ("litert", "ai_edge_litert")])
+@pytest.mark.parametrize(
+    ("runtime", "package"), [("openvino", "openvino"), ("litert", "ai_edge_litert"), ("tvm", "tvm")]
+)
 def test_a_runtime_that_is_not_installed_names_its_extra(
     runtime: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
