@@ -32,7 +32,7 @@ def test_the_latency_of_a_network_is_that_of_its_layers() -> None:
     few = {"quantization": {"weight_bits": 3, "activation_bits": 4}}
 
     assert latency.ratio(Policy.of({})) == 1
-    assert latency.ratio(Policy.of(dict.fromkeys(layers, {"precision": "int8"}))) == pytest.approx(0.6)
+    assert latency.ratio(Policy.of({name: {"precision": "int8"} for name in layers})) == pytest.approx(0.6)
     assert latency.ratio(Policy.of({"layer1.0.conv1": few})) == pytest.approx(1 - 0.8 * one / total)
     half = Policy.of({"layer1.0.conv1": {"filter_pruning": {"keep": 16, "of": 32}}})
     assert latency.ratio(half) == pytest.approx(1 - one / total)  # half of it, and half of the layer that reads it
