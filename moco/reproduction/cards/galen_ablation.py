@@ -6,7 +6,7 @@ from typing import Any
 
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ
-from moco.reproduction.cards.galen_rows import LAYER, MODELLED, NETWORK, layer_rows, network_row
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of
 from moco.reproduction.cards.galen_search import benched, episodes_of, subjects
 from moco.reproduction.cards.galen_table import ELSEWHERE, TABLE_TARGET
 from moco.reproduction.raw import RawRow
@@ -37,7 +37,7 @@ def with_and_without(setting: Setting) -> Drawn:
         sides = {side: {"only": one} for side, one in compared.items()}
         evidence.append({"network": subject.name, "c": TABLE_TARGET, **sides, "action_sd": spread})
     note = "action_sd is how much the executed actions deviate over the layers, a mean over the three actions"
-    return Drawn(tuple(rows), {"Q11": evidence}, facts, hardware, notes=(note, MODELLED))
+    return Drawn(tuple(rows), {"Q11": evidence}, facts, hardware, notes=(note, *notes_of(setting)))
 
 
 CARD = Card(

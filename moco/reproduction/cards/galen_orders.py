@@ -9,7 +9,7 @@ from typing import Any
 
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ, ROUNDED, Q
-from moco.reproduction.cards.galen_rows import LAYER, MODELLED, NETWORK, layer_rows, network_row
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of
 from moco.reproduction.cards.galen_search import Bench, benched, episodes_of, halfway, subjects
 from moco.reproduction.cards.galen_table import ELSEWHERE, TABLE_TARGET
 from moco.reproduction.cards.rows import with_values
@@ -33,7 +33,7 @@ def orders(setting: Setting) -> Drawn:
             rows += more
             evidence.append(compared)
     first = f"the first of two agents aims at {halfway(TABLE_TARGET):g}, to which first_stage_latency compares"
-    return Drawn(tuple(rows), {"Q10": evidence}, facts, hardware, notes=(first, MODELLED))
+    return Drawn(tuple(rows), {"Q10": evidence}, facts, hardware, notes=(first, *notes_of(setting)))
 
 
 def _schemes(bench: Bench) -> tuple[list[RawRow], dict[str, Any]]:

@@ -8,9 +8,11 @@ from moco.compression.policy_settings import NEUTRAL, bits_of, widths_of
 from moco.compression.precision import FLOAT_BITS
 from moco.compression.space.codec import cost_of
 from moco.evaluation.accuracy import Correct
-from moco.reproduction.cards.galen_search import Bench, Choice, retraining
+from moco.reproduction.cards.galen_agents import WARMUP
+from moco.reproduction.cards.galen_search import HALF, WHOLE, Bench, Choice, episodes_of, retraining
 from moco.reproduction.cards.rows import accuracies_of, row_of, share
 from moco.reproduction.raw import RawRow, Reading
+from moco.reproduction.setting import Setting
 
 COSTS = ("modelled_latency", "cost_missed", "macs", "macs_ratio", "bops", "bops_ratio")
 NETWORK = (*COSTS, "top1_error", "top1_change_pp", "search_top1_error", "reward")
@@ -20,6 +22,17 @@ MODELLED = (
     "(moco/reproduction/cards/modelled_latency.py): runtimes here have no kernels for few bits; cost_missed is by how "
     "much of its target it misses it"
 )
+
+
+def notes_of(setting: Setting) -> tuple[str, ...]:
+    """What every card of S3's says of how it was measured."""
+    candidate = WHOLE if setting.full else HALF
+    fewer = "" if setting.full else "; S3 has 410, 1 and 30, and an agent that learns more slowly"
+    searched = (
+        f"{episodes_of(setting)} episodes a search, of which {WARMUP} are a warm-up; a candidate is trained for "
+        f"{candidate:g} of an epoch before it is scored, the chosen network for {retraining(setting)} epochs{fewer}"
+    )
+    return searched, MODELLED
 
 
 def reference_row(bench: Bench, name: str, columns: Sequence[str]) -> RawRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,18 +90,19 @@ class Bench:
     subject: Subject
     setting: Setting
     trained: Lab
+    labs: ExitStack  # of the agents, open as long as the bench is
+    _opened: dict[tuple[str, int], Lab] = field(default_factory=dict)
 
     def search(
         self, agent: Agent, target: float, episodes: int, *, second: bool = False, constant: bool = False
     ) -> Choice:
         """What an agent chooses, trained on; a `second` try draws other numbers."""
-        with self._lab(agent) as lab:
-            return self._trained(_chosen(lab, self.latency, agent, target, episodes, second=second, constant=constant))
+        lab = self._lab_of(agent)
+        return self._trained(_chosen(lab, self.latency, agent, target, episodes, second=second, constant=constant))
 
     def one_after_the_other(self, first: Agent, then: Agent, target: float, episodes: int) -> tuple[Choice, Choice]:
         """What the first of two agents chooses, and the second on it, trained on (S3.52); half of the episodes each."""
-        with self._lab(first) as lab:
-            begun = _chosen(lab, self.latency, first, halfway(target), episodes // 2)
+        begun = _chosen(self._lab_of(first), self.latency, first, halfway(target), episodes // 2)
         with tempfile.TemporaryDirectory() as folder:
             base, job = Path(folder) / "policy.json", self.trained.prepared.job
             written = policy_file(begun.policy, job.network_name, job.plan.space.ranking)
@@ -113,6 +114,13 @@ class Bench:
     def latency(self) -> ModelledLatency:
         """The model of the subject's network."""
         return ModelledLatency(self.trained.prepared.evaluator.builder.compressor.costs)
+
+    def _lab_of(self, agent: Agent) -> Lab:
+        """The agent's lab; one serves all of its searches."""
+        key = agent.name, int(agent.space["channel_multiple"])
+        if key not in self._opened:
+            self._opened[key] = self.labs.enter_context(self._lab(agent))
+        return self._opened[key]
 
     @contextmanager
     def _lab(self, agent: Agent) -> Iterator[Lab]:
@@ -159,8 +167,8 @@ def benched(subject: Subject, setting: Setting) -> Iterator[Bench]:
     """The subject, ready to be searched; its files go when the block ends."""
     space, trained = {"groups": "per-layer", **PQ.space}, (training(retraining(setting)),)
     store = setting.folder / STORE
-    with opened(subject, setting, space, recovery=trained, objective=UNTIMED, store=store) as lab:
-        yield Bench(subject, setting, lab)
+    with opened(subject, setting, space, recovery=trained, objective=UNTIMED, store=store) as lab, ExitStack() as labs:
+        yield Bench(subject, setting, lab, labs)
 
 
 def subjects(setting: Setting) -> tuple[Subject, ...]:
@@ -170,12 +178,12 @@ def subjects(setting: Setting) -> tuple[Subject, ...]:
 
 def episodes_of(setting: Setting) -> int:
     """Episodes of a search, of which ten are a warm-up; S3 has 410, and 310 for the agent that quantises."""
-    return setting.of(50, 410)
+    return setting.of(60, 410)
 
 
 def retraining(setting: Setting) -> int:
     """Epochs for which a chosen network is trained on; 30 in S3."""
-    return setting.of(10, 30)
+    return setting.of(5, 30)
 
 
 def training(epochs: float) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from moco.reproduction.card import Absence, Card, Scale
 from moco.reproduction.cards.galen_agents import AGENTS
-from moco.reproduction.cards.galen_rows import LAYER, MODELLED, NETWORK, layer_rows, network_row, reference_row
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of, reference_row
 from moco.reproduction.cards.galen_search import benched, episodes_of, subjects
 from moco.reproduction.raw import RawRow
 from moco.reproduction.setting import Drawn, Setting
@@ -26,7 +26,7 @@ def three_agents(setting: Setting) -> Drawn:
             for agent in AGENTS:
                 choice = bench.search(agent, TABLE_TARGET, episodes_of(setting))
                 rows.append(network_row(bench, agent.name, choice, NETWORK))
-    return Drawn(tuple(rows), {}, facts, hardware, notes=(MODELLED,))
+    return Drawn(tuple(rows), {}, facts, hardware, notes=notes_of(setting))
 
 
 def three_policies(setting: Setting) -> Drawn:
@@ -40,7 +40,7 @@ def three_policies(setting: Setting) -> Drawn:
                 choice = bench.search(agent, FIGURE_TARGET, episodes_of(setting))
                 rows += layer_rows(bench, agent.name, choice, LAYER)
     note = f"at {FIGURE_TARGET:g} of the modelled latency; kept is the share of a layer's channels, 32 bits are float32"
-    return Drawn(tuple(rows), {}, facts, hardware, notes=(note, MODELLED))
+    return Drawn(tuple(rows), {}, facts, hardware, notes=(note, *notes_of(setting)))
 
 
 TABLE_CARD = Card(

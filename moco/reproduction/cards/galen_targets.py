@@ -10,7 +10,7 @@ from typing import Any
 
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ, P, Q
-from moco.reproduction.cards.galen_rows import MODELLED, NETWORK, network_row
+from moco.reproduction.cards.galen_rows import NETWORK, network_row, notes_of
 from moco.reproduction.cards.galen_search import Bench, benched, episodes_of, subjects
 from moco.reproduction.cards.galen_table import ELSEWHERE
 from moco.reproduction.raw import RawRow
@@ -32,7 +32,7 @@ def accuracy_over_cost(setting: Setting) -> Drawn:
                 more, compared = _at(bench, target)
                 rows += more
                 evidence.append(compared)
-    return Drawn(tuple(rows), {"Q12": evidence}, facts, hardware, notes=(MODELLED,))
+    return Drawn(tuple(rows), {"Q12": evidence}, facts, hardware, notes=notes_of(setting))
 
 
 def _at(bench: Bench, target: float) -> tuple[list[RawRow], dict[str, Any]]:
