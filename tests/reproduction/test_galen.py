@@ -70,7 +70,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (galen_search, galen_ablation, galen_orders, galen_table, galen_targets):
         if hasattr(module, "episodes_of"):
             monkeypatch.setattr(module, "episodes_of", lambda _: 4)
-    monkeypatch.setattr(galen_search, "HALF", 0.1)
+    monkeypatch.setattr(galen_search, "PART", 0.1)
     monkeypatch.setattr(galen_search, "retraining", lambda _: 0.1)
     monkeypatch.setattr(galen_targets, "SMALL_TARGETS", (0.2,))
 

@@ -9,7 +9,7 @@ from moco.compression.precision import FLOAT_BITS
 from moco.compression.space.codec import cost_of
 from moco.evaluation.accuracy import Correct
 from moco.reproduction.cards.galen_agents import WARMUP
-from moco.reproduction.cards.galen_search import HALF, WHOLE, Bench, Choice, episodes_of, retraining
+from moco.reproduction.cards.galen_search import PART, WHOLE, Bench, Choice, episodes_of, retraining
 from moco.reproduction.cards.rows import accuracies_of, row_of, share
 from moco.reproduction.raw import RawRow, Reading
 from moco.reproduction.setting import Setting
@@ -26,7 +26,7 @@ MODELLED = (
 
 def notes_of(setting: Setting) -> tuple[str, ...]:
     """What every card of S3's says of how it was measured."""
-    candidate = WHOLE if setting.full else HALF
+    candidate = WHOLE if setting.full else PART
     fewer = "" if setting.full else "; S3 has 410, 1 and 30, and an agent that learns more slowly"
     searched = (
         f"{episodes_of(setting)} episodes a search, of which {WARMUP} are a warm-up; a candidate is trained for "

@@ -35,7 +35,7 @@ from moco.trial import Evaluation, MetricValue, Trial
 from moco.trial_rank import best
 
 BETA = -3.0
-HALF, WHOLE = 0.5, 1.0
+PART, WHOLE = 0.25, 1.0
 """Epochs that a candidate is trained for before it is scored, at the small scale and at the full one."""
 SECOND = 1000
 """What a second try adds to the seed of its agent."""
@@ -126,7 +126,7 @@ class Bench:
     def _lab(self, agent: Agent) -> Iterator[Lab]:
         space = {"groups": "per-layer", **agent.space, "sensitivity": str(sensitivity_file(self.subject, self.setting))}
         store = self.setting.folder / STORE
-        trained = (training(WHOLE if self.setting.full else HALF),)
+        trained = (training(WHOLE if self.setting.full else PART),)
         with opened(self.subject, self.setting, space, recovery=trained, objective=UNTIMED, store=store) as lab:
             yield lab
 
@@ -178,12 +178,12 @@ def subjects(setting: Setting) -> tuple[Subject, ...]:
 
 def episodes_of(setting: Setting) -> int:
     """Episodes of a search, of which ten are a warm-up; S3 has 410, and 310 for the agent that quantises."""
-    return setting.of(60, 410)
+    return setting.of(30, 410)
 
 
 def retraining(setting: Setting) -> int:
     """Epochs for which a chosen network is trained on; 30 in S3."""
-    return setting.of(5, 30)
+    return setting.of(3, 30)
 
 
 def training(epochs: float) -> Mapping[str, Any]:
