@@ -180,7 +180,7 @@ def facts_of(data: SplitData) -> DataFacts:
 
 
 @contextmanager
-def opened(
+def opened(  # noqa: PLR0913 - four of them by keyword, each may be left out
     subject: Subject,
     setting: Setting,
     space: Mapping[str, Any],
@@ -188,10 +188,12 @@ def opened(
     recovery: Sequence[Any] = (),
     objective: Mapping[str, Any] | None = None,
     store: Path | None = None,
+    like: Lab | None = None,
 ) -> Iterator[Lab]:
     """The subject, built, scored and timed with this space; its files go when the block ends.
 
-    With an evaluation store nothing is measured but what the objective needs, and no policy of a seed twice.
+    With an evaluation store nothing is measured but what the objective needs, and no policy of a seed twice. A lab of
+    the same subject spares the export of the network.
     """
     torch.set_num_threads(1)
     given = {
@@ -208,7 +210,8 @@ def opened(
         setting.tell(f"{subject.name}: {', '.join(sorted(space))}")
         experiment = untracked(experiment_of(given)).model_copy(update={"store": str(store) if store else False})
         job = replace(build_job(experiment, folder / "run"), profile_only=store is None)
-        prepared = stack.enter_context(closing(prepare(job, folder)))
+        template = None if like is None else like.prepared.evaluator.builder.template
+        prepared = stack.enter_context(closing(prepare(job, folder, template=template)))
         whole = prepared.evaluator
         fast = {name: plan for name, plan in whole.plan.timing.items() if name in SEARCHED}
         yield Lab(subject, setting, prepared, whole.timing_by(fast), whole.timing_by({}))

@@ -66,7 +66,7 @@ def told(bench: Bench, choice: Choice) -> dict[str, str]:
         "searcher": f"DDPG, {choice.agent.features}",
         "protocol": f"accuracy - 3 |cost / {choice.target:g} - 1|",
         "budget": f"{choice.episodes} episodes",
-        "fine_tuned": f"{retraining(bench.setting)} epochs",
+        "fine_tuned": f"{retraining(bench.setting)} epochs" if choice.right else "no",
     }
 
 

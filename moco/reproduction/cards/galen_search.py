@@ -100,6 +100,10 @@ class Bench:
         lab = self._lab_of(agent)
         return self._trained(_chosen(lab, self.latency, agent, target, episodes, second=second, constant=constant))
 
+    def untrained(self, agent: Agent, target: float, episodes: int) -> Choice:
+        """What an agent chooses, for those who look at its policy alone."""
+        return _chosen(self._lab_of(agent), self.latency, agent, target, episodes)
+
     def one_after_the_other(self, first: Agent, then: Agent, target: float, episodes: int) -> tuple[Choice, Choice]:
         """What the first of two agents chooses, and the second on it, trained on (S3.52); half of the episodes each."""
         begun = _chosen(self._lab_of(first), self.latency, first, halfway(target), episodes // 2)
@@ -127,7 +131,9 @@ class Bench:
         space = {"groups": "per-layer", **agent.space, "sensitivity": str(sensitivity_file(self.subject, self.setting))}
         store = self.setting.folder / STORE
         trained = (training(WHOLE if self.setting.full else PART),)
-        with opened(self.subject, self.setting, space, recovery=trained, objective=UNTIMED, store=store) as lab:
+        with opened(
+            self.subject, self.setting, space, recovery=trained, objective=UNTIMED, store=store, like=self.trained
+        ) as lab:
             yield lab
 
     def _trained(self, choice: Choice) -> Choice:

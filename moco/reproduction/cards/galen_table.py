@@ -37,9 +37,12 @@ def three_policies(setting: Setting) -> Drawn:
         with benched(subject, setting) as bench:
             facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
             for agent in AGENTS:
-                choice = bench.search(agent, FIGURE_TARGET, episodes_of(setting))
+                choice = bench.untrained(agent, FIGURE_TARGET, episodes_of(setting))
                 rows += layer_rows(bench, agent.name, choice, LAYER)
-    note = f"at {FIGURE_TARGET:g} of the modelled latency; kept is the share of a layer's channels, 32 bits are float32"
+    note = (
+        f"at {FIGURE_TARGET:g} of the modelled latency; kept is the share of a layer's channels, 32 bits are float32; "
+        "no accuracy is shown, so that chosen networks are not trained on"
+    )
     return Drawn(tuple(rows), {}, facts, hardware, notes=(note, *notes_of(setting)))
 
 
