@@ -40,7 +40,7 @@ def kept(run: Path) -> dict[str, Any]:
         for label in found["searchers"]
     }
     return {
-        "name": found["name"].removeprefix("head_to_head_"),
+        "name": found["name"],
         "protocol": found["protocol"],
         "objective": manifest["config"]["objective"],
         "network": found["network"],

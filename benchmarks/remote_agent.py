@@ -67,6 +67,14 @@ def client(url: str, folder: Path, measurements: int) -> None:
                 os.fsync(file.fileno())
 
 
+def finished(url: str, folder: Path, measurements: int) -> bool:
+    """Whether the client took all that was left; on a busy machine an agent may be away for longer than it waits."""
+    with suppress(DeviceLostError):
+        client(url, folder, measurements)
+        return True
+    return False
+
+
 def key_of(number: int) -> str:
     """The key of a measurement."""
     return f"measurement-{number:05d}"
@@ -241,8 +249,8 @@ def main() -> None:
     given = parser.parse_args()
     os.environ["MOCO_TOKEN"] = TOKEN
     if given.client:
-        with suppress(DeviceLostError):
-            client(given.client, given.folder, given.measurements)
+        while not finished(given.client, given.folder, given.measurements):
+            pass
         return
     with tempfile.TemporaryDirectory(prefix="moco-remote-") as name:
         folder = Path(name)

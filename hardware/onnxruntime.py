@@ -189,7 +189,9 @@ class ONNXRuntimeTarget:
         content = content_of(artifact)
         with FAILING.named(artifact, "cannot load it"):
             session = self._opened(content, session_options)
-        return ONNXRuntimeSession(artifact, session)
+        found = ONNXRuntimeSession(artifact, session)
+        found.in_host_memory = not self.options.on_a_device
+        return found
 
     def measure(self, sessions: Sequence[AnySession], plan: TimingPlan) -> Measurement:
         """Interleaved times of the sessions, the first the reference, with raw samples and doubts; see `measured`."""

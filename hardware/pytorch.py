@@ -101,7 +101,7 @@ class PyTorchSession(LocalSession):
     def __init__(self, artifact: Artifact, network: Network, options: PyTorchOptions) -> None:
         """Prepare the network for a single image; raises whatever torch raises."""
         super().__init__(artifact, network.image_shape)
-        self._threads = options.threads
+        self._threads, self.in_host_memory = options.threads, options.device == "cpu"
         self._for_batch = lru_cache(BATCHES)(lambda n: Prepared(network, n, options.way))
         with computing_with(self._threads):
             self._for_batch(1)

@@ -57,6 +57,7 @@ class TensorRTSession(LocalSession):
     """An ONNX file, open on TensorRT."""
 
     failing = FAILING
+    in_host_memory = False
 
     def __init__(self, artifact: Artifact, engine: Engine) -> None:
         """Wrap an open engine."""

@@ -13,6 +13,9 @@ from moco.policy import Policy
 FIRST_MADE = "first_made_s"
 """Key of an evaluation's `details`: seconds by stage that a stored evaluation took when it was made."""
 
+BEFORE_RECOVERY = "before_recovery"
+"""Key of an evaluation's `details`: errors by metric of the file as it was before anything was recovered (S2.15)."""
+
 FINALIST = "finalist"
 """Key of a suggestion's `notes`: of which trial's network it is a training, and how far (`moco.finalists`)."""
 

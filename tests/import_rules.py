@@ -50,6 +50,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "students",
     },
     "sweep": CORE | {"models", "experiment", "run_folder"},
+    "stages": CORE | {"data", "compression", "report", "run", "run_folder", "experiment"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"certification", "hardware"},
     "reproduction": RUN
@@ -57,7 +58,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "testing": FILES | {"models", "evaluation", "hardware"},
     "app": RUN
     | {"models", "comparison", "searchers", "objectives", "hardware", "run", "experiment", "serving"}
-    | {"first_experiment", "reproduction", "students", "sweep"},
+    | {"first_experiment", "reproduction", "stages", "students", "sweep"},
 }
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
@@ -76,6 +77,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.file_weights",
         "moco.evaluation.builder",
         "moco.hardware.onnx_network",
+        "moco.hardware.measuring.batch_memory",
         "moco.hardware.measuring.probe_model",
         "moco.hardware.tvm_library",
         "moco.testing.target",
@@ -94,7 +96,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "plotly": ("moco.report",),
     "pyarrow": ("moco.data",),
     "pynvml": ("moco.hardware.counters.nvml",),
-    "pydantic": ("moco.experiment", "moco.serving.requests", "moco.sweep"),
+    "pydantic": ("moco.experiment", "moco.serving.requests", "moco.stages", "moco.sweep"),
     "pytest": (),
     "rich": ("moco.app", "moco.run.progress", "moco.report.console"),
     "safetensors": ("moco.models", "moco.reproduction.subjects", "moco.recovery.checkpoint", "moco.run_folder.writing"),

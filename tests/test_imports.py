@@ -46,7 +46,18 @@ def test_the_rooms_have_an_order() -> None:
 def test_the_plugin_folders_do_not_know_each_other() -> None:
     plugins, composing = (
         {"searchers", "objectives", "hardware"},
-        {"run", "students", "experiment", "serving", "sweep", "first_experiment", "reproduction", "app", "testing"},
+        {
+            "run",
+            "students",
+            "experiment",
+            "serving",
+            "sweep",
+            "stages",
+            "first_experiment",
+            "reproduction",
+            "app",
+            "testing",
+        },
     )
 
     assert [room for room in plugins if ALLOWED[room] & (plugins | composing)] == []

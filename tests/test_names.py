@@ -94,6 +94,7 @@ KINDS = (
             ("moco/report/front.py", "front"): FRONT,
             ("moco/report/front_table.py", "front"): FRONT,
             ("moco/report/page.py", "front"): FRONT,
+            ("moco/report/stages_page.py", "front"): FRONT,
             ("moco/run/search.py", "front"): FRONT,
             ("moco/run/starts.py", "front"): FRONT,
             ("moco/tracking/mlflow.py", "front"): FRONT,

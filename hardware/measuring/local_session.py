@@ -12,6 +12,7 @@ import numpy as np
 
 from moco.errors import MeasurementError, in_one_line
 from moco.hardware.measuring.artifact_file import check_images
+from moco.hardware.measuring.batch_memory import check_batch
 from moco.interfaces import Artifact
 
 
@@ -46,11 +47,12 @@ class LocalSession(ABC):
     """A file that is open on a runtime of this machine."""
 
     failing: ClassVar[Failing]
+    in_host_memory = True  # whether the file's values lie in this machine's memory, and not in a device's
 
     def __init__(self, artifact: Artifact, input_shape: tuple[int, ...]) -> None:
         """Take the file that is open, and the shape of one image."""
         self.artifact, self.input_shape = artifact, input_shape
-        self._is_open = True
+        self._is_open, self._fitting = True, 1  # a single image fits, or nothing does
 
     def close(self) -> None:
         """Free the runtime's memory of the file."""
@@ -60,11 +62,16 @@ class LocalSession(ABC):
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logits (n, classes) of normalised float32 images (n, channels, height, width).
 
-        A MeasurementError refuses other images, and tells of a runtime that fails and of a session that is closed.
+        A MeasurementError refuses other images and a batch that does not fit into memory, and tells of a runtime that
+        fails and of a session that is closed.
         """
         if not self._is_open:
             raise MeasurementError(f"{self.artifact.path}: the session is closed")
         check_images(images, self.input_shape, self.artifact)
+        if len(images) > self._fitting:  # once a size: calls are timed
+            if self.in_host_memory:
+                check_batch(self.artifact, self.input_shape, len(images))
+            self._fitting = len(images)
         with self.failing.named(self.artifact, "failed"):
             return self._logits(images)
 

@@ -20,6 +20,7 @@ import numpy as np
 from moco.errors import ConfigError, MeasurementError
 from moco.hardware.measuring import timing
 from moco.hardware.measuring.artifact_file import content_of
+from moco.hardware.measuring.batch_memory import check_batch
 from moco.hardware.measuring.timing import Clock
 from moco.interfaces import Artifact, Counter, Session
 from moco.measurement import ENERGY, INIT, LOAD, MODELLED, POWER, TAILS, Measurement, Samples, TimingPlan
@@ -140,11 +141,14 @@ def measured(
     many threads busy. Counters are summed up for the plan's energy and power. Where the plan asks for the time of
     loading, or for that of the first answer, `opening` is timed too, in turn like the calls.
 
-    A MeasurementError tells that there are no sessions, that a session or a counter fails, or that the clock gave a
-    time that is not positive.
+    A MeasurementError tells that there are no sessions, that the plan's batch does not fit into memory, that a session
+    or a counter fails, or that the clock gave a time that is not positive.
     """
     if not sessions:
         raise MeasurementError("expected at least one session to time, got none")
+    for session in sessions:
+        if getattr(session, "in_host_memory", False):  # before the images are drawn
+            check_batch(session.artifact, session.input_shape, plan.batch)
     inputs = {shape: timing.images(plan, shape) for shape in {session.input_shape for session in sessions}}
     calls = [partial(session.run, inputs[session.input_shape]) for session in sessions]
     surroundings = timing.Surroundings(threads, clock)

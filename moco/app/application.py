@@ -39,5 +39,9 @@ def experiment_in(experiment: Path, overrides: list[str] | None, allow_import: b
     """The experiment of a file with these keys changed; a ConfigError says what is wrong with it."""
     from moco.experiment.loading import load_experiment
 
-    changed = [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]
-    return load_experiment(experiment, changed, allow_import=allow_import)
+    return load_experiment(experiment, changed(overrides, workers), allow_import=allow_import)
+
+
+def changed(overrides: list[str] | None, workers: int | None) -> list[str]:
+    """All keys that the command line changes."""
+    return [*(overrides or ()), *([] if workers is None else [f"workers={workers}"])]

@@ -21,11 +21,12 @@ from typer import Argument, Option
 from moco.app import distill as distill_command
 from moco.app import machine_commands, network_commands, sweep
 from moco.app import reproduce as reproduce_command
-from moco.app.application import app, experiment_in
+from moco.app.application import app, changed, experiment_in
 from moco.app.command import command
 from moco.app.options import AllowImport, ExperimentPath, Resume, SetKeys, Targets, Workers, searcher_names
 from moco.app.output import DONE, FAILED, UNMET, Answer, Output
 from moco.app.searched import searched
+from moco.app.stages import searched_in_stages
 
 __all__ = ["app", "main"]
 
@@ -46,6 +47,12 @@ def search(  # noqa: PLR0913, PLR0917 - each is an option of the command
     workers: Workers = None,
 ) -> Answer:
     """Search for the best compressed networks and deliver the certified one, or one for each of --targets."""
+    from moco.stages.staged import is_staged
+
+    if is_staged(experiment):
+        return searched_in_stages(
+            output, experiment, out, changed(overrides, workers), targets, allow_import=allow_import, resume=resume
+        )
     asked = experiment_in(experiment, overrides, allow_import, workers)
     if targets is not None:
         return _search_on(output, asked, out, targets, experiment.parent, resume=resume)

@@ -1,8 +1,9 @@
 """Which candidates are tried on the certification images, and in which order: fixed before one of them is read.
 
-A certificate tries candidates until one holds, at most K of them, each with its share of alpha (certificate.py).
-Whatever set is tried, what is worth most goes first. So the most that can be expected, after candidate j has failed and
-with k attempts left, is
+There are two ways (certificate.py), and the one that promises more is taken.
+
+*Until one holds*: at most K candidates, each with a share of alpha. Whatever set is tried, what is worth most goes
+first. So the most that can be expected, after candidate j has failed and with k attempts left, is
 
     f(j, k) = max over i of less worth than j:  p_ij v_i + (1 - p_ij) f(i, k - 1)
 
@@ -10,10 +11,18 @@ where v_i is what delivering candidate i is worth and p_ij the probability that 
 of one search share their luck, so that a likeness of what failed is no way back, and the last attempt falls to a safe
 network by itself. Files of the same trained weights in other bits lose the same images: where one of them has failed,
 another holds only as far as it was the likelier one. Fewer attempts than K are planned where the smaller correction is
-worth more than another candidate. Where more than one is allowed, a network that is known to be safe, and likelier to
-hold than not, is among those tried. Where that one is as good as sure it needs no wide test, nor does what else is as
-sure and not tried first: each has a tenth of the error probability, and leaves the rest to the others (Bonferroni with
-weights; Holm 1979, Wiens 2003).
+worth more than another candidate.
+
+*As long as they hold*: the safest and least worth first, each with all of alpha. Of the sequence i, j, ... is to be
+expected
+
+    P(i holds) v_i + P(i and j hold) (v_j - v_i) + ...
+
+It grows from a safe network by the candidate that adds most, as long as one adds something. Where a safe network is as
+good as sure to hold, what follows it is tested as if it were alone.
+
+Where more than one attempt is allowed, a network that is known to be safe, and likelier to hold than not, is among
+those tried.
 """
 
 from __future__ import annotations
@@ -41,14 +50,8 @@ EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 
 """Of the common luck's distribution, cut into pieces: bad luck finely, as it decides what is a way back."""
 
 LIKELY, SURE = 0.5, 0.9
-"""Chances: of a safe network, to be worth an attempt; and of any, to be as good as sure. A safe one is then taken for
-certain, as its kind is known better than by a few hundred images."""
-
-OF_THE_WAY_BACK = 0.1
-"""Share of the error probability of a narrow test: of what is as good as sure to pass it, after another has failed."""
-
-MOST_NARROW = 3
-"""Narrow tests in one plan."""
+"""Chances of a safe network: to be worth an attempt; and to be as good as sure. It is then taken for certain, as its
+kind is known better than by a few hundred images."""
 
 TINY = 1e-300
 
@@ -89,7 +92,8 @@ class PlannedAttempt:
     """A network that is to be tried."""
 
     place: int  # among those scored
-    share: float  # of the error probability of all attempts together
+    # of the error probability of all attempts together; None where it is tried only after all before it held
+    share: float | None
 
 
 def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[PlannedAttempt]:
@@ -97,44 +101,77 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
     if not len(scored.values):
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
-    plans: list[tuple[list[PlannedAttempt], float]] = []
-    narrow = hopes.of_share(OF_THE_WAY_BACK)
-    narrowly = narrow @ hopes.weights
-    surest = _way_back(scored, narrowly)
-    certain = surest if most > 1 and surest is not None and narrowly[surest] >= SURE else None
-    # What only seems sure may have been lucky: beside a safe network alone that is known to be, it is taken for it.
-    is_sure = (narrowly >= SURE) & (certain is not None)
-    if certain is not None:
-        narrow[certain] = 1.0
+    alone = hopes.of_share(1.0)
+    safe = _way_back(scored, alone @ hopes.weights) if most > 1 else None
+    is_certain = safe is not None and (alone @ hopes.weights)[safe] >= SURE
+    if is_certain:
+        alone[safe] = 1.0
+    sequence, promised = best_sequence(scored.values, alone, hopes.weights, most, begin=safe, kin=scored.kin)
+    plans = [(_in_sequence(sequence), promised)]
     for planned in range(1, most + 1):
-        kept = certain
-        if certain is None and most > 1:
-            kept = _way_back(scored, hopes.of_share(1 / max(planned, 2)) @ hopes.weights)
-        for n_narrow in range(min(planned, int(is_sure.sum()) + 1, MOST_NARROW + 1)):
-            wide = hopes.of_share(others_share(planned, n_narrow))
-            if certain is not None:
-                wide[certain] = 1.0
-            after = np.where(is_sure[:, None], narrow, wide)
-            order, expected = best_order(
-                scored.values, after, hopes.weights, planned, kept=kept, kin=scored.kin, first=wide
-            )
-            if is_sure[order[1:]].sum() >= n_narrow:  # else the others were counted with more than there is
-                plans.append((_with_shares(order, is_sure), expected))
-    tried, _ = max(plans, key=lambda plan: plan[1])  # of equal ones the fewest attempts
-    return tried or [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
+        chances = hopes.of_share(1 / planned)
+        kept = (
+            safe if is_certain or most == 1 else _way_back(scored, hopes.of_share(1 / max(planned, 2)) @ hopes.weights)
+        )
+        if is_certain:
+            chances[safe] = 1.0
+        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept=kept, kin=scored.kin)
+        plans.append(([PlannedAttempt(place, 1 / len(order)) for place in order], expected))
+    tried, expected = max(plans, key=lambda plan: plan[1])  # of equal ones the sequence, then the fewest attempts
+    return tried if expected > 0 else [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
 
 
-def others_share(planned: int, narrow: int) -> float:
-    """Share of the error probability of each of so many attempts, but for those among them that are narrow tests."""
-    return (1 - OF_THE_WAY_BACK * narrow) / (planned - narrow)
+def _in_sequence(order: list[int]) -> list[PlannedAttempt]:
+    return [PlannedAttempt(place, None if len(order) > 1 else 1.0) for place in order]
 
 
-def _with_shares(order: list[int], is_sure: NDArray[np.bool_]) -> list[PlannedAttempt]:
-    """What is tried; what is as good as sure is tested narrowly, but for what comes first."""
-    narrow = [place > 0 and bool(is_sure[network]) for place, network in enumerate(order)]
-    each = others_share(len(order), sum(narrow)) if order else 1.0
-    shares = [OF_THE_WAY_BACK if one else each for one in narrow]
-    return [PlannedAttempt(network, share) for network, share in zip(order, shares, strict=True)]
+def best_sequence(
+    values: Array,
+    chances: Array,
+    weights: Array,
+    most: int,
+    *,
+    begin: int | None = None,
+    kin: NDArray[np.int_] | None = None,
+) -> tuple[list[int], float]:
+    """A sequence of at most so many candidates, of rising value, that is tried as long as all hold; what it promises.
+
+    Arrays are as for `best_order`. It begins with the candidate `begin`: what is worth less comes into question only
+    where none is given. Then the candidate that adds most is put in, one after the other, beginning with the one that
+    promises most alone: the best sequence that is found so, not the best of all.
+    """
+    falling = _considered(values, chances @ weights, begin)
+    of_one = np.arange(len(values)) if kin is None else kin
+
+    def promised(order: list[int]) -> float:
+        return sequence_worth(order, values, chances, weights, of_one)
+
+    found = [int(max(falling, key=lambda place: promised([int(place)]))) if begin is None else begin]
+    bolder = [int(one) for one in falling if values[one] > values[found[0]] or begin is None]
+    while len(found) < most:
+        longer = [sorted([*found, one], key=lambda place: float(values[place])) for one in bolder if one not in found]
+        best = max(longer, key=promised, default=found)
+        if promised(best) <= promised(found):
+            break
+        found = best
+    return found, promised(found)
+
+
+def sequence_worth(order: list[int], values: Array, chances: Array, weights: Array, kin: NDArray[np.int_]) -> float:
+    """What is to be expected of candidates of rising value that are tried as long as all hold.
+
+    Of one number of `kin` the likelier holds wherever another does.
+    """
+    reached, expected, before = np.ones(len(weights)), 0.0, 0.0
+    least: dict[int, Array] = {}
+    for place in order:
+        number, chance = int(kin[place]), chances[place]
+        held = least.get(number, np.ones_like(chance))
+        reached = reached * np.minimum(chance / np.maximum(held, TINY), 1.0)
+        least[number] = np.minimum(held, chance)
+        expected += float(reached @ weights) * (values[place] - before)
+        before = values[place]
+    return expected
 
 
 def _way_back(scored: Scored, chances: Array) -> int | None:
@@ -143,7 +180,7 @@ def _way_back(scored: Scored, chances: Array) -> int | None:
     return best if scored.safe[best] and chances[best] > LIKELY else None
 
 
-def best_order(  # noqa: PLR0913 - three of them by keyword
+def best_order(
     values: Array,
     chances: Array,
     weights: Array,
@@ -151,23 +188,21 @@ def best_order(  # noqa: PLR0913 - three of them by keyword
     *,
     kept: int | None = None,
     kin: NDArray[np.int_] | None = None,
-    first: Array | None = None,
 ) -> tuple[list[int], float]:
     """The order of at most so many candidates from which most is to be expected, and how much that is.
 
     `values` are (candidates,), `chances` (candidates, cases), and `weights` (cases,) how likely each case is: within
     one case the candidates hold independently of each other, but for `kin` (candidates,): of one number the likelier
-    holds wherever another does. Of what has failed before only the last is remembered. What is tried first may have
-    other chances, `first`.
-    The candidate that is to be `kept` is in the order.
+    holds wherever another does. Of what has failed before only the last is remembered. The candidate that is to be
+    `kept` is in the order.
     """
     falling = _considered(values, chances @ weights, kept)
     worth, cases = values[falling], chances[falling]
-    alone, begin = cases @ weights, (chances if first is None else first)[falling] @ weights
+    alone = cases @ weights
     both = _failing_and_holding(cases, weights, np.arange(len(values)) if kin is None else kin, falling)
     # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
     # Where a candidate fails next to never, both of these are what rounding leaves: a share of them is still one.
-    odds = np.clip(np.vstack([begin, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
+    odds = np.clip(np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
     rows, columns = np.arange(len(worth) + 1), np.arange(len(worth))
     closed, end = columns < rows[:, None], np.zeros(len(rows))
     if kept is not None:

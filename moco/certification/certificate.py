@@ -1,9 +1,16 @@
 """Certificates: a one-sided confidence statement on images that the search never saw, paired with the reference (W01).
 
-The candidates come in an order that was fixed without these images. They are tried one after the other, at most K of
-them (K is fixed beforehand), until one holds, each with its share of the error probability alpha, such as alpha / K,
-fixed beforehand and alpha in all at most. By Bonferroni's inequality a network below the floor is certified
-with a probability of at most alpha, whatever the search did. The bounds themselves are in confidence_bounds.py.
+The candidates come in an order that was fixed without these images, in one of two ways, fixed without them too.
+
+*Until one holds*: at most K are tried, each with its share of the error probability alpha, such as alpha / K, alpha in
+all at most. By Bonferroni's inequality a network below the floor is certified with a probability of at most alpha.
+
+*As long as they hold*: the safest first, each with the whole of alpha, and none after one that does not hold (a fixed
+sequence: Maurer, Hothorn and Lehmacher 1995). The last that held is certified. To certify a network below the floor the
+first such in the sequence has to hold, which it does with a probability of at most alpha. So nothing is paid for the
+number of candidates; but what is bolder is only reached where all that is milder holds.
+
+Whatever the search did, both keep alpha. The bounds themselves are in confidence_bounds.py.
 """
 
 from __future__ import annotations
@@ -97,8 +104,8 @@ class Certificate:
 
     @property
     def reported(self) -> Attempt:
-        """The attempt that this certificate is about: the one that holds, or the one that came closest."""
-        return self.attempts[-1] if self.holds else _closest(self.attempts)
+        """The attempt that this certificate is about: the last one that holds, or the one that came closest."""
+        return _reported(self.attempts)
 
 
 def certify(
@@ -107,14 +114,15 @@ def certify(
     reference_correct: ArrayLike,
     floor: Floor | None,
     confidence: float = 0.95,
-    shares: Sequence[float] = (1.0,),
+    shares: Sequence[float] | None = (1.0,),
 ) -> Certificate:
-    """The certificate of the first candidate that holds; where none does, of the one with the highest lower bound.
+    """The certificate of the best candidate that is shown to hold; of the one with the highest bound where none is.
 
-    Candidates come best first, in an order that must not depend on the certification images. At most as many are tried
-    as there are `shares`, each with its own share of the error probability 1 - `confidence`, which is that of the whole
-    procedure: the shares are fixed before the first is scored, and none grows where another is not tried. Without a
-    floor only the first is scored, at full confidence.
+    The order of the candidates must not depend on the certification images. With `shares` they come best first, and are
+    tried until one holds: at most as many as there are shares, each with its own of the error probability
+    1 - `confidence`, which is that of the whole procedure. Shares are fixed before the first is scored, and none grows
+    where another is not tried. Without shares, None, they come safest first, each is tried at the full confidence, and
+    the last before one that does not hold is certified. Without a floor only the first is scored, at full confidence.
 
     `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
     `reference_correct` is the reference's.
@@ -125,7 +133,10 @@ def certify(
         DataError: a candidate that was not scored on the reference's images.
     """
     check_confidence(confidence)
-    shares = _checked(shares) if floor is not None else (1.0,)
+    upwards = shares is None
+    if floor is None:
+        shares = (1.0,)
+    shares = (1.0,) * len(candidates) if shares is None else _checked(shares)
     if not candidates:
         raise ConfigError("certificate: expected a candidate, got none")
     reference = correct_array(reference_correct)
@@ -133,17 +144,17 @@ def certify(
     for candidate, share in zip(candidates, shares, strict=False):
         corrected = 1 - (1 - confidence) * share
         attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
-        if attempts[-1].holds:
+        if attempts[-1].holds is not upwards:
             break
-    reported = attempts[-1] if attempts[-1].holds else _closest(attempts)
+    reported = _reported(attempts)
     return Certificate(
-        statement=_statement(reported, floor, confidence, len(reference), len(attempts)),
+        statement=_statement(reported, floor, confidence, len(reference), attempts),
         floor=None if floor is None else floor.value,
         estimate=reported.estimate,
         lower_bound=reported.lower_bound,
         confidence=confidence,
         images=len(reference),
-        method=_method(floor, shares),
+        method=_method(floor, None if upwards else shares, len(candidates)),
         holds=reported.holds,
         attempts=tuple(attempts),
     )
@@ -203,12 +214,19 @@ def _attempt(
     return Attempt(candidate, estimate, lower, paired.lost, paired.gained, holds)
 
 
+def _reported(attempts: Sequence[Attempt]) -> Attempt:
+    held = [attempt for attempt in attempts if attempt.holds]
+    return held[-1] if held else _closest(attempts)
+
+
 def _closest(attempts: Sequence[Attempt]) -> Attempt:
     """Of attempts that do not hold the one with the highest bound; of equals the first."""
     return max(attempts, key=lambda attempt: attempt.lower_bound)
 
 
-def _statement(reported: Attempt, floor: Floor | None, confidence: float, images: int, tried: int) -> str:
+def _statement(
+    reported: Attempt, floor: Floor | None, confidence: float, images: int, attempts: Sequence[Attempt]
+) -> str:
     text = (
         f"With {100 * confidence:g} % confidence the network's top-1 accuracy is {_bound(reported, floor)}, "
         f"on {images:,} images that the search never saw"
@@ -216,13 +234,20 @@ def _statement(reported: Attempt, floor: Floor | None, confidence: float, images
     if floor is None:
         return f"{text}."
     if reported.holds:
-        others = f" ({_first(tried - 1)} did not reach it)" if tried > 1 else ""
-        return f"{text}: the floor of {floor} holds{others}."
+        missed = did_not_reach([attempt.holds for attempt in attempts])
+        return f"{text}: the floor of {floor} holds{f' ({missed})' if missed else ''}."
+    tried = len(attempts)
     return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
 
 
-def _first(candidates: int) -> str:
-    return "the first candidate" if candidates == 1 else f"the first {candidates} candidates"
+def did_not_reach(holds: Sequence[bool | None]) -> str:
+    """Of attempts in their order, those that failed beside one that holds, in words; empty where none did."""
+    failed = sum(not one for one in holds)
+    if not failed:
+        return ""
+    if holds[0]:
+        return "the next candidate, which costs less, did not reach it"
+    return f"the first {'candidate' if failed == 1 else f'{failed} candidates'} did not reach it"
 
 
 def _bound(reported: Attempt, floor: Floor | None) -> str:
@@ -237,8 +262,10 @@ def _points(difference: float) -> str:
     return f"{'-' if difference < 0 else '+'}{decimal(abs(100 * difference), 2)} points"
 
 
-def _method(floor: Floor | None, shares: Sequence[float]) -> str:
+def _method(floor: Floor | None, shares: Sequence[float] | None, candidates: int) -> str:
     name = TANGO if floor is None or floor.relative else EXACT
+    if shares is None:
+        return f"{name}, a fixed sequence of {candidates} candidates" if floor is not None and candidates > 1 else name
     if len(shares) == 1 and shares[0] == 1:
         return name
     attempts = "1 attempt" if len(shares) == 1 else f"{len(shares)} attempts"

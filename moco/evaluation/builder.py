@@ -22,6 +22,7 @@ from moco.compression.precision import INT8_BITS, Bits
 from moco.compression.space.codec import cost_of
 from moco.compression.verify import verify_file, verify_network, verify_parameters
 from moco.errors import CompressionError
+from moco.evaluation.base_network import BaseNetwork, Beginning
 from moco.export.calibration import calibrate, open_session, outputs
 from moco.export.packing import pack, unpacked
 from moco.export.quantize import WIDEST, observed_tensors, quantize
@@ -81,6 +82,7 @@ class Builder:
         template: Template | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
         trained: WeightFiles | None = None,
+        base: BaseNetwork | None = None,
         prepare: Callable[[Artifact], Artifact] = lambda file: file,
     ) -> None:
         """Export the template, if it is not given, and prepare the recovery, which `seed` and `training` are of, once.
@@ -89,7 +91,8 @@ class Builder:
         estimated as the options say; None takes whole ranges for codes of 8 bits, and by output error those of fewer:
         8 bits can afford rare values, and fewer cannot. Where a recovery has learned to live with whole ranges, they
         are kept. `placement` is where the target wants quantize nodes, `metadata` what every file says of
-        itself, `trained` where policies with trained weights get them. A CompressionError where the network
+        itself, `trained` where policies with trained weights get them, `base` the network that others are built on,
+        where they begin with the weights of an earlier search. A CompressionError where the network
         cannot be exported, or the images are not finite.
         """
         if not len(calibration) or not np.all(np.isfinite(calibration)):
@@ -101,7 +104,7 @@ class Builder:
         self.images, self.ranges, self.placement = torch.from_numpy(calibration), ranges, placement
         self.recovery = Recovery(compressor.network, compressor.graph, self.images, recovery, seed, training)
         self.template: Template = template or build_template(compressor.network, self.images[:2])
-        self.metadata, self.trained = dict(metadata), trained
+        self.metadata, self.trained, self.base = dict(metadata), trained, base
         self.prepare = prepare  # what the target makes of an ONNX file
         self._tensors: dict[tuple[frozenset[tuple[str, Bits]], tuple[str, ...]], tuple[str, ...]] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +135,10 @@ class Builder:
         other.recovery = Recovery(compressor.network, compressor.graph, self.images, plan, seed, training)
         return other
 
+    def recovers(self, policy: Policy) -> bool:
+        """Whether a step that was asked for changes the policy's network; trained weights are recovered already."""
+        return policy.weights is None and any(step.changes(policy) for step in self.recovery.plan.asked)
+
     def compressed(self, policy: Policy, watch: Stopwatch | None = None) -> nn.Module:
         """The compressed and recovered network of the policy, before integers; errors as in `build`.
 
@@ -142,16 +149,25 @@ class Builder:
             return self._trained(policy, policy.weights, watch)
         with watch.stage("compress"):
             kept = compressor.kept(policy)
-            thin = compressor.graph.thin(compressor.network, kept)
-            verify_network(thin, compressor.graph, kept)
-            compressor.remove_branches_(thin, policy)
-            candidate = Candidate(thin, policy, kept, compressor.kept_of_batch_norms(kept))
-        candidate = self._recovered(Moment.AFTER_PRUNING, candidate, watch)
+            begun = self._begun(policy, kept)
+            compressor.remove_branches_(begun.network, begun.rest)
+            candidate = Candidate(begun.network, policy, kept, compressor.kept_of_batch_norms(kept))
+        if begun.pruned:
+            candidate = self._recovered(Moment.AFTER_PRUNING, candidate, watch)
         with watch.stage("compress"):
-            compressor.apply_(candidate.network, policy)
+            compressor.apply_(candidate.network, begun.rest)
             verify_parameters(candidate.network, cost_of(compressor.costs, policy)["parameters"])
         candidate = self._recovered(Moment.AFTER_SURGERY, candidate, watch)
         return self._recovered(Moment.TRAINING, candidate, watch).network
+
+    def _begun(self, policy: Policy, kept: dict[str, np.ndarray]) -> Beginning:
+        """The pruned network of a policy: the original's, or the base's with its trained weights."""
+        begun = None if self.base is None else self.base.beginning(self.compressor, policy, kept)
+        if begun is None:
+            begun = Beginning(self.compressor.graph.thin(self.compressor.network, kept), policy, pruned=True)
+        if begun.pruned:
+            verify_network(begun.network, self.compressor.graph, kept)
+        return begun
 
     def _trained(self, policy: Policy, weights: str, watch: Stopwatch) -> nn.Module:
         if self.trained is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -28,7 +28,10 @@ from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
 from moco.readings import READINGS
 from moco.store_table import MALFORMED
-from moco.trial import FIRST_MADE, Evaluation, MetricValue
+from moco.trial import BEFORE_RECOVERY, FIRST_MADE, Evaluation, MetricValue
+
+BEFORE_STAGE = "before recovery"
+"""Of the seconds: building and scoring what a recovery began with."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class EvaluationPlan:
     """
     waited_share: float = WAITED_SHARE
     """Of all time, what may be waited for a calm machine at most."""
+    before_recovery: bool = False
+    """Whether each candidate is built and scored without its recovery, too."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,12 @@ class BuiltCandidate:
     artifact: Artifact
     counted: Mapping[str, MetricValue]  # what is known of it without running it: size and exact costs
     seconds: Mapping[str, float]  # spent by stage so far
+    before: Artifact | None = None  # the file without recovery; None where none was asked for, or none was done
+
+    @property
+    def files(self) -> tuple[Artifact, ...]:
+        """All that were built."""
+        return (self.artifact,) if self.before is None else (self.artifact, self.before)
 
 
 def size_of(artifact: Artifact) -> dict[str, MetricValue]:
@@ -101,6 +112,7 @@ class Evaluator:
         self.undisturbed = undisturbed
         self.builder, self.target, self.search, self.plan, self.store = builder, target, search, plan, store
         self.timings = CalmTimings(target, undisturbed, plan.waited_share)
+        self.bare = builder.without_recovery() if plan.before_recovery else None
         self.unmeasured: dict[str, str] = {}
         self.image_s = 0.0  # that the reference takes to score an image
         self.reference = self._reference()
@@ -155,20 +167,23 @@ class Evaluator:
             raise PolicyRejectedError(str(error)) from error
         with watch.stage("export"):
             counted = self._counted(artifact, policy)
-        return BuiltCandidate(policy, artifact, counted, watch.seconds)
+        return BuiltCandidate(policy, artifact, counted, watch.seconds, self._built_bare(policy, watch))
 
     def benchmark(self, built: BuiltCandidate) -> Evaluation:
         """The candidate's file scored, measured, and removed: for delivery it is built anew. Errors as `evaluate`."""
         artifact, watch = built.artifact, Stopwatch(built.seconds)
         with ExitStack() as stack:
-            if artifact.sha256 != self.reference.artifact.sha256:
-                stack.callback(artifact.path.unlink, missing_ok=True)  # hundreds would fill the disk
+            for file in built.files:
+                if file.sha256 != self.reference.artifact.sha256:
+                    stack.callback(file.path.unlink, missing_ok=True)  # hundreds would fill the disk
             try:
                 with watch.stage("load"):
                     session = stack.enter_context(closing(self.target.load(artifact)))
             except MeasurementError as error:
                 raise PolicyRejectedError(str(error)) from error
-            return self.measured(session, built.counted, watch)
+            before = {} if built.before is None else self._scored_bare(built.before, watch)
+            found = self.measured(session, built.counted, watch)
+            return replace(found, details={**found.details, **before})
 
     def measured(self, session: Session, counted: Mapping[str, MetricValue], watch: Stopwatch) -> Evaluation:
         """An open file scored and timed beside the reference; `counted` is what is known of it without running it."""
@@ -242,6 +257,21 @@ class Evaluator:
         with watch.stage("score"):
             right = correct(logits_of(session, self.search.images), self.search.labels)
         return error_metrics(right, self.reference.correct)
+
+    def _built_bare(self, policy: Policy, watch: Stopwatch) -> Artifact | None:
+        """The file that a recovery began with; None where nobody asks, nothing is recovered, or it cannot be built."""
+        if self.bare is None or not self.builder.recovers(policy):
+            return None
+        with watch.stage(BEFORE_STAGE), suppress(CompressionError, SpaceError, MeasurementError):
+            return self.bare.build(policy)[0]
+        return None
+
+    def _scored_bare(self, file: Artifact, watch: Stopwatch) -> dict[str, Any]:
+        """Its errors, for an evaluation's details; empty where it does not run, which says nothing of the candidate."""
+        with watch.stage(BEFORE_STAGE), suppress(MeasurementError), closing(self.target.load(file)) as session:
+            errors = self._scored(session, Stopwatch())
+            return {BEFORE_RECOVERY: {name: error.value for name, error in errors.items()}}
+        return {}
 
     def _measured(self, session: Session, watch: Stopwatch) -> Evaluation:
         """What the target measures of the session beside the reference: metrics, samples and details."""

@@ -90,6 +90,7 @@ def plan_of(experiment: Experiment, out: Path, folder: Path | None = None) -> Jo
             ranges=_ranges(experiment),
             timing=_timing(experiment),
             store=store_of(experiment, out),
+            before_recovery=bool(experiment.before_recovery),
         ),
         search=SearchPlan(
             strategies=(experiment.plugins.searcher,),
@@ -217,9 +218,10 @@ def _space(experiment: Experiment) -> SpacePlan:
         options = replace(options, channel_multiples=by)
     analysis = None if space.sensitivity is None else Path(space.sensitivity)
     base = None if space.base is None else Path(space.base)
+    weights = None if space.base_weights is None else Path(space.base_weights)
     probed = space.widths != "all" or space.drop_losing
     use = PayOffUse(ProbePlan(seconds=space.probe_seconds), space.widths == "paying", space.drop_losing)
-    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis, base)
+    return SpacePlan(space.groups, space.ignore, options, use if probed else None, analysis, base, weights)
 
 
 def recovery_plan(steps: Iterable[Chosen], folder: Path | None = None, *, allow_import: bool = False) -> RecoveryPlan:

@@ -31,10 +31,13 @@ PATHS = (
     "data.root",
     "space.sensitivity",
     "space.base",
+    "space.base_weights",
     "store",
     "folder",
 )
 """Keys whose text is a path: in the file relative to the file, on the command line to the current folder."""
+STAGES = "stages"
+"""A section of a file alone, which is several experiments then (moco.stages); each of its items lies over the file."""
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = (), allow_import: bool = False) -> Experiment:
@@ -70,6 +73,10 @@ def with_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
 def experiment_of(data: Mapping[str, Any], allow_import: bool = False) -> Experiment:
     """The experiment of a mapping shaped like the YAML, its plug-ins checked; a ConfigError says what is wrong."""
     refuse_what_is_not_plain(data)
+    if STAGES in data:
+        raise ConfigError(
+            f"{STAGES}: only `moco search FILE` takes an experiment in stages; give this one stage's alone"
+        )
     refuse_unknown_keys(Experiment, data)
     try:
         experiment = Experiment.model_validate_json(json.dumps(data))
@@ -138,6 +145,8 @@ def _absolute(data: dict[str, Any], folder: Path) -> dict[str, Any]:
             changed[section] = {**holder, key: path if published else _against(folder, path)}
     if isinstance(baselines := changed.get("baselines"), list):
         changed["baselines"] = [_absolute_weights(baseline, folder) for baseline in baselines]
+    if isinstance(stages := changed.get(STAGES), list):
+        changed[STAGES] = [_absolute(stage, folder) if isinstance(stage, dict) else stage for stage in stages]
     searcher = changed.get("searcher")
     if isinstance(searcher, dict) and "start" in searcher:
         changed["searcher"] = {**searcher, "start": _absolute_starts(searcher["start"], folder)}

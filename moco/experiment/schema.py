@@ -197,6 +197,7 @@ class Experiment(Section):
     data: DataConfig
     space: SpaceConfig
     recovery: tuple[RecoverySection, ...] = (RecoverySection(name=DEFAULT_RECOVERY),)
+    before_recovery: bool | None = None  # whether each network is built and scored before recovery, too
     target: TargetConfig = TargetConfig()
     objective: ObjectiveConfig
     searcher: SearcherConfig = SearcherConfig()

@@ -44,6 +44,7 @@ class SpaceConfig(PluginSection):
     probe_seconds: Seconds = 60.0
     sensitivity: str | None = None
     base: str | None = None  # a policy.json, whose settings the search keeps
+    base_weights: str | None = None  # a safetensors file of the base's network, from which candidates begin
     limits: dict[str, LimitConfig] | None = None  # by parameter, such as `g1.keep`
 
     @staticmethod
@@ -61,6 +62,12 @@ class SpaceConfig(PluginSection):
     def _some_method(self) -> SpaceConfig:
         if not self.declared:
             raise ValueError(f"expected at least one of {', '.join(map(repr, method_names()))}, got none")
+        return self
+
+    @model_validator(mode="after")
+    def _base_of_weights(self) -> SpaceConfig:
+        if self.base_weights is not None and self.base is None:
+            raise ValueError("'base_weights' are of a 'base', and there is none; name the policy.json beside them")
         return self
 
     @field_validator("groups")

@@ -32,11 +32,13 @@ from moco.report.profile_page import (
     side_rows,
     tails_text,
 )
+from moco.report.stages_page import STAGE_HEAD, stage_rows
 from moco.report.tables import yes_no
 from moco.report.verdict import TONES, Row, compare, compared_metrics, verdict
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
+from moco.run_folder.stages import StagesRecord
 
 STYLES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "plain": "bold"}  # by the tone of an outcome
 _PARAMETERS = 5  # shown of a search
@@ -97,6 +99,11 @@ def profile_tables(found: Found) -> list[RenderableType]:
         return [_ending([sides, *notes, *map(Text, found.notes)], found.warnings)]
     layers = [_filled(LAYERS_HEAD, layer_rows(found), "operators")] if found.layers else []
     return [_filled(HEAD, profile_rows(found), found.name), *layers, *map(Text, _notes(found))]
+
+
+def stages_table(found: StagesRecord) -> RenderableType:
+    """A stage a row, with what it delivered beside the original network."""
+    return _filled(STAGE_HEAD, stage_rows(found), found.experiment)
 
 
 def _notes(profile: Profile) -> list[str]:

@@ -22,7 +22,8 @@ PRECISION_COLOURS = {"float32": "#9aa7b4", "float16": "#56b4e9", "bfloat16": "#5
 SPARE_COLOURS = ("#009e73", "#e69f00", "#cc79a7", "#7a5195", "#5d6d2e", "#8c4a2f", "#444444")
 
 STAGES = (
-    "compress", "recover", "calibrate", "export", "load", "score", "measure", "search", "tracking", "record", "other",
+    "compress", "recover", "calibrate", "export", "load", "score", "before recovery", "measure", "search", "tracking",
+    "record", "other",
 )  # fmt: skip
 """In the order in which a candidate meets them; overheads last."""
 

@@ -28,6 +28,7 @@ from moco.report.front import Cloud, front_figure, panels
 from moco.report.importance_page import importance_section
 from moco.report.policy_text import describe_groups
 from moco.report.precision_advice import precision_advice
+from moco.report.recovery_page import recovery_section
 from moco.report.run_summary import plain, requested
 from moco.report.tables import (
     attempts_table,
@@ -86,6 +87,7 @@ def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[st
         _comparison_section(result, trials),
         _finalists_section(result, trials),
         _front_section(result, trials),
+        recovery_section(result, trials),
         _anytime_section(result, trials),
         importance_section(importance_of(trials)),
         _policy_section(result, manifest),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from moco.metrics import COLUMNS, ERRORS
+from moco.metrics import COLUMNS, ERRORS, TOP1_ERROR
 from moco.report.document import Html, element, join, row
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, seconds, shown, shown_interval, shown_ratio
 from moco.report.policy_text import describe_groups
@@ -54,8 +54,10 @@ def rivals_table(result: Result) -> Html:
 def trials_table(trials: Sequence[TrialRecord], groups: Sequence[GroupRecord]) -> Html:
     """Every trial of the search with its metrics and its policy, or why it has none."""
     metrics = [name for name in ordered(name for t in trials for name in t.metrics) if name in COLUMNS]
-    head = ["trial", "origin", "state", *(label(name) for name in metrics), "score", "time", "policy or reason"]
-    return table(head, [_trial_row(trial, metrics, groups) for trial in trials], "All trials", "wide small")
+    recovered = any(trial.before_recovery for trial in trials)
+    before = ["top-1 before recovery"] if recovered else []
+    head = ["trial", "origin", "state", *map(label, metrics), *before, "score", "time", "policy or reason"]
+    return table(head, [_trial_row(t, metrics, groups, recovered) for t in trials], "All trials", "wide small")
 
 
 def finalists_table(finalists: Sequence[FinalistRecord], trials: Sequence[TrialRecord], best: Delivered | None) -> Html:
@@ -145,7 +147,7 @@ def _comparison_cell(found: Row, name: str) -> Html:
     return join(parts)
 
 
-def _trial_row(trial: TrialRecord, metrics: Sequence[str], groups: Sequence[GroupRecord]) -> Html:
+def _trial_row(trial: TrialRecord, metrics: Sequence[str], groups: Sequence[GroupRecord], recovered: bool) -> Html:
     state = trial.state if trial.state != "complete" else "feasible" if trial.feasible else "infeasible"
     state += "" if trial.distinct else ", seen before"
     words = trial.reason or "; ".join(describe_groups(trial.policy, groups)) or NOT_AVAILABLE
@@ -154,6 +156,7 @@ def _trial_row(trial: TrialRecord, metrics: Sequence[str], groups: Sequence[Grou
         trial.origin,
         state,
         *(shown(name, trial.metrics.get(name)) for name in metrics),
+        *([shown(TOP1_ERROR, trial.before_recovery.get(TOP1_ERROR))] if recovered else []),
         NOT_AVAILABLE if trial.score is None else f"{trial.score:.4g}",
         seconds(trial.seconds),
         words,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from moco.certification.certificate import did_not_reach
 from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval, percent
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, seconds, shown_ratio
 from moco.report.run_summary import plain
@@ -182,10 +183,8 @@ def _of_floor(certificate: CertificateRecord) -> list[Claim]:
     numbers = {"measured": certificate.estimate, "lower bound": lower}
     told = [f"{name} {accuracy_text(value, certificate)}" for name, value in numbers.items() if value is not None]
     text += f" ({', '.join(told)})" if told else ""
-    before = len(certificate.attempts) - 1
-    if holds and before > 0:
-        first = "candidate" if before == 1 else f"{before} candidates"
-        text += f"; the first {first} did not reach it"
+    if holds and (missed := did_not_reach([attempt.holds for attempt in certificate.attempts])):
+        text += f"; {missed}"
     return [Claim(bool(holds), text)]
 
 

@@ -19,6 +19,7 @@ from moco.models.plain import plain, unwrapped
 from moco.models.trained import Task, check_fit, network_hash, trained_network
 from moco.objectives.shared.measurable import measurable
 from moco.registry import blaming, named
+from moco.run.base_weights import base_weights_hash
 from moco.run.job import Job, certificate_forecast, floor_of
 from moco.run.plan import JobPlan
 from moco.run.presentation import ReportWords
@@ -79,7 +80,9 @@ def _base(plan: JobPlan) -> dict[str, str]:
     """The part of the fingerprint that says which base policy; what the path names may change. Empty without one."""
     if plan.space.base is None:
         return {}
-    return {"base policy": read_base(plan.space.base).key[:16]}
+    weights = base_weights_hash(plan.space)
+    trained = {} if weights is None else {"base weights": weights[:16]}
+    return {"base policy": read_base(plan.space.base).key[:16], **trained}
 
 
 def _reporters(plan: JobPlan, distributions: tuple[str, ...], data: SplitData) -> tuple[Reporter, ...]:

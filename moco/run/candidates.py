@@ -36,7 +36,13 @@ class Planned:
     """A trial whose network is to be put to the certification images."""
 
     trial: Trial
-    share: float  # of the error probability of all of them together
+    share: float | None  # as that of a `PlannedAttempt`
+
+
+def shares_of(planned: Sequence[Planned]) -> list[float] | None:
+    """The shares of all, as `certify` takes them; None where they are a sequence that is tried as long as all hold."""
+    known = [one.share for one in planned if one.share is not None]
+    return known if len(known) == len(planned) else None
 
 
 def by_score(trials: Sequence[Trial], most: int) -> list[Trial]:

@@ -1,7 +1,9 @@
 """What has been read off the certification images so far, kept in RUN/certification.json.
 
 A search that is resumed ends again, and each delivery tests candidates on the same images. The probability of a false
-certificate is a budget: what a delivery has spent is gone, and a later one tests with what is left. A network that was
+certificate is a budget: what a delivery has spent is gone, and a later one tests with what is left. A sequence of which
+all hold has spent nothing: what is tested later goes on with it, and to certify a network below the floor the first
+such in all sequences has to hold. One that ended at a network which does not hold has spent all. A network that was
 certified once stays certified, and one that missed the floor is not tried again. A delivery of the same trials says
 what the earlier one said, as where the process was killed before that was written.
 """
@@ -93,11 +95,16 @@ class CertificationLog:
         return None if stored is None else Answer(_certificate(stored["certificate"]), tuple(stored["tried"]))
 
     def add(
-        self, question: Question, certificate: Certificate, tried: Sequence[Policy], shares: Sequence[float]
+        self, question: Question, certificate: Certificate, tried: Sequence[Policy], shares: Sequence[float] | None
     ) -> None:
-        """Write down what was spent: each attempt that was made its share of the error probability that was left."""
+        """Write down what was spent: each attempt that was made its share of the error probability that was left.
+
+        `shares` are as `certify` takes them.
+        """
         left = 1 - self.confidence_left(question.confidence)
-        self._spent += sum(shares[: len(certificate.attempts)]) * left
+        all_hold = all(attempt.holds for attempt in certificate.attempts)
+        made = float(not all_hold) if shares is None else sum(shares[: len(certificate.attempts)])
+        self._spent += made * left
         answer = Answer(certificate, tuple(policy.key for policy in tried[: len(certificate.attempts)]))
         if certificate.holds:
             self._held[answer.delivered] = certificate.to_json()

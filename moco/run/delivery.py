@@ -18,7 +18,7 @@ from moco.evaluation.accuracy import Correct, correct, logits_of
 from moco.interfaces import Artifact, Session
 from moco.metrics import ERRORS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
-from moco.run.candidates import Planned, by_score, deliverable, to_certify, worth
+from moco.run.candidates import Planned, by_score, deliverable, shares_of, to_certify, worth
 from moco.run.certification_log import CertificationLog, Question
 from moco.run.job import Prepared
 from moco.run.longer_timing import LongerTiming
@@ -174,7 +174,7 @@ class Finisher:
         """
         options = self.prepared.job.plan.delivery
         within = [one for one in candidates if self._hold(one.trial, TOP5_ERROR)] or candidates[:1]
-        trials, shares = [one.trial for one in within], [one.share for one in within]
+        trials, shares = [one.trial for one in within], shares_of(within)
         certificate = certify(
             [trial.number for trial in trials],
             lambda number: self.right(_of(trials, number)).top1,
@@ -248,8 +248,10 @@ class Finisher:
             planned = self._candidates()
         within = [one for one in planned if self._hold(one.trial, *self._timed_bounds)]
         left = within or ([] if self._certified_before() else first[:1])
-        all_shares = sum(one.share for one in left)
-        return [replace(one, share=one.share / all_shares) for one in left]
+        shares = shares_of(left)
+        if shares is None:
+            return left
+        return [Planned(one.trial, share / sum(shares)) for one, share in zip(left, shares, strict=True)]
 
     def _first_within(self, candidates: list[Trial]) -> Trial:
         """The first candidate whose bounds hold when timed longer; the first of all where none's do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from moco.certification.attempt_order import MOST_PLANNED, FloorTest, others_share
+from moco.certification.attempt_order import MOST_PLANNED, FloorTest
 from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import Bits
@@ -57,9 +57,10 @@ class Forecasts:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
         tests: tuple[FloorTest, ...] = ()
         if job.floor is not None:
-            # Of each but the safe network, which is a way back where more than one attempt is allowed.
+            # Of each but the safe network, which is a way back where more than one attempt is allowed: after it a
+            # single one is tested with the whole error probability, several of which one is to hold with their shares.
             most = min(delivery.attempts, MOST_PLANNED)
-            shares = [others_share(tried, min(tried - 1, 1)) for tried in range(min(most, 2), most + 1)]
+            shares = [1 / tried if tried > 2 else 1.0 for tried in range(min(most, 2), most + 1)]
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
             tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
         problem, timings = self.prepared.problem, self._timings(trials)

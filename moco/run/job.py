@@ -46,6 +46,7 @@ from moco.products import measured_for
 from moco.randomness import derived_seed, generator
 from moco.readings import READINGS
 from moco.recovery.step import PrunedGroups
+from moco.run.base_weights import base_network, base_weights_hash
 from moco.run.plan import DeliveryOptions, JobPlan
 from moco.run.reachability import check_reachable, empty_promises
 from moco.space import SearchSpace
@@ -261,11 +262,13 @@ def evaluator_of(job: Job, traced: Traced, folder: Path, constants: Mapping[str,
             training=partial(training_images, job.data),
             template=traced.template,
             metadata=job.description.metadata,
+            base=base_network(job.plan.space, traced.compressor),
             prepare=getattr(job.target, "prepare", lambda file: file),
         )
         search = Images(*job.data.images("search"))
         share = WAITED_SHARE if job.plan.search.budget.seconds is None else 0.0  # pauses would take what is limited
-        evaluator = Evaluator(builder, job.target, search, EvaluationPlan(timing, constants, share), store, undisturbed)
+        evaluation = EvaluationPlan(timing, constants, share, plan.before_recovery)
+        evaluator = Evaluator(builder, job.target, search, evaluation, store, undisturbed)
         on_failure.pop_all()
     return evaluator
 
@@ -303,7 +306,12 @@ def store_key(job: Job) -> dict[str, Any]:
     most = job.target.capabilities.placement.weight_bits
     narrow = {"weight_bits": most} if most < INT8_BITS.weights else {}
     pooled = {"pooled_strides": True} if job.target.capabilities.pooled_strides else {}
+    weights = base_weights_hash(job.plan.space)
+    begun = {} if weights is None else {"base weights": weights}
+    before = {"before recovery": True} if plan.before_recovery else {}
     return {
+        **begun,
+        **before,
         **described,
         **few_bits,
         **narrow,

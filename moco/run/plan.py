@@ -37,6 +37,7 @@ class SpacePlan:
     probe: PayOffUse | None = None  # what is made of the layers' pay-off on the target; None probes nothing
     sensitivity: Path | None = None  # the file of an analysis, whose curves become features of the layers
     base: Path | None = None  # the policy.json whose settings the search keeps
+    base_weights: Path | None = None  # of its network, from which candidates begin; None begins with the original's
 
     @property
     def ranking(self) -> str | dict[str, Any]:
@@ -80,6 +81,7 @@ class CandidatePlan:
     ranges: RangeOptions | None  # how ranges of integers are estimated; None takes the builder's own choice
     timing: TimingSettings
     store: Path | None = None  # the file of earlier evaluations; None keeps none
+    before_recovery: bool = False  # whether candidates are scored without their recovery, too
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from moco.metrics import METRICS, Direction
 from moco.run_folder.record import Record, left_out, unwritten
-from moco.trial import Evaluation, MetricValue, Trial
+from moco.trial import BEFORE_RECOVERY, Evaluation, MetricValue, Trial
 
 _OF_TRIAL = ("number", "origin", "feasible", "distinct", "score", "reason", "seconds", "point", "evaluation")
 
@@ -59,13 +59,20 @@ class TrialRecord(Record):
         """Standard errors by metric, where they were estimated."""
         return {name: float(metric.sem) for name, metric in self._measured.items() if metric.sem is not None}
 
+    @cached_property
+    def before_recovery(self) -> dict[str, float]:
+        """Errors by metric of the network before anything was recovered; empty where nobody scored it then."""
+        told = {} if self.evaluation is None else self.evaluation.details.get(BEFORE_RECOVERY)
+        return {name: float(error) for name, error in (told if isinstance(told, Mapping) else {}).items()}
+
     @property
     def row(self) -> dict[str, Any]:
         """The cells of trials.csv by column; what is not known is left out."""
         measured = {name: metric.value for name, metric in self._measured.items()}
         losses = {f"loss.{name}": loss for name, loss in zip(self.objectives, self.losses or (), strict=False)}
         known = {name: value for name, value in self.to_json().items() if value is not None}
-        return {**self.point, **measured, **losses, **known}
+        before = {f"{BEFORE_RECOVERY}.{name}": error for name, error in self.before_recovery.items()}
+        return {**self.point, **measured, **losses, **before, **known}
 
     @property
     def _measured(self) -> Mapping[str, MetricValue]:

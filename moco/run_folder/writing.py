@@ -27,7 +27,7 @@ from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.run_folder.manifest import Manifest
 from moco.run_folder.trial_record import TrialRecord
-from moco.trial import Trial
+from moco.trial import BEFORE_RECOVERY, Trial
 from moco.whole_file import write_bytes, writes
 
 COLUMNS = ("number", "origin", "state", "feasible", "distinct", "score", "seconds", "reason")
@@ -138,7 +138,9 @@ def write_trials(out: Path, trials: Iterable[Trial], objectives: Iterable[str]) 
     parameters = sorted({name for record in records for name in record.point})
     held = {name for record in records for name in record.metrics}
     metrics = [name for name, metric in METRICS.items() if name in held or not metric.on_request]
-    columns = [*COLUMNS, *(f"loss.{name}" for name in names), *metrics, *parameters]
+    scored = {name for record in records for name in record.before_recovery}
+    before = [f"{BEFORE_RECOVERY}.{name}" for name in METRICS if name in scored]
+    columns = [*COLUMNS, *(f"loss.{name}" for name in names), *metrics, *before, *parameters]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

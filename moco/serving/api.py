@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
+from moco.errors import escaped
 from moco.serving.agent import Agent, LostError, MissingError, NotYetError
 from moco.serving.gate import Gate
 from moco.serving.jobs import digest
@@ -93,6 +97,27 @@ def _tell_errors(app: FastAPI, limits: Limits) -> None:
     async def lost(_: Request, error: LostError) -> JSONResponse:
         told = {"detail": f"the device does not answer: {error.args[0]}", "lost": True}
         return JSONResponse(told, 503, {"Retry-After": str(limits.retry_after_s)})
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(_: Request, error: RequestValidationError) -> JSONResponse:
+        """Quotes nothing that was sent: of an infinite number, or half a surrogate, no JSON can be made."""
+        told = [
+            {"type": one["type"], "msg": escaped(one["msg"]), "loc": [_place(part) for part in one["loc"]]}
+            for one in error.errors()
+        ]
+        return JSONResponse({"detail": told}, 422)
+
+    @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
+    async def not_allowed(request: Request, error: HTTPException) -> JSONResponse:
+        """Names the methods of all of the path's routes, where the routes themselves name the first one's."""
+        path = request.scope["path"]
+        here = [route for route in app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+        methods = sorted({method for route in here for method in route.methods or ()})
+        return JSONResponse({"detail": error.detail}, error.status_code, {"Allow": ", ".join(methods)})
+
+
+def _place(part: int | str) -> int | str:
+    return escaped(part) if isinstance(part, str) else part
 
 
 _SECURED = [Depends(HTTPBearer(auto_error=False))]

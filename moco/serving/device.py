@@ -13,6 +13,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -150,6 +151,10 @@ def outcome(device: Device, job: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Do the jobs of the lines that come, the first of which says which target; one line answers each."""
+    with suppress(
+        OSError
+    ):  # where memory gets short the system ends this process, which is started again, and no other
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a runtime prints must not stand among the answers
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()

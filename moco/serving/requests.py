@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+
+def _whole(given: Any) -> Any:
+    """An integer that is written with a point, as 3.0, is one in JSON and its schema; anything else as it is."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+WHOLE = BeforeValidator(_whole)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1, le=1_000_000)]
+Size = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
 
 
 class Request(BaseModel):
@@ -33,18 +40,18 @@ class RunRequest(Request):
 class Plan(Request):
     """A `moco.measurement.TimingPlan`."""
 
-    batch: Annotated[int, Field(ge=1, le=4096)]
+    batch: Annotated[int, Field(ge=1, le=4096), WHOLE]
     seconds: Annotated[float, Field(ge=0, le=3600)]
     slot_ms: Annotated[float, Field(ge=0, le=60_000)]
-    min_slots: Annotated[int, Field(ge=1, le=100_000)]
-    warmup_calls: Annotated[int, Field(ge=0, le=10_000)]
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    min_slots: Annotated[int, Field(ge=1, le=100_000), WHOLE]
+    warmup_calls: Annotated[int, Field(ge=0, le=10_000), WHOLE]
+    seed: Annotated[int, Field(ge=0, le=1 << 53), WHOLE]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     reopening_sd: Annotated[float, Field(ge=0, le=1)]
     series: Annotated[list[Annotated[str, Field(pattern=r"^\w{1,40}$")]], Field(max_length=20)]
     standard_error: Annotated[float, Field(gt=0, lt=1)] | None = None
     most_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    tail_calls: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    tail_calls: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] = 100
     deadline_ms: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -59,8 +66,8 @@ class LayersRequest(Request):
     """A file whose operators are timed, over so many calls of so many images."""
 
     file: Sha256
-    batch: Annotated[int, Field(ge=1, le=4096)]
-    calls: Annotated[int, Field(ge=1, le=1000)]
+    batch: Annotated[int, Field(ge=1, le=4096), WHOLE]
+    calls: Annotated[int, Field(ge=1, le=1000), WHOLE]
 
 
 class SnippetRequest(Request):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from moco.run_folder.manifest import Manifest
-from moco.trial import Trial
+from moco.trial import BEFORE_RECOVERY, Trial
 
 # MLflow's own limits (mlflow.utils.validation, 3.x); a server refuses a whole batch for one value beyond them.
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 8000
@@ -98,7 +98,7 @@ def trial_tags(trial: Trial) -> dict[str, str]:
 
 
 def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
-    """Numbers of a trial: metrics under their names, and losses, violations, standard errors and seconds in folders."""
+    """Numbers of a trial: metrics under their names, in folders losses, seconds and what was before recovery."""
     numbers: dict[str, Any] = {"seconds": trial.seconds}
     if trial.score is not None:
         numbers["score"] = trial.score
@@ -106,6 +106,8 @@ def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
         for name, metric in trial.evaluation.metrics.items():
             numbers[name] = metric.value
             numbers[f"sem/{name}"] = metric.sem
+        before = trial.evaluation.details.get(BEFORE_RECOVERY, {})
+        numbers |= {f"{BEFORE_RECOVERY}/{name}": error for name, error in before.items()}
         numbers |= {f"seconds/{stage}": spent for stage, spent in trial.evaluation.seconds.items()}
     if trial.outcome is not None:
         names = losses if len(losses) == len(trial.outcome.losses) else range(len(trial.outcome.losses))

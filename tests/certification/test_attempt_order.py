@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from moco.certification.attempt_order import (
-    OF_THE_WAY_BACK,
     FloorTest,
     Hopes,
     PlannedAttempt,
     Scored,
     attempts_planned,
     best_order,
+    best_sequence,
+    sequence_worth,
 )
 from moco.certification.certificate import Floor
 from moco.certification.confidence_bounds import bound_of_counts, paired_sem
@@ -133,8 +134,11 @@ def test_a_single_network_is_tried_whatever_it_lost() -> None:
 def test_a_safe_network_is_a_way_back_beside_one_that_was_as_lucky() -> None:
     """By their scores alone the second would take its place: it costs less, and seems to lose no more."""
     alike = scored([-0.01, 0.0, 0.0, -0.015, -0.02], [0.006, 0.002, 0.002, 0.006, 0.006])
-    last = [attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)[-1].place for safe in (2, 4)]
-    assert last == [2, 1], "what is not likely to hold is none"
+    tried = [
+        [one.place for one in attempts_planned(replace(alike, safe=np.arange(5) == safe), FLOOR, 2)] for safe in (2, 4)
+    ]
+    assert 2 in tried[0]
+    assert 4 not in tried[1], "what is not likely to hold is none"
 
 
 def test_files_of_the_same_weights_hold_or_fail_together() -> None:
@@ -149,27 +153,57 @@ def test_files_of_the_same_weights_hold_or_fail_together() -> None:
     assert likelier == ([0, 1], pytest.approx(0.5 + 0.4 * 0.99)), "the second holds wherever the first does"
 
 
-def test_a_way_back_that_is_sure_leaves_the_others_nine_tenths() -> None:
+def test_after_a_way_back_that_is_sure_a_bold_network_is_tested_as_if_it_were_alone() -> None:
     searched = scored([-0.009, 0.0, -0.015], [0.006, 0.002, 0.006], safe=np.array([False, True, False]))
-    order = attempts_planned(searched, FLOOR, 2)
-    assert order == [PlannedAttempt(0, 1 - OF_THE_WAY_BACK), PlannedAttempt(1, OF_THE_WAY_BACK)]
-    three = attempts_planned(replace(searched, differences=np.array([-0.011, 0.0, -0.009])), FLOOR, 3)
-    assert sum(one.share for one in three) == pytest.approx(1)
+    assert attempts_planned(searched, FLOOR, 2) == [PlannedAttempt(1, None), PlannedAttempt(0, None)]
+    three = attempts_planned(replace(searched, values=np.array([1.0, 0.4, 0.5])), FLOOR, 3)
+    assert three[0] == PlannedAttempt(1, None)
+    assert three[-1] == PlannedAttempt(0, None), "the boldest is last"
 
 
-def test_what_is_sure_is_tested_narrowly_though_it_is_no_way_back_of_the_safe_kind() -> None:
-    """A bold network, one that costs less than the safe one and loses nothing, and the safe one: 8, 1 and 1 tenths."""
-    found = scored([-0.009, 0.001, 0.0], [0.006, 0.002, 0.002], values=np.array([1.0, 0.7, 0.4]))
-    order = attempts_planned(replace(found, safe=np.array([False, False, True])), FLOOR, 3)
-    assert [(one.place, one.share) for one in order] == [(0, pytest.approx(0.8)), (1, 0.1), (2, 0.1)]
+def test_without_a_safe_network_several_of_even_chances_share_the_error_probability() -> None:
+    """In a sequence the bolder of two would be reached only where the milder holds."""
+    found = scored([-0.0135, -0.0135, -0.0135], [0.004, 0.004, 0.004], values=np.array([1.0, 0.95, 0.9]))
+    order = attempts_planned(found, FLOOR, 3)
+    assert len(order) > 1
+    assert [one.share for one in order] == [1 / len(order)] * len(order)
+    assert np.argsort([-found.values[one.place] for one in order]).tolist() == list(range(len(order)))
 
 
-def test_what_is_tried_first_is_never_tested_narrowly() -> None:
-    found = scored([0.001, 0.0], [0.002, 0.002], values=np.array([1.0, 0.4]))
-    order = attempts_planned(replace(found, safe=np.array([False, True])), FLOOR, 2)
-    assert order[0] == PlannedAttempt(0, order[0].share)
-    assert order[0].share >= 1 - OF_THE_WAY_BACK
-    assert sum(one.share for one in order) == pytest.approx(1)
+def test_a_sequence_promises_what_enumeration_says() -> None:
+    """Each outcome of three independent candidates, by hand: what is delivered is the last before the first failure."""
+    values, chances = np.array([0.3, 0.7, 1.0]), np.array([0.9, 0.8, 0.4])
+    expected = 0.0
+    for outcome in range(8):
+        holds = [bool(outcome >> place & 1) for place in range(3)]
+        probability = np.prod([p if held else 1 - p for p, held in zip(chances, holds, strict=True)])
+        reached = holds.index(False) if False in holds else 3
+        expected += probability * (values[reached - 1] if reached else 0.0)
+    found = sequence_worth([0, 1, 2], values, chances[:, None], np.ones(1), np.arange(3))
+    assert found == pytest.approx(expected)
+
+
+def test_a_sequence_rises_in_value_begins_as_told_and_is_as_good_as_any() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        values, weights = rng.uniform(0.1, 1, 6), rng.dirichlet(np.ones(4))
+        chances, kin = np.sort(rng.uniform(0, 1, (6, 4)), axis=1), np.arange(6)
+        order, expected = best_sequence(values, chances, weights, 3)
+        assert (np.diff(values[order]) > 0).all()
+        assert expected == pytest.approx(sequence_worth(order, values, chances, weights, kin))
+        rising = sorted(range(6), key=lambda place: values[place])
+        sets = [list(chosen) for size in (1, 2, 3) for chosen in combinations(rising, size)]
+        assert expected >= 0.95 * max(sequence_worth(one, values, chances, weights, kin) for one in sets)
+        begun, _ = best_sequence(values, chances, weights, 3, begin=int(values.argmin()))
+        assert begun[0] == values.argmin()
+
+
+def test_files_of_the_same_weights_hold_together_in_a_sequence() -> None:
+    values, chances = np.array([0.5, 1.0]), np.array([[0.8], [0.4]])
+    apart = sequence_worth([0, 1], values, chances, np.ones(1), np.arange(2))
+    assert apart == pytest.approx(0.8 * 0.5 + 0.8 * 0.4 * 0.5)
+    kin = sequence_worth([0, 1], values, chances, np.ones(1), np.array([3, 3]))
+    assert kin == pytest.approx(0.8 * 0.5 + 0.4 * 0.5), "where the less likely holds, so does the other"
 
 
 def test_where_nothing_can_hold_the_most_accurate_is_tried() -> None:
@@ -252,9 +286,15 @@ class SimulatedSearch:
 
     def delivered(self, order: list[PlannedAttempt]) -> float:
         """The cost of what is certified; 1 where nothing is."""
-        counts = [(one.place, *map(int, self.unseen[one.place]), 1 - 0.05 * one.share) for one in order]
-        held = (place for place, lost, gained, sure in counts if lower(lost, gained, 500, sure) >= -0.02)
-        return float(self.cost[next(held, 39)])
+        confidences = [0.95 if one.share is None else 1 - 0.05 * one.share for one in order]
+        holds = [
+            lower(*map(int, self.unseen[one.place]), 500, sure) >= -0.02
+            for one, sure in zip(order, confidences, strict=True)
+        ]
+        if order[0].share is None:
+            reached = (*holds, False).index(False)
+            return float(self.cost[order[reached - 1].place if reached else 39])
+        return float(self.cost[next((one.place for one, held in zip(order, holds, strict=True) if held), 39)])
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])

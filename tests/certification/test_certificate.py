@@ -249,6 +249,44 @@ def test_each_attempt_is_tested_with_its_own_share() -> None:
     assert found.method.endswith("Bonferroni over 2 attempts with shares of 90 %, 10 %")
 
 
+def test_a_sequence_is_tried_as_long_as_all_hold_each_at_the_whole_confidence() -> None:
+    def in_sequence(order: list[int]):
+        scored: list[int] = []
+        reference = np.arange(1000) < 900
+
+        def correct_of(candidate: int) -> np.ndarray:
+            scored.append(candidate)
+            return answered(reference, *CANDIDATES[candidate])
+
+        return certify(order, correct_of, reference, Floor(-0.03), 0.95, shares=None), scored
+
+    found, scored = in_sequence([12, 3, 7, 5])
+    assert scored == [12, 3, 7], "nothing is tried after one that does not hold"
+    assert [attempt.holds for attempt in found.attempts] == [True, True, False]
+    assert (found.holds, found.reported.candidate) == (True, 3)
+    assert found.lower_bound == bound_of_counts(30, 20, 1000, 0.95).lower
+    assert found.method == "Tango score bound for paired proportions, a fixed sequence of 4 candidates"
+    assert found.statement.endswith("holds (the next candidate, which costs less, did not reach it).")
+    whole, _ = in_sequence([12, 3])
+    assert (whole.holds, whole.reported.candidate) == (True, 3)
+    none, scored = in_sequence([7, 12])
+    assert scored == [7]
+    assert (none.holds, none.reported.candidate) == (False, 7)
+
+
+@pytest.mark.parametrize("safe", [0, 1, 3])
+def test_a_sequence_certifies_what_is_below_the_floor_in_at_most_one_of_twenty(safe: int) -> None:
+    """Some that lose nothing, then some exactly at the floor, by the images alike and unlike."""
+    rng, reference, false = np.random.default_rng(safe), np.arange(4000) < 3680, 0
+    losses = [0.0] * safe + [0.02] * 4
+    for _ in range(1000):
+        counts = [rng.multinomial(4000, [(0.06 + loss) / 2, (0.06 - loss) / 2, 0.94]) for loss in losses]
+        answers = {place: answered(reference, *count[:2]) for place, count in enumerate(counts)}
+        found = certify(list(answers), answers.__getitem__, reference, Floor(-0.02), 0.95, shares=None)
+        false += bool(found.holds) and int(found.reported.candidate) >= safe
+    assert 0.02 < false / 1000 <= 0.05 + 3 * 0.007
+
+
 @pytest.mark.parametrize("shares", [[], [0.9, 0.2], [1.0, 0.0]])
 def test_shares_that_are_no_split_of_the_error_are_refused(shares: list[float]) -> None:
     right = np.ones(10, dtype=bool)

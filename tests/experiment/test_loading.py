@@ -16,6 +16,7 @@ from moco.experiment.loading import Experiment, experiment_of, load_experiment
 from moco.experiment.options import options_of
 from moco.experiment.schema_space import RecoverySection
 from moco.experiment.student import load_student
+from moco.stages.staged import is_staged, staged_experiment
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").rglob("*.yaml"))
 
@@ -48,9 +49,15 @@ def test_there_are_experiments() -> None:
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_published_experiment_loads(path: Path) -> None:
     teaches = "\nstudent:" in path.read_text(encoding="utf-8")
-    experiment = load_student(path) if teaches else load_experiment(path)
-    assert experiment.name == path.stem
-    assert resolved(experiment_of(resolved(experiment))) == resolved(experiment)
+    if is_staged(path):
+        staged = staged_experiment(path)
+        name, experiments = staged.name, [staged.whole(stage) for stage in staged.stages]
+    else:
+        experiments = [load_student(path) if teaches else load_experiment(path)]
+        name = experiments[0].name
+    assert name == path.stem
+    for experiment in experiments:
+        assert resolved(experiment_of(resolved(experiment))) == resolved(experiment)
 
 
 def test_the_groups_of_the_dissertation_name_its_layers() -> None:

@@ -611,7 +611,62 @@ def test_the_interface_is_described(agent: AgentProcess) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/files/" + "0" * 64, "HEAD, PUT"), ("/measure", "POST"), ("/measure/a-key-of-mine", "DELETE")],
+)
+def test_another_method_is_told_all_that_there_are(agent: AgentProcess, path: str, allowed: str) -> None:
+    status, _, headers = ask(agent, "PATCH", path)
+    assert (status, headers["allow"]) == (405, allowed)
+
+
 def test_the_token_is_nowhere_in_what_the_agent_writes(agent: AgentProcess) -> None:
     for path in agent.folder.rglob("*"):
         if path.is_file():
             assert TOKEN.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"file": Infinity}',
+        b'{"file": NaN}',
+        b'{"file": 1e400}',
+        b'{"file": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"file": "a", "caf\\u00e9\\u001b": 1}',
+    ],
+)
+def test_what_is_no_json_for_an_answer_is_refused_all_the_same(agent: AgentProcess, body: bytes) -> None:
+    status, told, _ = ask(agent, "POST", "/open", body, **JSON)
+    assert (status, {part for one in told["detail"] for part in one["loc"]} >= {"body"}) == (422, True)
+
+
+def test_an_integer_may_be_written_with_a_point(agent: AgentProcess) -> None:
+    answers = [
+        ask(agent, "POST", "/snippet", f'{{"file": "a", "input_shape": [{size}]}}'.encode(), **JSON)
+        for size in ("3", "3.0", "3.5")
+    ]
+    assert [status for status, _, _ in answers] == [200, 200, 422]
+    assert answers[0][1] == answers[1][1]
+
+
+def test_a_batch_larger_than_the_device_s_memory_is_told_in_one_line_and_the_agent_lives(
+    target: RemoteTarget, small: Artifact, tmp_path: Path
+) -> None:
+    large = write(conv_stack(layers=2, width=4, image=(3, 4096, 4096)), tmp_path / "large.onnx")  # 800 GB of images
+    before = target.client.told["device"]
+    with pytest.raises(MeasurementError, match=r"^[^\n]*large\.onnx: \S+: a batch of 4096 images takes about [^\n]*$"):
+        target.measure([target.load(large)] * 2, replace(PLAN, batch=4096))
+    assert len(target.measure([target.load(small)] * 2, PLAN).samples_ms[0]) >= PLAN.min_slots
+    assert target.client.greet()["device"] == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="Linux's")
+def test_where_memory_gets_short_the_system_ends_the_device_s_process_and_not_the_agent(agent: AgentProcess) -> None:
+    assert agent.process is not None
+    pid = agent.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    scores = [int(Path(f"/proc/{one}/oom_score_adj").read_text()) for one in children]
+    assert scores == [1000]
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) < 1000

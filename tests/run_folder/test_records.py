@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -60,6 +60,18 @@ def test_a_trial_is_the_same_after_it_was_read() -> None:
     assert written.row["loss.throughput_ips"] == -9.0
     read = TrialRecord.from_json(json.loads(json.dumps(written.to_json())))
     assert (read.to_json(), read.objectives) == (written.to_json(), ())
+
+
+def test_errors_before_recovery_stand_in_the_evaluation_of_a_trial() -> None:
+    trial = a_trial()
+    assert trial.evaluation is not None
+    scored = replace(trial.evaluation, details={"before_recovery": {"top1_error": 0.75, "top5_error": 0.5}})
+    written = TrialRecord.of(replace(trial, evaluation=scored), ("top1_error", "throughput_ips"))
+    read = TrialRecord.from_json(json.loads(json.dumps(written.to_json())))
+    assert read.before_recovery == {"top1_error": 0.75, "top5_error": 0.5}
+    assert (read.row["before_recovery.top1_error"], read.metrics["top1_error"]) == (0.75, 0.25)
+    assert TrialRecord.of(trial).before_recovery == {}
+    assert list(written.to_json()) == list(TrialRecord.of(trial).to_json())
 
 
 def test_a_baseline_has_its_name_before_what_every_summary_has() -> None:

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,18 @@ def test_trials_are_written_for_people_and_for_programs(tmp_path: Path) -> None:
     assert records[1]["evaluation"] is None
     write_trials(tmp_path, [], ["top1_error"])
     assert json.loads((tmp_path / "trials.json").read_text(encoding="utf-8")) == []
+
+
+def test_errors_before_recovery_are_columns_where_they_are_known(tmp_path: Path) -> None:
+    complete, rejected = trials()
+    assert complete.evaluation is not None
+    scored = replace(complete.evaluation, details={"before_recovery": {"top1_error": 0.75}})
+    write_trials(tmp_path, [replace(complete, evaluation=scored), rejected], ["top1_error"])
+    with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["before_recovery.top1_error"] for row in rows] == ["0.75", ""]
+    write_trials(tmp_path, trials(), ["top1_error"])
+    assert "before_recovery" not in (tmp_path / "trials.csv").read_text(encoding="utf-8")
 
 
 class Tied(nn.Module):

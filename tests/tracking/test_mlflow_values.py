@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -94,3 +95,14 @@ def test_a_search_is_tagged_with_its_classes() -> None:
     tags = values.search_tags(Manifest(data=DataRecord(description=described)))
 
     assert (tags["moco.classes"], tags["moco.size"]) == ('["ant", "bee"]', "[8, 8]")
+
+
+def test_errors_before_recovery_are_in_a_folder_and_absent_where_nobody_looked() -> None:
+    trial = made_trials.trial(1, made_trials.problem())
+    assert trial.evaluation is not None
+    looked = replace(trial.evaluation, details={"before_recovery": {"top1_error": 0.5, "top5_error": 0.125}})
+
+    numbers = values.trial_metrics(replace(trial, evaluation=looked), ["top1_error", "cost"])
+
+    assert (numbers["before_recovery/top1_error"], numbers["before_recovery/top5_error"]) == (0.5, 0.125)
+    assert not [name for name in values.trial_metrics(trial, ["top1_error", "cost"]) if "recovery" in name]

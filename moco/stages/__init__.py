@@ -1,0 +1,1 @@
+"""Compression in stages (S5): each stage is a search that begins with the network the one before it delivered."""
