@@ -83,7 +83,9 @@ class LiteRTSession(LocalSession):
         """Wrap an allocated interpreter; a MeasurementError where input or output is not the one of moco's files."""
         signatures = interpreter.get_signature_list()
         if FIRST not in signatures or any(names != NAMES for names in signatures.values()):
-            raise MeasurementError(f"{artifact.path}: expected an input 'input' and an output 'logits', got {signatures}")
+            raise MeasurementError(
+                f"{artifact.path}: expected an input 'input' and an output 'logits', got {signatures}"
+            )
         [given], [gives] = interpreter.get_input_details(), interpreter.get_output_details()
         super().__init__(artifact, tuple(map(int, given["shape"][1:])))
         self._interpreter = interpreter

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from moco.errors import MeasurementError
 from moco.interfaces import QuantizePlacement
@@ -120,7 +120,9 @@ class _Walk:
         made.input[:] = [self.names.get(name, name) for name in node.input]
         if spans:
             if node.op_type not in MOVED or len(spans) > 1:
-                raise MeasurementError(f"{node.op_type} of '{node.output[0]}' computes on codes; only float32 and int8 can be converted")
+                raise MeasurementError(
+                    f"{node.op_type} of '{node.output[0]}' computes on codes; only float32 and int8 can be converted"
+                )
             if node.op_type == "Pad" and len(made.input) > 2:
                 made.input[2] = ""  # the code of zero, which floats have of themselves
             for name in node.output:
