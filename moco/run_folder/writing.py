@@ -157,7 +157,7 @@ def write_network(  # noqa: PLR0913, all that a network is delivered with
     ranking: str | Mapping[str, Any] = USUAL_RANKING,
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """policy.json, the network's file, network.safetensors of a given network; a RunFolderError says which cannot be written.
+    """policy.json, the file, network.safetensors of a given network; a RunFolderError says which cannot be written.
 
     `metadata` is what the weights say of images and classes, as an ONNX file does.
     """
