@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from moco.errors import MeasurementError
 from moco.interfaces import QuantizePlacement
@@ -71,6 +71,8 @@ class _Walk:
                 self._dequantized(node)
             else:
                 self._other(node)
+        for name in {value.name for value in graph.output} & self.names.keys():  # an output that was in codes
+            self.nodes.append(helper.make_node("Identity", [self.names[name]], [name]))
         made = onnx.ModelProto()
         made.CopyFrom(self.model)
         del made.graph.node[:], made.graph.initializer[:]
