@@ -15,6 +15,7 @@ from moco.compression.policy_settings import NEUTRAL, bits_by_part
 from moco.compression.space.codec import cost_of
 from moco.evaluation.builder import Builder
 from moco.finalists.cycles import CYCLES, averaged_, n_views_of_cycle, steps_of_cycles, steps_that_fit
+from moco.finalists.learning_rate import share_of_rate
 from moco.finalists.trained_weights import TrainedWeights
 from moco.models.augmentation import View
 from moco.models.training import Batch
@@ -27,6 +28,7 @@ from moco.recovery.fine_tuning import Cycle
 from moco.recovery.quantization_aware import quantization_aware
 from moco.recovery.step import RecoveryContext
 from moco.recovery.teacher import Teacher
+from moco.torch_threads import one_thread
 
 STATISTICS = 1024
 """Training images from which the batch-norms of averaged weights take their statistics."""
@@ -63,6 +65,7 @@ class Trainer:
         self.teacher = Teacher(compressor.network, training[0], options.arithmetic)
         self.loss = teacher_loss(self.teacher, training[1], options.temperature, options.weight)
         self.steps_in_epoch = max(1, len(training[0]) // options.batch_size)
+        self._shares_of_rate: dict[Policy, float] = {}
         self._steps_s: dict[Policy, float] = {}  # seconds of a step on each network that was trained, the last time
         self._probed_step_s = 0.0  # likewise, as a few steps tell
         self._probed_view_s = 0.0  # that the teacher takes for a whole view, as a few images tell
@@ -105,6 +108,17 @@ class Trainer:
         cycles = len(steps_of_cycles(steps, self.steps_in_epoch))
         return self.step_s(policy) / 3 * STATISTICS / self.options.batch_size if cycles > 1 else 0.0
 
+    def learning_rate(self, policy: Policy) -> float:
+        """Of the policy's network in all its rounds: less than the plan's where it is near the original untrained."""
+        if (untrained := policy.untrained) not in self._shares_of_rate:
+            network = self.builder.compressed(untrained).eval()
+            parts = torch.split(self.builder.images, self.options.batch_size)
+            with torch.no_grad(), one_thread():
+                original = torch.cat([self.teacher.answers(Batch(part, torch.arange(len(part)))) for part in parts])
+                answers = torch.cat([network(part) for part in parts])
+            self._shares_of_rate[untrained] = share_of_rate(original, answers, self.options.temperature)
+        return self.options.learning_rate * self._shares_of_rate[untrained]
+
     def train(
         self, policy: Policy, steps: int, cycle: int, *, in_codes: bool = False, seconds: float | None = None
     ) -> Trained:
@@ -115,14 +129,14 @@ class Trainer:
         A training that was interrupted goes on. A CompressionError where it diverges.
         """
         clock, answered_s = ProcessorClock(), self.teacher.answered_s
-        network = self.builder.compressed(policy)
+        network, rate = self.builder.compressed(policy), self.learning_rate(policy)
         parts = (steps,) if in_codes else steps_of_cycles(steps, self.steps_in_epoch)
         checkpoints = [self.weights.checkpoint(policy, CYCLES * cycle + place) for place in range(len(parts))]
         precision = "float32" if in_codes and self.options.precision == "auto" else self.options.precision
 
         def descended(place: int) -> Tuned:
             epochs, views = parts[place] / self.steps_in_epoch, self._n_views(parts[place])
-            options = replace(self.options, epochs=epochs, views=views, precision=precision)
+            options = replace(self.options, epochs=epochs, views=views, precision=precision, learning_rate=rate)
             step, which = DistillationStep(options), Cycle(CYCLES * cycle + place, checkpoints[place])
             limit_s = None if seconds is None else seconds * parts[place] / steps
             return step.descend(network, self.context, self.loss, which, on_epoch, seconds=limit_s)

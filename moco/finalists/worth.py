@@ -16,20 +16,21 @@ from moco.problem import Problem
 from moco.trial import Evaluation, MetricValue, Trial
 
 
-def slack(test: FloorTest, error: float, reference_error: float) -> float:
+def slack(test: FloorTest, error: float, reference_error: float, discordance: float = DISCORDANCE) -> float:
     """How much more error the certificate allows than this, its own margin taken off; below 0 where it does not.
 
-    The test's confidence is that of one attempt.
+    The test's confidence is that of one attempt. `discordance` is the share of images that only one of network and
+    reference is expected to get right: the margin for a relative floor goes by it.
     """
     most = reference_error - test.floor.value if test.floor.relative else 1 - test.floor.value
     # By a score bound: its margin is that of a network which errs as much as the floor allows.
-    return most - NormalDist().inv_cdf(test.confidence) * _noise(test, most, reference_error) - error
+    return most - NormalDist().inv_cdf(test.confidence) * _noise(test, most, reference_error, discordance) - error
 
 
-def chance(test: FloorTest, forecast: Forecast, reference_error: float) -> float:
+def chance(test: FloorTest, forecast: Forecast, reference_error: float, discordance: float = DISCORDANCE) -> float:
     """Probability that a network of this error is certified, in one attempt of the test's confidence."""
-    deviation = math.hypot(forecast.sd, _noise(test, forecast.error, reference_error))
-    return NormalDist().cdf(slack(test, forecast.error, reference_error) / deviation)
+    deviation = math.hypot(forecast.sd, _noise(test, forecast.error, reference_error, discordance))
+    return NormalDist().cdf(slack(test, forecast.error, reference_error, discordance) / deviation)
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ def expected(hopes: Iterable[Hope]) -> float:
     return found
 
 
-def _noise(test: FloorTest, error: float, reference_error: float) -> float:
+def _noise(test: FloorTest, error: float, reference_error: float, discordance: float) -> float:
     """Standard error of what the floor is about, on the images of the test: the accuracy lost, or the accuracy."""
     if test.floor.relative:
-        spread = max(DISCORDANCE, abs(error - reference_error))
+        spread = max(discordance, abs(error - reference_error))
     else:
         spread = max(error * (1 - error), 0.5 / test.images)
     return math.sqrt(spread / test.images)
@@ -72,6 +73,7 @@ class Worth:
     tests: tuple[FloorTest, ...]
     safe_score: float  # of what can be delivered in any case
     evaluated: Callable[[Trial], Evaluation]  # what is known of a trial's network
+    discordance: float = DISCORDANCE  # share of images that only one of a trained network and the reference gets right
 
     def __call__(self, trial: Trial, forecast: Forecast, beside: Sequence[tuple[Trial, Forecast]] = ()) -> float:
         """What more than the safe score is to be expected of trying the network, those `beside` it, or some of them.
@@ -93,7 +95,9 @@ class Worth:
         return found
 
     def _hope(self, trial: Trial, forecast: Forecast, test: FloorTest) -> Hope:
-        return Hope(max(self._gain(trial, forecast), 0.0), chance(test, forecast, self.reference_error))
+        return Hope(
+            max(self._gain(trial, forecast), 0.0), chance(test, forecast, self.reference_error, self.discordance)
+        )
 
     def _gain(self, trial: Trial, forecast: Forecast) -> float:
         promised = self.promised(self.evaluated(trial), forecast)

@@ -8,6 +8,7 @@ from moco.certification.attempt_order import MOST_PLANNED, FloorTest, others_sha
 from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
 from moco.compression.precision import Bits
+from moco.finalists.discordance import discordance_of, expected_discordance
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Forecast, Promise, Score, Untrained
 from moco.finalists.second_look import FLOAT_ERROR, error_seen, lost_by_integers
@@ -36,6 +37,12 @@ class Forecasts:
         self.reference = prepared.evaluator.reference.evaluation
         self._timed: tuple[int, SmoothedTimings] | None = None
 
+    @property
+    def reference_error(self) -> float:
+        """On the search images: one that made no error on them does make some, half of one of them."""
+        least = 0.5 / self.prepared.job.data.splits.sizes["search"]
+        return max(self.reference.metrics[TOP1_ERROR].value, least)
+
     def promise(self, trials: Sequence[Trial]) -> Promise:
         """The law of errors, fitted to all finalists that were scored."""
         scores = [
@@ -43,9 +50,7 @@ class Forecasts:
             for one in completed(finalists(trials))
             if one.trial.evaluation is not None
         ]
-        # A reference that made no error on these images does make some: half of one of them.
-        least = 0.5 / self.prepared.job.data.splits.sizes["search"]
-        return Promise(max(self.reference.metrics[TOP1_ERROR].value, least), scores)
+        return Promise(self.reference_error, scores)
 
     def worth(self, trials: Sequence[Trial]) -> Worth:
         """What a forecast is worth beside the best network that needs no training."""
@@ -60,7 +65,17 @@ class Forecasts:
         problem, timings = self.prepared.problem, self._timings(trials)
         safe = [timings.of(one) for one in trials if one.feasible and not is_trainable(one.policy or NEUTRAL)]
         score = max(map(problem.unbounded_score, safe or [self.reference]))
-        return Worth(problem, self.reference.metrics[TOP1_ERROR].value, tests, score, timings.of)
+        error = self.reference.metrics[TOP1_ERROR].value
+        return Worth(problem, error, tests, score, timings.of, self._discordance(trials))
+
+    def _discordance(self, trials: Sequence[Trial]) -> float:
+        """What is to be expected of the next finalist, by those that were trained."""
+        error, images = self.reference_error, self.prepared.job.data.splits.sizes["search"]
+        evaluated = [one.trial.evaluation for one in completed(finalists(trials)) if one.trial.evaluation is not None]
+        found = [evaluation.metrics[TOP1_ERROR] for evaluation in evaluated]
+        return expected_discordance(
+            error, [discordance_of(one.value, one.sem, error, images) for one in found if one.sem is not None]
+        )
 
     def _timings(self, trials: Sequence[Trial]) -> SmoothedTimings:
         """The times by all trials, learned anew once there are others."""
@@ -96,7 +111,7 @@ class Forecasts:
         if evaluation is None or (lost := lost_by_integers(evaluation, images)) is None:
             return False
         error = float(evaluation.details[FLOAT_ERROR])
-        spare = slack(worth.tests[0], error, worth.reference_error) if worth.tests else 0.0
+        spare = slack(worth.tests[0], error, worth.reference_error, worth.discordance) if worth.tests else 0.0
         return lost > max(spare, LEAST_LOSS)
 
 
