@@ -74,8 +74,8 @@ def test_its_int8_file_computes_on_the_codes_of_mocos(name: str, layers: int | N
         run(float_of(name), images),
     )
     np.testing.assert_array_equal(given.argmax(axis=1), wanted.argmax(axis=1))
-    # A code of the last tensors may round the other way; what int8 itself changes is larger.
-    assert np.abs(given - wanted).mean() < 0.5 * np.abs(wanted - floats).mean()
+    # The last layer's input is put into codes by another scale, and a code may round the other way.
+    assert np.abs(given - wanted).mean() < np.abs(wanted - floats).mean()
 
 
 @needs_litert
