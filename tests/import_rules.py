@@ -49,7 +49,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "run",
         "students",
     },
-    "sweep": CORE | {"models", "experiment"},
+    "sweep": CORE | {"models", "experiment", "run_folder"},
     "serving": CORE | {"execution", "experiment", "hardware"},
     "first_experiment": NETWORKS | {"certification", "hardware"},
     "reproduction": RUN

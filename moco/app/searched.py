@@ -8,8 +8,13 @@ from typing import Any
 from moco.app.output import DONE, UNMET, Answer, Output
 
 
-def searched(output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool) -> Answer:
-    """Search the experiment into `out`, by default runs/NAME; `modules` is searched for the user's own modules."""
+def searched(
+    output: Output, experiment: Any, out: Path | None, modules: Path | None, *, resume: bool, reporters: Any = ()
+) -> Answer:
+    """Search the experiment into `out`, by default runs/NAME; `modules` is searched for the user's own modules.
+
+    `reporters` are told of its trials beside its own.
+    """
     from moco.comparison.importance import importance_of
     from moco.experiment.build import Overrides
     from moco.experiment.search import search_experiment
@@ -23,7 +28,11 @@ def searched(output: Output, experiment: Any, out: Path | None, modules: Path | 
     kept = shared_file_lines(experiment, folder)
     with Progress(output.progress, detailed=output.verbose) as progress:
         found = search_experiment(
-            experiment, folder, overrides=Overrides(folder=modules), resume=resume, progress=progress
+            experiment,
+            folder,
+            overrides=Overrides(folder=modules, reporters=tuple(reporters)),
+            resume=resume,
+            progress=progress,
         )
     result = results.Result.from_json(found)
     code = DONE if result.exit == results.DONE else UNMET

@@ -30,8 +30,12 @@ def sweep(  # noqa: PLR0913, PLR0917 - each is an option of the command
         bool, Option("--dry-run", help="Print the experiment that it comes to; search nothing.")
     ] = False,
 ) -> Answer:
-    """Search what a sweep and a schedule name; the experiment that they come to is written to RUN.yaml."""
+    """Search what a sweep and a schedule name; the experiment that they come to is written to RUN.yaml.
+
+    RUN/schedules/ has the schedule of each trial.
+    """
     from moco.sweep.made_experiment import made_experiment
+    from moco.sweep.trial_schedules import TrialSchedules
 
     made = made_experiment(sweep, schedule, experiment, overrides or (), allow_import)
     for note in made.notes:
@@ -40,4 +44,5 @@ def sweep(  # noqa: PLR0913, PLR0917 - each is an option of the command
         return Answer(made.sections, (Text(made.yaml),), Text(made.yaml))
     folder = out or Path("runs") / made.name
     path = made.written_beside(folder)
-    return searched(output, experiment_in(path, None, allow_import, workers), folder, path.parent, resume=resume)
+    asked, schedules = experiment_in(path, None, allow_import, workers), TrialSchedules(made.schedule)
+    return searched(output, asked, folder, path.parent, resume=resume, reporters=(schedules,))

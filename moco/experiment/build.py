@@ -28,6 +28,7 @@ from moco.experiment.schema_baselines import ByHandConfig, SiblingConfig
 from moco.experiment.schema_student import StudentConfig
 from moco.export.ranges import RangeOptions
 from moco.home import shared_file
+from moco.interfaces import Reporter
 from moco.models import import_object
 from moco.models.trained import ModelSpec
 from moco.models.training import TrainingPlan
@@ -54,6 +55,7 @@ class Overrides:
 
     network: nn.Module | None = None
     data: DataSets | None = None
+    reporters: tuple[Reporter, ...] = ()  # told of a search's trials beside the experiment's own trackers
     folder: Path | None = None  # searched for modules of the user's own, where the experiment imports some
 
 

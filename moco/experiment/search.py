@@ -34,7 +34,7 @@ def search_experiment(
     parts = overrides.network, overrides.data
     with session(plan, out, plan.name, parts, resume=resume, progress=progress) as begun:
         execution = partial(execution_of, begun.prepared, experiment, overrides, out)
-        return Search(begun, progress, execution).run(resume).to_json()
+        return Search(begun, progress, execution, overrides.reporters).run(resume).to_json()
 
 
 def search_on_runtimes(

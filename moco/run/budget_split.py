@@ -36,6 +36,7 @@ class BudgetSplit:
         self.budget, self.plan, self._spent_s = budget, plan, spent_s
         total_s = budget.seconds if budget.processor_seconds is None else budget.processor_seconds
         assert total_s is not None, "finalists are refused without a limit"
+        self._total_s = total_s
         self._prepared_s, self._limit_s = spent_s(budget), total_s - delivery_s
         self._search_s = max(self._limit_s - self._prepared_s, 0.0) * (1 - plan.share)
         self._reserved_until_s = self._prepared_s + self._search_s
@@ -63,6 +64,12 @@ class BudgetSplit:
     def training_s(self) -> float:
         """Seconds that are left for training; while the first search lasts, those that it will leave at least."""
         return self._limit_s - max(self._spent_s(self.budget), self._reserved_until_s) - self._reserved_s
+
+    def left(self) -> str:
+        """What is left of the whole, in words: training takes what the search leaves, so this is no part's forecast."""
+        left_s = max(self._total_s - self._spent_s(self.budget), 0.0)
+        of = " of the processor" if self.budget.processor_seconds is not None else ""
+        return f"at most {left_s:.0f} s{of} left, training included"
 
     def _search(self, part: float, last_s: float) -> Budget:
         patience = PATIENCE if self.budget.patience is None else self.budget.patience

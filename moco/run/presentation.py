@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moco.report.front_table import front_page, front_table
+from moco.report.importance_numbers import importance_curves, importance_table
 from moco.report.policy_text import in_short
 from moco.report.search_numbers import anytime_curves, search_metrics
 from moco.report.verdict import Status, verdict
@@ -29,7 +30,8 @@ class ReportWords:
             certified=found.status is Status.CERTIFIED,
             description=found.text,
             metrics=search_metrics(run.result),
-            curves=anytime_curves(run.trials, run.result.reference_point),
+            curves={**anytime_curves(run.trials, run.result.reference_point), **importance_curves(run.trials)},
             front=front_table(run),
+            importance=importance_table(run.trials),
             figure=front_page(run),
         )

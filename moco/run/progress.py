@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -28,9 +29,10 @@ class Progress:
     def __init__(self, console: Console, *, detailed: bool = False) -> None:
         """Show nothing yet; `detailed` tells of every trial what it gave and where its seconds went."""
         self.console, self.detailed = console, detailed
-        self.title = self._then = ""
+        self.title = ""
         self.study: Study | None = None
         self._budget = Budget(0)
+        self._left: Callable[[], str] | None = None
         self._live: Live | None = None
         self._last_line = self._began = 0.0
         self._previous: Any = None
@@ -91,9 +93,9 @@ class Progress:
         for warning in warnings:
             self._say(f"warning: {warning}")
 
-    def begin(self, study: Study, budget: Budget, then: str = "") -> None:
-        """The first trial is about to begin; `then` is what follows once the budget is spent."""
-        self.study, self._budget, self._then = study, budget, f", {then}" if then else ""
+    def begin(self, study: Study, budget: Budget, left: Callable[[], str] | None = None) -> None:
+        """The first trial is about to begin; `left` says what is left, where more follows once the budget is spent."""
+        self.study, self._budget, self._left = study, budget, left
         self._began = time.monotonic()
         self._done_before = len(study.trials)
         study.stop_requested = self._stop_early
@@ -119,16 +121,21 @@ class Progress:
     def _line(self, study: Study, trial: Trial) -> str:
         top = best(study.trials)
         feasible = sum(t.feasible for t in study.trials)
-        new = max(len(study.trials) - self._done_before, 1)
-        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - study.n_counted, 0)
-        if self._budget.seconds is not None:
-            left_s = min(left_s, max(self._budget.seconds - study.elapsed_s, 0.0))
         text = f"{self.title}trial {trial.number} ({trial.origin}), {study.n_counted}/{self._budget.trials} done"
         if top is not None and top.evaluation is not None and top.score is not None:
             error = top.evaluation.metrics.get(TOP1_ERROR)
             score = f"score {top.score:.4g}" if top.feasible else "none feasible yet"
             text += f"  best {score}" + (f" at top-1 {shown(TOP1_ERROR, 1 - error.value)}" if error is not None else "")
-        return text + f"  feasible {feasible}/{len(study.trials)}  {left_s:.0f} s left{self._then}"
+        left = self._left() if self._left is not None else f"{self._left_s(study):.0f} s left"
+        return text + f"  feasible {feasible}/{len(study.trials)}  {left}"
+
+    def _left_s(self, study: Study) -> float:
+        """Seconds to the end of the budget, at the pace so far."""
+        new = max(len(study.trials) - self._done_before, 1)
+        left_s = (time.monotonic() - self._began) / new * max(self._budget.trials - study.n_counted, 0)
+        if self._budget.seconds is None:
+            return left_s
+        return min(left_s, max(self._budget.seconds - study.elapsed_s, 0.0))
 
     def _say(self, text: str) -> None:
         """Print a line as it is: brackets in an error's text are no markup."""

@@ -48,13 +48,20 @@ class Search:
     """One prepared search in its run folder."""
 
     def __init__(
-        self, session: RunSession, progress: Progress | None, execution: Callable[[], AbstractContextManager[Execution]]
+        self,
+        session: RunSession,
+        progress: Progress | None,
+        execution: Callable[[], AbstractContextManager[Execution]],
+        reporters: Sequence[Reporter] = (),
     ) -> None:
-        """Take a search that has not begun, or that goes on; `execution` is where candidates are evaluated."""
+        """Take a search that has not begun, or that goes on; `execution` is where candidates are evaluated.
+
+        `reporters` are told of it beside its own.
+        """
         self.prepared, self.out, self.lock = session.prepared, session.out, session.lock
         self.progress, self.execution = progress, execution
         self.job: Job = self.prepared.job
-        self.plan = self.job.plan
+        self.plan, self.reporters = self.job.plan, (*self.job.reporters, *reporters)
         self.manifest = manifest_of(self.prepared, session.times)
         self.space, self.clock = self.manifest.space, session.clock
         self.weights = TrainedWeights(self.out / FINALISTS)
@@ -72,7 +79,7 @@ class Search:
             self._take_up(earlier, finals)
         write_yaml(self.out / EXPERIMENT, self.plan.recording.config)
         write_json(self.out / MANIFEST, self.manifest.to_json())
-        for reporter in self.job.reporters:
+        for reporter in self.reporters:
             reporter.start(self.manifest.to_json(), self.out)
         try:
             with self.execution() as where:
@@ -84,7 +91,7 @@ class Search:
             self._step("certifying on unseen images and timing the winner again")
             result = self._report(self._deliver(study))
         except BaseException:
-            for reporter in self.job.reporters:
+            for reporter in self.reporters:
                 reporter.abandon()
             raise
         finally:
@@ -120,11 +127,11 @@ class Search:
             where.evaluate,
             starts=self.prepared.starts,
             ledger=ledger,
-            reporters=self.job.reporters,
+            reporters=self.reporters,
             heard=None if finals is None else finals.heard([] if ledger is None else ledger.trials()),
             clock=self.clock,
         )
-        for reporter in self.job.reporters:
+        for reporter in self.reporters:
             for trial in study.trials:
                 reporter.report(trial)
         return study
@@ -136,7 +143,7 @@ class Search:
     def _search_and_train(self, study: Study, where: Execution, finals: Finals) -> None:
         """A search, the first round of its finalists, a search that knows what that showed, and the other rounds."""
         first, *others = finals.plan.rounds
-        self._search(study, where, finals.split.first)
+        self._search(study, where, finals.split.first, finals)
         finals.split.begin_training()
         self._search_on(study, where, finals)
         finals.train(study, (first,), self._step)
@@ -154,29 +161,29 @@ class Search:
         """The second search: half of its trials are the searcher's, others lie near what promises most by now."""
         budget = finals.split.second()
         asked = math.ceil((study.n_counted + budget.trials) / 2)
-        self._search(study, where, replace(budget, trials=asked))
+        self._search(study, where, replace(budget, trials=asked), finals)
         while study.n_counted < budget.trials and not study.stop_requested:
             known, near = study.n_counted, finals.neighbour(study.trials)
             if near is None:
                 break
             study.suggest(near)
-            self._search(study, where, replace(budget, trials=known + 1, patience=None))
+            self._search(study, where, replace(budget, trials=known + 1, patience=None), finals)
             if study.n_counted == known:
                 return
-        self._search(study, where, budget)
+        self._search(study, where, budget, finals)
 
     def _search_on(self, study: Study, where: Execution, finals: Finals) -> None:
         """While few networks are known, or none is worth a training, what trainings would take is searched."""
         while not study.stop_requested and finals.needs_more(study.trials):
             known, more = len(study.trials), finals.split.more()
             if more is not None:
-                self._search(study, where, more)
+                self._search(study, where, more, finals)
             if len(study.trials) == known:
                 return
 
-    def _search(self, study: Study, where: Execution, budget: Budget) -> None:
+    def _search(self, study: Study, where: Execution, budget: Budget, finals: Finals | None = None) -> None:
         if self.progress is not None:
-            self.progress.begin(study, budget, "" if self.plan.finalists is None else "then training")
+            self.progress.begin(study, budget, None if finals is None else finals.split.left)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: walking it anew cost every candidate some 30 ms
         try:
@@ -207,7 +214,7 @@ class Search:
                 *of_store,
                 *of_searcher,
                 *of_timings,
-                *_reporter_warnings(self.job.reporters),
+                *_reporter_warnings(self.reporters),
             ]
             result = result_of(self.prepared, study, delivery, finisher, self.space, warnings)
             self._write_networks(result, delivery, finisher)
@@ -231,9 +238,9 @@ class Search:
     def _report(self, result: Result) -> Result:
         """Write the report and tell the trackers; what goes wrong there is a warning of the result."""
         write_report(self.out, self._snippet)
-        for reporter in self.job.reporters:
+        for reporter in self.reporters:
             reporter.finish(result.to_json(), self.out)
-        late = [w for w in _reporter_warnings(self.job.reporters) if w not in result.warnings]
+        late = [w for w in _reporter_warnings(self.reporters) if w not in result.warnings]
         if late:
             result = replace(result, warnings=(*result.warnings, *late))
             write_json(self.out / RESULT, result.to_json())

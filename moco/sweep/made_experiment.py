@@ -13,7 +13,7 @@ from moco.errors import ConfigError, nearest
 from moco.experiment.loading import experiment_of, sections_of, with_overrides
 from moco.experiment.schema import NAME, Experiment
 from moco.models.zoo import build_model
-from moco.sweep.mapping import experiment_sections
+from moco.sweep.mapping import experiment_sections, fixed_schedule
 from moco.sweep.schedule import Schedule, read_schedule
 from moco.sweep.sweep_file import read_sweep
 from moco.whole_file import write_bytes
@@ -25,10 +25,12 @@ class MadeExperiment:
 
     Attributes:
         sections: as in its YAML, paths absolute; of a search they are all that counts.
+        schedule: with what the sweep does not search; each trial sets the rest.
         notes: a line each for what was put right or decided.
     """
 
     sections: dict[str, Any]
+    schedule: Schedule
     notes: tuple[str, ...]
 
     @property
@@ -62,7 +64,7 @@ def made_experiment(
         raise ConfigError(f"{sweep_path}: name: expected letters, digits and . _ + - (it names the run), got {name!r}")
     sections = with_overrides({"name": name, **made}, overrides)
     _check_layers(schedule, experiment_of(sections, allow_import), str(schedule_path))
-    return MadeExperiment(sections, (*slips, *more, *notes))
+    return MadeExperiment(sections, fixed_schedule(sweep, schedule), (*slips, *more, *notes))
 
 
 def _check_layers(schedule: Schedule, experiment: Experiment, where: str) -> None:

@@ -57,6 +57,19 @@ def experiment_sections(
     return made, (*program, *fixed, removal, *notes)
 
 
+def fixed_schedule(sweep: Sweep, schedule: Schedule) -> Schedule:
+    """The schedule with the values that the sweep gives and does not search; a ConfigError as `experiment_sections`."""
+    pruners = {}
+    for name, one in _searched(sweep, schedule).items():
+        update: dict[str, Any] = {}
+        if one.low == one.high:
+            update["desired_sparsity"] = round(1 - one.high, DIGITS)
+        if len(one.types) == 1:
+            update["group_type"] = one.types[0]
+        pruners[name] = one.pruner.model_copy(update=update)
+    return schedule.model_copy(update={"pruners": pruners})
+
+
 def _searched(sweep: Sweep, schedule: Schedule) -> dict[str, Searched]:
     known = [f"{name}_{kind}" for name in schedule.pruners for kind in (SPARSITY, GROUP_TYPE)]
     for name, given in sweep.parameters.items():

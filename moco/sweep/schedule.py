@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -106,6 +106,12 @@ class Schedule(Section):
     def acting(self) -> Iterator[tuple[str, When]]:
         """Kind and times of each policy."""
         return (entry.acts for entry in self.policies)
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The content of a file that says the same."""
+        written: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: value for key, value in written.items() if value}
 
     def layers(self) -> dict[str, tuple[str, ...]]:
         """By pruner, the names of its layers."""

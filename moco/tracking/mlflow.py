@@ -82,6 +82,8 @@ class MLflowReporter:
             shown = self._presenter.search(run)
             self._write(run.result, shown)
             self._parent.log_table("front.json", shown.front)
+            if shown.importance:
+                self._parent.log_table("importance.json", shown.importance)
             if shown.figure is not None:
                 self._parent.client.log_text(self._parent.id, shown.figure, "front.html")
             for name in _FILES:
@@ -108,7 +110,7 @@ class MLflowReporter:
         parent = self._parent
         parent.log(parent.id, metrics=values.as_metrics(shown.metrics))
         for name, curve in shown.curves.items():
-            parent.log_steps(parent.id, name, curve)
+            parent.log_steps(parent.id, values.as_key(name), curve)
         statement = None if result.certificate is None else result.certificate.statement
         outcome = {"verdict": shown.verdict, "certified": values.truth(shown.certified), "certificate": statement}
         parent.tag(parent.id, values.as_tags({f"moco.{name}": value for name, value in outcome.items()}))

@@ -29,19 +29,25 @@ def flattened(tree: Any, separator: str = ".", path: str = "") -> Iterator[tuple
         yield path, tree
 
 
+def as_key(name: str) -> str:
+    """A name of a number or text that MLflow accepts."""
+    # MLflow takes names as paths and refuses those that a file system would read differently.
+    return posixpath.normpath(_NOT_IN_KEYS.sub("_", name)[:MAX_KEY]).lstrip("./") or "_"
+
+
 def as_params(values: Mapping[str, Any]) -> dict[str, str]:
     """Parameters as texts that MLflow accepts; too long ones end in an ellipsis."""
-    return {_key(name): _cut(str(value), MAX_PARAM) for name, value in values.items()}
+    return {as_key(name): _cut(str(value), MAX_PARAM) for name, value in values.items()}
 
 
 def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
     """Tags as texts that MLflow accepts; None is left out."""
-    return {_key(name): _cut(str(value), MAX_TAG) for name, value in values.items() if value is not None}
+    return {as_key(name): _cut(str(value), MAX_TAG) for name, value in values.items() if value is not None}
 
 
 def as_metrics(values: Mapping[str, Any]) -> dict[str, float]:
     """The finite numbers among the values, truth as 0 or 1."""
-    numbers = {_key(name): float(value) for name, value in values.items() if isinstance(value, (int, float))}
+    numbers = {as_key(name): float(value) for name, value in values.items() if isinstance(value, (int, float))}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
@@ -112,11 +118,6 @@ def trial_metrics(trial: Trial, losses: Sequence[str]) -> dict[str, float]:
 def truth(value: bool) -> str:
     """A truth as a tag."""
     return str(value).lower()
-
-
-def _key(name: str) -> str:
-    # MLflow takes names as paths and refuses those that a file system would read differently.
-    return posixpath.normpath(_NOT_IN_KEYS.sub("_", name)[:MAX_KEY]).lstrip("./") or "_"
 
 
 def _cut(text: str, limit: int) -> str:

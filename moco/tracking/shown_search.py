@@ -23,6 +23,7 @@ class ShownSearch:
     metrics: Mapping[str, float]
     curves: Mapping[str, Mapping[int, float]]  # metrics with a value after each trial, counted from 1
     front: Sequence[Mapping[str, Any]]  # a row a network by column; None where a cell is empty
+    importance: Sequence[Mapping[str, Any]]  # a row a parameter: what decided the score
     figure: str | None  # the front against all trials, as an HTML page
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from moco.report.importance_numbers import CURVES
 from moco.tracking.shown_search import MOST_METRICS
 from tests.app import tiny
 
@@ -35,11 +36,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> tuple[Any,
     return client, parent, nested, result
 
 
-def test_the_parent_has_at_most_40_metrics(shown: tuple[Any, Any, list[Any], dict[str, Any]]) -> None:
+def test_the_parent_has_at_most_40_metrics_and_what_decided(shown: tuple[Any, Any, list[Any], dict[str, Any]]) -> None:
     _, parent, _, result = shown
     numbers = parent.data.metrics
+    decided = {name for name in numbers if name.startswith(("importance/", "correlation/"))}
 
-    assert 20 <= len(numbers) <= MOST_METRICS == 40
+    assert 20 <= len(numbers.keys() - decided) <= MOST_METRICS == 40
+    assert 0 < len(decided) <= 2 * CURVES
     assert numbers["front_size"] == len(result["front"])
     assert numbers["hypervolume"] == pytest.approx(result["hypervolume"]["value"])
     assert numbers["best_score"] == pytest.approx(max(t["score"] for t in result["baselines"] + [result["best"]]))

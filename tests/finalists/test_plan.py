@@ -97,3 +97,13 @@ def test_without_processor_seconds_those_of_the_clock_are_split() -> None:
     found = split(Budget(10, seconds=150), Clock(0))
     assert found.first.seconds == pytest.approx(30)
     assert found.first.processor_seconds is None
+
+
+def test_what_is_left_counts_training_and_delivery_in() -> None:
+    clock = Clock(50)
+    found = split(Budget(100, processor_seconds=1100), clock)
+    clock.now_s = 350  # the first search is over
+    assert found.left() == "at most 750 s of the processor left, training included"
+    assert split(Budget(100, seconds=1100), clock).left() == "at most 750 s left, training included"
+    clock.now_s = 1200
+    assert found.left() == "at most 0 s of the processor left, training included"

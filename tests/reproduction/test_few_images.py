@@ -10,7 +10,7 @@ import pytest
 
 from moco.compression.policy_settings import NEUTRAL
 from moco.reproduction.cards.few_images import CARD, FLOOR, Pool
-from moco.reproduction.cards.gap_figure import gap_figure
+from moco.reproduction.cards.gap_figure import BROKEN, HOLDS, gap_figure
 from moco.reproduction.raw import Raw, RawRow, Reading
 from moco.reproduction.reproduce import Request, reproduced
 from moco.reproduction.store import write_raw
@@ -43,7 +43,7 @@ def test_a_network_that_costs_more_than_the_whole_one_comes_after_it() -> None:
 def row(chosen: float, others: float, certified: float) -> RawRow:
     """A row of the card with these changes."""
     values = {"chosen_on_pp": chosen, "others_pp": others, "certified_pp": certified, "delivered_pp": 0.0}
-    values["unseen_pp"] = others
+    values |= {"unseen_pp": others, "cost": 0.5, "delivered_cost": 1.0}
     return RawRow(name="FP, of <all>", network="n", values={name: Reading(value=v) for name, v in values.items()})
 
 
@@ -56,13 +56,15 @@ def test_the_figure_says_of_each_choice_whether_it_is_refused() -> None:
     svg = gap_figure(raws)
 
     root = ET.fromstring(svg)
-    strokes = [one.get("stroke") for one in root.iter("{http://www.w3.org/2000/svg}path")]
-    legend = {"#cc0000": 1, "#009e73": 2}
-    assert strokes.count("#cc0000") == legend["#cc0000"] + 1, "one seed's bound lies below the floor"
-    assert strokes.count("#009e73") == legend["#009e73"] + 1 + 2, "the other's above, and both deliver"
-    assert "-45" in svg, "the axis holds the largest loss"
-    assert "Of 2 choices, all within the floor on their 250 images, 2 break it on unseen ones" in svg
-    assert "refuses 1 choices, lets 1 of the broken ones through, and 0 of what is delivered measure below" in svg
+    texts = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert (texts.count("✕ refused"), texts.count("✓ holds")) == (1, 1), "one seed's bound lies below the floor"
+    fills = [one.get("fill") for one in root.iter("{http://www.w3.org/2000/svg}circle")]
+    assert (fills.count(BROKEN), fills.count(HOLDS)) == (1 + 2, 1 + 2), "the legend's, both losses, both deliveries"
+    assert "-40" in texts, "the axis holds the largest loss"
+    assert "S1's rule: 2 of 2 choices break the floor" in texts
+    assert "Delivered with it: none of 2 below the floor" in texts
+    assert "refuses 1 of 2 choices, among them 1 that break the floor on the 750 others" in svg
+    assert "Of the 1 that it lets through, 1 break it there." in texts
     assert gap_figure(raws) == svg
 
 

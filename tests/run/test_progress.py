@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def shown(console: Console) -> str:
     return console.file.getvalue()
 
 
-def searched(progress: Progress, evaluate: Any = None, trials: int = 4, then: str = "") -> Study:
+def searched(progress: Progress, evaluate: Any = None, trials: int = 4, left: Callable[[], str] | None = None) -> Study:
     problem = moco.Problem({"x": FloatDistribution(0, 1)}, {"top1_error": "minimize"}, {"top1_error": "<= 0.5"})
     searcher = plugin("searcher", "random")
     study = Study(
@@ -47,19 +48,25 @@ def searched(progress: Progress, evaluate: Any = None, trials: int = 4, then: st
         evaluate or (lambda policy: Evaluation({"top1_error": MetricValue(policy.settings["x"])})),
     )
     budget = Budget(trials)
-    progress.begin(study, budget, then)
+    progress.begin(study, budget, left)
     study.run(budget, on_trial=progress.trial)
     return study
 
 
-@pytest.mark.parametrize("then", ["", "then training"])
-def test_what_is_left_is_the_search_and_what_follows_is_named(then: str) -> None:
+def test_what_is_left_is_forecast_by_the_pace_of_the_trials() -> None:
     console = screen(terminal=False)
     with Progress(console) as progress:
-        searched(progress, then=then)
-    text = " ".join(shown(console).split())  # long lines are wrapped
-    assert "s left" in text
-    assert text.count("s left, then training") == (text.count("s left") if then else 0)
+        searched(progress)
+    assert "0 s left" in " ".join(shown(console).split())  # long lines are wrapped
+
+
+def test_what_follows_the_search_is_part_of_what_is_left() -> None:
+    console = screen(terminal=False)
+    with Progress(console) as progress:
+        searched(progress, left=lambda: "at most 40 s left, training included")
+    text = " ".join(shown(console).split())
+    assert "4/4 done" in text
+    assert text.count("s left") == text.count("at most 40 s left, training included") > 0
 
 
 def test_plain_lines_without_a_terminal() -> None:

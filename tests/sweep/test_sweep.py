@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import nn
 
+import moco
 from moco.compression.compressor import compress
 from moco.compression.counting import count
 from moco.compression.methods.filter_pruning import rounded_width
 from moco.errors import ConfigError
 from moco.models import build_model
+from moco.registry import plugin
+from moco.run_folder.writing import write_yaml
+from moco.study import Budget, Study
 from moco.sweep.made_experiment import MadeExperiment, made_experiment
+from moco.sweep.schedule import read_schedule
+from moco.sweep.trial_schedules import SCHEDULES, TrialSchedules, schedule_of
+from moco.trial import Evaluation, MetricValue, Suggestion, Trial, TrialState
 
 BASE = Path(__file__).resolve().parents[2] / "experiments" / "resnet56_cifar10_s2_groups.yaml"
 GROUPS: dict[str, tuple[int, list[int], float]] = {
@@ -129,3 +137,69 @@ def test_the_four_groups_have_the_golden_counts(method: str) -> None:
 
 def weights(network: nn.Module) -> int:
     return sum(m.weight.numel() for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
+
+
+def test_each_trial_leaves_the_schedule_that_it_ran(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    keep = FloatDistribution(0.01, 0.99)
+    space = {"g1.method": CategoricalDistribution(["input_pruning", "filter_pruning"]), "g1.keep": keep}
+    problem = moco.Problem(space, {"top1_error": "minimize"})
+    searcher, schedules = plugin("searcher", "random"), TrialSchedules(found.schedule)
+    schedules.start({}, tmp_path)
+    study = Study(
+        problem,
+        searcher(problem, searcher.Options(), 0),
+        lambda policy: Evaluation({"top1_error": MetricValue(float(policy.settings["g1.keep"]))}),
+        reporters=[schedules],
+    )
+    study.run(Budget(5))
+
+    assert sorted(path.name for path in (tmp_path / SCHEDULES).iterdir()) == [f"{n}.yaml" for n in range(5)]
+    types = set()
+    for trial in study.trials:
+        again, notes = read_schedule(tmp_path / SCHEDULES / f"{trial.number}.yaml")
+        assert notes == (), "its slips were put right"
+        assert 1 - again.pruners["g1"].desired_sparsity == pytest.approx(trial.point["g1.keep"])
+        assert {name: one.desired_sparsity for name, one in again.pruners.items() if name != "g1"} == {
+            "g2": 0.5, "g3.1": 0.1, "g3.2": 0.3,
+        }  # fmt: skip
+        types.add((trial.point["g1.method"], again.pruners["g1"].group_type))
+        assert (again.policies, again.decay) == (found.schedule.policies, found.schedule.decay)
+    assert types == {("input_pruning", "Channels"), ("filter_pruning", "Filters")}
+
+
+def test_the_schedule_of_a_trial_is_swept_again(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    ran = schedule_of(found.schedule, {"g1.method": "input_pruning", "g1.keep": 0.4375})
+    write_yaml(tmp_path / "ran.yaml", ran.written)
+    (tmp_path / "again.yaml").write_text(
+        "method: random\nmetric: {goal: minimize, name: Latency}\nparameters:\n"
+        "    g2_desired_sparsity: {min: 0.1, max: 0.9}\n",
+        encoding="utf-8",
+    )
+    again = made_experiment(tmp_path / "again.yaml", tmp_path / "ran.yaml", BASE)
+
+    limits = again.sections["space"]["limits"]
+    assert limits["g1.keep"] == {"values": [0.4375]}
+    assert limits["g1.method"] == {"values": ["input_pruning"]}
+    assert again.sections["recovery"] == found.sections["recovery"]
+
+
+def test_a_sweep_fixes_what_it_gives_one_value(tmp_path: Path) -> None:
+    sweep = SWEEP + "    g2_desired_sparsity: {value: 0.25}\n    g3.1_group_type: {value: Channels}\n"
+    fixed = made(tmp_path, sweep).schedule.pruners
+
+    assert (fixed["g2"].desired_sparsity, fixed["g3.1"].group_type) == (0.25, "Channels")
+    assert (fixed["g3.2"].desired_sparsity, fixed["g3.2"].group_type) == (0.3, "Filters")
+
+
+def test_a_schedule_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / SCHEDULES).write_text("in the way", encoding="utf-8")
+    schedules = TrialSchedules(made(tmp_path).schedule)
+    schedules.start({}, tmp_path)
+    assert schedules.warnings == ()
+
+    schedules.report(Trial(0, Suggestion(0, {}), TrialState.FAILED, {}))
+
+    (told,) = schedules.warnings
+    assert told.startswith("schedules of trials are missing: ")

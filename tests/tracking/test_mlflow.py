@@ -22,7 +22,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from moco.comparison.importance import importance_of
 from moco.run.presentation import ReportWords
+from moco.run_folder.reading import read_run
 from moco.run_folder.writing import write_trials
 from moco.secret import Secret
 from moco.tracking.background import BackgroundReporter
@@ -212,7 +214,11 @@ def test_curves_have_a_value_after_each_trial_also_of_a_search_that_was_delivere
 
 
 def _front(shown: Shown) -> list[dict[str, Any]]:
-    [artefact] = [file for file in shown.client.list_artifacts(shown.parent().info.run_id) if file.path == "front.json"]
+    return _table(shown, "front.json")
+
+
+def _table(shown: Shown, name: str) -> list[dict[str, Any]]:
+    [artefact] = [file for file in shown.client.list_artifacts(shown.parent().info.run_id) if file.path == name]
     table = json.loads(Path(shown.client.download_artifacts(shown.parent().info.run_id, artefact.path)).read_text())
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
@@ -228,6 +234,25 @@ def test_the_front_is_a_table_a_page_files_and_tags(shown: Shown) -> None:
         assert Path(shown.client.download_artifacts(run, name)).stat().st_size > 0
     marked = {run.data.tags["moco.trial"] for run in shown.children() if run.data.tags.get("moco.front") == "true"}
     assert marked == {"3", "5"}
+
+
+def test_what_decided_the_score_is_a_table_and_curves_after_each_result(shown: Shown) -> None:
+    trials = read_run(shown.folder).trials
+    found = importance_of(trials)
+    rows, run = _table(shown, "importance.json"), shown.parent().info.run_id
+
+    assert [(row["parameter"], row["importance"]) for row in rows] == [(p.name, p.share) for p in found.parameters]
+    assert any(row["importance"] is not None for row in rows)
+    assert [row["correlation"] for row in rows] == [one.correlation.value for one in found.parameters]
+    first = found.parameters[0]
+    for kind, last in (("importance", first.share), ("correlation", first.correlation.value)):
+        history = shown.client.get_metric_history(run, f"{kind}/{first.name}")
+        steps = {point.step: point.value for point in history}
+        assert steps[max(steps)] == pytest.approx(last)
+        assert len(steps) > 1
+    told = sorted(trials, key=lambda trial: trial.number)
+    [early] = [one for one in importance_of(told[: min(steps)]).parameters if one.name == first.name]
+    assert steps[min(steps)] == pytest.approx(early.correlation.value)
 
 
 def test_the_table_is_read_with_mlflow(shown: Shown, address: str) -> None:
@@ -272,6 +297,7 @@ def test_the_files_of_the_run_are_artefacts_beside_the_store(shown: Shown) -> No
 
     names = {file.path for file in shown.client.list_artifacts(parent.run_id)}
     files = {"experiment.yaml", "manifest.json", "result.json", "trials.csv", "report.html", "front.json", "front.html"}
+    files.add("importance.json")
     assert names == {*files, "best", "front"}
     best = {file.path for file in shown.client.list_artifacts(parent.run_id, "best")}
     assert best == {"best/certificate.json", "best/model.onnx"}

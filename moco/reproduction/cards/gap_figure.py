@@ -1,40 +1,46 @@
-"""The figure of F1.GAP: each choice by S1's rule on its 250 images, on the 750 others, and under the certificate."""
+"""The figure of F1.GAP: what S1's rule promises and what comes true, then the certificate's word and what it delivers.
+
+A line a choice, the worst first. The left half is the failure: promised on 250 images, lost on 750 others. The right
+half is the cure, on images that neither has seen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
 from moco.reproduction.raw import Raw, RawRow
 
-LEFT, RIGHT, TOP, STEP, GAP = 190, 40, 84, 11, 20
-WIDTH = 860
+LABELS, HALF, VERDICT, MARGIN = 250, 320, 110, 20
+"""Widths in pixels: of the names, of each half, of the certificate's word between them, and at the right."""
+WIDTH = LABELS + 2 * HALF + VERDICT + MARGIN
+TOP, STEP = 128, 15
 FLOOR = -10.0
 """Points that the rule allows to lose."""
-CHOSEN, OTHERS, HOLDS, REFUSED, GREY = "#0072b2", "#d55e00", "#009e73", "#cc0000", "#666"
+PROMISED, KEPT, BROKEN, GREY, BELOW = "#666", "#0072b2", "#cc0000", "#666", "#fbe3e0"
+HOLDS, REFUSED = "#009e73", "#cc0000"
 STYLE = "font-family:system-ui,sans-serif;font-size:12px"
+ACTIONS = {"CP": "channels, refit", "FP": "filters", "TD": "Tucker"}
 
 
 def gap_figure(raws: Sequence[Raw]) -> str:
-    """An SVG: a group a row of the card, in it a line a seed; changes of accuracy against the whole network, points."""
-    names = list(dict.fromkeys((row.network, row.name) for raw in raws for row in raw.rows))
-    rows = {at: [row for raw in raws for row in raw.rows if (row.network, row.name) == at] for at in names}
-    lowest = min([FLOOR, *(_of(row, name) for found in rows.values() for row in found for name in ("others_pp",))])
-    axis = _Axis(5 * (lowest // 5) - 5)
-    parts: list[str] = []
-    y = TOP
-    for (_, name), found in rows.items():
-        middle = y + STEP * (len(found) - 1) / 2 + 4
-        parts.append(f'<text x="{LEFT - 12}" y="{middle:.1f}" text-anchor="end">{escape(name)}</text>')
-        for row in found:
-            parts += _line(axis, row, y)
-            y += STEP
-        y += GAP
-    frame = _frame(axis, y)
-    lines = _summary([row for found in rows.values() for row in found])
-    summary = [f'<text x="20" y="{y + 54 + 18 * place}">{line}</text>' for place, line in enumerate(lines)]
-    size = f'width="{WIDTH}" height="{y + 86}" viewBox="0 0 {WIDTH} {y + 86}"'
-    body = "\n".join([*frame, *parts, *_legend(), *summary])
+    """An SVG: a line a row of the card and seed; changes of top-1 accuracy against the whole network, points."""
+    found = [(row, raw.seed) for raw in raws for row in raw.rows]
+    found.sort(key=lambda one: _of(one[0], "others_pp"))
+    rows = [row for row, _ in found]
+    lowest = min([FLOOR, *(_of(row, name) for row in rows for name in ("others_pp", "delivered_pp"))])
+    low, bottom = 5 * (lowest // 5), TOP + STEP * len(rows)
+    left, right = _Axis(LABELS, low), _Axis(LABELS + HALF + VERDICT, low)
+    parts = [*_frame(left, bottom), *_frame(right, bottom), *_heads(rows)]
+    for place, (row, seed) in enumerate(found):
+        parts += _line(left, right, row, seed, TOP + STEP * place + STEP / 2)
+    told = "change of top-1 accuracy against the whole network, points"
+    parts.append(_text(WIDTH / 2, bottom + 34, told, "middle", GREY))
+    parts += [_text(MARGIN, bottom + 62 + 18 * place, line) for place, line in enumerate(_summary(rows))]
+    size = f'width="{WIDTH}" height="{bottom + 112}" viewBox="0 0 {WIDTH} {bottom + 112}"'
+    body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="{STYLE}">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
@@ -42,80 +48,120 @@ def gap_figure(raws: Sequence[Raw]) -> str:
 
 
 class _Axis:
-    """Points of change as pixels."""
+    """Points of change as pixels of one half."""
 
-    def __init__(self, lowest: float) -> None:
-        self.lowest, self.highest = lowest, 5.0
+    def __init__(self, begin: int, lowest: float) -> None:
+        self.begin, self.lowest, self.highest = begin, lowest, 2.5
 
     def x(self, change: float) -> float:
-        share = (max(change, self.lowest) - self.lowest) / (self.highest - self.lowest)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        return self.begin + (change - self.lowest) / (self.highest - self.lowest) * HALF
 
     @property
     def ticks(self) -> list[float]:
-        step = 5.0 if self.highest - self.lowest <= 60 else 10.0
+        step = 5.0 if self.highest - self.lowest <= 30 else 10.0
         first = step * -(-self.lowest // step)
         return [first + step * n for n in range(int((self.highest - first) // step) + 1)]
 
 
-def _line(axis: _Axis, row: RawRow, y: float) -> list[str]:
-    chosen, others, bound = (_of(row, name) for name in ("chosen_on_pp", "others_pp", "certified_pp"))
-    verdict = HOLDS if bound >= FLOOR else REFUSED
-    ends = sorted((axis.x(chosen), axis.x(others)))
+def _line(left: _Axis, right: _Axis, row: RawRow, seed: int, y: float) -> list[str]:
+    promised, true, delivered = (_of(row, name) for name in ("chosen_on_pp", "others_pp", "delivered_pp"))
+    colour = BROKEN if true < FLOOR else KEPT
     return [
-        f'<line x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y}" y2="{y}" stroke="#bbb"/>',
-        f'<circle cx="{axis.x(chosen):.1f}" cy="{y}" r="4" fill="{CHOSEN}"/>',
-        f'<circle cx="{axis.x(others):.1f}" cy="{y}" r="4" fill="{OTHERS}"/>',
-        f'<path d="M{axis.x(bound):.1f} {y - 5}v10" stroke="{verdict}" stroke-width="3"/>',
-        f'<path d="M{axis.x(_of(row, "delivered_pp")) - 4:.1f} {y}l4 -4l4 4l-4 4z" fill="none" stroke="{HOLDS}"/>',
+        _text(LABELS - 10, y + 4, f"{_name(row)}, seed {seed}", "end", BROKEN if true < FLOOR else "black"),
+        f'<line x1="{left.x(promised):.1f}" x2="{left.x(true):.1f}" y1="{y}" y2="{y}" stroke="{colour}"/>',
+        _promise(left.x(promised), y),
+        _dot(left.x(true), y, colour),
+        _word(LABELS + HALF + VERDICT / 2, y, row),
+        _dot(right.x(delivered), y, BROKEN if delivered < FLOOR else HOLDS),
     ]
 
 
+def _word(x: float, y: float, row: RawRow) -> str:
+    """What the certificate says of the choice."""
+    if _refused(row):
+        return _text(x, y + 4, "✕ refused", "middle", REFUSED)
+    return _text(x, y + 4, "✓ holds", "middle", HOLDS)
+
+
 def _frame(axis: _Axis, bottom: float) -> list[str]:
-    parts = []
+    floor, top = axis.x(FLOOR), TOP - 6
+    parts = [
+        f'<rect x="{axis.begin}" y="{top}" width="{floor - axis.begin:.1f}" height="{bottom - top}" fill="{BELOW}"/>'
+    ]
     for tick in axis.ticks:
         x = axis.x(tick)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 12}" y2="{bottom - 8}" stroke="#eee"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 8}" text-anchor="middle" fill="{GREY}">{tick:+g}</text>')
-    x = axis.x(FLOOR)
-    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 12}" y2="{bottom - 8}" stroke="black"/>')
-    parts.append(f'<text x="{x:.1f}" y="{TOP - 18}" text-anchor="middle">floor</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    told = "change of top-1 accuracy against the whole network, points; one line a seed"
-    parts.append(f'<text x="{middle:.1f}" y="{bottom + 28}" text-anchor="middle" fill="{GREY}">{told}</text>')
-    return parts
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" stroke="#ddd"/>')
+        parts.append(_text(x, bottom + 15, f"{tick:+g}" if tick else "0", "middle", GREY))
+    parts.append(f'<line x1="{floor:.1f}" x2="{floor:.1f}" y1="{top}" y2="{bottom}" stroke="black"/>')
+    return [*parts, _text(floor - 4, top - 4, "below the floor", "end", BROKEN)]
 
 
-def _legend() -> list[str]:
-    """What the marks are, in two lines above."""
-    told = (
-        (CHOSEN, "on the 250 images it was chosen on", "circle"),
-        (OTHERS, "on the 750 others", "circle"),
-        (REFUSED, "what is certified: below the floor, refused", "bar"),
-        (HOLDS, "above it, holds", "bar"),
-        (HOLDS, "delivered after certification", "diamond"),
+def _heads(rows: Sequence[RawRow]) -> list[str]:
+    """What each half shows, and its marks."""
+    middles = [LABELS + HALF / 2, LABELS + HALF + VERDICT / 2, LABELS + HALF + VERDICT + HALF / 2]
+    broken = sum(_of(row, "others_pp") < FLOOR for row in rows)
+    delivered = sum(_of(row, "delivered_pp") < FLOOR for row in rows)
+    heads = (
+        (f"S1's rule: {broken} of {len(rows)} choices break the floor", "certificate", _cure(delivered, len(rows))),
+        (
+            "each kept it on the 250 images it was chosen on",
+            "at 95 %",
+            "on the images that certify, new to all choices",
+        ),
     )
-    parts = []
-    for place, (colour, text, shape) in enumerate(told):
-        x, y = 30 + 275 * (place % 3), 20 + 20 * (place // 3)
-        marks = {
-            "circle": f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"/>',
-            "bar": f'<path d="M{x} {y - 5}v10" stroke="{colour}" stroke-width="3"/>',
-            "diamond": f'<path d="M{x - 4} {y}l4 -4l4 4l-4 4z" fill="none" stroke="{colour}"/>',
-        }
-        parts.append(f'{marks[shape]}<text x="{x + 10}" y="{y + 4}">{text}</text>')
+    parts = [
+        _text(x, 22 + 18 * line, text, "middle", "black" if line == 0 else GREY, bold=line == 0)
+        for line, texts in enumerate(heads)
+        for x, text in zip(middles, texts, strict=True)
+    ]
+    y = 68
+    parts += [_promise(LABELS + 30, y), _text(LABELS + 40, y + 4, "promised on its 250")]
+    parts += [_dot(LABELS + 170, y, KEPT), _dot(LABELS + 184, y, BROKEN)]
+    parts.append(_text(LABELS + 194, y + 4, "true on 750 others"))
+    parts += [_dot(middles[2] - 90, y, HOLDS), _text(middles[2] - 80, y + 4, "what is delivered in its place")]
     return parts
 
 
-def _summary(rows: Sequence[RawRow]) -> tuple[str, str]:
-    """How many choices broke the floor on other images, and how many of these the certificate let through."""
-    broken = [row for row in rows if _of(row, "unseen_pp") < FLOOR]
-    refused = [row for row in rows if _of(row, "certified_pp") < FLOOR]
-    missed = [row for row in broken if row not in refused]
-    delivered = [row for row in rows if _of(row, "delivered_pp") < FLOOR]
-    told = f"Of {len(rows)} choices, all within the floor on their 250 images, {len(broken)} break it on unseen ones."
-    answer = f"The certificate refuses {len(refused)} choices, lets {len(missed)} of the broken ones through, and"
-    return told, f"{answer} {len(delivered)} of what is delivered measure below the floor."
+def _cure(below: int, count: int) -> str:
+    return f"Delivered with it: {below or 'none'} of {count} below the floor"
+
+
+def _summary(rows: Sequence[RawRow]) -> tuple[str, str, str]:
+    """What the certificate stops, what it lets through on images that it has not seen either, and the price."""
+    refused = [row for row in rows if _refused(row)]
+    through = [row for row in rows if not _refused(row)]
+    stopped, missed = (sum(_of(row, "others_pp") < FLOOR for row in some) for some in (refused, through))
+    costs = [np.mean([_of(row, name) for row in rows]) for name in ("cost", "delivered_cost")]
+    known = f"{stopped} that break the floor on the 750 others, which it has not seen"
+    price = f"what is delivered costs {costs[1]:.2f} of the whole network on average, what was chosen {costs[0]:.2f}"
+    return (
+        f"The certificate refuses {len(refused)} of {len(rows)} choices, among them {known}.",
+        f"Of the {len(through)} that it lets through, {missed} break it there.",
+        f"The price: {price}.",
+    )
+
+
+def _refused(row: RawRow) -> bool:
+    return _of(row, "certified_pp") < FLOOR
+
+
+def _name(row: RawRow) -> str:
+    """The row's name in words: which action, and which 250 images."""
+    action, _, images = row.name.partition(", ")
+    return f"{ACTIONS.get(action, action)}{' (first classes)' if images.startswith('first') else ''}"
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "black", *, bold: bool = False) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"{weight}>{escape(text)}</text>'
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y}" r="4.5" fill="{colour}"/>'
+
+
+def _promise(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y}" r="4" fill="white" stroke="{PROMISED}" stroke-width="1.5"/>'
 
 
 def _of(row: RawRow, column: str) -> float:
