@@ -1,7 +1,8 @@
 """moco's int8 file as the float network that it stands for, with what its codes span.
 
 A converter that has a quantizer of its own takes floats. It gets the weights that the codes mean, and for every tensor
-that is in codes the lowest and the highest value that they can mean: so its codes are those of moco's file.
+that is in codes the lowest and the highest value that they can mean: so its codes are those of moco's file. Codes also
+cut off what lies outside of that, as ONNX Runtime's quantizer does where it leaves a Relu out; the floats do not.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class _Walk:
                 self._dequantized(node)
             else:
                 self._other(node)
+        for name in {value.name for value in graph.output} & self.names.keys():  # an output that was in codes
+            self.nodes.append(helper.make_node("Identity", [self.names[name]], [name]))
         made = onnx.ModelProto()
         made.CopyFrom(self.model)
         del made.graph.node[:], made.graph.initializer[:]

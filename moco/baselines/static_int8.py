@@ -27,7 +27,6 @@ class StaticInt8(Baseline):
     def make(self, ground: Ground) -> Iterator[Made]:
         """One file."""
         builder = ground.builder
-        # A target that makes files of its own has the ONNX file beside, and gets its own of what is quantized here.
-        source = ground.reference.path.with_name(f"{ground.reference.path.stem.partition('-')[0]}.onnx")
-        file = builder.prepare(statically_quantized(source, builder.calibration, builder.folder))
+        float_file, _ = builder.onnx_file(NEUTRAL)  # the reference's own may be one that the target made of it
+        file = builder.prepare(statically_quantized(float_file.path, builder.calibration, builder.folder))
         yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, NEUTRAL), OF_ANY_PRECISION))
