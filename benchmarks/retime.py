@@ -3,7 +3,7 @@
 `python benchmarks/retime.py RUN [RUN ...] --seconds 2`
 
 For runs that ended while the machine was busy. Builds each run's reference and its delivered network again, checks
-that the bytes are those of `best/model.onnx`, and times both interleaved at batch 1 and 32.
+that the bytes are those of the file in `best/`, and times both interleaved at batch 1 and 32.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from moco.experiment.loading import load_experiment
 from moco.metrics import COST
 from moco.readings import READINGS
 from moco.run.job import prepare
+from moco.run_folder.network_file import file_name
 from moco.trial import MetricValue
 
 
@@ -50,7 +51,7 @@ def retimed(run: Path, seconds: float) -> str:
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(build_job(experiment, Path(folder) / "run"), Path(folder))
         artifact, _ = prepared.evaluator.builder.build(read_policy(run / "best" / "policy.json"))
-        shipped = hashlib.sha256((run / "best" / "model.onnx").read_bytes()).hexdigest()
+        shipped = run / "best" / file_name(artifact.path)
         target, reference = prepared.job.target, prepared.evaluator.reference
         sessions = [reference.session, target.load(artifact)]
         metrics = dict(reference.evaluation.metrics)
@@ -63,7 +64,8 @@ def retimed(run: Path, seconds: float) -> str:
         size = artifact.size_bytes / reference.artifact.size_bytes
         metrics["size_mb"] = MetricValue(artifact.size_bytes / 1e6)
         cost = prepared.problem.derived[COST](metrics).value
-    same = "same bytes" if shipped == artifact.sha256 else "OTHER BYTES than best/model.onnx"
+    is_same = hashlib.sha256(shipped.read_bytes()).hexdigest() == artifact.sha256
+    same = "same bytes" if is_same else f"OTHER BYTES than {shipped.relative_to(run)}"
     trial = json.loads((run / "result.json").read_text(encoding="utf-8"))["best"]["trial"]
     load = os.getloadavg()[0]
     times = ", ".join(parts)

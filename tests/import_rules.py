@@ -63,7 +63,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """Rooms by room that it may import, itself always included. `core` is the modules of moco/ itself."""
 
 HEAVY: dict[str, tuple[str, ...]] = {
-    "ai_edge_litert": ("moco.hardware.litert",),
+    "ai_edge_litert": ("moco.hardware.litert", "moco.hardware.litert_converter.quantizer"),
     "ax": ("moco.searchers.ax",),
     "botorch": ("moco.searchers.models.botorch_models", "moco.searchers.models.torch_draws"),
     "fastapi": ("moco.serving",),
@@ -76,6 +76,8 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "moco.compression.verify",
         "moco.compression.file_weights",
         "moco.evaluation.builder",
+        "moco.hardware.litert_converter.convert",
+        "moco.hardware.litert_converter.floats",
         "moco.hardware.onnx_network",
         "moco.hardware.measuring.batch_memory",
         "moco.hardware.measuring.probe_model",

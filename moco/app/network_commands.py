@@ -61,12 +61,12 @@ def apply(
     overrides: SetKeys = None,
     allow_import: AllowImport = False,
 ) -> Answer:
-    """Build the network of a policy: model.onnx, network.safetensors, policy.json."""
+    """Build the network of a policy: its file, network.safetensors, policy.json."""
     from moco.experiment.profile import applied
     from moco.metrics import decimal
 
     artifact = applied(experiment_in(experiment, overrides, allow_import), policy, out, experiment.parent)
-    line = Text(f"{out / 'model.onnx'}: {decimal(artifact.size_bytes / 1e6, 3)} MB, sha256 {artifact.sha256}")
+    line = Text(f"{artifact.path}: {decimal(artifact.size_bytes / 1e6, 3)} MB, sha256 {artifact.sha256}")
     data = {"file": artifact.path, "size_bytes": artifact.size_bytes, "sha256": artifact.sha256}
     return Answer(data, (line,), line)
 

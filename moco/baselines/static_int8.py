@@ -27,5 +27,6 @@ class StaticInt8(Baseline):
     def make(self, ground: Ground) -> Iterator[Made]:
         """One file."""
         builder = ground.builder
-        file = statically_quantized(ground.reference.path, builder.calibration, builder.folder)
+        float_file, _ = builder.onnx_file(NEUTRAL)  # the reference's own may be one that the target made of it
+        file = builder.prepare(statically_quantized(float_file.path, builder.calibration, builder.folder))
         yield Made(self.name, file, costs_of(cost_of(builder.compressor.costs, NEUTRAL), OF_ANY_PRECISION))

@@ -234,13 +234,13 @@ def _statement(
     if floor is None:
         return f"{text}."
     if reported.holds:
-        missed = did_not_reach([attempt.holds for attempt in attempts])
+        missed = _did_not_reach([attempt.holds for attempt in attempts])
         return f"{text}: the floor of {floor} holds{f' ({missed})' if missed else ''}."
     tried = len(attempts)
     return f"{text}: the floor of {floor} does not hold{f', for none of {tried} candidates' if tried > 1 else ''}."
 
 
-def did_not_reach(holds: Sequence[bool | None]) -> str:
+def _did_not_reach(holds: Sequence[bool | None]) -> str:
     """Of attempts in their order, those that failed beside one that holds, in words; empty where none did."""
     failed = sum(not one for one in holds)
     if not failed:

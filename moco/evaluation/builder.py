@@ -115,6 +115,13 @@ class Builder:
         A CompressionError or SpaceError names the layer or the tensor by which the policy cannot be built.
         """
         watch = watch or Stopwatch()
+        file, thin = self.onnx_file(policy, watch)
+        with watch.stage("export"):
+            return self.prepare(file), thin
+
+    def onnx_file(self, policy: Policy, watch: Stopwatch | None = None) -> tuple[Artifact, nn.Module]:
+        """The same before the target makes a file of its own of it; errors as in `build`."""
+        watch = watch or Stopwatch()
         thin = self.compressed(policy, watch)
         proto = self._exported(policy, thin, watch)
         with watch.stage("export"):
@@ -123,7 +130,7 @@ class Builder:
             verify_file(unpacked(proto), policy, self.compressor.graph.filters(gone_of(policy)))
             compact(proto)
             helper.set_model_props(proto, self.metadata)
-            return self.prepare(written(proto, self.folder)), thin
+            return written(proto, self.folder), thin
 
     def without_recovery(self) -> Builder:
         """A builder of the same files but for what a recovery would have changed in their weights."""

@@ -15,6 +15,7 @@ from moco.interfaces import Artifact
 from moco.policy import Policy
 from moco.run.job import prepare
 from moco.run.profile import ProfilePlan, check_comparable, profiled, side_by_side
+from moco.run_folder.network_file import file_name
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.writing import refuse_owned, write_network
 
@@ -52,7 +53,7 @@ def profile_of(
 
 
 def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | None = None) -> Artifact:
-    """The policy's network in `out`: model.onnx, network.safetensors and policy.json; a MocoError where it fails."""
+    """The policy's network in `out`: its file, network.safetensors and policy.json; a MocoError where it fails."""
     chosen = _policy_for(experiment, policy)
     refuse_owned(out)
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +62,7 @@ def applied(experiment: Experiment, policy: Path, out: Path, modules: Path | Non
             artifact, network = prepared.evaluator.builder.build(chosen)
         said, ranking = job.description.metadata, job.plan.space.ranking
         write_network(out, artifact, chosen, job.network_name, network, ranking=ranking, metadata=said)
-    return Artifact(out / f"model{artifact.path.suffix}", artifact.sha256, artifact.size_bytes)
+    return Artifact(out / file_name(artifact.path), artifact.sha256, artifact.size_bytes)
 
 
 def _policy_for(experiment: Experiment, path: Path) -> Policy:

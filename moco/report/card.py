@@ -11,6 +11,7 @@ from moco.report.precision_advice import precision_advice
 from moco.report.run_summary import plain, requested
 from moco.report.verdict import Row, certificate_facts, compare, compared_metrics, verdict
 from moco.run_folder.manifest import Manifest
+from moco.run_folder.network_file import USUAL
 from moco.run_folder.result import CertificateRecord, Result
 
 _LIMITS = (
@@ -21,7 +22,7 @@ _LIMITS = (
 _SHOWN_CLASSES = 20
 
 
-def card(result: Result, manifest: Manifest, snippet: str | None = None, file: str = "model.onnx") -> str:
+def card(result: Result, manifest: Manifest, snippet: str | None = None, file: str = USUAL) -> str:
     """The model card in Markdown; `snippet` is the target's Python that runs the file beside it, None without one."""
     found = verdict(result, manifest.network.name)
     data, hardware, versions = manifest.data.hash, manifest.hardware or None, manifest.versions or None
@@ -37,7 +38,7 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None, file: s
         _certificate(result.certificate),
         "## Use",
         f"`{file}` takes normalised float32 images (n, channels, height, width) as `input` and returns `logits`.",
-        *_described(result.description or {}),
+        *_described(result.description or {}, file),
         *([] if snippet is None else [f"```python\n{snippet}```"]),
         "## What was done",
         _policy(result, manifest),
@@ -49,8 +50,8 @@ def card(result: Result, manifest: Manifest, snippet: str | None = None, file: s
     return "\n\n".join(parts) + "\n"
 
 
-def _described(known: Mapping[str, Any]) -> list[str]:
-    """The classes and images that the network is for, as model.onnx says too in its metadata; nothing where unknown."""
+def _described(known: Mapping[str, Any], file: str) -> list[str]:
+    """The classes and images that the network is for, and which file says so too; nothing where unknown."""
     sides = {name: _sides(known[name]) for name in ("size", "resize", "crop") if name in known}
     steps = []
     if "resize" in sides:
@@ -72,7 +73,8 @@ def _described(known: Mapping[str, Any]) -> list[str]:
         rest = f" and {len(names) - _SHOWN_CLASSES} more" if len(names) > _SHOWN_CLASSES else ""
         shown_names = ", ".join(f"{number} {name}" for number, name in enumerate(names[:_SHOWN_CLASSES]))
         facts["Classes, by output"] = f"{shown_names}{rest}"
-    where = ["`model.onnx` holds them as metadata, all of them, under keys that begin with `moco.`."] if facts else []
+    holder = file if file == USUAL else "network.safetensors"  # other forms have no room for it
+    where = [f"`{holder}` holds them as metadata, all of them, under keys that begin with `moco.`."] if facts else []
     return [_list(facts), *where] if facts else []
 
 

@@ -52,7 +52,7 @@ class _Networks:
     """What is known of the networks of a result, by trial."""
 
     def __init__(self, run: RunFolder) -> None:
-        self.result, self.layers = run.result, run.manifest.network.layers
+        self.result, self.layers, self.file = run.result, run.manifest.network.layers, run.file
         self.trials = {trial.number: trial for trial in run.trials}
         self.front = {entry.trial for entry in run.result.front}
         self.others = _but_the_chosen(run.result, self.trials)
@@ -76,13 +76,13 @@ class _Networks:
         number, best = self._number(row), self.result.best
         chosen = best is not None and row.name in {"chosen", "best effort"}
         trial = None if number is None else self.trials.get(number)
-        file = "best/model.onnx" if chosen else f"front/{number}/model.onnx" if number in self.front else None
+        folder = "best" if chosen else f"front/{number}" if number in self.front else None
         sha256 = None if trial is None or trial.evaluation is None else trial.evaluation.artifact_sha256
         if chosen and best is not None:
             sha256 = best.sha256
         feasible = trial.feasible if row.feasible is None and trial is not None else row.feasible
         tested = {"feasible": feasible, "on front": number in self.front, "certified": self._certified(number, chosen)}
-        return {**tested, "file": file, "sha256": sha256}
+        return {**tested, "file": None if folder is None else f"{folder}/{self.file}", "sha256": sha256}
 
     def _certified(self, number: int | None, chosen: bool) -> bool | None:
         """Whether its top-1 was tested against the floor on unseen images, and held; None where it was not."""

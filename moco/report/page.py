@@ -42,6 +42,7 @@ from moco.report.tables import (
 )
 from moco.report.verdict import TONES, certificate_facts, compare, verdict
 from moco.run_folder.manifest import Manifest
+from moco.run_folder.network_file import USUAL
 from moco.run_folder.reading import RunFolder, read_run, well_formed
 from moco.run_folder.result import Result
 from moco.run_folder.seal import SEALED
@@ -62,7 +63,6 @@ _CLASSES_NOTE = (
     "Top-1 accuracy on the certification images, the class that lost most first. The certificate is about all of them "
     "together; with few images of a class, chance moves its accuracy by several points."
 )
-DELIVERED = tuple(f"best/{name}" for name in (*SEALED, "card.md"))
 _UNCERTIFIED = "No network was certified: there was nothing to certify, or no split for it."
 
 
@@ -74,8 +74,9 @@ def write_report(run: Path, snippet: Callable[[Manifest, str], str | None] = lam
     """
     folder = read_run(run)
     with well_formed(f"{run}: result.json or manifest.json is not what a search writes"):
-        delivered = [name for name in DELIVERED if (run / name).is_file()]
-        page = render(folder, snippet(folder.manifest, next(iter(delivered), DELIVERED[0])), delivered)
+        names = (f"best/{name}" for name in (folder.file, *SEALED, "card.md"))
+        delivered = [name for name in names if (run / name).is_file()]
+        page = render(folder, snippet(folder.manifest, f"best/{folder.file}"), delivered)
     return written(run / "report.html", page)
 
 
@@ -93,7 +94,7 @@ def render(folder: RunFolder, snippet: str | None = None, delivered: Sequence[st
         _policy_section(result, manifest),
         _seconds_section(result),
         _certificate_section(result),
-        _deploy_section(result, snippet, delivered),
+        _deploy_section(folder, snippet, delivered),
         _reproduce_section(manifest, folder.experiment_yaml),
         warnings_section(result.warnings),
         _trials_section(result, trials),
@@ -211,13 +212,14 @@ def _certificate_section(result: Result) -> Html:
     return section("certificate", "Certificate", *parts)
 
 
-def _deploy_section(result: Result, snippet: str | None, delivered: Sequence[str]) -> Html:
+def _deploy_section(folder: RunFolder, snippet: str | None, delivered: Sequence[str]) -> Html:
     """How to run the delivered file, in the words of the target that it was made for."""
-    if result.best is None:
+    if folder.result.best is None:
         return Html("")
-    file, images, scores = (element("code", name) for name in (next(iter(delivered), DELIVERED[0]), "input", "logits"))
+    file, images, scores = (element("code", name) for name in (f"best/{folder.file}", "input", "logits"))
     how = "From the run folder:" if snippet is not None else "best/card.md tells how to run it."
-    takes, end = " takes normalised float32 images in NCHW order as ", f"; a batch may have any size. {how}"
+    batch = "; a batch may have any size" if folder.file == USUAL else ""  # other forms may have fixed ones
+    takes, end = " takes normalised float32 images in NCHW order as ", f"{batch}. {how}"
     use = element("p", file, takes, images, " and returns ", scores, end)
     links = [element("a", name, href=name) for name in delivered]
     files = (

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from moco.certification.certificate import did_not_reach
 from moco.metrics import COST, COUNTED_IN_VERDICT, ERRORS, IN_VERDICT, TOP1_ERROR, interval, percent
 from moco.report.formatting import NOT_AVAILABLE, label, ordered, plotted, points, ratio, seconds, shown_ratio
 from moco.report.run_summary import plain
@@ -183,8 +182,11 @@ def _of_floor(certificate: CertificateRecord) -> list[Claim]:
     numbers = {"measured": certificate.estimate, "lower bound": lower}
     told = [f"{name} {accuracy_text(value, certificate)}" for name, value in numbers.items() if value is not None]
     text += f" ({', '.join(told)})" if told else ""
-    if holds and (missed := did_not_reach([attempt.holds for attempt in certificate.attempts])):
-        text += f"; {missed}"
+    if holds and (missed := [attempt for attempt in certificate.attempts if not attempt.holds]):
+        first = "candidate" if len(missed) == 1 else f"{len(missed)} candidates"
+        # Tried as long as all hold, or until one does.
+        which = "the next candidate, which costs less," if certificate.attempts[0].holds else f"the first {first}"
+        text += f"; {which} did not reach it"
     return [Claim(bool(holds), text)]
 
 

@@ -73,9 +73,13 @@ class Lab:
 
     def right(self, policy: Policy, split: str) -> Correct:
         """Which images of a split the policy's network has right."""
+        return self.right_on(policy, (split,))[split]
+
+    def right_on(self, policy: Policy, splits: Sequence[str]) -> dict[str, Correct]:
+        """The same of several splits, by one network."""
         artifact, _ = self.prepared.evaluator.builder.build(policy)
         with closing(self.prepared.job.target.load(artifact)) as session:
-            return self._scored(session, split)
+            return {split: self._scored(session, split) for split in splits}
 
     def profile(self, policy: Policy | None) -> dict[str, Reading]:
         """Every metric of the policy's network that can be measured here; None looks at the reference."""
@@ -176,7 +180,7 @@ def facts_of(data: SplitData) -> DataFacts:
 
 
 @contextmanager
-def opened(
+def opened(  # noqa: PLR0913 - four of them by keyword, each may be left out
     subject: Subject,
     setting: Setting,
     space: Mapping[str, Any],
@@ -184,10 +188,12 @@ def opened(
     recovery: Sequence[Any] = (),
     objective: Mapping[str, Any] | None = None,
     store: Path | None = None,
+    like: Lab | None = None,
 ) -> Iterator[Lab]:
     """The subject, built, scored and timed with this space; its files go when the block ends.
 
-    With an evaluation store nothing is measured but what the objective needs, and no policy of a seed twice.
+    With an evaluation store nothing is measured but what the objective needs, and no policy of a seed twice. A lab of
+    the same subject spares the export of the network.
     """
     torch.set_num_threads(1)
     given = {
@@ -204,7 +210,8 @@ def opened(
         setting.tell(f"{subject.name}: {', '.join(sorted(space))}")
         experiment = untracked(experiment_of(given)).model_copy(update={"store": str(store) if store else False})
         job = replace(build_job(experiment, folder / "run"), profile_only=store is None)
-        prepared = stack.enter_context(closing(prepare(job, folder)))
+        template = None if like is None else like.prepared.evaluator.builder.template
+        prepared = stack.enter_context(closing(prepare(job, folder, template=template)))
         whole = prepared.evaluator
         fast = {name: plan for name, plan in whole.plan.timing.items() if name in SEARCHED}
         yield Lab(subject, setting, prepared, whole.timing_by(fast), whole.timing_by({}))

@@ -35,12 +35,14 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - margin, mean + margin
 
 
-def paired_t(differences: Sequence[float], sentence: Sentence, threshold: float = 0.0) -> Judgement:
+def paired_t(
+    differences: Sequence[float], sentence: Sentence, threshold: float = 0.0, fewest: int = FEWEST
+) -> Judgement:
     """Student's paired t test: the mean difference is above the threshold, below, or not told apart from it."""
     mean, low, high = mean_interval(differences)
     n, constant = len(differences), len(set(differences)) < 2
     p = None if n < 2 or constant else float(stats.ttest_1samp(differences, threshold).pvalue)
-    return judgement(by_interval(low, high, threshold), (mean, low, high), n, sentence, p)
+    return judgement(by_interval(low, high, threshold), (mean, low, high), n, sentence, p, fewest)
 
 
 def paired_bootstrap(differences: Sequence[float], sentence: Sentence) -> Judgement:

@@ -16,12 +16,13 @@ from moco.readings import READINGS
 from moco.report.profile_page import profile_page
 from moco.run.plan import JobPlan
 from moco.run.profile import apart, check_comparable
+from moco.run_folder.network_file import network_file
 from moco.run_folder.profile import Profile, RuntimeComparison
 from moco.run_folder.result import Result
 from moco.run_folder.writing import write_json, write_text
 from moco.trial import Evaluation, MetricValue
 
-FILE = Path("best", "model.onnx")
+FOLDER = "best"
 DATA, PAGE = "runtimes.json", "runtimes.html"
 
 
@@ -38,8 +39,8 @@ class Delivery:
         """The delivered file; None where the search delivered none."""
         if self.result.best is None or self.result.best.sha256 is None:
             return None
-        [path] = (self.folder / FILE.parent).glob("model.*")  # in the form that its target takes
-        return Artifact(path, self.result.best.sha256, path.stat().st_size)
+        path = network_file(self.folder / FOLDER)
+        return None if path is None else Artifact(path, self.result.best.sha256, path.stat().st_size)
 
     @property
     def outcome(self) -> str:
@@ -47,7 +48,7 @@ class Delivery:
         if self.result.best is None:
             return f"{self.plan.target.name}: no network was delivered; see {self.folder}"
         holds = "it holds what was asked" if self.result.best.holds else "it does not hold what was asked"
-        return f"{self.plan.target.name}: delivered in {self.folder / FILE.parent}; on fresh evidence {holds}"
+        return f"{self.plan.target.name}: delivered in {self.folder / FOLDER}; on fresh evidence {holds}"
 
 
 def check_targets(plans: Sequence[JobPlan]) -> None:

@@ -142,11 +142,12 @@ class Traced:
     left_alone: tuple[str, ...]  # layers that do not take what is asked of them, each with the reason, and warnings
 
 
-def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
+def trace(job: Job, payoff: PayOffReport | None = None, template: Template | None = None) -> Traced:
     """The job's network, put into evaluation mode, traced, and its space built from what may be done to it.
 
-    `payoff` is what an earlier session has measured; None measures it on the target where the job asks for it. A
-    CompressionError, SpaceError or ConfigError where nothing is left to choose.
+    `payoff` is what an earlier session has measured; None measures it on the target where the job asks for it.
+    `template` is the network's own, where it is exported already. A CompressionError, SpaceError or ConfigError where
+    nothing is left to choose.
     """
     job.network.eval()
     plan, store = job.plan.space, job.plan.candidates.store
@@ -155,7 +156,8 @@ def trace(job: Job, payoff: PayOffReport | None = None) -> Traced:
         options = replace(options, layer_features=features(read_sensitivity(plan.sensitivity)))
     example = torch.zeros(2, *job.data.train.shape)
     compressor = Compressor.of(job.network, example)
-    template = build_template(job.network, example, pooled_strides=job.target.capabilities.pooled_strides)
+    pooled = job.target.capabilities.pooled_strides
+    template = template or build_template(job.network, example, pooled_strides=pooled)
     if plan.probe is not None:
         payoff = payoff or probed(job.target, compressor.counts, compressor.graph, plan.probe.plan, store)
         options = plan.probe.applied(options, payoff)
@@ -192,17 +194,19 @@ def prepare(
     constants: Mapping[str, float] | None = None,
     payoff: PayOffReport | None = None,
     starts: Sequence[Start] | None = None,
+    template: Template | None = None,
 ) -> Prepared:
     """Trace, export the template, build the reference, score and time it; a MocoError says what does not fit.
 
     The files of candidates go to `folder`. `constants` (the reference's timed metrics), `payoff` (of the network's
-    layers) and `starts` are what an earlier session of this search has found; None finds them.
+    layers) and `starts` are what an earlier session of this search has found, `template` another search of the network;
+    None finds them.
     """
     plan, search = job.plan.space, job.plan.search
     first = job.data.train.images(job.data.splits.calibration[:MOST_IMAGES])  # the others are decoded once, later on
     check_finite(job.network.eval(), torch.from_numpy(first))
     check_repeatable(job.network, torch.from_numpy(first))
-    traced = trace(job, payoff)
+    traced = trace(job, payoff, template)
     space, known, warnings, forecast = traced.space, list(starts or ()), list(job.warnings), ""
     if not job.profile_only:
         warnings += slow_strategies(search.strategies, space, search.budget.trials)  # before minutes are spent

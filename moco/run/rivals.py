@@ -28,6 +28,7 @@ from moco.run.delivery import Delivery, Finisher
 from moco.run.fresh_evidence import Evidence, beats, evidence_of, of_delivered, timed_ends
 from moco.run.job import Prepared
 from moco.run.sibling_trials import NO_SIBLINGS, SiblingTrials, sibling_trials
+from moco.run_folder.network_file import file_name
 from moco.run_folder.result import Rival
 from moco.run_folder.writing import write_json
 from moco.store_table import MALFORMED
@@ -154,7 +155,7 @@ class Rivals:
 
     def _stored(self, made: Made) -> Made:
         """The baseline with its file in the run folder, which outlives the candidates' files."""
-        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / f"model{made.artifact.path.suffix}"
+        path = self.folder / re.sub(r"[^\w.+-]+", "_", made.name) / file_name(made.artifact.path)
         write_bytes(path, made.artifact.path.read_bytes())
         if made.artifact.path != self.ground.reference.path:
             made.artifact.path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from moco.run.results import manifest_of, result_of, timing_warnings
 from moco.run.rivals import Rivals
 from moco.run.session import RunSession
 from moco.run_folder.manifest import Manifest
+from moco.run_folder.network_file import usual_name
 from moco.run_folder.result import Result
 from moco.run_folder.seal import seal
 from moco.run_folder.writing import (
@@ -230,7 +231,7 @@ class Search:
         """result.json, and the card of the network that is delivered."""
         write_json(self.out / RESULT, result.to_json())
         if result.best is not None:
-            [file] = (path.name for path in (self.out / "best").glob("model.*"))  # in the form that its target takes
+            file = usual_name(self.out)
             text = card(result, self.manifest, self._snippet(self.manifest, file), file)
             write_text(self.out / "best" / "card.md", text)
 

@@ -12,6 +12,7 @@ from typing import Any
 from moco.errors import RunFolderError, in_one_line
 from moco.run_folder.comparison_record import ComparisonRecord
 from moco.run_folder.manifest import Manifest
+from moco.run_folder.network_file import USUAL, usual_name
 from moco.run_folder.record import required
 from moco.run_folder.result import Result
 from moco.run_folder.trial_record import TrialRecord
@@ -27,6 +28,7 @@ class RunFolder:
     manifest: Manifest
     trials: tuple[TrialRecord, ...]
     experiment_yaml: str
+    file: str = USUAL  # what its networks' files are called
 
 
 def read_run(run: Path) -> RunFolder:
@@ -43,7 +45,7 @@ def read_run(run: Path) -> RunFolder:
     with well_formed(f"{run / 'manifest.json'}: not what a search writes"):
         manifest = Manifest.from_json(origin)
     trials = read_trials(run / "trials.json", result.objectives)
-    return RunFolder(result, manifest, trials, experiment_yaml=_text(run / "experiment.yaml"))
+    return RunFolder(result, manifest, trials, experiment_yaml=_text(run / "experiment.yaml"), file=usual_name(run))
 
 
 def read_comparison(run: Path) -> ComparisonRecord:

@@ -8,11 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from moco.errors import RunFolderError
+from moco.run_folder.network_file import is_network
 from moco.run_folder.writing import write_text
 
 SEAL = "SHA256SUMS"
-SEALED = ("model.onnx", "model.tflite", "model.so", "network.safetensors", "policy.json", "certificate.json")
-"""What a certificate is about; card.md is prose, which its reader may go on with."""
+SEALED = ("network.safetensors", "policy.json", "certificate.json")
+"""What a certificate is about, beside the network itself; card.md is prose, which its reader may go on with."""
 
 LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>.+)")
 PUT_BACK = "put the file back, or search again"
@@ -20,13 +21,13 @@ PUT_BACK = "put the file back, or search again"
 
 def seal(folder: Path) -> None:
     """Write the checksums of all delivered files in a folder and below it, where there are any."""
-    files = sorted(path for path in folder.rglob("*") if path.name in SEALED) if folder.is_dir() else []
+    files = sorted(path for path in folder.rglob("*") if _is_sealed(path.name)) if folder.is_dir() else []
     if files:
         write_text(folder / SEAL, "".join(f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in files))
 
 
-def check_seal(folder: Path, names: Collection[str] = SEALED) -> None:
-    """Pass a folder whose files of these names are what was delivered, or that has no seal.
+def check_seal(folder: Path, names: Collection[str] | None = None) -> None:
+    """Pass a folder whose files of these names, else all, are what was delivered, or that has no seal.
 
     A RunFolderError names the file that has changed, is gone, or is not named by the seal.
     """
@@ -34,7 +35,7 @@ def check_seal(folder: Path, names: Collection[str] = SEALED) -> None:
     if sums is None:
         return
     present = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    for name in sorted(name for name in present | sums.keys() if Path(name).name in names):
+    for name in sorted(name for name in present | sums.keys() if _is_sealed(Path(name).name, names)):
         path = folder / name
         if name not in sums:
             raise RunFolderError(f"{path}: {SEAL} does not name it, so nothing is known of it; {PUT_BACK}")
@@ -47,6 +48,10 @@ def check_seal(folder: Path, names: Collection[str] = SEALED) -> None:
                 f"{path}: is not the file that was delivered, its SHA-256 is not that of {SEAL}: what was certified "
                 f"is not said of it; {PUT_BACK}"
             )
+
+
+def _is_sealed(name: str, names: Collection[str] | None = None) -> bool:
+    return name in names if names is not None else name in SEALED or is_network(name)
 
 
 def _sums(seal: Path) -> dict[str, str] | None:

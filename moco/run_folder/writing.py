@@ -26,6 +26,7 @@ from moco.interfaces import Artifact
 from moco.metrics import METRICS
 from moco.policy import Policy
 from moco.run_folder.manifest import Manifest
+from moco.run_folder.network_file import file_name
 from moco.run_folder.trial_record import TrialRecord
 from moco.trial import BEFORE_RECOVERY, Trial
 from moco.whole_file import write_bytes, writes
@@ -158,9 +159,9 @@ def write_network(  # noqa: PLR0913, all that a network is delivered with
     ranking: str | Mapping[str, Any] = USUAL_RANKING,
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """policy.json, model.onnx, network.safetensors of a given network; a RunFolderError where one cannot be written.
+    """policy.json, the file, network.safetensors of a given network; a RunFolderError says which cannot be written.
 
-    `metadata` is what the weights say of images and classes, as model.onnx does.
+    `metadata` is what the weights say of images and classes, as an ONNX file does.
     """
     write_json(folder / "policy.json", policy_file(policy, network_name, ranking))
     try:
@@ -169,7 +170,7 @@ def write_network(  # noqa: PLR0913, all that a network is delivered with
         raise RunFolderError(f"{artifact.path}: cannot be read: {error.strerror or error}") from None
     if hashlib.sha256(content).hexdigest() != artifact.sha256:
         raise RunFailedError(f"{artifact.path}: is not the file that was scored and timed any more; search again")
-    write_bytes(folder / f"model{artifact.path.suffix}", content)
+    write_bytes(folder / file_name(artifact.path), content)
     if network is not None:
         write_weights(
             folder / "network.safetensors", network, {"policy": policy.text, "network": network_name, **metadata}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from moco.run.job import Prepared
+from moco.run_folder.network_file import file_name
 from moco.run_folder.seal import seal
 from moco.run_folder.writing import STUDENT, clear, write_json, write_text, write_weights
 from moco.students.card import card
@@ -21,7 +22,7 @@ def ship(prepared: Prepared, made: Delivered, out: Path) -> StudentRecord:
     """Write best/, student.txt and last student.json, which says that the run is finished; give the record."""
     record, best, job = made.record, out / "best", prepared.job
     clear(best)
-    file = f"model{made.file.artifact.path.suffix}"
+    file = file_name(made.file.artifact.path)
     write_bytes(best / file, made.file.artifact.path.read_bytes())
     said = dict(job.description.metadata)
     write_weights(best / WEIGHTS, made.network, {"network": record.student, **said})

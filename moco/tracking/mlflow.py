@@ -6,12 +6,13 @@ It may raise and may take seconds; the search reaches it through `moco.tracking.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from moco.run_folder.manifest import LayerRecord, Manifest
+from moco.run_folder.network_file import USUAL, network_file
 from moco.run_folder.reading import read_run
 from moco.run_folder.result import Result
 from moco.secret import Secret
@@ -22,8 +23,8 @@ from moco.tracking.shown_search import Presenter, ShownSearch
 from moco.trial import Trial, TrialState
 
 _FILES = ("experiment.yaml", "manifest.json", "result.json", "trials.csv", "report.html")
-_BEST_FILES = ("policy.json", "certificate.json", "card.md", "model.onnx")
-_FRONT_FILES = ("policy.json", "model.onnx")
+_BEST_FILES = ("policy.json", "certificate.json", "card.md")
+_FRONT_FILES = ("policy.json",)
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.REJECTED: "KILLED", TrialState.FAILED: "FAILED"}
 _TRIAL, _FRONT, _CHOSEN = "moco.trial", "moco.front", "moco.chosen"
 
@@ -127,15 +128,21 @@ class MLflowReporter:
 
     def _write_networks(self, result: Result, folder: Path) -> None:
         """The chosen network as a model, then the files of best/ and front/."""
-        for name in _BEST_FILES:
-            self._parent.log_file(folder / "best" / name, "best")
-        network, best = folder / "best" / "model.onnx", result.best
-        if network.is_file() and best is not None:
+        for file in _files(folder / "best", _BEST_FILES):
+            self._parent.log_file(file, "best")
+        network, best = network_file(folder / "best"), result.best
+        if network is not None and network.name == USUAL and best is not None:  # MLflow has no model of other forms
             known = {"experiment": result.experiment, "trial": best.trial, "sha256": best.sha256}
             about = {**(result.description or {}), **known}  # classes, size and normalisation
             log_model(self._parent, network, str(best.sha256), self._terms, about)
         kept = {str(entry.trial) for entry in result.front}
         self._parent.remove_files("front", kept)
         for number in sorted(kept):
-            for name in _FRONT_FILES:
-                self._parent.log_file(folder / "front" / number / name, f"front/{number}")
+            for file in _files(folder / "front" / number, _FRONT_FILES):
+                self._parent.log_file(file, f"front/{number}")
+
+
+def _files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The files of these names in a folder, and its network."""
+    network = network_file(folder)
+    return [*(folder / name for name in names), *([] if network is None else [network])]

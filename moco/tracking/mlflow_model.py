@@ -92,7 +92,7 @@ def _save(
         onnx_execution_providers=["CPUExecutionProvider"],
         save_as_external_data=False,
     )
-    shutil.copyfile(file, folder / "model.onnx")  # the file that was scored and timed, not a re-encoding of it
+    shutil.copyfile(file, folder / file.name)  # the file that was scored and timed, not a re-encoding of it
     for text in folder.glob("*example.json"):  # written with a line a number
         text.write_text(json.dumps(json.loads(text.read_text(encoding="utf-8"))), encoding="utf-8")
 

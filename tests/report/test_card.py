@@ -37,6 +37,16 @@ def test_the_card_states_verdict_certificate_and_reference(example: Result) -> N
     assert re.search(r"\| latency \| 0\.\d+ ms \[0\.\d+, 0\.\d+\] \| 1\.412 ms \| 0\.38x \|", text)
 
 
+def test_the_card_names_the_delivered_file_and_the_one_that_holds_the_classes(example: Result) -> None:
+    described = replace(example, description={"classes": ["cat", "dog"]})
+    usual, other = card(described, about()), card(described, about(), file="model.tflite")
+    assert "`model.onnx` takes normalised" in usual
+    assert "`model.onnx` holds them as metadata" in usual
+    assert "model.onnx" not in other
+    assert "`model.tflite` takes normalised" in other
+    assert "`network.safetensors` holds them as metadata" in other
+
+
 def test_a_network_without_a_certificate_is_called_uncertified(example: Result) -> None:
     assert "Not certified on unseen images." in card(replace(example, certificate=None), about())
 

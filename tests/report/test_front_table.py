@@ -39,6 +39,12 @@ def test_a_row_says_policy_metrics_with_intervals_evidence_and_file(run: RunFold
     assert (chosen["feasible"], chosen["certified"], chosen["file"]) == (True, True, "best/model.onnx")
 
 
+def test_files_are_named_in_the_form_of_their_target(run: RunFolder) -> None:
+    chosen, other, *_ = front_table(replace(run, file="model.tflite"))
+    assert chosen["file"] == "best/model.tflite"
+    assert other["file"] == f"front/{other['trial']}/model.tflite"
+
+
 def test_certified_is_empty_for_what_was_not_tested_and_false_for_what_did_not_hold(run: RunFolder) -> None:
     certificate = run.result.certificate
     assert certificate is not None

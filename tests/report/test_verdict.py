@@ -49,8 +49,17 @@ def test_a_start_that_is_delivered_is_named() -> None:
 
 @pytest.mark.parametrize(("attempts", "first"), [(2, "the first candidate"), (3, "the first 2 candidates")])
 def test_a_later_candidate_says_that_the_first_ones_did_not_reach_the_floor(attempts: int, first: str) -> None:
-    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": [{}] * attempts}))
+    tried = [{"holds": False}] * (attempts - 1) + [{"holds": True}]
+    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": tried}))
     assert found.text.endswith(f" pp); {first} did not reach it.")
+
+
+def test_a_sequence_says_that_what_came_after_the_delivered_network_did_not_reach_the_floor() -> None:
+    tried = [{"holds": True}, {"holds": True}, {"holds": False}]
+    found = verdict(a_result(certificate=CERTIFICATE | {"attempts": tried}))
+    assert found.text.endswith(" pp); the next candidate, which costs less, did not reach it.")
+    whole = verdict(a_result(certificate=CERTIFICATE | {"attempts": tried[:2]}))
+    assert whole.text.endswith(" pp).")
 
 
 @pytest.mark.parametrize(("exit_", "status"), [("uncertified", Status.NOT_CERTIFIED), ("done", Status.CERTIFIED)])

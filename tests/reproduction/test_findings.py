@@ -14,9 +14,6 @@ from moco.reproduction.findings.registry import FINDINGS
 UP, DOWN, NONE = [2.0, 2.5, 3.0, 2.2], [-2.0, -2.5, -3.0, -2.2], [2.0, -2.5, 3.0, -2.2]
 SHAPES: dict[str, Any] = {
     "Q09": lambda d: {"fitnets": 70 + d, "kd": 70},
-    "Q10": lambda d: {"joint": 70 + d, "sequential": {"PQ": 70, "QP": 60}},
-    "Q11": lambda d: {"with": 70 + d, "without": 70},
-    "Q12": lambda d: {"joint": 70 + d, "single": {"P": 70, "Q": 60}},
     "Q19": lambda d: {"with": 70, "without": 70 + d},
     "Q20": lambda d: {"magnitude": 30 + d, "lasso": 30, "variational": 30 - d},
     "Q08": lambda d: {"best": {"L1": {"ratio": 1}, "SVD": {"ratio": 1 + d}}},

@@ -305,6 +305,25 @@ def test_the_files_of_the_run_are_artefacts_beside_the_store(shown: Shown) -> No
     assert {path.name for path in Path().iterdir()} == shown.working_folder_before
 
 
+def test_a_network_of_another_form_is_a_file_and_no_model(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    for file in folder.glob("*/**/model.onnx"):
+        file.rename(file.with_suffix(".tflite"))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    made = reporter(uri)
+    made.start(MANIFEST, folder)
+    made.finish(RESULT, folder)
+
+    shown = Shown(uri, folder, (), "", set())
+    run = shown.parent().info.run_id
+    assert {file.path for file in shown.client.list_artifacts(run, "best")} == {
+        "best/certificate.json",
+        "best/model.tflite",
+    }
+    assert {file.path for file in shown.client.list_artifacts(run, "front/5")} == {"front/5/model.tflite"}
+    assert not shown.parent().outputs or not shown.parent().outputs.model_outputs
+
+
 @pytest.fixture
 def address(shown: Shown) -> Iterator[str]:
     """Address of the logged model, MLflow's own address being that of the store."""

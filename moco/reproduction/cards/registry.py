@@ -8,6 +8,10 @@ from moco.reproduction.cards import (
     correlations,
     few_images,
     fixed_ratios,
+    galen_ablation,
+    galen_orders,
+    galen_table,
+    galen_targets,
     group_sweeps,
     imagenet,
     layer_bits,
@@ -19,7 +23,6 @@ from moco.reproduction.cards import (
     students,
 )
 from moco.reproduction.cards.thesis import CONSTRAINED_CARD, GUARANTEED_CARD
-from moco.reproduction.cards.waiting import WAITING
 
 ORDER = (
     *("T1.AG", "T1.RC", "F1.GAP", "F1.STATE", "F1.TRT", "F1.CORR", "E2"),
@@ -37,6 +40,13 @@ _RUNNING = (
         imagenet.BUDGETS_CARD,
         students.CARD,
     ),
+    *(
+        galen_table.TABLE_CARD,
+        galen_table.FIGURE_CARD,
+        galen_targets.CARD,
+        galen_orders.CARD,
+        galen_ablation.CARD,
+    ),
 )
-_FOUND = {card.id: card for card in (*_RUNNING, *WAITING)}
+_FOUND = {card.id: card for card in _RUNNING}
 CARDS: dict[str, Card] = {name: _FOUND[name] for name in ORDER}

@@ -7,9 +7,9 @@ from scipy.stats import binomtest
 
 from moco.reproduction.finding import Evidence, Judgement, Outcome
 from moco.reproduction.findings.compression import differences_of
+from moco.reproduction.findings.equal_cost import compared
 from moco.reproduction.statistics import (
     CONFIDENCE,
-    Sentence,
     brown_forsythe,
     by_interval,
     judgement,
@@ -19,25 +19,40 @@ from moco.reproduction.statistics import (
 
 ALIKE = 0.1
 """Latencies relative to the reference's that differ by less are equally low (Q16)."""
+SMALL_COST = 0.3
+"""Costs, over the uncompressed network's, up to which they are small (Q12)."""
+SEEDS_OF_AN_ABLATION = 5
+"""Seeds below which nothing is concluded of the sensitivities (Q11)."""
 SIGNS = 6
 """Pairs below which a sign test cannot reach 5 %."""
 
 
 def joint_over_sequential(evidence: Evidence) -> Judgement:
-    """Q10: paired t test of the joint agent's accuracy less that of the better order of two agents."""
-    gained = [one["joint"] - max(one["sequential"].values()) for one in evidence]
-    return paired_t(gained, _points("At equal cost and episodes the joint agent is"))
+    """Q10: paired t test over seeds of the better of two joint searches less the better order of two agents.
+
+    Either side has two tries of as many episodes, chosen by the search split (`equal_cost`).
+    """
+    return compared(evidence, "joint", "sequential").judged("At equal cost and episodes the joint agent's network is")
 
 
 def sensitivity_helps(evidence: Evidence) -> Judgement:
-    """Q11: paired t test over seeds."""
-    return paired_t(differences_of(evidence, "with", "without"), _points("With the features the agent's network is"))
+    """Q11: paired t test over at least five seeds; how much actions vary over the layers is told beside it."""
+    varied = [one["action_sd"] for one in evidence if "action_sd" in one]
+    more = ""
+    if varied:
+        told = [f"{float(np.mean([one[side] for one in varied])):.2f}" for side in ("with", "without")]
+        more = f" Its actions deviate by {told[0]} over the layers, without the features by {told[1]}."
+    found = compared(evidence, "with", "without")
+    return found.judged("At equal cost the network of the agent with the features is", more, SEEDS_OF_AN_ABLATION)
 
 
 def joint_over_single(evidence: Evidence) -> Judgement:
-    """Q12: paired t test of the joint agent's accuracy less that of the better single one, at the same cost."""
-    gained = [one["joint"] - max(one["single"].values()) for one in evidence]
-    return paired_t(gained, _points("At small costs the joint agent's network is"))
+    """Q12: paired t test over seeds of the better of two joint searches less the better single agent, at small costs.
+
+    Either side has two tries of as many episodes, chosen by the search split (`equal_cost`).
+    """
+    small = [one for one in evidence if one["c"] <= SMALL_COST]
+    return compared(small, "joint", "single").judged("At equal small costs the joint agent's network is")
 
 
 def smoother_rewards(evidence: Evidence) -> Judgement:
@@ -134,10 +149,3 @@ def _compared(one: object, rival: str) -> int:
         for name in ("agent", rival)
     }
     return int(keys["agent"] > keys[rival]) - int(keys["agent"] < keys[rival])
-
-
-def _points(begin: str) -> Sentence:
-    def sentence(mean: float, low: float, high: float) -> str:
-        return f"{begin} {mean:+.2f} points more accurate ({low:+.2f} to {high:+.2f})."
-
-    return sentence
