@@ -18,8 +18,9 @@ expected
 
     P(i holds) v_i + P(i and j hold) (v_j - v_i) + ...
 
-It grows from a safe network by the candidate that adds most, as long as one adds something. Where a safe network is as
-good as sure to hold, what follows it is tested as if it were alone.
+It grows from a safe network by the candidate that adds most, as long as one adds something, and there is none without:
+it would end at the first network that was merely lucky. Where the safe network is as good as sure to hold, what follows
+it is tested as if it were alone.
 
 Where more than one attempt is allowed, a network that is known to be safe, and likelier to hold than not, is among
 those tried.
@@ -106,8 +107,10 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
     is_certain = safe is not None and (alone @ hopes.weights)[safe] >= SURE
     if is_certain:
         alone[safe] = 1.0
-    sequence, promised = best_sequence(scored.values, alone, hopes.weights, most, begin=safe, kin=scored.kin)
-    plans = [(_in_sequence(sequence), promised)]
+    plans: list[tuple[list[PlannedAttempt], float]] = []
+    if safe is not None:
+        sequence, promised = best_sequence(scored.values, alone, hopes.weights, most, begin=safe, kin=scored.kin)
+        plans.append(([PlannedAttempt(place, None if len(sequence) > 1 else 1.0) for place in sequence], promised))
     for planned in range(1, most + 1):
         chances = hopes.of_share(1 / planned)
         kept = (
@@ -121,33 +124,20 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
     return tried if expected > 0 else [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
 
 
-def _in_sequence(order: list[int]) -> list[PlannedAttempt]:
-    return [PlannedAttempt(place, None if len(order) > 1 else 1.0) for place in order]
-
-
 def best_sequence(
-    values: Array,
-    chances: Array,
-    weights: Array,
-    most: int,
-    *,
-    begin: int | None = None,
-    kin: NDArray[np.int_] | None = None,
+    values: Array, chances: Array, weights: Array, most: int, *, begin: int, kin: NDArray[np.int_]
 ) -> tuple[list[int], float]:
     """A sequence of at most so many candidates, of rising value, that is tried as long as all hold; what it promises.
 
-    Arrays are as for `best_order`. It begins with the candidate `begin`: what is worth less comes into question only
-    where none is given. Then the candidate that adds most is put in, one after the other, beginning with the one that
-    promises most alone: the best sequence that is found so, not the best of all.
+    Arrays are as for `best_order`. It begins with the candidate `begin`; then the one that adds most is put in, one
+    after the other: the best sequence that is found so, not the best of all.
     """
-    falling = _considered(values, chances @ weights, begin)
-    of_one = np.arange(len(values)) if kin is None else kin
 
     def promised(order: list[int]) -> float:
-        return sequence_worth(order, values, chances, weights, of_one)
+        return sequence_worth(order, values, chances, weights, kin)
 
-    found = [int(max(falling, key=lambda place: promised([int(place)]))) if begin is None else begin]
-    bolder = [int(one) for one in falling if values[one] > values[found[0]] or begin is None]
+    falling = _considered(values, chances @ weights, begin)
+    bolder, found = [int(one) for one in falling if values[one] > values[begin]], [begin]
     while len(found) < most:
         longer = [sorted([*found, one], key=lambda place: float(values[place])) for one in bolder if one not in found]
         best = max(longer, key=promised, default=found)

@@ -105,6 +105,22 @@ def test_what_is_worth_most_is_tried_first_and_a_safe_network_after_it(prepared:
     assert "Bonferroni over 2 attempts" in delivery.certificate.method, "a third one was not worth its width"
 
 
+def test_a_network_that_is_known_to_be_safe_is_tried_before_bold_ones_each_at_the_whole_confidence(
+    prepared: Prepared, trial: Any, tmp_path: Path
+) -> None:
+    whole = {prepared.space.canonical(prepared.space.uniform(0.0, n)) for n in range(prepared.space.n_variants())}
+    (int8,) = whole - {NEUTRAL}
+    trials = [lucky(trial(0, THIN, -0.2), prepared), trial(1, int8, -0.7)]
+    found = delivered(prepared, trials, tmp_path, attempts=3)
+    assert tried(found) == [1, 0]
+    assert (found.trial.number, found.holds) == (1, True)
+    assert found.certificate.method.endswith("a fixed sequence of 2 candidates")
+    assert read(tmp_path / "certification.json")["spent"] == pytest.approx(0.05), "it ended at one that does not hold"
+    assert delivered(prepared, trials, tmp_path, attempts=3).certificate == found.certificate
+    alone = delivered(prepared, trials[1:], tmp_path / "other", attempts=3)
+    assert (alone.holds, read(tmp_path / "other" / "certification.json")["spent"]) == (True, pytest.approx(0.05))
+
+
 def test_the_floor_that_a_dominated_network_meets_is_certified(prepared: Prepared, trial: Any) -> None:
     """Five cheaper ones were luckier on the search images, so that the safe one is far down the front."""
     thin = [

@@ -16,8 +16,8 @@ from tests.app.tiny import moco, one_line
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 IMAGES = 5000  # in the test file of CIFAR-10 that is at hand
-FILES = [path for path in sorted(FOLDER.glob("s[1235]/*.yaml")) if not is_staged(path)]
-STAGED = [path for path in sorted(FOLDER.glob("s[1235]/*.yaml")) if is_staged(path)]
+FILES = [path for path in sorted(FOLDER.glob("s[12345]/*.yaml")) if not is_staged(path)]
+STAGED = [path for path in sorted(FOLDER.glob("s[12345]/*.yaml")) if is_staged(path)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
