@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, compress
+from operator import and_
 from pathlib import Path
 
 import numpy as np
@@ -170,10 +172,14 @@ class Finisher:
     def _certificate(self, candidates: Sequence[Planned], question: Question | None = None) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left.
 
-        What misses a bound on top-5 on the certification images is left out, and paid for.
+        What misses a bound on top-5 on the certification images is left out, and paid for; a sequence ends there, as
+        what comes after it may be tested only where it holds.
         """
         options = self.prepared.job.plan.delivery
-        within = [one for one in candidates if self._hold(one.trial, TOP5_ERROR)] or candidates[:1]
+        holds = [self._hold(one.trial, TOP5_ERROR) for one in candidates]
+        if shares_of(candidates) is None:
+            holds = list(accumulate(holds, and_))
+        within = list(compress(candidates, holds)) or list(candidates[:1])
         trials, shares = [one.trial for one in within], shares_of(within)
         certificate = certify(
             [trial.number for trial in trials],

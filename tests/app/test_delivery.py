@@ -19,6 +19,7 @@ from moco.experiment.build import build_job
 from moco.experiment.loading import experiment_of
 from moco.measurement import Measurement, TimingPlan
 from moco.policy import Policy
+from moco.run.candidates import Planned
 from moco.run.delivery import Delivery, Finisher
 from moco.run.job import Prepared, prepare
 from moco.trial import Evaluation, MetricValue, Outcome, Suggestion, Trial, TrialState
@@ -229,6 +230,20 @@ def test_a_bound_on_top5_is_judged_on_the_certification_images(prepared: Prepare
     (bound,) = delivered(strict, [trial(0, THIN, -0.2)]).bounds
     assert (bound.metric, bound.holds) == ("top5_error", False)
     assert bound.upper > bound.estimate
+
+
+def test_a_sequence_ends_at_what_misses_a_bound_on_the_certification_images_and_shares_leave_it_out(
+    prepared: Prepared, trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after it may be tested at the whole confidence only where it holds."""
+    safe, other, bold = trial(0, INT8, -0.7), trial(1, NARROW, -0.5), trial(2, NEUTRAL, -0.4)
+    finisher = Finisher(prepared, tmp_path, [safe, other, bold])
+    monkeypatch.setattr(finisher, "_hold", lambda one, *_metrics: one.number != 1)
+    in_sequence = finisher._certificate([Planned(one, None) for one in (safe, other, bold)])
+    assert [attempt.candidate for attempt in in_sequence.attempts] == [0]
+    lost = trial(3, THIN, -0.2)
+    with_shares = finisher._certificate([Planned(one, 0.25) for one in (lost, other, safe, bold)])
+    assert [attempt.candidate for attempt in with_shares.attempts] == [3, 0]
 
 
 def test_an_infeasible_best_effort_is_certified_alone(prepared: Prepared, trial: Any) -> None:
