@@ -102,22 +102,14 @@ def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[Planned
     if not len(scored.values):
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
-    alone = hopes.of_share(1.0)
-    safe = _way_back(scored, alone @ hopes.weights) if most > 1 else None
-    is_certain = safe is not None and (alone @ hopes.weights)[safe] >= SURE
-    if is_certain:
-        alone[safe] = 1.0
     plans: list[tuple[list[PlannedAttempt], float]] = []
-    if safe is not None:
+    alone, safe = _with_way_back(scored, hopes, 1.0)
+    if most > 1 and safe is not None:
         sequence, promised = best_sequence(scored.values, alone, hopes.weights, most, begin=safe, kin=scored.kin)
         plans.append(([PlannedAttempt(place, None if len(sequence) > 1 else 1.0) for place in sequence], promised))
     for planned in range(1, most + 1):
-        chances = hopes.of_share(1 / planned)
-        kept = (
-            safe if is_certain or most == 1 else _way_back(scored, hopes.of_share(1 / max(planned, 2)) @ hopes.weights)
-        )
-        if is_certain:
-            chances[safe] = 1.0
+        chances, safe = _with_way_back(scored, hopes, 1 / planned)
+        kept = safe if most > 1 else None
         order, expected = best_order(scored.values, chances, hopes.weights, planned, kept=kept, kin=scored.kin)
         plans.append(([PlannedAttempt(place, 1 / len(order)) for place in order], expected))
     tried, expected = max(plans, key=lambda plan: plan[1])  # of equal ones the sequence, then the fewest attempts
@@ -164,10 +156,19 @@ def sequence_worth(order: list[int], values: Array, chances: Array, weights: Arr
     return expected
 
 
-def _way_back(scored: Scored, chances: Array) -> int | None:
-    """The safe network that is likeliest to hold, where one is likelier to hold than not."""
-    best = int(np.argmax(np.where(scored.safe, chances, -1.0)))
-    return best if scored.safe[best] and chances[best] > LIKELY else None
+def _with_way_back(scored: Scored, hopes: Hopes, share: float) -> tuple[Array, int | None]:
+    """Chances at the share, and the safe network that is likeliest to hold, where one is likelier to hold than not.
+
+    One that is as good as sure is taken for certain.
+    """
+    chances = hopes.of_share(share)
+    likely = chances @ hopes.weights
+    best = int(np.argmax(np.where(scored.safe, likely, -1.0)))
+    if not scored.safe[best] or likely[best] <= LIKELY:
+        return chances, None
+    if likely[best] >= SURE:
+        chances[best] = 1.0
+    return chances, best
 
 
 def best_order(
