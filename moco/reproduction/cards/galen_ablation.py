@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ
-from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of
-from moco.reproduction.cards.galen_search import benched, episodes_of, subjects
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, Found, drawn, layer_rows, network_row
+from moco.reproduction.cards.galen_search import Bench, episodes_of
 from moco.reproduction.cards.galen_table import ELSEWHERE, TABLE_TARGET
 from moco.reproduction.raw import RawRow
 from moco.reproduction.setting import Drawn, Setting
@@ -18,26 +16,21 @@ ROWS = {"without": "disabled", "with": "enabled"}
 
 def with_and_without(setting: Setting) -> Drawn:
     """A seed of T3.2: one search either way, and the layers of what each has chosen."""
-    rows: list[RawRow] = []
-    evidence: list[dict[str, Any]] = []
-    facts, hardware = {}, ""
-    for subject in subjects(setting):
-        with benched(subject, setting) as bench:
-            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
-            episodes = episodes_of(setting)
-            found = {
-                side: bench.search(PQ, TABLE_TARGET, episodes, constant=side == "without") for side in reversed(ROWS)
-            }
-            for side, name in ROWS.items():
-                rows.append(network_row(bench, name, found[side], COLUMNS))
-                rows += layer_rows(bench, name, found[side], COLUMNS)
-            compared = {side: choice.evidence for side, choice in found.items()}
-            spread = {side: float(f"{choice.action_sd:.6g}") for side, choice in found.items()}
-        # a side of one network: nothing is chosen but whether it meets its cost
-        sides = {side: {"only": one} for side, one in compared.items()}
-        evidence.append({"network": subject.name, "c": TABLE_TARGET, **sides, "action_sd": spread})
     note = "action_sd is how much the executed actions deviate over the layers, a mean over the three actions"
-    return Drawn(tuple(rows), {"Q11": evidence}, facts, hardware, notes=(note, *notes_of(setting)))
+    return drawn(setting, _sides, "Q11", note)
+
+
+def _sides(bench: Bench) -> Found:
+    episodes = episodes_of(bench.setting)
+    found = {side: bench.search(PQ, TABLE_TARGET, episodes, constant=side == "without") for side in reversed(ROWS)}
+    rows: list[RawRow] = []
+    for side, name in ROWS.items():
+        rows.append(network_row(bench, name, found[side], COLUMNS))
+        rows += layer_rows(bench, name, found[side], COLUMNS)
+    # a side of one network: nothing is chosen but whether it meets its cost
+    sides = {side: {"only": choice.evidence} for side, choice in found.items()}
+    spread = {side: float(f"{choice.action_sd:.6g}") for side, choice in found.items()}
+    return rows, [{"network": bench.subject.name, "c": TABLE_TARGET, **sides, "action_sd": spread}]
 
 
 CARD = Card(

@@ -5,12 +5,10 @@ Two agents share the episodes of one search; the joint agent searches twice, as 
 
 from __future__ import annotations
 
-from typing import Any
-
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ, ROUNDED, Q
-from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of
-from moco.reproduction.cards.galen_search import Bench, benched, episodes_of, halfway, subjects
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, Found, drawn, layer_rows, network_row
+from moco.reproduction.cards.galen_search import Bench, episodes_of, halfway
 from moco.reproduction.cards.galen_table import ELSEWHERE, TABLE_TARGET
 from moco.reproduction.cards.rows import with_values
 from moco.reproduction.raw import RawRow
@@ -23,23 +21,15 @@ PAIRS = {"p_then_q": (ROUNDED, Q), "q_then_p": (Q, ROUNDED)}
 
 def orders(setting: Setting) -> Drawn:
     """A seed of F3.5: a row for each scheme and, of each, one for every layer."""
-    rows: list[RawRow] = []
-    evidence: list[dict[str, Any]] = []
-    facts, hardware = {}, ""
-    for subject in subjects(setting):
-        with benched(subject, setting) as bench:
-            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
-            more, compared = _schemes(bench)
-            rows += more
-            evidence.append(compared)
     first = f"the first of two agents aims at {halfway(TABLE_TARGET):g}, to which first_stage_latency compares"
-    return Drawn(tuple(rows), {"Q10": evidence}, facts, hardware, notes=(first, *notes_of(setting)))
+    return drawn(setting, _schemes, "Q10", first)
 
 
-def _schemes(bench: Bench) -> tuple[list[RawRow], dict[str, Any]]:
+def _schemes(bench: Bench) -> Found:
     """Rows and evidence of one network."""
     episodes = episodes_of(bench.setting)
-    begun, sequential, rows = {}, {}, []
+    rows: list[RawRow] = []
+    begun, sequential = {}, {}
     for scheme, (first, then) in PAIRS.items():
         begun[scheme], sequential[scheme] = bench.one_after_the_other(first, then, TABLE_TARGET, episodes)
         row = network_row(bench, SCHEMES[scheme], sequential[scheme], COLUMNS)
@@ -53,7 +43,7 @@ def _schemes(bench: Bench) -> tuple[list[RawRow], dict[str, Any]]:
         "joint": {"first": joint[0].evidence, "second": joint[1].evidence},
         "sequential": {scheme: choice.evidence for scheme, choice in sequential.items()},
     }
-    return rows, compared
+    return rows, [compared]
 
 
 CARD = Card(

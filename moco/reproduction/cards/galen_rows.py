@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from moco.compression.policy_settings import NEUTRAL, bits_of, widths_of
 from moco.compression.precision import FLOAT_BITS
 from moco.compression.space.codec import cost_of
 from moco.evaluation.accuracy import Correct
 from moco.reproduction.cards.galen_agents import WARMUP
-from moco.reproduction.cards.galen_search import PART, WHOLE, Bench, Choice, episodes_of, retraining
+from moco.reproduction.cards.galen_search import PART, WHOLE, Bench, Choice, benched, episodes_of, retraining, subjects
 from moco.reproduction.cards.rows import accuracies_of, row_of, share
 from moco.reproduction.raw import RawRow, Reading
-from moco.reproduction.setting import Setting
+from moco.reproduction.setting import Drawn, Setting
 
 COSTS = ("modelled_latency", "cost_missed", "macs", "macs_ratio", "bops", "bops_ratio")
 NETWORK = (*COSTS, "top1_error", "top1_change_pp", "search_top1_error", "reward")
@@ -33,6 +34,25 @@ def notes_of(setting: Setting) -> tuple[str, ...]:
         f"{candidate:g} of an epoch before it is scored, the chosen network for {retraining(setting)} epochs{fewer}"
     )
     return searched, MODELLED
+
+
+Found = tuple[list[RawRow], list[dict[str, Any]]]
+"""Rows of one network, and what they tell of the card's finding."""
+
+
+def drawn(setting: Setting, of_network: Callable[[Bench], Found], finding: str | None = None, *notes: str) -> Drawn:
+    """A seed of a card: what is found of each network, and the notes of this card before those of all."""
+    rows: list[RawRow] = []
+    evidence: list[dict[str, Any]] = []
+    facts, hardware = {}, ""
+    for subject in subjects(setting):
+        with benched(subject, setting) as bench:
+            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
+            more, told_by_them = of_network(bench)
+            rows += more
+            evidence += told_by_them
+    found = {} if finding is None else {finding: evidence}
+    return Drawn(tuple(rows), found, facts, hardware, notes=(*notes, *notes_of(setting)))
 
 
 def reference_row(bench: Bench, name: str, columns: Sequence[str]) -> RawRow:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from moco.reproduction.card import Absence, Card, Scale
 from moco.reproduction.cards.galen_agents import AGENTS
-from moco.reproduction.cards.galen_rows import LAYER, NETWORK, layer_rows, network_row, notes_of, reference_row
-from moco.reproduction.cards.galen_search import benched, episodes_of, subjects
+from moco.reproduction.cards.galen_rows import LAYER, NETWORK, Found, drawn, layer_rows, network_row, reference_row
+from moco.reproduction.cards.galen_search import Bench, episodes_of
 from moco.reproduction.raw import RawRow
 from moco.reproduction.setting import Drawn, Setting
 
@@ -17,33 +17,31 @@ SEEDS, MINUTES = {Scale.SMALL: 3, Scale.FULL: 5}, {Scale.SMALL: 10.0, Scale.FULL
 
 def three_agents(setting: Setting) -> Drawn:
     """A seed of T3.1: the uncompressed network, and what each agent chooses with as many episodes."""
-    rows: list[RawRow] = []
-    facts, hardware = {}, ""
-    for subject in subjects(setting):
-        with benched(subject, setting) as bench:
-            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
-            rows.append(reference_row(bench, "uncompressed", NETWORK))
-            for agent in AGENTS:
-                choice = bench.search(agent, TABLE_TARGET, episodes_of(setting))
-                rows.append(network_row(bench, agent.name, choice, NETWORK))
-    return Drawn(tuple(rows), {}, facts, hardware, notes=notes_of(setting))
+    return drawn(setting, _table)
+
+
+def _table(bench: Bench) -> Found:
+    episodes = episodes_of(bench.setting)
+    chosen = [(agent.name, bench.search(agent, TABLE_TARGET, episodes)) for agent in AGENTS]
+    rows = [network_row(bench, name, choice, NETWORK) for name, choice in chosen]
+    return [reference_row(bench, "uncompressed", NETWORK), *rows], []
 
 
 def three_policies(setting: Setting) -> Drawn:
     """A seed of F3.3: a row for each layer and agent."""
-    rows: list[RawRow] = []
-    facts, hardware = {}, ""
-    for subject in subjects(setting):
-        with benched(subject, setting) as bench:
-            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
-            for agent in AGENTS:
-                choice = bench.untrained(agent, FIGURE_TARGET, episodes_of(setting))
-                rows += layer_rows(bench, agent.name, choice, LAYER)
     note = (
         f"at {FIGURE_TARGET:g} of the modelled latency; kept is the share of a layer's channels, 32 bits are float32; "
         "no accuracy is shown, so that chosen networks are not trained on"
     )
-    return Drawn(tuple(rows), {}, facts, hardware, notes=(note, *notes_of(setting)))
+    return drawn(setting, _policies, None, note)
+
+
+def _policies(bench: Bench) -> Found:
+    rows: list[RawRow] = []
+    for agent in AGENTS:
+        choice = bench.untrained(agent, FIGURE_TARGET, episodes_of(bench.setting))
+        rows += layer_rows(bench, agent.name, choice, LAYER)
+    return rows, []
 
 
 TABLE_CARD = Card(

@@ -10,8 +10,8 @@ from typing import Any
 
 from moco.reproduction.card import Card, Scale
 from moco.reproduction.cards.galen_agents import PQ, P, Q
-from moco.reproduction.cards.galen_rows import NETWORK, network_row, notes_of
-from moco.reproduction.cards.galen_search import Bench, benched, episodes_of, subjects
+from moco.reproduction.cards.galen_rows import NETWORK, Found, drawn, network_row
+from moco.reproduction.cards.galen_search import Bench, episodes_of
 from moco.reproduction.cards.galen_table import ELSEWHERE
 from moco.reproduction.raw import RawRow
 from moco.reproduction.setting import Drawn, Setting
@@ -22,17 +22,12 @@ TARGETS = (*SMALL_TARGETS, 0.4, 0.5, 0.6, 0.7)
 
 def accuracy_over_cost(setting: Setting) -> Drawn:
     """A seed of F3.4: a row for each agent and target."""
-    rows: list[RawRow] = []
-    evidence: list[dict[str, Any]] = []
-    facts, hardware = {}, ""
-    for subject in subjects(setting):
-        with benched(subject, setting) as bench:
-            facts[subject.name], hardware = bench.trained.facts, bench.trained.hardware
-            for target in TARGETS if setting.full else SMALL_TARGETS:
-                more, compared = _at(bench, target)
-                rows += more
-                evidence.append(compared)
-    return Drawn(tuple(rows), {"Q12": evidence}, facts, hardware, notes=notes_of(setting))
+    return drawn(setting, _over_targets, "Q12")
+
+
+def _over_targets(bench: Bench) -> Found:
+    found = [_at(bench, target) for target in (TARGETS if bench.setting.full else SMALL_TARGETS)]
+    return [row for rows, _ in found for row in rows], [compared for _, compared in found]
 
 
 def _at(bench: Bench, target: float) -> tuple[list[RawRow], dict[str, Any]]:
