@@ -1,34 +1,23 @@
-"""Which candidates are tried on the certification images, and in which order: fixed before one of them is read.
+"""Which candidates are tried on the certification images, and with which shares: fixed before one of them is read.
 
-There are two ways (certificate.py), and the one that promises more is taken.
+They are tried from the one that is worth least to the one that is worth most, and where one holds, its share of the
+error probability passes on to the next (certificate.py). What a set of candidates with their shares is worth is the
+mean, over what may happen, of the worth of the last that holds:
 
-*Until one holds*: at most K candidates, each with a share of alpha. Whatever set is tried, what is worth most goes
-first. So the most that can be expected, after candidate j has failed and with k attempts left, is
+- networks of one search share their luck, so that a likeness of what failed is no way back: within each piece of the
+  common luck's distribution they hold independently of each other;
+- files of the same trained weights in other bits lose the same images: where one of them holds, so does one that was
+  the likelier to.
 
-    f(j, k) = max over i of less worth than j:  p_ij v_i + (1 - p_ij) f(i, k - 1)
-
-where v_i is what delivering candidate i is worth and p_ij the probability that it holds although j has failed: networks
-of one search share their luck, so that a likeness of what failed is no way back, and the last attempt falls to a safe
-network by itself. Files of the same trained weights in other bits lose the same images: where one of them has failed,
-another holds only as far as it was the likelier one. Fewer attempts than K are planned where the smaller correction is
-worth more than another candidate.
-
-*As long as they hold*: the safest and least worth first, each with all of alpha. Of the sequence i, j, ... is to be
-expected
-
-    P(i holds) v_i + P(i and j hold) (v_j - v_i) + ...
-
-It grows from a safe network by the candidate that adds most, as long as one adds something, and there is none without:
-it would end at the first network that was merely lucky. Where the safe network is as good as sure to hold, what follows
-it is tested as if it were alone.
-
-Where more than one attempt is allowed, a network that is known to be safe, and likelier to hold than not, is among
-those tried.
+The set grows, from a network that is known to be safe where there is one, by the candidate that adds most, and the
+shares are moved between them in small parts as long as that adds something: the best that is found so, not the best of
+all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from statistics import NormalDist
 
 import numpy as np
@@ -50,17 +39,23 @@ DEGREES = 3.0
 EDGES = np.array([0, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, *np.linspace(0.1, 0.9, 17), 0.97, 1])
 """Of the common luck's distribution, cut into pieces: bad luck finely, as it decides what is a way back."""
 
-LIKELY, SURE = 0.5, 0.9
-"""Chances of a safe network: to be worth an attempt; and to be as good as sure. It is then taken for certain, as its
-kind is known better than by a few hundred images."""
-
-TINY = 1e-300
+LIKELY = 0.5
+"""Chance of a safe network from which on it is worth an attempt."""
 
 MOST_PLANNED = 12
-"""More attempts never paid: each one widens the bounds of all."""
+"""More attempts never paid."""
 
-MOST_CONSIDERED = 400
+MOST_CONSIDERED = 100
 """Networks that come into question at all, by what is to be expected of each alone."""
+
+PARTS = 20
+"""Of the error probability that are given to candidates, each whole."""
+
+DRAWS = 64
+"""Of what happens within a piece of the common luck, of each network's own luck one in each 64th."""
+
+LEAST_GAIN = 1e-9
+"""Of worth: less is rounding."""
 
 
 @dataclass(frozen=True)
@@ -93,150 +88,113 @@ class PlannedAttempt:
     """A network that is to be tried."""
 
     place: int  # among those scored
-    # of the error probability of all attempts together; None where it is tried only after all before it held
-    share: float | None
+    share: float  # of the error probability of all attempts together; 0 where it is tried only after one that held
+
+
+Plan = tuple[tuple[int, int], ...]
+"""Places of networks, of rising worth, and how many parts of the error probability each has."""
 
 
 def attempts_planned(scored: Scored, test: FloorTest, most: int) -> list[PlannedAttempt]:
-    """The networks to try, in their order: at most so many, at least one; none where there is no network."""
+    """The networks to try, in their order: at most so many, at least one; none where there is no network.
+
+    Where more than one attempt is allowed, a network that is known to be safe, and likelier to hold than not, is among
+    those tried.
+    """
     if not len(scored.values):
         return []
     hopes, most = Hopes(scored, test), min(most, len(scored.values), MOST_PLANNED)
-    plans: list[tuple[list[PlannedAttempt], float]] = []
-    alone, safe = _with_way_back(scored, hopes, 1.0)
-    if most > 1 and safe is not None:
-        sequence, promised = best_sequence(scored.values, alone, hopes.weights, most, begin=safe, kin=scored.kin)
-        plans.append(([PlannedAttempt(place, None if len(sequence) > 1 else 1.0) for place in sequence], promised))
-    for planned in range(1, most + 1):
-        chances, safe = _with_way_back(scored, hopes, 1 / planned)
-        kept = safe if most > 1 else None
-        order, expected = best_order(scored.values, chances, hopes.weights, planned, kept=kept, kin=scored.kin)
-        plans.append(([PlannedAttempt(place, 1 / len(order)) for place in order], expected))
-    tried, expected = max(plans, key=lambda plan: plan[1])  # of equal ones the sequence, then the fewest attempts
-    return tried if expected > 0 else [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
+    alone = hopes.of_share(1.0) @ hopes.weights
+    if not alone.max() > 0:
+        return [PlannedAttempt(int(np.argmax(hopes.belief.mean)), 1.0)]
+    safe = int(np.argmax(np.where(scored.safe, alone, -1.0)))
+    promising = np.argsort(-alone * scored.values, kind="stable")[:MOST_CONSIDERED]
+    begin = safe if most > 1 and scored.safe[safe] and alone[safe] > LIKELY else int(promising[0])
+    outcomes = Outcomes(scored, hopes, np.union1d(promising, [begin]))
+    plan = best_plan(outcomes, begin, most)
+    return [PlannedAttempt(place, parts / PARTS) for place, parts in plan]
 
 
-def best_sequence(
-    values: Array, chances: Array, weights: Array, most: int, *, begin: int, kin: NDArray[np.int_]
-) -> tuple[list[int], float]:
-    """A sequence of at most so many candidates, of rising value, that is tried as long as all hold; what it promises.
-
-    Arrays are as for `best_order`. It begins with the candidate `begin`; then the one that adds most is put in, one
-    after the other: the best sequence that is found so, not the best of all.
-    """
-
-    def promised(order: list[int]) -> float:
-        return sequence_worth(order, values, chances, weights, kin)
-
-    falling = _considered(values, chances @ weights, begin)
-    bolder, found = [int(one) for one in falling if values[one] > values[begin]], [begin]
-    while len(found) < most:
-        longer = [sorted([*found, one], key=lambda place: float(values[place])) for one in bolder if one not in found]
-        best = max(longer, key=promised, default=found)
-        if promised(best) <= promised(found):
+def best_plan(outcomes: Outcomes, begin: int, most: int) -> Plan:
+    """The plan of at most so many candidates, `begin` among them, that promises most of those looked at."""
+    plan: Plan = ((begin, PARTS),)
+    while len(plan) < most:
+        taken = {place for place, _ in plan}
+        longer = [
+            with_shares for one in outcomes.places if one not in taken for with_shares in outcomes.added(plan, one)
+        ]
+        best = outcomes.shared(max(longer, key=outcomes.promised, default=plan))
+        if outcomes.promised(best) <= outcomes.promised(plan) + LEAST_GAIN:
             break
-        found = best
-    return found, promised(found)
+        plan = best
+    return plan
 
 
-def sequence_worth(order: list[int], values: Array, chances: Array, weights: Array, kin: NDArray[np.int_]) -> float:
-    """What is to be expected of candidates of rising value that are tried as long as all hold.
+class Outcomes:
+    """What may happen on the certification images, to each network under each share: drawn once, and weighed."""
 
-    Of one number of `kin` the likelier holds wherever another does.
+    def __init__(self, scored: Scored, hopes: Hopes, places: NDArray[np.intp]) -> None:
+        """Draw for the networks at these places."""
+        self.places = [int(place) for place in places]
+        self._values, self._likely = scored.values, hopes.belief.mean
+        pieces = len(hopes.weights)
+        self._weights = np.repeat(hopes.weights / DRAWS, DRAWS)
+        chances = np.stack([hopes.of_share(parts / PARTS) for parts in range(1, PARTS + 1)])
+        rng = np.random.default_rng(0)
+        own: dict[int, Array] = {}
+        self._least: dict[int, NDArray[np.int_]] = {}
+        for place in self.places:
+            kin = int(scored.kin[place])
+            if kin not in own:
+                own[kin] = (rng.permuted(np.tile(np.arange(DRAWS), (pieces, 1)), axis=1).ravel() + 0.5) / DRAWS
+            holds = own[kin] < np.repeat(chances[:, place], DRAWS, axis=1)
+            # Parts that the network needs in each draw; more than there are where it does not hold at all.
+            self._least[place] = np.where(holds.any(axis=0), holds.argmax(axis=0) + 1, PARTS + 1)
+
+    def promised(self, plan: Plan) -> float:
+        """What the last candidate that holds is worth, on average; 0 where none does."""
+        passed_on = np.zeros(len(self._weights), dtype=np.int_)
+        worth = np.zeros(len(self._weights))
+        for place, parts in plan:
+            tested_with = passed_on + parts
+            holds = self._least[place] <= tested_with
+            passed_on = np.where(holds, tested_with, 0)
+            worth = np.where(holds, self._values[place], worth)
+        return float(worth @ self._weights)
+
+    def added(self, plan: Plan, place: int) -> list[Plan]:
+        """The plan with one more candidate: its shares as they are, all to the first, and all alike."""
+        order = sorted([*plan, (place, 0)], key=lambda one: (self._values[one[0]], -self._likely[one[0]]))
+        places = [one for one, _ in order]
+        even, rest = divmod(PARTS, len(places))
+        shares = [
+            [parts for _, parts in order],
+            [PARTS] + [0] * (len(places) - 1),
+            [even + (at < rest) for at in range(len(places))],
+        ]
+        return [tuple(zip(places, one, strict=True)) for one in shares]
+
+    def shared(self, plan: Plan) -> Plan:
+        """The plan with its shares moved, a part at a time, as long as that promises more."""
+        while True:
+            best = max(_moved(plan), key=self.promised, default=plan)
+            if self.promised(best) <= self.promised(plan) + LEAST_GAIN:
+                return plan
+            plan = best
+
+
+def _moved(plan: Plan) -> list[Plan]:
+    """All plans that differ by one part, or several, that one candidate gives to another.
+
+    The first keeps one, as it would not be tried otherwise.
     """
-    reached, expected, before = np.ones(len(weights)), 0.0, 0.0
-    least: dict[int, Array] = {}
-    for place in order:
-        number, chance = int(kin[place]), chances[place]
-        held = least.get(number, np.ones_like(chance))
-        reached = reached * np.minimum(chance / np.maximum(held, TINY), 1.0)
-        least[number] = np.minimum(held, chance)
-        expected += float(reached @ weights) * (values[place] - before)
-        before = values[place]
-    return expected
-
-
-def _with_way_back(scored: Scored, hopes: Hopes, share: float) -> tuple[Array, int | None]:
-    """Chances at the share, and the safe network that is likeliest to hold, where one is likelier to hold than not.
-
-    One that is as good as sure is taken for certain.
-    """
-    chances = hopes.of_share(share)
-    likely = chances @ hopes.weights
-    best = int(np.argmax(np.where(scored.safe, likely, -1.0)))
-    if not scored.safe[best] or likely[best] <= LIKELY:
-        return chances, None
-    if likely[best] >= SURE:
-        chances[best] = 1.0
-    return chances, best
-
-
-def best_order(
-    values: Array,
-    chances: Array,
-    weights: Array,
-    most: int,
-    *,
-    kept: int | None = None,
-    kin: NDArray[np.int_] | None = None,
-) -> tuple[list[int], float]:
-    """The order of at most so many candidates from which most is to be expected, and how much that is.
-
-    `values` are (candidates,), `chances` (candidates, cases), and `weights` (cases,) how likely each case is: within
-    one case the candidates hold independently of each other, but for `kin` (candidates,): of one number the likelier
-    holds wherever another does. Of what has failed before only the last is remembered. The candidate that is to be
-    `kept` is in the order.
-    """
-    falling = _considered(values, chances @ weights, kept)
-    worth, cases = values[falling], chances[falling]
-    alone = cases @ weights
-    both = _failing_and_holding(cases, weights, np.arange(len(values)) if kin is None else kin, falling)
-    # Row 0 is the beginning, row j + 1 what comes after candidate j has failed; the columns are what is tried next.
-    # Where a candidate fails next to never, both of these are what rounding leaves: a share of them is still one.
-    odds = np.clip(np.vstack([alone, both / np.maximum(1 - alone, TINY)[:, None]]), 0.0, 1.0)
-    rows, columns = np.arange(len(worth) + 1), np.arange(len(worth))
-    closed, end = columns < rows[:, None], np.zeros(len(rows))
-    if kept is not None:
-        last = int(np.flatnonzero(falling == kept)[0])
-        closed |= (rows[:, None] <= last) & (last < columns)
-        end[: last + 1] = -np.inf
-    expected, following = end, []
-    for _ in range(most):
-        onward = expected[1:]
-        finite = np.where(np.isneginf(onward), 0.0, onward)
-        then = np.where(closed | np.isneginf(onward), -np.inf, odds * worth + (1 - odds) * finite)
-        following.append(np.where(then.max(axis=1) > end, then.argmax(axis=1), -1))
-        expected = np.maximum(then.max(axis=1), end)
-    return [int(falling[place]) for place in _walk(following)], float(expected[0])
-
-
-def _failing_and_holding(cases: Array, weights: Array, kin: NDArray[np.int_], places: NDArray[np.intp]) -> Array:
-    """Probabilities that one fails and another holds: (networks, networks)."""
-    found: Array = ((1 - cases) * weights) @ cases.T
-    for number in set(kin[places].tolist()):
-        of_one = np.flatnonzero(kin[places] == number)
-        if len(of_one) > 1:
-            more = np.maximum(cases[None, of_one] - cases[of_one, None], 0.0) @ weights
-            found[np.ix_(of_one, of_one)] = more
+    found = []
+    for giver, taker in permutations(range(len(plan)), 2):
+        for parts in {1, PARTS // 5}:
+            if plan[giver][1] >= parts + (giver == 0):
+                shares = [share - parts * (at == giver) + parts * (at == taker) for at, (_, share) in enumerate(plan)]
+                found.append(tuple((place, share) for (place, _), share in zip(plan, shares, strict=True)))
     return found
-
-
-def _considered(values: Array, chances: Array, kept: int | None) -> NDArray[np.intp]:
-    """Places of the candidates that come into question, by falling value; of equal ones the likelier first."""
-    promising = np.argsort(-chances * values, kind="stable")[:MOST_CONSIDERED]
-    falling = np.lexsort((-chances, -values))
-    return falling[np.isin(falling, [*promising, *([] if kept is None else [kept])])]
-
-
-def _walk(following: list[NDArray[np.intp]]) -> list[int]:
-    """The candidates from the beginning on, by what follows which row: the table of the most attempts is the last."""
-    order: list[int] = []
-    for after in reversed(following):
-        place = int(after[order[-1] + 1 if order else 0])
-        if place < 0:
-            break
-        order.append(place)
-    return order
 
 
 class Hopes:
@@ -248,7 +206,9 @@ class Hopes:
         if scored.sems_in_views is not None:
             sems = np.fmin(sems, scored.sems_in_views)
         self.test = test
-        self.belief: Belief = shrunk(scored.differences, sems * (1 - SHARED) ** 0.5, scored.costs, scored.trained)
+        self.belief: Belief = shrunk(
+            scored.differences, sems * (1 - SHARED) ** 0.5, scored.costs, scored.trained, scored.safe
+        )
         if test.floor.relative:
             self._base, luck, spread = 0.0, SHARED * sems**2, discordances
             # Of what is tested the floor is the null: there at least the floor's own share of images is discordant.

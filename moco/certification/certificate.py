@@ -1,16 +1,18 @@
 """Certificates: a one-sided confidence statement on images that the search never saw, paired with the reference (W01).
 
-The candidates come in an order that was fixed without these images, in one of two ways, fixed without them too.
+The candidates come in an order, from the safest to the boldest, and each has a share of the error probability alpha;
+both are fixed without these images. A candidate is tested with its share, and where it holds, its share passes on to
+the next one, which is tested with both; where it does not, its share is lost. The boldest that held is certified: the
+fallback procedure (Wiens 2003, Wiens and Dmitrienko 2005). With all of alpha for the first it is a fixed sequence
+(Maurer, Hothorn and Lehmacher 1995), in which nothing is paid for the number of candidates, but what is bolder is only
+reached where all that is milder holds; and it is never worse than Bonferroni's correction with the same shares.
 
-*Until one holds*: at most K are tried, each with its share of the error probability alpha, such as alpha / K, alpha in
-all at most. By Bonferroni's inequality a network below the floor is certified with a probability of at most alpha.
+A network below the floor is certified with a probability of at most alpha, whatever the search did: until a first such
+network holds, it and those like it are tested with shares that no such network has passed on. Say that i is the first
+below the floor that holds. What it was tested with is its own share and those of the candidates right before it, all of
+which held and are no such network; those of two such candidates are apart, so all of them together are at most alpha.
 
-*As long as they hold*: the safest first, each with the whole of alpha, and none after one that does not hold (a fixed
-sequence: Maurer, Hothorn and Lehmacher 1995). The last that held is certified. To certify a network below the floor the
-first such in the sequence has to hold, which it does with a probability of at most alpha. So nothing is paid for the
-number of candidates; but what is bolder is only reached where all that is milder holds.
-
-Whatever the search did, both keep alpha. The bounds themselves are in confidence_bounds.py.
+The bounds themselves are in confidence_bounds.py.
 """
 
 from __future__ import annotations
@@ -82,6 +84,7 @@ class Attempt:
     lost: int  # images that only the reference gets right
     gained: int  # images that only the candidate gets right
     holds: bool | None  # whether the lower bound reaches the floor; None without a floor
+    share: float = 1.0  # of the error probability of all attempts, that it was tested with
 
 
 @dataclass(frozen=True)
@@ -104,48 +107,53 @@ class Certificate:
 
     @property
     def reported(self) -> Attempt:
-        """The attempt that this certificate is about: the last one that holds, or the one that came closest."""
+        """The attempt that this certificate is about: the boldest that holds, or the one that came closest."""
         return _reported(self.attempts)
 
 
 def certify(
     candidates: Sequence[Candidate],
-    correct_of: Callable[[Candidate], ArrayLike],
+    correct_of: Callable[[Candidate], ArrayLike | None],
     reference_correct: ArrayLike,
     floor: Floor | None,
     confidence: float = 0.95,
-    shares: Sequence[float] | None = (1.0,),
+    shares: Sequence[float] = (1.0,),
 ) -> Certificate:
-    """The certificate of the best candidate that is shown to hold; of the one with the highest bound where none is.
+    """The certificate of the boldest candidate that is shown to hold; of the highest bound where none is.
 
-    The order of the candidates must not depend on the certification images. With `shares` they come best first, and are
-    tried until one holds: at most as many as there are shares, each with its own of the error probability
-    1 - `confidence`, which is that of the whole procedure. Shares are fixed before the first is scored, and none grows
-    where another is not tried. Without shares, None, they come safest first, each is tried at the full confidence, and
-    the last before one that does not hold is certified. Without a floor only the first is scored, at full confidence.
+    Candidates come safest first. Their order and the `shares`, one each, of the error probability 1 - `confidence`,
+    which is that of the whole procedure, must not depend on the certification images. Each is tested with its share and
+    what those right before it have passed on; one that has nothing is not tested. Without a floor only the first is
+    scored, at full confidence.
 
-    `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tried;
+    `correct_of` scores a candidate on the images, (images,) of bool, and is called only for those that are tested; one
+    that misses something else that is asked on these images has None, and is as one that does not hold.
     `reference_correct` is the reference's.
 
     Raises:
-        ConfigError: no candidate, a confidence outside [0.5, 1), no share, or shares that are not above 0 or together
-            above 1.
+        ConfigError: no candidate, or none that is scored; a confidence outside [0.5, 1); shares that are not one for
+            each candidate, are below 0, have none for the first or come to more than 1.
         DataError: a candidate that was not scored on the reference's images.
     """
     check_confidence(confidence)
-    upwards = shares is None
-    if floor is None:
-        shares = (1.0,)
-    shares = (1.0,) * len(candidates) if shares is None else _checked(shares)
     if not candidates:
         raise ConfigError("certificate: expected a candidate, got none")
+    if floor is None:
+        candidates, shares = candidates[:1], (1.0,)
+    _check_shares(shares, len(candidates))
     reference = correct_array(reference_correct)
     attempts: list[Attempt] = []
-    for candidate, share in zip(candidates, shares, strict=False):
-        corrected = 1 - (1 - confidence) * share
-        attempts.append(_attempt(candidate, correct_array(correct_of(candidate)), reference, floor, corrected))
-        if attempts[-1].holds is not upwards:
-            break
+    passed_on = 0.0
+    for candidate, own in zip(candidates, shares, strict=True):
+        share = min(own + passed_on, 1.0)
+        passed_on = 0.0
+        if share > 0 and (correct := correct_of(candidate)) is not None:
+            corrected = 1 - (1 - confidence) * share
+            attempts.append(_attempt(candidate, correct_array(correct), reference, floor, corrected))
+            attempts[-1] = replace(attempts[-1], share=share)
+            passed_on = share if attempts[-1].holds else 0.0
+    if not attempts:
+        raise ConfigError("certificate: expected a candidate that is scored, got none")
     reported = _reported(attempts)
     return Certificate(
         statement=_statement(reported, floor, confidence, len(reference), attempts),
@@ -154,14 +162,14 @@ def certify(
         lower_bound=reported.lower_bound,
         confidence=confidence,
         images=len(reference),
-        method=_method(floor, None if upwards else shares, len(candidates)),
+        method=_method(floor, shares),
         holds=reported.holds,
         attempts=tuple(attempts),
     )
 
 
 def equal_shares(attempts: int) -> tuple[float, ...]:
-    """The shares of so many attempts, all tested alike."""
+    """The shares of so many candidates that all have the same."""
     return (1 / attempts,) * attempts
 
 
@@ -241,13 +249,9 @@ def _statement(
 
 
 def _did_not_reach(holds: Sequence[bool | None]) -> str:
-    """Of attempts in their order, those that failed beside one that holds, in words; empty where none did."""
+    """Of attempts of which one holds, those that failed, in words; empty where none did."""
     failed = sum(not one for one in holds)
-    if not failed:
-        return ""
-    if holds[0]:
-        return "the next candidate, which costs less, did not reach it"
-    return f"the first {'candidate' if failed == 1 else f'{failed} candidates'} did not reach it"
+    return f"{failed} other candidate{'' if failed == 1 else 's'} did not reach it" if failed else ""
 
 
 def _bound(reported: Attempt, floor: Floor | None) -> str:
@@ -262,23 +266,19 @@ def _points(difference: float) -> str:
     return f"{'-' if difference < 0 else '+'}{decimal(abs(100 * difference), 2)} points"
 
 
-def _method(floor: Floor | None, shares: Sequence[float] | None, candidates: int) -> str:
+def _method(floor: Floor | None, shares: Sequence[float]) -> str:
     name = TANGO if floor is None or floor.relative else EXACT
-    if shares is None:
-        return f"{name}, a fixed sequence of {candidates} candidates" if floor is not None and candidates > 1 else name
-    if len(shares) == 1 and shares[0] == 1:
+    if len(shares) == 1:
         return name
-    attempts = "1 attempt" if len(shares) == 1 else f"{len(shares)} attempts"
-    is_equal = max(shares) == min(shares) and math.isclose(sum(shares), 1)
-    weighed = "" if is_equal else f" with shares of {', '.join(f'{100 * share:.3g} %' for share in shares)}"
-    return f"{name}, Bonferroni over {attempts}{weighed}"
+    told = ", ".join(f"{100 * share:.3g} %" for share in shares)
+    return f"{name}, {len(shares)} candidates by the fallback procedure with shares of {told}"
 
 
-def _checked(shares: Sequence[float]) -> Sequence[float]:
-    if not shares or min(shares) <= 0 or sum(shares) > 1 + 1e-9:
+def _check_shares(shares: Sequence[float], candidates: int) -> None:
+    is_split = len(shares) == candidates and min(shares) >= 0 and shares[0] > 0 and sum(shares) <= 1 + 1e-9
+    if not is_split:
         told = ", ".join(f"{share:g}" for share in shares) or "none"
         raise ConfigError(
-            f"certificate: expected a share of the error probability for each attempt, above 0 and together at most 1, "
-            f"got {told}"
+            f"certificate: expected a share of the error probability for each of {candidates} candidates, none below "
+            f"0, the first above it and together at most 1, got {told}"
         )
-    return shares

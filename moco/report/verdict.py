@@ -182,11 +182,8 @@ def _of_floor(certificate: CertificateRecord) -> list[Claim]:
     numbers = {"measured": certificate.estimate, "lower bound": lower}
     told = [f"{name} {accuracy_text(value, certificate)}" for name, value in numbers.items() if value is not None]
     text += f" ({', '.join(told)})" if told else ""
-    if holds and (missed := [attempt for attempt in certificate.attempts if not attempt.holds]):
-        first = "candidate" if len(missed) == 1 else f"{len(missed)} candidates"
-        # Tried as long as all hold, or until one does.
-        which = "the next candidate, which costs less," if certificate.attempts[0].holds else f"the first {first}"
-        text += f"; {which} did not reach it"
+    if holds and (missed := sum(not attempt.holds for attempt in certificate.attempts)):
+        text += f"; {missed} other candidate{'' if missed == 1 else 's'} did not reach it"
     return [Claim(bool(holds), text)]
 
 

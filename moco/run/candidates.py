@@ -36,13 +36,15 @@ class Planned:
     """A trial whose network is to be put to the certification images."""
 
     trial: Trial
-    share: float | None  # as that of a `PlannedAttempt`
+    share: float  # as that of a `PlannedAttempt`
 
 
-def shares_of(planned: Sequence[Planned]) -> list[float] | None:
-    """The shares of all, as `certify` takes them; None where they are a sequence that is tried as long as all hold."""
-    known = [one.share for one in planned if one.share is not None]
-    return known if len(known) == len(planned) else None
+def shares_of(planned: Sequence[Planned]) -> list[float]:
+    """The shares of those that are left of a plan, which come to 1 again; the first has it all where none has any."""
+    shares = [one.share for one in planned]
+    if not shares[0]:
+        shares[0] = 1 - sum(shares)
+    return [share / sum(shares) for share in shares]
 
 
 def by_score(trials: Sequence[Trial], most: int) -> list[Trial]:
@@ -60,7 +62,7 @@ def deliverable(trials: Sequence[Trial], problem: Problem) -> list[Trial]:
     """One complete trial of each policy that keeps every bound on the search split but maybe the floor."""
     found: dict[object, Trial] = {}
     for trial in trials:
-        if trial.state is TrialState.COMPLETE and trial.policy is not None and _kept_but_floor(trial, problem):
+        if trial.state is TrialState.COMPLETE and trial.policy is not None and kept_but_floor(trial, problem):
             found.setdefault(trial.policy, trial)
     return list(found.values())
 
@@ -122,7 +124,8 @@ def _whole(space: SearchSpace) -> set[Policy]:
     return {space.canonical(space.uniform(0.0, variant)) for variant in range(space.n_variants())} - {NEUTRAL}
 
 
-def _kept_but_floor(trial: Trial, problem: Problem) -> bool:
+def kept_but_floor(trial: Trial, problem: Problem) -> bool:
+    """Whether a complete trial keeps every bound on the search split but maybe that on top-1 error."""
     if trial.feasible:
         return True
     assert trial.outcome is not None

@@ -94,18 +94,14 @@ class CertificationLog:
         stored = self._answers.get(question.key)
         return None if stored is None else Answer(_certificate(stored["certificate"]), tuple(stored["tried"]))
 
-    def add(
-        self, question: Question, certificate: Certificate, tried: Sequence[Policy], shares: Sequence[float] | None
-    ) -> None:
-        """Write down what was spent: each attempt that was made its share of the error probability that was left.
+    def add(self, question: Question, certificate: Certificate, tried: Sequence[Policy], *, all_hold: bool) -> None:
+        """Write down what was `tried`, a policy for each attempt, and spent.
 
-        `shares` are as `certify` takes them.
+        That is all of the error probability that was left, but nothing where all candidates hold: the last of them has
+        passed all of it on.
         """
-        left = 1 - self.confidence_left(question.confidence)
-        all_hold = all(attempt.holds for attempt in certificate.attempts)
-        made = float(not all_hold) if shares is None else sum(shares[: len(certificate.attempts)])
-        self._spent += made * left
-        answer = Answer(certificate, tuple(policy.key for policy in tried[: len(certificate.attempts)]))
+        self._spent += 0.0 if all_hold else 1 - self.confidence_left(question.confidence)
+        answer = Answer(certificate, tuple(policy.key for policy in tried))
         if certificate.holds:
             self._held[answer.delivered] = certificate.to_json()
         misses = [key for key, attempt in zip(answer.tried, certificate.attempts, strict=True) if not attempt.holds]

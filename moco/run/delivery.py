@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, compress
-from operator import and_
 from pathlib import Path
 
 import numpy as np
@@ -172,26 +170,24 @@ class Finisher:
     def _certificate(self, candidates: Sequence[Planned], question: Question | None = None) -> Certificate:
         """The certificate of the candidates in their order, with the confidence that earlier endings have left.
 
-        What misses a bound on top-5 on the certification images is left out, and paid for; a sequence ends there, as
-        what comes after it may be tested only where it holds.
+        What misses a bound on top-5 on the certification images is left out as what misses the floor is: its share is
+        lost, and what was passed on to it.
         """
         options = self.prepared.job.plan.delivery
-        holds = [self._hold(one.trial, TOP5_ERROR) for one in candidates]
-        if shares_of(candidates) is None:
-            holds = list(accumulate(holds, and_))
-        within = list(compress(candidates, holds)) or list(candidates[:1])
-        trials, shares = [one.trial for one in within], shares_of(within)
+        trials = [one.trial for one in candidates]
+        within = {trial.number for trial in trials if self._hold(trial, TOP5_ERROR)} or {trials[0].number}
         certificate = certify(
             [trial.number for trial in trials],
-            lambda number: self.right(_of(trials, number)).top1,
+            lambda number: self.right(_of(trials, number)).top1 if number in within else None,
             self.right(None).top1,
             self.floor,
             self.log.confidence_left(options.confidence),
-            shares,
+            shares_of(candidates),
         )
         if question is not None:
-            tried = [trial.policy for trial in trials if trial.policy is not None]
-            self.log.add(question, certificate, tried, shares)
+            tried = [_of(trials, attempt.candidate).policy for attempt in certificate.attempts]
+            all_hold = all(attempt.holds for attempt in certificate.attempts) and len(tried) == len(trials)
+            self.log.add(question, certificate, [policy for policy in tried if policy is not None], all_hold=all_hold)
         return certificate
 
     def right(self, trial: Trial | None) -> Correct:
@@ -253,11 +249,7 @@ class Finisher:
             self._recount()
             planned = self._candidates()
         within = [one for one in planned if self._hold(one.trial, *self._timed_bounds)]
-        left = within or ([] if self._certified_before() else first[:1])
-        shares = shares_of(left)
-        if shares is None:
-            return left
-        return [Planned(one.trial, share / sum(shares)) for one, share in zip(left, shares, strict=True)]
+        return within or ([] if self._certified_before() else first[:1])
 
     def _first_within(self, candidates: list[Trial]) -> Trial:
         """The first candidate whose bounds hold when timed longer; the first of all where none's do."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from moco.certification.attempt_order import MOST_PLANNED, FloorTest
+import numpy as np
+
+from moco.certification.attempt_order import LIKELY, MOST_PLANNED, FloorTest
+from moco.certification.certificate import DISCORDANCE
+from moco.certification.shrinkage import believed_safe
 from moco.compression.costs import capacity_ratios
-from moco.compression.policy_settings import NEUTRAL, bits_of, changes_weights
+from moco.compression.policy_settings import bits_of, changes_weights
 from moco.compression.precision import Bits
 from moco.finalists.discordance import discordance_of, expected_discordance
 from moco.finalists.history import completed, finalists
 from moco.finalists.promise import Forecast, Promise, Score, Untrained
 from moco.finalists.second_look import FLOAT_ERROR, error_seen, lost_by_integers
-from moco.finalists.worth import Worth, slack
+from moco.finalists.worth import Worth, chance, slack
 from moco.metrics import TOP1_ERROR
 from moco.policy import Policy
+from moco.run.candidates import kept_but_floor
 from moco.run.job import Prepared
 from moco.run.smoothed_timings import SmoothedTimings
 from moco.trial import Evaluation, Trial, TrialState
@@ -57,17 +62,33 @@ class Forecasts:
         job, delivery = self.prepared.job, self.prepared.job.plan.delivery
         tests: tuple[FloorTest, ...] = ()
         if job.floor is not None:
-            # Of each but the safe network, which is a way back where more than one attempt is allowed: after it a
-            # single one is tested with the whole error probability, several of which one is to hold with their shares.
-            most = min(delivery.attempts, MOST_PLANNED)
-            shares = [1 / tried if tried > 2 else 1.0 for tried in range(min(most, 2), most + 1)]
+            # Of all but the safe network, which is a way back where more than one attempt is allowed, and passes on
+            # what it was tested with.
+            most = max(min(delivery.attempts, MOST_PLANNED) - 1, 1)
             images, wrong = job.data.splits.sizes["certification"], 1 - delivery.confidence
-            tests = tuple(FloorTest(job.floor, images, 1 - wrong * share) for share in shares)
+            tests = tuple(FloorTest(job.floor, images, 1 - wrong / beside) for beside in range(1, most + 1))
         problem, timings = self.prepared.problem, self._timings(trials)
-        safe = [timings.of(one) for one in trials if one.feasible and not is_trainable(one.policy or NEUTRAL)]
+        safe = [timings.of(one) for one in trials if self._is_way_back(one, tests)]
         score = max(map(problem.unbounded_score, safe or [self.reference]))
         error = self.reference.metrics[TOP1_ERROR].value
         return Worth(problem, error, tests, score, timings.of, self._discordance(trials))
+
+    def _is_way_back(self, trial: Trial, tests: tuple[FloorTest, ...]) -> bool:
+        """Whether the trial's network needs no training and may be counted on: by what is known of its kind.
+
+        That it missed the floor on the search images may be luck.
+        """
+        kind = trial.state is TrialState.COMPLETE and trial.policy is not None and not is_trainable(trial.policy)
+        if not kind or trial.feasible or not tests:
+            return kind and trial.feasible
+        assert trial.evaluation is not None
+        if not kept_but_floor(trial, self.prepared.problem):
+            return False
+        error, images = self.reference.metrics[TOP1_ERROR].value, self.prepared.job.data.splits.sizes["search"]
+        seen, sem = _error(trial.evaluation)
+        belief = believed_safe(np.array([error - seen]), np.array([sem or (DISCORDANCE / images) ** 0.5]))
+        forecast = Forecast(error - float(belief.mean[0]), float(belief.sd[0]))
+        return chance(tests[0], forecast, error, discordance_of(seen, sem, error, images)) > LIKELY
 
     def _discordance(self, trials: Sequence[Trial]) -> float:
         """What is to be expected of the next finalist, by those that were trained."""

@@ -39,19 +39,21 @@ def _rank(prepared: Prepared, evaluation: Evaluation) -> tuple[float, float]:
 def certified(
     prepared: Prepared, names: Sequence[str], right: Sequence[Correct], evidence: Sequence[Evidence], teacher: Correct
 ) -> tuple[int, CertificateRecord]:
-    """The place of the file to deliver, and its certificate; all are in the order in which they are to be tried.
+    """The place of the file to deliver, and its certificate; the best file comes first.
 
-    Files that miss a bound when timed stand behind those that keep all, as in a search.
+    Files that miss a bound when timed stand behind those that keep all, as in a search. The best is tested last, with
+    what those before it have passed on.
     """
     floor, options = prepared.job.floor, prepared.job.plan.delivery
-    places = sorted(range(len(names)), key=lambda place: not all(bound.holds for bound in evidence[place].bounds))
+    best_first = sorted(range(len(names)), key=lambda place: not all(bound.holds for bound in evidence[place].bounds))
+    places = best_first[: options.attempts][::-1] if floor is not None else best_first
     found: Certificate = certify(
         places,
         lambda place: right[place].top1,
         teacher.top1,
         floor,
         options.confidence,
-        equal_shares(min(options.attempts, len(places))),
+        equal_shares(len(places)),
     )
     chosen = int(found.reported.candidate)
     told = [replace(attempt, candidate=names[int(attempt.candidate)]) for attempt in found.attempts]
