@@ -84,7 +84,6 @@ class Attempt:
     lost: int  # images that only the reference gets right
     gained: int  # images that only the candidate gets right
     holds: bool | None  # whether the lower bound reaches the floor; None without a floor
-    share: float = 1.0  # of the error probability of all attempts, that it was tested with
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,6 @@ def certify(
         if share > 0 and (correct := correct_of(candidate)) is not None:
             corrected = 1 - (1 - confidence) * share
             attempts.append(_attempt(candidate, correct_array(correct), reference, floor, corrected))
-            attempts[-1] = replace(attempts[-1], share=share)
             passed_on = share if attempts[-1].holds else 0.0
     if not attempts:
         raise ConfigError("certificate: expected a candidate that is scored, got none")

@@ -184,7 +184,8 @@ class _TrainingLoop:
             _check_weights(self.network, f"in step {step + 1}", self.plan)
             raise CompressionError(
                 f"fine-tuning: the loss is {loss} in step {step + 1} though all weights are finite; "
-                f"lower {self.plan.key('learning_rate')} ({self.plan.learning_rate:g}) and check the images for NaN"
+                f"the learning rate is {self.plan.learning_rate:g} here; lower {self.plan.key('learning_rate')}, and "
+                "check the images for NaN"
             )
 
 
@@ -214,5 +215,6 @@ def _check_weights(network: nn.Module, when: str, plan: FineTuningOptions) -> No
         if not torch.isfinite(tensor).all():
             raise CompressionError(
                 f"fine-tuning: '{name}' is not finite {when}; "
-                f"lower {plan.key('learning_rate')} ({plan.learning_rate:g}) or check the images for NaN"
+                f"the learning rate is {plan.learning_rate:g} here; lower {plan.key('learning_rate')}, or check the "
+                "images for NaN"
             )

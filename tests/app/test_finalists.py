@@ -214,5 +214,5 @@ def test_a_training_that_diverges_fails_and_the_others_go_on(tmp_path: Path) -> 
     trials = read(run / "trials.json")
     failed = [trial for trial in trials if trial["origin"] == "finalist" and trial["state"] == "failed"]
     assert failed
-    assert "learning_rate (90)" in failed[0]["reason"]
+    assert "lower finalists.training.learning_rate, or check the images" in failed[0]["reason"]
     assert read(run / "result.json")["best"]["origin"] != "finalist"

@@ -10,88 +10,20 @@ import numpy as np
 import pytest
 
 from moco.certification.attempt_order import (
+    DRAWS,
+    PARTS,
     FloorTest,
     Hopes,
+    Outcomes,
+    Plan,
     PlannedAttempt,
     Scored,
     attempts_planned,
-    best_order,
-    best_sequence,
-    sequence_worth,
+    best_plan,
 )
 from moco.certification.certificate import Floor
 from moco.certification.confidence_bounds import bound_of_counts, paired_sem
-from moco.certification.shrinkage import shrunk
-
-
-def worth_of(order: tuple[int, ...], values: np.ndarray, chances: np.ndarray, weights: np.ndarray) -> float:
-    """What is to be expected of an order, in each case by itself: everything that has failed is remembered."""
-    expected = np.zeros(len(weights))
-    for place in reversed(order):
-        expected = chances[place] * values[place] + (1 - chances[place]) * expected
-    return float(expected @ weights)
-
-
-def enumerated(values: np.ndarray, chances: np.ndarray, weights: np.ndarray, most: int) -> float:
-    """The most that any set promises, its candidates by falling value."""
-    falling = sorted(range(len(values)), key=lambda place: -values[place])
-    sets = [chosen for size in range(1, most + 1) for chosen in combinations(falling, size)]
-    return max(worth_of(chosen, values, chances, weights) for chosen in sets)
-
-
-@pytest.mark.parametrize("most", [1, 2, 3, 7])
-def test_no_set_of_independent_candidates_promises_more(most: int) -> None:
-    rng = np.random.default_rng(most)
-    for _ in range(20):
-        values, chances, weights = rng.uniform(0.1, 1, 7), rng.uniform(0, 1, (7, 1)), np.ones(1)
-        order, expected = best_order(values, chances, weights, most)
-        assert expected == pytest.approx(enumerated(values, chances, weights, most))
-        assert worth_of(tuple(order), values, chances, weights) == pytest.approx(expected)
-        assert len(order) <= most
-        assert (np.diff(values[order]) < 0).all()
-
-
-@pytest.mark.parametrize("most", [2, 3])
-def test_where_luck_is_shared_hardly_any_set_promises_more(most: int) -> None:
-    """Only the last failure is remembered; of two attempts that is all there is."""
-    rng = np.random.default_rng(most)
-    for _ in range(20):
-        values, weights = rng.uniform(0.1, 1, 7), rng.dirichlet(np.ones(4))
-        chances = np.sort(rng.uniform(0, 1, (7, 4)), axis=1)
-        order, _ = best_order(values, chances, weights, most)
-        found = worth_of(tuple(order), values, chances, weights)
-        assert found >= (1 if most == 2 else 0.98) * enumerated(values, chances, weights, most) - 1e-12
-
-
-def test_a_likeness_of_what_failed_is_no_way_back() -> None:
-    values, weights = np.array([1.0, 0.99, 0.7]), np.array([0.5, 0.5])
-    alike = np.array([[0.0, 1.0], [0.0, 1.0], [0.6, 0.6]])
-    assert best_order(values, alike, weights, 2)[0] == [0, 2]
-    assert best_order(values, alike.mean(axis=1, keepdims=True), np.ones(1), 2)[0] == [0, 1]
-
-
-def test_one_attempt_goes_to_the_safe_network_where_the_bold_one_is_not_worth_its_risk() -> None:
-    chances = np.array([[0.6], [1.0]])
-    assert best_order(np.array([1.0, 0.7]), chances, np.ones(1), 1)[0] == [1]
-    assert best_order(np.array([1.0, 0.5]), chances, np.ones(1), 1)[0] == [0]
-
-
-def test_what_is_to_be_kept_is_in_the_order() -> None:
-    values, chances = np.array([1.0, 0.9, 0.8, 0.7]), np.array([[0.5], [0.9], [0.9], [0.8]])
-    for kept in range(4):
-        assert kept in best_order(values, chances, np.ones(1), 2, kept=kept)[0]
-    assert best_order(values, chances, np.ones(1), 2)[0] == [0, 1]
-
-
-def test_candidates_that_fail_next_to_never_promise_what_they_are_worth() -> None:
-    """The chance of their failure is what rounding leaves of 1, and so is that of another one after it."""
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        values, weights = rng.uniform(0.1, 1, 7), rng.dirichlet(np.ones(5))
-        chances = 1 - rng.uniform(0, 3e-16, (7, 5)) * (rng.uniform(size=(7, 5)) < 0.5)
-        order, expected = best_order(values, chances, weights, 4)
-        assert order[0] == np.argmax(values)
-        assert expected == pytest.approx(values.max())
+from moco.certification.shrinkage import believed_safe, shrunk
 
 
 def scored(differences: list[float], sems: list[float] | None = None, **other: object) -> Scored:
@@ -141,68 +73,94 @@ def test_a_safe_network_is_a_way_back_beside_one_that_was_as_lucky() -> None:
     assert 4 not in tried[1], "what is not likely to hold is none"
 
 
+def outcomes_of(found: Scored) -> Outcomes:
+    return Outcomes(found, Hopes(found, FLOOR), np.arange(len(found.values)))
+
+
+def exactly(found: Scored, plan: Plan) -> float:
+    """What a plan promises, by all outcomes of networks that are independent within a piece of the common luck."""
+    hopes = Hopes(found, FLOOR)
+
+    def rest(place: int, passed_on: int, worth: float) -> np.ndarray:
+        if place == len(plan):
+            return np.full(len(hopes.weights), worth)
+        network, parts = plan[place]
+        if passed_on + parts == 0:
+            return rest(place + 1, 0, worth)
+        chance = hopes.of_share((passed_on + parts) / PARTS)[network]
+        held = rest(place + 1, passed_on + parts, float(found.values[network]))
+        return chance * held + (1 - chance) * rest(place + 1, 0, worth)
+
+    return float(rest(0, 0, 0.0) @ hopes.weights)
+
+
+EVEN = scored([-0.001, -0.010, -0.0135], [0.002, 0.004, 0.004], values=np.array([0.4, 0.7, 1.0]))
+
+
+@pytest.mark.parametrize(
+    "plan", [((0, PARTS), (1, 0), (2, 0)), ((0, 8), (1, 6), (2, 6)), ((1, PARTS),), ((0, 2), (2, PARTS - 2))]
+)
+def test_a_plan_promises_what_enumeration_says(plan: Plan) -> None:
+    assert outcomes_of(EVEN).promised(plan) == pytest.approx(exactly(EVEN, plan), abs=1.5 / DRAWS)
+
+
+def test_the_plan_rises_in_worth_and_hardly_any_is_better() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        found = scored(
+            list(rng.uniform(-0.02, 0, 5)), list(rng.uniform(0.002, 0.006, 5)), values=rng.uniform(0.2, 1, 5)
+        )
+        outcomes = outcomes_of(found)
+        plan = best_plan(outcomes, int(found.values.argmin()), 3)
+        assert (np.diff(found.values[[place for place, _ in plan]]) > 0).all()
+        assert sum(parts for _, parts in plan) == PARTS
+        rising = np.argsort(found.values)
+        splits = [(a, b, PARTS - a - b) for a in range(1, PARTS + 1) for b in range(PARTS + 1 - a)]
+        others = [
+            outcomes.promised(tuple(zip((int(rising[0]), *map(int, two)), split, strict=True)))
+            for two in combinations(rising[1:], 2)
+            for split in splits
+        ]
+        assert outcomes.promised(plan) >= 0.98 * max(others)
+
+
 def test_files_of_the_same_weights_hold_or_fail_together() -> None:
-    """Two files of 0.5 each promise 0.75 where they are apart; where they are one training's, no more than one does."""
-    values, chances = np.array([1.0, 0.99, 0.4]), np.array([[0.5], [0.5], [0.8]])
-    apart, expected = best_order(values, chances, np.ones(1), 2)
-    assert (apart, expected) == ([0, 1], pytest.approx(0.5 + 0.5 * 0.5 * 0.99))
-    kin, expected = best_order(values, chances, np.ones(1), 2, kin=np.array([7, 7, 3]))
-    assert (kin, expected) == ([0, 2], pytest.approx(0.5 + 0.5 * 0.8 * 0.4))
-    values = np.array([1.0, 0.99, 0.01])
-    likelier = best_order(values, np.array([[0.5], [0.9], [0.8]]), np.ones(1), 2, kin=np.array([7, 7, 3]))
-    assert likelier == ([0, 1], pytest.approx(0.5 + 0.4 * 0.99)), "the second holds wherever the first does"
+    """Two files of even chances promise more where they are apart; where they are one training's, next to nothing."""
+    apart = scored([-0.0125, -0.0125], [0.004, 0.004], values=np.array([0.99, 1.0]), costs=np.ones(2))
+    kin, plan = replace(apart, kin=np.array([7, 7])), ((0, PARTS // 2), (1, PARTS // 2))
+    one_alone = outcomes_of(apart).promised(((1, PARTS),))
+    assert outcomes_of(apart).promised(plan) > outcomes_of(kin).promised(plan) + 0.05
+    assert outcomes_of(kin).promised(plan) <= one_alone + 1e-9
+    assert len(attempts_planned(kin, FLOOR, 2)) == 1
 
 
 def test_after_a_way_back_that_is_sure_a_bold_network_is_tested_as_if_it_were_alone() -> None:
-    searched = scored([-0.009, 0.0, -0.015], [0.006, 0.002, 0.006], safe=np.array([False, True, False]))
-    assert attempts_planned(searched, FLOOR, 2) == [PlannedAttempt(1, None), PlannedAttempt(0, None)]
-    three = attempts_planned(replace(searched, values=np.array([1.0, 0.4, 0.5])), FLOOR, 3)
-    assert three[0] == PlannedAttempt(1, None)
-    assert three[-1] == PlannedAttempt(0, None), "the boldest is last"
+    searched = scored(
+        [-0.009, 0.0, -0.015],
+        [0.006, 0.002, 0.006],
+        safe=np.array([False, True, False]),
+        values=np.array([1.0, 0.4, 0.5]),
+    )
+    first, *others = attempts_planned(searched, FLOOR, 2)
+    assert first == PlannedAttempt(1, 1.0)
+    assert [one.place for one in others] == [0]
 
 
 def test_without_a_safe_network_several_of_even_chances_share_the_error_probability() -> None:
     """In a sequence the bolder of two would be reached only where the milder holds."""
     found = scored([-0.0135, -0.0135, -0.0135], [0.004, 0.004, 0.004], values=np.array([1.0, 0.95, 0.9]))
     order = attempts_planned(found, FLOOR, 3)
-    assert len(order) > 1
-    assert [one.share for one in order] == [1 / len(order)] * len(order)
-    assert np.argsort([-found.values[one.place] for one in order]).tolist() == list(range(len(order)))
+    assert len([one for one in order if one.share]) > 1
+    assert sum(one.share for one in order) == pytest.approx(1)
 
 
-def test_a_sequence_promises_what_enumeration_says() -> None:
-    """Each outcome of three independent candidates, by hand: what is delivered is the last before the first failure."""
-    values, chances = np.array([0.3, 0.7, 1.0]), np.array([0.9, 0.8, 0.4])
-    expected = 0.0
-    for outcome in range(8):
-        holds = [bool(outcome >> place & 1) for place in range(3)]
-        probability = np.prod([p if held else 1 - p for p, held in zip(chances, holds, strict=True)])
-        reached = holds.index(False) if False in holds else 3
-        expected += probability * (values[reached - 1] if reached else 0.0)
-    found = sequence_worth([0, 1, 2], values, chances[:, None], np.ones(1), np.arange(3))
-    assert found == pytest.approx(expected)
-
-
-def test_a_sequence_rises_in_value_from_its_beginning_and_is_nearly_as_good_as_any() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        values, weights = rng.uniform(0.1, 1, 6), rng.dirichlet(np.ones(4))
-        chances, kin, begin = np.sort(rng.uniform(0, 1, (6, 4)), axis=1), np.arange(6), int(values.argmin())
-        order, expected = best_sequence(values, chances, weights, 3, begin=begin, kin=kin)
-        assert order[0] == begin
-        assert (np.diff(values[order]) > 0).all()
-        assert expected == pytest.approx(sequence_worth(order, values, chances, weights, kin))
-        rising = sorted(set(range(6)) - {begin}, key=lambda place: values[place])
-        sets = [[begin, *chosen] for size in (0, 1, 2) for chosen in combinations(rising, size)]
-        assert expected >= 0.95 * max(sequence_worth(one, values, chances, weights, kin) for one in sets)
-
-
-def test_files_of_the_same_weights_hold_together_in_a_sequence() -> None:
-    values, chances = np.array([0.5, 1.0]), np.array([[0.8], [0.4]])
-    apart = sequence_worth([0, 1], values, chances, np.ones(1), np.arange(2))
-    assert apart == pytest.approx(0.8 * 0.5 + 0.8 * 0.4 * 0.5)
-    kin = sequence_worth([0, 1], values, chances, np.ones(1), np.array([3, 3]))
-    assert kin == pytest.approx(0.8 * 0.5 + 0.4 * 0.5), "where the less likely holds, so does the other"
+def test_a_safe_network_is_believed_to_be_near_the_reference_unless_it_is_far_from_it() -> None:
+    near, far = believed_safe(np.array([-0.006, -0.06]), np.array([0.004, 0.008])).mean
+    assert near == pytest.approx(0, abs=0.003)
+    assert far < -0.04
+    apart = Hopes(scored([-0.006, -0.2, -0.25], [0.004] * 3, safe=np.array([True, False, False])), FLOOR).belief
+    assert apart.mean == pytest.approx([near, -0.2, -0.25], abs=1e-3)
+    assert (apart.sd > 0).all()
 
 
 def test_where_nothing_can_hold_the_most_accurate_is_tried() -> None:
@@ -264,13 +222,13 @@ class SimulatedSearch:
         self.seen, self.unseen = (rng.multinomial(images, p)[:, :2] for images in (297, 500))
 
     def by_score(self, attempts: int) -> list[PlannedAttempt]:
-        """The order before: what looks feasible and is not dominated, the cheapest first."""
+        """What looks feasible and is not dominated, the cheapest of these, with equal shares."""
         errors = (self.seen[:, 0] - self.seen[:, 1]) / 297
         sems = np.array([paired_sem(int(lost), int(gained), 297) for lost, gained in self.seen])
         feasible = [place for place in np.argsort(self.cost) if errors[place] + 1.2816 * sems[place] <= 0.02]
         front = [place for n, place in enumerate(feasible) if all(errors[place] < errors[one] for one in feasible[:n])]
         tried = front[:attempts] or [int(errors.argmin())]
-        return [PlannedAttempt(place, 1 / len(tried)) for place in tried]
+        return [PlannedAttempt(place, 1 / len(tried)) for place in sorted(tried, key=lambda place: -self.cost[place])]
 
     def planned(self, attempts: int) -> list[PlannedAttempt]:
         """The order now."""
@@ -285,15 +243,12 @@ class SimulatedSearch:
 
     def delivered(self, order: list[PlannedAttempt]) -> float:
         """The cost of what is certified; 1 where nothing is."""
-        confidences = [0.95 if one.share is None else 1 - 0.05 * one.share for one in order]
-        holds = [
-            lower(*map(int, self.unseen[one.place]), 500, sure) >= -0.02
-            for one, sure in zip(order, confidences, strict=True)
-        ]
-        if order[0].share is None:
-            reached = (*holds, False).index(False)
-            return float(self.cost[order[reached - 1].place if reached else 39])
-        return float(self.cost[next((one.place for one, held in zip(order, holds, strict=True) if held), 39)])
+        passed_on, found = 0.0, 1.0
+        for one in order:
+            share = passed_on + one.share
+            holds = share > 0 and lower(*map(int, self.unseen[one.place]), 500, 1 - 0.05 * min(share, 1)) >= -0.02
+            passed_on, found = (share, float(self.cost[one.place])) if holds else (0.0, found)
+        return found
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])

@@ -208,104 +208,90 @@ CANDIDATES = {7: (60, 20), 3: (30, 20), 12: (10, 20)}
 """Trial number: images lost and gained of 1,000."""
 
 
-def certified(order: list[int], max_attempts: int = 5, floor: Floor | None = Floor(-0.03)):  # noqa: B008
+def certified(
+    order: list[int],
+    floor: Floor | None = Floor(-0.03),  # noqa: B008
+    shares: tuple[float, ...] | None = None,
+    missing: int | None = None,
+):
+    """The certificate of these candidates, alike in their shares unless they are given, and which were scored."""
     scored: list[int] = []
     reference = np.arange(1000) < 900
 
-    def correct_of(candidate: int) -> np.ndarray:
+    def correct_of(candidate: int) -> np.ndarray | None:
         scored.append(candidate)
-        return answered(reference, *CANDIDATES[candidate])
+        return None if candidate == missing else answered(reference, *CANDIDATES[candidate])
 
-    shares = equal_shares(min(max_attempts, len(order) or max_attempts))
+    shares = shares or equal_shares(max(len(order), 1))
     return certify(order, correct_of, reference, floor, 0.95, shares), scored
 
 
-def test_candidates_are_tried_in_their_order_until_one_holds() -> None:
-    certificate, scored = certified([7, 3, 12])
-    assert scored == [7, 3]
-    assert certificate.holds is True
-    assert [attempt.holds for attempt in certificate.attempts] == [False, True]
-    assert certificate.reported.candidate == 3
+def test_the_boldest_candidate_that_holds_is_certified() -> None:
+    certificate, scored = certified([12, 3, 7])
+    assert scored == [12, 3, 7]
+    assert [attempt.holds for attempt in certificate.attempts] == [True, True, False]
+    assert (certificate.holds, certificate.reported.candidate) == (True, 3)
     assert certificate.estimate == pytest.approx(-0.010)
+    assert certificate.statement.endswith("holds (1 other candidate did not reach it).")
 
 
-def test_each_attempt_pays_for_all_that_were_allowed() -> None:
-    certificate, _ = certified([12, 3, 7], max_attempts=3)
-    assert certificate.lower_bound == bound_of_counts(10, 20, 1000, 1 - 0.05 / 3).lower
-    assert certificate.method == "Tango score bound for paired proportions, Bonferroni over 3 attempts"
-    alone, _ = certified([12], max_attempts=3)
-    assert alone.lower_bound == bound_of_counts(10, 20, 1000, 0.95).lower
+def test_what_holds_passes_its_share_on_and_what_does_not_has_lost_it() -> None:
+    certificate, _ = certified([12, 7, 3], shares=(0.2, 0.5, 0.3))
+    expected = [
+        bound_of_counts(*CANDIDATES[one], 1000, 1 - 0.05 * share).lower
+        for one, share in ((12, 0.2), (7, 0.7), (3, 0.3))
+    ]
+    assert [attempt.lower_bound for attempt in certificate.attempts] == pytest.approx(expected)
+    assert certificate.reported.candidate == 3, "what is bolder may hold though the milder one does not"
+    assert certificate.method.endswith("3 candidates by the fallback procedure with shares of 20 %, 50 %, 30 %")
 
 
-def test_each_attempt_is_tested_with_its_own_share() -> None:
-    rng = np.random.default_rng(0)
-    reference = rng.uniform(size=4000) < 0.93
-    bold, safe = (reference ^ (rng.uniform(size=4000) < share) for share in (0.06, 0.01))
-    shares = [0.9, 0.1]
-    found = certify([0, 1], [bold, safe].__getitem__, reference, Floor(-0.02), 0.95, shares=shares)
-    assert len(found.attempts) == 2, "the bold one loses some five points"
-    for attempt, right, share in zip(found.attempts, (bold, safe), shares, strict=True):
-        assert attempt.lower_bound == paired_lower_bound(reference, right, 1 - 0.05 * share).lower
-    assert found.method.endswith("Bonferroni over 2 attempts with shares of 90 %, 10 %")
-
-
-def test_a_sequence_is_tried_as_long_as_all_hold_each_at_the_whole_confidence() -> None:
-    def in_sequence(order: list[int]):
-        scored: list[int] = []
-        reference = np.arange(1000) < 900
-
-        def correct_of(candidate: int) -> np.ndarray:
-            scored.append(candidate)
-            return answered(reference, *CANDIDATES[candidate])
-
-        return certify(order, correct_of, reference, Floor(-0.03), 0.95, shares=None), scored
-
-    found, scored = in_sequence([12, 3, 7, 5])
-    assert scored == [12, 3, 7], "nothing is tried after one that does not hold"
-    assert [attempt.holds for attempt in found.attempts] == [True, True, False]
+def test_with_all_for_the_first_it_is_a_sequence_that_ends_at_what_does_not_hold() -> None:
+    found, scored = certified([12, 3, 7, 3], shares=(1.0, 0.0, 0.0, 0.0))
+    assert scored == [12, 3, 7], "nothing is left to test the last with"
     assert (found.holds, found.reported.candidate) == (True, 3)
-    assert found.lower_bound == bound_of_counts(30, 20, 1000, 0.95).lower
-    assert found.method == "Tango score bound for paired proportions, a fixed sequence of 4 candidates"
-    assert found.statement.endswith("holds (the next candidate, which costs less, did not reach it).")
-    whole, _ = in_sequence([12, 3])
-    assert (whole.holds, whole.reported.candidate) == (True, 3)
-    none, scored = in_sequence([7, 12])
+    assert found.lower_bound == bound_of_counts(30, 20, 1000, 0.95).lower, "each at the whole confidence"
+    none, scored = certified([7, 12], shares=(1.0, 0.0))
     assert scored == [7]
     assert (none.holds, none.reported.candidate) == (False, 7)
 
 
-@pytest.mark.parametrize("safe", [0, 1, 3])
-def test_a_sequence_certifies_what_is_below_the_floor_in_at_most_one_of_twenty(safe: int) -> None:
-    """Some that lose nothing, then some exactly at the floor, by the images alike and unlike."""
-    rng, reference, false = np.random.default_rng(safe), np.arange(4000) < 3680, 0
-    losses = [0.0] * safe + [0.02] * 4
-    for _ in range(1000):
+def test_what_misses_something_else_on_these_images_is_as_one_that_does_not_hold() -> None:
+    found, _ = certified([12, 3, 7], missing=3)
+    assert [attempt.candidate for attempt in found.attempts] == [12, 7]
+    assert found.attempts[-1].lower_bound == bound_of_counts(*CANDIDATES[7], 1000, 1 - 0.05 / 3).lower
+    with pytest.raises(ConfigError, match="expected a candidate that is scored, got none"):
+        certified([3], missing=3)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0, 0.0, 0.0), (0.25, 0.25, 0.25, 0.25), (0.4, 0.0, 0.6, 0.0)])
+@pytest.mark.parametrize("safe", [(), (0,), (0, 2), (1, 3)])
+def test_what_is_below_the_floor_is_certified_in_at_most_one_of_twenty(
+    safe: tuple[int, ...], shares: tuple[float, ...]
+) -> None:
+    """Some that lose nothing, anywhere in the order, the others exactly at the floor."""
+    rng, reference, false = np.random.default_rng(len(safe)), np.arange(4000) < 3680, 0
+    losses = [0.0 if place in safe else 0.02 for place in range(4)]
+    for _ in range(500):
         counts = [rng.multinomial(4000, [(0.06 + loss) / 2, (0.06 - loss) / 2, 0.94]) for loss in losses]
         answers = {place: answered(reference, *count[:2]) for place, count in enumerate(counts)}
-        found = certify(list(answers), answers.__getitem__, reference, Floor(-0.02), 0.95, shares=None)
-        false += bool(found.holds) and int(found.reported.candidate) >= safe
-    assert 0.02 < false / 1000 <= 0.05 + 3 * 0.007
+        found = certify(list(answers), answers.__getitem__, reference, Floor(-0.02), 0.95, shares)
+        false += any(attempt.holds for attempt in found.attempts if attempt.candidate not in safe)
+    assert 0 < false / 500 <= 0.05 + 3 * 0.01
 
 
-@pytest.mark.parametrize("shares", [[], [0.9, 0.2], [1.0, 0.0]])
-def test_shares_that_are_no_split_of_the_error_are_refused(shares: list[float]) -> None:
-    right = np.ones(10, dtype=bool)
-    with pytest.raises(ConfigError, match="expected a share of the error probability for each attempt"):
-        certify([0, 1], lambda _: right, right, Floor(-0.5), 0.95, shares=shares)
+@pytest.mark.parametrize("shares", [(0.9, 0.2), (1.2, -0.2), (0.0, 1.0), (1.0,)])
+def test_shares_that_are_no_split_of_the_error_are_refused(shares: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="expected a share of the error probability for each of 2 candidates"):
+        certified([12, 3], shares=shares)
 
 
 def test_where_none_holds_the_one_that_came_closest_is_told_and_all_are_listed() -> None:
-    certificate, scored = certified([7, 3], max_attempts=2, floor=Floor(-0.01))
+    certificate, scored = certified([7, 3], floor=Floor(-0.01))
     assert scored == [7, 3]
     assert certificate.holds is False
     assert (certificate.reported.candidate, certificate.estimate) == (3, pytest.approx(-0.01))
     assert certificate.statement.endswith("the floor of -1.00 points does not hold, for none of 2 candidates.")
-
-
-def test_no_more_than_the_allowed_attempts_are_made() -> None:
-    certificate, scored = certified([7, 3, 12], max_attempts=1)
-    assert scored == [7]
-    assert certificate.holds is False
 
 
 def test_the_statement_has_all_the_numbers() -> None:

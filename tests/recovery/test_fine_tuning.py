@@ -280,7 +280,8 @@ def test_each_whole_epoch_is_told() -> None:
 def test_divergence_names_the_step_and_the_layer() -> None:
     network = tiny()
     with pytest.raises(
-        CompressionError, match=r"'[a-z0-9._]+' is not finite .*step \d+; lower recovery\.fine_tuning\.learning_rate"
+        CompressionError,
+        match=r"'[a-z0-9._]+' is not finite .*step \d+; .* 100 here; lower recovery\.fine_tuning\.learning_rate",
     ):
         fine_tune_(network, IMAGES, LABELS, replace(PLAN, learning_rate=100.0, epochs=30, clip=None), rng_seed=0)
     assert not network.training
