@@ -72,6 +72,8 @@ class Scored:
     images: int  # of the search split
     reference_accuracy: float  # on the search images
     sems_in_views: Array | None = None  # standard errors where the images were seen in more views, nan where not
+    # means and standard deviations of the differences that were forecast of finalists, nan where none were
+    forecasts: tuple[Array, Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,12 @@ class Hopes:
             sems = np.fmin(sems, scored.sems_in_views)
         self.test = test
         self.belief: Belief = shrunk(
-            scored.differences, sems * (1 - SHARED) ** 0.5, scored.costs, scored.trained, scored.safe
+            scored.differences,
+            sems * (1 - SHARED) ** 0.5,
+            scored.costs,
+            scored.trained,
+            scored.safe,
+            scored.forecasts,
         )
         if test.floor.relative:
             self._base, luck, spread = 0.0, SHARED * sems**2, discordances

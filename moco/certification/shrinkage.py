@@ -63,20 +63,23 @@ def shrunk(
     costs: Array,
     apart: NDArray[np.bool_] | None = None,
     safe: NDArray[np.bool_] | None = None,
+    forecasts: tuple[Array, Array] | None = None,
 ) -> Belief:
     """What is to be believed of networks from their measured accuracies, less the reference's, as `_pulled`.
 
     Those `apart`, and those that are `safe`, say nothing of the others, nor these of them: the score of a network apart
-    is taken as it is, and a safe one's is pulled to the reference's accuracy, as its kind is known to be near it.
+    is pulled to what was forecast of it, by the standard deviation of that, and a safe one's to the reference's
+    accuracy, as its kind is known to be near it. `forecasts` are means and deviations, nan where there is none.
     """
     none = np.zeros(len(measured), dtype=bool)
     is_safe = none if safe is None else safe
     is_apart = none if apart is None else apart & ~is_safe
     pulled = ~is_apart & ~is_safe
+    means, sds = (np.full(len(measured), np.nan),) * 2 if forecasts is None else forecasts
     return _joined(
         [
             (pulled, _pulled(measured[pulled], sems[pulled], costs[pulled])),
-            (is_apart, _as_measured(measured[is_apart], sems[is_apart])),
+            (is_apart, _pulled_to(means[is_apart], sds[is_apart], measured[is_apart], sems[is_apart])),
             (is_safe, believed_safe(measured[is_safe], sems[is_safe])),
         ]
     )
@@ -102,8 +105,11 @@ def _densities(residuals: Array, noise: Array, spreads: Array) -> Array:
     return np.maximum(found, TINY)
 
 
-def _as_measured(measured: Array, sems: Array) -> Belief:
-    return Belief(np.ones((len(measured), 1)), measured[:, None].copy(), (sems**2)[:, None])
+def _pulled_to(means: Array, sds: Array, measured: Array, sems: Array) -> Belief:
+    """The posterior of normal distributions; a score is taken as it is where nothing was forecast."""
+    kept = np.where(np.isnan(means), 1.0, sds**2 / (sds**2 + sems**2))
+    found = measured + (1 - kept) * (np.where(np.isnan(means), measured, means) - measured)
+    return Belief(np.ones((len(measured), 1)), found[:, None], (kept * sems**2)[:, None])
 
 
 def _joined(beliefs: list[tuple[NDArray[np.bool_], Belief]]) -> Belief:

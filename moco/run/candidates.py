@@ -7,7 +7,7 @@ the end. Without a floor it is the best trial, then the rest of the front by sco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from moco import pareto
 from moco.certification.attempt_order import FloorTest, Scored, attempts_planned
 from moco.compression.policy_settings import NEUTRAL
 from moco.finalists.history import files_of_finalists
+from moco.finalists.promise import Forecast
 from moco.finalists.second_look import SEEN_AGAIN, error_seen
 from moco.metrics import ERRORS, TOP1_ERROR
 from moco.policy import Policy
@@ -27,6 +28,7 @@ from moco.space import SearchSpace
 from moco.trial import Trial, TrialState
 from moco.trial_rank import best, rank
 
+NO_FORECAST = Forecast(float("nan"), float("nan"))
 LESS = 0.3
 """Of what the best trial gains over the reference: so much less than that is a delivery without a certificate."""
 
@@ -81,10 +83,12 @@ def to_certify(
     confidence: float,
     certified: Trial | None = None,
     timings: SmoothedTimings | None = None,
+    forecasts: Mapping[int, Forecast] | None = None,
 ) -> list[Planned]:
     """The deliverable trials to try for the floor, in their order, at this confidence of all attempts together.
 
-    What they cost in time is taken from the `timings`, by default those of these trials alone.
+    What they cost in time is taken from the `timings`, by default those of these trials alone. The `forecasts` are
+    those of finalists before they were trained, by the numbers of their trials: the best score of several is lucky.
     Where a network is `certified` already, only better ones are worth an attempt; maybe none is.
     """
     problem, floor = prepared.problem, prepared.job.floor
@@ -102,6 +106,8 @@ def to_certify(
     measured = [evaluation.metrics for evaluation in evaluations]
     errors, sems = np.array([error_seen(one) for one in evaluations], dtype=np.float64).reshape(-1, 2).T
     again = np.array([SEEN_AGAIN in one.details for one in evaluations], dtype=bool)
+    before = [(forecasts or {}).get(trial.number, NO_FORECAST) for trial in chosen]
+    expected = np.array([(one.error, one.sd) for one in before], dtype=np.float64).reshape(-1, 2)
     scored = Scored(
         differences=reference.metrics[TOP1_ERROR].value - errors,
         sems=np.array([metrics[TOP1_ERROR].sem for metrics in measured], dtype=np.float64),
@@ -113,6 +119,7 @@ def to_certify(
         images=sizes["search"],
         reference_accuracy=1 - reference.metrics[TOP1_ERROR].value,
         sems_in_views=np.where(again, sems, np.nan),
+        forecasts=(reference.metrics[TOP1_ERROR].value - expected[:, 0], expected[:, 1]),
     )
     test = FloorTest(floor, sizes["certification"], confidence)
     attempts = attempts_planned(scored, test, prepared.job.plan.delivery.attempts)

@@ -20,6 +20,7 @@ from moco.metrics import ERRORS, TOP1_ERROR, TOP5_ERROR
 from moco.policy import Policy
 from moco.run.candidates import Planned, by_score, deliverable, shares_of, to_certify, worth
 from moco.run.certification_log import CertificationLog, Question
+from moco.run.finalist_forecasts import Forecasts
 from moco.run.job import Prepared
 from moco.run.longer_timing import LongerTiming
 from moco.run.recount import Recount, from_store
@@ -236,7 +237,9 @@ class Finisher:
         left = [trial for trial in pool if trial.policy not in self._late and not self.log.missed(trial.policy)]
         confidence = self.log.confidence_left(self.prepared.job.plan.delivery.confidence)
         timings = SmoothedTimings(self.prepared.problem, self.trials)
-        return to_certify(left or pool, self.prepared, confidence, None if earlier is None else earlier[0], timings)
+        certified = None if earlier is None else earlier[0]
+        forecasts = Forecasts(self.prepared).before_training(self.trials)
+        return to_certify(left or pool, self.prepared, confidence, certified, timings, forecasts)
 
     def _fixed(self) -> list[Planned]:
         """The candidates in their order; others take the place of those that a longer timing finds beyond a bound."""

@@ -13,7 +13,7 @@ from moco.compression.costs import capacity_ratios
 from moco.compression.policy_settings import bits_of, changes_weights
 from moco.compression.precision import Bits
 from moco.finalists.discordance import discordance_of, expected_discordance
-from moco.finalists.history import completed, finalists
+from moco.finalists.history import completed, files_of_finalists, finalists
 from moco.finalists.promise import Forecast, Promise, Score, Untrained
 from moco.finalists.second_look import FLOAT_ERROR, error_seen, lost_by_integers
 from moco.finalists.worth import Worth, chance, slack
@@ -56,6 +56,12 @@ class Forecasts:
             if one.trial.evaluation is not None
         ]
         return Promise(self.reference_error, scores)
+
+    def before_training(self, trials: Sequence[Trial]) -> dict[int, Forecast]:
+        """What was to be expected of each finalist and its files, by the number of the trial: by the law alone."""
+        law = Promise(self.reference_error)
+        found = [one for one in files_of_finalists(trials) if trials[one.of].evaluation is not None]
+        return {one.trial.number: law.forecast(self.untrained(trials[one.of]), one.steps) for one in found}
 
     def worth(self, trials: Sequence[Trial]) -> Worth:
         """What a forecast is worth beside the best network that needs no training."""

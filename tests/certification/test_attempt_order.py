@@ -269,3 +269,16 @@ def test_a_finalist_is_not_pulled_to_networks_that_were_not_trained() -> None:
     assert alone.mean[-1] == pytest.approx(-0.01)
     of_the_others = Hopes(scored(differences[:-1], costs=costs[:-1]), FLOOR).belief
     assert alone.mean[:-1] == pytest.approx(of_the_others.mean)
+
+
+def test_a_finalist_is_pulled_to_what_was_forecast_of_it() -> None:
+    """The precisions of both add up; without a forecast the score is taken as it is."""
+    seen, forecasts = [0.006, 0.006], (np.array([-0.003, np.nan]), np.array([0.0025, np.nan]))
+    trained = np.array([True, True])
+    belief = Hopes(scored(seen, [0.0027] * 2, trained=trained, forecasts=forecasts), FLOOR).belief
+    own = 0.0027 * 0.7**0.5  # the luck that networks do not share
+    weights = np.array([1 / 0.0025**2, 1 / own**2])
+    least = 1002 * 0.0027**2  # the discordance that the standard error tells of, which its score does not exceed
+    assert least > 0.006
+    assert belief.mean == pytest.approx([np.average([-0.003, 0.006], weights=weights), 0.006])
+    assert belief.sd == pytest.approx([weights.sum() ** -0.5, own])
